@@ -1,0 +1,66 @@
+# Every developer command in one place; `.ci/run` calls only these.
+PYTHON  ?= python3
+VENV    ?= .venv$(if $(filter gpu,$(RUNTIME)),-gpu)
+RUNTIME ?= $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
+HOST    ?= 127.0.0.1
+PORT    ?= 8000
+ARGS    ?=
+TAG     ?= mlp-serving:dev
+
+BIN     := $(VENV)/bin
+SERVER  := $(VENV)/.installed-server-$(RUNTIME)
+DEV     := $(VENV)/.installed-dev-$(RUNTIME)
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve data train test check format image clean
+
+help:            ## this list
+	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 16
+
+setup: $(DEV)    ## install everything, for development
+
+serve: $(SERVER) ## start the server with the models in models/ (PORT=, ARGS="--log-level debug", RUNTIME=cpu|gpu)
+	@exec $(BIN)/python -m service --host $(HOST) --port $(PORT) $(ARGS)
+
+data:            ## bring Fashion-MNIST: Debian's package, where there is apt-get; elsewhere training fetches the files
+	@test -d /usr/share/datasets/fashion-mnist || ! command -v apt-get >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends dataset-fashion-mnist; } || \
+	  echo "Could not install dataset-fashion-mnist (not root?); training will fetch the files." >&2
+
+train: $(DEV) data ## retrain Fashion-MNIST and publish the next version (ARGS="--epochs 5")
+	@exec $(BIN)/python -m training fashion-mnist $(ARGS)
+
+test: $(DEV) data ## run all tests (ARGS="-k shutdown")
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEV)    ## lint, types, import directions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEV)   ## format the code and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+image:           ## build the container image (TAG=, RUNTIME=)
+	docker build --build-arg RUNTIME=$(RUNTIME) --tag $(TAG) .
+
+clean:           ## remove what was installed and cached
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One environment for both: development adds to what the server needs and takes nothing away.
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV)
+
+$(SERVER): pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing the server ($(RUNTIME)) into $(VENV) ..."
+	@$(INSTALL) --editable '.[$(RUNTIME)]'
+	@touch $@
+
+$(DEV): $(SERVER)
+	@echo "Installing torch and the developers' tools into $(VENV) ..."
+	@$(INSTALL) --editable '.[$(RUNTIME),train,dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""The server: loads a published model into ONNX Runtime and answers over HTTP. Never imports torch."""
