@@ -1,4 +1,4 @@
-"""What a published model is: the manifest's fields, reading and verifying it, the layout on disk. Standard library only.
+"""What a published model is: the manifest, its layout on disk, reading and verifying it. Standard library only.
 
     models/<name>/<version>/
       model.onnx     the graph: ``inputs`` float32 (rows, features) -> ``probabilities``, ``prediction``
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -50,9 +51,9 @@ class Feature:
 class Manifest:
     """Everything known of one published version. Unknown keys in the file are ignored, so that a format can grow.
 
-    ``input_shape`` is what a client may nest a row to; its product is ``len(features)``. ``input_dtype`` is the dtype of
-    the raw data, ``uint8`` or ``float32``. ``scores`` has one mapping of metric to value for each precision. ``parity``
-    says how far ONNX Runtime was from torch. ``files`` maps every other file of the folder to its SHA-256.
+    ``input_shape`` is what a client may nest a row to; its product is ``len(features)``. ``input_dtype`` is the dtype
+    of the raw data, ``uint8`` or ``float32``. ``scores`` has one mapping of metric to value for each precision.
+    ``parity`` says how far ONNX Runtime was from torch. ``files`` maps every other file of the folder to its SHA-256.
     """
 
     format: int
@@ -77,7 +78,7 @@ class Manifest:
     def to_json(self) -> str:
         """The text of ``metadata.json``, one line a feature."""
         document = asdict(self)
-        features = ",\n".join(f"  {json.dumps(feature)}" for feature in document.pop("features"))
+        features = ",\n".join(f"  {json.dumps(feature, allow_nan=False)}" for feature in document.pop("features"))
         head = json.dumps(document, indent=1, allow_nan=False)
         return f'{head[:-2]},\n "features": [\n{features}\n ]\n}}\n'
 
@@ -199,60 +200,42 @@ def _verified(version_dir: Path, name: str, hashes: Mapping[str, str]) -> bytes:
 
 
 def _manifest_from(path: Path, document: dict[str, Any]) -> Manifest:
-    def field(key: str, kind: type | tuple[type, ...], holder: Mapping[str, Any] = document, where: str = "") -> Any:
+    def refuse(what: str, value: object, expected: str) -> ArtifactError:
+        return ArtifactError(f"{path}: {what} is {value!r:.60}, expected {expected}; publish the model again")
+
+    def field(key: str, kinds: tuple[type, ...], holder: Mapping[str, Any] = document, where: str = "") -> Any:
         value = holder.get(key)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            names = kind.__name__ if isinstance(kind, type) else " or ".join(k.__name__ for k in kind)
-            found = "is missing" if key not in holder else f"is {value!r:.60}"
-            raise ArtifactError(f"{path}: {where}{key!r} {found}, expected {names}; publish the model again")
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            found = value if key in holder else "missing"
+            raise refuse(f"{where}{key!r}", found, " or ".join(kind.__name__ for kind in kinds))
         return value
 
     def feature(index: int, holder: object) -> Feature:
         where = f"'features'[{index}] "
         if not isinstance(holder, dict):
-            raise ArtifactError(f"{path}: {where}is {holder!r:.60}, expected an object; publish the model again")
-        texts = {key: field(key, str, holder, where) for key in ("name", "kind")}
-        numbers = {key: float(field(key, (int, float), holder, where)) for key in ("mean", "std", "min", "max")}
-        return Feature(**texts, missing=field("missing", bool, holder, where), **numbers)
+            raise refuse(where.rstrip(), holder, "an object")
+        return Feature(
+            name=field("name", (str,), holder, where),
+            kind=field("kind", (str,), holder, where),
+            missing=field("missing", (bool,), holder, where),
+            **{key: float(field(key, (int, float), holder, where)) for key in ("mean", "std", "min", "max")},
+        )
 
-    kinds: dict[str, type | tuple[type, ...]] = {
-        "str": str,
-        "int": int,
-        "str | None": (str, type(None)),
-        "tuple[str, ...]": list,
-        "tuple[int, ...]": list,
-        "tuple[Feature, ...]": list,
+    kinds = {"str": (str,), "int": (int,), "str | None": (str, type(None))}
+    values = {
+        each.name: field(each.name, kinds.get(str(each.type), (list if "tuple" in str(each.type) else dict,)))
+        for each in fields(Manifest)
     }
-    values = {each.name: field(each.name, kinds.get(str(each.type), dict)) for each in fields(Manifest)}
-    values["features"] = tuple(feature(*pair) for pair in enumerate(values["features"]))
-    values["classes"] = tuple(values["classes"])
-    values["input_shape"] = tuple(values["input_shape"])
-    manifest = Manifest(**values)
-    _check_consistent(path, manifest)
-    return manifest
-
-
-def _check_consistent(path: Path, manifest: Manifest) -> None:
-    def refuse(key: str, expected: str) -> None:
-        value = getattr(manifest, key)
-        raise ArtifactError(f"{path}: {key!r} is {value!r:.60}, expected {expected}; publish the model again")
-
-    product = 1
-    for size in manifest.input_shape:
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            refuse("input_shape", "positive integers")
-        product *= size
-    if not manifest.features or product != len(manifest.features):
-        refuse("input_shape", f"a shape of {len(manifest.features)} features")
-    names = [feature.name for feature in manifest.features]
-    if len(set(names)) != len(names):
-        refuse("features", "names that differ")
-    if manifest.task != "classification":
-        refuse("task", "'classification'")
-    if len(manifest.classes) < 2 or not all(isinstance(label, str) for label in manifest.classes):
-        refuse("classes", "two or more labels")
-    if manifest.input_dtype not in {"uint8", "float32"}:
-        refuse("input_dtype", "'uint8' or 'float32'")
-    if manifest.version < 1:
-        refuse("version", "a positive integer")
-    check_name(manifest.name)
+    labels, shape = values["classes"], values["input_shape"]
+    features = tuple(feature(*pair) for pair in enumerate(values["features"]))
+    if len({each.name for each in features}) != len(features):
+        raise refuse("'features'", [each.name for each in features], "names that differ")
+    if any(type(size) is not int or size < 1 for size in shape) or math.prod(shape) != len(features):
+        raise refuse("'input_shape'", shape, f"a shape that holds the {len(features)} features")
+    if len(labels) < 2 or not all(isinstance(label, str) for label in labels) or len(set(labels)) != len(labels):
+        raise refuse("'classes'", labels, "two or more labels that differ")
+    if values["task"] != "classification":
+        raise refuse("'task'", values["task"], "'classification'")
+    if values["input_dtype"] not in {"uint8", "float32"}:
+        raise refuse("'input_dtype'", values["input_dtype"], "'uint8' or 'float32'")
+    return Manifest(**(values | {"classes": tuple(labels), "input_shape": tuple(shape), "features": features}))
