@@ -226,16 +226,24 @@ def _manifest_from(path: Path, document: dict[str, Any]) -> Manifest:
         each.name: field(each.name, kinds.get(str(each.type), (list if "tuple" in str(each.type) else dict,)))
         for each in fields(Manifest)
     }
-    labels, shape = values["classes"], values["input_shape"]
     features = tuple(feature(*pair) for pair in enumerate(values["features"]))
-    if len({each.name for each in features}) != len(features):
-        raise refuse("'features'", [each.name for each in features], "names that differ")
-    if any(type(size) is not int or size < 1 for size in shape) or math.prod(shape) != len(features):
-        raise refuse("'input_shape'", shape, f"a shape that holds the {len(features)} features")
-    if len(labels) < 2 or not all(isinstance(label, str) for label in labels) or len(set(labels)) != len(labels):
-        raise refuse("'classes'", labels, "two or more labels that differ")
-    if values["task"] != "classification":
-        raise refuse("'task'", values["task"], "'classification'")
-    if values["input_dtype"] not in {"uint8", "float32"}:
-        raise refuse("'input_dtype'", values["input_dtype"], "'uint8' or 'float32'")
-    return Manifest(**(values | {"classes": tuple(labels), "input_shape": tuple(shape), "features": features}))
+    labels, shape = tuple(values["classes"]), tuple(values["input_shape"])
+    names = [each.name for each in features]
+    for key, holds, expected in (
+        ("features", len(set(names)) == len(names), "names that differ"),
+        ("input_shape", _is_shape_of(shape, len(features)), f"a shape that holds the {len(features)} features"),
+        ("classes", _are_labels(labels), "two or more labels that differ"),
+        ("task", values["task"] == "classification", "'classification'"),
+        ("input_dtype", values["input_dtype"] in {"uint8", "float32"}, "'uint8' or 'float32'"),
+    ):
+        if not holds:
+            raise refuse(repr(key), values[key], expected)
+    return Manifest(**(values | {"classes": labels, "input_shape": shape, "features": features}))
+
+
+def _is_shape_of(shape: tuple[Any, ...], count: int) -> bool:
+    return all(type(size) is int and size > 0 for size in shape) and math.prod(shape) == count
+
+
+def _are_labels(labels: tuple[Any, ...]) -> bool:
+    return all(isinstance(label, str) for label in labels) and len(set(labels)) == len(labels) >= 2

@@ -1,0 +1,116 @@
+"""The one file that knows every part: builds them from the settings, opens them in order, closes them in reverse."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Final
+
+from fastapi import FastAPI
+
+from service import artifact, logs, metrics
+from service.artifact import ArtifactError, Manifest
+from service.errors import ModelRefused
+from service.http.guard import Guard, RequestIds
+from service.http.predict import Predict
+from service.http.routes import add_problems, router
+from service.inference.batcher import Batcher, Costs, Run
+from service.inference.repository import Model, Repository, load
+from service.journal import Journal, Reader
+from service.lifecycle import Lifecycle, State
+from service.metrics import Metrics
+from service.settings import Settings
+
+_CLOCK: Final = time.perf_counter
+_DESCRIPTION: Final = "Class probabilities and the most probable class, from a small neural network in ONNX Runtime."
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The ASGI application and the state of its life, which the server that runs it moves on."""
+
+    app: FastAPI
+    lifecycle: Lifecycle
+
+
+def create_app() -> FastAPI:
+    """The application with its settings from the environment, for any ASGI server: ``service.app:create_app``."""
+    settings = Settings()
+    return build(settings, logs.configure(settings.log_level, settings.log_format)).app
+
+
+def build(settings: Settings, request_log: logs.RequestLog | None) -> Service:
+    """Load and prove every model, then put the service together. Raises `StartError`."""
+    counted = Metrics(metrics.registry())
+    repository = Repository(_load_all(settings, counted), settings.model)
+    lifecycle = Lifecycle(changed=lambda state: counted.ready(ready=state is State.READY))
+    predict = Predict(
+        repository,
+        lifecycle,
+        max_body_bytes=settings.max_body_bytes,
+        max_rows=settings.max_request_rows,
+        longest_s=settings.request_timeout_s,
+        clock=_CLOCK,
+    )
+    readers: list[Reader] = [counted.requests]
+    if request_log is not None:
+        readers.append(request_log)
+    journal = Journal(readers, counted.in_flight, _CLOCK)
+
+    @asynccontextmanager
+    async def life(_app: FastAPI) -> AsyncIterator[None]:
+        # What start-up made lives as long as the process: the collector need not look through it again and again.
+        gc.collect()
+        gc.freeze()
+        lifecycle.advance(State.READY)
+        yield
+        lifecycle.advance(State.STOPPED)
+        for model in repository:
+            model.batcher.close()
+        journal.flush()
+
+    app = FastAPI(title="mlp-serving", description=_DESCRIPTION, version=version("mlp-serving"), lifespan=life)
+    app.include_router(router(predict, repository, lifecycle, counted.exposition, metrics.CONTENT_TYPE))
+    add_problems(app)
+    app.add_middleware(
+        Guard,
+        journal=journal,
+        lifecycle=lifecycle,
+        ids=RequestIds(),
+        max_body_bytes=settings.max_body_bytes,
+        receive_timeout_s=settings.receive_timeout_s,
+    )
+    return Service(app, lifecycle)
+
+
+def _load_all(settings: Settings, counted: Metrics) -> list[Model]:
+    def make_batcher(manifest: Manifest, run: Run, costs: Costs) -> Batcher:
+        return Batcher(
+            run,
+            costs,
+            features=len(manifest.features),
+            queue_rows=settings.max_queue_rows,
+            clock=_CLOCK,
+            ran=counted.batches(manifest.name, manifest.version, manifest.classes),
+        )
+
+    try:
+        names = artifact.model_names(settings.models)
+    except ArtifactError as error:
+        raise ModelRefused(str(error)) from error
+    if not names:
+        raise ModelRefused(f"models folder {str(settings.models)!r} is empty; publish a model with: make train")
+    models = []
+    for name in names:
+        try:
+            model = load(settings.models, name, settings.provider, make_batcher)
+        except ModelRefused:
+            counted.refused(name)
+            raise
+        counted.loaded(name, model.manifest.version, model.provider, model.precision, model.load_s)
+        models.append(model)
+    return models

@@ -1,0 +1,1 @@
+"""Bytes to arrays and back: the doors, what may pass them, and what is answered."""

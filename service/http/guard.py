@@ -1,0 +1,136 @@
+"""Before any parsing: a request's id, the bounds on its body's size and time, and its entry in the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+import secrets
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import BodyTooLarge, ReceiveTimeout
+from service.journal import Journal, Record
+from service.lifecycle import Lifecycle
+
+_ID: Final = re.compile(rb"[!-~]{1,128}")
+
+
+class RequestIds:
+    """Ids for requests that bring none: a random part for the process, then a number."""
+
+    def __init__(self) -> None:
+        self._prefix = secrets.token_hex(6)
+        self._numbers = itertools.count(1)
+
+    def of(self, sent: bytes | None) -> str:
+        """The id the client sent, where it is 1 to 128 visible ASCII characters, else a new one."""
+        if sent is not None and _ID.fullmatch(sent):
+            return sent.decode("ascii")
+        return f"{self._prefix}-{next(self._numbers)}"
+
+
+class Guard:
+    """ASGI middleware around everything else."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        journal: Journal,
+        lifecycle: Lifecycle,
+        ids: RequestIds,
+        max_body_bytes: int,
+        receive_timeout_s: float,
+    ) -> None:
+        self._app = app
+        self._journal = journal
+        self._lifecycle = lifecycle
+        self._ids = ids
+        self._max_body_bytes = max_body_bytes
+        self._receive_timeout_s = receive_timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let one request through; anything but HTTP passes untouched."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        record = self._journal.begin(scope["method"], scope["path"], self._ids.of(headers.get(b"x-request-id")))
+        scope["state"]["record"] = record
+        answer = _Answer(scope, record, self._journal, self._lifecycle, send)
+        body = _BoundedBody(headers.get(b"content-length"), self._max_body_bytes, self._receive_timeout_s, receive)
+        try:
+            await self._app(scope, body.receive, answer.send)
+        finally:
+            answer.close()
+
+
+class _BoundedBody:
+    """One request's body, refused as soon as it is known to be too large or too late."""
+
+    def __init__(self, declared: bytes | None, max_bytes: int, timeout_s: float, receive: Receive) -> None:
+        self._declared_bytes = int(declared) if declared is not None else 0
+        self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
+        self._ends_at: float | None = None
+        self._received_bytes = 0
+        self._whole = False
+        self._receive = receive
+
+    async def receive(self) -> Message:
+        if self._whole:
+            return await self._receive()
+        self._check(self._declared_bytes)
+        if self._ends_at is None:
+            self._ends_at = asyncio.get_running_loop().time() + self._timeout_s
+        try:
+            async with asyncio.timeout_at(self._ends_at):
+                message = await self._receive()
+        except TimeoutError:
+            raise ReceiveTimeout(
+                f"{self._received_bytes} bytes of the body came in {self._timeout_s:g} s; send it faster"
+            ) from None
+        self._received_bytes += len(message.get("body", b""))
+        self._whole = not message.get("more_body", False)
+        self._check(self._received_bytes)
+        return message
+
+    def _check(self, count: int) -> None:
+        if count > self._max_bytes:
+            raise BodyTooLarge(
+                f"the body has {count} bytes or more, and at most {self._max_bytes} are taken; send fewer rows at once"
+            )
+
+
+class _Answer:
+    """One request's answer on its way out: gets the id, and closes the connection while the server drains."""
+
+    def __init__(self, scope: Scope, record: Record, journal: Journal, lifecycle: Lifecycle, send: Send) -> None:
+        self._scope = scope
+        self._record = record
+        self._journal = journal
+        self._lifecycle = lifecycle
+        self._send = send
+        self._status = 0
+        self._finished = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            headers = [*message.get("headers", ()), (b"x-request-id", self._record.request_id.encode())]
+            if self._lifecycle.draining:
+                headers.append((b"connection", b"close"))
+            message = {**message, "headers": headers}
+        await self._send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._finished = True
+            # The router wrote the route it chose, the pattern and not the path, into the scope.
+            self._record.route = getattr(self._scope.get("route"), "path", self._record.route)
+            self._journal.finish(self._record, self._status)
+
+    def close(self) -> None:
+        """The application is done: where it gave no whole answer, its client is gone, or it failed in the middle."""
+        if not self._finished:
+            self._journal.abandon()

@@ -1,0 +1,70 @@
+"""What a prediction request asks for beside its rows: query parameters and headers, each checked."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl
+
+from service.errors import InvalidOption
+
+_BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``top_k`` is 0 where it was not asked for."""
+
+    top_k: int = 0
+    probabilities: bool = True
+    timing: bool = False
+
+
+_DEFAULT: Final = Options()
+_NAMES: Final = ("top_k", "probabilities", "timing")
+
+
+def from_query(query: bytes, classes: int) -> Options:
+    """The options of a query string for a model of that many classes. Raises `InvalidOption`."""
+    if not query:
+        return _DEFAULT
+    values = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    for name in values:
+        if name not in _NAMES:
+            near = difflib.get_close_matches(name, _NAMES, n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(_NAMES)}"
+            raise InvalidOption(f"unknown query parameter {name!r:.60}; {remedy}")
+    return Options(
+        top_k=_top_k(values["top_k"], classes) if "top_k" in values else 0,
+        probabilities=_boolean("probabilities", values.get("probabilities", "true")),
+        timing=_boolean("timing", values.get("timing", "false")),
+    )
+
+
+def timeout_s(headers: Mapping[bytes, bytes], longest_s: float) -> float:
+    """Seconds this request may take: ``x-request-timeout-s``, and never more than ``longest_s``."""
+    text = headers.get(b"x-request-timeout-s")
+    if text is None:
+        return longest_s
+    try:
+        asked_s = float(text)
+    except ValueError:
+        asked_s = 0.0
+    if not asked_s > 0:
+        shown = text[:60].decode("latin-1")
+        raise InvalidOption(f"header x-request-timeout-s is {shown!r}, expected a number of seconds over 0")
+    return min(asked_s, longest_s)
+
+
+def _top_k(text: str, classes: int) -> int:
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= classes:
+        raise InvalidOption(f"top_k is {text!r:.60}, expected an integer from 1 to {classes}, the number of classes")
+    return int(text)
+
+
+def _boolean(name: str, text: str) -> bool:
+    if text not in _BOOLEANS:
+        raise InvalidOption(f"{name} is {text!r:.60}, expected true or false")
+    return _BOOLEANS[text]

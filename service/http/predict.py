@@ -1,0 +1,178 @@
+"""POST /predict and its named-model twins: one function behind both doors, bytes and headers in, an answer out."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from service.errors import (
+    BodyTooLarge,
+    MalformedBody,
+    ModelFailed,
+    NotReady,
+    RequestError,
+    UnsupportedMedia,
+)
+from service.http import options as wishes
+from service.http import problems
+from service.http.messages import JSON_HEADERS, Request, Response
+from service.http.options import Options
+from service.http.tensors import Schema, rows_from_json
+from service.inference.batcher import Job
+from service.inference.repository import Model, Repository
+from service.inference.session import Outputs
+from service.journal import Record
+from service.lifecycle import Lifecycle, State
+
+_log = logging.getLogger(__name__)
+
+_STARTING_S: Final = 1.0
+_JSON: Final = b"application/json"
+# What `curl -d` says of a body where nobody told it better.
+_FORM: Final = b"application/x-www-form-urlencoded"
+_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
+
+Reply = Callable[[Response], None]
+
+
+class Predict:
+    """Answers predictions with the live models.
+
+    ``max_body_bytes`` bounds a body after decompression, ``max_rows`` its rows; ``longest_s`` is how long a request may
+    take in all, told from its record's ``started_s`` on ``clock``.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        lifecycle: Lifecycle,
+        *,
+        max_body_bytes: int,
+        max_rows: int,
+        longest_s: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._repository = repository
+        self._lifecycle = lifecycle
+        self._max_body_bytes = max_body_bytes
+        self._longest_s = longest_s
+        self._clock = clock
+        self._schemas = {model.manifest.name: Schema.of(model.manifest, max_rows) for model in repository}
+
+    def __call__(self, request: Request, record: Record, reply: Reply) -> Job | None:
+        """Answer ``request`` through ``reply``, now or when the network has run; the job can be cancelled till then.
+
+        ``record`` is filled in on the way. Nothing is raised: whatever goes wrong becomes an answer.
+        """
+        try:
+            return self._accept(request, record, reply)
+        except RequestError as error:
+            record.problem = problems.name_of(error)
+            reply(problems.response(error, record.request_id))
+        except Exception:  # noqa: BLE001 - every request is answered
+            reply(self._unforeseen(record))
+        return None
+
+    def _accept(self, request: Request, record: Record, reply: Reply) -> Job:
+        if self._lifecycle.state in {State.STARTING, State.STOPPED}:
+            raise NotReady(f"the server is {self._lifecycle.state}; try again", _STARTING_S)
+        model = self._repository.find(request.model, request.version)
+        manifest = model.manifest
+        chosen = wishes.from_query(request.query, len(manifest.classes))
+        deadline_s = record.started_s + wishes.timeout_s(request.headers, self._longest_s)
+        decode_from_s = self._clock()
+        rows = self._rows(request, self._schemas[manifest.name])
+        record.decode_s = self._clock() - decode_from_s
+        record.model, record.version, record.rows = manifest.name, manifest.version, len(rows)
+
+        def done(outcome: Outputs | RequestError) -> None:
+            try:
+                reply(self._answer(model, chosen, record, job, outcome))
+            except Exception:  # noqa: BLE001 - every request is answered
+                reply(self._unforeseen(record))
+
+        job = model.batcher.submit(rows, deadline_s, done)
+        return job
+
+    def _rows(self, request: Request, schema: Schema) -> Any:
+        media = request.headers.get(b"content-type", _JSON).split(b";", 1)[0].strip().lower()
+        if media not in {_JSON, _FORM}:
+            shown = media[:60].decode("latin-1")
+            raise UnsupportedMedia(f"content-type is {shown!r}, expected application/json")
+        return rows_from_json(_expanded(request, self._max_body_bytes), schema)
+
+    def _answer(
+        self, model: Model, chosen: Options, record: Record, job: Job, outcome: Outputs | RequestError
+    ) -> Response:
+        record.queue_s, record.inference_s = job.queue_s, job.inference_s
+        if isinstance(outcome, RequestError):
+            record.problem = problems.name_of(outcome)
+            return problems.response(outcome, record.request_id)
+        encode_from_s = self._clock()
+        body = _encode(model, chosen, outcome)
+        record.encode_s = self._clock() - encode_from_s
+        headers: tuple[tuple[bytes, bytes], ...] = JSON_HEADERS
+        if chosen.timing:
+            headers = (*headers, (b"server-timing", _server_timing(record)))
+        return Response(200, headers, body)
+
+    def _unforeseen(self, record: Record) -> Response:
+        _log.exception("request %s failed", record.request_id)
+        error = ModelFailed("the server failed on this request; its log has the reason under this request id")
+        record.problem = problems.name_of(error)
+        return problems.response(error, record.request_id)
+
+
+def _expanded(request: Request, max_bytes: int) -> bytes:
+    encoding = request.headers.get(b"content-encoding")
+    if encoding is None or encoding.lower() == b"identity":
+        return request.body
+    if encoding.lower() != b"gzip":
+        shown = encoding[:60].decode("latin-1")
+        raise UnsupportedMedia(f"content-encoding is {shown!r}, expected gzip or none")
+    unzip = zlib.decompressobj(_GZIP_WINDOW)
+    try:
+        body = unzip.decompress(request.body, max_bytes + 1)
+    except zlib.error as error:
+        raise MalformedBody(f"the body is not gzip: {error}") from error
+    if len(body) > max_bytes:
+        raise BodyTooLarge(f"the body expands to more than {max_bytes} bytes; send fewer rows at once")
+    if not unzip.eof or unzip.unused_data:
+        raise MalformedBody("the body is not one whole gzip stream; send it again")
+    return body
+
+
+def _encode(model: Model, chosen: Options, outputs: Outputs) -> bytes:
+    manifest = model.manifest
+    classes = outputs.prediction.tolist()
+    answer: dict[str, Any] = {
+        "model": manifest.name,
+        "version": manifest.version,
+        "predictions": [manifest.classes[index] for index in classes],
+        "classes": classes,
+    }
+    if chosen.probabilities:
+        answer["probabilities"] = outputs.probabilities
+    if chosen.top_k:
+        best = np.argsort(-outputs.probabilities, axis=1, kind="stable")[:, : chosen.top_k]
+        answer["top_k"] = {
+            "predictions": [[manifest.classes[index] for index in row] for row in best.tolist()],
+            "probabilities": np.ascontiguousarray(np.take_along_axis(outputs.probabilities, best, axis=1)),
+        }
+    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _server_timing(record: Record) -> bytes:
+    """The stages as https://www.w3.org/TR/server-timing/ writes them, in milliseconds."""
+    stages = {
+        "decode": record.decode_s,
+        "queue": record.queue_s,
+        "infer": record.inference_s,
+        "encode": record.encode_s,
+    }
+    return ", ".join(f"{name};dur={seconds * 1e3:.3f}" for name, seconds in stages.items()).encode()

@@ -1,0 +1,84 @@
+"""Error → status and body, in one table: RFC 9457 problem details.
+
+https://www.rfc-editor.org/rfc/rfc9457
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import orjson
+
+from service.errors import (
+    BodyTooLarge,
+    DeadlineExceeded,
+    InvalidInput,
+    InvalidOption,
+    MalformedBody,
+    ModelFailed,
+    NotFound,
+    NotReady,
+    Overloaded,
+    ReceiveTimeout,
+    RequestError,
+    Retryable,
+    UnsupportedMedia,
+)
+from service.http.messages import Response
+
+TYPE_PREFIX: Final = "urn:mlp-serving:"
+MEDIA_TYPE: Final = "application/problem+json"
+
+# The name is stable and stands in the README, in metrics and in logs.
+PROBLEMS: Final[dict[type[RequestError], tuple[int, str, str]]] = {
+    MalformedBody: (400, "malformed-body", "The body is not what its type says"),
+    InvalidOption: (400, "invalid-option", "A query parameter or header has no meaning"),
+    NotFound: (404, "not-found", "There is no such path, model or version"),
+    ReceiveTimeout: (408, "receive-timeout", "The body did not arrive in time"),
+    BodyTooLarge: (413, "body-too-large", "The body is too large"),
+    UnsupportedMedia: (415, "unsupported-media", "The body's type or encoding is not supported"),
+    InvalidInput: (422, "invalid-input", "The input is not rows that the model takes"),
+    Overloaded: (429, "overloaded", "The queue is full"),
+    ModelFailed: (500, "model-failed", "The model failed"),
+    NotReady: (503, "not-ready", "The server takes no requests now"),
+    DeadlineExceeded: (504, "deadline-exceeded", "The answer would come too late"),
+}
+INTERNAL_ERROR: Final = "internal-error"
+
+
+def name_of(error: RequestError) -> str:
+    """The problem's stable name, as in metrics and logs."""
+    return PROBLEMS[type(error)][1]
+
+
+def response(error: RequestError, request_id: str) -> Response:
+    """The answer to a request that cannot be answered as asked."""
+    status, name, title = PROBLEMS[type(error)]
+    more: dict[str, Any] = {}
+    headers: list[tuple[bytes, bytes]] = []
+    if isinstance(error, InvalidInput):
+        fault = {"row": error.fault.row, "feature": error.fault.feature, "detail": error.fault.detail}
+        more["errors"] = [{key: value for key, value in fault.items() if value is not None}]
+    if isinstance(error, Retryable):
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_s))))
+    if isinstance(error, ReceiveTimeout):
+        # Not after BodyTooLarge: closing under a body that is still being sent resets the connection, and most clients
+        # would then never read the answer. The rest of the body is read and thrown away instead.
+        headers.append((b"connection", b"close"))
+    return problem(status, name, title, str(error), request_id, tuple(headers), more)
+
+
+def problem(
+    status: int,
+    name: str,
+    title: str,
+    detail: str,
+    request_id: str,
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+    more: dict[str, Any] | None = None,
+) -> Response:
+    """A problem document; ``detail`` gives name, value, what was expected and the way out."""
+    document = {"type": TYPE_PREFIX + name, "title": title, "status": status, "detail": detail}
+    body = orjson.dumps(document | {"request_id": request_id} | (more or {}))
+    return Response(status, ((b"content-type", MEDIA_TYPE.encode()), *headers), body)

@@ -1,0 +1,170 @@
+"""The FastAPI door: every path, told to OpenAPI, and the errors that FastAPI and Starlette find themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse
+from starlette.responses import Response as HttpResponse
+
+from service.errors import RequestError
+from service.http import messages, openapi, problems
+from service.http.predict import Predict
+from service.inference.repository import Model, Repository
+from service.journal import Record
+from service.lifecycle import Lifecycle, State
+
+_log = logging.getLogger(__name__)
+
+
+def router(
+    predict: Predict,
+    repository: Repository,
+    lifecycle: Lifecycle,
+    exposition: Callable[[], bytes],
+    exposition_type: str,
+) -> APIRouter:
+    """All paths; ``exposition`` gives the metrics as text of ``exposition_type``."""
+    routes = APIRouter()
+    _add_predictions(routes, predict, openapi.prediction(next(iter(repository))))
+    _add_models(routes, repository)
+    _add_health(routes, lifecycle)
+
+    @routes.get("/metrics", tags=["metrics"], response_class=HttpResponse)
+    async def metrics() -> HttpResponse:
+        """All metrics, in Prometheus's text format."""
+        return HttpResponse(exposition(), media_type=exposition_type)
+
+    return routes
+
+
+def _add_predictions(routes: APIRouter, predict: Predict, described: dict[str, Any]) -> None:
+    @routes.post("/predict", tags=["predict"], **described)
+    async def predict_default(request: HttpRequest) -> HttpResponse:
+        """Class probabilities and the most probable class of each row, by the default model."""
+        return await _predicted(predict, request)
+
+    @routes.post("/models/{name}/predict", tags=["predict"], **described)
+    async def predict_model(request: HttpRequest, name: str) -> HttpResponse:
+        """Class probabilities and the most probable class of each row, by the model of that name."""
+        return await _predicted(predict, request, name)
+
+    @routes.post("/models/{name}/versions/{version}/predict", tags=["predict"], **described)
+    async def predict_version(request: HttpRequest, name: str, version: str) -> HttpResponse:
+        """The same by one version of it, to be sure which one answers."""
+        return await _predicted(predict, request, name, version)
+
+
+def _add_models(routes: APIRouter, repository: Repository) -> None:
+    @routes.get("/models", tags=["models"])
+    async def list_models() -> dict[str, Any]:
+        """The models that are served."""
+        return {"models": [{"name": model.manifest.name, "version": model.manifest.version} for model in repository]}
+
+    @routes.get("/models/{name}", tags=["models"])
+    async def describe_model(name: str) -> dict[str, Any]:
+        """What a model takes and gives, where it runs, how good it is, and what it was made from."""
+        return _description(repository.find(name, None))
+
+
+def _add_health(routes: APIRouter, lifecycle: Lifecycle) -> None:
+    @routes.get("/health/live", tags=["health"])
+    async def live() -> dict[str, str]:
+        """The event loop answers."""
+        return {"status": "alive"}
+
+    @routes.get("/health/ready", tags=["health"], responses={503: {"description": "Starting or draining"}})
+    async def ready() -> JSONResponse:
+        """Whether requests should be sent here now."""
+        return JSONResponse({"status": lifecycle.state}, 200 if lifecycle.ready else 503)
+
+    @routes.get("/health/startup", tags=["health"], responses={503: {"description": "Starting"}})
+    async def startup() -> JSONResponse:
+        """Whether the models were proved and the server began to take requests."""
+        return JSONResponse({"status": lifecycle.state}, 503 if lifecycle.state is State.STARTING else 200)
+
+
+def add_problems(app: FastAPI) -> None:
+    """Make every error an RFC 9457 problem, also those found before a path's own function runs."""
+
+    async def foreseen(request: HttpRequest, error: Exception) -> HttpResponse:
+        assert isinstance(error, RequestError)  # noqa: S101 - it is registered for these alone
+        record = _record(request)
+        record.problem = problems.name_of(error)
+        return _http(problems.response(error, record.request_id))
+
+    async def framework(request: HttpRequest, error: Exception) -> HttpResponse:
+        assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these alone
+        record = _record(request)
+        status = HTTPStatus(error.status_code)
+        record.problem = status.phrase.lower().replace(" ", "-")
+        headers = tuple((name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items())
+        asked = f"{request.method} {request.url.path[:200]}"
+        detail = f"{asked}: {status.phrase.lower()}; GET /docs lists every path and its methods"
+        return _http(problems.problem(status, record.problem, status.phrase, detail, record.request_id, headers))
+
+    async def unforeseen(request: HttpRequest, error: Exception) -> HttpResponse:
+        record = _record(request)
+        _log.error("request %s failed", record.request_id, exc_info=error)
+        record.problem = problems.INTERNAL_ERROR
+        detail = "the server failed on this request; its log has the reason under this request id"
+        return _http(problems.problem(500, record.problem, "Internal server error", detail, record.request_id))
+
+    app.add_exception_handler(RequestError, foreseen)
+    app.add_exception_handler(HTTPException, framework)
+    app.add_exception_handler(Exception, unforeseen)
+
+
+async def _predicted(
+    predict: Predict, request: HttpRequest, name: str | None = None, version: str | None = None
+) -> HttpResponse:
+    record = _record(request)
+    body = await request.body()
+    answered: asyncio.Future[messages.Response] = asyncio.get_running_loop().create_future()
+    message = messages.Request(name, version, request.scope["query_string"], dict(request.scope["headers"]), body)
+    job = predict(message, record, answered.set_result)
+    try:
+        return _http(await answered)
+    except asyncio.CancelledError:
+        if job is not None:
+            job.cancel()
+        raise
+
+
+def _record(request: HttpRequest) -> Record:
+    record: Record = request.scope["state"]["record"]
+    return record
+
+
+def _http(response: messages.Response) -> HttpResponse:
+    answer = HttpResponse(response.body, response.status)
+    answer.raw_headers.extend(response.headers)
+    return answer
+
+
+def _description(model: Model) -> dict[str, Any]:
+    manifest = model.manifest
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "task": manifest.task,
+        "labels": manifest.classes,
+        "input_shape": manifest.input_shape,
+        "input_dtype": manifest.input_dtype,
+        "features": manifest.features,
+        "provider": model.provider,
+        "precision": model.precision,
+        "costs": model.costs,
+        "load_s": model.load_s,
+        "scores": manifest.scores,
+        "data": manifest.data,
+        "created": manifest.created,
+        "git_commit": manifest.git_commit,
+    }

@@ -1,0 +1,232 @@
+"""Bytes ⇄ rows: a request's JSON into float rows the model takes, checked; the network's outputs into an answer.
+
+The rows of a well-formed request never become Python objects: simdjson writes their numbers into one buffer. What
+does not fit that — rows by feature name, a wrong length, a null — is read again, carefully, to be taken or refused with
+the reason.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import simdjson
+from numpy.typing import NDArray
+
+from service.artifact import Manifest
+from service.errors import Fault, InvalidInput, MalformedBody
+
+_KEYS: Final = ("inputs", "instances")
+_FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What rows a model takes: the ``shape`` a row may be nested to, its features' names, and how many rows at most."""
+
+    shape: tuple[int, ...]
+    features: tuple[str, ...]
+    max_rows: int
+    width: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "width", len(self.features))
+
+    @classmethod
+    def of(cls, manifest: Manifest, max_rows: int) -> Schema:
+        """The schema of a published model."""
+        return cls(manifest.input_shape, tuple(feature.name for feature in manifest.features), max_rows)
+
+
+def rows_from_json(body: bytes, schema: Schema) -> NDArray[np.float64]:
+    """Rows of a JSON document ``{"inputs": X}`` or ``{"instances": X}`` as float64 (rows, features).
+
+    X is a list of rows, or one row. A row is flat, nested to the model's shape, or an object by feature name. Every
+    value returned is finite as float32. Raises `MalformedBody` where the body is not JSON, and `InvalidInput`, naming
+    the first bad row and feature, where it is not rows of this model.
+    """
+    rows = _regular_rows(body, schema)
+    return _careful_rows(body, schema) if rows is None else rows
+
+
+def _regular_rows(body: bytes, schema: Schema) -> NDArray[np.float64] | None:
+    try:
+        document: Any = simdjson.Parser().parse(body)
+        (key,) = [key for key in document if key in _KEYS]
+        array = document[key]
+        dimensions = _dimensions(array)
+        width, shape = schema.width, schema.shape
+        if dimensions[1:] not in {(width,), shape} and dimensions not in {(width,), shape}:
+            return None
+        # as_buffer flattens: that each array has its length, and that there are no more arrays than these, is what
+        # makes a row of 783 numbers followed by one of 785 an error.
+        if body.count(b"[") != _arrays_in(dimensions) or not _is_regular(array, dimensions):
+            return None
+        values: NDArray[np.float64] = np.frombuffer(array.as_buffer(of_type="d"))
+    except (ValueError, TypeError, RuntimeError, IndexError):
+        return None
+    rows = values.reshape(-1, width)
+    if len(rows) > schema.max_rows or not _fits_float32(values):
+        return None
+    return rows
+
+
+def _dimensions(array: Any) -> tuple[int, ...]:
+    dimensions = []
+    while isinstance(array, simdjson.Array):
+        dimensions.append(len(array))
+        array = array[0]
+    return tuple(dimensions)
+
+
+def _arrays_in(dimensions: tuple[int, ...]) -> int:
+    return sum(math.prod(dimensions[:depth]) for depth in range(len(dimensions)))
+
+
+def _is_regular(array: Any, dimensions: tuple[int, ...]) -> bool:
+    if len(array) != dimensions[0]:
+        return False
+    inner = dimensions[1:]
+    if len(inner) == 1:
+        return {len(each) for each in array} == {inner[0]}
+    return not inner or all(_is_regular(each, inner) for each in array)
+
+
+def _fits_float32(values: NDArray[np.float64]) -> bool:
+    # NaN compares false, so it does not fit either.
+    return bool(np.maximum.reduce(values) <= _FLOAT32_MAX and np.minimum.reduce(values) >= -_FLOAT32_MAX)
+
+
+def _careful_rows(body: bytes, schema: Schema) -> NDArray[np.float64]:
+    try:
+        # The standard library reads NaN, Infinity and 1e400, which many clients write: they get an error that names
+        # the row, not one that speaks of JSON.
+        document = json.loads(body, object_pairs_hook=_without_repeats)
+    except UnicodeDecodeError as error:
+        raise MalformedBody(f"the body is not UTF-8: byte {error.start} is {body[error.start]:#04x}") from error
+    except RecursionError as error:
+        raise MalformedBody("the body is JSON nested too deeply; send a list of rows") from error
+    except ValueError as error:
+        raise MalformedBody(f"the body is not JSON: {error}") from error
+    rows = _rows_of(document, schema)
+    if not rows:
+        raise InvalidInput(Fault("there are zero rows; send one or more"))
+    if len(rows) > schema.max_rows:
+        raise InvalidInput(
+            Fault(f"there are {len(rows)} rows, and at most {schema.max_rows} are taken; send several requests")
+        )
+    result = np.empty((len(rows), schema.width))
+    for index, row in enumerate(rows):
+        result[index] = _values_of(index, row, schema)
+    return result
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise MalformedBody(f"the key {twice!r:.60} stands twice in one object; send it once")
+    return document
+
+
+def _rows_of(document: object, schema: Schema) -> Sequence[object]:
+    if not isinstance(document, dict):
+        raise InvalidInput(Fault(f'the body is {_kind(document)}, expected an object {{"inputs": [row, …]}}'))
+    present = [key for key in _KEYS if key in document]
+    if len(present) != 1:
+        found = "both" if present else "neither"
+        raise InvalidInput(Fault(f"the body has {found} of the keys 'inputs' and 'instances'; send one of them"))
+    rows = document[present[0]]
+    if isinstance(rows, dict):
+        return [rows]
+    if not isinstance(rows, list):
+        raise InvalidInput(Fault(f"{present[0]!r} is {_kind(rows)}, expected a list of rows"))
+    return [rows] if _is_single_row(rows, schema) else rows
+
+
+def _is_single_row(rows: list[Any], schema: Schema) -> bool:
+    lengths: list[int] = []
+    inner: Any = rows
+    while isinstance(inner, list) and inner:
+        lengths.append(len(inner))
+        inner = inner[0]
+    if isinstance(inner, dict):
+        return False
+    return len(lengths) == 1 or (len(lengths) == len(schema.shape) and lengths[-1] == schema.shape[-1] != schema.width)
+
+
+def _values_of(index: int, row: object, schema: Schema) -> list[float]:
+    if isinstance(row, dict):
+        values = _by_name(index, row, schema)
+    elif isinstance(row, list):
+        values = _flat(index, row, schema)
+    else:
+        raise InvalidInput(Fault(f"row {index} is {_kind(row)}, expected {_expected(schema)}", row=index))
+    for name, value in zip(schema.features, values, strict=True):
+        if (fault := _fault_of(value)) is not None:
+            detail = f"row {index}, feature {name!r} is {fault}"
+            raise InvalidInput(Fault(detail, row=index, feature=name))
+    return values
+
+
+def _by_name(index: int, row: dict[str, Any], schema: Schema) -> list[Any]:
+    for name in schema.features:
+        if name not in row:
+            raise InvalidInput(Fault(f"row {index} has no feature {name!r}; send all {schema.width}", index, name))
+    for name in row:
+        if name not in schema.features:
+            raise InvalidInput(
+                Fault(
+                    f"row {index} has a feature {name!r:.60} that the model does not know; leave it out",
+                    index,
+                    name[:60],
+                )
+            )
+    return [row[name] for name in schema.features]
+
+
+def _flat(index: int, row: list[Any], schema: Schema) -> list[Any]:
+    if not any(isinstance(value, list) for value in row):
+        if len(row) != schema.width:
+            raise InvalidInput(Fault(f"row {index} has {len(row)} values, expected {_expected(schema)}", row=index))
+        return row
+    level: list[Any] = [row]
+    for length in schema.shape:
+        for each in level:
+            if not isinstance(each, list) or len(each) != length:
+                found = f"{len(each)} values" if isinstance(each, list) else _kind(each)
+                raise InvalidInput(
+                    Fault(f"row {index} has {found} where {length} belong; expected {_expected(schema)}", row=index)
+                )
+        level = [value for each in level for value in each]
+    return level
+
+
+def _fault_of(value: object) -> str | None:
+    if value is None:
+        return "null, and the model allows no missing value; send a number"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f"{_kind(value)}, expected a number"
+    if math.isfinite(value) if isinstance(value, float) else True:
+        return None if -_FLOAT32_MAX <= value <= _FLOAT32_MAX else "larger than float32 holds, expected at most 3.4e38"
+    return f"{'NaN' if math.isnan(value) else 'infinite'}, expected a finite number"
+
+
+def _expected(schema: Schema) -> str:
+    nested = f" (or nested {' x '.join(map(str, schema.shape))})" if len(schema.shape) > 1 else ""
+    return f"{schema.width} values{nested}"
+
+
+def _kind(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, str):
+        return f"the text {value!r:.60}"
+    if isinstance(value, dict):
+        return "an object"
+    return "a list" if isinstance(value, list) else "a number"

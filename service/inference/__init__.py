@@ -1,0 +1,1 @@
+"""Arrays to arrays: the published models, their sessions and batches. Knows no HTTP."""

@@ -1,0 +1,102 @@
+"""Versions on disk become live models, each proved before it is served; finding one by name and version."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from service import artifact
+from service.artifact import Artifact, ArtifactError, Manifest
+from service.errors import ModelRefused, NotFound, StartError
+from service.inference import proving, session
+from service.inference.batcher import Batcher, Costs, Run
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A version that proved itself and takes traffic; ``load_s`` is how long it took to get there."""
+
+    manifest: Manifest
+    example: bytes
+    provider: str
+    precision: str
+    costs: Costs
+    batcher: Batcher
+    load_s: float
+
+
+def load(models_dir: Path, name: str, provider: str, make_batcher: Callable[[Manifest, Run, Costs], Batcher]) -> Model:
+    """Read, verify, build, prove and warm up the newest version of ``name``.
+
+    Raises `ModelRefused` with the reason where that version is not fit to serve, and `ProviderUnavailable`. An older
+    version is not served in its place: whoever published the newer one should hear of it.
+    """
+    started_s = time.perf_counter()
+    try:
+        found = artifact.versions(models_dir / name)
+        if not found:
+            raise ModelRefused(f"{models_dir / name} has no version; publish one with: make train")
+        version_dir = models_dir / name / str(found[-1])
+        read = artifact.read(version_dir)
+    except ArtifactError as error:
+        raise ModelRefused(str(error)) from error
+    try:
+        return _prove(read, provider, make_batcher, started_s)
+    except ModelRefused as error:
+        raise ModelRefused(f"{version_dir} is refused: {error}") from error
+
+
+def _prove(
+    read: Artifact, provider: str, make_batcher: Callable[[Manifest, Run, Costs], Batcher], started_s: float
+) -> Model:
+    manifest = read.manifest
+    features = len(manifest.features)
+    live = session.build(read.model, provider, features=features, classes=len(manifest.classes))
+    proving.replay(live, read.golden, manifest)
+    costs = proving.measure(live, features)
+    batcher = make_batcher(manifest, live.run, costs)
+    load_s = time.perf_counter() - started_s
+    _log.info(
+        "serving %s version %d (%s, fp32) after %.2f s: %.0f µs a run, %.1f µs a row, up to %d rows on the event loop",
+        *(manifest.name, manifest.version, live.provider, load_s),
+        *(costs.run_s * 1e6, costs.row_s * 1e6, costs.inline_rows),
+    )
+    return Model(manifest, read.example, live.provider, "fp32", costs, batcher, load_s)
+
+
+class Repository:
+    """The live models, by name. ``default`` is the one meant where a request names none."""
+
+    def __init__(self, models: Sequence[Model], default: str | None) -> None:
+        self._models = {model.manifest.name: model for model in models}
+        if default is None and len(models) == 1:
+            default = models[0].manifest.name
+        if default is not None and default not in self._models:
+            raise StartError(f"--model (MLP_MODEL) is {default!r}, and there are: {', '.join(self._models) or 'none'}")
+        self._default = self._models[default] if default is not None else None
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self._models.values())
+
+    def find(self, name: str | None, version: str | None) -> Model:
+        """The live model of that name and version, or the default; `NotFound` tells what there is instead."""
+        if name is None:
+            if self._default is None:
+                raise NotFound(
+                    f"there are several models: {', '.join(self._models)}; send to /models/<name>/predict, "
+                    "or start the server with --model"
+                )
+            return self._default
+        model = self._models.get(name)
+        if model is None:
+            raise NotFound(f"there is no model {name!r:.200}; there are: {', '.join(self._models)}")
+        if version is not None and version != str(model.manifest.version):
+            raise NotFound(
+                f"model {name!r} has no version {version!r:.40} here; it is served in version {model.manifest.version}"
+            )
+        return model

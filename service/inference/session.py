@@ -1,0 +1,135 @@
+"""One ONNX Runtime session: build it where it was asked to run, check it, run it. The only importer of onnxruntime."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from service.errors import ModelRefused, ProviderUnavailable
+
+_log = logging.getLogger(__name__)
+
+_CUDA: Final = "CUDAExecutionProvider"
+_CPU: Final = "CPUExecutionProvider"
+# TensorFloat-32 keeps 10 bits of each factor: probabilities would move by 1e-3 from torch's.
+_CUDA_OPTIONS: Final = {"use_tf32": "0"}
+_INPUT: Final = "inputs"
+_OUTPUTS: Final = ("probabilities", "prediction")
+
+
+class Outputs(NamedTuple):
+    """What the network says of a batch: probabilities float32 (rows, classes), prediction int64 (rows,)."""
+
+    probabilities: NDArray[np.float32]
+    prediction: NDArray[np.int64]
+
+    def rows(self, first: int, end: int) -> Outputs:
+        """The rows from ``first`` up to ``end``, as views."""
+        return Outputs(self.probabilities[first:end], self.prediction[first:end])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Outputs]) -> Outputs:
+        """The rows of all parts, one after the other."""
+        return cls(
+            np.concatenate([part.probabilities for part in parts]), np.concatenate([part.prediction for part in parts])
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A network ready to run, and where it really runs: ``provider`` is ``cpu`` or ``cuda``."""
+
+    provider: str
+    _runtime: ort.InferenceSession
+
+    def run(self, inputs: NDArray[np.float32]) -> Outputs:
+        """Run ``inputs`` float32 (rows, features) through the network."""
+        return Outputs(*self._runtime.run(_OUTPUTS, {_INPUT: inputs}))
+
+
+def build(model: bytes, provider: str, *, features: int, classes: int) -> Session:
+    """A session for the graph in ``model`` on ``provider``: ``cpu``, ``cuda``, or ``auto``, the GPU where one works.
+
+    Raises `ProviderUnavailable` where ``cuda`` was asked for and cannot run, and `ModelRefused` where the graph is none
+    or does not map ``inputs`` float32 (rows, ``features``) to the outputs of `Outputs`.
+    """
+    if provider == "cpu":
+        session = _on_cpu(model)
+    else:
+        try:
+            session = _on_cuda(model)
+        except ProviderUnavailable as reason:
+            if provider == "cuda":
+                raise
+            _log.info("running on the CPU: %s", reason)
+            session = _on_cpu(model)
+    _check_graph(session._runtime, features, classes)  # noqa: SLF001 - the same module's own part
+    return session
+
+
+def _options() -> ort.SessionOptions:
+    # Many small requests: the pool ONNX Runtime would make is sized from the host, not from the container's quota, and
+    # spins between runs. Parallelism comes from worker processes.
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return options
+
+
+def _on_cpu(model: bytes) -> Session:
+    try:
+        return Session("cpu", ort.InferenceSession(model, _options(), providers=[_CPU]))
+    except Exception as error:
+        raise ModelRefused(f"the graph does not load: {_first_line(error)}") from error
+
+
+def _on_cuda(model: bytes) -> Session:
+    """Run on CUDA or raise: ONNX Runtime itself would log the failure and go on, slowly, on the CPU."""
+    if _CUDA not in ort.get_available_providers():
+        raise ProviderUnavailable(
+            f"CUDA is not in this build of ONNX Runtime {ort.__version__} ({_names(ort.get_available_providers())}); "
+            "install mlp-serving[gpu] instead of mlp-serving[cpu], or start with --provider cpu"
+        )
+    ort.preload_dlls(directory="")  # the CUDA libraries that pip installed beside onnxruntime-gpu
+    options = _options()
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    remedy = (
+        "check that nvidia-smi lists a GPU here, that its driver supports CUDA 13 and that mlp-serving[gpu] brought "
+        "the CUDA and cuDNN libraries, or start with --provider cpu"
+    )
+    try:
+        runtime = ort.InferenceSession(model, options, providers=[(_CUDA, _CUDA_OPTIONS)], enable_fallback=0)
+    except Exception as error:
+        raise ProviderUnavailable(f"CUDA does not start: {_first_line(error)}; {remedy}") from error
+    if _CUDA not in runtime.get_providers():
+        raise ProviderUnavailable(
+            f"CUDA does not start: ONNX Runtime {ort.__version__} gave {_names(runtime.get_providers())}; {remedy}"
+        )
+    return Session("cuda", runtime)
+
+
+def _check_graph(runtime: ort.InferenceSession, features: int, classes: int) -> None:
+    inputs = [(node.name, node.type, node.shape[1:]) for node in runtime.get_inputs()]
+    if inputs != [(_INPUT, "tensor(float)", [features])]:
+        raise ModelRefused(f"the graph takes {inputs}, expected one float32 input 'inputs' (rows, {features})")
+    outputs = {node.name: (node.type, node.shape[1:]) for node in runtime.get_outputs()}
+    expected = {"probabilities": ("tensor(float)", [classes]), "prediction": ("tensor(int64)", [])}
+    if outputs != expected:
+        raise ModelRefused(f"the graph gives {outputs}, expected {expected}")
+
+
+def _names(providers: list[str]) -> str:
+    return ", ".join(name.removesuffix("ExecutionProvider") for name in providers)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]

@@ -1,0 +1,85 @@
+"""What is known of a finished request, and telling it to metrics and log, all of one event-loop turn at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(slots=True)
+class Record:
+    """One request, filled in on its way. Times are seconds; a stage that did not happen took 0."""
+
+    method: str
+    path: str
+    request_id: str
+    started_s: float
+    route: str = "unmatched"
+    status: int = 0
+    problem: str = ""
+    model: str = ""
+    version: int = 0
+    rows: int = 0
+    decode_s: float = 0.0
+    queue_s: float = 0.0
+    inference_s: float = 0.0
+    encode_s: float = 0.0
+    duration_s: float = 0.0
+
+
+class Reader(Protocol):
+    """Someone who wants to know of finished requests."""
+
+    def __call__(self, records: Sequence[Record], /) -> None:
+        """Take what one turn of the event loop finished."""
+
+
+class Journal:
+    """Gathers finished requests and hands them to its readers at the end of the event loop's turn.
+
+    Under load one turn finishes many requests, which are cheaper to count and to write together. ``in_flight`` is told
+    how many requests are open; ``clock`` gives the seconds that records are told in.
+    """
+
+    def __init__(self, readers: Sequence[Reader], in_flight: Callable[[int], None], clock: Callable[[], float]) -> None:
+        self._readers = tuple(readers)
+        self._in_flight = in_flight
+        self._clock = clock
+        self._open = 0
+        self._finished: list[Record] = []
+        self._scheduled = False
+
+    def begin(self, method: str, path: str, request_id: str) -> Record:
+        """A record for a request whose headers are there."""
+        self._open += 1
+        self._schedule()
+        return Record(method, path, request_id, self._clock())
+
+    def finish(self, record: Record, status: int) -> None:
+        """Note that the answer to a request was handed to the connection."""
+        record.status = status
+        record.duration_s = self._clock() - record.started_s
+        self._finished.append(record)
+        self._open -= 1
+        self._schedule()
+
+    def abandon(self) -> None:
+        """Note that a request ended without an answer: its client is gone."""
+        self._open -= 1
+        self._schedule()
+
+    def flush(self) -> None:
+        """Tell the readers now; at shutdown no later turn does it."""
+        self._scheduled = False
+        self._in_flight(self._open)
+        finished, self._finished = self._finished, []
+        if finished:
+            for reader in self._readers:
+                reader(finished)
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self.flush)

@@ -1,0 +1,129 @@
+"""Every metric: its name, meaning, unit and buckets. The only importer of prometheus_client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from service.journal import Record
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+_SECONDS: Final = (
+    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
+    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+)
+_ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
+_CONFIDENCE: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+
+class Metrics:
+    """All metrics of the server in one registry of its own."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=registry)
+
+        def counter(name: str, meaning: str, *labels: str) -> Counter:
+            return Counter(name, meaning, labels, registry=registry)
+
+        def gauge(name: str, meaning: str, *labels: str) -> Gauge:
+            return Gauge(name, meaning, labels, registry=registry)
+
+        def histogram(name: str, meaning: str, buckets: Sequence[float], *labels: str) -> Histogram:
+            return Histogram(name, meaning, labels, buckets=buckets, registry=registry)
+
+        self._requests = counter("mlp_requests_total", "Requests answered.", "route", "status")
+        self._rejections = counter("mlp_rejections_total", "Requests answered with a problem, by its type.", "reason")
+        self._in_flight = gauge("mlp_requests_in_flight", "Requests received and not yet answered.")
+        self._duration = histogram(
+            "mlp_request_duration_seconds", "From the end of a request's headers to its answer.", _SECONDS, "route"
+        )
+        stage = histogram("mlp_stage_duration_seconds", "Time a prediction spent in each stage.", _SECONDS, "stage")
+        self._stages = [(f"{name}_s", stage.labels(name)) for name in ("decode", "queue", "inference", "encode")]
+        self._rows = histogram("mlp_request_rows", "Rows in a prediction request.", _ROWS)
+        self._batch_rows = histogram("mlp_batch_rows", "Rows in one run of the network.", _ROWS, "model")
+        self._predictions = counter(
+            "mlp_predictions_total", "Rows predicted, by predicted label.", "model", "version", "label"
+        )
+        self._confidence = histogram(
+            "mlp_prediction_confidence", "Probability of the predicted label.", _CONFIDENCE, "model", "version"
+        )
+        self._model = gauge(
+            "mlp_model_info", "1 for each model that is served.", "model", "version", "provider", "precision"
+        )
+        self._load = gauge("mlp_model_load_seconds", "Time to read, prove and warm up the model.", "model", "version")
+        self._load_failures = counter("mlp_model_load_failures_total", "Models refused at load.", "model")
+        self._ready = gauge("mlp_ready", "1 while the server takes traffic, else 0.")
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus's text format, of content type `CONTENT_TYPE`."""
+        return generate_latest(self._registry)
+
+    def requests(self, records: Sequence[Record]) -> None:
+        """Count finished requests."""
+        for record in records:
+            self._requests.labels(record.route, str(record.status)).inc()
+            self._duration.labels(record.route).observe(record.duration_s)
+            if record.problem:
+                self._rejections.labels(record.problem).inc()
+            if record.rows and record.status == 200:
+                self._rows.observe(record.rows)
+                for attribute, stage in self._stages:
+                    stage.observe(getattr(record, attribute))
+
+    def in_flight(self, count: int) -> None:
+        """Say how many requests are open."""
+        self._in_flight.set(count)
+
+    def ready(self, *, ready: bool) -> None:
+        """Say whether the server takes traffic."""
+        self._ready.set(ready)
+
+    def loaded(self, model: str, version: int, provider: str, precision: str, load_s: float) -> None:
+        """Say what is served, where it runs and how long it took to get there."""
+        self._model.labels(model, str(version), provider, precision).set(1)
+        self._load.labels(model, str(version)).set(load_s)
+        self._load_failures.labels(model)
+
+    def refused(self, model: str) -> None:
+        """Count a model that did not prove itself."""
+        self._load_failures.labels(model).inc()
+
+    def batches(self, model: str, version: int, labels: Sequence[str]) -> Callable[..., None]:
+        """A function to call after each run with its ``probabilities`` (rows, classes) and ``prediction`` (rows,)."""
+        counters = [self._predictions.labels(model, str(version), label) for label in labels]
+        confidence = self._confidence.labels(model, str(version))
+        batch_rows = self._batch_rows.labels(model)
+
+        def ran(probabilities: NDArray[np.float32], prediction: NDArray[np.int64]) -> None:
+            batch_rows.observe(len(prediction))
+            counts = np.bincount(prediction, minlength=len(counters))
+            for index in np.flatnonzero(counts):
+                counters[index].inc(counts[index])
+            for value in probabilities.max(axis=1).tolist():
+                confidence.observe(value)
+
+        return ran
+
+
+def registry() -> Any:
+    """A fresh registry, so that two servers in one process do not share their counts."""
+    return CollectorRegistry()

@@ -1,0 +1,61 @@
+"""uvicorn's server, taught to lose nothing at SIGTERM: it answers what reaches it before it closes a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import Final
+
+import uvicorn
+
+from service.errors import StartError
+from service.lifecycle import Lifecycle, State
+
+_log = logging.getLogger(__name__)
+
+# How long a connection must be silent before it is closed: a request already on its way to us arrives within this.
+LINGER_S: Final = 1.0
+_TICK_S: Final = 0.02
+
+
+class Server(uvicorn.Server):
+    """Draining before uvicorn's own shutdown, which would close idle connections under a request on its way."""
+
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle) -> None:
+        super().__init__(config)
+        self._lifecycle = lifecycle
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to accept connections, then say where."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            host, port = listener.getsockname()[:2]
+            _log.info("ready on http://%s:%d (documentation at /docs)", f"[{host}]" if ":" in host else host, port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening; answer each connection's next request with ``connection: close``; then close what is idle."""
+        _log.info("draining: no new connections, each open one is answered and closed")
+        self._lifecycle.advance(State.DRAINING)
+        for server in self.servers:
+            server.close()
+        ends_at = asyncio.get_running_loop().time() + LINGER_S
+        while self.server_state.connections and asyncio.get_running_loop().time() < ends_at and not self.force_exit:
+            await asyncio.sleep(_TICK_S)
+        await super().shutdown(sockets)
+        _log.info("stopped")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to the address, not yet accepting. Raises `StartError` where that is not possible."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise StartError(
+            f"cannot listen on {host} port {port}: {error.strerror or error}; choose another with --host and --port"
+        ) from error
+    return bound
