@@ -11,6 +11,7 @@ import uvicorn
 
 from service import app, logs, server, settings
 from service.errors import StartError
+from service.http import express
 from service.settings import Settings
 
 
@@ -41,7 +42,7 @@ def _serve(chosen: Settings) -> None:
         timeout_keep_alive=chosen.keep_alive_timeout_s,
         timeout_graceful_shutdown=chosen.drain_timeout_s,
         ws="none",
-        http="httptools",
+        http=express.protocol_of(service.door) if chosen.express else "httptools",
         loop="uvloop",
     )
     server.Server(config, service.lifecycle).run([listener])

@@ -15,7 +15,8 @@ from fastapi import FastAPI
 from service import artifact, logs, metrics
 from service.artifact import ArtifactError, Manifest
 from service.errors import ModelRefused
-from service.http.guard import Guard, RequestIds
+from service.http.express import Door
+from service.http.guard import Bounds, Guard, RequestIds
 from service.http.predict import Predict
 from service.http.routes import add_problems, router
 from service.inference.batcher import Batcher, Costs, Run
@@ -31,10 +32,11 @@ _DESCRIPTION: Final = "Class probabilities and the most probable class, from a s
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The ASGI application and the state of its life, which the server that runs it moves on."""
+    """The ASGI application, the state of its life, which the server that runs it moves on, and its express door."""
 
     app: FastAPI
     lifecycle: Lifecycle
+    door: Door
 
 
 def create_app() -> FastAPI:
@@ -73,18 +75,18 @@ def build(settings: Settings, request_log: logs.RequestLog | None) -> Service:
             model.batcher.close()
         journal.flush()
 
-    app = FastAPI(title="mlp-serving", description=_DESCRIPTION, version=version("mlp-serving"), lifespan=life)
+    app = FastAPI(
+        title="mlp-serving",
+        description=_DESCRIPTION,
+        version=version("mlp-serving"),
+        lifespan=life,
+        redirect_slashes=False,
+    )
     app.include_router(router(predict, repository, lifecycle, counted.exposition, metrics.CONTENT_TYPE))
     add_problems(app)
-    app.add_middleware(
-        Guard,
-        journal=journal,
-        lifecycle=lifecycle,
-        ids=RequestIds(),
-        max_body_bytes=settings.max_body_bytes,
-        receive_timeout_s=settings.receive_timeout_s,
-    )
-    return Service(app, lifecycle)
+    ids, bounds = RequestIds(), Bounds(settings.max_body_bytes, settings.receive_timeout_s)
+    app.add_middleware(Guard, journal=journal, lifecycle=lifecycle, ids=ids, bounds=bounds)
+    return Service(app, lifecycle, Door(predict, journal, lifecycle, ids, bounds))
 
 
 def _load_all(settings: Settings, counted: Metrics) -> list[Model]:

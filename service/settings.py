@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     models: Path = _option(Path("models"), "folder with models/<name>/<version>/; the newest version of each is served")
     model: str | None = _option(None, "name of the model that POST /predict means; needed when there are several")
     provider: Literal["auto", "cpu", "cuda"] = _option("auto", "where to run: cuda runs on the GPU or does not start")
+    express: bool = _option(True, "answer predictions before ASGI begins, several times faster; false for comparison")
     log_level: Literal["debug", "info", "warning", "error"] = _option(
         "info", "least severe message to log; requests are logged at info"
     )

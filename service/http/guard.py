@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import re
 import secrets
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,25 +32,33 @@ class RequestIds:
         return f"{self._prefix}-{next(self._numbers)}"
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How large a body may be and how long it may take to arrive, and what is said of one that is not so."""
+
+    max_body_bytes: int
+    receive_timeout_s: float
+
+    def too_large(self) -> BodyTooLarge:
+        """The refusal of a body that has more bytes, or declares them."""
+        return BodyTooLarge(f"the body has more than {self.max_body_bytes} bytes; send fewer rows at once")
+
+    def too_late(self) -> ReceiveTimeout:
+        """The refusal of a body that takes longer."""
+        return ReceiveTimeout(f"the body did not arrive within {self.receive_timeout_s:g} s; send it at once")
+
+
 class Guard:
     """ASGI middleware around everything else."""
 
     def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        journal: Journal,
-        lifecycle: Lifecycle,
-        ids: RequestIds,
-        max_body_bytes: int,
-        receive_timeout_s: float,
+        self, app: ASGIApp, *, journal: Journal, lifecycle: Lifecycle, ids: RequestIds, bounds: Bounds
     ) -> None:
         self._app = app
         self._journal = journal
         self._lifecycle = lifecycle
         self._ids = ids
-        self._max_body_bytes = max_body_bytes
-        self._receive_timeout_s = receive_timeout_s
+        self._bounds = bounds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through; anything but HTTP passes untouched."""
@@ -60,7 +69,7 @@ class Guard:
         record = self._journal.begin(scope["method"], scope["path"], self._ids.of(headers.get(b"x-request-id")))
         scope["state"]["record"] = record
         answer = _Answer(scope, record, self._journal, self._lifecycle, send)
-        body = _BoundedBody(headers.get(b"content-length"), self._max_body_bytes, self._receive_timeout_s, receive)
+        body = _BoundedBody(headers.get(b"content-length", b"0"), self._bounds, receive)
         try:
             await self._app(scope, body.receive, answer.send)
         finally:
@@ -70,38 +79,31 @@ class Guard:
 class _BoundedBody:
     """One request's body, refused as soon as it is known to be too large or too late."""
 
-    def __init__(self, declared: bytes | None, max_bytes: int, timeout_s: float, receive: Receive) -> None:
-        self._declared_bytes = int(declared) if declared is not None else 0
-        self._max_bytes = max_bytes
-        self._timeout_s = timeout_s
-        self._ends_at: float | None = None
+    def __init__(self, declared_bytes: bytes, bounds: Bounds, receive: Receive) -> None:
+        self._bounds = bounds
+        self._declared_bytes = int(declared_bytes)
         self._received_bytes = 0
+        self._ends_at: float | None = None
         self._whole = False
         self._receive = receive
 
     async def receive(self) -> Message:
         if self._whole:
             return await self._receive()
-        self._check(self._declared_bytes)
+        if self._declared_bytes > self._bounds.max_body_bytes:
+            raise self._bounds.too_large()
         if self._ends_at is None:
-            self._ends_at = asyncio.get_running_loop().time() + self._timeout_s
+            self._ends_at = asyncio.get_running_loop().time() + self._bounds.receive_timeout_s
         try:
             async with asyncio.timeout_at(self._ends_at):
                 message = await self._receive()
         except TimeoutError:
-            raise ReceiveTimeout(
-                f"{self._received_bytes} bytes of the body came in {self._timeout_s:g} s; send it faster"
-            ) from None
+            raise self._bounds.too_late() from None
         self._received_bytes += len(message.get("body", b""))
+        if self._received_bytes > self._bounds.max_body_bytes:
+            raise self._bounds.too_large()
         self._whole = not message.get("more_body", False)
-        self._check(self._received_bytes)
         return message
-
-    def _check(self, count: int) -> None:
-        if count > self._max_bytes:
-            raise BodyTooLarge(
-                f"the body has {count} bytes or more, and at most {self._max_bytes} are taken; send fewer rows at once"
-            )
 
 
 class _Answer:

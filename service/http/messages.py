@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """What a door read: ``headers`` by lower-case name, ``query`` and ``body`` as they came."""
 
     model: str | None
     version: str | None
-    query: bytes
+    query: str | None
     headers: Mapping[bytes, bytes]
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response:
     """What a door writes; it adds content-length and x-request-id."""
 

@@ -26,11 +26,11 @@ _DEFAULT: Final = Options()
 _NAMES: Final = ("top_k", "probabilities", "timing")
 
 
-def from_query(query: bytes, classes: int) -> Options:
+def from_query(query: str | None, classes: int) -> Options:
     """The options of a query string for a model of that many classes. Raises `InvalidOption`."""
     if not query:
         return _DEFAULT
-    values = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    values = dict(parse_qsl(query, keep_blank_values=True))
     for name in values:
         if name not in _NAMES:
             near = difflib.get_close_matches(name, _NAMES, n=1)

@@ -28,6 +28,7 @@ from service.errors import (
 from service.http.messages import Response
 
 TYPE_PREFIX: Final = "urn:mlp-serving:"
+CLOSE: Final = (b"connection", b"close")
 MEDIA_TYPE: Final = "application/problem+json"
 
 # The name is stable and stands in the README, in metrics and in logs.
@@ -65,7 +66,7 @@ def response(error: RequestError, request_id: str) -> Response:
     if isinstance(error, ReceiveTimeout):
         # Not after BodyTooLarge: closing under a body that is still being sent resets the connection, and most clients
         # would then never read the answer. The rest of the body is read and thrown away instead.
-        headers.append((b"connection", b"close"))
+        headers.append(CLOSE)
     return problem(status, name, title, str(error), request_id, tuple(headers), more)
 
 

@@ -128,7 +128,9 @@ async def _predicted(
     record = _record(request)
     body = await request.body()
     answered: asyncio.Future[messages.Response] = asyncio.get_running_loop().create_future()
-    message = messages.Request(name, version, request.scope["query_string"], dict(request.scope["headers"]), body)
+    message = messages.Request(
+        name, version, request.scope["query_string"].decode("latin-1"), dict(request.scope["headers"]), body
+    )
     job = predict(message, record, answered.set_result)
     try:
         return _http(await answered)

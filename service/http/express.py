@@ -1,0 +1,248 @@
+"""The express door: uvicorn's HTTP protocol, answering predictions before ASGI begins.
+
+A prediction's path through a framework costs more than the network: a scope, a task, six messages and a router for each
+request. Here its body goes from uvicorn's parser to `Predict`, and the answer from there to the socket. Everything
+else — other paths, other methods, upgrades — is uvicorn's and the application's, untouched.
+
+An `Exchange` stands where uvicorn keeps its own request-response cycle, so that keep-alive, pipelining and shutdown
+stay uvicorn's: this module relies on what `INTERNALS` names, and a test checks it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from service.errors import RequestError
+from service.http import problems
+from service.http.guard import Bounds, RequestIds
+from service.http.messages import Request, Response
+from service.http.predict import Predict
+from service.inference.batcher import Job
+from service.journal import Journal, Record
+from service.lifecycle import Lifecycle
+
+# What the protocol and its cycle are used for here: uvicorn promises none of it, so its version is pinned.
+INTERNALS: Final = {
+    HttpToolsProtocol: (
+        *("on_message_begin", "on_url", "on_header", "on_headers_complete", "on_body", "on_message_complete"),
+        *("data_received", "connection_lost", "resume_writing", "on_response_complete", "shutdown", "_start_asgi_task"),
+    ),
+    RequestResponseCycle: ("run_asgi", "send", "receive"),
+}
+
+_PATH: Final = re.compile(rb"/(?:models/([^/?%#]+)/(?:versions/([^/?%#]+)/)?)?predict(?:\?([^#]*))?")
+_ROUTES: Final = ("/predict", "/models/{name}/predict", "/models/{name}/versions/{version}/predict")
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What the protocol needs of the service."""
+
+    predict: Predict
+    journal: Journal
+    lifecycle: Lifecycle
+    ids: RequestIds
+    bounds: Bounds
+
+
+def protocol_of(door: Door) -> type[HttpToolsProtocol]:
+    """The protocol class to give to uvicorn as its ``http``."""
+    return type("Express", (ExpressProtocol,), {"door": door})
+
+
+class Exchange(RequestResponseCycle):
+    """One prediction on one connection, from its headers to its answer, in the place of uvicorn's cycle.
+
+    Of the cycle it keeps what the protocol reads and writes: ``response_complete``, ``keep_alive``, ``disconnected``
+    and ``message_event``.
+    """
+
+    message_event = asyncio.Event()  # nobody waits for it here, so one serves all
+
+    def __init__(self, protocol: ExpressProtocol, record: Record, request: Request) -> None:
+        parser = protocol.parser
+        self.keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
+        self.waiting_for_100_continue = protocol.expect_100_continue
+        self.disconnected = False
+        self.response_complete = False
+        self._protocol = protocol
+        self._record = record
+        self._request = request
+        self._chunks: list[bytes] = []
+        self._size_bytes = 0
+        self._whole = False
+        self._in_turn = False
+        self._answered = False
+        self._refusal: RequestError | None = None
+        self._job: Job | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """All earlier requests of the connection are answered: this one may be."""
+        self._in_turn = True
+        bounds, headers = self._protocol.door.bounds, self._request.headers
+        if int(headers.get(b"content-length", 0)) > bounds.max_body_bytes:
+            self._refuse(bounds.too_large())
+        elif self._refusal is not None:
+            self._refuse(self._refusal)
+        elif self._whole:
+            self._run()
+        elif self.waiting_for_100_continue:
+            self._protocol.transport.write(_CONTINUE)
+
+    def take(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        if self.response_complete or self._refusal is not None:
+            return
+        self._size_bytes += len(data)
+        self._chunks.append(data)
+        bounds = self._protocol.door.bounds
+        if self._size_bytes > bounds.max_body_bytes:
+            self._refuse(bounds.too_large())
+
+    def complete(self) -> None:
+        """The body is whole."""
+        self._whole = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._in_turn and self._refusal is None:
+            self._run()
+
+    def limit_time(self) -> None:
+        """Begin to count the time for a body that did not come with its headers."""
+        if self._in_turn and not self._whole and self._timer is None and not self._answered:
+            bounds = self._protocol.door.bounds
+            self._timer = self._protocol.loop.call_later(bounds.receive_timeout_s, self._refuse, bounds.too_late())
+
+    def abandon(self) -> None:
+        """The client is gone."""
+        self.disconnected = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._job is not None:
+            self._job.cancel()
+        if not self._answered:
+            self._answered = True
+            self._protocol.door.journal.abandon()
+
+    def finish(self) -> None:
+        """The answer is on its way out, and there is room for the next one."""
+        self.response_complete = True
+        if not self.keep_alive:
+            self._protocol.transport.close()
+        self._protocol.on_response_complete()
+
+    def _run(self) -> None:
+        chunks = self._chunks
+        self._request.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        self._job = self._protocol.door.predict(self._request, self._record, self._reply)
+
+    def _refuse(self, error: RequestError) -> None:
+        self._refusal = error
+        self._chunks.clear()
+        if self._in_turn and not self._answered:
+            self._record.problem = problems.name_of(error)
+            self._reply(problems.response(error, self._record.request_id))
+
+    def _reply(self, response: Response) -> None:
+        self._answered = True
+        protocol, door = self._protocol, self._protocol.door
+        if door.lifecycle.draining or problems.CLOSE in response.headers:
+            self.keep_alive = False
+        head = [STATUS_LINE[response.status]]
+        for name, value in (
+            *protocol.server_state.default_headers,
+            (b"content-length", b"%d" % len(response.body)),
+            *response.headers,
+            (b"x-request-id", self._record.request_id.encode()),
+        ):
+            head += (name, b": ", value, b"\r\n")
+        if not self.keep_alive and problems.CLOSE not in response.headers:
+            head.append(b"connection: close\r\n")
+        head += (b"\r\n", response.body)
+        protocol.transport.write(b"".join(head))
+        door.journal.finish(self._record, response.status)
+        if protocol.flow.write_paused:
+            protocol.unsent = self
+        else:
+            self.finish()
+
+
+class ExpressProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with the express door in it; `protocol_of` gives the class its ``door``.
+
+    ``unsent`` is the exchange whose answer the client is slow to read: the connection's next request waits for it, so
+    that answers nobody reads do not pile up.
+    """
+
+    door: ClassVar[Door]
+    unsent: Exchange | None = None
+
+    def on_headers_complete(self) -> None:
+        """Take a prediction; leave every other request to uvicorn."""
+        predicts = self.parser.get_method() == b"POST" and not self.parser.should_upgrade()
+        match = _PATH.fullmatch(self.url) if predicts else None
+        if match is None:
+            super().on_headers_complete()
+            return
+        model, version, query = ((part.decode("ascii") if part else None) for part in match.groups())
+        headers = dict(self.headers)
+        record = self.door.journal.begin(
+            "POST", self.url.split(b"?", 1)[0].decode("ascii"), self.door.ids.of(headers.get(b"x-request-id"))
+        )
+        record.route = _ROUTES[(model is not None) + (version is not None)]
+        request = Request(model, version, query, headers, b"")
+        earlier: RequestResponseCycle | None = self.cycle
+        self.cycle = exchange = Exchange(self, record, request)
+        if earlier is None or earlier.response_complete:
+            exchange.start()
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, self.app))
+
+    def on_body(self, body: bytes) -> None:
+        """Hand a piece of body to whoever the request is with."""
+        if isinstance(self.cycle, Exchange):
+            self.cycle.take(body)
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Tell whoever the request is with that its body is whole."""
+        if isinstance(self.cycle, Exchange):
+            self.cycle.complete()
+        else:
+            super().on_message_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; a body of which more is to come is timed."""
+        super().data_received(data)
+        if isinstance(self.cycle, Exchange) and not self.cycle.response_complete:
+            self.cycle.limit_time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give up the exchanges that the client no longer waits for."""
+        for cycle in (self.cycle, *(cycle for cycle, _ in self.pipeline)):
+            if isinstance(cycle, Exchange) and not cycle.response_complete and not cycle.disconnected:
+                cycle.abandon()
+        super().connection_lost(exc)
+
+    def resume_writing(self) -> None:
+        """The client has read: go on with its next request."""
+        super().resume_writing()
+        unsent, self.unsent = self.unsent, None
+        if unsent is not None and not unsent.disconnected:
+            unsent.finish()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if isinstance(cycle, Exchange):
+            cycle.start()
+            cycle.limit_time()
+        else:
+            super()._start_asgi_task(cycle, app)
