@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 
-@dataclass(slots=True)
 class Record:
     """One request, filled in on its way. Times are seconds; a stage that did not happen took 0."""
 
-    method: str
-    path: str
-    request_id: str
-    started_s: float
+    # Defaults on the class: one is made for each request, and only what it comes to is set.
     route: str = "unmatched"
     status: int = 0
     problem: str = ""
@@ -27,6 +22,12 @@ class Record:
     inference_s: float = 0.0
     encode_s: float = 0.0
     duration_s: float = 0.0
+
+    def __init__(self, method: str, path: str, request_id: str, started_s: float) -> None:
+        self.method = method
+        self.path = path
+        self.request_id = request_id
+        self.started_s = started_s
 
 
 class Reader(Protocol):

@@ -64,24 +64,24 @@ class Exchange(RequestResponseCycle):
     """
 
     message_event = asyncio.Event()  # nobody waits for it here, so one serves all
+    disconnected = False
+    response_complete = False
+    _size_bytes = 0
+    _whole = False
+    _in_turn = False
+    _answered = False
+    _refusal: RequestError | None = None
+    _job: Job | None = None
+    _timer: asyncio.TimerHandle | None = None
 
     def __init__(self, protocol: ExpressProtocol, record: Record, request: Request) -> None:
         parser = protocol.parser
         self.keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
         self.waiting_for_100_continue = protocol.expect_100_continue
-        self.disconnected = False
-        self.response_complete = False
         self._protocol = protocol
         self._record = record
         self._request = request
         self._chunks: list[bytes] = []
-        self._size_bytes = 0
-        self._whole = False
-        self._in_turn = False
-        self._answered = False
-        self._refusal: RequestError | None = None
-        self._job: Job | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """All earlier requests of the connection are answered: this one may be."""

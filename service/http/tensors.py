@@ -22,6 +22,7 @@ from service.errors import Fault, InvalidInput, MalformedBody
 
 _KEYS: Final = ("inputs", "instances")
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
+_FEW_VALUES: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,11 @@ def _dimensions(array: Any) -> tuple[int, ...]:
 
 
 def _arrays_in(dimensions: tuple[int, ...]) -> int:
-    return sum(math.prod(dimensions[:depth]) for depth in range(len(dimensions)))
+    arrays = here = 1
+    for length in dimensions[:-1]:
+        here *= length
+        arrays += here
+    return arrays
 
 
 def _is_regular(array: Any, dimensions: tuple[int, ...]) -> bool:
@@ -97,7 +102,10 @@ def _is_regular(array: Any, dimensions: tuple[int, ...]) -> bool:
 
 
 def _fits_float32(values: NDArray[np.float64]) -> bool:
-    # NaN compares false, so it does not fit either.
+    # NaN compares false, so it does not fit either. For a few rows one product tells as much as two reductions: no
+    # value is larger than the root of the sum of squares. For many, BLAS would start threads.
+    if len(values) <= _FEW_VALUES:
+        return bool(values.dot(values) <= _FLOAT32_MAX**2)
     return bool(np.maximum.reduce(values) <= _FLOAT32_MAX and np.minimum.reduce(values) >= -_FLOAT32_MAX)
 
 

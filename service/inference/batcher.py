@@ -13,7 +13,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,6 @@ class Costs:
         return self.run_s * math.ceil(rows / self.batch_rows) + self.row_s * rows
 
 
-@dataclass(slots=True, eq=False)
 class Job:
     """One request's rows on their way through the network; ``queue_s`` and ``inference_s`` are known once it is done.
 
@@ -52,15 +51,20 @@ class Job:
     reason why there is none, unless the job was cancelled.
     """
 
-    rows: Rows
-    deadline_s: float
-    done: Callable[[Outputs | RequestError], None]
-    accepted_s: float
+    # Defaults on the class: one is made for each request, and most never change.
     queue_s: float = 0.0
     inference_s: float = 0.0
     cancelled: bool = False
     started: int = 0
-    parts: list[Outputs] = field(default_factory=list)
+
+    def __init__(
+        self, rows: Rows, deadline_s: float, done: Callable[[Outputs | RequestError], None], accepted_s: float
+    ) -> None:
+        self.rows = rows
+        self.deadline_s = deadline_s
+        self.done = done
+        self.accepted_s = accepted_s
+        self.parts: list[Outputs] = []
 
     def cancel(self) -> None:
         """Nobody waits for the answer any more: rows that have not run will not, and ``done`` is not called."""
@@ -117,16 +121,15 @@ class Batcher:
             )
         job = Job(rows, deadline_s, done, now)
         self._waiting_rows += count
-        loop = asyncio.get_running_loop()
         if count > self._costs.inline_rows:
             self._large.append(job)
             if self._large_lane is None:
-                self._large_lane = loop.create_task(self._run_large())
+                self._large_lane = asyncio.get_running_loop().create_task(self._run_large())
         else:
             self._small.append(job)
             if not self._scheduled:
                 self._scheduled = True
-                loop.call_soon(self._run_small)
+                asyncio.get_running_loop().call_soon(self._run_small)
         return job
 
     def close(self) -> None:
