@@ -16,25 +16,23 @@ class State(StrEnum):
 
 
 class Lifecycle:
-    """Holds the state; moves forward only, never back to an earlier one. ``changed`` is told of each new state."""
+    """Holds the state; moves forward only, never back to an earlier one. ``changed`` is told of each new state.
+
+    ``ready`` says whether new requests should be sent here, ``answering`` whether those that come are answered, and
+    ``draining`` whether the connection is closed after that.
+    """
 
     def __init__(self, changed: Callable[[State], None]) -> None:
         self.state = State.STARTING
+        self.ready = self.answering = self.draining = False
         self._changed = changed
-
-    @property
-    def ready(self) -> bool:
-        """Whether new requests should be sent here."""
-        return self.state is State.READY
-
-    @property
-    def draining(self) -> bool:
-        """Whether the server answers what reaches it and closes each connection after that."""
-        return self.state is State.DRAINING
 
     def advance(self, state: State) -> None:
         """Move to a later state; moving to the present one or an earlier one does nothing."""
         order = list(State)
         if order.index(state) > order.index(self.state):
             self.state = state
+            self.ready = state is State.READY
+            self.draining = state is State.DRAINING
+            self.answering = self.ready or self.draining
             self._changed(state)

@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from functools import lru_cache
+from typing import Any, ClassVar, Final, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -38,6 +39,26 @@ INTERNALS: Final = {
 _PATH: Final = re.compile(rb"/(?:models/([^/?%#]+)/(?:versions/([^/?%#]+)/)?)?predict(?:\?([^#]*))?")
 _ROUTES: Final = ("/predict", "/models/{name}/predict", "/models/{name}/versions/{version}/predict")
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Target(NamedTuple):
+    """What a prediction's URL says."""
+
+    path: str
+    route: str
+    model: str | None
+    version: str | None
+    query: str | None
+
+
+@lru_cache(maxsize=256)  # clients ask for few different URLs, again and again
+def _target(url: bytes) -> Target | None:
+    match = _PATH.fullmatch(url)
+    if match is None:
+        return None
+    model, version, query = (None if part is None else part.decode("ascii") for part in match.groups())
+    route = _ROUTES[(model is not None) + (version is not None)]
+    return Target(url.split(b"?", 1)[0].decode("ascii"), route, model, version, query)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,18 +207,14 @@ class ExpressProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Take a prediction; leave every other request to uvicorn."""
-        predicts = self.parser.get_method() == b"POST" and not self.parser.should_upgrade()
-        match = _PATH.fullmatch(self.url) if predicts else None
-        if match is None:
+        target = _target(self.url)
+        if target is None or self.parser.get_method() != b"POST" or self.parser.should_upgrade():
             super().on_headers_complete()
             return
-        model, version, query = ((part.decode("ascii") if part else None) for part in match.groups())
         headers = dict(self.headers)
-        record = self.door.journal.begin(
-            "POST", self.url.split(b"?", 1)[0].decode("ascii"), self.door.ids.of(headers.get(b"x-request-id"))
-        )
-        record.route = _ROUTES[(model is not None) + (version is not None)]
-        request = Request(model, version, query, headers, b"")
+        record = self.door.journal.begin("POST", target.path, self.door.ids.of(headers.get(b"x-request-id")))
+        record.route = target.route
+        request = Request(target.model, target.version, target.query, headers, b"")
         earlier: RequestResponseCycle | None = self.cycle
         self.cycle = exchange = Exchange(self, record, request)
         if earlier is None or earlier.response_complete:

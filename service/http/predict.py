@@ -27,7 +27,7 @@ from service.inference.batcher import Job
 from service.inference.repository import Model, Repository
 from service.inference.session import Outputs
 from service.journal import Record
-from service.lifecycle import Lifecycle, State
+from service.lifecycle import Lifecycle
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Predict:
         return None
 
     def _accept(self, request: Request, record: Record, reply: Reply) -> Job:
-        if self._lifecycle.state in {State.STARTING, State.STOPPED}:
+        if not self._lifecycle.answering:
             raise NotReady(f"the server is {self._lifecycle.state}; try again", _STARTING_S)
         model = self._repository.find(request.model, request.version)
         manifest = model.manifest

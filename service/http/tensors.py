@@ -61,11 +61,13 @@ def _regular_rows(body: bytes, schema: Schema) -> NDArray[np.float64] | None:
         array = document[key]
         dimensions = _dimensions(array)
         width, shape = schema.width, schema.shape
-        if dimensions[1:] not in {(width,), shape} and dimensions not in {(width,), shape}:
+        flat = (width,)
+        if dimensions[1:] not in (flat, shape) and dimensions not in (flat, shape):
             return None
         # as_buffer flattens: that each array has its length, and that there are no more arrays than these, is what
         # makes a row of 783 numbers followed by one of 785 an error.
-        if body.count(b"[") != _arrays_in(dimensions) or not _is_regular(array, dimensions):
+        arrays = _arrays_in(dimensions)
+        if body.count(b"[") != arrays or (arrays > len(dimensions) and not _is_regular(array, dimensions)):
             return None
         values: NDArray[np.float64] = np.frombuffer(array.as_buffer(of_type="d"))
     except (ValueError, TypeError, RuntimeError, IndexError):
