@@ -42,12 +42,11 @@ class Service:
 def create_app() -> FastAPI:
     """The application with its settings from the environment, for any ASGI server: ``service.app:create_app``."""
     settings = Settings()
-    return build(settings, logs.configure(settings.log_level, settings.log_format)).app
+    return build(settings, logs.configure(settings.log_level, settings.log_format), metrics.alone()).app
 
 
-def build(settings: Settings, request_log: logs.RequestLog | None) -> Service:
+def build(settings: Settings, request_log: logs.RequestLog | None, counted: Metrics) -> Service:
     """Load and prove every model, then put the service together. Raises `StartError`."""
-    counted = Metrics(metrics.registry())
     repository = Repository(_load_all(settings, counted), settings.model)
     lifecycle = Lifecycle(changed=lambda state: counted.ready(ready=state is State.READY))
     predict = Predict(

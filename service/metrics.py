@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_left
 from collections import Counter as Counts
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from operator import attrgetter
-from typing import Any, Final
+from pathlib import Path
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +24,11 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
+    values,
 )
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from service.journal import Record
 
@@ -36,26 +43,32 @@ _CONFIDENCE: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1
 
 
 class Metrics:
-    """All metrics of the server in one registry of its own."""
+    """All metrics of the server in one registry of its own.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    ``shared`` is the registry that gathers those of all workers, where there are several.
+    """
+
+    def __init__(self, registry: CollectorRegistry, shared: CollectorRegistry | None = None) -> None:
+        self._shared = shared
         self._registry = registry
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=registry)
 
         def counter(name: str, meaning: str, *labels: str) -> Counter:
             return Counter(name, meaning, labels, registry=registry)
 
-        def gauge(name: str, meaning: str, *labels: str) -> Gauge:
-            return Gauge(name, meaning, labels, registry=registry)
+        def gauge(
+            name: str, meaning: str, *labels: str, over_workers: Literal["livesum", "livemin", "livemax"]
+        ) -> Gauge:
+            return Gauge(name, meaning, labels, registry=registry, multiprocess_mode=over_workers)
 
         def histogram(name: str, meaning: str, buckets: Sequence[float], *labels: str) -> Histogram:
             return Histogram(name, meaning, labels, buckets=buckets, registry=registry)
 
         self._requests = counter("mlp_requests_total", "Requests answered.", "route", "status")
         self._rejections = counter("mlp_rejections_total", "Requests answered with a problem, by its type.", "reason")
-        self._in_flight = gauge("mlp_requests_in_flight", "Requests received and not yet answered.")
+        self._in_flight = gauge(
+            "mlp_requests_in_flight", "Requests received and not yet answered.", over_workers="livesum"
+        )
         self._duration = histogram(
             "mlp_request_duration_seconds", "From the end of a request's headers to its answer.", _SECONDS, "route"
         )
@@ -72,15 +85,29 @@ class Metrics:
             "mlp_prediction_confidence", "Probability of the predicted label.", _CONFIDENCE, "model", "version"
         )
         self._model = gauge(
-            "mlp_model_info", "1 for each model that is served.", "model", "version", "provider", "precision"
+            "mlp_model_info",
+            "1 for each model that is served.",
+            "model",
+            "version",
+            "provider",
+            "precision",
+            over_workers="livemax",
         )
-        self._load = gauge("mlp_model_load_seconds", "Time to read, prove and warm up the model.", "model", "version")
+        self._load = gauge(
+            "mlp_model_load_seconds",
+            "Time to read, prove and warm up the model.",
+            "model",
+            "version",
+            over_workers="livemax",
+        )
         self._load_failures = counter("mlp_model_load_failures_total", "Models refused at load.", "model")
-        self._ready = gauge("mlp_ready", "1 while the server takes traffic, else 0.")
+        self._ready = gauge(
+            "mlp_ready", "1 while the server, with all its workers, takes traffic, else 0.", over_workers="livemin"
+        )
 
     def exposition(self) -> bytes:
-        """All metrics in Prometheus's text format, of content type `CONTENT_TYPE`."""
-        return generate_latest(self._registry)
+        """All metrics, of all workers, in Prometheus's text format, of content type `CONTENT_TYPE`."""
+        return generate_latest(self._registry if self._shared is None else self._shared)
 
     def requests(self, records: Sequence[Record]) -> None:
         """Count finished requests."""
@@ -140,6 +167,39 @@ def _observe(histogram: Histogram, values: Sequence[float]) -> None:
     histogram._sum.inc(sum(values))  # noqa: SLF001
 
 
-def registry() -> Any:
-    """A fresh registry, so that two servers in one process do not share their counts."""
-    return CollectorRegistry()
+def alone() -> Metrics:
+    """Metrics of a process that is the whole server."""
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    return Metrics(registry)
+
+
+def worker(index: int, folder: Path) -> Metrics:
+    """Metrics of one of several worker processes, each of which answers a scrape for all of them.
+
+    Values live in files of ``folder``, by the worker's ``index`` and not by its process: a worker that replaces a dead
+    one goes on counting where that stopped, so counters never fall and files never pile up.
+    https://prometheus.github.io/client_python/multiprocess/
+    """
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]
+    shared = CollectorRegistry()
+    MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+    PlatformCollector(shared)
+    shared.register(_Processes())
+    return Metrics(CollectorRegistry(), shared)
+
+
+class _Processes(Collector):
+    """The process metrics of the parent and all workers added up; the start time is the parent's."""
+
+    def collect(self) -> Iterator[Metric]:
+        parent = os.getppid()
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        families = [ProcessCollector(pid=partial(int, pid), registry=None).collect() for pid in (parent, *children)]
+        for of_parent, *of_workers in zip(*families, strict=False):
+            if of_parent.name != "process_start_time_seconds":
+                total = sum(family.samples[0].value for family in (of_parent, *of_workers))
+                of_parent.samples = [of_parent.samples[0]._replace(value=total)]
+            yield of_parent

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from typing import Final
 
 import uvicorn
 
+from service.app import Service
 from service.errors import StartError
+from service.http import express
 from service.lifecycle import Lifecycle, State
+from service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -20,11 +24,12 @@ _TICK_S: Final = 0.02
 
 
 class Server(uvicorn.Server):
-    """Draining before uvicorn's own shutdown, which would close idle connections under a request on its way."""
+    """Says when it is ready; drains before uvicorn's own shutdown, which would close a connection under a request."""
 
-    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle) -> None:
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._lifecycle = lifecycle
+        self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept connections, then say where."""
@@ -32,6 +37,7 @@ class Server(uvicorn.Server):
         for listener in sockets or ():
             host, port = listener.getsockname()[:2]
             _log.info("ready on http://%s:%d (documentation at /docs)", f"[{host}]" if ":" in host else host, port)
+        self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening; answer each connection's next request with ``connection: close``; then close what is idle."""
@@ -46,11 +52,33 @@ class Server(uvicorn.Server):
         _log.info("stopped")
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to the address, not yet accepting. Raises `StartError` where that is not possible."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+def run(service: Service, settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve on ``listener`` until SIGTERM or SIGINT; ``ready`` is called once requests are taken."""
+    config = uvicorn.Config(
+        service.app,
+        http=express.protocol_of(service.door) if settings.express else "httptools",
+        loop="uvloop",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=settings.keep_alive_timeout_s,
+        timeout_graceful_shutdown=settings.drain_timeout_s,
+    )
+    Server(config, service.lifecycle, ready).run([listener])
+
+
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A socket bound to the address, not yet accepting; ``shared`` lets several processes bind it.
+
+    The kernel then spreads new connections over them: https://man7.org/linux/man-pages/man7/socket.7.html
+    (SO_REUSEPORT). Raises `StartError` where the address cannot be had.
+    """
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         bound.bind((host, port))
     except OSError as error:

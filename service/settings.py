@@ -6,7 +6,7 @@ import difflib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     models: Path = _option(Path("models"), "folder with models/<name>/<version>/; the newest version of each is served")
     model: str | None = _option(None, "name of the model that POST /predict means; needed when there are several")
     provider: Literal["auto", "cpu", "cuda"] = _option("auto", "where to run: cuda runs on the GPU or does not start")
+    workers: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = _option(
+        1, "processes that answer requests; auto is one for each whole CPU of the container's quota; 1 to 1,024 or auto"
+    )
     express: bool = _option(True, "answer predictions before ASGI begins, several times faster; false for comparison")
     log_level: Literal["debug", "info", "warning", "error"] = _option(
         "info", "least severe message to log; requests are logged at info"

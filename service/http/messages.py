@@ -27,3 +27,4 @@ class Response:
 
 
 JSON_HEADERS = ((b"content-type", b"application/json"),)
+NPY_HEADERS = ((b"content-type", b"application/x-npy"),)

@@ -15,15 +15,16 @@ _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``top_k`` is 0 where it was not asked for."""
+    """``top_k`` is 0 where it was not asked for; ``dtype`` is that of a raw body."""
 
     top_k: int = 0
     probabilities: bool = True
     timing: bool = False
+    dtype: str | None = None
 
 
 _DEFAULT: Final = Options()
-_NAMES: Final = ("top_k", "probabilities", "timing")
+_NAMES: Final = ("top_k", "probabilities", "timing", "dtype")
 
 
 def from_query(query: str | None, classes: int) -> Options:
@@ -40,6 +41,7 @@ def from_query(query: str | None, classes: int) -> Options:
         top_k=_top_k(values["top_k"], classes) if "top_k" in values else 0,
         probabilities=_boolean("probabilities", values.get("probabilities", "true")),
         timing=_boolean("timing", values.get("timing", "false")),
+        dtype=values.get("dtype"),
     )
 
 

@@ -20,10 +20,12 @@ from service.errors import (
 )
 from service.http import options as wishes
 from service.http import problems
-from service.http.messages import JSON_HEADERS, Request, Response
+from service.http.arrays import npy_from, rows_from_npy, rows_from_raw
+from service.http.messages import JSON_HEADERS, NPY_HEADERS, Request, Response
 from service.http.options import Options
-from service.http.tensors import Schema, rows_from_json
-from service.inference.batcher import Job
+from service.http.schema import Schema
+from service.http.tensors import rows_from_json
+from service.inference.batcher import Job, Rows
 from service.inference.repository import Model, Repository
 from service.inference.session import Outputs
 from service.journal import Record
@@ -33,8 +35,14 @@ _log = logging.getLogger(__name__)
 
 _STARTING_S: Final = 1.0
 _JSON: Final = b"application/json"
-# What `curl -d` says of a body where nobody told it better.
-_FORM: Final = b"application/x-www-form-urlencoded"
+_NPY: Final = b"application/x-npy"
+_READERS: Final[dict[bytes, Callable[[bytes, str | None, Schema], Rows]]] = {
+    _JSON: lambda body, _dtype, schema: rows_from_json(body, schema),
+    # What `curl -d` says of a body where nobody told it better.
+    b"application/x-www-form-urlencoded": lambda body, _dtype, schema: rows_from_json(body, schema),
+    b"application/octet-stream": rows_from_raw,
+    _NPY: lambda body, _dtype, schema: rows_from_npy(body, schema),
+}
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 Reply = Callable[[Response], None]
@@ -86,37 +94,49 @@ class Predict:
         chosen = wishes.from_query(request.query, len(manifest.classes))
         deadline_s = record.started_s + wishes.timeout_s(request.headers, self._longest_s)
         decode_from_s = self._clock()
-        rows = self._rows(request, self._schemas[manifest.name])
+        rows = self._rows(request, chosen.dtype, self._schemas[manifest.name])
         record.decode_s = self._clock() - decode_from_s
         record.model, record.version, record.rows = manifest.name, manifest.version, len(rows)
 
         def done(outcome: Outputs | RequestError) -> None:
             try:
-                reply(self._answer(model, chosen, record, job, outcome))
+                reply(self._answer(model, chosen, request, record, job, outcome))
             except Exception:  # noqa: BLE001 - every request is answered
                 reply(self._unforeseen(record))
 
         job = model.batcher.submit(rows, deadline_s, done)
         return job
 
-    def _rows(self, request: Request, schema: Schema) -> Any:
-        media = request.headers.get(b"content-type", _JSON).split(b";", 1)[0].strip().lower()
-        if media not in {_JSON, _FORM}:
-            shown = media[:60].decode("latin-1")
-            raise UnsupportedMedia(f"content-type is {shown!r}, expected application/json")
-        return rows_from_json(_expanded(request, self._max_body_bytes), schema)
+    def _rows(self, request: Request, dtype: str | None, schema: Schema) -> Rows:
+        media = request.headers.get(b"content-type", _JSON)
+        if media not in _READERS:
+            media = media.split(b";", 1)[0].strip().lower()
+        read = _READERS.get(media)
+        if read is None:
+            shown, known = media[:60].decode("latin-1"), b", ".join(_READERS).decode()
+            raise UnsupportedMedia(f"content-type is {shown!r}, expected one of {known}")
+        return read(_expanded(request, self._max_body_bytes), dtype, schema)
 
     def _answer(
-        self, model: Model, chosen: Options, record: Record, job: Job, outcome: Outputs | RequestError
+        self,
+        model: Model,
+        chosen: Options,
+        request: Request,
+        record: Record,
+        job: Job,
+        outcome: Outputs | RequestError,
     ) -> Response:
         record.queue_s, record.inference_s = job.queue_s, job.inference_s
         if isinstance(outcome, RequestError):
             record.problem = problems.name_of(outcome)
             return problems.response(outcome, record.request_id)
         encode_from_s = self._clock()
-        body = _encode(model, chosen, outcome)
+        headers: tuple[tuple[bytes, bytes], ...]
+        if request.headers.get(b"accept") == _NPY:
+            headers, body = NPY_HEADERS, npy_from(outcome.probabilities)
+        else:
+            headers, body = JSON_HEADERS, _encode(model, chosen, outcome)
         record.encode_s = self._clock() - encode_from_s
-        headers: tuple[tuple[bytes, bytes], ...] = JSON_HEADERS
         if chosen.timing:
             headers = (*headers, (b"server-timing", _server_timing(record)))
         return Response(200, headers, body)

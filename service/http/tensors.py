@@ -1,4 +1,4 @@
-"""Bytes ⇄ rows: a request's JSON into float rows the model takes, checked; the network's outputs into an answer.
+"""Rows that come as JSON, checked, as float rows that the model takes.
 
 The rows of a well-formed request never become Python objects: simdjson writes their numbers into one buffer. What
 does not fit that — rows by feature name, a wrong length, a null — is read again, carefully, to be taken or refused with
@@ -8,39 +8,17 @@ the reason.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import simdjson
 from numpy.typing import NDArray
 
-from service.artifact import Manifest
 from service.errors import Fault, InvalidInput, MalformedBody
+from service.http.schema import Schema, fits_float32, kind_of
 
 _KEYS: Final = ("inputs", "instances")
-_FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
-_FEW_VALUES: Final = 8192
-
-
-@dataclass(frozen=True, slots=True)
-class Schema:
-    """What rows a model takes: the ``shape`` a row may be nested to, its features' names, and how many rows at most."""
-
-    shape: tuple[int, ...]
-    features: tuple[str, ...]
-    max_rows: int
-    width: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "width", len(self.features))
-
-    @classmethod
-    def of(cls, manifest: Manifest, max_rows: int) -> Schema:
-        """The schema of a published model."""
-        return cls(manifest.input_shape, tuple(feature.name for feature in manifest.features), max_rows)
 
 
 def rows_from_json(body: bytes, schema: Schema) -> NDArray[np.float64]:
@@ -73,7 +51,7 @@ def _regular_rows(body: bytes, schema: Schema) -> NDArray[np.float64] | None:
     except (ValueError, TypeError, RuntimeError, IndexError):
         return None
     rows = values.reshape(-1, width)
-    if len(rows) > schema.max_rows or not _fits_float32(values):
+    if len(rows) > schema.max_rows or not fits_float32(values):
         return None
     return rows
 
@@ -103,14 +81,6 @@ def _is_regular(array: Any, dimensions: tuple[int, ...]) -> bool:
     return not inner or all(_is_regular(each, inner) for each in array)
 
 
-def _fits_float32(values: NDArray[np.float64]) -> bool:
-    # NaN compares false, so it does not fit either. For a few rows one product tells as much as two reductions: no
-    # value is larger than the root of the sum of squares. For many, BLAS would start threads.
-    if len(values) <= _FEW_VALUES:
-        return bool(values.dot(values) <= _FLOAT32_MAX**2)
-    return bool(np.maximum.reduce(values) <= _FLOAT32_MAX and np.minimum.reduce(values) >= -_FLOAT32_MAX)
-
-
 def _careful_rows(body: bytes, schema: Schema) -> NDArray[np.float64]:
     try:
         # The standard library reads NaN, Infinity and 1e400, which many clients write: they get an error that names
@@ -123,12 +93,7 @@ def _careful_rows(body: bytes, schema: Schema) -> NDArray[np.float64]:
     except ValueError as error:
         raise MalformedBody(f"the body is not JSON: {error}") from error
     rows = _rows_of(document, schema)
-    if not rows:
-        raise InvalidInput(Fault("there are zero rows; send one or more"))
-    if len(rows) > schema.max_rows:
-        raise InvalidInput(
-            Fault(f"there are {len(rows)} rows, and at most {schema.max_rows} are taken; send several requests")
-        )
+    schema.check_count(len(rows))
     result = np.empty((len(rows), schema.width))
     for index, row in enumerate(rows):
         result[index] = _values_of(index, row, schema)
@@ -146,7 +111,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _rows_of(document: object, schema: Schema) -> Sequence[object]:
     if not isinstance(document, dict):
-        raise InvalidInput(Fault(f'the body is {_kind(document)}, expected an object {{"inputs": [row, …]}}'))
+        raise InvalidInput(Fault(f'the body is {kind_of(document)}, expected an object {{"inputs": [row, …]}}'))
     present = [key for key in _KEYS if key in document]
     if len(present) != 1:
         found = "both" if present else "neither"
@@ -155,7 +120,7 @@ def _rows_of(document: object, schema: Schema) -> Sequence[object]:
     if isinstance(rows, dict):
         return [rows]
     if not isinstance(rows, list):
-        raise InvalidInput(Fault(f"{present[0]!r} is {_kind(rows)}, expected a list of rows"))
+        raise InvalidInput(Fault(f"{present[0]!r} is {kind_of(rows)}, expected a list of rows"))
     return [rows] if _is_single_row(rows, schema) else rows
 
 
@@ -176,11 +141,9 @@ def _values_of(index: int, row: object, schema: Schema) -> list[float]:
     elif isinstance(row, list):
         values = _flat(index, row, schema)
     else:
-        raise InvalidInput(Fault(f"row {index} is {_kind(row)}, expected {_expected(schema)}", row=index))
+        raise InvalidInput(Fault(f"row {index} is {kind_of(row)}, expected {_expected(schema)}", row=index))
     for name, value in zip(schema.features, values, strict=True):
-        if (fault := _fault_of(value)) is not None:
-            detail = f"row {index}, feature {name!r} is {fault}"
-            raise InvalidInput(Fault(detail, row=index, feature=name))
+        schema.check_value(index, name, value)
     return values
 
 
@@ -209,7 +172,7 @@ def _flat(index: int, row: list[Any], schema: Schema) -> list[Any]:
     for length in schema.shape:
         for each in level:
             if not isinstance(each, list) or len(each) != length:
-                found = f"{len(each)} values" if isinstance(each, list) else _kind(each)
+                found = f"{len(each)} values" if isinstance(each, list) else kind_of(each)
                 raise InvalidInput(
                     Fault(f"row {index} has {found} where {length} belong; expected {_expected(schema)}", row=index)
                 )
@@ -217,26 +180,6 @@ def _flat(index: int, row: list[Any], schema: Schema) -> list[Any]:
     return level
 
 
-def _fault_of(value: object) -> str | None:
-    if value is None:
-        return "null, and the model allows no missing value; send a number"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"{_kind(value)}, expected a number"
-    if math.isfinite(value) if isinstance(value, float) else True:
-        return None if -_FLOAT32_MAX <= value <= _FLOAT32_MAX else "larger than float32 holds, expected at most 3.4e38"
-    return f"{'NaN' if math.isnan(value) else 'infinite'}, expected a finite number"
-
-
 def _expected(schema: Schema) -> str:
     nested = f" (or nested {' x '.join(map(str, schema.shape))})" if len(schema.shape) > 1 else ""
     return f"{schema.width} values{nested}"
-
-
-def _kind(value: object) -> str:
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, str):
-        return f"the text {value!r:.60}"
-    if isinstance(value, dict):
-        return "an object"
-    return "a list" if isinstance(value, list) else "a number"

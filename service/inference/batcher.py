@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from service.inference.session import Outputs
 _log = logging.getLogger(__name__)
 
 Run = Callable[[NDArray[np.float32]], Outputs]
-Rows = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.uint8]
+Rows = NDArray[Any]  # of any dtype whose values float32 can hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Costs:
     batch_rows: int
 
     def of(self, rows: int) -> float:
-        """Seconds that ``rows`` rows take in calls of at most ``batch_rows``."""
-        return self.run_s * math.ceil(rows / self.batch_rows) + self.row_s * rows
+        """Seconds that ``rows`` rows take, in full calls."""
+        return self.run_s + (self.run_s / self.batch_rows + self.row_s) * rows
 
 
 class Job:
@@ -114,10 +114,11 @@ class Batcher:
                 "send fewer requests at once, or add replicas",
                 self._costs.of(self._waiting_rows),
             )
-        if now + self._costs.of(self._waiting_rows + count) > deadline_s:
+        needed_s = self._costs.of(self._waiting_rows + count)
+        if now + needed_s > deadline_s:
             raise DeadlineExceeded(
-                f"the {count} rows would take {self._costs.of(self._waiting_rows + count):.3g} s with those before "
-                f"them, and {max(deadline_s - now, 0):.3g} s are left; allow more time, or send fewer rows"
+                f"the {count} rows would take {needed_s:.3g} s with those before them, and "
+                f"{max(deadline_s - now, 0):.3g} s are left; allow more time, or send fewer rows"
             )
         job = Job(rows, deadline_s, done, now)
         self._waiting_rows += count

@@ -1,0 +1,87 @@
+"""Rows that come as the bytes of an array, raw or as .npy, and probabilities that leave so. Parses no pickles."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import Any, Final
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from service.errors import Fault, InvalidInput, MalformedBody
+from service.http.schema import FLOAT32_MAX, Schema, fits_float32
+
+DTYPES: Final[dict[str, np.dtype[Any]]] = {"float32": np.dtype("<f4"), "uint8": np.dtype("u1")}
+_KINDS: Final = "fiu"
+
+
+def rows_from_raw(body: bytes, dtype: str | None, schema: Schema) -> NDArray[Any]:
+    """Rows in C order, little-endian, of ``dtype`` ``float32`` or, where the model's data is of that type, ``uint8``.
+
+    Without a ``dtype`` the body's length must leave no doubt. Raises `InvalidInput`.
+    """
+    length, width = len(body), schema.width
+    possible = [name for name in schema.raw_dtypes if length % (width * DTYPES[name].itemsize) == 0]
+    if dtype is not None and dtype not in schema.raw_dtypes:
+        raise InvalidInput(Fault(f"dtype is {dtype!r}, and this model takes {' or '.join(schema.raw_dtypes)}"))
+    if length == 0 or not possible or (dtype is not None and dtype not in possible):
+        rows = " or ".join(f"{width * DTYPES[name].itemsize} of {name}" for name in schema.raw_dtypes)
+        raise InvalidInput(Fault(f"the body has {length} bytes, expected one or more rows of {width} values: {rows}"))
+    if dtype is None and len(possible) > 1:
+        counts = " or ".join(f"{length // (width * DTYPES[name].itemsize)} of {name}" for name in possible)
+        raise InvalidInput(Fault(f"the body's {length} bytes can be {counts} rows; say which with ?dtype="))
+    schema.check_count(length // (width * DTYPES[dtype or possible[0]].itemsize))
+    values = np.frombuffer(body, DTYPES[dtype or possible[0]])
+    return _checked(values.reshape(-1, width), schema)
+
+
+def rows_from_npy(body: bytes, schema: Schema) -> NDArray[Any]:
+    """Rows from a .npy file of numbers, of shape (rows, features), (rows, *shape), or one row without the first axis.
+
+    https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html. Raises `MalformedBody` and `InvalidInput`.
+    """
+    file = io.BytesIO(body)
+    try:
+        major, _ = npy.read_magic(file)
+        read_header = npy.read_array_header_1_0 if major == 1 else npy.read_array_header_2_0
+        shape, fortran_order, dtype = read_header(file)
+    except ValueError as error:
+        raise MalformedBody(f"the body is no .npy file: {str(error).splitlines()[0]}") from error
+    if dtype.kind not in _KINDS or dtype.itemsize > 8:
+        raise InvalidInput(Fault(f"the array is of dtype {dtype}, expected float or integer numbers of up to 64 bits"))
+    # The header is believed only where the file's length bears it out: nothing is allocated on its word.
+    data_bytes = len(body) - file.tell()
+    if data_bytes != math.prod(shape) * dtype.itemsize:
+        raise MalformedBody(f"the .npy file promises an array {shape} of {dtype}, and has {data_bytes} bytes for it")
+    width = schema.width
+    if shape[1:] not in ((width,), schema.shape) and shape not in ((width,), schema.shape):
+        raise InvalidInput(
+            Fault(
+                f"the array has shape {shape}, expected (rows, {width}) or (rows, {', '.join(map(str, schema.shape))})"
+            )
+        )
+    schema.check_count(math.prod(shape) // width)
+    values = np.frombuffer(body, dtype, offset=file.tell())
+    if fortran_order:
+        values = values.reshape(shape, order="F")
+    return _checked(values.reshape(-1, width), schema)
+
+
+def npy_from(array: NDArray[Any]) -> bytes:
+    """``array`` as a .npy file."""
+    file = io.BytesIO()
+    npy.write_array(file, array, version=(1, 0), allow_pickle=False)
+    return file.getvalue()
+
+
+def _checked(rows: NDArray[Any], schema: Schema) -> NDArray[Any]:
+    if rows.dtype.kind == "f" and not fits_float32(rows.reshape(-1)):
+        _refuse_first_bad(rows, schema)
+    return rows
+
+
+def _refuse_first_bad(rows: NDArray[Any], schema: Schema) -> None:
+    for row, feature in np.argwhere(~(np.abs(rows.astype(np.float64)) <= FLOAT32_MAX)).tolist():
+        schema.check_value(row, schema.features[feature], float(rows[row, feature]))

@@ -1,0 +1,131 @@
+"""Several worker processes behind one port: start them, replace one that dies, stop them all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import connection, get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkProcess
+from typing import Final
+
+_log = logging.getLogger(__name__)
+
+# A forked worker has the parent's modules loaded already: it is up in the time it takes to prove the models.
+_FORK: Final = get_context("fork")
+_LONGEST_PAUSE_S: Final = 30.0
+_KILL_MARGIN_S: Final = 5.0
+
+Work = Callable[[int, Callable[[], None]], int]
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: ForkProcess
+    signs: Connection
+    ready: bool = False
+
+
+class Supervisor:
+    """Keeps ``count`` processes running ``work(index, ready)``, which calls ``ready`` once it takes requests.
+
+    A worker that dies is replaced, at once the first time and after growing pauses if it dies again before it is ready.
+    Where a worker dies before it was ever ready, what it needs is not there: all stop, and so does the server. At
+    SIGTERM or SIGINT all are told to stop and waited for, ``stop_timeout_s`` at most.
+    """
+
+    def __init__(self, count: int, work: Work, stop_timeout_s: float) -> None:
+        self._count = count
+        self._work = work
+        self._stop_timeout_s = stop_timeout_s
+        self._workers: dict[int, _Worker] = {}
+        self._was_ready: set[int] = set()
+        self._failures = dict.fromkeys(range(count), 0)
+        self._restarts: dict[int, float] = {}
+        self._alive_read, self._alive_write = os.pipe()
+        self._wake_read, self._wake_write = socket.socketpair()
+
+    def run(self) -> int:
+        """Until told to stop; the exit status."""
+        self._wake_write.setblocking(False)
+        signal.set_wakeup_fd(self._wake_write.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)  # the wake-up byte tells; the handler only keeps the default away
+        for index in range(self._count):
+            self._start(index)
+        failed = self._watch()
+        self._stop()
+        return 1 if failed else 0
+
+    def _start(self, index: int) -> None:
+        receiver, sender = _FORK.Pipe(duplex=False)
+        process = _FORK.Process(target=self._in_worker, args=(index, sender), name=f"worker-{index}")
+        process.start()
+        sender.close()
+        self._workers[index] = _Worker(process, receiver)
+
+    def _in_worker(self, index: int, sender: Connection) -> None:
+        signal.set_wakeup_fd(-1)
+        os.close(self._alive_write)
+        threading.Thread(target=self._follow_parent, daemon=True).start()
+        raise SystemExit(self._work(index, lambda: sender.send_bytes(b"ready")))
+
+    def _follow_parent(self) -> None:
+        os.read(self._alive_read, 1)  # returns when the parent, however it ended, closed its side
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _watch(self) -> bool:
+        """Replace dead workers until a signal comes; True where one could not start in the first place."""
+        while True:
+            for index in [index for index, at_s in self._restarts.items() if at_s <= time.monotonic()]:
+                del self._restarts[index]
+                self._start(index)
+            by_sentinel = {worker.process.sentinel: index for index, worker in self._workers.items()}
+            by_signs = {worker.signs: index for index, worker in self._workers.items() if not worker.ready}
+            pause_s = max(min(self._restarts.values()) - time.monotonic(), 0.0) if self._restarts else None
+            for source in connection.wait([self._wake_read, *by_sentinel, *by_signs], pause_s):
+                if source is self._wake_read:
+                    return False
+                if isinstance(source, Connection):
+                    self._note_ready(by_signs[source])
+                elif isinstance(source, int) and not self._note_death(by_sentinel[source]):
+                    return True
+
+    def _note_ready(self, index: int) -> None:
+        worker = self._workers[index]
+        worker.ready = True
+        self._was_ready.add(index)
+        self._failures[index] = 0
+
+    def _note_death(self, index: int) -> bool:
+        worker = self._workers.pop(index)
+        worker.process.join()
+        worker.signs.close()
+        if index not in self._was_ready and not worker.ready:
+            return False
+        failures = self._failures[index]
+        self._failures[index] += 1
+        pause_s = min(0.1 * 2**failures, _LONGEST_PAUSE_S) if failures else 0.0
+        _log.error(
+            "worker %d (process %s) ended with exit status %s; a new one starts in %.1f s",
+            *(index, worker.process.pid, worker.process.exitcode, pause_s),
+        )
+        self._restarts[index] = time.monotonic() + pause_s
+        return True
+
+    def _stop(self) -> None:
+        for worker in self._workers.values():
+            worker.process.terminate()
+        ends_at_s = time.monotonic() + self._stop_timeout_s + _KILL_MARGIN_S
+        for worker in self._workers.values():
+            worker.process.join(max(ends_at_s - time.monotonic(), 0.0))
+            if worker.process.is_alive():
+                _log.error("process %s did not stop in time and is killed", worker.process.pid)
+                worker.process.kill()
+                worker.process.join()
