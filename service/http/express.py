@@ -107,6 +107,7 @@ class Exchange(RequestResponseCycle):
     def start(self) -> None:
         """All earlier requests of the connection are answered: this one may be."""
         self._in_turn = True
+        self._protocol.current = self
         bounds, headers = self._protocol.door.bounds, self._request.headers
         if int(headers.get(b"content-length", 0)) > bounds.max_body_bytes:
             self._refuse(bounds.too_large())
@@ -198,11 +199,13 @@ class Exchange(RequestResponseCycle):
 class ExpressProtocol(HttpToolsProtocol):
     """uvicorn's protocol with the express door in it; `protocol_of` gives the class its ``door``.
 
-    ``unsent`` is the exchange whose answer the client is slow to read: the connection's next request waits for it, so
-    that answers nobody reads do not pile up.
+    ``current`` is the exchange whose turn it is, while uvicorn's ``cycle`` is that of the request read last. ``unsent``
+    is one whose answer the client is slow to read: the connection's next request waits for it, so that answers nobody
+    reads do not pile up.
     """
 
     door: ClassVar[Door]
+    current: Exchange | None = None
     unsent: Exchange | None = None
 
     def on_headers_complete(self) -> None:
@@ -245,8 +248,8 @@ class ExpressProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up the exchanges that the client no longer waits for."""
-        for cycle in (self.cycle, *(cycle for cycle, _ in self.pipeline)):
-            if isinstance(cycle, Exchange) and not cycle.response_complete and not cycle.disconnected:
+        for cycle in (self.current, *(cycle for cycle, _ in self.pipeline)):
+            if isinstance(cycle, Exchange) and not cycle.response_complete:
                 cycle.abandon()
         super().connection_lost(exc)
 

@@ -9,6 +9,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import BodyTooLarge, ReceiveTimeout
@@ -72,6 +73,8 @@ class Guard:
         body = _BoundedBody(headers.get(b"content-length", b"0"), self._bounds, receive)
         try:
             await self._app(scope, body.receive, answer.send)
+        except ClientDisconnect:
+            return  # nobody to answer, and nothing of ours went wrong
         finally:
             answer.close()
 

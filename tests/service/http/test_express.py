@@ -1,0 +1,365 @@
+"""Two doors, one answer: the same bytes through the express door and through ASGI, cut anywhere, answered alike."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import uvicorn
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from service import app, metrics
+from service.app import Service
+from service.http import express
+from service.lifecycle import State
+from service.settings import Settings
+from tests.service.published import publish
+
+ROW = [0.5, -1.0, 2.0, 0.25]
+LIMIT_BYTES = 4096
+NOT_HTTP = b"Invalid HTTP request received.<closed>"
+
+
+class Wire(asyncio.Transport):
+    """The server's side of a connection that lies in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = bytearray()
+        self.closed = False
+        self.reading = True
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self.closed:
+            self.sent += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ARG002
+        return default
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+
+class Client:
+    """Feeds bytes to one protocol and waits until it has nothing more to say."""
+
+    def __init__(self, protocol: type[HttpToolsProtocol], config: uvicorn.Config, state: ServerState) -> None:
+        self.wire = Wire()
+        self.protocol = protocol(config, state, {})
+        self.protocol.connection_made(self.wire)
+
+    def send(self, data: bytes) -> None:
+        if data and not self.wire.closed:
+            self.protocol.data_received(data)
+
+    async def settle(self) -> None:
+        """Let the loop turn until an answer is out for all that was asked, or there is nothing left to run."""
+        quiet, before = 0, -1
+        while quiet < 8:
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if len(self.wire.sent) == before else 0
+            before = len(self.wire.sent)
+
+    def hang_up(self) -> None:
+        self.protocol.connection_lost(None)
+
+
+class Doors:
+    """One service behind both doors."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.config = uvicorn.Config(service.app, log_config=None, access_log=False, ws="none", lifespan="off")
+        self.config.load()
+        self.state = ServerState()
+        self.express = express.protocol_of(service.door)
+
+    def client(self, *, through_express: bool) -> Client:
+        return Client(self.express if through_express else HttpToolsProtocol, self.config, self.state)
+
+    async def answers(self, *parts: bytes) -> tuple[bytes, bytes]:
+        """What each door says to ``parts``, sent one after the other."""
+        said = []
+        for through_express in (True, False):
+            client = self.client(through_express=through_express)
+            for part in parts:
+                client.send(part)
+                await client.settle()
+            said.append(normal(bytes(client.wire.sent)) + (b"<closed>" if client.wire.closed else b""))
+            client.hang_up()
+            await client.settle()
+        return said[0], said[1]
+
+
+def normal(answer: bytes) -> bytes:
+    """``answer`` without what differs from one time to the next: generated ids and durations."""
+    answer = re.sub(rb"[0-9a-f]{12}-[0-9]+", b"<id>", answer)
+    answer = re.sub(rb"dur=[0-9.]+", b"dur=<ms>", answer)
+    return re.sub(rb"content-length: [0-9]+(?=\r\ncontent-type: application/problem)", b"content-length: <n>", answer)
+
+
+@asynccontextmanager
+async def running(models: Path) -> AsyncIterator[Doors]:
+    options = Settings(models=models, max_body_bytes=LIMIT_BYTES, receive_timeout_s=0.1, max_request_rows=50)
+    service = app.build(options, None, metrics.alone())
+    async with service.app.router.lifespan_context(service.app):
+        yield Doors(service)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    publish(folder, shape=(2, 2))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def doors(models: Path) -> Iterator[tuple[asyncio.Runner, Doors]]:
+    with asyncio.Runner() as runner:
+        context = running(models)
+        yield runner, runner.run(context.__aenter__())
+        runner.run(context.__aexit__(None, None, None))
+
+
+Ask = Callable[..., tuple[bytes, bytes]]
+
+
+@pytest.fixture
+def ask(doors: tuple[asyncio.Runner, Doors]) -> Ask:
+    runner, both = doors
+    return lambda *parts: runner.run(both.answers(*parts))
+
+
+def post(body: bytes | dict[str, Any], path: str = "/predict", *headers: str, version: str = "1.1") -> bytes:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"POST {path} HTTP/{version}", "host: test", f"content-length: {len(content)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
+def chunked(body: bytes, path: str = "/predict", pieces: int = 3) -> bytes:
+    step = max(len(body) // pieces, 1)
+    chunks = [body[start : start + step] for start in range(0, len(body), step)]
+    encoded = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+    return f"POST {path} HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n".encode() + encoded
+
+
+def npy(array: np.ndarray[Any, Any]) -> bytes:
+    from service.http.arrays import npy_from  # noqa: PLC0415
+
+    return npy_from(array)
+
+
+GOOD = {"inputs": [ROW, ROW]}
+REQUESTS = {
+    "one row": post({"inputs": [ROW]}, "/predict", "x-request-id: mine"),
+    "single row": post({"inputs": ROW}),
+    "nested": post({"inputs": [[ROW[:2], ROW[2:]]]}),
+    "by name": post({"inputs": [{f"f{index}": value for index, value in enumerate(ROW)}]}),
+    "named model": post(GOOD, "/models/small/predict"),
+    "named version": post(GOOD, "/models/small/versions/1/predict"),
+    "options": post(GOOD, "/predict?top_k=2&probabilities=false&timing=true"),
+    "unknown option": post(GOOD, "/predict?topk=2"),
+    "unknown model": post(GOOD, "/models/large/predict"),
+    "unknown version": post(GOOD, "/models/small/versions/2/predict"),
+    "percent-encoded": post(GOOD, "/models/%73mall/predict"),
+    "encoded slash": post(GOOD, "/models/a%2Fb/predict"),
+    "trailing slash": post(GOOD, "/predict/"),
+    "fragment": post(GOOD, "/predict#here"),
+    "absolute url": post(GOOD, "http://test/predict"),
+    "gzip": post(gzip.compress(json.dumps(GOOD).encode()), "/predict", "content-encoding: gzip"),
+    "broken gzip": post(b"nothing zipped", "/predict", "content-encoding: gzip"),
+    "unknown encoding": post(GOOD, "/predict", "content-encoding: br"),
+    "unknown type": post(GOOD, "/predict", "content-type: text/csv"),
+    "form type": post(GOOD, "/predict", "content-type: application/x-www-form-urlencoded"),
+    "raw": post(np.array([ROW], "<f4").tobytes(), "/predict", "content-type: application/octet-stream"),
+    "raw, wrong length": post(b"123", "/predict", "content-type: application/octet-stream"),
+    "npy": post(npy(np.array([ROW])), "/predict", "content-type: application/x-npy", "accept: application/x-npy"),
+    "ragged": post({"inputs": [ROW[:3], [*ROW, 1.0]]}),
+    "null": post({"inputs": [[1, 2, None, 4]]}),
+    "zero rows": post({"inputs": []}),
+    "too many rows": post({"inputs": [[1, 2, 3, 4]] * 51}),
+    "not JSON": post(b"{"),
+    "empty body": post(b""),
+    "body at the limit": post(b" " * (LIMIT_BYTES - 2) + b"{}"),
+    "body over the limit": post(b" " * (LIMIT_BYTES + 1)),
+    "late deadline": post(GOOD, "/predict", "x-request-timeout-s: 0.000000001"),
+    "bad deadline": post(GOOD, "/predict", "x-request-timeout-s: soon"),
+    "bad id": post(GOOD, "/predict", "x-request-id: caf\u00e9"),
+    "repeated header": post(GOOD, "/predict", "x-request-id: first", "x-request-id: second"),
+    "close": post(GOOD, "/predict", "connection: close"),
+    "http 1.0": post(GOOD, "/predict", version="1.0"),
+    "chunked": chunked(json.dumps(GOOD).encode()),
+    "chunked over the limit": chunked(b" " * (LIMIT_BYTES + 100)),
+    "expect": post(GOOD, "/predict", "expect: 100-continue"),
+    "expect over the limit": post(b" " * (LIMIT_BYTES + 1), "/predict", "expect: 100-continue"),
+    "get": b"GET /predict HTTP/1.1\r\nhost: test\r\n\r\n",
+    "upgrade": post(GOOD, "/predict", "connection: upgrade", "upgrade: websocket"),
+    "length and chunks": b"POST /predict HTTP/1.1\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two lengths": b"POST /predict HTTP/1.1\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+    "negative length": b"POST /predict HTTP/1.1\r\ncontent-length: -2\r\n\r\n{}",
+    "garbage": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "two in a row": post({"inputs": [ROW]}) + post(GOOD),
+    "prediction, page, prediction": post(GOOD) + b"GET /models HTTP/1.1\r\nhost: test\r\n\r\n" + post({"inputs": ROW}),
+    "page, prediction": b"GET /health/live HTTP/1.1\r\nhost: test\r\n\r\n" + post(GOOD),
+    "refused, then good": post(b" " * (LIMIT_BYTES + 1)) + post(GOOD),
+    "bad, then closing, then ignored": post(b"{") + post(GOOD, "/predict", "connection: close") + post(GOOD),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_both_doors_answer_alike(ask: Ask, name: str) -> None:
+    by_express, by_asgi = ask(REQUESTS[name])
+    assert by_express == by_asgi
+    assert by_express.startswith(b"HTTP/1.1 ")
+
+
+@pytest.mark.parametrize("name", [name for name, request in REQUESTS.items() if len(request) < 700])
+def test_both_doors_answer_alike_wherever_the_bytes_are_cut(ask: Ask, name: str) -> None:
+    request = REQUESTS[name]
+    whole, _ = ask(request)
+    for cut in range(1, len(request)):
+        by_express, by_asgi = ask(request[:cut], request[cut:])
+        assert by_express == by_asgi, cut
+        if name not in {"upgrade", "garbage", "bad, then closing, then ignored"}:
+            assert by_express == whole, cut
+
+
+@given(st.data())
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_both_doors_answer_damaged_requests_alike(ask: Ask, data: st.DataObject) -> None:
+    request = bytearray(REQUESTS[data.draw(st.sampled_from(sorted(REQUESTS)))][:1500])
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(request) - 1))
+        request[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=4))
+    by_express, by_asgi = ask(bytes(request))
+    # After bytes that are no HTTP uvicorn closes the connection under the requests before them, unless they were
+    # answered at once, which is what the express door does with one it refuses.
+    if not (by_express.endswith(NOT_HTTP) and by_asgi.endswith(NOT_HTTP)):
+        assert by_express == by_asgi
+
+
+def test_a_body_that_does_not_come_is_refused_alike(models: Path) -> None:
+    async def story() -> list[bytes]:
+        async with running(models) as doors:
+            said = []
+            for through_express in (True, False):
+                client = doors.client(through_express=through_express)
+                client.send(post(GOOD)[:-5])
+                while not client.wire.closed:
+                    await asyncio.sleep(0.01)
+                said.append(normal(bytes(client.wire.sent)))
+                client.hang_up()
+            return said
+
+    by_express, by_asgi = asyncio.run(story())
+    assert by_express == by_asgi
+    assert by_express.startswith(b"HTTP/1.1 408 ")
+
+
+def test_while_the_server_drains_each_connection_is_answered_once_more_and_closed(models: Path) -> None:
+    async def story() -> tuple[bytes, bytes]:
+        async with running(models) as doors:
+            doors.service.lifecycle.advance(State.DRAINING)
+            return await doors.answers(post(GOOD))
+
+    by_express, by_asgi = asyncio.run(story())
+    assert by_express == by_asgi
+    assert by_express.startswith(b"HTTP/1.1 200 OK")
+    assert by_express.count(b"connection: close") == 1
+    assert by_express.endswith(b"<closed>")
+
+
+def test_answers_that_nobody_reads_do_not_pile_up(models: Path) -> None:
+    async def story() -> tuple[int, int]:
+        async with running(models) as doors:
+            client = doors.client(through_express=True)
+            client.protocol.pause_writing()
+            client.send(post(GOOD) * 3)
+            await client.settle()
+            unread = client.wire.sent.count(b"HTTP/1.1 200")
+            assert not client.wire.reading
+            client.protocol.resume_writing()
+            await client.settle()
+            client.hang_up()
+            return unread, client.wire.sent.count(b"HTTP/1.1 200")
+
+    assert asyncio.run(story()) == (1, 3)
+
+
+def test_a_client_that_hangs_up_is_not_run_for_and_not_counted(models: Path) -> None:
+    async def story() -> str:
+        async with running(models) as doors:
+            client = doors.client(through_express=True)
+            client.send(post(GOOD) + post(GOOD))
+            client.hang_up()
+            await client.settle()
+            assert client.wire.sent == b""
+            client = doors.client(through_express=True)
+            client.send(post(GOOD)[:-1])
+            client.hang_up()
+            await client.settle()
+            page = doors.client(through_express=False)
+            page.send(b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
+            while not page.wire.closed:
+                await page.settle()
+            return page.wire.sent.decode()
+
+    exposition = asyncio.run(story())
+    assert 'mlp_requests_total{route="/predict"' not in exposition
+    assert "mlp_batch_rows_count" in exposition
+    assert 'mlp_batch_rows_count{model="small"} 0.0' in exposition
+    assert "mlp_requests_in_flight 1.0" in exposition  # the scrape itself
+
+
+def test_both_doors_tell_the_journal_the_same(models: Path) -> None:
+    async def story() -> list[list[tuple[Any, ...]]]:
+        async with running(models) as doors:
+            told: list[list[tuple[Any, ...]]] = []
+            doors.service.door.journal._readers = (
+                lambda records: told[-1].extend(
+                    (r.method, r.path, r.route, r.status, r.problem, r.model, r.version, r.rows) for r in records
+                ),
+            )
+            for through_express in (True, False):
+                told.append([])
+                for name, request in REQUESTS.items():
+                    if name == "upgrade":
+                        continue
+                    client = doors.client(through_express=through_express)
+                    client.send(request)
+                    await client.settle()
+                    client.hang_up()
+            return told
+
+    by_express, by_asgi = asyncio.run(story())
+    assert by_express == by_asgi
+    assert len(by_express) > len(REQUESTS) - 6
+
+
+def test_uvicorn_still_has_the_parts_that_the_door_is_built_on() -> None:
+    for owner, names in express.INTERNALS.items():
+        for name in names:
+            assert callable(getattr(owner, name, None)), f"uvicorn's {owner.__name__} has no {name} any more"
+    source = Path(uvicorn.protocols.http.httptools_impl.__file__).read_text()
+    for needed in ("self.pipeline.appendleft((self.cycle, app))", "cycle, app = self.pipeline.pop()"):
+        assert needed in source, f"uvicorn does not keep pipelined requests as {needed} any more"
