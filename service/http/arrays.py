@@ -47,8 +47,9 @@ def rows_from_npy(body: bytes, schema: Schema) -> NDArray[Any]:
         major, _ = npy.read_magic(file)
         read_header = npy.read_array_header_1_0 if major == 1 else npy.read_array_header_2_0
         shape, fortran_order, dtype = read_header(file)
-    except ValueError as error:
-        raise MalformedBody(f"the body is no .npy file: {str(error).splitlines()[0]}") from error
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise MalformedBody(f"the body is no .npy file: {reason:.200}") from error
     if dtype.kind not in _KINDS or dtype.itemsize > 8:
         raise InvalidInput(Fault(f"the array is of dtype {dtype}, expected float or integer numbers of up to 64 bits"))
     # The header is believed only where the file's length bears it out: nothing is allocated on its word.
