@@ -59,7 +59,7 @@ def fits_float32(values: NDArray[Any]) -> bool:
     For many, BLAS would start threads.
     """
     if len(values) <= _FEW_VALUES:
-        return float(values.dot(values)) <= FLOAT32_MAX**2  # NaN compares false
+        return float(np.vdot(values, values)) <= FLOAT32_MAX**2  # NaN compares false
     return bool(np.maximum.reduce(values) <= FLOAT32_MAX and np.minimum.reduce(values) >= -FLOAT32_MAX)
 
 
