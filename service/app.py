@@ -20,7 +20,7 @@ from service.http.guard import Bounds, Guard, RequestIds
 from service.http.predict import Predict
 from service.http.routes import add_problems, router
 from service.inference.batcher import Batcher, Costs, Run
-from service.inference.repository import Model, Repository, load
+from service.inference.repository import Model, Repository, Wish, load
 from service.journal import Journal, Reader
 from service.lifecycle import Lifecycle, State
 from service.metrics import Metrics
@@ -105,10 +105,10 @@ def _load_all(settings: Settings, counted: Metrics) -> list[Model]:
         raise ModelRefused(str(error)) from error
     if not names:
         raise ModelRefused(f"models folder {str(settings.models)!r} is empty; publish a model with: make train")
-    models = []
+    models, wish = [], Wish(settings.provider, settings.precision)
     for name in names:
         try:
-            model = load(settings.models, name, settings.provider, make_batcher)
+            model = load(settings.models, name, wish, make_batcher)
         except ModelRefused:
             counted.refused(name)
             raise

@@ -1,10 +1,11 @@
 """What a published model is: the manifest, its layout on disk, reading and verifying it. Standard library only.
 
     models/<name>/<version>/
-      model.onnx     the graph: ``inputs`` float32 (rows, features) -> ``probabilities``, ``prediction``
-      metadata.json  the manifest: this module's `Manifest`
-      golden.npz     held-out rows and torch's answers for them
-      example.json   one held-out row as a request body
+      model.onnx       the graph: ``inputs`` float32 (rows, features) -> ``probabilities``, ``prediction``
+      model.int8.onnx  the same in static int8, where that is as good
+      metadata.json    the manifest: this module's `Manifest`
+      golden.npz       held-out rows, torch's answers for them, and the int8 graph's
+      example.json     one held-out row as a request body
 
 Training writes through this module and the service reads through it: it is the only place where the two meet.
 """
@@ -25,6 +26,7 @@ MANIFEST: Final = "metadata.json"
 GOLDEN: Final = "golden.npz"
 EXAMPLE: Final = "example.json"
 MODEL: Final = "model.onnx"
+MODEL_INT8: Final = "model.int8.onnx"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
@@ -85,10 +87,14 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One version read from disk: its manifest, and the files the service runs on, each of them verified."""
+    """One version read from disk: its manifest, and the files the service runs on, each of them verified.
+
+    ``model_int8`` is None where the version was published without one.
+    """
 
     manifest: Manifest
     model: bytes
+    model_int8: bytes | None
     golden: bytes
     example: bytes
 
@@ -149,7 +155,8 @@ def read(version_dir: Path) -> Artifact:
     """
     manifest = read_manifest(version_dir)
     content = {name: _verified(version_dir, name, manifest.files) for name in (MODEL, GOLDEN, EXAMPLE)}
-    return Artifact(manifest, model=content[MODEL], golden=content[GOLDEN], example=content[EXAMPLE])
+    int8 = _verified(version_dir, MODEL_INT8, manifest.files) if MODEL_INT8 in manifest.files else None
+    return Artifact(manifest, content[MODEL], int8, content[GOLDEN], content[EXAMPLE])
 
 
 def read_manifest(version_dir: Path) -> Manifest:

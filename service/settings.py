@@ -45,6 +45,9 @@ class Settings(BaseSettings):
         1, "processes that answer requests; auto is one for each whole CPU of the container's quota; 1 to 1,024 or auto"
     )
     express: bool = _option(True, "answer predictions before ASGI begins, several times faster; false for comparison")
+    precision: Literal["auto", "fp32", "int8"] = _option(
+        "auto", "of the network's arithmetic; auto is int8 on a CPU where the model was published with it"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _option(
         "info", "least severe message to log; requests are logged at info"
     )

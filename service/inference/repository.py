@@ -13,6 +13,7 @@ from service.artifact import Artifact, ArtifactError, Manifest
 from service.errors import ModelRefused, NotFound, StartError
 from service.inference import proving, session
 from service.inference.batcher import Batcher, Costs, Run
+from service.inference.session import Session
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +31,15 @@ class Model:
     load_s: float
 
 
-def load(models_dir: Path, name: str, provider: str, make_batcher: Callable[[Manifest, Run, Costs], Batcher]) -> Model:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Where a network should run and in which arithmetic; ``auto`` leaves the choice to what is there."""
+
+    provider: str
+    precision: str
+
+
+def load(models_dir: Path, name: str, wish: Wish, make_batcher: Callable[[Manifest, Run, Costs], Batcher]) -> Model:
     """Read, verify, build, prove and warm up the newest version of ``name``.
 
     Raises `ModelRefused` with the reason where that version is not fit to serve, and `ProviderUnavailable`. An older
@@ -46,27 +55,44 @@ def load(models_dir: Path, name: str, provider: str, make_batcher: Callable[[Man
     except ArtifactError as error:
         raise ModelRefused(str(error)) from error
     try:
-        return _prove(read, provider, make_batcher, started_s)
+        live, precision = _choose(read, wish)
     except ModelRefused as error:
         raise ModelRefused(f"{version_dir} is refused: {error}") from error
-
-
-def _prove(
-    read: Artifact, provider: str, make_batcher: Callable[[Manifest, Run, Costs], Batcher], started_s: float
-) -> Model:
     manifest = read.manifest
-    features = len(manifest.features)
-    live = session.build(read.model, provider, features=features, classes=len(manifest.classes))
-    proving.replay(live, read.golden, manifest)
-    costs = proving.measure(live, features)
+    costs = proving.measure(live, len(manifest.features))
     batcher = make_batcher(manifest, live.run, costs)
     load_s = time.perf_counter() - started_s
     _log.info(
-        "serving %s version %d (%s, fp32) after %.2f s: %.0f µs a run, %.1f µs a row, up to %d rows on the event loop",
-        *(manifest.name, manifest.version, live.provider, load_s),
+        "serving %s version %d (%s, %s) after %.2f s: %.0f µs a run, %.1f µs a row, up to %d rows on the event loop",
+        *(manifest.name, manifest.version, live.provider, precision, load_s),
         *(costs.run_s * 1e6, costs.row_s * 1e6, costs.inline_rows),
     )
-    return Model(manifest, read.example, live.provider, "fp32", costs, batcher, load_s)
+    return Model(manifest, read.example, live.provider, precision, costs, batcher, load_s)
+
+
+def _choose(read: Artifact, wish: Wish) -> tuple[Session, str]:
+    """A session that proved itself, in int8 where that is wished or, on the CPU, can be had."""
+    full = _proved(read, read.model, wish.provider, "fp32")
+    if wish.precision == "fp32" or (wish.precision == "auto" and (full.provider != "cpu" or read.model_int8 is None)):
+        return full, "fp32"
+    if read.model_int8 is None:
+        raise ModelRefused("it was published without int8; start with --precision fp32, or publish one that has it")
+    if full.provider != "cpu":
+        raise ModelRefused("int8 runs on the CPU alone; start with --precision fp32, or with --provider cpu")
+    try:
+        return _proved(read, read.model_int8, "cpu", "int8"), "int8"
+    except ModelRefused as error:
+        if wish.precision == "int8":
+            raise
+        _log.warning("%s runs in fp32: its int8 graph is refused on this processor: %s", read.manifest.name, error)
+        return full, "fp32"
+
+
+def _proved(read: Artifact, graph: bytes, provider: str, precision: str) -> Session:
+    manifest = read.manifest
+    live = session.build(graph, provider, features=len(manifest.features), classes=len(manifest.classes))
+    proving.replay(live, read.golden, manifest, precision)
+    return live
 
 
 class Repository:

@@ -1,0 +1,34 @@
+"""mosec with its JSON mixin and dynamic batching: https://mosecorg.github.io/mosec/"""
+
+# /// script
+# dependencies = ["mosec==0.9.8", "onnxruntime==1.32.0", "numpy==2.4.6"]
+# ///
+
+import sys
+
+import numpy as np
+import onnxruntime as ort
+from mosec import Server, Worker
+
+MODEL, PORT = sys.argv[2], sys.argv[1]
+sys.argv = [sys.argv[0], "--port", PORT, "--address", "127.0.0.1", "--log-level", "error"]
+
+
+class Network(Worker):
+    def __init__(self):
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.session = ort.InferenceSession(MODEL, options, providers=["CPUExecutionProvider"])
+
+    def forward(self, data):
+        rows = [np.asarray(each["inputs"], np.float32) for each in data]
+        probabilities, classes = self.session.run(["probabilities", "prediction"], {"inputs": np.concatenate(rows)})
+        ends = np.cumsum([len(each) for each in rows])[:-1]
+        pairs = zip(np.split(probabilities, ends), np.split(classes, ends), strict=True)
+        return [{"probabilities": p.tolist(), "classes": c.tolist()} for p, c in pairs]
+
+
+if __name__ == "__main__":
+    server = Server()
+    server.append_worker(Network, num=1, max_batch_size=64, max_wait_time=2)
+    server.run()
