@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,28 +48,65 @@ class Costs:
 class Job:
     """One request's rows on their way through the network; ``queue_s`` and ``inference_s`` are known once it is done.
 
-    ``rows`` is (rows, features) of any dtype that float32 can hold; ``done`` is called once, with the answer or the
-    reason why there is none, unless the job was cancelled.
+    ``done`` is called once, with the answer or the reason why there is none, unless the job was cancelled.
     """
 
     # Defaults on the class: one is made for each request, and most never change.
     queue_s: float = 0.0
     inference_s: float = 0.0
     cancelled: bool = False
-    started: int = 0
 
     def __init__(
-        self, rows: Rows, deadline_s: float, done: Callable[[Outputs | RequestError], None], accepted_s: float
+        self, count: int, deadline_s: float, done: Callable[[Outputs | RequestError], None], accepted_s: float
     ) -> None:
-        self.rows = rows
+        self.count = count
         self.deadline_s = deadline_s
         self.done = done
         self.accepted_s = accepted_s
-        self.parts: list[Outputs] = []
 
     def cancel(self) -> None:
         """Nobody waits for the answer any more: rows that have not run will not, and ``done`` is not called."""
         self.cancelled = True
+
+
+class _Batch:
+    """Rows of several jobs, one after the other, in one array: a job's own array is free as soon as it is copied here.
+
+    While a turn's requests are read, what was read stays in the processor's cache only if it is small.
+    """
+
+    def __init__(self, rows: int, features: int) -> None:
+        self.rows = np.empty((rows, features), np.float32)
+        self.jobs: list[Job] = []
+        self.filled = 0
+
+    def add(self, job: Job, rows: Rows) -> None:
+        end = self.filled + job.count
+        self.rows[self.filled : end] = rows
+        self.filled = end
+        self.jobs.append(job)
+
+    def keep(self, wanted: Callable[[Job], bool]) -> None:
+        """Leave out the jobs that are not ``wanted``, so that their rows do not run."""
+        kept, first, filled = [], 0, 0
+        for job in self.jobs:
+            if wanted(job):
+                if first != filled:
+                    self.rows[filled : filled + job.count] = self.rows[first : first + job.count]
+                filled += job.count
+                kept.append(job)
+            first += job.count
+        self.jobs, self.filled = kept, filled
+
+
+@dataclass(slots=True, eq=False)
+class _Sliced:
+    """A large job on its way: its rows, how many of them ran, and the answers so far."""
+
+    job: Job
+    rows: Rows
+    ran: int
+    parts: list[Outputs]
 
 
 class Batcher:
@@ -93,11 +131,11 @@ class Batcher:
         self._queue_rows = queue_rows
         self._clock = clock
         self._ran = ran
-        self._small: deque[Job] = deque()
-        self._large: deque[Job] = deque()
+        self._new_batch = partial(_Batch, costs.batch_rows, features)
+        self._small: deque[_Batch] = deque()
+        self._spare: list[_Batch] = []
+        self._large: deque[_Sliced] = deque()
         self._waiting_rows = 0
-        self._scheduled = False
-        self._turn = np.empty((costs.batch_rows, features), np.float32)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._large_lane: asyncio.Task[None] | None = None
 
@@ -120,17 +158,14 @@ class Batcher:
                 f"the {count} rows would take {needed_s:.3g} s with those before them, and "
                 f"{max(deadline_s - now, 0):.3g} s are left; allow more time, or send fewer rows"
             )
-        job = Job(rows, deadline_s, done, now)
+        job = Job(count, deadline_s, done, now)
         self._waiting_rows += count
         if count > self._costs.inline_rows:
-            self._large.append(job)
+            self._large.append(_Sliced(job, rows, 0, []))
             if self._large_lane is None:
                 self._large_lane = asyncio.get_running_loop().create_task(self._run_large())
         else:
-            self._small.append(job)
-            if not self._scheduled:
-                self._scheduled = True
-                asyncio.get_running_loop().call_soon(self._run_small)
+            self._open_batch(count).add(job, rows)
         return job
 
     def close(self) -> None:
@@ -139,62 +174,66 @@ class Batcher:
             self._large_lane.cancel()
         self._thread.shutdown(cancel_futures=True)
 
-    def _run_small(self) -> None:
-        """One call with what this turn brought; what does not fit waits for the loop to look after its sockets."""
-        self._scheduled = False
-        jobs, filled = [], 0
-        started_s = self._clock()
-        while self._small and filled + len(self._small[0].rows) <= self._costs.batch_rows:
-            job = self._small.popleft()
-            if self._still_wanted(job, started_s):
-                self._turn[filled : filled + len(job.rows)] = job.rows
-                filled += len(job.rows)
-                jobs.append(job)
-        if self._small:
-            self._scheduled = True
+    def _open_batch(self, count: int) -> _Batch:
+        """The batch that rows are added to: the last one, or another where it has no room for ``count`` more."""
+        if self._small and self._small[-1].filled + count <= self._costs.batch_rows:
+            return self._small[-1]
+        batch = self._spare.pop() if self._spare else self._new_batch()
+        self._small.append(batch)
+        if len(self._small) == 1:
             asyncio.get_running_loop().call_soon(self._run_small)
-        if not jobs:
-            return
-        outputs = self._guarded(self._turn[:filled])
-        if isinstance(outputs, Outputs):
-            self._ran(*outputs)
-        inference_s = self._clock() - started_s
-        first = 0
-        for job in jobs:
-            end = first + len(job.rows)
-            job.queue_s, job.inference_s = started_s - job.accepted_s, inference_s
-            self._answer(job, outputs if isinstance(outputs, ModelFailed) else outputs.rows(first, end))
-            first = end
+        return batch
+
+    def _run_small(self) -> None:
+        """One call with what this turn brought; what did not fit waits for the loop to look after its sockets."""
+        batch = self._small.popleft()
+        if self._small:
+            asyncio.get_running_loop().call_soon(self._run_small)
+        started_s = self._clock()
+        batch.keep(lambda job: self._still_wanted(job, started_s))
+        if batch.jobs:
+            outputs = self._guarded(batch.rows[: batch.filled])
+            inference_s = self._clock() - started_s
+            if isinstance(outputs, Outputs):
+                self._ran(*outputs)
+            first = 0
+            for job in batch.jobs:
+                end = first + job.count
+                job.queue_s, job.inference_s = started_s - job.accepted_s, inference_s
+                self._answer(job, outputs.rows(first, end) if isinstance(outputs, Outputs) else outputs)
+                first = end
+        batch.jobs, batch.filled = [], 0
+        self._spare.append(batch)
 
     async def _run_large(self) -> None:
         """One slice of one job after another in the thread, each job in its turn, until none is left."""
         loop = asyncio.get_running_loop()
         while self._large:
-            job = self._large.popleft()
-            started_s = self._clock()
+            sliced = self._large.popleft()
+            job, started_s = sliced.job, self._clock()
             if not self._still_wanted(job, started_s):
                 continue
-            if not job.parts:
+            if sliced.ran == 0:
                 job.queue_s = started_s - job.accepted_s
-            end = job.started + self._costs.batch_rows
-            rows = np.ascontiguousarray(job.rows[job.started : end], np.float32)
+            end = sliced.ran + self._costs.batch_rows
+            rows = np.ascontiguousarray(sliced.rows[sliced.ran : end], np.float32)
             outputs = await loop.run_in_executor(self._thread, self._guarded, rows)
             job.inference_s += self._clock() - started_s
             if isinstance(outputs, ModelFailed):
                 self._answer(job, outputs)
                 continue
             self._ran(*outputs)
-            job.parts.append(outputs)
-            job.started = end
-            if job.started < len(job.rows):
-                self._large.append(job)
+            sliced.parts.append(outputs)
+            sliced.ran = end
+            if end < job.count:
+                self._large.append(sliced)
             else:
-                self._answer(job, Outputs.joined(job.parts))
+                self._answer(job, Outputs.joined(sliced.parts))
         self._large_lane = None
 
     def _still_wanted(self, job: Job, now: float) -> bool:
         if job.cancelled:
-            self._waiting_rows -= len(job.rows)
+            self._waiting_rows -= job.count
             return False
         if now > job.deadline_s:
             waited_s = now - job.accepted_s
@@ -213,6 +252,6 @@ class Batcher:
             return ModelFailed("the model failed on this input; the server's log has the reason under this request id")
 
     def _answer(self, job: Job, outcome: Outputs | RequestError) -> None:
-        self._waiting_rows -= len(job.rows)
+        self._waiting_rows -= job.count
         if not job.cancelled:
             job.done(outcome)
