@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -14,6 +18,10 @@ from numpy.typing import NDArray
 from service.errors import ModelRefused, ProviderUnavailable
 
 _log = logging.getLogger(__name__)
+
+# ONNX Runtime writes coloured lines of its own to stderr, between ours; what went wrong it also raises.
+_FATAL: Final = 4
+ort.set_default_logger_severity(_FATAL)
 
 _CUDA: Final = "CUDAExecutionProvider"
 _CPU: Final = "CPUExecutionProvider"
@@ -81,7 +89,7 @@ def _options() -> ort.SessionOptions:
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
+    options.log_severity_level = _FATAL
     return options
 
 
@@ -99,7 +107,9 @@ def _on_cuda(model: bytes) -> Session:
             f"CUDA is not in this build of ONNX Runtime {ort.__version__} ({_names(ort.get_available_providers())}); "
             "install mlp-serving[gpu] instead of mlp-serving[cpu], or start with --provider cpu"
         )
-    ort.preload_dlls(directory="")  # the CUDA libraries that pip installed beside onnxruntime-gpu
+    # The CUDA libraries that pip installed beside onnxruntime-gpu. It prints what it misses; the error below names it.
+    with contextlib.redirect_stdout(io.StringIO()):
+        ort.preload_dlls(directory="")
     options = _options()
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     remedy = (
@@ -109,12 +119,26 @@ def _on_cuda(model: bytes) -> Session:
     try:
         runtime = ort.InferenceSession(model, options, providers=[(_CUDA, _CUDA_OPTIONS)], enable_fallback=0)
     except Exception as error:
-        raise ProviderUnavailable(f"CUDA does not start: {_first_line(error)}; {remedy}") from error
+        raise ProviderUnavailable(
+            f"CUDA does not start: {_missing_library() or _first_line(error)}; {remedy}"
+        ) from error
     if _CUDA not in runtime.get_providers():
         raise ProviderUnavailable(
             f"CUDA does not start: ONNX Runtime {ort.__version__} gave {_names(runtime.get_providers())}; {remedy}"
         )
     return Session("cuda", runtime)
+
+
+def _missing_library() -> str | None:
+    """What keeps ONNX Runtime's CUDA library from loading: it logs that alone, and raises a consequence of it."""
+    folder = Path(ort.__file__).parent / "capi"
+    try:
+        # The second takes symbols from the first, and does not say so itself.
+        ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), ctypes.RTLD_GLOBAL)
+        ctypes.CDLL(str(folder / "libonnxruntime_providers_cuda.so"))
+    except OSError as error:
+        return str(error)
+    return None
 
 
 def _check_graph(runtime: ort.InferenceSession, features: int, classes: int) -> None:
