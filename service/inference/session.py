@@ -6,16 +6,21 @@ import contextlib
 import ctypes
 import io
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from service.errors import ModelRefused, ProviderUnavailable
+
+# From 1.29 on ONNX Runtime reports hardware and models to its maker, from its import on; ours shall not.
+# https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime as ort
 
 _log = logging.getLogger(__name__)
 
