@@ -11,9 +11,13 @@ BIN     := $(VENV)/bin
 SERVER  := $(VENV)/.installed-server-$(RUNTIME)
 DEV     := $(VENV)/.installed-dev-$(RUNTIME)
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# One version for all platforms and Pythons; --constraint makes the images install what is tested.
+LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strategy fewest --python-version 3.11 \
+           --no-annotate --custom-compile-command "make lock" $(ARGS)
+HASHED  := --constraint constraints.txt --generate-hashes --output-file
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve data train test check format image clean
+.PHONY: help setup serve data train test check format lock image clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 16
@@ -43,6 +47,12 @@ check: $(DEV)    ## lint, types, import directions
 format: $(DEV)   ## format the code and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+lock: $(DEV)     ## write the exact versions and hashes of all that is installed (ARGS=--upgrade)
+	$(LOCK) --all-extras --group image --output-file constraints.txt
+	$(LOCK) --extra cpu $(HASHED) deploy/image/requirements-cpu.txt
+	$(LOCK) --extra gpu $(HASHED) deploy/image/requirements-gpu.txt
+	$(LOCK) --group image $(HASHED) deploy/image/requirements-build.txt
 
 image:           ## build the container image (TAG=, RUNTIME=)
 	docker build --build-arg RUNTIME=$(RUNTIME) --tag $(TAG) .
