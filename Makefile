@@ -5,7 +5,10 @@ RUNTIME ?= $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 HOST    ?= 127.0.0.1
 PORT    ?= 8000
 ARGS    ?=
-TAG     ?= mlp-serving:dev
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+TAG     ?= mlp-serving:$(VERSION)$(if $(filter gpu,$(RUNTIME)),-gpu)
+CONTAINER  ?= docker
+BASE_IMAGE ?= python:3.11-slim-bookworm
 
 BIN     := $(VENV)/bin
 SERVER  := $(VENV)/.installed-server-$(RUNTIME)
@@ -38,11 +41,12 @@ train: $(DEV) data ## retrain Fashion-MNIST and publish the next version (ARGS="
 test: $(DEV) data ## run all tests (ARGS="-k shutdown")
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(DEV)    ## lint, types, import directions
+check: $(DEV)    ## lint, types, import directions, Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 
 format: $(DEV)   ## format the code and mend what can be mended
 	$(BIN)/ruff format .
@@ -54,8 +58,10 @@ lock: $(DEV)     ## write the exact versions and hashes of all that is installed
 	$(LOCK) --extra gpu $(HASHED) deploy/image/requirements-gpu.txt
 	$(LOCK) --group image $(HASHED) deploy/image/requirements-build.txt
 
-image:           ## build the container image (TAG=, RUNTIME=)
-	docker build --build-arg RUNTIME=$(RUNTIME) --tag $(TAG) .
+# Without BUILDAH_FORMAT podman and buildah write OCI images, whose format has no HEALTHCHECK.
+image:           ## build the container image (CONTAINER=docker|podman|buildah, BASE_IMAGE=, TAG=, RUNTIME=)
+	BUILDAH_FORMAT=docker $(CONTAINER) build --tag $(TAG) --build-arg RUNTIME=$(RUNTIME) \
+	  --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) .
 
 clean:           ## remove what was installed and cached
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

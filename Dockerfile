@@ -1,0 +1,52 @@
+# The server and its models, and nothing that only builds them:  make image
+#
+# Build arguments: RUNTIME is cpu or gpu; BASE_IMAGE any image with the same python3 ≥ 3.11 at the same path in both
+# stages; VERSION and REVISION go into the labels.
+ARG BASE_IMAGE=python:3.11-slim-bookworm
+
+FROM ${BASE_IMAGE} AS build
+ARG RUNTIME=cpu
+WORKDIR /build
+COPY deploy/image/requirements-*.txt ./
+# Wheels only, each checked against the hash in the lock; an image cannot be built from a file that was exchanged.
+# The environment gets no pip: nothing is installed in a running container.
+RUN python3 -m venv tools \
+ && tools/bin/pip install --quiet --no-cache-dir --require-hashes --only-binary :all: -r requirements-build.txt \
+ && python3 -m venv --without-pip /opt/mlp-serving \
+ && tools/bin/pip --python /opt/mlp-serving/bin/python install --quiet --no-cache-dir --require-hashes \
+      --only-binary :all: -r "requirements-${RUNTIME}.txt"
+# Without training/ here the wheel holds the service alone, and its command to train would find nothing.
+COPY pyproject.toml README.md LICENSE ./
+COPY service service
+RUN tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \
+ && tools/bin/pip --python /opt/mlp-serving/bin/python install --quiet --no-cache-dir --no-deps dist/*.whl \
+ && rm /opt/mlp-serving/bin/mlp-train \
+ && tools/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
+      --output-file /opt/mlp-serving/sbom.cdx.json /opt/mlp-serving/bin/python
+
+FROM ${BASE_IMAGE}
+ARG BASE_IMAGE
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="mlp-serving" \
+      org.opencontainers.image.description="A small neural network that answers over HTTP, in ONNX Runtime" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="${BASE_IMAGE}" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /opt/mlp-serving /opt/mlp-serving
+COPY models /models
+ENV PATH=/opt/mlp-serving/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    MLP_HOST=0.0.0.0 \
+    MLP_PORT=8000 \
+    MLP_MODELS=/models \
+    MLP_LOG_FORMAT=json
+# A number, so that Kubernetes can see that it is not root (runAsNonRoot).
+USER 10001:10001
+WORKDIR /
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD ["python", "-c", \
+  "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['MLP_PORT'] + '/health/ready', timeout=2)"]
+# No shell between: the server is process 1 and gets SIGTERM itself.
+ENTRYPOINT ["python", "-m", "service"]
