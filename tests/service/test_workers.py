@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-
-from tests.service.published import publish
+from published import publish
 
 BODY = json.dumps({"inputs": [[1, 2, 3, 4]]})
 
