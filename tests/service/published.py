@@ -89,7 +89,10 @@ def publish(
         version=version,
         task="classification",
         classes=labels,
-        features=tuple(Feature(f"f{index}", "numeric", False, 0.0, 1.0, -3.0, 3.0) for index in range(features)),
+        targets=("animal",),
+        features=tuple(
+            Feature(f"f{index}", "numeric", False, (), False, 0.0, 1.0, -3.0, 3.0) for index in range(features)
+        ),
         input_shape=shape,
         input_dtype="float32",
         opset=OPSET,
