@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from published import publish
+
+from tests.service.published import publish
 
 BODY = json.dumps({"inputs": [[1, 2, 3, 4]]})
 

@@ -16,7 +16,6 @@ import pytest
 import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from published import publish
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -25,6 +24,7 @@ from service.app import Service
 from service.http import express
 from service.lifecycle import State
 from service.settings import Settings
+from tests.service.published import publish
 
 ROW = [0.5, -1.0, 2.0, 0.25]
 LIMIT_BYTES = 4096

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from published import publish
+
+from tests.service.published import publish
 
 ROOT = Path(__file__).parents[3]
 REASON = (
