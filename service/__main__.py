@@ -15,7 +15,7 @@ from service.errors import StartError
 from service.settings import Settings
 from service.workers import Supervisor
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("service")  # started with -m, this module's own name says nothing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

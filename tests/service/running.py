@@ -1,0 +1,200 @@
+"""A server as a process of its own: started, listened to, spoken to over HTTP or byte by byte, and ended."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+PATIENCE_S = 30.0
+
+
+def command(*arguments: str, python: Path | str = sys.executable) -> list[str]:
+    return [str(python), "-m", "service", "--port", "0", *arguments]
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """This process's environment without options of the server, but for ``variables``."""
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith("MLP_")} | variables
+
+
+def refused(*arguments: str, python: Path | str = sys.executable, **variables: str) -> str:
+    """What a server that cannot start says beside its log: one sentence, by each of its workers, and exit status 1."""
+    ended = subprocess.run(
+        command(*arguments, python=python),
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (1, ""), ended
+    (message,) = {line for line in ended.stderr.splitlines() if not line.startswith("{")}
+    assert message.startswith("mlp-serve: "), ended
+    return message.removeprefix("mlp-serve: ")
+
+
+class Running:
+    """A server that is ready, with all its workers; its log is read all the time, so that it never waits for us.
+
+    ``said`` are the lines that `wait_for` has gone through.
+    """
+
+    def __init__(
+        self,
+        models: Path,
+        *arguments: str,
+        workers: int = 1,
+        variables: Mapping[str, str] | None = None,
+        python: Path | str = sys.executable,
+        before: Callable[[], None] | None = None,
+    ) -> None:
+        self.said: list[str] = []
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self.process = subprocess.Popen(
+            command("--models", str(models), "--workers", str(workers), *arguments, python=python),
+            env=environment(**(variables or {})),
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=before,  # noqa: PLW1509 - it sets a limit of the process, and starts no thread
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            for _ in range(workers):
+                ready = self.wait_for("ready on")
+        except AssertionError:
+            self.kill()
+            raise
+        found = re.search(r"ready on (http://(\S+):(\d+)) ", ready)
+        assert found is not None
+        self.address, self.port = found[1], int(found[3])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def exit_status(self, timeout_s: float = PATIENCE_S) -> int:
+        return self.process.wait(timeout_s)
+
+    def wait_for(self, text: str) -> str:
+        """The next line of the log that holds ``text``."""
+        while True:
+            line = self._lines.get(timeout=PATIENCE_S)
+            assert line is not None, f"the server ended without saying {text!r}: {self.said}"
+            self.said.append(line)
+            if text in line:
+                return line
+
+    def all_said(self) -> list[str]:
+        """The whole log, once the server and all its workers are gone."""
+        while (line := self._lines.get(timeout=PATIENCE_S)) is not None:
+            self.said.append(line)
+        return self.said
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.address, timeout=PATIENCE_S)
+
+    def connect(self) -> Connection:
+        return Connection(self.port)
+
+    def metrics(self) -> dict[str, float]:
+        """Every sample by its name and its labels' values, with spaces between."""
+        with self.connect() as connection:
+            connection.send(b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n")
+            text = connection.answer().body.decode()
+        return {
+            " ".join([sample.name, *sample.labels.values()]): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    def workers(self) -> list[int]:
+        """The ids of the processes it started."""
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as stream:
+            for line in stream:
+                self._lines.put(line)
+        self._lines.put(None)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One response, its headers by lower-case name."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Connection:
+    """One TCP connection, spoken byte by byte."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+        self._reader = self.socket.makefile("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._reader.close()
+        self.socket.close()
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def answer(self) -> Answer:
+        """The next response, of a server that tells its length."""
+        status_line = self._reader.readline()
+        assert status_line.startswith(b"HTTP/1.1 "), status_line
+        headers = http.client.parse_headers(self._reader)
+        return Answer(
+            int(status_line.split()[1]),
+            {name.lower(): value for name, value in headers.items()},
+            self._reader.read(int(headers["content-length"])),
+        )
+
+    def is_closed(self) -> bool:
+        """Wait for the server to close the connection, or to say something."""
+        return self._reader.read(1) == b""
+
+
+def post(body: bytes, path: str = "/predict", *headers: str) -> bytes:
+    """A request as bytes, its length told."""
+    lines = [f"POST {path} HTTP/1.1", "host: test", f"content-length: {len(body)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body

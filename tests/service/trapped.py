@@ -1,0 +1,88 @@
+"""A published model that can be made slow, or made to fail, by a value in a row: what a fake does, in a real server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from service import artifact
+from tests.service.published import Network, publish
+
+# A batch fails where the third feature of one of its rows is this, and counts up to the fourth of one of its rows.
+FAILS = 1e9
+GOOD = [0.5, -1.0, 0.25, 0.0]
+BAD = [0.5, -1.0, FAILS, 0.0]
+
+
+def slow(iterations: float) -> list[float]:
+    """A row that keeps its batch busy for that many turns of a loop."""
+    return [0.5, -1.0, 0.25, iterations]
+
+
+def publish_trapped(models_dir: Path, name: str = "small") -> Network:
+    """Write ``models_dir/name/1``, of four features, with both traps in its graph."""
+    network = publish(models_dir, name)
+    replace(models_dir / name / "1", artifact.MODEL, _with_traps(network.graph()))
+    return network
+
+
+def replace(version_dir: Path, file: str, content: bytes) -> None:
+    """Put ``content`` in the place of a published file, as if it had been published so."""
+    (version_dir / file).write_bytes(content)
+    manifest = json.loads((version_dir / artifact.MANIFEST).read_bytes())
+    manifest["files"][file] = artifact.sha256(content)
+    (version_dir / artifact.MANIFEST).write_text(json.dumps(manifest))
+
+
+def _with_traps(graph: bytes) -> bytes:
+    model = onnx.load_from_string(graph)
+    constants = {
+        "column_2": np.array([2]),
+        "column_3": np.array([3]),
+        "limit": np.float32(FAILS / 2),
+        "none": np.float32(0),
+        "only": np.zeros(1, np.float32),
+        "true": np.bool_(True),
+    }
+    turn = helper.make_graph(
+        [
+            helper.make_node("Identity", ["going"], ["goes_on"]),
+            helper.make_node("Identity", ["carried"], ["carries"]),
+        ],
+        "turn",
+        [
+            helper.make_tensor_value_info("turn_number", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("carried", TensorProto.FLOAT, []),
+        ],
+        [
+            helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("carries", TensorProto.FLOAT, []),
+        ],
+    )
+    traps = [
+        helper.make_node("Gather", ["inputs", "column_2"], ["third"], axis=1),
+        helper.make_node("ReduceMax", ["third"], ["largest"], keepdims=0),
+        helper.make_node("Greater", ["largest", "limit"], ["fails"]),
+        helper.make_node("Cast", ["fails"], ["index"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["only", "index"], ["zero"]),  # there is no index 1
+        helper.make_node("Gather", ["inputs", "column_3"], ["fourth"], axis=1),
+        helper.make_node("ReduceMax", ["fourth"], ["most"], keepdims=0),
+        helper.make_node("Max", ["most", "none"], ["turns_f"]),
+        helper.make_node("Cast", ["turns_f"], ["turns"], to=TensorProto.INT64),
+        helper.make_node("Loop", ["turns", "true", "zero"], ["late_zero"], body=turn),
+        helper.make_node("Add", ["plain_logits", "late_zero"], ["logits"]),
+    ]
+    nodes = list(model.graph.node)
+    last = next(node for node in nodes if node.output[0] == "logits")
+    last.output[0] = "plain_logits"
+    at = nodes.index(last) + 1
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes[:at], *traps, *nodes[at:]])
+    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(value), key) for key, value in constants.items())
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
