@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.service.published import publish
+from tests.service.running import Running, refused
 
 ROOT = Path(__file__).parents[3]
 REASON = (
@@ -56,45 +54,15 @@ def models(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def command(python: Path, models: Path, provider: str) -> list[str]:
-    return [str(python), "-m", "service", "--models", str(models), "--provider", provider, "--port", "0"]
-
-
-def own_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("MLP_")}
-
-
-@contextmanager
-def running(arguments: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """A server's address and what it logged until it was ready."""
-    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=own_environment()) as process:
-        try:
-            assert process.stderr is not None
-            lines = []
-            for line in process.stderr:
-                lines.append(line)
-                found = re.search(r"ready on (http://\S+)", line)
-                if found:
-                    yield found[1], lines
-                    break
-            else:
-                pytest.fail(f"the server did not start: {lines}")
-        finally:
-            process.terminate()
-
-
 def test_cuda_asked_for_and_missing_is_refused_in_one_sentence(gpu_python: Path, models: Path) -> None:
-    done = subprocess.run(
-        command(gpu_python, models, "cuda"), capture_output=True, text=True, env=own_environment(), check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"mlp-serve: {REASON}\n")
+    assert refused("--models", str(models), "--provider", "cuda", python=gpu_python) == REASON
 
 
 def test_auto_runs_on_the_cpu_and_says_so_wherever_one_looks(gpu_python: Path, models: Path) -> None:
-    with running(command(gpu_python, models, "auto")) as (address, lines):
-        messages = [json.loads(line)["message"] for line in lines]
+    with Running(models, "--provider", "auto", python=gpu_python) as server:
+        messages = [json.loads(line)["message"] for line in server.said]
         assert f"running on the CPU: {REASON}" in messages
         assert any(re.match(r"serving small version 1 \(cpu, fp32\)", message) for message in messages)
-        assert httpx.get(f"{address}/models/small").json()["provider"] == "cpu"
-        info = re.findall(r"^mlp_model_info\{(.*)\} 1.0$", httpx.get(f"{address}/metrics").text, re.MULTILINE)
+        assert httpx.get(f"{server.address}/models/small").json()["provider"] == "cpu"
+        info = re.findall(r"^mlp_model_info\{(.*)\} 1.0$", httpx.get(f"{server.address}/metrics").text, re.MULTILINE)
         assert info == ['model="small",precision="fp32",provider="cpu",version="1"']
