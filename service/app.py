@@ -13,7 +13,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from service import artifact, logs, metrics
-from service.artifact import ArtifactError, Manifest
+from service.artifact import REGRESSION, ArtifactError, Manifest
 from service.errors import ModelRefused
 from service.http.express import Door
 from service.http.guard import Bounds, Guard, RequestIds
@@ -27,7 +27,7 @@ from service.metrics import Metrics
 from service.settings import Settings
 
 _CLOCK: Final = time.perf_counter
-_DESCRIPTION: Final = "Class probabilities and the most probable class, from a small neural network in ONNX Runtime."
+_DESCRIPTION: Final = "Classes with their probabilities, or numbers, from small neural networks in ONNX Runtime."
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +90,18 @@ def build(settings: Settings, request_log: logs.RequestLog | None, counted: Metr
 
 def _load_all(settings: Settings, counted: Metrics) -> list[Model]:
     def make_batcher(manifest: Manifest, run: Run, costs: Costs) -> Batcher:
+        served = manifest.name, manifest.version
+        if manifest.task == REGRESSION:
+            ran = counted.regressions(*served, manifest.targets)
+        else:
+            ran = counted.batches(*served, manifest.classes)
         return Batcher(
             run,
             costs,
             features=len(manifest.features),
             queue_rows=settings.max_queue_rows,
             clock=_CLOCK,
-            ran=counted.batches(manifest.name, manifest.version, manifest.classes),
+            ran=ran,
         )
 
     try:

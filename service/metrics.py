@@ -22,6 +22,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    Summary,
     disable_created_metrics,
     generate_latest,
     values,
@@ -83,6 +84,12 @@ class Metrics:
         )
         self._confidence = histogram(
             "mlp_prediction_confidence", "Probability of the predicted label.", _CONFIDENCE, "model", "version"
+        )
+        self._values = Summary(
+            "mlp_prediction_value",
+            "Predicted value of a regression's target, in its own unit; the sum falls where values are negative.",
+            ("model", "version", "target"),
+            registry=registry,
         )
         self._model = gauge(
             "mlp_model_info",
@@ -156,6 +163,18 @@ class Metrics:
 
         return ran
 
+    def regressions(self, model: str, version: int, targets: Sequence[str]) -> Callable[..., None]:
+        """The same for a regression, whose ``probabilities`` are None and ``prediction`` (rows, targets)."""
+        summaries = [self._values.labels(model, str(version), target) for target in targets]
+        batch_rows = self._batch_rows.labels(model)
+
+        def ran(_probabilities: None, prediction: NDArray[np.float32]) -> None:
+            batch_rows.observe(len(prediction))
+            for summary, total in zip(summaries, prediction.sum(axis=0, dtype=np.float64).tolist(), strict=True):
+                _summarise(summary, len(prediction), total)
+
+        return ran
+
 
 def _observe(histogram: Histogram, values: Sequence[float]) -> None:
     """What ``histogram.observe(value)`` does for each value, locking each bucket once and not once a value."""
@@ -165,6 +184,13 @@ def _observe(histogram: Histogram, values: Sequence[float]) -> None:
     for index, count in counts.items():
         buckets[index].inc(count)
     histogram._sum.inc(sum(values))  # noqa: SLF001
+
+
+def _summarise(summary: Summary, count: int, total: float) -> None:
+    """What ``summary.observe(value)`` does for each of ``count`` values of that ``total``, locking once."""
+    # As above.
+    summary._count.inc(count)  # noqa: SLF001
+    summary._sum.inc(total)  # noqa: SLF001
 
 
 def alone() -> Metrics:

@@ -24,11 +24,12 @@ class Options:
 
 
 _DEFAULT: Final = Options()
-_NAMES: Final = ("top_k", "probabilities", "timing", "dtype")
+_OF_CLASSES: Final = ("top_k", "probabilities")
+_NAMES: Final = (*_OF_CLASSES, "timing", "dtype")
 
 
 def from_query(query: str | None, classes: int) -> Options:
-    """The options of a query string for a model of that many classes. Raises `InvalidOption`."""
+    """The options of a query string for a model of that many classes, a regression of none. Raises `InvalidOption`."""
     if not query:
         return _DEFAULT
     values = dict(parse_qsl(query, keep_blank_values=True))
@@ -37,6 +38,10 @@ def from_query(query: str | None, classes: int) -> Options:
             near = difflib.get_close_matches(name, _NAMES, n=1)
             remedy = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(_NAMES)}"
             raise InvalidOption(f"unknown query parameter {name!r:.60}; {remedy}")
+        if classes == 0 and name in _OF_CLASSES:
+            raise InvalidOption(
+                f"{name} means nothing here, as this model predicts numbers and no classes; leave it out"
+            )
     return Options(
         top_k=_top_k(values["top_k"], classes) if "top_k" in values else 0,
         probabilities=_boolean("probabilities", values.get("probabilities", "true")),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
+from service.artifact import Manifest
 from service.errors import (
     BodyTooLarge,
     MalformedBody,
@@ -133,9 +135,10 @@ class Predict:
         encode_from_s = self._clock()
         headers: tuple[tuple[bytes, bytes], ...]
         if request.headers.get(b"accept") == _NPY:
-            headers, body = NPY_HEADERS, npy_from(outcome.probabilities)
+            numbers = outcome.prediction if outcome.probabilities is None else outcome.probabilities
+            headers, body = NPY_HEADERS, npy_from(numbers)
         else:
-            headers, body = JSON_HEADERS, _encode(model, chosen, outcome)
+            headers, body = JSON_HEADERS, _encode(model.manifest, chosen, outcome)
         record.encode_s = self._clock() - encode_from_s
         if chosen.timing:
             headers = (*headers, (b"server-timing", _server_timing(record)))
@@ -167,24 +170,28 @@ def _expanded(request: Request, max_bytes: int) -> bytes:
     return body
 
 
-def _encode(model: Model, chosen: Options, outputs: Outputs) -> bytes:
-    manifest = model.manifest
-    classes = outputs.prediction.tolist()
-    answer: dict[str, Any] = {
-        "model": manifest.name,
-        "version": manifest.version,
-        "predictions": [manifest.classes[index] for index in classes],
-        "classes": classes,
-    }
-    if chosen.probabilities:
-        answer["probabilities"] = outputs.probabilities
-    if chosen.top_k:
-        best = np.argsort(-outputs.probabilities, axis=1, kind="stable")[:, : chosen.top_k]
-        answer["top_k"] = {
-            "predictions": [[manifest.classes[index] for index in row] for row in best.tolist()],
-            "probabilities": np.ascontiguousarray(np.take_along_axis(outputs.probabilities, best, axis=1)),
-        }
+def _encode(manifest: Manifest, chosen: Options, outputs: Outputs) -> bytes:
+    answer: dict[str, Any] = {"model": manifest.name, "version": manifest.version}
+    prediction, probabilities = outputs.prediction, outputs.probabilities
+    if probabilities is None:
+        answer["predictions"] = prediction.reshape(-1) if len(manifest.targets) == 1 else prediction
+    else:
+        classes = prediction.tolist()
+        answer["predictions"] = [manifest.classes[index] for index in classes]
+        answer["classes"] = classes
+        if chosen.probabilities:
+            answer["probabilities"] = probabilities
+        if chosen.top_k:
+            answer["top_k"] = _top_k(probabilities, chosen.top_k, manifest.classes)
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _top_k(probabilities: NDArray[np.float32], k: int, labels: Sequence[str]) -> dict[str, Any]:
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+    return {
+        "predictions": [[labels[index] for index in row] for row in best.tolist()],
+        "probabilities": np.ascontiguousarray(np.take_along_axis(probabilities, best, axis=1)),
+    }
 
 
 def _server_timing(record: Record) -> bytes:

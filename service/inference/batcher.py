@@ -14,18 +14,21 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.errors import DeadlineExceeded, ModelFailed, Overloaded, RequestError
+from service.errors import DeadlineExceeded, Fault, InvalidInput, ModelFailed, Overloaded, RequestError
 from service.inference.session import Outputs
 
 _log = logging.getLogger(__name__)
 
 Run = Callable[[NDArray[np.float32]], Outputs]
 Rows = NDArray[Any]  # of any dtype whose values float32 can hold
+
+
+_NO_ROWS: Final = np.empty(0, np.intp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,8 @@ class Batcher:
     """Both lanes in front of one network.
 
     ``run`` takes float32 (rows, features). ``queue_rows`` bounds the rows accepted and not yet answered. ``ran`` is
-    told of each run's outputs. ``clock`` gives seconds and is the one deadlines are told in.
+    told of each run's outputs that are finite numbers: a row so large that the network overflows fails its own request
+    alone. ``clock`` gives seconds and is the one deadlines are told in.
     """
 
     def __init__(
@@ -124,7 +128,7 @@ class Batcher:
         features: int,
         queue_rows: int,
         clock: Callable[[], float],
-        ran: Callable[[NDArray[np.float32], NDArray[np.int64]], None],
+        ran: Callable[[NDArray[np.float32] | None, NDArray[Any]], None],
     ) -> None:
         self._run = run
         self._costs = costs
@@ -194,13 +198,12 @@ class Batcher:
         if batch.jobs:
             outputs = self._guarded(batch.rows[: batch.filled])
             inference_s = self._clock() - started_s
-            if isinstance(outputs, Outputs):
-                self._ran(*outputs)
+            overflowed = self._told(outputs)
             first = 0
             for job in batch.jobs:
                 end = first + job.count
                 job.queue_s, job.inference_s = started_s - job.accepted_s, inference_s
-                self._answer(job, outputs.rows(first, end) if isinstance(outputs, Outputs) else outputs)
+                self._answer(job, _rows(outputs, overflowed, first, end))
                 first = end
         batch.jobs, batch.filled = [], 0
         self._spare.append(batch)
@@ -219,11 +222,11 @@ class Batcher:
             rows = np.ascontiguousarray(sliced.rows[sliced.ran : end], np.float32)
             outputs = await loop.run_in_executor(self._thread, self._guarded, rows)
             job.inference_s += self._clock() - started_s
-            if isinstance(outputs, ModelFailed):
-                self._answer(job, outputs)
+            part = _rows(outputs, self._told(outputs), 0, len(rows), before=sliced.ran)
+            if isinstance(part, RequestError):
+                self._answer(job, part)
                 continue
-            self._ran(*outputs)
-            sliced.parts.append(outputs)
+            sliced.parts.append(part)
             sliced.ran = end
             if end < job.count:
                 self._large.append(sliced)
@@ -251,7 +254,32 @@ class Batcher:
             _log.exception("the network failed on a batch of %d rows", len(batch))
             return ModelFailed("the model failed on this input; the server's log has the reason under this request id")
 
+    def _told(self, outputs: Outputs | ModelFailed) -> NDArray[np.intp]:
+        """Tell of the run; the rows that overflowed."""
+        if isinstance(outputs, ModelFailed):
+            return _NO_ROWS
+        overflowed = outputs.overflowed()
+        self._ran(*(outputs.without(overflowed) if len(overflowed) else outputs))
+        return overflowed
+
     def _answer(self, job: Job, outcome: Outputs | RequestError) -> None:
         self._waiting_rows -= job.count
         if not job.cancelled:
             job.done(outcome)
+
+
+def _rows(
+    outputs: Outputs | ModelFailed, overflowed: NDArray[np.intp], first: int, end: int, *, before: int = 0
+) -> Outputs | RequestError:
+    """What a job gets of a run: its rows ``first`` to ``end``, of which ``before`` others of the job ran earlier."""
+    if isinstance(outputs, ModelFailed):
+        return outputs
+    if len(overflowed):
+        for row in overflowed[(first <= overflowed) & (overflowed < end)].tolist():
+            number = before + row - first
+            detail = (
+                f"row {number} is answered with no finite number: its values are too large for the model; send some "
+                "within the ranges of its features, which GET /models/{name} lists"
+            )
+            return InvalidInput(Fault(detail, row=number))
+    return outputs.rows(first, end)

@@ -5,20 +5,24 @@ from __future__ import annotations
 import io
 import time
 import zipfile
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artifact import GOLDEN, Manifest
+from service.artifact import GOLDEN, REGRESSION, Manifest
 from service.errors import ModelRefused
 from service.inference.batcher import Costs
 from service.inference.session import Outputs, Session
 
-# Other processors add the same products in another order; a wrong weight or scale shows a thousand times larger. In
-# int8 that can carry an activation to the next of its 256 levels; a processor that saturates moves it much further.
+# Of a probability, or of the range a regression's golden answers span. Other processors add the same products in
+# another order; a wrong weight or scale shows a thousand times larger. In int8 that can carry an activation to the next
+# of its 256 levels; a processor that saturates moves it much further.
 TOLERANCE: Final = {"fp32": 1e-4, "int8": 0.02}
-_EXPECTED: Final = {"fp32": ("probabilities", "prediction"), "int8": ("int8_probabilities", "int8_prediction")}
+# Of a regression's largest golden answer, 8 times float32's own step: answers far from 0 are rounded that coarsely,
+# however little they differ from each other.
+ROUNDING: Final = 8 * float(np.finfo(np.float32).eps)
+_PREFIX: Final = {"fp32": "", "int8": "int8_"}
 
 BATCH_ROWS: Final = 256
 # The event loop answers nobody while a batch runs on it: what takes longer than this goes to a thread.
@@ -32,36 +36,47 @@ def replay(session: Session, golden: bytes, manifest: Manifest, precision: str) 
     Raises `ModelRefused` where an answer is further than `TOLERANCE` from the one published: torch's own for ``fp32``,
     that of the int8 graph for ``int8``.
     """
+    inputs, expected = _golden(golden, manifest, precision)
+    tolerance: Any = TOLERANCE[precision]
+    if manifest.task == REGRESSION:
+        numbers = expected.prediction.astype(np.float64)
+        tolerance = tolerance * np.ptp(numbers, axis=0) + ROUNDING * np.abs(numbers).max(axis=0)  # (targets,)
+    # Together, and each alone: in traffic a row meets both.
+    _compare(session.run(inputs), expected, manifest, tolerance)
+    for row in range(len(inputs)):
+        _compare(session.run(inputs[row : row + 1]), expected.rows(row, row + 1), manifest, tolerance)
+
+
+def _golden(golden: bytes, manifest: Manifest, precision: str) -> tuple[NDArray[np.float32], Outputs]:
+    regression = manifest.task == REGRESSION
+    names = ("prediction",) if regression else ("probabilities", "prediction")
     try:
         with np.load(io.BytesIO(golden), allow_pickle=False) as arrays:
-            inputs, expected, labels = (arrays[key] for key in ("inputs", *_EXPECTED[precision]))
+            inputs, *answers = (arrays[name] for name in ("inputs", *(_PREFIX[precision] + name for name in names)))
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ModelRefused(f"{GOLDEN} does not hold the golden rows ({error}); publish the model again") from error
-    shapes = (inputs.shape, expected.shape, labels.shape)
-    rows = len(inputs)
-    if rows == 0 or shapes != ((rows, len(manifest.features)), (rows, len(manifest.classes)), (rows,)):
+    rows = inputs.shape[0] if inputs.ndim else 0
+    fitting = ((rows, len(manifest.targets)),) if regression else ((rows, len(manifest.classes)), (rows,))
+    shapes = tuple(array.shape for array in (inputs, *answers))
+    if rows == 0 or shapes != ((rows, len(manifest.features)), *fitting):
         raise ModelRefused(f"{GOLDEN} holds arrays of shapes {shapes}, which do not fit the manifest")
-    inputs = np.ascontiguousarray(inputs, np.float32)
-    # Together, and each alone: in traffic a row meets both.
-    tolerance = TOLERANCE[precision]
-    _compare(session.run(inputs), expected, labels, manifest, tolerance)
-    for row in range(rows):
-        only = slice(row, row + 1)
-        _compare(session.run(inputs[only]), expected[only], labels[only], manifest, tolerance)
+    return np.ascontiguousarray(inputs, np.float32), Outputs(None if regression else answers[0], answers[-1])
 
 
-def _compare(
-    outputs: Outputs,
-    expected: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    manifest: Manifest,
-    tolerance: float,
-) -> None:
-    errors = np.abs(outputs.probabilities - expected).max(axis=1)
-    wrong = np.flatnonzero(~(errors <= tolerance) | (outputs.prediction != labels))
+def _compare(outputs: Outputs, expected: Outputs, manifest: Manifest, tolerance: Any) -> None:
+    if outputs.probabilities is None or expected.probabilities is None:
+        for row, target in np.argwhere(~(np.abs(outputs.prediction - expected.prediction) <= tolerance)).tolist():
+            found, meant = (answer.prediction[row, target] for answer in (outputs, expected))
+            raise ModelRefused(
+                f"a golden row is answered with {manifest.targets[target]!r} of {found:.6g}, not {meant:.6g} as "
+                f"published; at most {tolerance[target]:.2g} apart is allowed; publish the model again"
+            )
+        return
+    errors = np.abs(outputs.probabilities - expected.probabilities).max(axis=1)
+    wrong = np.flatnonzero(~(errors <= tolerance) | (outputs.prediction != expected.prediction))
     if len(wrong):
         row = wrong[0]
-        found, meant = (manifest.classes[label[row]] for label in (outputs.prediction, labels))
+        found, meant = (manifest.classes[answer.prediction[row]] for answer in (outputs, expected))
         raise ModelRefused(
             f"a golden row is answered with {found!r}, {errors[row]:.2g} away from the published {meant!r}; "
             f"at most {tolerance:g} is allowed; publish the model again"

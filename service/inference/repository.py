@@ -90,7 +90,8 @@ def _choose(read: Artifact, wish: Wish) -> tuple[Session, str]:
 
 def _proved(read: Artifact, graph: bytes, provider: str, precision: str) -> Session:
     manifest = read.manifest
-    live = session.build(graph, provider, features=len(manifest.features), classes=len(manifest.classes))
+    sizes = {"features": len(manifest.features), "classes": len(manifest.classes), "targets": len(manifest.targets)}
+    live = session.build(graph, provider, **sizes)
     proving.replay(live, read.golden, manifest, precision)
     return live
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,24 +33,43 @@ _CPU: Final = "CPUExecutionProvider"
 # TensorFloat-32 keeps 10 bits of each factor: probabilities would move by 1e-3 from torch's.
 _CUDA_OPTIONS: Final = {"use_tf32": "0"}
 _INPUT: Final = "inputs"
-_OUTPUTS: Final = ("probabilities", "prediction")
+_NO_ROWS: Final = np.empty(0, np.intp)
 
 
 class Outputs(NamedTuple):
-    """What the network says of a batch: probabilities float32 (rows, classes), prediction int64 (rows,)."""
+    """What the network says of a batch: probabilities float32 (rows, classes), prediction int64 (rows,).
 
-    probabilities: NDArray[np.float32]
-    prediction: NDArray[np.int64]
+    A regression's has no probabilities, and its prediction is float32 (rows, targets).
+    """
+
+    probabilities: NDArray[np.float32] | None
+    prediction: NDArray[Any]
 
     def rows(self, first: int, end: int) -> Outputs:
         """The rows from ``first`` up to ``end``, as views."""
-        return Outputs(self.probabilities[first:end], self.prediction[first:end])
+        return Outputs(
+            None if self.probabilities is None else self.probabilities[first:end], self.prediction[first:end]
+        )
+
+    def without(self, rows: NDArray[np.intp]) -> Outputs:
+        """All rows but these."""
+        return Outputs(
+            None if self.probabilities is None else np.delete(self.probabilities, rows, axis=0),
+            np.delete(self.prediction, rows, axis=0),
+        )
+
+    def overflowed(self) -> NDArray[np.intp]:
+        """The rows whose answer is no finite number: their values led the network beyond what float32 holds."""
+        finite = np.isfinite(self.prediction if self.probabilities is None else self.probabilities)
+        return _NO_ROWS if finite.all() else np.flatnonzero(~finite.all(axis=1))
 
     @classmethod
     def joined(cls, parts: Sequence[Outputs]) -> Outputs:
         """The rows of all parts, one after the other."""
+        probabilities = [part.probabilities for part in parts if part.probabilities is not None]
         return cls(
-            np.concatenate([part.probabilities for part in parts]), np.concatenate([part.prediction for part in parts])
+            np.concatenate(probabilities) if probabilities else None,
+            np.concatenate([part.prediction for part in parts]),
         )
 
 
@@ -60,30 +79,38 @@ class Session:
 
     provider: str
     _runtime: ort.InferenceSession
+    _outputs: tuple[str, ...]
 
     def run(self, inputs: NDArray[np.float32]) -> Outputs:
         """Run ``inputs`` float32 (rows, features) through the network."""
-        return Outputs(*self._runtime.run(_OUTPUTS, {_INPUT: inputs}))
+        *probabilities, prediction = self._runtime.run(self._outputs, {_INPUT: inputs})
+        return Outputs(probabilities[0] if probabilities else None, prediction)
 
 
-def build(model: bytes, provider: str, *, features: int, classes: int) -> Session:
+def build(model: bytes, provider: str, *, features: int, classes: int, targets: int = 1) -> Session:
     """A session for the graph in ``model`` on ``provider``: ``cpu``, ``cuda``, or ``auto``, the GPU where one works.
 
-    Raises `ProviderUnavailable` where ``cuda`` was asked for and cannot run, and `ModelRefused` where the graph is none
-    or does not map ``inputs`` float32 (rows, ``features``) to the outputs of `Outputs`.
+    ``classes`` is 0 for a regression of that many ``targets``. Raises `ProviderUnavailable` where ``cuda`` was asked
+    for and cannot run, and `ModelRefused` where the graph is none or does not map ``inputs`` float32 (rows,
+    ``features``) to the outputs of `Outputs`.
     """
-    if provider == "cpu":
-        session = _on_cpu(model)
-    else:
+    outputs: dict[str, Any] = {"prediction": ("tensor(float)", [targets])}
+    if classes:
+        outputs = {"probabilities": ("tensor(float)", [classes]), "prediction": ("tensor(int64)", [])}
+    runs_on, runtime = _start(model, provider)
+    _check_graph(runtime, features, outputs)
+    return Session(runs_on, runtime, tuple(outputs))
+
+
+def _start(model: bytes, provider: str) -> tuple[str, ort.InferenceSession]:
+    if provider != "cpu":
         try:
-            session = _on_cuda(model)
+            return "cuda", _on_cuda(model)
         except ProviderUnavailable as reason:
             if provider == "cuda":
                 raise
             _log.info("running on the CPU: %s", reason)
-            session = _on_cpu(model)
-    _check_graph(session._runtime, features, classes)  # noqa: SLF001 - the same module's own part
-    return session
+    return "cpu", _on_cpu(model)
 
 
 def _options() -> ort.SessionOptions:
@@ -98,14 +125,14 @@ def _options() -> ort.SessionOptions:
     return options
 
 
-def _on_cpu(model: bytes) -> Session:
+def _on_cpu(model: bytes) -> ort.InferenceSession:
     try:
-        return Session("cpu", ort.InferenceSession(model, _options(), providers=[_CPU]))
+        return ort.InferenceSession(model, _options(), providers=[_CPU])
     except Exception as error:
         raise ModelRefused(f"the graph does not load: {_first_line(error)}") from error
 
 
-def _on_cuda(model: bytes) -> Session:
+def _on_cuda(model: bytes) -> ort.InferenceSession:
     """Run on CUDA or raise: ONNX Runtime itself would log the failure and go on, slowly, on the CPU."""
     if _CUDA not in ort.get_available_providers():
         raise ProviderUnavailable(
@@ -131,7 +158,7 @@ def _on_cuda(model: bytes) -> Session:
         raise ProviderUnavailable(
             f"CUDA does not start: ONNX Runtime {ort.__version__} gave {_names(runtime.get_providers())}; {remedy}"
         )
-    return Session("cuda", runtime)
+    return runtime
 
 
 def _missing_library() -> str | None:
@@ -146,12 +173,11 @@ def _missing_library() -> str | None:
     return None
 
 
-def _check_graph(runtime: ort.InferenceSession, features: int, classes: int) -> None:
+def _check_graph(runtime: ort.InferenceSession, features: int, expected: dict[str, Any]) -> None:
     inputs = [(node.name, node.type, node.shape[1:]) for node in runtime.get_inputs()]
     if inputs != [(_INPUT, "tensor(float)", [features])]:
         raise ModelRefused(f"the graph takes {inputs}, expected one float32 input 'inputs' (rows, {features})")
     outputs = {node.name: (node.type, node.shape[1:]) for node in runtime.get_outputs()}
-    expected = {"probabilities": ("tensor(float)", [classes]), "prediction": ("tensor(int64)", [])}
     if outputs != expected:
         raise ModelRefused(f"the graph gives {outputs}, expected {expected}")
 
