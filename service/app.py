@@ -62,6 +62,10 @@ def build(settings: Settings, request_log: logs.RequestLog | None, counted: Metr
         readers.append(request_log)
     journal = Journal(readers, counted.in_flight, _CLOCK)
 
+    def exposition() -> bytes:
+        journal.flush()
+        return counted.exposition()
+
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
         # What start-up made lives as long as the process: the collector need not look through it again and again.
@@ -81,7 +85,7 @@ def build(settings: Settings, request_log: logs.RequestLog | None, counted: Metr
         lifespan=life,
         redirect_slashes=False,
     )
-    app.include_router(router(predict, repository, lifecycle, counted.exposition, metrics.CONTENT_TYPE))
+    app.include_router(router(predict, repository, lifecycle, exposition, metrics.CONTENT_TYPE))
     add_problems(app)
     ids, bounds = RequestIds(), Bounds(settings.max_body_bytes, settings.receive_timeout_s)
     app.add_middleware(Guard, journal=journal, lifecycle=lifecycle, ids=ids, bounds=bounds)

@@ -1,10 +1,14 @@
-"""What is known of a finished request, and telling it to metrics and log, all of one event-loop turn at once."""
+"""What is known of a finished request, and telling it to metrics and log, many requests at once."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
+
+# How long a finished request may wait to be told, and how many of them: telling them must not hold up a turn.
+TELL_WITHIN_S: Final = 0.01
+TELL_AT: Final = 128
 
 
 class Record:
@@ -34,14 +38,14 @@ class Reader(Protocol):
     """Someone who wants to know of finished requests."""
 
     def __call__(self, records: Sequence[Record], /) -> None:
-        """Take what one turn of the event loop finished."""
+        """Take what finished since the last time."""
 
 
 class Journal:
-    """Gathers finished requests and hands them to its readers at the end of the event loop's turn.
+    """Gathers finished requests and hands them to its readers together, which costs less than one by one.
 
-    Under load one turn finishes many requests, which are cheaper to count and to write together. ``in_flight`` is told
-    how many requests are open; ``clock`` gives the seconds that records are told in.
+    They wait `TELL_WITHIN_S` at most. ``in_flight`` is told as often how many requests are open; ``clock`` gives the
+    seconds that records are told in.
     """
 
     def __init__(self, readers: Sequence[Reader], in_flight: Callable[[int], None], clock: Callable[[], float]) -> None:
@@ -50,37 +54,46 @@ class Journal:
         self._clock = clock
         self._open = 0
         self._finished: list[Record] = []
-        self._scheduled = False
+        self._tell_soon: asyncio.Handle | None = None
 
     def begin(self, method: str, path: str, request_id: str) -> Record:
         """A record for a request whose headers are there."""
         self._open += 1
-        self._schedule()
+        if self._tell_soon is None:
+            self._schedule()
         return Record(method, path, request_id, self._clock())
 
     def finish(self, record: Record, status: int) -> None:
         """Note that the answer to a request was handed to the connection."""
         record.status = status
         record.duration_s = self._clock() - record.started_s
-        self._finished.append(record)
         self._open -= 1
-        self._schedule()
+        self._finished.append(record)
+        if self._tell_soon is None or len(self._finished) == TELL_AT:
+            self._schedule()
 
     def abandon(self) -> None:
         """Note that a request ended without an answer: its client is gone."""
         self._open -= 1
-        self._schedule()
+        if self._tell_soon is None:
+            self._schedule()
 
     def flush(self) -> None:
-        """Tell the readers now; at shutdown no later turn does it."""
-        self._scheduled = False
-        self._in_flight(self._open)
+        """Tell the readers now: for one who asks what they know, and at shutdown, when it is not done later."""
         finished, self._finished = self._finished, []
         if finished:
             for reader in self._readers:
                 reader(finished)
 
     def _schedule(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self.flush)
+        loop = asyncio.get_running_loop()
+        if self._tell_soon is None:
+            self._tell_soon = loop.call_later(TELL_WITHIN_S, self._tell)
+        else:
+            self._tell_soon.cancel()
+            self._tell_soon = loop.call_soon(self._tell)
+
+    def _tell(self) -> None:
+        self._tell_soon = None
+        self._in_flight(self._open)
+        self.flush()
