@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from service.errors import DeadlineExceeded, Fault, InvalidInput, ModelFailed, Overloaded, RequestError
+from service.errors import DeadlineExceeded, Fault, InvalidInput, ModelFailed, NotReady, Overloaded, RequestError
 from service.inference.session import Outputs
 
 _log = logging.getLogger(__name__)
@@ -27,8 +27,10 @@ _log = logging.getLogger(__name__)
 Run = Callable[[NDArray[np.float32]], Outputs]
 Rows = NDArray[Any]  # of any dtype whose values float32 can hold
 
-
 _NO_ROWS: Final = np.empty(0, np.intp)
+# Arrays kept for the next turns; a burst may take more, and gives them back.
+_SPARE_BATCHES: Final = 4
+_RESTART_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,7 @@ class Batcher:
         self._spare: list[_Batch] = []
         self._large: deque[_Sliced] = deque()
         self._waiting_rows = 0
+        self._large_rows = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._large_lane: asyncio.Task[None] | None = None
 
@@ -156,15 +159,18 @@ class Batcher:
                 "send fewer requests at once, or add replicas",
                 self._costs.of(self._waiting_rows),
             )
-        needed_s = self._costs.of(self._waiting_rows + count)
+        is_large = count > self._costs.inline_rows
+        # A large request waits for all others, a small one for small ones alone.
+        needed_s = self._costs.of(self._waiting_rows + count - (0 if is_large else self._large_rows))
         if now + needed_s > deadline_s:
             raise DeadlineExceeded(
-                f"the {count} rows would take {needed_s:.3g} s with those before them, and "
+                f"these rows would take {needed_s:.3g} s with those before them, and "
                 f"{max(deadline_s - now, 0):.3g} s are left; allow more time, or send fewer rows"
             )
         job = Job(count, deadline_s, done, now)
         self._waiting_rows += count
-        if count > self._costs.inline_rows:
+        if is_large:
+            self._large_rows += count
             self._large.append(_Sliced(job, rows, 0, []))
             if self._large_lane is None:
                 self._large_lane = asyncio.get_running_loop().create_task(self._run_large())
@@ -173,9 +179,13 @@ class Batcher:
         return job
 
     def close(self) -> None:
-        """Let the thread go; what is still waiting is not answered, so drain the server first."""
+        """Let the thread go; what still waits, after a drain that was too short for it, is told so and does not run."""
         if self._large_lane is not None:
             self._large_lane.cancel()
+        for job in [*(job for batch in self._small for job in batch.jobs), *(sliced.job for sliced in self._large)]:
+            if not job.cancelled:
+                job.done(NotReady("the server stopped before these rows had their turn; try again", _RESTART_S))
+                job.cancel()
         self._thread.shutdown(cancel_futures=True)
 
     def _open_batch(self, count: int) -> _Batch:
@@ -206,33 +216,41 @@ class Batcher:
                 self._answer(job, _rows(outputs, overflowed, first, end))
                 first = end
         batch.jobs, batch.filled = [], 0
-        self._spare.append(batch)
+        if len(self._spare) < _SPARE_BATCHES:
+            self._spare.append(batch)
 
     async def _run_large(self) -> None:
         """One slice of one job after another in the thread, each job in its turn, until none is left."""
-        loop = asyncio.get_running_loop()
         while self._large:
+            goes_on = await self._run_slice(self._large[0])
             sliced = self._large.popleft()
-            job, started_s = sliced.job, self._clock()
-            if not self._still_wanted(job, started_s):
-                continue
-            if sliced.ran == 0:
-                job.queue_s = started_s - job.accepted_s
-            end = sliced.ran + self._costs.batch_rows
-            rows = np.ascontiguousarray(sliced.rows[sliced.ran : end], np.float32)
-            outputs = await loop.run_in_executor(self._thread, self._guarded, rows)
-            job.inference_s += self._clock() - started_s
-            part = _rows(outputs, self._told(outputs), 0, len(rows), before=sliced.ran)
-            if isinstance(part, RequestError):
-                self._answer(job, part)
-                continue
-            sliced.parts.append(part)
-            sliced.ran = end
-            if end < job.count:
+            if goes_on:
                 self._large.append(sliced)
             else:
-                self._answer(job, Outputs.joined(sliced.parts))
+                self._large_rows -= sliced.job.count
         self._large_lane = None
+
+    async def _run_slice(self, sliced: _Sliced) -> bool:
+        """Whether there is more of it to run."""
+        job, started_s = sliced.job, self._clock()
+        if not self._still_wanted(job, started_s):
+            return False
+        if sliced.ran == 0:
+            job.queue_s = started_s - job.accepted_s
+        end = min(sliced.ran + self._costs.batch_rows, job.count)
+        rows = sliced.rows[sliced.ran : end]
+        outputs = await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, rows)
+        job.inference_s += self._clock() - started_s
+        part = _rows(outputs, self._told(outputs), 0, len(rows), before=sliced.ran)
+        if isinstance(part, RequestError):
+            self._answer(job, part)
+            return False
+        sliced.parts.append(part)
+        sliced.ran = end
+        if end < job.count:
+            return True
+        self._answer(job, Outputs.joined(sliced.parts))
+        return False
 
     def _still_wanted(self, job: Job, now: float) -> bool:
         if job.cancelled:
@@ -247,9 +265,9 @@ class Batcher:
             return False
         return True
 
-    def _guarded(self, batch: NDArray[np.float32]) -> Outputs | ModelFailed:
+    def _guarded(self, batch: Rows) -> Outputs | ModelFailed:
         try:
-            return self._run(batch)
+            return self._run(np.ascontiguousarray(batch, np.float32))
         except Exception:  # noqa: BLE001 - whatever it was, these rows are answered and the next ones run
             _log.exception("the network failed on a batch of %d rows", len(batch))
             return ModelFailed("the model failed on this input; the server's log has the reason under this request id")
@@ -259,7 +277,10 @@ class Batcher:
         if isinstance(outputs, ModelFailed):
             return _NO_ROWS
         overflowed = outputs.overflowed()
-        self._ran(*(outputs.without(overflowed) if len(overflowed) else outputs))
+        try:
+            self._ran(*(outputs.without(overflowed) if len(overflowed) else outputs))
+        except Exception:  # noqa: BLE001 - what cannot be counted is answered all the same
+            _log.exception("a run of the network is not counted")
         return overflowed
 
     def _answer(self, job: Job, outcome: Outputs | RequestError) -> None:

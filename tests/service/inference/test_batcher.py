@@ -1,0 +1,434 @@
+"""The batcher's promises, with a network and a clock made for the test: each request once, its own rows, in time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from service.errors import DeadlineExceeded, InvalidInput, ModelFailed, NotReady, Overloaded, RequestError
+from service.inference.batcher import Batcher, Costs, Job
+from service.inference.session import Outputs
+
+COSTS = Costs(run_s=0.01, row_s=0.001, inline_rows=4, batch_rows=8)
+FAILS = 666.0
+FAILED = "the model failed on this input; the server's log has the reason under this request id"
+
+
+def rows(*ids: float) -> NDArray[np.float32]:
+    """Rows told apart by their first feature."""
+    return np.array([[each, 1.0] for each in ids], np.float32)
+
+
+@dataclass
+class Network:
+    """Answers a row with its id; a batch waits until ``open`` is set, and fails with the row `FAILS` in it."""
+
+    batches: list[list[float]] = field(default_factory=list)
+    open: threading.Event = field(default_factory=threading.Event)
+    entered: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+    def __call__(self, batch: NDArray[np.float32]) -> Outputs:
+        ids = batch[:, 0]
+        self.batches.append(ids.tolist())
+        self.entered.release()
+        assert self.open.wait(10)
+        if FAILS in ids:
+            raise RuntimeError("no answer to this one")
+        with np.errstate(invalid="ignore"):
+            return Outputs(np.stack([ids, 1 - ids], axis=1), ids.astype(np.int64))
+
+
+class Bench:
+    """A batcher between a network and callers that keep what they are told."""
+
+    def __init__(self, queue_rows: int = 100, costs: Costs = COSTS) -> None:
+        self.now = 0.0
+        self.network = Network()
+        self.network.open.set()
+        self.counted: list[int] = []
+        self.told: dict[str, list[Outputs | RequestError]] = {}
+        self.batcher = Batcher(
+            self.network,
+            costs,
+            features=2,
+            queue_rows=queue_rows,
+            clock=lambda: self.now,
+            ran=lambda _, prediction: self.counted.append(len(prediction)),
+        )
+
+    def submit(self, name: str, *ids: float, deadline_s: float = 1e9) -> Job:
+        told: list[Outputs | RequestError] = []
+        job = self.batcher.submit(rows(*ids), deadline_s, told.append)
+        self.told[name] = told
+        return job
+
+    async def settled(self) -> None:
+        """Until the large lane is idle and the small one has had its turns."""
+        while self.batcher._large_lane is not None or self.batcher._small:
+            await asyncio.sleep(0)
+
+    def answer(self, name: str) -> list[float] | RequestError:
+        """The ids a caller was answered with, once, or why not."""
+        (outcome,) = self.told[name]
+        if isinstance(outcome, RequestError):
+            return outcome
+        assert outcome.probabilities is not None
+        assert outcome.probabilities[:, 0].tolist() == outcome.prediction.tolist()
+        return outcome.prediction.tolist()
+
+
+def run(story: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(story, 30))
+
+
+def test_what_one_turn_brings_runs_as_one_call_at_its_end_and_each_caller_gets_its_own_rows() -> None:
+    async def story() -> None:
+        bench = Bench()
+        bench.submit("a", 1)
+        bench.submit("b", 2, 3)
+        bench.submit("c", 4)
+        assert bench.network.batches == []
+        await asyncio.sleep(0)
+        assert bench.network.batches == [[1, 2, 3, 4]]
+        assert [bench.answer(name) for name in "abc"] == [[1], [2, 3], [4]]
+        assert bench.counted == [4]
+        bench.submit("alone", 5)
+        await asyncio.sleep(0)
+        assert bench.answer("alone") == [5]
+
+    run(story())
+
+
+def test_what_one_call_cannot_hold_runs_in_the_next_turn() -> None:
+    async def story() -> None:
+        bench = Bench()
+        for index in range(7):
+            bench.submit(str(index), index, index, index)
+        await asyncio.sleep(0)
+        assert bench.network.batches == [[0, 0, 0, 1, 1, 1]]
+        await bench.settled()
+        assert [len(batch) for batch in bench.network.batches] == [6, 6, 6, 3]
+        assert [bench.answer(str(index)) for index in range(7)] == [[index] * 3 for index in range(7)]
+
+    run(story())
+
+
+def test_large_requests_take_turns_slice_by_slice() -> None:
+    async def story() -> None:
+        bench = Bench()
+        bench.submit("a", *range(100, 120))
+        bench.submit("b", *range(200, 210))
+        await bench.settled()
+        assert [(batch[0], len(batch)) for batch in bench.network.batches] == [
+            *((100, 8), (200, 8), (108, 8), (208, 2), (116, 4)),
+        ]
+        assert bench.answer("a") == list(range(100, 120))
+        assert bench.answer("b") == list(range(200, 210))
+
+    run(story())
+
+
+def test_small_requests_are_answered_while_a_large_one_runs() -> None:
+    async def story() -> None:
+        bench = Bench()
+        network = bench.network
+        network.open.clear()
+        bench.submit("large", *range(10))
+        await asyncio.to_thread(network.entered.acquire)  # its first slice is in the thread, and held there
+        network.open.set()
+        bench.submit("small", 50)
+        await asyncio.sleep(0)
+        assert bench.answer("small") == [50]
+        assert bench.told["large"] == []
+        await bench.settled()
+        assert bench.answer("large") == list(range(10))
+
+    run(story())
+
+
+def test_a_small_request_need_not_have_time_for_the_large_ones_before_it() -> None:
+    async def story() -> None:
+        bench = Bench(queue_rows=10_000)
+        bench.submit("large", *range(5_000))
+        bench.submit("small", 1, deadline_s=0.1)
+        with pytest.raises(DeadlineExceeded):
+            bench.submit("another large", *range(5), deadline_s=0.1)
+        await asyncio.sleep(0)
+        assert bench.answer("small") == [1]
+        bench.batcher.close()
+
+    run(story())
+
+
+def test_a_full_queue_refuses_at_once_and_says_when_it_will_have_drained() -> None:
+    async def story() -> None:
+        bench = Bench(queue_rows=10)
+        bench.submit("a", *range(8))
+        with pytest.raises(Overloaded) as refused:
+            bench.submit("b", 1, 2, 3)
+        assert str(refused.value) == (
+            "8 rows wait already, and 3 more would exceed 10; send fewer requests at once, or add replicas"
+        )
+        assert refused.value.retry_after_s == pytest.approx(COSTS.of(8))
+        bench.submit("c", 1, 2)
+        await bench.settled()
+        assert bench.answer("a") == list(range(8))
+        assert bench.answer("c") == [1, 2]
+        bench.submit("all the room is back", *range(10))
+        await bench.settled()
+
+    run(story())
+
+
+def test_a_deadline_that_cannot_be_met_is_refused_at_once() -> None:
+    async def story() -> None:
+        bench = Bench()
+        bench.now = 5.0
+        bench.submit("a", 1, 2, 3)
+        with pytest.raises(DeadlineExceeded) as refused:
+            bench.submit("b", 4, deadline_s=5.01)
+        assert str(refused.value) == (
+            "these rows would take 0.019 s with those before them, and 0.01 s are left; "
+            "allow more time, or send fewer rows"
+        )
+        await asyncio.sleep(0)
+        assert bench.network.batches == [[1, 2, 3]]
+
+    run(story())
+
+
+def test_expired_and_cancelled_rows_never_run() -> None:
+    async def story() -> None:
+        bench = Bench()
+        bench.submit("expires", 1, deadline_s=1.0)
+        bench.submit("stays", 2, 3)
+        bench.submit("is cancelled", 4).cancel()
+        bench.submit("stays too", 5)
+        bench.submit("large, expires", *range(10, 20), deadline_s=1.0)
+        bench.submit("large, is cancelled", *range(20, 30)).cancel()
+        bench.now = 2.0
+        await bench.settled()
+        assert bench.network.batches == [[2, 3, 5]]
+        assert bench.answer("stays") == [2, 3]
+        assert bench.answer("stays too") == [5]
+        for name in ("expires", "large, expires"):
+            assert str(bench.answer(name)) == "the time for this request ran out after 2 s; allow more, or retry"
+        assert bench.told["is cancelled"] == bench.told["large, is cancelled"] == []
+
+    run(story())
+
+
+def test_a_large_request_stops_where_it_expires_or_is_cancelled() -> None:
+    async def story() -> None:
+        bench = Bench()
+        network = bench.network
+        network.open.clear()
+        bench.submit("expires", *range(20), deadline_s=1.0)
+        cancelled = bench.submit("is cancelled", *range(100, 120))
+        await asyncio.to_thread(network.entered.acquire)
+        cancelled.cancel()
+        bench.now = 2.0
+        network.open.set()
+        await bench.settled()
+        assert network.batches == [list(range(8))]
+        assert isinstance(bench.answer("expires"), DeadlineExceeded)
+        assert bench.told["is cancelled"] == []
+        bench.submit("all the room is back", *range(100))
+        await bench.settled()
+
+    run(story())
+
+
+def test_a_failing_run_fails_its_own_rows(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        bench = Bench()
+        bench.submit("with it", 1)
+        bench.submit("bad", FAILS)
+        bench.submit("large", *range(10), FAILS, *range(20, 40))
+        bench.submit("another large", *range(50, 70))
+        await bench.settled()
+        assert [str(bench.answer(name)) for name in ("with it", "bad", "large")] == [FAILED] * 3
+        assert all(isinstance(bench.answer(name), ModelFailed) for name in ("with it", "bad", "large"))
+        assert bench.answer("another large") == list(range(50, 70))
+        assert [20] not in [batch[:1] for batch in bench.network.batches]  # nothing more of it ran
+        bench.submit("next", 2)
+        await asyncio.sleep(0)
+        assert bench.answer("next") == [2]
+
+    with caplog.at_level(logging.ERROR):
+        run(story())
+    assert [record.getMessage() for record in caplog.records] == [
+        "the network failed on a batch of 2 rows",
+        "the network failed on a batch of 8 rows",
+    ]
+
+
+def test_a_row_that_overflows_fails_its_own_request_and_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        bench = Bench()
+        infinite = float("inf")
+        bench.submit("with it", 1)
+        bench.submit("bad", 2, infinite)
+        bench.submit("large", *range(9), infinite)
+        await bench.settled()
+        assert bench.answer("with it") == [1]
+        faults = [bench.answer(name) for name in ("bad", "large")]
+        assert all(isinstance(fault, InvalidInput) for fault in faults)
+        assert [fault.fault.row for fault in faults if isinstance(fault, InvalidInput)] == [1, 9]
+        assert bench.counted == [2, 8, 1]
+
+    run(story())
+    assert caplog.records == []
+
+
+def test_what_cannot_be_counted_is_answered_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    def ran(_probabilities: object, _prediction: object) -> None:
+        raise OSError("no space left")
+
+    async def story() -> None:
+        bench = Bench()
+        bench.batcher._ran = ran
+        bench.submit("small", 1)
+        bench.submit("large", *range(20))
+        await bench.settled()
+        assert bench.answer("small") == [1]
+        assert bench.answer("large") == list(range(20))
+
+    with caplog.at_level(logging.ERROR):
+        run(story())
+    assert {record.getMessage() for record in caplog.records} == {"a run of the network is not counted"}
+
+
+def test_what_still_waits_at_the_end_is_told_so_once_and_does_not_run() -> None:
+    async def story() -> None:
+        bench = Bench()
+        network = bench.network
+        network.open.clear()
+        bench.submit("running", *range(20))
+        bench.submit("large", *range(30, 50))
+        await asyncio.to_thread(network.entered.acquire)
+        bench.submit("small", 1)
+        bench.submit("gone", 2).cancel()
+        network.open.set()
+        bench.batcher.close()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert network.batches == [list(range(8))]
+        for name in ("running", "large", "small"):
+            told = bench.answer(name)
+            assert isinstance(told, NotReady)
+            assert str(told) == "the server stopped before these rows had their turn; try again"
+        assert bench.told["gone"] == []
+
+    run(story())
+
+
+def test_a_burst_does_not_keep_its_memory() -> None:
+    async def story() -> None:
+        bench = Bench(queue_rows=10_000)
+        for index in range(2_000):
+            bench.submit(str(index), *([index] * 4))
+        await bench.settled()
+        assert len(bench.network.batches) == 1_000
+        assert len(bench.batcher._spare) <= 4
+
+    run(story())
+
+
+@dataclass(frozen=True)
+class Request:
+    """One of a story made up by hypothesis; ``cancelled_after`` and ``pause`` count turns of the loop."""
+
+    count: int
+    fails: bool
+    cancelled_after: int | None
+    allowed_s: float
+    pause: int
+
+
+class Lived:
+    """A story as it goes: what was accepted, whose caller left before the answer."""
+
+    def __init__(self) -> None:
+        self.bench = Bench(queue_rows=60)
+        self.accepted: dict[str, tuple[Request, list[float]]] = {}
+        self.left: set[str] = set()
+        self._leaving: list[tuple[int, str, Job]] = []
+        self._turn = 0
+
+    def ask(self, name: str, request: Request, ids: list[float]) -> None:
+        try:
+            job = self.bench.submit(name, *ids, deadline_s=self.bench.now + request.allowed_s)
+        except (Overloaded, DeadlineExceeded):
+            return
+        self.accepted[name] = request, ids
+        if request.cancelled_after is not None:
+            self._leaving.append((self._turn + request.cancelled_after, name, job))
+
+    async def turn(self) -> None:
+        await asyncio.sleep(0)
+        self._turn += 1
+        self.bench.now += 0.01
+        for leaving in [each for each in self._leaving if each[0] <= self._turn]:
+            self._leaving.remove(leaving)
+            _, name, job = leaving
+            if not self.bench.told[name]:
+                job.cancel()
+                self.left.add(name)
+
+    def check(self, name: str) -> None:
+        request, ids = self.accepted[name]
+        if name in self.left:
+            assert self.bench.told[name] == []
+            return
+        answer = self.bench.answer(name)
+        if isinstance(answer, ModelFailed):
+            assert any(FAILS in batch and set(ids) & set(batch) for batch in self.bench.network.batches)
+        elif isinstance(answer, DeadlineExceeded):
+            assert request.allowed_s < 1e9
+        else:
+            assert answer == ids
+
+
+requests = st.builds(
+    Request,
+    count=st.integers(1, 20),
+    fails=st.integers(0, 9).map(lambda number: number == 0),
+    cancelled_after=st.one_of(st.none(), st.integers(0, 3)),
+    allowed_s=st.sampled_from([0.02, 0.1, 1e9]),
+    pause=st.integers(0, 3),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(requests, max_size=25))
+def test_whatever_comes_each_accepted_request_is_answered_once_and_with_its_own_rows(story: list[Request]) -> None:
+    async def live() -> None:
+        lived = Lived()
+        for index, request in enumerate(story):
+            ids = [float(100 * index + row) for row in range(request.count)]
+            lived.ask(str(index), request, [*ids[:-1], FAILS] if request.fails else ids)
+            for _ in range(request.pause):
+                await lived.turn()
+        for _ in range(5):
+            await lived.turn()
+        await lived.bench.settled()
+        for name in lived.accepted:
+            lived.check(name)
+        ran = [each for batch in lived.bench.network.batches for each in batch if each != FAILS]
+        assert len(ran) == len(set(ran))
+        lived.bench.submit("all the room is back", *range(60))
+        await lived.bench.settled()
+        lived.bench.batcher.close()
+
+    run(live())
