@@ -1,4 +1,7 @@
-"""Rows that come as the bytes of an array, raw or as .npy, and probabilities that leave so. Parses no pickles."""
+"""Rows that come as the bytes of an array, raw or as .npy, and answers that leave so. Parses no pickles.
+
+A value that is no number stands in an array as the number the network takes for it: `artifact.Feature` tells which.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,16 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput, MalformedBody
-from service.http.schema import FLOAT32_MAX, Schema, fits_float32
+from service.http.schema import Schema
 
 DTYPES: Final[dict[str, np.dtype[Any]]] = {"float32": np.dtype("<f4"), "uint8": np.dtype("u1")}
 _KINDS: Final = "fiu"
+# Versions 2 and 3 differ in how names of fields are encoded, and arrays of numbers have none.
+_HEADERS: Final = {
+    (1, 0): npy.read_array_header_1_0,
+    (2, 0): npy.read_array_header_2_0,
+    (3, 0): npy.read_array_header_2_0,
+}
 
 
 def rows_from_raw(body: bytes, dtype: str | None, schema: Schema) -> NDArray[Any]:
@@ -34,7 +43,7 @@ def rows_from_raw(body: bytes, dtype: str | None, schema: Schema) -> NDArray[Any
         raise InvalidInput(Fault(f"the body's {length} bytes can be {counts} rows; say which with ?dtype="))
     schema.check_count(length // (width * DTYPES[dtype or possible[0]].itemsize))
     values = np.frombuffer(body, DTYPES[dtype or possible[0]])
-    return _checked(values.reshape(-1, width), schema)
+    return schema.checked(values.reshape(-1, width))
 
 
 def rows_from_npy(body: bytes, schema: Schema) -> NDArray[Any]:
@@ -44,9 +53,9 @@ def rows_from_npy(body: bytes, schema: Schema) -> NDArray[Any]:
     """
     file = io.BytesIO(body)
     try:
-        major, _ = npy.read_magic(file)
-        read_header = npy.read_array_header_1_0 if major == 1 else npy.read_array_header_2_0
-        shape, fortran_order, dtype = read_header(file)
+        shape, fortran_order, dtype = _HEADERS[npy.read_magic(file)](file)
+    except KeyError as error:
+        raise MalformedBody(f"the body is a .npy file of version {error}, expected (1, 0), (2, 0) or (3, 0)") from error
     except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise MalformedBody(f"the body is no .npy file: {reason:.200}") from error
@@ -67,7 +76,7 @@ def rows_from_npy(body: bytes, schema: Schema) -> NDArray[Any]:
     values = np.frombuffer(body, dtype, offset=file.tell())
     if fortran_order:
         values = values.reshape(shape, order="F")
-    return _checked(values.reshape(-1, width), schema)
+    return schema.checked(values.reshape(-1, width))
 
 
 def npy_from(array: NDArray[Any]) -> bytes:
@@ -75,14 +84,3 @@ def npy_from(array: NDArray[Any]) -> bytes:
     file = io.BytesIO()
     npy.write_array(file, array, version=(1, 0), allow_pickle=False)
     return file.getvalue()
-
-
-def _checked(rows: NDArray[Any], schema: Schema) -> NDArray[Any]:
-    if rows.dtype.kind == "f" and not fits_float32(rows.reshape(-1)):
-        _refuse_first_bad(rows, schema)
-    return rows
-
-
-def _refuse_first_bad(rows: NDArray[Any], schema: Schema) -> None:
-    for row, feature in np.argwhere(~(np.abs(rows.astype(np.float64)) <= FLOAT32_MAX)).tolist():
-        schema.check_value(row, schema.features[feature], float(rows[row, feature]))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,30 +10,37 @@ from numpy.typing import NDArray
 
 from service.artifact import Manifest
 from service.errors import Fault, InvalidInput
+from service.http import columns
+from service.http.columns import FLOAT32_MAX, Column
 
-FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _FEW_VALUES: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The ``shape`` a row may be nested to, its features' names, how many rows at most, and raw bodies' dtypes."""
+    """The ``shape`` a row may be nested to, its columns, how many rows at most, and raw bodies' dtypes.
+
+    ``numeric`` says that all columns are of numbers, so that JSON's numbers stand for themselves.
+    """
 
     shape: tuple[int, ...]
-    features: tuple[str, ...]
+    columns: tuple[Column, ...]
     max_rows: int
     raw_dtypes: tuple[str, ...] = ("float32",)
     width: int = field(init=False)
+    names: dict[str, None] = field(init=False)  # in order, and quick to look one up
+    numeric: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "width", len(self.features))
+        object.__setattr__(self, "width", len(self.columns))
+        object.__setattr__(self, "names", dict.fromkeys(column.name for column in self.columns))
+        object.__setattr__(self, "numeric", all(type(column) is Column for column in self.columns))
 
     @classmethod
     def of(cls, manifest: Manifest, max_rows: int) -> Schema:
         """The schema of a published model."""
-        names = tuple(feature.name for feature in manifest.features)
         dtypes = ("float32", "uint8") if manifest.input_dtype == "uint8" else ("float32",)
-        return cls(manifest.input_shape, names, max_rows, dtypes)
+        return cls(manifest.input_shape, tuple(map(columns.of, manifest.features)), max_rows, dtypes)
 
     def check_count(self, rows: int) -> None:
         """`InvalidInput` for no rows, or more than are taken at once."""
@@ -45,11 +50,20 @@ class Schema:
             detail = f"there are {rows} rows, and at most {self.max_rows} are taken; send several requests"
             raise InvalidInput(Fault(detail))
 
-    def check_value(self, row: int, feature: str, value: object) -> None:
-        """`InvalidInput` for what is no finite number that float32 holds."""
-        fault = _fault_of(value)
-        if fault is not None:
-            raise InvalidInput(Fault(f"row {row}, feature {feature!r} is {fault}", row=row, feature=feature))
+    def checked(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """``rows`` (rows, features) if its columns take all their numbers; `InvalidInput` for the first they do not."""
+        if self.numeric and (rows.dtype.kind != "f" or fits_float32(rows.reshape(-1))):
+            return rows
+        lowest, highest, whole, missing = np.array(
+            [(column.lowest, column.highest, column.whole, column.missing) for column in self.columns]
+        ).T
+        with np.errstate(invalid="ignore"):  # a signalling NaN is one like others
+            numbers = rows.astype(np.float64)
+            taken = (lowest <= numbers) & (numbers <= highest) & ((whole == 0) | (numbers == np.rint(numbers)))
+            taken |= np.isnan(numbers) & (missing == 1)
+        for row, column in np.argwhere(~taken).tolist():
+            raise self.columns[column].refusal(row, float(numbers[row, column]))
+        return rows
 
 
 def fits_float32(values: NDArray[Any]) -> bool:
@@ -61,24 +75,3 @@ def fits_float32(values: NDArray[Any]) -> bool:
     if len(values) <= _FEW_VALUES:
         return float(np.vdot(values, values)) <= FLOAT32_MAX**2  # NaN compares false
     return bool(np.maximum.reduce(values) <= FLOAT32_MAX and np.minimum.reduce(values) >= -FLOAT32_MAX)
-
-
-def kind_of(value: object) -> str:
-    """What a JSON value is, in words."""
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, str):
-        return f"the text {value!r:.60}"
-    if isinstance(value, dict):
-        return "an object"
-    return "a list" if isinstance(value, list) else "a number"
-
-
-def _fault_of(value: object) -> str | None:
-    if value is None:
-        return "null, and the model allows no missing value; send a number"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"{kind_of(value)}, expected a number"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{'NaN' if math.isnan(value) else 'infinite'}, expected a finite number"
-    return None if abs(value) <= FLOAT32_MAX else "larger than float32 holds, expected at most 3.4e38"

@@ -1,7 +1,7 @@
 """Rows that come as JSON, checked, as float rows that the model takes.
 
-The rows of a well-formed request never become Python objects: simdjson writes their numbers into one buffer. What
-does not fit that — rows by feature name, a wrong length, a null — is read again, carefully, to be taken or refused with
+The numbers of a well-formed request never become Python objects: simdjson writes them into one buffer. What does not
+fit that — rows by feature name, texts, a wrong length, a null — is read again, carefully, to be taken or refused with
 the reason.
 """
 
@@ -16,7 +16,8 @@ import simdjson
 from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput, MalformedBody
-from service.http.schema import Schema, fits_float32, kind_of
+from service.http.columns import kind_of
+from service.http.schema import Schema, fits_float32
 
 _KEYS: Final = ("inputs", "instances")
 
@@ -25,10 +26,10 @@ def rows_from_json(body: bytes, schema: Schema) -> NDArray[np.float64]:
     """Rows of a JSON document ``{"inputs": X}`` or ``{"instances": X}`` as float64 (rows, features).
 
     X is a list of rows, or one row. A row is flat, nested to the model's shape, or an object by feature name. Every
-    value returned is finite as float32. Raises `MalformedBody` where the body is not JSON, and `InvalidInput`, naming
-    the first bad row and feature, where it is not rows of this model.
+    value returned is finite as float32, or NaN where one is missing that may be. Raises `MalformedBody` where the body
+    is not JSON, and `InvalidInput`, naming the first bad row and feature, where it is not rows of this model.
     """
-    rows = _regular_rows(body, schema)
+    rows = _regular_rows(body, schema) if schema.numeric else None
     return _careful_rows(body, schema) if rows is None else rows
 
 
@@ -96,7 +97,7 @@ def _careful_rows(body: bytes, schema: Schema) -> NDArray[np.float64]:
     schema.check_count(len(rows))
     result = np.empty((len(rows), schema.width))
     for index, row in enumerate(rows):
-        result[index] = _values_of(index, row, schema)
+        result[index] = _numbers_of(index, row, schema)
     return result
 
 
@@ -135,32 +136,28 @@ def _is_single_row(rows: list[Any], schema: Schema) -> bool:
     return len(lengths) == 1 or (len(lengths) == len(schema.shape) and lengths[-1] == schema.shape[-1] != schema.width)
 
 
-def _values_of(index: int, row: object, schema: Schema) -> list[float]:
+def _numbers_of(index: int, row: object, schema: Schema) -> list[float]:
     if isinstance(row, dict):
         values = _by_name(index, row, schema)
     elif isinstance(row, list):
         values = _flat(index, row, schema)
     else:
         raise InvalidInput(Fault(f"row {index} is {kind_of(row)}, expected {_expected(schema)}", row=index))
-    for name, value in zip(schema.features, values, strict=True):
-        schema.check_value(index, name, value)
-    return values
+    return [column.number(index, value) for column, value in zip(schema.columns, values, strict=True)]
 
 
 def _by_name(index: int, row: dict[str, Any], schema: Schema) -> list[Any]:
-    for name in schema.features:
-        if name not in row:
-            raise InvalidInput(Fault(f"row {index} has no feature {name!r}; send all {schema.width}", index, name))
-    for name in row:
-        if name not in schema.features:
-            raise InvalidInput(
-                Fault(
-                    f"row {index} has a feature {name!r:.60} that the model does not know; leave it out",
-                    index,
-                    name[:60],
-                )
-            )
-    return [row[name] for name in schema.features]
+    if row.keys() != schema.names.keys():
+        for column in schema.columns:
+            if column.name not in row:
+                all_of = f"all {schema.width}" + (", null for a missing value" if column.missing else "")
+                detail = f"row {index} has no feature {column.name!r}; send {all_of}"
+                raise InvalidInput(Fault(detail, index, column.name))
+        name = next(name for name in row if name not in schema.names)
+        shown = name[:60].encode(errors="backslashreplace").decode()  # JSON can hold halves of characters, UTF-8 not
+        detail = f"row {index} has a feature {name!r:.60} that the model does not know; leave it out"
+        raise InvalidInput(Fault(detail, index, shown))
+    return [row[name] for name in schema.names]
 
 
 def _flat(index: int, row: list[Any], schema: Schema) -> list[Any]:

@@ -14,10 +14,16 @@ from numpy.typing import NDArray
 
 from service.errors import InvalidInput, MalformedBody, RequestError
 from service.http.arrays import npy_from, rows_from_npy, rows_from_raw
+from service.http.columns import Column
 from service.http.schema import Schema
 
-PIXELS = Schema((2, 3), tuple(f"p{index}" for index in range(6)), max_rows=100, raw_dtypes=("float32", "uint8"))
-TABLE = Schema((4,), ("a", "b", "c", "d"), max_rows=3)
+
+def numbers(*names: str) -> tuple[Column, ...]:
+    return tuple(Column(name, missing=False) for name in names)
+
+
+PIXELS = Schema((2, 3), numbers("p0", "p1", "p2", "p3", "p4", "p5"), max_rows=100, raw_dtypes=("float32", "uint8"))
+TABLE = Schema((4,), numbers("a", "b", "c", "d"), max_rows=3)
 
 NUMBERS = "expected float or integer numbers of up to 64 bits"
 BOTH = "expected one or more rows of 6 values: 24 of float32 or 6 of uint8"
@@ -106,6 +112,20 @@ def test_an_npy_file_that_is_no_rows_is_refused(array: NDArray[Any], message: st
 def test_a_pickle_in_an_npy_file_is_not_opened() -> None:
     body = saved(np.array([{"a": 1}], dtype=object), allow_pickle=True)
     assert "dtype object" in refusal(rows_from_npy, body, PIXELS)
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_every_version_of_the_format_is_read(version: tuple[int, int]) -> None:
+    file = io.BytesIO()
+    np.lib.format.write_array(file, np.ones((2, 6)), version)
+    assert rows_from_npy(file.getvalue(), PIXELS).shape == (2, 6)
+
+
+def test_a_version_that_there_is_not_is_refused() -> None:
+    body = saved(np.ones((1, 6))).replace(b"NUMPY\x01\x00", b"NUMPY\x01\x01")
+    assert refusal(rows_from_npy, body, PIXELS) == (
+        "the body is a .npy file of version (1, 1), expected (1, 0), (2, 0) or (3, 0)"
+    )
 
 
 def test_a_header_is_not_believed_on_its_word() -> None:
