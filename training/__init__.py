@@ -1,1 +1,7 @@
-"""The trainer: fits a multi-layer perceptron and publishes it as an ONNX graph that the service runs."""
+"""Fit a multi-layer perceptron in PyTorch and publish it for the service: `python -m training --help`."""
+
+import torch
+
+# Adam's moments fade into subnormal numbers, on which a processor is many times slower. Threads take the mode over from
+# the one that starts them, so it is set before any work is done.
+torch.set_flush_denormal(True)

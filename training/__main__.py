@@ -1,0 +1,89 @@
+"""python -m training: load → learn → evaluate → export → prove → quantise → publish."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from training import cli, device, evaluate, export, int8, learn, progress, prove, publish, runtime
+from training.data import source
+from training.data.split import split
+from training.errors import TrainingError
+from training.outcome import Outcome
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train as the command line says; the exit status is 0 where a version was published, 1 or 130 where not."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        _run(cli.parse(sys.argv[1:] if arguments is None else arguments), console)
+    except TrainingError as error:
+        console.print(f"mlp-train: {error}", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("mlp-train: interrupted; nothing was published")
+        return 130
+    return 0
+
+
+def _run(command: cli.Command, console: Console) -> None:
+    dataset = source.load(command.data, command.data_dir)
+    name = command.name or dataset.name
+    publish.check(command.models, name)
+    config = command.config(images=dataset.images)
+    parts = split(dataset, config)
+    place = device.choose(config.device)
+    console.print(
+        f"{dataset.name}: {len(parts.train):,} rows to train on, {len(parts.validation):,} to validate, "
+        f"{len(parts.test):,} to test; training on {device.described(place)}",
+        markup=False,
+    )
+
+    started_s = time.perf_counter()
+    with progress.shown(console, config.epochs, "accuracy" if dataset.classifies else "R²") as ended:
+        learned = learn.learn(dataset, parts, config, place, ended)
+    fit_s = time.perf_counter() - started_s
+    last = learned.history[-1]
+    console.print(f"trained {last.number} epochs in {fit_s:.1f} s; validation loss {last.validation_loss:.4f}")
+
+    test_inputs, test_targets = dataset.inputs[parts.test], dataset.targets[parts.test]
+    answers = learn.answers_of(learned.network, test_inputs, classifies=dataset.classifies)
+    judge = evaluate.classification if dataset.classifies else evaluate.regression
+    scores = {"fp32": judge(answers[0], test_targets)}
+
+    graph = export.export(learned.network, len(dataset.columns), classifies=dataset.classifies)
+    parity = prove.prove(graph, test_inputs, answers)
+    twin = None
+    if dataset.classifies:
+        validation = dataset.inputs[parts.validation], dataset.targets[parts.validation]
+        twin = int8.compare(graph, dataset.inputs[parts.train], *validation, config.seed)
+        if twin.as_good:
+            scores["int8"] = judge(runtime.run(twin.graph, test_inputs)[0], test_targets)
+
+    outcome = Outcome(
+        name=name,
+        command=command.text,
+        dataset=dataset,
+        split=parts,
+        config=config,
+        device=device.described(place),
+        history=learned.history,
+        fit_s=fit_s,
+        temperature=learned.temperature,
+        graph=graph,
+        answers=answers,
+        parity=parity,
+        int8=twin,
+        scores=scores,
+    )
+    folder = publish.publish(outcome, command.models)
+    for precision, found in scores.items():
+        console.print(f"test, {precision}: " + ", ".join(f"{metric} {value:.4f}" for metric, value in found.items()))
+    console.print(f"published {folder}; its card is {folder / 'README.md'}", markup=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

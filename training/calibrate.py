@@ -1,0 +1,30 @@
+"""One temperature for all logits, so that a probability of 0.9 is right nine times in ten.
+
+https://arxiv.org/abs/1706.04599 (Guo et al., On Calibration of Modern Neural Networks)
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+_LARGEST = 20.0
+
+
+def temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """The number by which ``logits`` (rows, classes) are divided for the least log-loss on ``labels`` (rows,).
+
+    Between 1/20 and 20: on few rows that are all told apart the best one is infinitely small.
+    """
+    exact = logits.astype(np.float64)
+
+    def log_loss(log_temperature: float) -> float:
+        chosen = log_softmax(exact / math.exp(log_temperature), axis=1)[np.arange(len(labels)), labels]
+        return float(-chosen.mean())
+
+    found = minimize_scalar(log_loss, bounds=(-math.log(_LARGEST), math.log(_LARGEST)), method="bounded")
+    return math.exp(found.x)

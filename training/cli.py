@@ -1,0 +1,78 @@
+"""The command line: every field of `Config` is an option, and a data set's kind gives what was not asked for."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from training.config import RECIPES, Config, flag_of
+from training.data import bundled, fashion_mnist
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What was asked for: the data, where the model goes, and the choices among `Config`'s that were made."""
+
+    data: str
+    data_dir: Path | None
+    models: Path
+    name: str | None
+    chosen: dict[str, Any]
+    text: str
+
+    def config(self, *, images: bool) -> Config:
+        """All choices: those made over those that suit the kind of data. Raises `OptionError`."""
+        return Config(**(RECIPES["image" if images else "table"] | self.chosen))
+
+
+def parse(arguments: Sequence[str]) -> Command:
+    """Read the command line; prints the help, or what is wrong with it, and exits where there is nothing to run."""
+    parser = argparse.ArgumentParser(
+        "mlp-train",
+        description="Train a multi-layer perceptron and publish it for mlp-serve.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    names = ", ".join((fashion_mnist.NAME, *bundled.LOADERS))
+    parser.add_argument("data", help=f"data set: {names}")
+    parser.add_argument("--data-dir", type=Path, default=None, help="folder with Fashion-MNIST's four .gz files")
+    parser.add_argument("--models", type=Path, default=Path("models"), help="folder to publish in (default: models)")
+    parser.add_argument("--name", default=None, help="the model's name (default: the data set's)")
+    group = parser.add_argument_group("training", "defaults as for images | for tables, where they differ")
+    types = get_type_hints(Config)
+    for each in fields(Config):
+        group.add_argument(flag_of(each.name), dest=each.name, **_kind(types[each.name]), help=_help(each))
+    given = vars(parser.parse_args(arguments))
+    own = {name: given.pop(name) for name in ("data", "data_dir", "models", "name")}
+    if "hidden" in given:
+        given["hidden"] = tuple(given["hidden"])
+    return Command(**own, chosen=given, text=" ".join(("python -m training", *arguments)))
+
+
+def _kind(hint: Any) -> dict[str, Any]:
+    if hint is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if hint in (int, float, str):
+        return {"type": hint}
+    return {"type": int, "nargs": "+"}
+
+
+def _help(each: Any) -> str:
+    bounds = each.metadata
+    if bounds["among"]:
+        allowed = f": {', '.join(bounds['among'])}"
+    elif bounds["ge"] is not None:
+        allowed = f"; {bounds['ge']:g} to {bounds['le']:g}"
+    else:
+        allowed = ""
+    defaults = dict.fromkeys(_shown(recipe.get(each.name, each.default)) for recipe in RECIPES.values())
+    return f"{bounds['meaning']}{allowed} (default: {' | '.join(defaults)})"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,98 @@
+"""Every choice of a training run once: name, default, bounds, meaning. The command line is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Literal
+
+from training.errors import OptionError
+
+ACTIVATIONS: Final = ("relu", "tanh", "logistic", "gelu", "silu", "identity")
+OPTIMIZERS: Final = ("adamw", "adam", "sgd")
+DEVICES: Final = ("auto", "cuda", "mps", "cpu")
+SEED_MAX: Final = 2**32 - 1
+
+
+def _choice(
+    default: Any, meaning: str, *, ge: float | None = None, le: float | None = None, among: tuple[str, ...] = ()
+) -> Any:
+    return field(default=default, metadata={"meaning": meaning, "ge": ge, "le": le, "among": among})
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a run does with its data. Raises `OptionError` where a value is out of its bounds."""
+
+    hidden: tuple[int, ...] = _choice((512, 512), "units of each hidden layer", ge=1, le=65536)
+    activation: str = _choice("relu", "of the hidden layers", among=ACTIVATIONS)
+    dropout: float = _choice(0.0, "share of hidden units left out at each step", ge=0, le=0.95)
+    batch_norm: bool = _choice(False, "normalise each hidden layer over the batch; folded away at export")
+    optimizer: str = _choice("adamw", "how weights are moved", among=OPTIMIZERS)
+    lr: float = _choice(1e-3, "highest learning rate of the one-cycle schedule", ge=1e-7, le=10)
+    weight_decay: float = _choice(0.01, "decoupled for adamw, else in the gradient", ge=0, le=10)
+    batch_size: int = _choice(128, "rows a step", ge=1, le=65536)
+    epochs: int = _choice(40, "passes over the training rows", ge=1, le=100_000)
+    label_smoothing: float = _choice(0.0, "share of each label spread over all of them", ge=0, le=0.9)
+    flip: bool = _choice(False, "images: mirror half of them, left to right")
+    shift_pixels: int = _choice(0, "images: move each by up to this many pixels", ge=0, le=64)
+    erase_pixels: int = _choice(0, "images: blank a square of this edge in half of them", ge=0, le=1024)
+    patience: int = _choice(
+        0, "epochs without a better validation loss before training stops; 0 trains them all", ge=0, le=100_000
+    )
+    validation_fraction: float = _choice(0.1, "share of the rows to choose and calibrate by", ge=0.01, le=0.5)
+    test_fraction: float = _choice(
+        0.2, "share of the rows for the card, where the data has no test split of its own", ge=0.01, le=0.5
+    )
+    seed: int = _choice(0, "of the split, the first weights and the order of rows", ge=0, le=SEED_MAX)
+    device: str = _choice("auto", "where to train; auto takes the first that is there", among=DEVICES)
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            check(each.name, getattr(self, each.name), each.metadata)
+        if not self.hidden:
+            raise OptionError("--hidden is empty, expected one or more sizes such as: --hidden 256 128")
+
+
+def check(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
+    """`OptionError` where ``value``, or an item of it, is not ``among`` its choices or not from ``ge`` to ``le``."""
+    flag = flag_of(name)
+    if bounds["among"] and value not in bounds["among"]:
+        raise OptionError(f"{flag} is {value!r}, expected one of {', '.join(bounds['among'])}")
+    if bounds["ge"] is not None:
+        for each in value if isinstance(value, tuple) else (value,):
+            if not bounds["ge"] <= each <= bounds["le"]:  # NaN compares false
+                raise OptionError(f"{flag} is {each!r}, expected {bounds['ge']:g} to {bounds['le']:g}")
+
+
+def flag_of(name: str) -> str:
+    """The command line's word for a field."""
+    return f"--{name.replace('_', '-')}"
+
+
+Kind = Literal["image", "table"]
+
+# What suits a kind of data where nothing else was asked for. That of images was chosen on Fashion-MNIST's validation
+# rows; it is the classic network with what keeps it from learning its 55,000 images by heart.
+RECIPES: Final[dict[Kind, dict[str, Any]]] = {
+    "image": {
+        "batch_norm": True,
+        "dropout": 0.05,
+        "lr": 4e-3,
+        "weight_decay": 0.03,
+        "batch_size": 512,
+        "epochs": 100,
+        "label_smoothing": 0.02,
+        "flip": True,
+        "shift_pixels": 1,
+        "erase_pixels": 8,
+        "validation_fraction": 1 / 12,
+    },
+    "table": {
+        "hidden": (128, 128),
+        "batch_size": 32,
+        "epochs": 200,
+        "patience": 20,
+        "validation_fraction": 0.15,
+    },
+}

@@ -1,0 +1,80 @@
+"""torch → one ONNX graph that takes raw rows, with softmax and argmax in it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from training.errors import ProofFailed
+from training.network import Network, folded
+from training.prepare import Prepare
+
+OPSET: Final = 20
+CLASSIFIES: Final = ("probabilities", "prediction")
+REGRESSES: Final = ("prediction",)
+
+
+class _Graph(nn.Module):
+    """Encode, the folded layers, and what clients ask of the outputs."""
+
+    def __init__(self, prepare: Prepare, layers: nn.Sequential, *, classifies: bool) -> None:
+        super().__init__()
+        self.prepare = prepare
+        self.layers = layers
+        self.classifies = classifies
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.layers(self.prepare.encode(inputs))
+        if not self.classifies:
+            return (outputs,)
+        return torch.softmax(outputs, dim=1), outputs.argmax(dim=1)
+
+
+def export(network: Network, features: int, *, classifies: bool) -> bytes:
+    """The network as a self-contained ONNX file of opset `OPSET`.
+
+    ``inputs`` float32 (rows, features) → ``probabilities`` float32 (rows, classes) and ``prediction`` int64 (rows,), or
+    for regression ``prediction`` float32 (rows, targets). Raises `ProofFailed` where the exporter wrote another opset.
+    """
+    graph = _Graph(network.prepare, folded(network), classifies=classifies).cpu().eval()
+    # Two rows: of one, the exporter would conclude that there is always one.
+    with _quiet():
+        program = torch.onnx.export(
+            graph,
+            (torch.zeros(2, features),),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["inputs"],
+            output_names=list(CLASSIFIES if classifies else REGRESSES),
+            dynamic_shapes=({0: torch.export.Dim("rows")},),
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None  # noqa: S101 - it is of the exporter asked for
+    model = program.model_proto
+    written = {each.domain: each.version for each in model.opset_import}
+    if written.get("") != OPSET:
+        raise ProofFailed(f"torch {torch.__version__} exported opset {written}, expected {OPSET}; nothing is published")
+    content: bytes = model.SerializeToString()
+    return content
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress and its notes on its own future from the person who trains."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

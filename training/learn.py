@@ -1,0 +1,124 @@
+"""A data set becomes a trained, calibrated network: prepare, fit, calibrate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training import calibrate, objective, prepare
+from training.augment import Augment, augment
+from training.config import Config
+from training.data.dataset import Dataset
+from training.data.split import Split
+from training.errors import OptionError
+from training.fit import Epoch, Rows, fit
+from training.network import Network, perceptron
+
+_BATCH_ROWS: Final = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A network that answers, how it came to that, and the temperature in it (1 where it gives numbers)."""
+
+    network: Network
+    history: list[Epoch]
+    temperature: float
+
+
+def learn(
+    dataset: Dataset, split: Split, config: Config, device: torch.device, on_epoch: Callable[[Epoch], None]
+) -> Learned:
+    """Train on the training rows, calibrate on the validation rows; the test rows are not looked at.
+
+    The random state of the process is left as it was. Raises `Diverged` and `OptionError`.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        preparation = prepare.fitted(dataset.columns, dataset.inputs[split.train], together=dataset.images)
+        outputs = len(dataset.labels) or dataset.targets.shape[1]
+        body = perceptron(
+            preparation.width,
+            config.hidden,
+            outputs,
+            config.activation,
+            config.dropout,
+            batch_norm=config.batch_norm,
+        )
+        network = Network(preparation, body, outputs)
+        if not dataset.classifies:
+            _standardise_targets(network, dataset.targets[split.train])
+        network.to(device)
+        history = fit(
+            body,
+            _rows(network, dataset, split.train, device),
+            _rows(network, dataset, split.validation, device),
+            objective.classification(config.label_smoothing) if dataset.classifies else objective.regression(),
+            config,
+            augment=_augment(dataset, config, preparation, device),
+            on_epoch=on_epoch,
+        )
+    network.eval()
+    if not dataset.classifies:
+        return Learned(network, history, 1.0)
+    logits = outputs_of(network, dataset.inputs[split.validation])
+    temperature = calibrate.temperature(logits, dataset.targets[split.validation])
+    network.output_scale.fill_(1 / temperature)
+    return Learned(network, history, temperature)
+
+
+@torch.no_grad()
+def outputs_of(network: Network, inputs: NDArray[Any]) -> NDArray[np.float32]:
+    """The network's own outputs float32 (rows, outputs) for raw ``inputs`` (rows, features)."""
+    device = network.output_scale.device
+    parts = [
+        network(torch.from_numpy(inputs[first : first + _BATCH_ROWS].astype(np.float32)).to(device)).cpu()
+        for first in range(0, len(inputs), _BATCH_ROWS)
+    ]
+    values: NDArray[np.float32] = torch.cat(parts).numpy()
+    return values
+
+
+def answers_of(network: Network, inputs: NDArray[Any], *, classifies: bool) -> list[NDArray[Any]]:
+    """What a client is to be told of raw ``inputs``: probabilities and prediction, or values, in the graph's order."""
+    outputs = outputs_of(network, inputs)
+    if not classifies:
+        return [outputs]
+    return [torch.softmax(torch.from_numpy(outputs), dim=1).numpy(), outputs.argmax(axis=1)]
+
+
+def _rows(network: Network, dataset: Dataset, part: NDArray[np.int64], device: torch.device) -> Rows:
+    """Prepared once: nothing of it is left to do in the loop."""
+    inputs = torch.from_numpy(dataset.inputs[part].astype(np.float32)).to(device)
+    targets = torch.from_numpy(dataset.targets[part]).to(device)
+    if not dataset.classifies:
+        targets = (targets - network.output_offset) / network.output_scale
+    return Rows(network.prepare(inputs), targets)
+
+
+def _standardise_targets(network: Network, targets: NDArray[np.float32]) -> None:
+    deviation = targets.std(axis=0, dtype=np.float64)
+    network.output_scale.copy_(torch.tensor(np.where(deviation > 0, deviation, 1.0)))
+    network.output_offset.copy_(torch.tensor(targets.mean(axis=0, dtype=np.float64)))
+
+
+def _augment(dataset: Dataset, config: Config, preparation: prepare.Prepare, device: torch.device) -> Augment | None:
+    if not (config.flip or config.shift_pixels or config.erase_pixels):
+        return None
+    if not dataset.images:
+        raise OptionError(f"--flip, --shift-pixels and --erase-pixels are for images, and {dataset.name} has none")
+    black = float(-preparation.offset[0] * preparation.scale[0])
+    height, width = dataset.shape
+    return augment(
+        (height, width),
+        black,
+        device,
+        flip=config.flip,
+        shift_pixels=config.shift_pixels,
+        erase_pixels=config.erase_pixels,
+    )

@@ -1,0 +1,94 @@
+"""The multi-layer perceptron and what belongs to it: raw rows in, logits (or values in the target's unit) out.
+
+    inputs (rows, features) raw ── prepare ──▶ (rows, width) ── body ──▶ (rows, outputs) ── scale, offset ──▶
+
+Scaling, imputation, category codes and calibration are part of the network, so that clients send what they have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_linear_bn_eval
+
+from training.prepare import Prepare
+
+ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "logistic": nn.Sigmoid,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "identity": nn.Identity,
+}
+
+
+class Network(nn.Module):
+    """``body`` is trained on prepared rows; ``output_scale`` and ``output_offset`` (outputs,) are set after it.
+
+    For classification the scale is 1 over the calibration temperature; for regression scale and offset bring values
+    back to the target's own unit.
+    """
+
+    output_scale: Tensor
+    output_offset: Tensor
+
+    def __init__(self, prepare: Prepare, body: nn.Sequential, outputs: int) -> None:
+        super().__init__()
+        self.prepare = prepare
+        self.body = body
+        self.register_buffer("output_scale", torch.ones(outputs))
+        self.register_buffer("output_offset", torch.zeros(outputs))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits, calibrated, or values in the target's unit, float32 (rows, outputs), of raw ``inputs``."""
+        values: Tensor = self.body(self.prepare(inputs))
+        return values * self.output_scale + self.output_offset
+
+
+def perceptron(
+    width: int, hidden: Sequence[int], outputs: int, activation: str, dropout: float, *, batch_norm: bool
+) -> nn.Sequential:
+    """Linear → (batch norm) → activation → (dropout) for each size in ``hidden``, then Linear to ``outputs``."""
+    layers: list[nn.Module] = []
+    for size, units in pairwise((width, *hidden)):
+        layers.append(nn.Linear(size, units))
+        if batch_norm:
+            layers.append(nn.BatchNorm1d(units))
+        layers.append(ACTIVATIONS[activation]())
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers, nn.Linear(hidden[-1], outputs))
+
+
+def folded(network: Network) -> nn.Sequential:
+    """The same function of *encoded* rows in Linear layers and activations alone.
+
+    Standardisation goes into the first layer's weights, batch norms into the layers before them, output scale and
+    offset into the last; computed in float64, given in float32.
+    """
+    layers: list[nn.Module] = []
+    for layer in network.body:
+        if isinstance(layer, nn.Linear):
+            copy = nn.Linear(layer.in_features, layer.out_features, dtype=torch.float64)
+            copy.load_state_dict(layer.state_dict())
+            layers.append(copy)
+        elif isinstance(layer, nn.BatchNorm1d):
+            linear = cast("nn.Linear", layers.pop())
+            batch_norm = nn.BatchNorm1d(layer.num_features, eps=layer.eps, dtype=torch.float64)
+            batch_norm.load_state_dict(layer.state_dict())
+            layers.append(fuse_linear_bn_eval(linear.eval(), batch_norm.eval()))
+        elif not isinstance(layer, nn.Dropout | nn.Identity):
+            layers.append(layer)
+    first, last = cast("nn.Linear", layers[0]), cast("nn.Linear", layers[-1])
+    with torch.no_grad():
+        scale, offset = network.prepare.scale.double(), network.prepare.offset.double()
+        first.weight.mul_(scale)
+        first.bias.sub_(first.weight @ offset)
+        last.weight.mul_(network.output_scale.double()[:, None])
+        last.bias.mul_(network.output_scale.double()).add_(network.output_offset.double())
+    return nn.Sequential(*layers).float().eval()

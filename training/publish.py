@@ -1,0 +1,171 @@
+"""A finished run becomes the next version in the models folder. The only importer of service.artifact."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service import artifact
+from service.artifact import ArtifactError, Feature, Manifest
+from training import report, runtime
+from training.errors import TrainingError
+from training.export import CLASSIFIES, OPSET, REGRESSES
+from training.outcome import Outcome
+
+_GOLDEN_ROWS: Final = 32
+# Golden rows are answered beyond doubt: where two labels nearly tie, another processor's rounding may choose the other.
+_CLEAR_MARGIN: Final = 0.1
+_LIBRARIES: Final = ("mlp-serving", "torch", "onnx", "onnxruntime", "numpy", "scikit-learn")
+
+
+def check(models_dir: Path, name: str) -> None:
+    """Raise `TrainingError` now where publishing would fail after training: a bad name, a folder that is none."""
+    try:
+        artifact.check_name(name)
+        artifact.versions(models_dir / name)
+        models_dir.mkdir(parents=True, exist_ok=True)
+        (models_dir / ".can-be-written").touch()
+        (models_dir / ".can-be-written").unlink()
+    except OSError as error:
+        raise TrainingError(
+            f"models folder {str(models_dir)!r} cannot be written: {error.strerror}; name another with --models"
+        ) from error
+    except ArtifactError as error:
+        raise TrainingError(str(error)) from error
+
+
+def publish(outcome: Outcome, models_dir: Path) -> Path:
+    """Write ``models_dir/<name>/<next version>``, whole or not at all; its folder. Raises `TrainingError`."""
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    commit = _git_commit()
+    clear = _clear_rows(outcome)
+    files = {artifact.MODEL: outcome.graph, artifact.GOLDEN: _golden(outcome, clear)}
+    if outcome.int8_graph is not None:
+        files[artifact.MODEL_INT8] = outcome.int8_graph
+    example = _first_right(outcome)
+    files[artifact.EXAMPLE] = json.dumps({"inputs": [_as_client_sends(outcome, example)]}).encode()
+
+    def make(version: int) -> tuple[Manifest, Mapping[str, bytes]]:
+        manifest = _manifest(outcome, version, created, commit)
+        return manifest, files | report.card(outcome, version, created, commit, manifest.libraries, example)
+
+    try:
+        return artifact.publish(models_dir, outcome.name, make)
+    except ArtifactError as error:
+        raise TrainingError(str(error)) from error
+
+
+def _manifest(outcome: Outcome, version: int, created: str, commit: str | None) -> Manifest:
+    dataset, split = outcome.dataset, outcome.split
+    parts = {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)}
+    return Manifest(
+        format=artifact.FORMAT,
+        name=outcome.name,
+        version=version,
+        task=artifact.CLASSIFICATION if dataset.classifies else artifact.REGRESSION,
+        classes=dataset.labels,
+        targets=dataset.target_names,
+        features=_features(outcome),
+        input_shape=dataset.shape,
+        input_dtype=str(dataset.inputs.dtype),
+        opset=OPSET,
+        files={},
+        scores=outcome.scores,
+        parity=outcome.parity,
+        data={**dataset.source, "rows": parts},
+        config={**asdict(outcome.config), "temperature": outcome.temperature, "command": outcome.command},
+        seed=outcome.config.seed,
+        libraries={name: installed(name) for name in _LIBRARIES if name != "onnxruntime"}
+        | {"onnxruntime": runtime.VERSION},
+        git_commit=commit,
+        created=created,
+    )
+
+
+def _features(outcome: Outcome) -> tuple[Feature, ...]:
+    dataset = outcome.dataset
+    train = np.asarray(dataset.inputs[outcome.split.train])
+    found = []
+    for index, column in enumerate(dataset.columns):
+        values = train[:, index].astype(np.float64)
+        values = values[~np.isnan(values)]
+        known = column.kind != "categorical" and len(values) > 0
+        statistics = (values.mean(), values.std(), values.min(), values.max()) if known else (0.0,) * 4
+        mean, std, low, high = map(float, statistics)
+        found.append(
+            Feature(
+                column.name, column.kind, column.missing, column.categories, column.other, mean, std, min=low, max=high
+            )
+        )
+    return tuple(found)
+
+
+def _clear_rows(outcome: Outcome) -> NDArray[np.int64]:
+    """Some test rows, by seed, for the server to prove itself on: places among the test rows."""
+    places = np.random.default_rng(outcome.config.seed).permutation(len(outcome.test_inputs))
+    if outcome.dataset.classifies:
+        best = np.sort(outcome.answers[0], axis=1)
+        margin = best[:, -1] - best[:, -2]
+        clear = places[margin[places] > _CLEAR_MARGIN]
+        places = clear if len(clear) else places
+    return np.sort(places[:_GOLDEN_ROWS])
+
+
+def _golden(outcome: Outcome, places: NDArray[np.int64]) -> bytes:
+    names = CLASSIFIES if outcome.dataset.classifies else REGRESSES
+    inputs = outcome.test_inputs[places]
+    arrays = {"inputs": inputs} | {name: answer[places] for name, answer in zip(names, outcome.answers, strict=True)}
+    if outcome.int8_graph is not None:
+        answers = runtime.run(outcome.int8_graph, inputs)
+        arrays |= {f"int8_{name}": answer for name, answer in zip(names, answers, strict=True)}
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+def _first_right(outcome: Outcome) -> int:
+    """The place of the first test row that is answered rightly: the example to send."""
+    if not outcome.dataset.classifies:
+        return 0
+    return int((outcome.answers[1] == outcome.test_targets).argmax())
+
+
+def _as_client_sends(outcome: Outcome, place: int) -> Any:
+    """A row nested to its shape, or by feature name with texts for categories and null for what is missing."""
+    dataset, row = outcome.dataset, outcome.test_inputs[place]
+    if len(dataset.shape) > 1:
+        return row.reshape(dataset.shape).tolist()
+    values: dict[str, Any] = {}
+    for column, value in zip(dataset.columns, row.tolist(), strict=True):
+        if value != value:  # noqa: PLR0124 - NaN
+            values[column.name] = None
+        elif column.kind == "categorical":
+            values[column.name] = (*column.categories, "something else")[int(value)]
+        else:
+            values[column.name] = bool(value) if column.kind == "boolean" else float(str(np.float32(value)))
+    return values
+
+
+def _git_commit() -> str | None:
+    """The commit that this code is of, marked where files differ from it; None outside a checkout."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)  # noqa: S603, S607
+        return done.stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return commit + (" and uncommitted changes" if git("status", "--porcelain", ".", "../pyproject.toml") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,158 @@
+"""The model card: README.md with the learning curve, what is confused with what, and how far probabilities hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from sklearn import metrics
+
+from training import plots
+from training.evaluate import BINS
+from training.outcome import Outcome
+
+README: Final = "README.md"
+LEARNING: Final = "learning.png"
+CONFUSION: Final = "confusion.png"
+RELIABILITY: Final = "reliability.png"
+PREDICTED: Final = "predicted.png"
+EXAMPLE: Final = "example.png"
+
+_SCORES: Final = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "accuracy, mean over the classes",
+    "log_loss": "log-loss",
+    "ece": f"expected calibration error, {BINS} bins",
+    "mae": "mean absolute error",
+    "rmse": "root mean squared error",
+    "r2": "R²",
+}
+
+
+def card(
+    outcome: Outcome, version: int, created: str, commit: str | None, libraries: Mapping[str, str], example: int
+) -> dict[str, bytes]:
+    """The card and its pictures, by file name. ``example`` is the place of the example among the test rows."""
+    dataset = outcome.dataset
+    files = {LEARNING: plots.learning(outcome.history, "accuracy" if dataset.classifies else "R²")}
+    sections = [_head(outcome, version), _scores(outcome)]
+    if dataset.classifies:
+        probabilities, prediction = outcome.answers
+        files[CONFUSION] = plots.confusion(outcome.test_targets, prediction, dataset.labels)
+        files[RELIABILITY] = plots.reliability(probabilities, outcome.test_targets)
+        sections += [_per_class(outcome), _int8(outcome)]
+        pictures = f"![confusion matrix]({CONFUSION})\n\n![reliability diagram]({RELIABILITY})"
+    else:
+        files[PREDICTED] = plots.predicted(outcome.test_targets, outcome.answers[0], dataset.target_names)
+        pictures = f"![predicted against true, and what is left over]({PREDICTED})"
+    if len(dataset.shape) == 2:
+        files[EXAMPLE] = plots.image(outcome.test_inputs[example].reshape(dataset.shape))
+    sections += [
+        f"## How it learned\n\n![learning curve]({LEARNING})\n\n{_learned(outcome)}",
+        f"## Where it errs\n\n{pictures}",
+        _use(outcome, example),
+        _provenance(outcome, created, commit, libraries),
+    ]
+    files[README] = ("\n\n".join(section for section in sections if section) + "\n").encode()
+    return files
+
+
+def _head(outcome: Outcome, version: int) -> str:
+    dataset, split = outcome.dataset, outcome.split
+    layers = " → ".join(
+        map(str, (len(dataset.columns), *outcome.config.hidden, len(dataset.labels) or len(dataset.target_names)))
+    )
+    what = (
+        f"tells {len(dataset.labels)} classes apart ({', '.join(dataset.labels)})"
+        if dataset.classifies
+        else f"predicts {', '.join(dataset.target_names)}"
+    )
+    return (
+        f"# {outcome.name}, version {version}\n\n"
+        f"A multi-layer perceptron ({layers}, {outcome.config.activation}) that {what} from "
+        f"{len(dataset.columns)} features. Trained on {len(split.train):,} rows of {dataset.name}, chosen and "
+        f"calibrated by {len(split.validation):,} others; everything below was measured on {len(split.test):,} test "
+        "rows that had no part in either."
+    )
+
+
+def _scores(outcome: Outcome) -> str:
+    precisions = list(outcome.scores)
+    rows = [
+        [_SCORES[metric], *(f"{outcome.scores[precision][metric]:.4f}" for precision in precisions)]
+        for metric in outcome.scores[precisions[0]]
+    ]
+    return "## Scores\n\n" + _table(["on the test rows", *precisions], rows)
+
+
+def _per_class(outcome: Outcome) -> str:
+    labels = outcome.dataset.labels
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        outcome.test_targets, outcome.answers[1], labels=np.arange(len(labels)), zero_division=0
+    )
+    rows = [
+        [label, f"{recall[index]:.3f}", f"{precision[index]:.3f}", f"{f1[index]:.3f}", f"{support[index]:,}"]
+        for index, label in enumerate(labels)
+    ]
+    head = ["class", "accuracy (recall)", "precision", "F1", "test rows"]
+    return "## Each class\n\n" + _table(head, rows)
+
+
+def _int8(outcome: Outcome) -> str:
+    twin = outcome.int8
+    if twin is None:
+        return ""
+    verdict = "is published beside it" if twin.as_good else "is **not** published: it has to be as good as fp32"
+    return (
+        f"The int8 graph {verdict}. Against fp32, on the {twin.rows:,} validation rows: accuracy "
+        f"{-twin.accuracy_loss * 100:+.2f} percentage points, {twin.labels_changed:.2%} of the labels differ, the "
+        f"largest change of a probability is {twin.max_probability_change:.3f}."
+    )
+
+
+def _learned(outcome: Outcome) -> str:
+    last = outcome.history[-1]
+    calibrated = f" Calibration temperature {outcome.temperature:.3f}." if outcome.dataset.classifies else ""
+    return (
+        f"{last.number} epochs in {outcome.fit_s:.0f} s on {outcome.device}, "
+        f"{np.median([epoch.duration_s for epoch in outcome.history]):.2f} s an epoch in the median.{calibrated}"
+    )
+
+
+def _use(outcome: Outcome, example: int) -> str:
+    dataset = outcome.dataset
+    answer = (
+        f"the test row in `example.json`, which is *{dataset.labels[outcome.test_targets[example]]}*"
+        if dataset.classifies
+        else "the test row in `example.json`"
+    )
+    picture = f"\n\n![the example]({EXAMPLE})" if len(dataset.shape) == 2 else ""
+    return (
+        f"## Ask it\n\nWith the server running, send {answer}:\n\n"
+        f"    curl localhost:8000/models/{outcome.name}/predict -d @example.json{picture}"
+    )
+
+
+def _provenance(outcome: Outcome, created: str, commit: str | None, libraries: Mapping[str, str]) -> str:
+    source = outcome.dataset.source
+    hashes = source.get("sha256", "")
+    digests = hashes.items() if isinstance(hashes, Mapping) else [(outcome.dataset.name, hashes)]
+    rows = [
+        ["made", f"{created}, by `{outcome.command}`"],
+        ["code", commit or "not in a checkout"],
+        ["libraries", ", ".join(f"{name} {version}" for name, version in libraries.items())],
+        ["data", str(source.get("url", source.get("from", outcome.dataset.name)))],
+        *([f"SHA-256 of {name}", f"`{digest}`"] for name, digest in digests),
+        ["seed", str(outcome.config.seed)],
+        ["ONNX Runtime against torch", ", ".join(f"{name} {value:g}" for name, value in outcome.parity.items())],
+    ]
+    return "## Where it comes from\n\n" + _table(["", ""], rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+
+    rule = ["---", *["--:" if len(head) > 2 else "---"] * (len(head) - 1)]
+    return "\n".join(line(cells) for cells in (head, rule, *rows))

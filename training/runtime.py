@@ -1,0 +1,76 @@
+"""ONNX Runtime, as the service runs a graph, and its quantiser. The only importer of onnxruntime in training."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+# From 1.29 on ONNX Runtime reports hardware and models to its maker, from its import on; ours shall not.
+# https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime as ort
+from onnxruntime import quantization
+
+VERSION: Final[str] = ort.__version__
+_BATCH_ROWS: Final = 2048
+
+
+def run(graph: bytes, inputs: NDArray[Any]) -> list[NDArray[Any]]:
+    """Every output of ``graph`` for raw ``inputs`` (rows, features), on one thread of the CPU as in the service."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    batches = [
+        session.run(None, {"inputs": inputs[first : first + _BATCH_ROWS].astype(np.float32)})
+        for first in range(0, len(inputs), _BATCH_ROWS)
+    ]
+    return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+
+
+def quantised(graph: bytes, calibration: NDArray[Any]) -> bytes:
+    """``graph`` with its products in int8, its scales fixed by the range of values over the ``calibration`` rows.
+
+    Static and per channel: with dynamic scales a row's answer would depend on its neighbours in the batch. What a
+    product gives stays float32 until the next one takes it, so that logits keep their order.
+    https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+    """
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
+        logger = logging.getLogger()
+        level = logger.level
+        logger.setLevel(logging.ERROR)  # it advises on steps that do nothing for layers as plain as these
+        try:
+            onnx.save(onnx.load_model_from_string(graph), source)
+            quantization.quantize_static(
+                source,
+                target,
+                _Rows(calibration),
+                quant_format=quantization.QuantFormat.QDQ,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+                per_channel=True,
+                op_types_to_quantize=["Gemm"],
+                extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]},
+            )
+        finally:
+            logger.setLevel(level)
+        return target.read_bytes()
+
+
+class _Rows(quantization.CalibrationDataReader):  # type: ignore[misc]
+    """Hands the calibration rows over, all at once."""
+
+    def __init__(self, rows: NDArray[Any]) -> None:
+        self._feeds = iter([{"inputs": rows.astype(np.float32)}])
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        return next(self._feeds, None)
