@@ -287,6 +287,7 @@ class Batcher:
         self._waiting_rows -= job.count
         if not job.cancelled:
             job.done(outcome)
+        del job.done  # it holds the request, which holds the job: only the collector would ever free them
 
 
 def _rows(
