@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -28,6 +29,7 @@ _OF_CLASSES: Final = ("top_k", "probabilities")
 _NAMES: Final = (*_OF_CLASSES, "timing", "dtype")
 
 
+@lru_cache(maxsize=256)  # clients ask for few different things, again and again
 def from_query(query: str | None, classes: int) -> Options:
     """The options of a query string for a model of that many classes, a regression of none. Raises `InvalidOption`."""
     if not query:
