@@ -6,12 +6,16 @@ else — other paths, other methods, upgrades — is uvicorn's and the applicati
 
 An `Exchange` stands where uvicorn keeps its own request-response cycle, so that keep-alive, pipelining and shutdown
 stay uvicorn's: this module relies on what `INTERNALS` names, and a test checks it.
+
+A client sends the same request line and headers again and again: what the parser made of them is remembered as a
+`Head`, and the next request that begins with the same bytes, and comes in one piece, is not parsed at all.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Final, NamedTuple
@@ -24,7 +28,7 @@ from service.http.guard import Bounds, RequestIds
 from service.http.messages import Request, Response
 from service.http.predict import Predict
 from service.inference.batcher import Job
-from service.journal import Journal, Record
+from service.journal import Journal
 from service.lifecycle import Lifecycle
 
 # What the protocol and its cycle are used for here: uvicorn promises none of it, so its version is pinned.
@@ -32,6 +36,7 @@ INTERNALS: Final = {
     HttpToolsProtocol: (
         *("on_message_begin", "on_url", "on_header", "on_headers_complete", "on_body", "on_message_complete"),
         *("data_received", "connection_lost", "resume_writing", "on_response_complete", "shutdown", "_start_asgi_task"),
+        "_unset_keepalive_if_required",
     ),
     RequestResponseCycle: ("run_asgi", "send", "receive"),
 }
@@ -39,6 +44,11 @@ INTERNALS: Final = {
 _PATH: Final = re.compile(rb"/(?:models/([^/?%#]+)/(?:versions/([^/?%#]+)/)?)?predict(?:\?([^#]*))?")
 _ROUTES: Final = ("/predict", "/models/{name}/predict", "/models/{name}/versions/{version}/predict")
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CLOSE: Final = b"connection: close\r\n"
+_HEAD_END: Final = b"\r\n\r\n"
+# What is remembered of all clients together is bounded: the longest head, and how many.
+_HEAD_BYTES: Final = 1024
+_HEADS: Final = 256
 
 
 class Target(NamedTuple):
@@ -61,6 +71,25 @@ def _target(url: bytes) -> Target | None:
     return Target(url.split(b"?", 1)[0].decode("ascii"), route, model, version, query)
 
 
+class Head(NamedTuple):
+    """What a request line and headers say that were parsed before."""
+
+    target: Target
+    headers: Mapping[bytes, bytes]
+    body_bytes: int
+
+
+@lru_cache(maxsize=32)
+def _opening(status: int, default_headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """An answer's first lines; the default headers change with each second's date."""
+    return STATUS_LINE[status] + _lines(default_headers)
+
+
+@lru_cache(maxsize=32)
+def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     """What the protocol needs of the service."""
@@ -74,7 +103,7 @@ class Door:
 
 def protocol_of(door: Door) -> type[HttpToolsProtocol]:
     """The protocol class to give to uvicorn as its ``http``."""
-    return type("Express", (ExpressProtocol,), {"door": door})
+    return type("Express", (ExpressProtocol,), {"door": door, "heads": {}})
 
 
 class Exchange(RequestResponseCycle):
@@ -85,6 +114,7 @@ class Exchange(RequestResponseCycle):
     """
 
     message_event = asyncio.Event()  # nobody waits for it here, so one serves all
+    waiting_for_100_continue = False
     disconnected = False
     response_complete = False
     _size_bytes = 0
@@ -95,13 +125,16 @@ class Exchange(RequestResponseCycle):
     _job: Job | None = None
     _timer: asyncio.TimerHandle | None = None
 
-    def __init__(self, protocol: ExpressProtocol, record: Record, request: Request) -> None:
-        parser = protocol.parser
-        self.keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
-        self.waiting_for_100_continue = protocol.expect_100_continue
+    def __init__(
+        self, protocol: ExpressProtocol, target: Target, headers: Mapping[bytes, bytes], *, keep_alive: bool
+    ) -> None:
+        door = protocol.door
+        self.keep_alive = keep_alive
         self._protocol = protocol
-        self._record = record
-        self._request = request
+        self._target = target
+        self._record = door.journal.begin("POST", target.path, door.ids.of(headers.get(b"x-request-id")))
+        self._record.route = target.route
+        self._request = Request(target.model, target.version, target.query, headers, b"")
         self._chunks: list[bytes] = []
 
     def start(self) -> None:
@@ -117,6 +150,13 @@ class Exchange(RequestResponseCycle):
             self._run()
         elif self.waiting_for_100_continue:
             self._protocol.transport.write(_CONTINUE)
+
+    def start_whole(self, body: bytes) -> None:
+        """The request is there with all its body, and it is its turn."""
+        self._in_turn = self._whole = True
+        self._protocol.current = self
+        self._chunks.append(body)
+        self._run()
 
     def take(self, data: bytes) -> None:
         """Take a piece of the body."""
@@ -135,6 +175,19 @@ class Exchange(RequestResponseCycle):
             self._timer.cancel()
         if self._in_turn and self._refusal is None:
             self._run()
+
+    def head_before(self, body: bytes) -> Head | None:
+        """What came before ``body``, if it will say the same before any body of that length."""
+        headers = self._request.headers
+        if (
+            self._chunks == [body]
+            and self.keep_alive
+            and not self.waiting_for_100_continue
+            and b"transfer-encoding" not in headers
+            and b"x-request-id" not in headers  # it will not come again
+        ):
+            return Head(self._target, headers, len(body))
+        return None
 
     def limit_time(self) -> None:
         """Begin to count the time for a body that did not come with its headers."""
@@ -161,7 +214,7 @@ class Exchange(RequestResponseCycle):
         self._protocol.on_response_complete()
 
     def _run(self) -> None:
-        chunks = self._chunks
+        chunks, self._chunks = self._chunks, []
         self._request.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         self._job = self._protocol.door.predict(self._request, self._record, self._reply)
 
@@ -175,20 +228,20 @@ class Exchange(RequestResponseCycle):
     def _reply(self, response: Response) -> None:
         self._answered = True
         protocol, door = self._protocol, self._protocol.door
-        if door.lifecycle.draining or problems.CLOSE in response.headers:
+        says_close = problems.CLOSE in response.headers
+        if door.lifecycle.draining or says_close:
             self.keep_alive = False
-        head = [STATUS_LINE[response.status]]
-        for name, value in (
-            *protocol.server_state.default_headers,
-            (b"content-length", b"%d" % len(response.body)),
-            *response.headers,
-            (b"x-request-id", self._record.request_id.encode()),
-        ):
-            head += (name, b": ", value, b"\r\n")
-        if not self.keep_alive and problems.CLOSE not in response.headers:
-            head.append(b"connection: close\r\n")
-        head += (b"\r\n", response.body)
-        protocol.transport.write(b"".join(head))
+        protocol.transport.write(
+            b"%bcontent-length: %d\r\n%bx-request-id: %b\r\n%b\r\n%b"
+            % (
+                _opening(response.status, tuple(protocol.server_state.default_headers)),
+                len(response.body),
+                _lines(response.headers),
+                self._record.request_id.encode(),
+                b"" if self.keep_alive or says_close else _CLOSE,
+                response.body,
+            )
+        )
         door.journal.finish(self._record, response.status)
         if protocol.flow.write_paused:
             protocol.unsent = self
@@ -205,21 +258,27 @@ class ExpressProtocol(HttpToolsProtocol):
     """
 
     door: ClassVar[Door]
+    heads: ClassVar[dict[bytes, Head]]
     current: Exchange | None = None
     unsent: Exchange | None = None
+    _between = True  # the parser is surely not inside a request
+    _read = b""
+
+    def on_message_begin(self) -> None:
+        """Note that the parser is in a request."""
+        self._between = False
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Take a prediction; leave every other request to uvicorn."""
-        target = _target(self.url)
-        if target is None or self.parser.get_method() != b"POST" or self.parser.should_upgrade():
+        target, parser = _target(self.url), self.parser
+        if target is None or parser.get_method() != b"POST" or parser.should_upgrade():
             super().on_headers_complete()
             return
-        headers = dict(self.headers)
-        record = self.door.journal.begin("POST", target.path, self.door.ids.of(headers.get(b"x-request-id")))
-        record.route = target.route
-        request = Request(target.model, target.version, target.query, headers, b"")
         earlier: RequestResponseCycle | None = self.cycle
-        self.cycle = exchange = Exchange(self, record, request)
+        keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
+        self.cycle = exchange = Exchange(self, target, dict(self.headers), keep_alive=keep_alive)
+        exchange.waiting_for_100_continue = self.expect_100_continue
         if earlier is None or earlier.response_complete:
             exchange.start()
         else:
@@ -236,15 +295,37 @@ class ExpressProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Tell whoever the request is with that its body is whole."""
         if isinstance(self.cycle, Exchange):
+            self._between = True
+            self._remember(self.cycle)
             self.cycle.complete()
         else:
             super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; a body of which more is to come is timed."""
+        """Take a request that begins as an earlier one did, or parse what came; a body not yet whole is timed."""
+        earlier: RequestResponseCycle | None = self.cycle
+        if self._between and (earlier is None or earlier.response_complete):
+            end = data.find(_HEAD_END) + len(_HEAD_END)
+            head = self.heads.get(data[:end])
+            if head is not None and len(data) == end + head.body_bytes:
+                self._unset_keepalive_if_required()
+                self.cycle = exchange = Exchange(self, head.target, head.headers, keep_alive=True)
+                exchange.start_whole(data[end:])
+                return
+        self._read = data
         super().data_received(data)
         if isinstance(self.cycle, Exchange) and not self.cycle.response_complete:
             self.cycle.limit_time()
+
+    def _remember(self, exchange: Exchange) -> None:
+        """Remember the head of a request that was all that was read, and whose body is all that follows its head."""
+        data, self._read = self._read, b""
+        end = data.find(_HEAD_END) + len(_HEAD_END)
+        head = exchange.head_before(data[end:]) if end <= _HEAD_BYTES else None
+        if head is not None:
+            if len(self.heads) >= _HEADS:
+                self.heads.clear()
+            self.heads[data[:end]] = head
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up the exchanges that the client no longer waits for."""

@@ -258,6 +258,59 @@ def test_both_doors_answer_damaged_requests_alike(ask: Ask, data: st.DataObject)
         assert by_express == by_asgi
 
 
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_request_that_is_sent_again_is_answered_alike(ask: Ask, name: str) -> None:
+    by_express, by_asgi = ask(*[REQUESTS[name]] * 3)
+    assert by_express == by_asgi
+
+
+@given(st.lists(st.tuples(st.sampled_from(sorted(REQUESTS.keys() - {"garbage"})), st.integers(0, 700)), max_size=8))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_requests_one_after_the_other_are_answered_alike(ask: Ask, drawn: list[tuple[str, int]]) -> None:
+    """Whatever came before on the connection, whole or in two pieces."""
+    parts = [piece for name, cut in drawn for piece in (REQUESTS[name][:cut], REQUESTS[name][cut:]) if piece]
+    by_express, by_asgi = ask(*parts)
+    assert by_express == by_asgi
+
+
+def test_a_request_that_begins_as_one_before_is_not_parsed_again(models: Path) -> None:
+    body, other = (json.dumps({"inputs": [row]}).encode() for row in (ROW, ROW[::-1]))
+
+    async def story() -> tuple[bytes, bytes]:
+        async with running(models) as doors:
+            first, second = (doors.client(through_express=True) for _ in range(2))
+            first.send(post(body))
+            await first.settle()
+            second.protocol.parser = None  # of another connection; to use it would raise
+            second.send(post(other))
+            await second.settle()
+            unseen = doors.client(through_express=False)
+            unseen.send(post(other))
+            await unseen.settle()
+            return normal(bytes(second.wire.sent)), normal(bytes(unseen.wire.sent))
+
+    by_memory, by_asgi = asyncio.run(story())
+    assert by_memory == by_asgi
+    assert by_memory.startswith(b"HTTP/1.1 200 OK")
+
+
+def test_what_is_remembered_of_clients_is_bounded(models: Path) -> None:
+    async def story() -> tuple[int, int]:
+        async with running(models) as doors:
+            client = doors.client(through_express=True)
+            for number in range(600):
+                client.send(post(GOOD, "/predict", f"x-number: {number}"))
+                client.send(post(GOOD, "/predict", f"x-long: {'x' * 1024}"))
+                client.send(post(GOOD, "/predict", f"x-request-id: {number}"))
+                await client.settle()
+            heads = doors.express.heads
+            return len(heads), max(map(len, heads))
+
+    count, longest_bytes = asyncio.run(story())
+    assert 0 < count <= 256
+    assert longest_bytes <= 1024
+
+
 def test_a_body_that_does_not_come_is_refused_alike(models: Path) -> None:
     async def story() -> list[bytes]:
         async with running(models) as doors:
