@@ -33,7 +33,7 @@ def router(
 ) -> APIRouter:
     """All paths; ``exposition`` gives the metrics as text of ``exposition_type``."""
     routes = APIRouter()
-    _add_predictions(routes, predict, openapi.prediction(next(iter(repository))))
+    _add_predictions(routes, predict, openapi.prediction(list(repository)))
     _add_models(routes, repository)
     _add_health(routes, lifecycle)
 
@@ -48,17 +48,17 @@ def router(
 def _add_predictions(routes: APIRouter, predict: Predict, described: dict[str, Any]) -> None:
     @routes.post("/predict", tags=["predict"], **described)
     async def predict_default(request: HttpRequest) -> HttpResponse:
-        """Class probabilities and the most probable class of each row, by the default model."""
+        """The prediction for each row, by the default model: its class, with all probabilities, or its number."""
         return await _predicted(predict, request)
 
     @routes.post("/models/{name}/predict", tags=["predict"], **described)
     async def predict_model(request: HttpRequest, name: str) -> HttpResponse:
-        """Class probabilities and the most probable class of each row, by the model of that name."""
+        """The same by the model of that name."""
         return await _predicted(predict, request, name)
 
     @routes.post("/models/{name}/versions/{version}/predict", tags=["predict"], **described)
     async def predict_version(request: HttpRequest, name: str, version: str) -> HttpResponse:
-        """The same by one version of it, to be sure which one answers."""
+        """The same by one version of the model, to be sure which one answers."""
         return await _predicted(predict, request, name, version)
 
 
@@ -158,6 +158,7 @@ def _description(model: Model) -> dict[str, Any]:
         "version": manifest.version,
         "task": manifest.task,
         "labels": manifest.classes,
+        "targets": manifest.targets,
         "input_shape": manifest.input_shape,
         "input_dtype": manifest.input_dtype,
         "features": manifest.features,
