@@ -170,10 +170,10 @@ def versions(model_dir: Path) -> list[int]:
     Hidden folders and plain files are passed over: a version being published is hidden until it is whole. Any other
     folder whose name is no positive integer raises `ArtifactError`.
     """
-    if not model_dir.exists():
-        return []
     try:
         paths = list(model_dir.iterdir())
+    except FileNotFoundError:
+        return []
     except OSError as error:
         raise ArtifactError(f"model folder {str(model_dir)!r} cannot be read: {error.strerror}") from error
     found = []
@@ -223,8 +223,7 @@ class _VersionTakenError(Exception):
 
 
 def _check_publishable(manifest: Manifest, version_dir: Path) -> None:
-    path = version_dir / MANIFEST
-    _check_place(path, _manifest_from(path, json.loads(manifest.to_json())))
+    _manifest_at(version_dir / MANIFEST, json.loads(manifest.to_json()))
     for name in REQUIRED:
         if name not in manifest.files:
             raise ArtifactError(f"{version_dir} would be published without {name}, which the service needs")
@@ -289,25 +288,24 @@ def read_manifest(version_dir: Path) -> Manifest:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}; publish the model again") from error
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} is not JSON: {error}; publish the model again") from error
-    if not isinstance(document, dict):
-        raise ArtifactError(f"{path} is not a JSON object; publish the model again")
-    _check_format(path, document.get("format"))
-    manifest = _manifest_from(path, document)
-    _check_place(path, manifest)
-    return manifest
+    return _manifest_at(path, document)
 
 
 def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is no number in JSON")
 
 
-def _check_place(path: Path, manifest: Manifest) -> None:
-    version_dir = path.parent
+def _manifest_at(path: Path, document: object) -> Manifest:
+    if not isinstance(document, dict):
+        raise ArtifactError(f"{path} is not a JSON object; publish the model again")
+    _check_format(path, document.get("format"))
+    manifest, version_dir = _manifest_from(path, document), path.parent
     if (manifest.name, str(manifest.version)) != (version_dir.parent.name, version_dir.name):
         raise ArtifactError(
             f"{path} is of model {manifest.name!r} version {manifest.version}, but lies in the folder of "
             f"{version_dir.parent.name!r} version {version_dir.name}; move it to {manifest.name}/{manifest.version}"
         )
+    return manifest
 
 
 def _check_format(path: Path, number: object) -> None:
