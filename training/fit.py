@@ -99,7 +99,7 @@ def _train(
     device = rows.inputs.device
     total = torch.zeros((), device=device)
     for batch in torch.randperm(len(rows.inputs), device=device).tensor_split(steps):
-        inputs, targets = rows.inputs[batch], rows.targets[batch]
+        inputs, targets = rows.inputs.index_select(0, batch), rows.targets.index_select(0, batch)
         if augment is not None:
             inputs = augment(inputs)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):

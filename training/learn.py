@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from training import calibrate, objective, prepare
-from training.augment import Augment, augment
+from training.augment import Augment
 from training.config import Config
 from training.data.dataset import Dataset
 from training.data.split import Split
@@ -60,7 +60,7 @@ def learn(
             _rows(network, dataset, split.validation, device),
             objective.classification(config.label_smoothing) if dataset.classifies else objective.regression(),
             config,
-            augment=_augment(dataset, config, preparation, device),
+            augment=_augment(dataset, config, preparation),
             on_epoch=on_epoch,
         )
     network.eval()
@@ -107,17 +107,16 @@ def _standardise_targets(network: Network, targets: NDArray[np.float32]) -> None
     network.output_offset.copy_(torch.tensor(targets.mean(axis=0, dtype=np.float64)))
 
 
-def _augment(dataset: Dataset, config: Config, preparation: prepare.Prepare, device: torch.device) -> Augment | None:
+def _augment(dataset: Dataset, config: Config, preparation: prepare.Prepare) -> Augment | None:
     if not (config.flip or config.shift_pixels or config.erase_pixels):
         return None
     if not dataset.images:
         raise OptionError(f"--flip, --shift-pixels and --erase-pixels are for images, and {dataset.name} has none")
-    black = float(-preparation.offset[0] * preparation.scale[0])
     height, width = dataset.shape
-    return augment(
-        (height, width),
-        black,
-        device,
+    return Augment(
+        height,
+        width,
+        black=float(-preparation.offset[0] * preparation.scale[0]),
         flip=config.flip,
         shift_pixels=config.shift_pixels,
         erase_pixels=config.erase_pixels,

@@ -50,6 +50,27 @@ class Network(nn.Module):
         return values * self.output_scale + self.output_offset
 
 
+class Dropout(nn.Module):
+    """Leaves out a ``share`` of the units at each step, to the nearest 1/256: one random number serves eight units.
+
+    Drawing a number for each, as torch's own does, takes half as long as the products of a layer of 512 units.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.bound = round(share * 256)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """``values`` (rows, units), in training with some of them 0 and the others larger by as much."""
+        if not self.training:
+            return values
+        draws = torch.empty(-(-values.numel() // 8), dtype=torch.int64, device=values.device)
+        # From the lowest number on, so that all 64 bits are random.
+        draws.random_(torch.iinfo(torch.int64).min, None)
+        dropped = draws.view(torch.uint8)[: values.numel()].view_as(values) < self.bound
+        return values.masked_fill(dropped, 0) * (256 / (256 - self.bound))
+
+
 def perceptron(
     width: int, hidden: Sequence[int], outputs: int, activation: str, dropout: float, *, batch_norm: bool
 ) -> nn.Sequential:
@@ -61,7 +82,7 @@ def perceptron(
             layers.append(nn.BatchNorm1d(units))
         layers.append(ACTIVATIONS[activation]())
         if dropout:
-            layers.append(nn.Dropout(dropout))
+            layers.append(Dropout(dropout))
     return nn.Sequential(*layers, nn.Linear(hidden[-1], outputs))
 
 
@@ -82,7 +103,7 @@ def folded(network: Network) -> nn.Sequential:
             batch_norm = nn.BatchNorm1d(layer.num_features, eps=layer.eps, dtype=torch.float64)
             batch_norm.load_state_dict(layer.state_dict())
             layers.append(fuse_linear_bn_eval(linear.eval(), batch_norm.eval()))
-        elif not isinstance(layer, nn.Dropout | nn.Identity):
+        elif not isinstance(layer, Dropout | nn.Identity):
             layers.append(layer)
     first, last = cast("nn.Linear", layers[0]), cast("nn.Linear", layers[-1])
     with torch.no_grad():
