@@ -65,8 +65,9 @@ def reliability(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -
         figure = Figure((4.5, 4.5), layout="constrained")
         axes, shares = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
         axes.plot([0, 1], [0, 1], color=_FAINT, linestyle="--", label="what it says is so")
-        axes.plot(confidence[filled], accuracy[filled], "o-", color=_INK, markersize=4, label="measured")
-        axes.set(ylabel="share that is right", ylim=(0, 1.02))
+        sizes = 12 + 240 * counts[filled] / counts.sum()  # a bin of few rows says little
+        axes.scatter(confidence[filled], accuracy[filled], sizes, color=_INK, label="measured, by number of rows")
+        axes.set(ylabel="share that is right", ylim=(0, 1.05))
         axes.legend(frameon=False, loc="upper left")
         shares.bar(
             (np.arange(evaluate.BINS) + 0.5) / evaluate.BINS, counts / counts.sum(), 0.9 / evaluate.BINS, color=_FAINT
