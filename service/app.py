@@ -122,5 +122,6 @@ def _load_all(settings: Settings, counted: Metrics) -> list[Model]:
             counted.refused(name)
             raise
         counted.loaded(name, model.manifest.version, model.provider, model.precision, model.load_s)
+        counted.fallback(name, on_cpu=settings.provider != "cpu" and model.provider == "cpu")
         models.append(model)
     return models

@@ -108,9 +108,17 @@ class Metrics:
             over_workers="livemax",
         )
         self._load_failures = counter("mlp_model_load_failures_total", "Models refused at load.", "model")
+        self._fallback = gauge(
+            "mlp_gpu_fallback",
+            "1 for a model that runs on the CPU though the provider was not set to cpu, else 0.",
+            "model",
+            over_workers="livemax",
+        )
         self._ready = gauge(
             "mlp_ready", "1 while the server, with all its workers, takes traffic, else 0.", over_workers="livemin"
         )
+        gauge("mlp_workers", "Processes that answer requests, each in one thread.", over_workers="livesum").set(1)
+        counter("mlp_worker_starts_total", "Starts of workers; more than there are workers: some died.").inc()
 
     def exposition(self) -> bytes:
         """All metrics, of all workers, in Prometheus's text format, of content type `CONTENT_TYPE`."""
@@ -143,6 +151,10 @@ class Metrics:
         self._model.labels(model, str(version), provider, precision).set(1)
         self._load.labels(model, str(version)).set(load_s)
         self._load_failures.labels(model)
+
+    def fallback(self, model: str, *, on_cpu: bool) -> None:
+        """Say whether a model for which a GPU was wished runs on the CPU."""
+        self._fallback.labels(model).set(on_cpu)
 
     def refused(self, model: str) -> None:
         """Count a model that did not prove itself."""
@@ -218,7 +230,7 @@ def worker(index: int, folder: Path) -> Metrics:
 
 
 class _Processes(Collector):
-    """The process metrics of the parent and all workers added up; the start time is the parent's."""
+    """The process metrics of the parent and all workers, dead ones too, added up; the start time is the parent's."""
 
     def collect(self) -> Iterator[Metric]:
         parent = os.getppid()
@@ -227,5 +239,13 @@ class _Processes(Collector):
         for of_parent, *of_workers in zip(*families, strict=False):
             if of_parent.name != "process_start_time_seconds":
                 total = sum(family.samples[0].value for family in (of_parent, *of_workers))
+                if of_parent.name == "process_cpu_seconds":
+                    total += _cpu_s_of_dead_children(parent)
                 of_parent.samples = [of_parent.samples[0]._replace(value=total)]
             yield of_parent
+
+
+def _cpu_s_of_dead_children(pid: int) -> float:
+    """What the kernel added to a process's account when children of it ended (proc_pid_stat(5): cutime, cstime)."""
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, after_name[13:15])) / os.sysconf("SC_CLK_TCK")

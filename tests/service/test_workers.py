@@ -58,6 +58,8 @@ def test_a_scrape_of_any_worker_gives_the_whole_and_a_killed_worker_takes_no_cou
     assert after["mlp_request_rows_count"] == 80
     assert sum(value for name, value in after.items() if name.startswith("mlp_predictions_total")) == 80
     assert after["mlp_ready"] == 1
+    assert (after["mlp_workers"], after["mlp_worker_starts_total"]) == (2, 3)
+    assert after["process_cpu_seconds_total"] >= before["process_cpu_seconds_total"] + 0.05, "the dead worker's is lost"
     counters = [name for name in before if name.endswith(("_total", "_count", "_bucket")) and name.startswith("mlp_")]
     assert all(after[name] >= before[name] for name in counters)
 

@@ -66,3 +66,4 @@ def test_auto_runs_on_the_cpu_and_says_so_wherever_one_looks(gpu_python: Path, m
         assert httpx.get(f"{server.address}/models/small").json()["provider"] == "cpu"
         info = re.findall(r"^mlp_model_info\{(.*)\} 1.0$", httpx.get(f"{server.address}/metrics").text, re.MULTILINE)
         assert info == ['model="small",precision="fp32",provider="cpu",version="1"']
+        assert server.metrics()["mlp_gpu_fallback small"] == 1
