@@ -1,0 +1,97 @@
+"""The README against the code: its tables, its paths, its commands."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
+
+from service.http import problems
+from service.metrics import Metrics
+from service.settings import PREFIX, Settings
+from tests.service.running import Running
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def section(title: str) -> list[str]:
+    """The rows of the table under a heading."""
+    text = re.split(rf"^##+ {title}$", README, flags=re.MULTILINE)[1]
+    text = re.split(r"^##+ ", text, maxsplit=1, flags=re.MULTILINE)[0]
+    return [line for line in text.splitlines() if line.startswith("|")][2:]
+
+
+def settings_rows() -> list[str]:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else f"`{str(field.default).lower()}`"
+        meaning = str(field.description).replace("<", "&lt;")
+        rows.append(f"| `--{name.replace('_', '-')}` | `{PREFIX}{name.upper()}` | {default} | {meaning} |")
+    return rows
+
+
+def metrics_rows() -> list[str]:
+    registry = CollectorRegistry()
+    Metrics(registry)
+    rows = []
+    for metric in registry._collector_to_names:
+        assert isinstance(metric, MetricWrapperBase)
+        name = metric._name + ("_total" if metric._type == "counter" else "")
+        labels = ", ".join(metric._labelnames)
+        rows.append(f"| `{name}` | {metric._type} | {labels} | {metric._documentation} |")
+    return rows
+
+
+@pytest.mark.parametrize(("title", "rows"), [("Settings", settings_rows()), ("Metrics", metrics_rows())])
+def test_the_tables_are_those_of_the_code(title: str, rows: list[str]) -> None:
+    assert section(title) == rows
+
+
+def test_every_problem_has_a_heading() -> None:
+    headings = re.findall(r"^#### (.+)\n\n(.+\.)", README, re.MULTILINE)
+    expected = [f"{status} `{name}`" for status, name, _ in problems.PROBLEMS.values()]
+    assert [heading for heading, _ in headings] == expected
+    for (_, text), (_, _, title) in zip(headings, problems.PROBLEMS.values(), strict=True):
+        assert text.startswith(f"{title}.")
+
+
+def test_every_file_it_names_is_there() -> None:
+    names = set(re.findall(r"\]\(([^)#]+)\)", README)) | set(re.findall(r"@(models/\S+\.json)", README))
+    local = [name for name in names if "://" not in name]
+    assert len(local) > 4
+    assert [name for name in local if not (ROOT / name).exists()] == []
+    for package in ("service", "training"):
+        tree = README.split(f"of `{package}/`:")[1].split("```")[1]
+        files = re.findall(r"\b[a-z_0-9/]+\.py\b", tree)
+        assert len(files) > 5
+        assert [file for file in files if not (ROOT / package / file).exists()] == []
+
+
+def test_the_example_is_answered_as_it_says() -> None:
+    path = re.search(r"curl localhost:8000/predict -d @(\S+)", README)
+    said = re.search(r'^    (\{"model".*\})$', README, re.MULTILINE)
+    assert path
+    assert said
+    with Running(ROOT / "models") as server:
+        form = {"content-type": "application/x-www-form-urlencoded"}  # what curl says of -d
+        answer: dict[str, Any] = httpx.post(
+            f"{server.address}/predict", content=(ROOT / path[1]).read_bytes(), headers=form
+        ).json()
+    expected = json.loads(said[1])
+    # Other processors round otherwise.
+    assert answer.pop("probabilities")[0] == pytest.approx(expected.pop("probabilities")[0], abs=0.02)
+    assert answer == expected
+
+
+def test_every_command_of_make_is_told() -> None:
+    commands = set(re.findall(r"^    make ([a-z-]+)", README, re.MULTILINE))
+    makefile = (ROOT / "Makefile").read_text()
+    assert commands
+    assert all(re.search(rf"^{command}:", makefile, re.MULTILINE) for command in commands)
