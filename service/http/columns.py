@@ -54,7 +54,7 @@ class Column:
     def _fault(self, value: object) -> str:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return f"{kind_of(value)}, expected {self.wanted}"
-        if not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):
             return f"{'NaN' if math.isnan(value) else 'infinite'}, expected a finite number"
         return "larger than float32 holds, expected at most 3.4e38"
 

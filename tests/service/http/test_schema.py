@@ -1,0 +1,122 @@
+"""What rows a model takes, however they came."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays_of
+from numpy.typing import NDArray
+
+from service import artifact
+from service.errors import InvalidInput
+from service.http import columns
+from service.http.columns import FLOAT32_MAX, Column
+from service.http.schema import Schema, fits_float32
+from tests.service.published import TABLE, publish, values_of
+
+NUMBERS = Schema((2,), (Column("a", missing=False), Column("b", missing=True)), max_rows=3)
+OF_TABLE = Schema((len(TABLE),), tuple(map(columns.of, TABLE)), max_rows=100)
+GOOD = [40.0, 1.7, 1.0, 2.0, 0.0]
+
+
+def refusal(rows: NDArray[Any], schema: Schema) -> str:
+    with pytest.raises(InvalidInput) as caught:
+        schema.checked(rows)
+    return str(caught.value)
+
+
+def test_the_schema_of_a_published_model(tmp_path: Path) -> None:
+    publish(tmp_path, "table", features=TABLE)
+    publish(tmp_path, "image", shape=(2, 3))
+    table, image = (Schema.of(artifact.read_manifest(tmp_path / name / "1"), max_rows=7) for name in ("table", "image"))
+    assert (table.shape, table.width, table.max_rows, table.raw_dtypes) == ((5,), 5, 7, ("float32",))
+    assert list(table.names) == [feature.name for feature in TABLE]
+    assert (image.shape, image.width) == ((2, 3), 6)
+    assert (table.numeric, image.numeric, NUMBERS.numeric) == (False, True, True)
+
+
+def test_the_count_of_rows_has_bounds() -> None:
+    for rows in (1, 3):
+        NUMBERS.check_count(rows)
+    for rows, fault in (
+        (0, "there are zero rows; send one or more"),
+        (4, "there are 4 rows, and at most 3 are taken; send several requests"),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            NUMBERS.check_count(rows)
+        assert str(caught.value) == fault
+
+
+def test_a_column_may_have_missing_values_in_arrays_and_its_neighbour_not() -> None:
+    rows = np.array([[1, np.nan], [2, 3]], np.float32)
+    assert NUMBERS.checked(rows) is rows
+    assert refusal(np.array([[1, 2], [np.nan, np.nan]]), NUMBERS) == (
+        "row 1, feature 'a' is NaN, expected a finite number"
+    )
+    assert refusal(np.array([[1, -np.inf]]), NUMBERS) == "row 0, feature 'b' is infinite, expected a finite number"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "fault"),
+    [
+        (0, np.inf, "feature 'age' is infinite, expected a finite number"),
+        (1, np.nan, "feature 'height' is NaN, expected a finite number"),
+        (2, 2, "feature 'member' is 2, expected true or false (or 1 or 0)"),
+        (2, 0.5, "feature 'member' is 0.5, expected true or false (or 1 or 0)"),
+        (3, 3, "feature 'country' is 3, expected the code of a category, a whole number from 0 to 2"),
+        (3, -1, "feature 'country' is -1, expected the code of a category, a whole number from 0 to 2"),
+        (3, 0.25, "feature 'country' is 0.25, expected the code of a category, a whole number from 0 to 2"),
+        (3, np.inf, "feature 'country' is inf, expected the code of a category, a whole number from 0 to 2"),
+        (4, 3, "feature 'job' is 3, expected the code of a category, a whole number from 0 to 2"),
+        (4, np.nan, "feature 'job' is nan, expected the code of a category, a whole number from 0 to 2"),
+    ],
+)
+def test_the_first_number_that_its_column_does_not_take_is_named(column: int, value: float, fault: str) -> None:
+    rows = np.array([GOOD] * 4)
+    rows[2:, column] = value
+    rows[3, :] = -7.5
+    assert refusal(rows, OF_TABLE) == f"row 2, {fault}"
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "<i8", "<f2", "<f4", ">f8"])
+def test_numbers_of_every_dtype_are_checked(dtype: str) -> None:
+    rows = np.array([GOOD], dtype)
+    assert OF_TABLE.checked(rows) is rows
+    rows[0, 3] = 9
+    assert "feature 'country' is 9, expected the code" in refusal(rows, OF_TABLE)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_what_a_model_was_trained_on_is_taken(seed: int) -> None:
+    rows = values_of(TABLE, 10, seed)
+    assert OF_TABLE.checked(rows) is rows
+
+
+def test_a_signalling_nan_is_missing_like_any_other_and_warns_nobody() -> None:
+    signalling = np.frombuffer(bytes.fromhex("010000000000f07f") + np.float64(1).tobytes(), "<f8")
+    rows = np.array([GOOD])
+    rows[0, 0] = signalling[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert OF_TABLE.checked(rows) is rows
+        assert "feature 'a' is NaN" in refusal(signalling.reshape(1, 2), NUMBERS)
+
+
+@given(
+    arrays_of.arrays(st.sampled_from(["<f2", "<f4", "<f8"]), st.integers(1, 20)),
+    st.sampled_from([1, 1000]),
+)
+def test_what_surely_fits_is_finite_as_float32(values: NDArray[Any], times: int) -> None:
+    with np.errstate(all="ignore"):
+        many = np.tile(values, times)
+        finite = bool((np.abs(many.astype(np.float64)) <= FLOAT32_MAX).all())
+        if fits_float32(many):
+            assert finite
+        elif finite:  # it takes a closer look, as some are huge
+            assert np.abs(many.astype(np.float64)).max() > FLOAT32_MAX / np.sqrt(len(many)) or many.dtype == "<f2"
