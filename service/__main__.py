@@ -28,7 +28,7 @@ def _serve(chosen: Settings) -> int:
     request_log = logs.configure(chosen.log_level, chosen.log_format)
     count = max(int(cpus.available()), 1) if chosen.workers == "auto" else chosen.workers
     _log.info("%d worker(s) of one thread, on %g CPUs of quota and affinity", count, cpus.available())
-    listener = server.listen(chosen.host, chosen.port)
+    listener = server.listen(chosen.host, chosen.port, unread_timeout_s=chosen.keep_alive_timeout_s)
     if count == 1:
         service = app.build(chosen, request_log, metrics.alone())
         server.run(service, chosen, listener, ready=lambda: None)
@@ -42,7 +42,8 @@ def _serve(chosen: Settings) -> int:
             def start() -> int:
                 _exit_on_signals()
                 service = app.build(chosen, request_log, metrics.worker(index, Path(folder)))
-                server.run(service, chosen, server.listen(host, port, shared=True), ready)
+                listener = server.listen(host, port, unread_timeout_s=chosen.keep_alive_timeout_s, shared=True)
+                server.run(service, chosen, listener, ready)
                 return 0
 
             return _reported(start)

@@ -5,10 +5,12 @@ ServiceError
 │   ├── ModelRefused            a model did not prove itself
 │   └── ProviderUnavailable     the hardware asked for is not there
 └── RequestError                one request cannot be answered as asked; its neighbours can
+    ├── MalformedRequest        connection → headers
+    ├── HeadersTooLarge         connection → headers
+    ├── ReceiveTimeout          connection → headers and body
+    ├── BodyTooLarge            connection → body
     ├── NotFound                path       → model
     ├── UnsupportedMedia        headers    → how to read the body
-    ├── BodyTooLarge            connection → bytes
-    ├── ReceiveTimeout          connection → bytes
     ├── MalformedBody           bytes      → document
     ├── InvalidInput            document   → rows the model can take
     ├── InvalidOption           query and headers → options
@@ -44,20 +46,28 @@ class RequestError(ServiceError):
     """A request gets no prediction; the message tells its sender what was wrong and what was expected."""
 
 
-class NotFound(RequestError):
-    """No such path, model or version."""
+class MalformedRequest(RequestError):
+    """The bytes are not HTTP."""
 
 
-class UnsupportedMedia(RequestError):
-    """The body's type or encoding is none the service reads."""
+class HeadersTooLarge(RequestError):
+    """The request line and headers have more bytes than the server takes."""
+
+
+class ReceiveTimeout(RequestError):
+    """The headers or the body did not arrive in time."""
 
 
 class BodyTooLarge(RequestError):
     """The body has more bytes than the server takes."""
 
 
-class ReceiveTimeout(RequestError):
-    """The body did not arrive in time."""
+class NotFound(RequestError):
+    """No such path, model or version."""
+
+
+class UnsupportedMedia(RequestError):
+    """The body's type or encoding is none the service reads."""
 
 
 class MalformedBody(RequestError):

@@ -12,7 +12,7 @@ import uvicorn
 
 from service.app import Service
 from service.errors import StartError
-from service.http import express
+from service.http import connection, express
 from service.lifecycle import Lifecycle, State
 from service.settings import Settings
 
@@ -54,9 +54,11 @@ class Server(uvicorn.Server):
 
 def run(service: Service, settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
     """Serve on ``listener`` until SIGTERM or SIGINT; ``ready`` is called once requests are taken."""
+    door = service.door
+    plain = connection.protocol_of(door.journal, door.ids, door.bounds)
     config = uvicorn.Config(
         service.app,
-        http=express.protocol_of(service.door) if settings.express else "httptools",
+        http=express.protocol_of(door) if settings.express else plain,
         loop="uvloop",
         ws="none",
         log_config=None,
@@ -69,16 +71,20 @@ def run(service: Service, settings: Settings, listener: socket.socket, ready: Ca
     Server(config, service.lifecycle, ready).run([listener])
 
 
-def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
+def listen(host: str, port: int, *, unread_timeout_s: int, shared: bool = False) -> socket.socket:
     """A socket bound to the address, not yet accepting; ``shared`` lets several processes bind it.
 
     The kernel then spreads new connections over them: https://man7.org/linux/man-pages/man7/socket.7.html
-    (SO_REUSEPORT). Raises `StartError` where the address cannot be had.
+    (SO_REUSEPORT). Where it can, it also ends a connection whose client has not taken what it was sent for
+    ``unread_timeout_s``: https://man7.org/linux/man-pages/man7/tcp.7.html (TCP_USER_TIMEOUT; accepted sockets inherit
+    it). Raises `StartError` where the address cannot be had.
     """
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if shared:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unread_timeout_s * 1000)
     try:
         bound.bind((host, port))
     except OSError as error:

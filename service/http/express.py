@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Final, NamedTuple
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.errors import RequestError
 from service.http import problems
+from service.http.connection import BoundedProtocol
 from service.http.guard import Bounds, RequestIds
 from service.http.messages import Request, Response
 from service.http.predict import Predict
@@ -35,8 +36,8 @@ from service.lifecycle import Lifecycle
 INTERNALS: Final = {
     HttpToolsProtocol: (
         *("on_message_begin", "on_url", "on_header", "on_headers_complete", "on_body", "on_message_complete"),
-        *("data_received", "connection_lost", "resume_writing", "on_response_complete", "shutdown", "_start_asgi_task"),
-        "_unset_keepalive_if_required",
+        *("connection_made", "data_received", "connection_lost", "resume_writing", "on_response_complete", "shutdown"),
+        *("_start_asgi_task", "send_400_response", "timeout_keep_alive_handler", "_unset_keepalive_if_required"),
     ),
     RequestResponseCycle: ("run_asgi", "send", "receive"),
 }
@@ -44,7 +45,6 @@ INTERNALS: Final = {
 _PATH: Final = re.compile(rb"/(?:models/([^/?%#]+)/(?:versions/([^/?%#]+)/)?)?predict(?:\?([^#]*))?")
 _ROUTES: Final = ("/predict", "/models/{name}/predict", "/models/{name}/versions/{version}/predict")
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_CLOSE: Final = b"connection: close\r\n"
 _HEAD_END: Final = b"\r\n\r\n"
 # What is remembered of all clients together is bounded: the longest head, and how many.
 _HEAD_BYTES: Final = 1024
@@ -79,17 +79,6 @@ class Head(NamedTuple):
     body_bytes: int
 
 
-@lru_cache(maxsize=32)
-def _opening(status: int, default_headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """An answer's first lines; the default headers change with each second's date."""
-    return STATUS_LINE[status] + _lines(default_headers)
-
-
-@lru_cache(maxsize=32)
-def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    return b"".join([b"%b: %b\r\n" % header for header in headers])
-
-
 @dataclass(frozen=True, slots=True)
 class Door:
     """What the protocol needs of the service."""
@@ -103,7 +92,8 @@ class Door:
 
 def protocol_of(door: Door) -> type[HttpToolsProtocol]:
     """The protocol class to give to uvicorn as its ``http``."""
-    return type("Express", (ExpressProtocol,), {"door": door, "heads": {}})
+    own = {"door": door, "journal": door.journal, "ids": door.ids, "bounds": door.bounds, "heads": {}}
+    return type("Express", (ExpressProtocol,), own)
 
 
 class Exchange(RequestResponseCycle):
@@ -117,13 +107,12 @@ class Exchange(RequestResponseCycle):
     waiting_for_100_continue = False
     disconnected = False
     response_complete = False
+    in_turn = False
     _size_bytes = 0
     _whole = False
-    _in_turn = False
     _answered = False
     _refusal: RequestError | None = None
     _job: Job | None = None
-    _timer: asyncio.TimerHandle | None = None
 
     def __init__(
         self, protocol: ExpressProtocol, target: Target, headers: Mapping[bytes, bytes], *, keep_alive: bool
@@ -139,13 +128,13 @@ class Exchange(RequestResponseCycle):
 
     def start(self) -> None:
         """All earlier requests of the connection are answered: this one may be."""
-        self._in_turn = True
+        self.in_turn = True
         self._protocol.current = self
-        bounds, headers = self._protocol.door.bounds, self._request.headers
+        bounds, headers = self._protocol.bounds, self._request.headers
         if int(headers.get(b"content-length", 0)) > bounds.max_body_bytes:
-            self._refuse(bounds.too_large())
+            self.refuse(bounds.too_large())
         elif self._refusal is not None:
-            self._refuse(self._refusal)
+            self.refuse(self._refusal)
         elif self._whole:
             self._run()
         elif self.waiting_for_100_continue:
@@ -153,7 +142,7 @@ class Exchange(RequestResponseCycle):
 
     def start_whole(self, body: bytes) -> None:
         """The request is there with all its body, and it is its turn."""
-        self._in_turn = self._whole = True
+        self.in_turn = self._whole = True
         self._protocol.current = self
         self._chunks.append(body)
         self._run()
@@ -164,17 +153,23 @@ class Exchange(RequestResponseCycle):
             return
         self._size_bytes += len(data)
         self._chunks.append(data)
-        bounds = self._protocol.door.bounds
+        bounds = self._protocol.bounds
         if self._size_bytes > bounds.max_body_bytes:
-            self._refuse(bounds.too_large())
+            self.refuse(bounds.too_large())
 
     def complete(self) -> None:
         """The body is whole."""
         self._whole = True
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._in_turn and self._refusal is None:
+        if self.in_turn and self._refusal is None:
             self._run()
+
+    def refuse(self, error: RequestError) -> None:
+        """Answer, in its turn, that its body is not what the server takes."""
+        self._refusal = error
+        self._chunks.clear()
+        if self.in_turn and not self._answered:
+            self._record.problem = problems.name_of(error)
+            self._reply(problems.response(error, self._record.request_id))
 
     def head_before(self, body: bytes) -> Head | None:
         """What came before ``body``, if it will say the same before any body of that length."""
@@ -189,17 +184,9 @@ class Exchange(RequestResponseCycle):
             return Head(self._target, headers, len(body))
         return None
 
-    def limit_time(self) -> None:
-        """Begin to count the time for a body that did not come with its headers."""
-        if self._in_turn and not self._whole and self._timer is None and not self._answered:
-            bounds = self._protocol.door.bounds
-            self._timer = self._protocol.loop.call_later(bounds.receive_timeout_s, self._refuse, bounds.too_late())
-
     def abandon(self) -> None:
         """The client is gone."""
         self.disconnected = True
-        if self._timer is not None:
-            self._timer.cancel()
         if self._job is not None:
             self._job.cancel()
         if not self._answered:
@@ -218,56 +205,29 @@ class Exchange(RequestResponseCycle):
         self._request.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         self._job = self._protocol.door.predict(self._request, self._record, self._reply)
 
-    def _refuse(self, error: RequestError) -> None:
-        self._refusal = error
-        self._chunks.clear()
-        if self._in_turn and not self._answered:
-            self._record.problem = problems.name_of(error)
-            self._reply(problems.response(error, self._record.request_id))
-
     def _reply(self, response: Response) -> None:
         self._answered = True
-        protocol, door = self._protocol, self._protocol.door
-        says_close = problems.CLOSE in response.headers
-        if door.lifecycle.draining or says_close:
+        protocol = self._protocol
+        if protocol.door.lifecycle.draining or problems.CLOSE in response.headers:
             self.keep_alive = False
-        protocol.transport.write(
-            b"%bcontent-length: %d\r\n%bx-request-id: %b\r\n%b\r\n%b"
-            % (
-                _opening(response.status, tuple(protocol.server_state.default_headers)),
-                len(response.body),
-                _lines(response.headers),
-                self._record.request_id.encode(),
-                b"" if self.keep_alive or says_close else _CLOSE,
-                response.body,
-            )
-        )
-        door.journal.finish(self._record, response.status)
+        protocol.write(response, self._record, keep_alive=self.keep_alive)
         if protocol.flow.write_paused:
             protocol.unsent = self
         else:
             self.finish()
 
 
-class ExpressProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with the express door in it; `protocol_of` gives the class its ``door``.
+class ExpressProtocol(BoundedProtocol):
+    """uvicorn's protocol, with its bounds and with the express door in it; `protocol_of` gives the class its ``door``.
 
-    ``current`` is the exchange whose turn it is, while uvicorn's ``cycle`` is that of the request read last. ``unsent``
-    is one whose answer the client is slow to read: the connection's next request waits for it, so that answers nobody
-    reads do not pile up.
+    ``unsent`` is an exchange whose answer the client is slow to read: the connection's next request waits for it, so
+    that answers nobody reads do not pile up.
     """
 
     door: ClassVar[Door]
     heads: ClassVar[dict[bytes, Head]]
-    current: Exchange | None = None
     unsent: Exchange | None = None
-    _between = True  # the parser is surely not inside a request
     _read = b""
-
-    def on_message_begin(self) -> None:
-        """Note that the parser is in a request."""
-        self._between = False
-        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Take a prediction; leave every other request to uvicorn."""
@@ -275,6 +235,7 @@ class ExpressProtocol(HttpToolsProtocol):
         if target is None or parser.get_method() != b"POST" or parser.should_upgrade():
             super().on_headers_complete()
             return
+        self._in_head = False
         earlier: RequestResponseCycle | None = self.cycle
         keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
         self.cycle = exchange = Exchange(self, target, dict(self.headers), keep_alive=keep_alive)
@@ -295,7 +256,7 @@ class ExpressProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Tell whoever the request is with that its body is whole."""
         if isinstance(self.cycle, Exchange):
-            self._between = True
+            self.between = True
             self._remember(self.cycle)
             self.cycle.complete()
         else:
@@ -304,7 +265,7 @@ class ExpressProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take a request that begins as an earlier one did, or parse what came; a body not yet whole is timed."""
         earlier: RequestResponseCycle | None = self.cycle
-        if self._between and (earlier is None or earlier.response_complete):
+        if self.between and (earlier is None or earlier.response_complete):
             end = data.find(_HEAD_END) + len(_HEAD_END)
             head = self.heads.get(data[:end])
             if head is not None and len(data) == end + head.body_bytes:
@@ -312,13 +273,25 @@ class ExpressProtocol(HttpToolsProtocol):
                 self.cycle = exchange = Exchange(self, head.target, head.headers, keep_alive=True)
                 exchange.start_whole(data[end:])
                 return
-        self._read = data
+        self._read = data if self.between else b""
         super().data_received(data)
-        if isinstance(self.cycle, Exchange) and not self.cycle.response_complete:
-            self.cycle.limit_time()
+
+    def body_too_late(self) -> None:
+        """Refuse a prediction whose body did not come, unless it was we who did not read it before its turn."""
+        if isinstance(self.cycle, Exchange) and self.cycle.in_turn:
+            self.cycle.refuse(self.bounds.too_late())
+        else:
+            super().body_too_late()
+
+    def refuse_body(self, error: RequestError) -> None:
+        """Refuse the request that is not answered yet for a body that is none."""
+        if isinstance(self.cycle, Exchange):
+            self.cycle.refuse(error)
+        else:
+            super().refuse_body(error)
 
     def _remember(self, exchange: Exchange) -> None:
-        """Remember the head of a request that was all that was read, and whose body is all that follows its head."""
+        """Remember the head of a request that was all of one read, its body all that follows its head."""
         data, self._read = self._read, b""
         end = data.find(_HEAD_END) + len(_HEAD_END)
         head = exchange.head_before(data[end:]) if end <= _HEAD_BYTES else None
@@ -327,12 +300,12 @@ class ExpressProtocol(HttpToolsProtocol):
                 self.heads.clear()
             self.heads[data[:end]] = head
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Give up the exchanges that the client no longer waits for."""
-        for cycle in (self.current, *(cycle for cycle, _ in self.pipeline)):
-            if isinstance(cycle, Exchange) and not cycle.response_complete:
-                cycle.abandon()
-        super().connection_lost(exc)
+    def abandon(self, cycle: RequestResponseCycle) -> None:
+        """Give up what the client no longer waits for."""
+        if isinstance(cycle, Exchange):
+            cycle.abandon()
+        else:
+            super().abandon(cycle)
 
     def resume_writing(self) -> None:
         """The client has read: go on with its next request."""
@@ -343,7 +316,8 @@ class ExpressProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if isinstance(cycle, Exchange):
+            if self.rest is not None:
+                self.wait_for_rest()
             cycle.start()
-            cycle.limit_time()
         else:
             super()._start_asgi_task(cycle, app)

@@ -12,11 +12,14 @@ from typing import Final
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import BodyTooLarge, ReceiveTimeout
+from service.errors import BodyTooLarge, HeadersTooLarge, MalformedRequest, ReceiveTimeout
 from service.journal import Journal, Record
 from service.lifecycle import Lifecycle
 
 _ID: Final = re.compile(rb"[!-~]{1,128}")
+_MAX_HEAD_BYTES: Final = 64 * 1024
+# A chunk of one byte takes six on the wire.
+_MAX_FRAMING: Final = 6
 
 
 class RequestIds:
@@ -35,10 +38,28 @@ class RequestIds:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How large a body may be and how long it may take to arrive, and what is said of one that is not so."""
+    """How large a request may be and how long it may take to arrive, and what is said of one that is not so."""
 
     max_body_bytes: int
     receive_timeout_s: float
+    max_head_bytes: int = _MAX_HEAD_BYTES
+
+    @property
+    def max_request_bytes(self) -> int:
+        """All that a request may take on the wire: its head, and a body in chunks of any size, with their trailers."""
+        return self.max_head_bytes + _MAX_FRAMING * self.max_body_bytes
+
+    def not_http(self) -> MalformedRequest:
+        """The refusal of bytes that the parser refused."""
+        return MalformedRequest("the bytes are not an HTTP/1.1 request; check what sends them")
+
+    def head_too_large(self) -> HeadersTooLarge:
+        """The refusal of a request line and headers that have more bytes and go on."""
+        return HeadersTooLarge(f"the headers have more than {self.max_head_bytes} bytes; send fewer, or shorter ones")
+
+    def head_too_late(self) -> ReceiveTimeout:
+        """The refusal of a request line and headers that take longer."""
+        return ReceiveTimeout(f"the headers did not arrive within {self.receive_timeout_s:g} s; send them at once")
 
     def too_large(self) -> BodyTooLarge:
         """The refusal of a body that has more bytes, or declares them."""

@@ -13,9 +13,11 @@ import orjson
 from service.errors import (
     BodyTooLarge,
     DeadlineExceeded,
+    HeadersTooLarge,
     InvalidInput,
     InvalidOption,
     MalformedBody,
+    MalformedRequest,
     ModelFailed,
     NotFound,
     NotReady,
@@ -33,14 +35,16 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 # The name is stable and stands in the README, in metrics and in logs.
 PROBLEMS: Final[dict[type[RequestError], tuple[int, str, str]]] = {
+    MalformedRequest: (400, "malformed-request", "The bytes are not an HTTP request"),
     MalformedBody: (400, "malformed-body", "The body is not what its type says"),
     InvalidOption: (400, "invalid-option", "A query parameter or header has no meaning"),
     NotFound: (404, "not-found", "There is no such path, model or version"),
-    ReceiveTimeout: (408, "receive-timeout", "The body did not arrive in time"),
+    ReceiveTimeout: (408, "receive-timeout", "The request did not arrive in time"),
     BodyTooLarge: (413, "body-too-large", "The body is too large"),
     UnsupportedMedia: (415, "unsupported-media", "The body's type or encoding is not supported"),
     InvalidInput: (422, "invalid-input", "The input is not rows that the model takes"),
     Overloaded: (429, "overloaded", "The queue is full"),
+    HeadersTooLarge: (431, "headers-too-large", "The request line and headers are too large"),
     ModelFailed: (500, "model-failed", "The model failed"),
     NotReady: (503, "not-ready", "The server takes no requests now"),
     DeadlineExceeded: (504, "deadline-exceeded", "The answer would come too late"),
@@ -63,7 +67,7 @@ def response(error: RequestError, request_id: str) -> Response:
         more["errors"] = [{key: value for key, value in fault.items() if value is not None}]
     if isinstance(error, Retryable):
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_s))))
-    if isinstance(error, ReceiveTimeout):
+    if isinstance(error, MalformedRequest | HeadersTooLarge | ReceiveTimeout):
         # Not after BodyTooLarge: closing under a body that is still being sent resets the connection, and most clients
         # would then never read the answer. The rest of the body is read and thrown away instead.
         headers.append(CLOSE)

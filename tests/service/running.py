@@ -159,8 +159,12 @@ class Answer:
 class Connection:
     """One TCP connection, spoken byte by byte."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+    def __init__(self, port: int, receive_buffer_bytes: int | None = None) -> None:
+        self.socket = socket.socket()
+        if receive_buffer_bytes is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+        self.socket.settimeout(PATIENCE_S)
+        self.socket.connect(("127.0.0.1", port))
         self._reader = self.socket.makefile("rb")
 
     def __enter__(self) -> Self:
@@ -191,7 +195,7 @@ class Connection:
 
     def is_closed(self) -> bool:
         """Wait for the server to close the connection, or to say something."""
-        return self._reader.read(1) == b""
+        return self._reader.peek(1) == b""
 
 
 def post(body: bytes, path: str = "/predict", *headers: str) -> bytes:
