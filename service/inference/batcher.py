@@ -286,7 +286,10 @@ class Batcher:
     def _answer(self, job: Job, outcome: Outputs | RequestError) -> None:
         self._waiting_rows -= job.count
         if not job.cancelled:
-            job.done(outcome)
+            try:
+                job.done(outcome)
+            except Exception:  # noqa: BLE001 - the others of the batch are answered
+                _log.exception("an answer of %d rows could not be given", job.count)
         del job.done  # it holds the request, which holds the job: only the collector would ever free them
 
 

@@ -309,6 +309,28 @@ def test_what_cannot_be_counted_is_answered_all_the_same(caplog: pytest.LogCaptu
     assert {record.getMessage() for record in caplog.records} == {"a run of the network is not counted"}
 
 
+def test_a_caller_that_cannot_take_its_answer_keeps_nobody_elses(caplog: pytest.LogCaptureFixture) -> None:
+    def done(_outcome: object) -> None:
+        raise RuntimeError("the connection is closed")
+
+    async def story() -> None:
+        bench = Bench()
+        for ids in (range(1), range(20)):
+            bench.batcher.submit(rows(*ids), 1e9, done)
+        bench.submit("small", 1)
+        bench.submit("large", *range(20))
+        await bench.settled()
+        assert bench.answer("small") == [1]
+        assert bench.answer("large") == list(range(20))
+        bench.submit("all the room is back", *range(100))
+
+    with caplog.at_level(logging.ERROR):
+        run(story())
+    assert [record.getMessage() for record in caplog.records] == [
+        f"an answer of {count} rows could not be given" for count in (1, 20)
+    ]
+
+
 def test_what_still_waits_at_the_end_is_told_so_once_and_does_not_run() -> None:
     async def story() -> None:
         bench = Bench()
