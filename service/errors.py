@@ -18,7 +18,8 @@ ServiceError
     │   ├── NotReady            starting, or going down
     │   └── Overloaded          no room
     ├── DeadlineExceeded        queue      → run: too late
-    └── ModelFailed             run        → answer
+    ├── ModelFailed             run        → answer
+    └── ServerFailed            anywhere: a fault of ours
 """
 
 from __future__ import annotations
@@ -117,3 +118,10 @@ class DeadlineExceeded(RequestError):
 
 class ModelFailed(RequestError):
     """The runtime failed on these rows; what it said is in the server's log, not in the answer."""
+
+
+class ServerFailed(RequestError):
+    """Something went wrong that nobody foresaw; what it was is in the server's log, not in the answer."""
+
+    def __init__(self) -> None:
+        super().__init__("the server failed on this request; its log has the reason under this request id")

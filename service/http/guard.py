@@ -1,9 +1,13 @@
-"""Before any parsing: a request's id, the bounds on its body's size and time, and its entry in the journal."""
+"""Before any parsing: a request's id, the bounds on its body's size and time, and its entry in the journal.
+
+After everything else: what went wrong and was not foreseen becomes an answer too.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import re
 import secrets
 from dataclasses import dataclass
@@ -12,9 +16,12 @@ from typing import Final
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import BodyTooLarge, HeadersTooLarge, MalformedRequest, ReceiveTimeout
+from service.errors import BodyTooLarge, HeadersTooLarge, MalformedRequest, ReceiveTimeout, ServerFailed
+from service.http import problems
 from service.journal import Journal, Record
 from service.lifecycle import Lifecycle
+
+_log = logging.getLogger(__name__)
 
 _ID: Final = re.compile(rb"[!-~]{1,128}")
 _MAX_HEAD_BYTES: Final = 64 * 1024
@@ -89,13 +96,16 @@ class Guard:
             return
         headers = dict(scope["headers"])
         record = self._journal.begin(scope["method"], scope["path"], self._ids.of(headers.get(b"x-request-id")))
-        scope["state"]["record"] = record
+        scope.setdefault("state", {})["record"] = record
         answer = _Answer(scope, record, self._journal, self._lifecycle, send)
         body = _BoundedBody(headers.get(b"content-length", b"0"), self._bounds, receive)
         try:
             await self._app(scope, body.receive, answer.send)
         except ClientDisconnect:
             return  # nobody to answer, and nothing of ours went wrong
+        except Exception:  # noqa: BLE001 - every request is answered
+            _log.exception("request %s failed", record.request_id)
+            await answer.fail()
         finally:
             answer.close()
 
@@ -141,6 +151,17 @@ class _Answer:
         self._send = send
         self._status = 0
         self._finished = False
+
+    async def fail(self) -> None:
+        """Say that the server failed; a client that was told something else already sees the connection break."""
+        if self._status:
+            raise ServerFailed
+        error = ServerFailed()
+        self._record.problem = problems.name_of(error)
+        response = problems.response(error, self._record.request_id)
+        headers = [*response.headers, (b"content-length", b"%d" % len(response.body))]
+        await self.send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": response.body})
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

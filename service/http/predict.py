@@ -15,9 +15,9 @@ from service.artifact import Manifest
 from service.errors import (
     BodyTooLarge,
     MalformedBody,
-    ModelFailed,
     NotReady,
     RequestError,
+    ServerFailed,
     UnsupportedMedia,
 )
 from service.http import options as wishes
@@ -146,7 +146,7 @@ class Predict:
 
     def _unforeseen(self, record: Record) -> Response:
         _log.exception("request %s failed", record.request_id)
-        error = ModelFailed("the server failed on this request; its log has the reason under this request id")
+        error = ServerFailed()
         record.problem = problems.name_of(error)
         return problems.response(error, record.request_id)
 

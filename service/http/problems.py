@@ -25,6 +25,7 @@ from service.errors import (
     ReceiveTimeout,
     RequestError,
     Retryable,
+    ServerFailed,
     UnsupportedMedia,
 )
 from service.http.messages import Response
@@ -46,10 +47,10 @@ PROBLEMS: Final[dict[type[RequestError], tuple[int, str, str]]] = {
     Overloaded: (429, "overloaded", "The queue is full"),
     HeadersTooLarge: (431, "headers-too-large", "The request line and headers are too large"),
     ModelFailed: (500, "model-failed", "The model failed"),
+    ServerFailed: (500, "internal-error", "The server failed"),
     NotReady: (503, "not-ready", "The server takes no requests now"),
     DeadlineExceeded: (504, "deadline-exceeded", "The answer would come too late"),
 }
-INTERNAL_ERROR: Final = "internal-error"
 
 
 def name_of(error: RequestError) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -20,8 +19,6 @@ from service.http.predict import Predict
 from service.inference.repository import Model, Repository
 from service.journal import Record
 from service.lifecycle import Lifecycle, State
-
-_log = logging.getLogger(__name__)
 
 
 def router(
@@ -92,7 +89,7 @@ def _add_health(routes: APIRouter, lifecycle: Lifecycle) -> None:
 
 
 def add_problems(app: FastAPI) -> None:
-    """Make every error an RFC 9457 problem, also those found before a path's own function runs."""
+    """Make every foreseen error an RFC 9457 problem, also those found before a path's own function runs."""
 
     async def foreseen(request: HttpRequest, error: Exception) -> HttpResponse:
         assert isinstance(error, RequestError)  # noqa: S101 - it is registered for these alone
@@ -110,16 +107,8 @@ def add_problems(app: FastAPI) -> None:
         detail = f"{asked}: {status.phrase.lower()}; GET /docs lists every path and its methods"
         return _http(problems.problem(status, record.problem, status.phrase, detail, record.request_id, headers))
 
-    async def unforeseen(request: HttpRequest, error: Exception) -> HttpResponse:
-        record = _record(request)
-        _log.error("request %s failed", record.request_id, exc_info=error)
-        record.problem = problems.INTERNAL_ERROR
-        detail = "the server failed on this request; its log has the reason under this request id"
-        return _http(problems.problem(500, record.problem, "Internal server error", detail, record.request_id))
-
     app.add_exception_handler(RequestError, foreseen)
     app.add_exception_handler(HTTPException, framework)
-    app.add_exception_handler(Exception, unforeseen)
 
 
 async def _predicted(
