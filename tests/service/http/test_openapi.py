@@ -1,0 +1,193 @@
+"""The OpenAPI document: valid, true of what is answered, and its examples work when sent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+
+from service import app, metrics
+from service.http import problems
+from service.lifecycle import State
+from service.settings import Settings
+from tests.service.published import TABLE, publish
+
+PATHS = ("/predict", "/models/{name}/predict", "/models/{name}/versions/{version}/predict")
+
+
+class Client:
+    """Asks an application, without a network, on a loop of its own."""
+
+    def __init__(self, models: Path, default: str) -> None:
+        self.runner = asyncio.Runner()
+        self.service = self.runner.run(self._built(Settings(models=models, model=default)))
+        self.service.lifecycle.advance(State.READY)
+        self.document = self.ask("GET", "/openapi.json").json()
+
+    async def _built(self, options: Settings) -> app.Service:
+        return app.build(options, None, metrics.alone())
+
+    def ask(self, method: str, path: str, content: object = None) -> httpx.Response:
+        async def asked() -> httpx.Response:
+            transport = httpx.ASGITransport(self.service.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await client.request(method, path, json=content)
+
+        return self.runner.run(asked())
+
+    def operation(self, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.document["paths"][path]["post"]
+        return found
+
+    def fits(self, value: object, schema: dict[str, Any]) -> bool:
+        """Whether ``value`` is what a schema of the document describes."""
+        whole = {**schema, "components": self.document["components"]}
+        jsonschema.Draft202012Validator.check_schema(whole)
+        return jsonschema.Draft202012Validator(whole).is_valid(value)
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    folder = tmp_path_factory.mktemp("models")
+    publish(folder, "small", shape=(2, 2))
+    publish(folder, "table", features=TABLE)
+    publish(folder, "price", features=TABLE, targets=("price",))
+    publish(folder, "position", targets=("x", "y"))
+    client = Client(folder, "small")
+    yield client
+    client.runner.close()
+
+
+def body_of(client: Client, path: str) -> dict[str, Any]:
+    content: dict[str, Any] = client.operation(path)["requestBody"]["content"]["application/json"]
+    return content
+
+
+def references(part: object) -> Iterator[str]:
+    if isinstance(part, dict):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"]
+        for each in part.values():
+            yield from references(each)
+    if isinstance(part, list):
+        for each in part:
+            yield from references(each)
+
+
+def test_every_reference_leads_somewhere_in_the_document(client: Client) -> None:
+    found = set(references(client.document))
+    assert found
+    for reference in found:
+        place: Any = client.document
+        for key in reference.removeprefix("#/").split("/"):
+            place = place[key]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_examples_fit_the_schema_and_are_answered_as_described_when_sent(client: Client, path: str) -> None:
+    body, operation = body_of(client, path), client.operation(path)
+    assert list(body["examples"]) == ["position", "price", "small", "table"]
+    answer_schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    for model, example in body["examples"].items():
+        assert client.fits(example["value"], body["schema"])
+        # The default path takes the default model's example alone.
+        named = path if path != "/predict" or model == "small" else PATHS[1]
+        response = client.ask("POST", named.format(name=model, version=1), example["value"])
+        assert response.status_code == 200
+        assert client.fits(response.json(), answer_schema)
+        assert response.json()["model"] == model
+
+
+PERSON = {"age": 41, "height": 1.8, "member": True, "country": "Italy", "job": "nurse"}
+
+
+@pytest.mark.parametrize(
+    ("row", "fits"),
+    [
+        (PERSON, True),
+        (PERSON | {"age": None, "member": None, "country": None, "job": "pilot"}, True),
+        (PERSON | {"member": 1}, True),
+        (PERSON | {"height": None}, False),
+        (PERSON | {"job": None}, False),
+        (PERSON | {"country": "Peru"}, False),
+        (PERSON | {"country": 1}, False),
+        (PERSON | {"age": "41"}, False),
+        (PERSON | {"wage": 1}, False),
+        ({"age": 41}, False),
+        (list(PERSON.values()), True),
+        ([[1, 2], [3, 4]], True),
+        ("row", False),
+    ],
+)
+def test_the_schema_of_a_request_says_what_the_service_takes(client: Client, row: Any, fits: bool) -> None:
+    assert client.fits({"inputs": [row]}, body_of(client, "/predict")["schema"]) == fits
+    if isinstance(row, dict):
+        status = client.ask("POST", "/models/price/predict", {"inputs": [row]}).status_code
+        assert status == (200 if fits else 422)
+
+
+def test_answers_with_every_option_are_as_described(client: Client) -> None:
+    schema = client.operation("/predict")["responses"]["200"]["content"]["application/json"]["schema"]
+    for query in ("top_k=2", "probabilities=false", "timing=true"):
+        response = client.ask("POST", f"/predict?{query}", {"inputs": [[1, 2, 3, 4]]})
+        assert client.fits(response.json(), schema)
+    assert not client.fits({"model": "small", "version": 1}, schema)
+    assert not client.fits({"model": "small", "version": 1, "predictions": None}, schema)
+
+
+def test_every_problem_is_described_and_as_described(client: Client) -> None:
+    for path in PATHS:
+        responses = client.operation(path)["responses"]
+        for status, name, title in problems.PROBLEMS.values():
+            assert f"{title} (`{name}`)" in responses[str(status)]["description"]
+    for path, body, status in (
+        ("/predict", {"inputs": [[1]]}, 422),
+        ("/predict?top_k=9", {"inputs": [[1, 2, 3, 4]]}, 400),
+        ("/models/none/predict", {}, 404),
+    ):
+        response = client.ask("POST", path, body)
+        assert response.status_code == status
+        schema = client.operation("/predict")["responses"][str(status)]["content"][problems.MEDIA_TYPE]["schema"]
+        assert client.fits(response.json(), schema)
+        assert not client.fits({}, schema)
+
+
+def parameters(client: Client) -> list[str]:
+    return sorted(each["name"] for each in client.operation("/predict")["parameters"] if each["in"] == "query")
+
+
+def test_options_of_classes_are_described_where_there_are_classes(client: Client, tmp_path: Path) -> None:
+    publish(tmp_path, "position", targets=("x", "y"))
+    numbers = Client(tmp_path, "position")
+    assert parameters(client) == ["probabilities", "timing", "top_k"]
+    assert parameters(numbers) == ["timing"]
+    schema = numbers.operation("/predict")["responses"]["200"]["content"]["application/json"]["schema"]
+    assert schema == {"$ref": "#/components/schemas/Numbers"}
+    numbers.runner.close()
+
+
+def test_a_model_tells_its_targets_its_labels_and_what_its_features_take(client: Client) -> None:
+    table, position = (client.ask("GET", f"/models/{name}").json() for name in ("table", "position"))
+    assert (table["task"], table["labels"], table["targets"]) == ("classification", ["ape", "bee", "cat"], ["animal"])
+    assert (position["task"], position["labels"], position["targets"]) == ("regression", [], ["x", "y"])
+    assert table["features"][3] == {
+        "name": "country",
+        "kind": "categorical",
+        "missing": True,
+        "categories": ["France", "Germany", "Italy"],
+        "other": False,
+        **dict.fromkeys(("mean", "std", "min", "max"), 0.0),
+    }
+
+
+def test_an_image_does_not_name_each_pixel(client: Client) -> None:
+    rows = body_of(client, "/predict")["schema"]["properties"]["inputs"]["items"]["anyOf"]
+    (image,) = (row for row in rows if row["description"] == "small: values by feature name")
+    assert image["additionalProperties"] == {"type": "number"}
+    assert len(json.dumps(image)) < 200

@@ -1,0 +1,485 @@
+"""The prediction function: bytes and headers in, an answer out, the same as the network in numpy gives."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import dataclasses
+import gzip
+import io
+import json
+import logging
+import math
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from service import app, metrics
+from service.app import Service
+from service.http.arrays import npy_from
+from service.http.messages import Request, Response
+from service.http.predict import Predict
+from service.inference.batcher import Job
+from service.inference.repository import Model, Repository
+from service.journal import Record
+from service.lifecycle import State
+from service.settings import Settings
+from tests.service.published import TABLE, Network, as_json, publish, values_of
+
+LABELS = ("ape", "bee", "cat")
+BODY_BYTES = 1_000_000
+NPY, RAW = b"application/x-npy", b"application/octet-stream"
+TOO_LARGE = (
+    "row {} is answered with no finite number: its values are too large for the model; send some within the ranges of "
+    "its features, which GET /models/{{name}} lists"
+)
+
+
+class Desk:
+    """A service without doors: the prediction function on a loop of its own."""
+
+    def __init__(self, models: Path) -> None:
+        self.runner = asyncio.Runner()
+        options = Settings(models=models, model="small", max_body_bytes=BODY_BYTES, max_request_rows=5000)
+        self.service = self.runner.run(self._built(options))
+        self.predict = self.service.door.predict
+
+    async def _built(self, options: Settings) -> Service:
+        return app.build(options, None, metrics.alone())
+
+    def ask(self, *requests: Request) -> list[tuple[Response, Record]]:
+        """The answers to requests that come in one turn of the loop."""
+        return self.runner.run(self._asked(requests))
+
+    async def _asked(self, requests: tuple[Request, ...]) -> list[tuple[Response, Record]]:
+        loop = asyncio.get_running_loop()
+        answers, records = [], []
+        for number, request in enumerate(requests):
+            answer: asyncio.Future[Response] = loop.create_future()
+            record = Record("POST", "/predict", f"id-{number}", app._CLOCK())
+            self.predict(request, record, answer.set_result)
+            answers.append(answer)
+            records.append(record)
+        return list(zip(await asyncio.gather(*answers), records, strict=True))
+
+    def models(self) -> dict[str, Model]:
+        return {model.manifest.name: model for model in self.predict._repository}
+
+    def close(self) -> None:
+        for model in self.models().values():
+            model.batcher.close()
+        self.runner.close()
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Network]]:
+    folder = tmp_path_factory.mktemp("models")
+    return folder, {
+        "small": publish(folder, "small", shape=(2, 2)),
+        "table": publish(folder, "table", features=TABLE, seed=1),
+        "price": publish(folder, "price", features=TABLE, targets=("price",), seed=2),
+        "position": publish(folder, "position", targets=("x", "y"), seed=3),
+    }
+
+
+@pytest.fixture(scope="module")
+def desk(networks: tuple[Path, dict[str, Network]]) -> Iterator[Desk]:
+    desk = Desk(networks[0])
+    desk.service.lifecycle.advance(State.READY)
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+def network(networks: tuple[Path, dict[str, Network]]) -> dict[str, Network]:
+    return networks[1]
+
+
+def request(
+    body: object, model: str | None = None, query: str | None = None, headers: dict[bytes, bytes] | None = None
+) -> Request:
+    content = body if isinstance(body, bytes) else json.dumps({"inputs": body}).encode()
+    return Request(model, None, query, headers or {}, content)
+
+
+def answered(desk: Desk, *arguments: Any) -> dict[str, Any]:
+    ((response, _),) = desk.ask(request(*arguments))
+    assert (response.status, response.headers) == (200, ((b"content-type", b"application/json"),))
+    document: dict[str, Any] = json.loads(response.body)
+    return document
+
+
+def refused(desk: Desk, *arguments: Any) -> tuple[int, str]:
+    ((response, record),) = desk.ask(request(*arguments))
+    assert response.headers[0] == (b"content-type", b"application/problem+json")
+    problem = json.loads(response.body)
+    assert (problem["status"], problem["request_id"]) == (response.status, "id-0")
+    assert problem["type"] == f"urn:mlp-serving:{record.problem}"
+    return response.status, problem["detail"]
+
+
+def random_rows(rows: int, features: int = 4) -> NDArray[np.float32]:
+    return np.random.default_rng(rows).normal(0, 1, (rows, features)).astype(np.float32)
+
+
+# Classes
+
+
+def test_classes_are_answered_in_columns(desk: Desk, network: dict[str, Network]) -> None:
+    rows = random_rows(7)
+    expected = network["small"].answer(rows)
+    answer = answered(desk, rows.tolist())
+    assert list(answer) == ["model", "version", "predictions", "classes", "probabilities"]
+    assert (answer["model"], answer["version"]) == ("small", 1)
+    assert answer["classes"] == expected.argmax(axis=1).tolist()
+    assert answer["predictions"] == [LABELS[index] for index in answer["classes"]]
+    np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-6)
+
+
+def test_top_k_gives_the_best_first_and_probabilities_can_be_left_out(desk: Desk, network: dict[str, Network]) -> None:
+    rows = random_rows(5)
+    expected = network["small"].answer(rows)
+    answer = answered(desk, rows.tolist(), "small", "top_k=2&probabilities=false")
+    assert list(answer) == ["model", "version", "predictions", "classes", "top_k"]
+    order = np.argsort(-expected, axis=1)[:, :2]
+    assert answer["top_k"]["predictions"] == [[LABELS[index] for index in row] for row in order.tolist()]
+    np.testing.assert_allclose(answer["top_k"]["probabilities"], np.take_along_axis(expected, order, 1), atol=1e-6)
+
+
+def test_probabilities_are_given_as_an_array_where_one_is_accepted(desk: Desk, network: dict[str, Network]) -> None:
+    rows = random_rows(5)
+    ((response, _),) = desk.ask(request(rows.tolist(), "small", None, {b"accept": NPY}))
+    assert (response.status, response.headers) == (200, ((b"content-type", NPY),))
+    probabilities = np.load(io.BytesIO(response.body))
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, network["small"].answer(rows), atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 255, 256, 257, 5000])
+def test_every_row_is_answered_as_it_is_alone_however_many_there_are(
+    desk: Desk, network: dict[str, Network], rows: int
+) -> None:
+    values = random_rows(rows)
+    headers = {b"content-type": RAW, b"accept": NPY}
+    ((response, record),) = desk.ask(request(values.tobytes(), "small", None, headers))
+    np.testing.assert_allclose(np.load(io.BytesIO(response.body)), network["small"].answer(values), atol=1e-6)
+    assert record.rows == rows
+
+
+# Tables and regressions
+
+
+@pytest.mark.parametrize("rows", [1, 6])
+def test_rows_of_a_table_are_answered_alike_however_they_are_sent(
+    desk: Desk, network: dict[str, Network], rows: int
+) -> None:
+    values = values_of(TABLE, rows, seed=rows)
+    named = [as_json(TABLE, row) for row in values]
+    answers = [
+        answered(desk, named, "table"),
+        answered(desk, [list(row.values()) for row in named], "table"),
+        answered(desk, values.tobytes(), "table", None, {b"content-type": RAW}),
+        answered(desk, npy_from(values), "table", None, {b"content-type": NPY}),
+        answered(desk, npy_from(values.astype(np.float64)), "table", None, {b"content-type": NPY}),
+    ]
+    assert all(answer == answers[0] for answer in answers)
+    np.testing.assert_allclose(answers[0]["probabilities"], network["table"].answer(values), atol=1e-6)
+
+
+def test_a_bad_row_of_a_table_is_told_by_row_and_column(desk: Desk) -> None:
+    person = {"age": None, "height": 1.8, "member": True, "country": "Germny", "job": "pilot"}
+    ((response, record),) = desk.ask(request([person | {"country": None}, person], "table"))
+    detail = (
+        "row 1, feature 'country' is the text 'Germny', a category the model does not know; did you mean 'Germany'?"
+    )
+    assert response.status == 422
+    assert json.loads(response.body) == {
+        "type": "urn:mlp-serving:invalid-input",
+        "title": "The input is not rows that the model takes",
+        "status": 422,
+        "detail": detail,
+        "request_id": "id-0",
+        "errors": [{"row": 1, "feature": "country", "detail": detail}],
+    }
+    assert (record.problem, record.rows) == ("invalid-input", 0)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "column", "value", "detail"),
+    [
+        ("<f4", 3, 3, "row 2, feature 'country' is 3, expected the code of a category, a whole number from 0 to 2"),
+        ("<f4", 3, 0.5, "row 2, feature 'country' is 0.5, expected the code of a category, a whole number from 0 to 2"),
+        ("<f4", 1, math.nan, "row 2, feature 'height' is NaN, expected a finite number"),
+        ("<f8", 0, 1e300, "row 2, feature 'age' is larger than float32 holds, expected at most 3.4e38"),
+        ("<i4", 2, 2, "row 2, feature 'member' is 2, expected true or false (or 1 or 0)"),
+    ],
+)
+def test_a_bad_code_in_an_array_is_told_by_row_and_column(
+    desk: Desk, dtype: str, column: int, value: float, detail: str
+) -> None:
+    rows = np.ones((4, 5), dtype)
+    rows[2, column] = value
+    assert refused(desk, npy_from(rows), "price", None, {b"content-type": NPY}) == (422, detail)
+
+
+def test_one_target_is_answered_as_a_number_a_row(desk: Desk, network: dict[str, Network]) -> None:
+    values = values_of(TABLE, 6, seed=9)
+    answer = answered(desk, [as_json(TABLE, row) for row in values], "price")
+    assert list(answer) == ["model", "version", "predictions"]
+    np.testing.assert_allclose(answer["predictions"], network["price"].answer(values)[:, 0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 6, 700])
+def test_several_targets_are_answered_as_a_list_a_row(desk: Desk, network: dict[str, Network], rows: int) -> None:
+    values = random_rows(rows)
+    answer = answered(desk, values.tolist(), "position")
+    assert list(answer) == ["model", "version", "predictions"]
+    np.testing.assert_allclose(answer["predictions"], network["position"].answer(values), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("model", "targets"), [("price", 1), ("position", 2)])
+def test_a_regression_as_an_array_has_a_column_for_each_target(
+    desk: Desk, network: dict[str, Network], model: str, targets: int
+) -> None:
+    values = np.abs(random_rows(3, 5 if model == "price" else 4)).round().clip(0, 1)
+    headers = {b"content-type": RAW, b"accept": NPY}
+    ((response, _),) = desk.ask(request(values.tobytes(), model, None, headers))
+    numbers = np.load(io.BytesIO(response.body))
+    assert (numbers.shape, numbers.dtype) == ((3, targets), np.float32)
+    np.testing.assert_allclose(numbers, network[model].answer(values), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("query", ["top_k=1", "probabilities=false", "timing=true&probabilities=true"])
+def test_what_means_nothing_for_a_regression_is_refused(desk: Desk, query: str) -> None:
+    name = "top_k" if "top_k" in query else "probabilities"
+    assert refused(desk, [[1, 2, 3, 4]], "position", query) == (
+        400,
+        f"{name} means nothing here, as this model predicts numbers and no classes; leave it out",
+    )
+    ((response, _),) = desk.ask(request([[1, 2, 3, 4]], "position", "timing=true"))
+    assert response.status == 200
+
+
+# Answers that are no finite numbers
+
+
+@pytest.mark.parametrize("model", ["small", "position"])
+def test_values_that_overflow_the_network_fail_their_own_request_alone(
+    desk: Desk, network: dict[str, Network], model: str
+) -> None:
+    rows = random_rows(2)
+    huge = [[1.0] * 4, [3e38, -3e38, 3e38, 3e38], [3e38] * 4]
+    before, bad, after = desk.ask(*(request(each, model) for each in (rows.tolist(), huge, rows.tolist())))
+    assert bad[0].status == 422
+    assert json.loads(bad[0].body)["detail"] == TOO_LARGE.format(1)
+    assert json.loads(bad[0].body)["errors"] == [{"row": 1, "detail": TOO_LARGE.format(1)}]
+    key = "predictions" if model == "position" else "probabilities"
+    for response, _ in (before, after):
+        assert response.status == 200
+        np.testing.assert_allclose(json.loads(response.body)[key], network[model].answer(rows), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", ["small", "position"])
+def test_in_a_large_request_the_row_that_overflows_is_found_in_any_slice(desk: Desk, model: str) -> None:
+    for bad in (0, 256, 4321):
+        rows = random_rows(5000)
+        rows[bad] = 3e38
+        headers = {b"content-type": RAW, b"accept": NPY}
+        assert refused(desk, rows.tobytes(), model, None, headers) == (422, TOO_LARGE.format(bad))
+
+
+# Reading the body
+
+
+def test_a_body_without_a_type_and_one_of_curl_is_json_and_a_type_may_have_parameters(desk: Desk) -> None:
+    types = [None, b"application/json", b"Application/JSON; charset=utf-8", b"application/x-www-form-urlencoded"]
+    for media in types:
+        headers = {} if media is None else {b"content-type": media}
+        assert answered(desk, [[1, 2, 3, 4]], None, None, headers)["model"] == "small"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "detail"),
+    [
+        (
+            {b"content-type": b"text/csv"},
+            b"1,2",
+            415,
+            "content-type is 'text/csv', expected one of application/json, application/x-www-form-urlencoded, "
+            "application/octet-stream, application/x-npy",
+        ),
+        ({b"content-encoding": b"br"}, b"x", 415, "content-encoding is 'br', expected gzip or none"),
+        (
+            {b"content-encoding": b"gzip"},
+            b"no gzip",
+            400,
+            "the body is not gzip: Error -3 while decompressing data: incorrect header check",
+        ),
+        (
+            {b"content-encoding": b"gzip"},
+            gzip.compress(b"{}")[:-1],
+            400,
+            "the body is not one whole gzip stream; send it again",
+        ),
+        (
+            {b"content-encoding": b"gzip"},
+            gzip.compress(b"{}") + b"more",
+            400,
+            "the body is not one whole gzip stream; send it again",
+        ),
+        (
+            {b"content-encoding": b"gzip"},
+            gzip.compress(b" " * 100_000_000),
+            413,
+            "the body expands to more than 1000000 bytes; send fewer rows at once",
+        ),
+        (
+            {b"content-type": NPY},
+            b"\x93NUMPY",
+            400,
+            "the body is no .npy file: EOF: reading magic string, expected 8 bytes got 6",
+        ),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused(
+    desk: Desk, headers: dict[bytes, bytes], body: bytes, status: int, detail: str
+) -> None:
+    assert refused(desk, body, None, None, headers) == (status, detail)
+
+
+def test_a_gzip_body_is_read_as_what_is_in_it(desk: Desk) -> None:
+    rows = random_rows(3)
+    for media, body in ((b"application/json", json.dumps({"inputs": rows.tolist()}).encode()), (RAW, rows.tobytes())):
+        headers = {b"content-type": media}
+        plain = answered(desk, body, None, None, headers)
+        assert answered(desk, gzip.compress(body), None, None, headers | {b"content-encoding": b"GZIP"}) == plain
+        assert answered(desk, body, None, None, headers | {b"content-encoding": b"identity"}) == plain
+
+
+def test_a_body_may_expand_to_the_limit_and_not_beyond(desk: Desk) -> None:
+    good = json.dumps({"inputs": [[1, 2, 3, 4]]}).encode()
+    headers = {b"content-encoding": b"gzip"}
+    assert answered(desk, gzip.compress(good.ljust(BODY_BYTES)), None, None, headers)["model"] == "small"
+    assert refused(desk, gzip.compress(good.ljust(BODY_BYTES + 1)), None, None, headers)[0] == 413
+
+
+@given(
+    body=st.binary(max_size=60),
+    model=st.sampled_from(["small", "table", "price", "position", "none"]),
+    query=st.none() | st.sampled_from(["top_k=1", "timing=1", "dtype=float32"]) | st.text(max_size=8),
+    headers=st.dictionaries(
+        st.sampled_from([b"content-type", b"content-encoding", b"accept", b"x-request-timeout-s"]),
+        st.sampled_from([NPY, RAW, b"application/json", b"gzip", b"9"]) | st.binary(max_size=8),
+    ),
+)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_request_is_answered_with_a_failure_of_the_server(
+    desk: Desk, body: bytes, model: str, query: str | None, headers: dict[bytes, bytes]
+) -> None:
+    # A deadline too short to keep is the client's wish.
+    ((response, _),) = desk.ask(Request(model, None, query, headers, body))
+    assert response.status < 500 or response.status == 504
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_request_is_answered_with_finite_numbers_or_refused(desk: Desk, data: st.DataObject) -> None:
+    model = data.draw(st.sampled_from(["table", "price"]))
+    row = as_json(TABLE, values_of(TABLE, 1, seed=0)[0])
+    body = bytearray(json.dumps({"inputs": [row, list(row.values())]}).encode())
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(body)))
+        body[at : at + data.draw(st.integers(0, 2))] = data.draw(
+            st.binary(max_size=2) | st.sampled_from([b"null", b"1e38", b"[", b"true", b'"'])
+        )
+    ((response, _),) = desk.ask(request(bytes(body), model))
+    if response.status == 200:
+        answer = json.loads(response.body)
+        numbers = answer["predictions"] if model == "price" else answer["probabilities"]
+        assert np.isfinite(np.array(numbers, np.float64)).all()
+    else:
+        assert response.status in {400, 422}
+
+
+# What else is told
+
+
+def test_the_record_says_what_the_request_came_to(desk: Desk) -> None:
+    ((_, record),) = desk.ask(request(random_rows(3).tolist(), "position"))
+    assert (record.model, record.version, record.rows, record.problem) == ("position", 1, 3, "")
+    stages = (record.decode_s, record.queue_s, record.inference_s, record.encode_s)
+    assert all(0 < seconds < 10 for seconds in stages)
+
+
+def test_the_stages_are_timed_for_whoever_asks(desk: Desk) -> None:
+    ((response, record),) = desk.ask(request([[1, 2, 3, 4]], None, "timing=true"))
+    name, value = response.headers[-1]
+    assert name == b"server-timing"
+    assert re.fullmatch(rb"decode;dur=[\d.]+, queue;dur=[\d.]+, infer;dur=[\d.]+, encode;dur=[\d.]+", value)
+    assert f"infer;dur={record.inference_s * 1e3:.3f}".encode() in value
+
+
+def test_a_time_that_is_too_short_is_refused_and_a_wish_that_is_none(desk: Desk) -> None:
+    status, detail = refused(desk, [[1, 2, 3, 4]], None, None, {b"x-request-timeout-s": b"1e-9"})
+    assert status == 504
+    assert detail.endswith("0 s are left; allow more time, or send fewer rows")
+    assert refused(desk, [[1, 2, 3, 4]], None, None, {b"x-request-timeout-s": b"soon"}) == (
+        400,
+        "header x-request-timeout-s is 'soon', expected a number of seconds over 0",
+    )
+
+
+def test_models_and_versions_that_are_not_there(desk: Desk) -> None:
+    assert refused(desk, [[1]], "large") == (
+        404,
+        "there is no model 'large'; there are: position, price, small, table",
+    )
+    ((response, _),) = desk.ask(Request("small", "2", None, {}, b""))
+    assert response.status == 404
+
+
+def test_before_it_is_ready_every_request_is_told_to_come_again(networks: tuple[Path, dict[str, Network]]) -> None:
+    desk = Desk(networks[0])
+    ((response, record),) = desk.ask(request([[1, 2, 3, 4]]))
+    assert (response.status, dict(response.headers)[b"retry-after"]) == (503, b"1")
+    assert json.loads(response.body)["detail"] == "the server is starting; try again"
+    assert record.problem == "not-ready"
+    desk.close()
+
+
+class BrokenBatcher:
+    """Fails on what comes, or answers it later with what is no answer."""
+
+    def __init__(self, *, at_once: bool) -> None:
+        self.at_once = at_once
+
+    def submit(self, rows: NDArray[Any], deadline_s: float, done: Callable[[Any], None]) -> Job:
+        if self.at_once:
+            raise RuntimeError("the inside")
+        asyncio.get_running_loop().call_soon(done, "the inside")
+        return Job(len(rows), deadline_s, done, 0.0)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_failure_of_our_own_is_answered_without_its_inside(
+    desk: Desk, caplog: pytest.LogCaptureFixture, at_once: bool
+) -> None:
+    broken = dataclasses.replace(desk.models()["small"], batcher=BrokenBatcher(at_once=at_once))
+    lifecycle = desk.service.lifecycle
+    limits = {"max_body_bytes": 1000, "max_rows": 10, "longest_s": 1.0, "clock": app._CLOCK}
+    failing = copy.copy(desk)
+    failing.predict = Predict(Repository([broken], "small"), lifecycle, **limits)
+    with caplog.at_level(logging.ERROR):
+        assert refused(failing, [[1, 2, 3, 4]]) == (
+            500,
+            "the server failed on this request; its log has the reason under this request id",
+        )
+    assert "request id-0 failed" in caplog.text
+    assert "Traceback" in caplog.text
