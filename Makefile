@@ -9,6 +9,8 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 TAG     ?= mlp-serving:$(VERSION)$(if $(filter gpu,$(RUNTIME)),-gpu)
 CONTAINER  ?= docker
 BASE_IMAGE ?= python:3.11-slim-bookworm
+BUILD_ARGS ?=
+OVERLAY ?= $(notdir $(wildcard deploy/overlays/*))
 
 BIN     := $(VENV)/bin
 SERVER  := $(VENV)/.installed-server-$(RUNTIME)
@@ -20,10 +22,10 @@ LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strat
 HASHED  := --constraint constraints.txt --generate-hashes --output-file
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve data train test check format lock image clean
+.PHONY: help setup serve data train prometheus test check format lock render image image-test deploy-test clean
 
 help:            ## this list
-	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
 
 setup: $(DEV)    ## install everything, for development
 
@@ -38,7 +40,14 @@ data:            ## bring Fashion-MNIST: Debian's package, where there is apt-ge
 train: $(DEV) data ## retrain Fashion-MNIST and publish the next version (ARGS="--epochs 5")
 	@exec $(BIN)/python -m training fashion-mnist $(ARGS)
 
-test: $(DEV) data ## run all tests (ARGS="-k shutdown")
+# Unpacked and not installed: tests need the programs, and nobody wants the daemon.
+prometheus: | $(BIN)/pip ## bring Prometheus and promtool for the tests: from Debian's package, where there is apt-get
+	@test -x $(BIN)/promtool || ! command -v apt-get >/dev/null || { cd $(VENV) && \
+	  { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; } && \
+	  dpkg --fsys-tarfile prometheus_*.deb | tar -x -C bin --strip-components 3 ./usr/bin/prometheus ./usr/bin/promtool && \
+	  rm prometheus_*.deb; } || echo "Could not bring Prometheus; have prometheus and promtool on the PATH." >&2
+
+test: $(DEV) data prometheus ## run all tests (ARGS="-k shutdown")
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(DEV)    ## lint, types, import directions, Dockerfile
@@ -58,10 +67,19 @@ lock: $(DEV)     ## write the exact versions and hashes of all that is installed
 	$(LOCK) --extra gpu $(HASHED) deploy/image/requirements-gpu.txt
 	$(LOCK) --group image $(HASHED) deploy/image/requirements-build.txt
 
+render: $(DEV)   ## print what kubectl makes of the overlays (OVERLAY="cpu gpu")
+	@for overlay in $(OVERLAY); do printf -- "---\n# %s\n" deploy/overlays/$$overlay; $(BIN)/kubectl kustomize deploy/overlays/$$overlay || exit 1; done
+
 # Without BUILDAH_FORMAT podman and buildah write OCI images, whose format has no HEALTHCHECK.
-image:           ## build the container image (CONTAINER=docker|podman|buildah, BASE_IMAGE=, TAG=, RUNTIME=)
-	BUILDAH_FORMAT=docker $(CONTAINER) build --tag $(TAG) --build-arg RUNTIME=$(RUNTIME) \
+image:           ## build the container image (CONTAINER=docker|podman|buildah, BASE_IMAGE=, BUILD_ARGS=, TAG=, RUNTIME=)
+	BUILDAH_FORMAT=docker $(CONTAINER) build $(BUILD_ARGS) --tag $(TAG) --build-arg RUNTIME=$(RUNTIME) \
 	  --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) .
+
+image-test: $(DEV) image ## build the image, run it as the pod does, and stop it under load (as for image; CONTAINER=docker|podman)
+	CONTAINER=$(CONTAINER) IMAGE=$(TAG) BASE_IMAGE=$(BASE_IMAGE) $(BIN)/python -m pytest -m image -s $(ARGS)
+
+deploy-test: $(DEV) image ## play the rendered Deployment with podman, change a setting, take it down (as for image)
+	CONTAINER=$(CONTAINER) $(BIN)/python -m pytest -m play -s $(ARGS)
 
 clean:           ## remove what was installed and cached
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

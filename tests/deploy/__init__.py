@@ -1,0 +1,1 @@
+"""What runs the service, held against the service: manifests, alerts, dashboard, image."""

@@ -1,0 +1,91 @@
+"""The overlays as kubectl renders them: the very documents that a cluster would get."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+OVERLAYS = sorted(folder.name for folder in (DEPLOY / "overlays").iterdir())
+# Those that run the service; the others watch it.
+SERVING = [name for name in OVERLAYS if name != "monitoring"]
+KUBECTL = Path(sys.executable).parent / "kubectl"
+
+Document = dict[str, Any]
+
+
+@cache
+def render(overlay: str) -> tuple[Document, ...]:
+    """All documents of ``deploy/overlays/<overlay>``."""
+    done = subprocess.run(
+        [KUBECTL, "kustomize", DEPLOY / "overlays" / overlay], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return tuple(yaml.safe_load_all(done.stdout))
+
+
+def the(overlay: str, kind: str) -> Document:
+    """The one document of that kind."""
+    (document,) = [document for document in render(overlay) if document["kind"] == kind]
+    return document
+
+
+def pod(overlay: str) -> Document:
+    """The pod that the overlay's Deployment makes: its ``metadata`` and ``spec``."""
+    template: Document = the(overlay, "Deployment")["spec"]["template"]
+    return template
+
+
+def server(overlay: str) -> Document:
+    """The pod's one container."""
+    (container,) = pod(overlay)["spec"]["containers"]
+    return dict(container)
+
+
+def variables(overlay: str) -> dict[str, str]:
+    """The environment of the pod's container, as its node would make it: the image's, the ConfigMap's, its own."""
+    container = server(overlay)
+    (source,) = container["envFrom"]
+    settings = the(overlay, "ConfigMap")
+    assert source == {"configMapRef": {"name": settings["metadata"]["name"]}}
+    own = {variable["name"]: _value(variable, container) for variable in container["env"]}
+    return image_variables() | settings["data"] | own
+
+
+def image_variables() -> dict[str, str]:
+    """The MLP_* variables that the image sets."""
+    return dict(re.findall(r"\b(MLP_\w+)=(\S+)", (ROOT / "Dockerfile").read_text()))
+
+
+def image_command() -> list[str]:
+    """What the image runs; the pod names no other."""
+    (command,) = re.findall(r"^ENTRYPOINT (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    words: list[str] = json.loads(command)
+    return words
+
+
+def mebibytes(quantity: str) -> float:
+    """A quantity of memory, in the two units that the manifests use."""
+    return float(quantity[:-2]) * {"Mi": 1, "Gi": 1024}[quantity[-2:]]
+
+
+def version() -> str:
+    """The project's version."""
+    (found,) = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    return str(found)
+
+
+def _value(variable: Document, container: Document) -> str:
+    if "value" in variable:
+        return str(variable["value"])
+    field = variable["valueFrom"]["resourceFieldRef"]
+    assert field == {"containerName": container["name"], "resource": "limits.cpu", "divisor": "1"}
+    return str(container["resources"]["limits"]["cpu"])
