@@ -76,8 +76,8 @@ def load(arguments: Sequence[str]) -> Settings:
     names = list(Settings.model_fields)
     _refuse_unknown(
         "option",
-        (argument.split("=", 1)[0] for argument in arguments if argument.startswith("--") and argument != "--help"),
-        [f"--{name.replace('_', '-')}" for name in names],
+        (argument.split("=", 1)[0] for argument in arguments if argument.startswith("--")),
+        ["--help", *(f"--{name.replace('_', '-')}" for name in names)],
         "mlp-serve --help lists them all",
     )
     _refuse_unknown(
@@ -115,6 +115,8 @@ def _refuse_unknown(what: str, found: Iterable[str], known: Sequence[str], other
 
 def _first_fault(error: ValidationError) -> str:
     fault = error.errors()[0]
-    name = str(fault["loc"][0]) if fault["loc"] else "options"
+    name = str(fault["loc"][0])
+    # One that can be of two types has a fault for each of them.
+    reasons = " or ".join(each["msg"].lower() for each in error.errors() if each["loc"][0] == name)
     flag, variable = f"--{name.replace('_', '-')}", f"{PREFIX}{name.upper()}"
-    return f"{flag} ({variable}) is {fault['input']!r}: {fault['msg'].lower()}; see mlp-serve --help"
+    return f"{flag} ({variable}) is {fault['input']!r}: {reasons}; see mlp-serve --help"

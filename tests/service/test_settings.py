@@ -1,0 +1,196 @@
+"""Every option: as a flag, as a variable, at its bounds and over them, in the help; and what is none is refused."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from annotated_types import Ge, Le
+
+from service.errors import StartError
+from service.settings import Settings, load
+from tests.service.running import command, environment
+
+# Text of an option, and the value it means; none of them the default.
+EXAMPLES: dict[str, tuple[str, object]] = {
+    "host": ("::1", "::1"),
+    "port": ("0", 0),
+    "models": ("/srv/models", Path("/srv/models")),
+    "model": ("digits", "digits"),
+    "provider": ("cuda", "cuda"),
+    "workers": ("auto", "auto"),
+    "express": ("false", False),
+    "precision": ("int8", "int8"),
+    "log_level": ("warning", "warning"),
+    "log_format": ("text", "text"),
+    "max_body_bytes": ("4096", 4096),
+    "max_request_rows": ("64", 64),
+    "max_queue_rows": ("128", 128),
+    "receive_timeout_s": ("2.5", 2.5),
+    "request_timeout_s": ("0.25", 0.25),
+    "keep_alive_timeout_s": ("5", 5),
+    "drain_timeout_s": ("3", 3),
+}
+NAMES = list(Settings.model_fields)
+
+
+def flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def variable(name: str) -> str:
+    return f"MLP_{name.upper()}"
+
+
+def bounds(name: str) -> tuple[float, float] | None:
+    least = [each.ge for each in Settings.model_fields[name].metadata if isinstance(each, Ge)]
+    most = [each.le for each in Settings.model_fields[name].metadata if isinstance(each, Le)]
+    return (float(str(least[0])), float(str(most[0]))) if least and most else None
+
+
+def text(name: str, number: float) -> str:
+    return str(int(number)) if Settings.model_fields[name].annotation is int else repr(number)
+
+
+BOUNDED = [name for name in NAMES if bounds(name)]
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.upper().startswith("MLP_")]:
+        monkeypatch.delenv(name)
+
+
+def refusal(*arguments: str) -> str:
+    with pytest.raises(StartError) as refused:
+        load(arguments)
+    return str(refused.value)
+
+
+def test_every_option_has_an_example_here_that_is_not_its_default() -> None:
+    assert list(EXAMPLES) == NAMES
+    defaults = load([])
+    assert [name for name in NAMES if getattr(defaults, name) == EXAMPLES[name][1]] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_option_is_a_flag_and_a_variable_and_the_flag_wins(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    default = getattr(load([]), name)
+    given, meant = EXAMPLES[name]
+    assert getattr(load([flag(name), given]), name) == meant
+    assert getattr(load([f"{flag(name)}={given}"]), name) == meant
+    monkeypatch.setenv(variable(name), given)
+    assert getattr(load([]), name) == meant
+    if default is not None:
+        assert getattr(load([flag(name), str(default)]), name) == default
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_bounds_are_taken_and_what_lies_beyond_is_refused(name: str) -> None:
+    least, most = bounds(name) or (0.0, 0.0)
+    for number in (least, most):
+        assert getattr(load([flag(name), text(name, number)]), name) == number
+    step = 1 if Settings.model_fields[name].annotation is int else least / 2
+    for beyond, word, bound in ((least - step, "greater", least), (most + step, "less", most)):
+        given = text(name, beyond)
+        assert refusal(flag(name), given) == (
+            f"{flag(name)} ({variable(name)}) is {given!r}: input should be {word} than or equal to {bound:.12g}; "
+            "see mlp-serve --help"
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--prot", "80"], "unknown option --prot: did you mean --port?"),
+        (["--model-name=x"], "unknown option --model-name: did you mean --model?"),
+        (["--zzz"], "unknown option --zzz: mlp-serve --help lists them all"),
+        (["--"], "unknown option --: mlp-serve --help lists them all"),
+        (["--halp"], "unknown option --halp: did you mean --help?"),
+        (
+            ["models"],
+            "error parsing CLI: unrecognized arguments: models; mlp-serve --help lists all options",
+        ),
+        (["--port"], "error parsing CLI: argument --port: expected one argument; mlp-serve --help lists all options"),
+        (
+            ["--port", "http"],
+            "--port (MLP_PORT) is 'http': input should be a valid integer, unable to parse string as an integer; "
+            "see mlp-serve --help",
+        ),
+        (
+            ["--workers", "many"],
+            "--workers (MLP_WORKERS) is 'many': input should be a valid integer, unable to parse string as an integer "
+            "or input should be 'auto'; see mlp-serve --help",
+        ),
+        (
+            ["--workers", "0"],
+            "--workers (MLP_WORKERS) is '0': input should be greater than or equal to 1 or input should be 'auto'; "
+            "see mlp-serve --help",
+        ),
+        (
+            ["--provider", "gpu"],
+            "--provider (MLP_PROVIDER) is 'gpu': input should be 'auto', 'cpu' or 'cuda'; see mlp-serve --help",
+        ),
+        (
+            ["--express", "maybe"],
+            "--express (MLP_EXPRESS) is 'maybe': input should be a valid boolean, unable to interpret input; "
+            "see mlp-serve --help",
+        ),
+        (
+            ["--request-timeout-s", "nan"],
+            "--request-timeout-s (MLP_REQUEST_TIMEOUT_S) is 'nan': input should be less than or equal to 3600; "
+            "see mlp-serve --help",
+        ),
+    ],
+)
+def test_what_is_no_option_is_refused_with_the_way_out(arguments: list[str], message: str) -> None:
+    assert refusal(*arguments) == message
+
+
+def test_an_unknown_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLP_MAX_BODY_SIZE", "1")
+    assert refusal() == "unknown environment variable MLP_MAX_BODY_SIZE: did you mean MLP_MAX_BODY_BYTES?"
+    monkeypatch.delenv("MLP_MAX_BODY_SIZE")
+    monkeypatch.setenv("MLP_ZZZ", "1")
+    assert refusal() == (
+        "unknown environment variable MLP_ZZZ: unset it, or see mlp-serve --help for all MLP_* variables"
+    )
+
+
+def test_a_variable_out_of_bounds_is_refused_like_the_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLP_PORT", "")
+    assert refusal() == (
+        "--port (MLP_PORT) is '': input should be a valid integer, unable to parse string as an integer; "
+        "see mlp-serve --help"
+    )
+
+
+def test_variables_that_kubernetes_sets_for_services_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP", "PORT_80_TCP_ADDR"):
+        monkeypatch.setenv(f"MLP_SERVING_{name}", "10.0.0.1")
+    assert load([]) == Settings()
+
+
+def test_the_help_tells_of_every_option_all_there_is_to_know() -> None:
+    shown = subprocess.run(
+        command("--help"), env=environment(COLUMNS="1000"), capture_output=True, text=True, check=False
+    )
+    assert (shown.returncode, shown.stderr) == (0, "")
+    entries = [" ".join(entry.split()) for entry in re.split(r"\n  (?=--)", shown.stdout)[1:]]
+    entry_of = {entry.split()[0]: entry for entry in entries}
+    assert set(entry_of) == {flag(name) for name in NAMES}
+    for name, field in Settings.model_fields.items():
+        told = entry_of[flag(name)]
+        assert field.description is not None
+        assert field.description in told
+        assert f"(default: {field.default})" in told
+        assert f"[env: {variable(name)}]" in told
+        limits = bounds(name)
+        if limits is not None:
+            assert re.search(rf"; {limits[0]:,.12g} to {limits[1]:,.12g}", told), told
+        if name.endswith(("_s", "_bytes", "_rows")):
+            unit = name.rsplit("_", 1)[1]
+            assert re.search(rf" {unit} \(default", told), told
