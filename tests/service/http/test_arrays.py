@@ -13,9 +13,12 @@ from hypothesis.extra import numpy as arrays_of
 from numpy.typing import NDArray
 
 from service.errors import InvalidInput, MalformedBody, RequestError
+from service.http import columns
 from service.http.arrays import npy_from, rows_from_npy, rows_from_raw
 from service.http.columns import Column
 from service.http.schema import Schema
+from tests.service.published import TABLE as PEOPLE_FEATURES
+from tests.service.published import values_of
 
 
 def numbers(*names: str) -> tuple[Column, ...]:
@@ -23,6 +26,7 @@ def numbers(*names: str) -> tuple[Column, ...]:
 
 
 PIXELS = Schema((2, 3), numbers("p0", "p1", "p2", "p3", "p4", "p5"), max_rows=100, raw_dtypes=("float32", "uint8"))
+PEOPLE = Schema((5,), tuple(map(columns.of, PEOPLE_FEATURES)), max_rows=100)
 TABLE = Schema((4,), numbers("a", "b", "c", "d"), max_rows=3)
 
 NUMBERS = "expected float or integer numbers of up to 64 bits"
@@ -156,6 +160,23 @@ def test_doubles_larger_than_float32_are_refused_and_large_ones_that_fit_are_not
     with pytest.raises(InvalidInput, match="row 0, feature 'p0' is larger than float32 holds"):
         rows_from_npy(saved(np.full((1, 6), 1e39)), PIXELS)
     assert rows_from_npy(saved(np.full((1, 6), 3e38)), PIXELS).max() == 3e38
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["<f4", ">f4", "<f8"]))
+def test_rows_of_a_table_are_its_codes_and_nan_where_a_value_is_missing(seed: int, dtype: str) -> None:
+    rows = values_of(PEOPLE_FEATURES, 3, seed)
+    np.testing.assert_array_equal(rows_from_npy(saved(rows.astype(dtype)), PEOPLE), rows)
+    np.testing.assert_array_equal(rows_from_raw(rows.tobytes(), None, PEOPLE), rows)
+
+
+@pytest.mark.parametrize(("column", "code"), [(2, 2), (3, 3), (3, 0.5), (4, -1), (4, 3)])
+def test_a_code_that_there_is_not_names_row_and_feature(column: int, code: float) -> None:
+    array = np.ones((3, 5), "<f4")
+    array[2, column] = code
+    for read, body in ((rows_from_npy, (saved(array),)), (rows_from_raw, (array.tobytes(), None))):
+        with pytest.raises(InvalidInput) as caught:
+            read(*body, PEOPLE)
+        assert (caught.value.fault.row, caught.value.fault.feature) == (2, PEOPLE_FEATURES[column].name)
 
 
 @given(st.data())

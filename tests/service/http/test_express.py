@@ -24,7 +24,7 @@ from service.app import Service
 from service.http import connection, express
 from service.lifecycle import State
 from service.settings import Settings
-from tests.service.published import publish
+from tests.service.published import TABLE, publish
 
 ROW = [0.5, -1.0, 2.0, 0.25]
 LIMIT_BYTES = 4096
@@ -122,7 +122,9 @@ def normal(answer: bytes) -> bytes:
 
 @asynccontextmanager
 async def running(models: Path) -> AsyncIterator[Doors]:
-    options = Settings(models=models, max_body_bytes=LIMIT_BYTES, receive_timeout_s=0.1, max_request_rows=50)
+    options = Settings(
+        models=models, model="small", max_body_bytes=LIMIT_BYTES, receive_timeout_s=0.1, max_request_rows=50
+    )
     service = app.build(options, None, metrics.alone())
     async with service.app.router.lifespan_context(service.app):
         yield Doors(service)
@@ -132,6 +134,8 @@ async def running(models: Path) -> AsyncIterator[Doors]:
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     publish(folder, shape=(2, 2))
+    publish(folder, "table", features=TABLE)
+    publish(folder, "position", targets=("x", "y"))
     return folder
 
 
@@ -172,6 +176,7 @@ def npy(array: np.ndarray[Any, Any]) -> bytes:
 
 
 GOOD = {"inputs": [ROW, ROW]}
+PERSON = {"age": None, "height": 1.8, "member": True, "country": "Italy", "job": "pilot"}
 REQUESTS = {
     "one row": post({"inputs": [ROW]}, "/predict", "x-request-id: mine"),
     "single row": post({"inputs": ROW}),
@@ -179,6 +184,13 @@ REQUESTS = {
     "by name": post({"inputs": [{f"f{index}": value for index, value in enumerate(ROW)}]}),
     "named model": post(GOOD, "/models/small/predict"),
     "named version": post(GOOD, "/models/small/versions/1/predict"),
+    "table": post({"inputs": [PERSON]}, "/models/table/predict"),
+    "table by place": post({"inputs": [list(PERSON.values())]}, "/models/table/predict"),
+    "table, unknown category": post({"inputs": [PERSON | {"country": "Peru"}]}, "/models/table/predict"),
+    "regression": post(GOOD, "/models/position/predict"),
+    "regression as npy": post(GOOD, "/models/position/predict", "accept: application/x-npy"),
+    "regression, option of classes": post(GOOD, "/models/position/predict?top_k=1"),
+    "overflow": post({"inputs": [ROW, [3e38] * 4]}),
     "options": post(GOOD, "/predict?top_k=2&probabilities=false&timing=true"),
     "unknown option": post(GOOD, "/predict?topk=2"),
     "unknown model": post(GOOD, "/models/large/predict"),
