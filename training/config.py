@@ -81,7 +81,7 @@ RECIPES: Final[dict[Kind, dict[str, Any]]] = {
         "lr": 4e-3,
         "weight_decay": 0.03,
         "batch_size": 512,
-        "epochs": 100,
+        "epochs": 200,
         "label_smoothing": 0.02,
         "flip": True,
         "shift_pixels": 1,
