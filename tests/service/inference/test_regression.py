@@ -1,0 +1,196 @@
+"""A regression, from its graph to the answers that prove it and the values that are counted."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service import artifact, metrics
+from service.artifact import Manifest
+from service.errors import ModelRefused
+from service.inference import proving, session
+from service.inference.session import Outputs
+from tests.service.published import Network, publish
+
+TARGETS = ("price", "year")
+
+
+def refusal(*arguments: object, **named: object) -> str:
+    with pytest.raises(ModelRefused) as caught:
+        session.build(*arguments, **named) if named else proving.replay(*arguments)
+    return str(caught.value)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    publish(tmp_path, "house", targets=TARGETS)
+    return artifact.read_manifest(tmp_path / "house" / "1")
+
+
+# The graph
+
+
+@pytest.mark.parametrize("targets", [1, 2])
+def test_a_regression_answers_a_number_for_each_target_and_no_probabilities(targets: int) -> None:
+    network = Network.random(4, targets, seed=0, regression=True)
+    live = session.build(network.graph(), "cpu", features=4, classes=0, targets=targets)
+    rows = np.random.default_rng(0).normal(0, 1, (5, 4)).astype(np.float32)
+    outputs = live.run(rows)
+    assert outputs.probabilities is None
+    assert (outputs.prediction.dtype, outputs.prediction.shape) == (np.float32, (5, targets))
+    np.testing.assert_allclose(outputs.prediction, network.answer(rows), rtol=1e-5, atol=1e-6)
+
+
+def test_a_graph_of_another_task_or_number_of_targets_is_refused() -> None:
+    numbers = Network.random(4, 2, seed=0, regression=True).graph()
+    classes = Network.random(4, 3, seed=0).graph()
+    wanted = "{'prediction': ('tensor(float)', [1])}"
+    assert refusal(numbers, "cpu", features=4, classes=0, targets=1) == (
+        f"the graph gives {{'prediction': ('tensor(float)', [2])}}, expected {wanted}"
+    )
+    given = "{'probabilities': ('tensor(float)', [3]), 'prediction': ('tensor(int64)', [])}"
+    assert refusal(classes, "cpu", features=4, classes=0, targets=1) == f"the graph gives {given}, expected {wanted}"
+    assert refusal(numbers, "cpu", features=4, classes=3) == (
+        f"the graph gives {{'prediction': ('tensor(float)', [2])}}, expected {given}"
+    )
+
+
+def test_outputs_are_cut_joined_and_thinned_with_and_without_probabilities() -> None:
+    numbers = np.arange(8, dtype=np.float32).reshape(4, 2)
+    for probabilities, prediction in ((None, numbers), (numbers, np.arange(4))):
+        whole = Outputs(probabilities, prediction)
+        parts = [whole.rows(0, 1), whole.rows(1, 4)]
+        for joined, rows in ((Outputs.joined(parts), [0, 1, 2, 3]), (whole.without(np.array([0, 2])), [1, 3])):
+            np.testing.assert_array_equal(joined.prediction, prediction[rows])
+            if probabilities is None:
+                assert joined.probabilities is None
+            else:
+                np.testing.assert_array_equal(joined.probabilities, probabilities[rows])
+
+
+def test_a_row_with_one_number_that_is_not_finite_has_overflowed() -> None:
+    numbers = np.ones((5, 2), np.float32)
+    assert Outputs(None, numbers).overflowed().tolist() == []
+    numbers[1, 0], numbers[3, 1], numbers[4] = np.inf, np.nan, -np.inf
+    assert Outputs(None, numbers).overflowed().tolist() == [1, 3, 4]
+    assert Outputs(numbers, np.arange(5)).overflowed().tolist() == [1, 3, 4]
+
+
+# The proof
+
+
+class Answers:
+    """A network that gives the published answers, moved by ``error`` (targets,)."""
+
+    def __init__(self, published: NDArray[np.float64], error: tuple[float, float]) -> None:
+        self.moved = (published + error).astype(np.float32)
+
+    def run(self, inputs: NDArray[np.float32]) -> Outputs:
+        return Outputs(None, self.moved[inputs[:, 0].astype(int)])
+
+
+def golden(published: NDArray[np.float64], prefix: str = "") -> bytes:
+    """Golden rows whose first value is their number."""
+    inputs = np.zeros((len(published), 4), np.float32)
+    inputs[:, 0] = np.arange(len(published))
+    file = io.BytesIO()
+    np.savez(file, inputs=inputs, **{f"{prefix}prediction": published.astype(np.float32)})
+    return file.getvalue()
+
+
+# Prices from 0 to 1000, and years close to each other and far from 0.
+PUBLISHED = np.stack([np.linspace(0, 1000, 9), np.linspace(1996, 2004, 9)], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("precision", "error"),
+    [
+        ("fp32", (0, 0)),
+        ("fp32", (0.09, 0)),
+        ("fp32", (-0.09, 0.001)),
+        ("fp32", (0, 2000 * 2.0**-23)),  # float32's step there
+        ("int8", (19, 0.15)),
+    ],
+)
+def test_answers_within_a_small_part_of_the_range_that_was_published_are_accepted(
+    manifest: Manifest, precision: str, error: tuple[float, float]
+) -> None:
+    rows = golden(PUBLISHED, "int8_" if precision == "int8" else "")
+    proving.replay(Answers(PUBLISHED, error), rows, manifest, precision)
+
+
+@pytest.mark.parametrize(
+    ("precision", "error", "found"),
+    [
+        ("fp32", (0.2, 0), "'price' of 0.2, 0.2 away from the published 0; at most 0.1"),
+        ("fp32", (0, -0.004), "'year' of 1996, 0.004 away from the published 1996; at most 0.0027"),
+        ("fp32", (np.nan, 0), "'price' of nan, nan away from the published 0; at most 0.1"),
+        ("fp32", (0, np.inf), "'year' of inf, inf away from the published 1996; at most 0.0027"),
+        ("int8", (0, 0.2), "'year' of 1996.2, 0.2 away from the published 1996; at most 0.16"),
+    ],
+)
+def test_answers_further_away_are_refused(
+    manifest: Manifest, precision: str, error: tuple[float, float], found: str
+) -> None:
+    rows = golden(PUBLISHED, "int8_" if precision == "int8" else "")
+    assert refusal(Answers(PUBLISHED, error), rows, manifest, precision) == (
+        f"a golden row is answered with {found} is allowed; publish the model again"
+    )
+
+
+def test_one_wrong_answer_among_many_is_enough(manifest: Manifest) -> None:
+    answers = Answers(PUBLISHED, (0, 0))
+    answers.moved[7, 0] += 1
+    assert "'price' of 876, 1 away from the published 875;" in refusal(answers, golden(PUBLISHED), manifest, "fp32")
+
+
+def test_golden_answers_of_another_shape_are_refused(manifest: Manifest) -> None:
+    answers = Answers(PUBLISHED, (0, 0))
+    assert refusal(answers, golden(PUBLISHED[:, :1]), manifest, "fp32") == (
+        "golden.npz holds arrays of shapes ((9, 4), (9, 1)), which do not fit the manifest"
+    )
+    assert refusal(answers, golden(PUBLISHED[:0]), manifest, "fp32") == (
+        "golden.npz holds arrays of shapes ((0, 4), (0, 2)), which do not fit the manifest"
+    )
+    assert refusal(answers, golden(PUBLISHED), manifest, "int8") == (
+        "golden.npz does not hold the golden rows ('int8_prediction is not a file in the archive'); "
+        "publish the model again"
+    )
+
+
+# The metrics
+
+
+def test_the_values_of_each_target_are_counted_and_added_up() -> None:
+    counted = metrics.alone()
+    ran = counted.regressions("house", 3, TARGETS)
+    ran(None, np.array([[1.5, -2], [2.5, -4]], np.float32))
+    ran(None, np.array([[1, 1]], np.float32))
+    exposition = counted.exposition().decode()
+    for name, value in (
+        ('mlp_prediction_value_count{model="house",target="price",version="3"}', 3),
+        ('mlp_prediction_value_sum{model="house",target="price",version="3"}', 5),
+        ('mlp_prediction_value_count{model="house",target="year",version="3"}', 3),
+        ('mlp_prediction_value_sum{model="house",target="year",version="3"}', -5),
+        ('mlp_batch_rows_count{model="house"}', 2),
+        ('mlp_batch_rows_sum{model="house"}', 3),
+    ):
+        assert f"{name} {value:.1f}\n" in exposition
+
+
+def test_values_are_counted_at_once_as_one_by_one() -> None:
+    together, singly = metrics.alone(), metrics.alone()
+    values = np.random.default_rng(0).normal(0, 1, (50, 1)).astype(np.float32)
+    together.regressions("m", 1, ("t",))(None, values)
+    singly.regressions("m", 1, ("t",))
+    for value in values[:, 0].tolist():
+        singly._values.labels("m", "1", "t").observe(value)
+    found, expected = (
+        {sample.name: sample.value for family in counted._values.collect() for sample in family.samples}
+        for counted in (together, singly)
+    )
+    assert found == pytest.approx(expected, rel=1e-12)
