@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import logging
 import warnings
@@ -43,7 +44,8 @@ def export(network: Network, features: int, *, classifies: bool) -> bytes:
     ``inputs`` float32 (rows, features) → ``probabilities`` float32 (rows, classes) and ``prediction`` int64 (rows,), or
     for regression ``prediction`` float32 (rows, targets). Raises `ProofFailed` where the exporter wrote another opset.
     """
-    graph = _Graph(network.prepare, folded(network), classifies=classifies).cpu().eval()
+    network = copy.deepcopy(network).cpu()
+    graph = _Graph(network.prepare, folded(network), classifies=classifies).eval()
     # Two rows: of one, the exporter would conclude that there is always one.
     with _quiet():
         program = torch.onnx.export(
