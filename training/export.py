@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import io
-import logging
-import warnings
-from collections.abc import Iterator
 from typing import Final
 
 import torch
@@ -16,6 +11,7 @@ from torch import Tensor, nn
 from training.errors import ProofFailed
 from training.network import Network, folded
 from training.prepare import Prepare
+from training.quiet import quiet
 
 OPSET: Final = 20
 CLASSIFIES: Final = ("probabilities", "prediction")
@@ -47,7 +43,7 @@ def export(network: Network, features: int, *, classifies: bool) -> bytes:
     network = copy.deepcopy(network).cpu()
     graph = _Graph(network.prepare, folded(network), classifies=classifies).eval()
     # Two rows: of one, the exporter would conclude that there is always one.
-    with _quiet():
+    with quiet():
         program = torch.onnx.export(
             graph,
             (torch.zeros(2, features),),
@@ -66,17 +62,3 @@ def export(network: Network, features: int, *, classifies: bool) -> bytes:
         raise ProofFailed(f"torch {torch.__version__} exported opset {written}, expected {OPSET}; nothing is published")
     content: bytes = model.SerializeToString()
     return content
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress and its notes on its own future from the person who trains."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

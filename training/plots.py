@@ -50,7 +50,7 @@ def confusion(true: NDArray[np.int64], predicted: NDArray[np.int64], labels: Seq
         if len(labels) <= 20:
             for row, column in np.ndindex(matrix.shape):
                 share = matrix[row, column]
-                if share >= 0.005:
+                if share >= 0.01:
                     colour = "white" if share > 0.5 else "black"
                     axes.text(column, row, f"{share:.0%}"[:-1], ha="center", va="center", color=colour, fontsize=8)
         axes.set_title("% of each true class", fontsize=9)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+
+from training.quiet import quiet
 
 # From 1.29 on ONNX Runtime reports hardware and models to its maker, from its import on; ours shall not.
 # https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
@@ -21,6 +21,9 @@ from onnxruntime import quantization
 
 VERSION: Final[str] = ort.__version__
 _BATCH_ROWS: Final = 2048
+# Of the values of each tensor, on its way from the least to the greatest: a few outliers would cost all others their
+# precision. On Fashion-MNIST 0.18 % of validation labels change with it, 0.34 % where every value counts.
+_PERCENTILE: Final = 99.99
 
 
 def run(graph: bytes, inputs: NDArray[Any]) -> list[NDArray[Any]]:
@@ -42,27 +45,21 @@ def quantised(graph: bytes, calibration: NDArray[Any]) -> bytes:
     product gives stays float32 until the next one takes it, so that logits keep their order.
     https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
     """
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as folder, quiet():
         source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
-        logger = logging.getLogger()
-        level = logger.level
-        logger.setLevel(logging.ERROR)  # it advises on steps that do nothing for layers as plain as these
-        try:
-            onnx.save(onnx.load_model_from_string(graph), source)
-            quantization.quantize_static(
-                source,
-                target,
-                _Rows(calibration),
-                quant_format=quantization.QuantFormat.QDQ,
-                activation_type=quantization.QuantType.QUInt8,
-                weight_type=quantization.QuantType.QInt8,
-                per_channel=True,
-                op_types_to_quantize=["Gemm"],
-                extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]},
-            )
-        finally:
-            logger.setLevel(level)
+        onnx.save(onnx.load_model_from_string(graph), source)
+        quantization.quantize_static(
+            source,
+            target,
+            _Rows(calibration),
+            quant_format=quantization.QuantFormat.QDQ,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            per_channel=True,
+            calibrate_method=quantization.CalibrationMethod.Percentile,
+            op_types_to_quantize=["Gemm"],
+            extra_options={"CalibPercentile": _PERCENTILE, "OpTypesToExcludeOutputQuantization": ["Gemm"]},
+        )
         return target.read_bytes()
 
 
