@@ -12,7 +12,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from service import artifact, logs, metrics
+from service import artifact, logs, metrics, settings
 from service.artifact import REGRESSION, ArtifactError, Manifest
 from service.errors import ModelRefused
 from service.http.express import Door
@@ -41,20 +41,20 @@ class Service:
 
 def create_app() -> FastAPI:
     """The application with its settings from the environment, for any ASGI server: ``service.app:create_app``."""
-    settings = Settings()
-    return build(settings, logs.configure(settings.log_level, settings.log_format), metrics.alone()).app
+    chosen = settings.load([])
+    return build(chosen, logs.configure(chosen.log_level, chosen.log_format), metrics.alone()).app
 
 
-def build(settings: Settings, request_log: logs.RequestLog | None, counted: Metrics) -> Service:
+def build(chosen: Settings, request_log: logs.RequestLog | None, counted: Metrics) -> Service:
     """Load and prove every model, then put the service together. Raises `StartError`."""
-    repository = Repository(_load_all(settings, counted), settings.model)
+    repository = Repository(_load_all(chosen, counted), chosen.model)
     lifecycle = Lifecycle(changed=lambda state: counted.ready(ready=state is State.READY))
     predict = Predict(
         repository,
         lifecycle,
-        max_body_bytes=settings.max_body_bytes,
-        max_rows=settings.max_request_rows,
-        longest_s=settings.request_timeout_s,
+        max_body_bytes=chosen.max_body_bytes,
+        max_rows=min(chosen.max_request_rows, chosen.max_queue_rows),  # more would never find room
+        longest_s=chosen.request_timeout_s,
         clock=_CLOCK,
     )
     readers: list[Reader] = [counted.requests]
@@ -87,12 +87,12 @@ def build(settings: Settings, request_log: logs.RequestLog | None, counted: Metr
     )
     app.include_router(router(predict, repository, lifecycle, exposition, metrics.CONTENT_TYPE))
     add_problems(app)
-    ids, bounds = RequestIds(), Bounds(settings.max_body_bytes, settings.receive_timeout_s)
+    ids, bounds = RequestIds(), Bounds(chosen.max_body_bytes, chosen.receive_timeout_s)
     app.add_middleware(Guard, journal=journal, lifecycle=lifecycle, ids=ids, bounds=bounds)
     return Service(app, lifecycle, Door(predict, journal, lifecycle, ids, bounds))
 
 
-def _load_all(settings: Settings, counted: Metrics) -> list[Model]:
+def _load_all(chosen: Settings, counted: Metrics) -> list[Model]:
     def make_batcher(manifest: Manifest, run: Run, costs: Costs) -> Batcher:
         served = manifest.name, manifest.version
         if manifest.task == REGRESSION:
@@ -103,25 +103,25 @@ def _load_all(settings: Settings, counted: Metrics) -> list[Model]:
             run,
             costs,
             features=len(manifest.features),
-            queue_rows=settings.max_queue_rows,
+            queue_rows=chosen.max_queue_rows,
             clock=_CLOCK,
             ran=ran,
         )
 
     try:
-        names = artifact.model_names(settings.models)
+        names = artifact.model_names(chosen.models)
     except ArtifactError as error:
         raise ModelRefused(str(error)) from error
     if not names:
-        raise ModelRefused(f"models folder {str(settings.models)!r} is empty; publish a model with: make train")
-    models, wish = [], Wish(settings.provider, settings.precision)
+        raise ModelRefused(f"models folder {str(chosen.models)!r} is empty; publish a model with: make train")
+    models, wish = [], Wish(chosen.provider, chosen.precision)
     for name in names:
         try:
-            model = load(settings.models, name, wish, make_batcher)
+            model = load(chosen.models, name, wish, make_batcher)
         except ModelRefused:
             counted.refused(name)
             raise
         counted.loaded(name, model.manifest.version, model.provider, model.precision, model.load_s)
-        counted.fallback(name, on_cpu=settings.provider != "cpu" and model.provider == "cpu")
+        counted.fallback(name, on_cpu=chosen.provider != "cpu" and model.provider == "cpu")
         models.append(model)
     return models

@@ -33,8 +33,8 @@ _REPEATS: Final = 5
 def replay(session: Session, golden: bytes, manifest: Manifest, precision: str) -> None:
     """Run the held-out rows that were published with the model, alone and together.
 
-    Raises `ModelRefused` where an answer is further than `TOLERANCE` from the one published: torch's own for ``fp32``,
-    that of the int8 graph for ``int8``.
+    Raises `ModelRefused` where the graph does not run, or an answer is further than `TOLERANCE` from the one published:
+    torch's own for ``fp32``, that of the int8 graph for ``int8``.
     """
     inputs, expected = _golden(golden, manifest, precision)
     tolerance: Any = TOLERANCE[precision]
@@ -42,17 +42,20 @@ def replay(session: Session, golden: bytes, manifest: Manifest, precision: str) 
         numbers = expected.prediction.astype(np.float64)
         tolerance = tolerance * np.ptp(numbers, axis=0) + ROUNDING * np.abs(numbers).max(axis=0)  # (targets,)
     # Together, and each alone: in traffic a row meets both.
-    _compare(session.run(inputs), expected, manifest, tolerance)
+    _compare(_answers(session, inputs), expected, manifest, tolerance)
     for row in range(len(inputs)):
-        _compare(session.run(inputs[row : row + 1]), expected.rows(row, row + 1), manifest, tolerance)
+        _compare(_answers(session, inputs[row : row + 1]), expected.rows(row, row + 1), manifest, tolerance)
 
 
 def _golden(golden: bytes, manifest: Manifest, precision: str) -> tuple[NDArray[np.float32], Outputs]:
     regression = manifest.task == REGRESSION
-    names = ("prediction",) if regression else ("probabilities", "prediction")
+    kinds: dict[str, type[np.generic]] = {"prediction": np.float32}
+    if not regression:
+        kinds = {"probabilities": np.float32, "prediction": np.int64}
     try:
         with np.load(io.BytesIO(golden), allow_pickle=False) as arrays:
-            inputs, *answers = (arrays[name] for name in ("inputs", *(_PREFIX[precision] + name for name in names)))
+            inputs = arrays["inputs"].astype(np.float32)
+            answers = [arrays[_PREFIX[precision] + name].astype(kind) for name, kind in kinds.items()]
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ModelRefused(f"{GOLDEN} does not hold the golden rows ({error}); publish the model again") from error
     rows = inputs.shape[0] if inputs.ndim else 0
@@ -60,16 +63,30 @@ def _golden(golden: bytes, manifest: Manifest, precision: str) -> tuple[NDArray[
     shapes = tuple(array.shape for array in (inputs, *answers))
     if rows == 0 or shapes != ((rows, len(manifest.features)), *fitting):
         raise ModelRefused(f"{GOLDEN} holds arrays of shapes {shapes}, which do not fit the manifest")
-    return np.ascontiguousarray(inputs, np.float32), Outputs(None if regression else answers[0], answers[-1])
+    if not regression and not set(answers[-1].tolist()) <= set(range(len(manifest.classes))):
+        raise ModelRefused(f"{GOLDEN} holds predictions that are no index of the manifest's classes")
+    return np.ascontiguousarray(inputs), Outputs(None if regression else answers[0], answers[-1])
+
+
+def _answers(session: Session, rows: NDArray[np.float32]) -> Outputs:
+    try:
+        outputs = session.run(rows)
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ModelRefused(f"the graph does not run on {len(rows)} rows: {reason}; publish the model again") from error
+    if len(outputs.prediction) != len(rows):
+        raise ModelRefused(f"the graph gives {len(outputs.prediction)} answers to {len(rows)} rows")
+    return outputs
 
 
 def _compare(outputs: Outputs, expected: Outputs, manifest: Manifest, tolerance: Any) -> None:
     if outputs.probabilities is None or expected.probabilities is None:
         for row, target in np.argwhere(~(np.abs(outputs.prediction - expected.prediction) <= tolerance)).tolist():
             found, meant = (answer.prediction[row, target] for answer in (outputs, expected))
+            name = manifest.targets[target]
             raise ModelRefused(
-                f"a golden row is answered with {manifest.targets[target]!r} of {found:.6g}, not {meant:.6g} as "
-                f"published; at most {tolerance[target]:.2g} apart is allowed; publish the model again"
+                f"a golden row is answered with {name!r} of {found:.6g}, {abs(found - meant):.2g} away from the "
+                f"published {meant:.6g}; at most {tolerance[target]:.2g} is allowed; publish the model again"
             )
         return
     errors = np.abs(outputs.probabilities - expected.probabilities).max(axis=1)
@@ -84,7 +101,7 @@ def _compare(outputs: Outputs, expected: Outputs, manifest: Manifest, tolerance:
 
 
 def measure(session: Session, features: int) -> Costs:
-    """Warm the session up and measure one row and a full batch, the best of a few runs each."""
+    """Warm the session up and measure one row and a full batch, the best of a few runs each. Raises `ModelRefused`."""
     one_s = _best_s(session, np.zeros((1, features), np.float32))
     full_s = _best_s(session, np.zeros((BATCH_ROWS, features), np.float32))
     row_s = max(full_s - one_s, 1e-9) / (BATCH_ROWS - 1)
@@ -96,7 +113,7 @@ def measure(session: Session, features: int) -> Costs:
 def _best_s(session: Session, batch: NDArray[np.float32]) -> float:
     def timed_s() -> float:
         started_s = time.perf_counter()
-        session.run(batch)
+        _answers(session, batch)
         return time.perf_counter() - started_s
 
     timed_s()

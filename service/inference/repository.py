@@ -56,10 +56,10 @@ def load(models_dir: Path, name: str, wish: Wish, make_batcher: Callable[[Manife
         raise ModelRefused(str(error)) from error
     try:
         live, precision = _choose(read, wish)
+        costs = proving.measure(live, len(read.manifest.features))
     except ModelRefused as error:
         raise ModelRefused(f"{version_dir} is refused: {error}") from error
     manifest = read.manifest
-    costs = proving.measure(live, len(manifest.features))
     batcher = make_batcher(manifest, live.run, costs)
     load_s = time.perf_counter() - started_s
     _log.info(

@@ -1,0 +1,144 @@
+"""Versions on disk, good and bad, in the precision asked for; and finding a live model by name."""
+
+from __future__ import annotations
+
+import io
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service import artifact
+from service.artifact import Manifest
+from service.errors import ModelRefused, NotFound, StartError
+from service.inference import repository
+from service.inference.batcher import Batcher, Costs, Run
+from service.inference.repository import Model, Repository, Wish
+from tests.service.published import publish
+from tests.service.quantized import publish_int8
+from tests.service.trapped import replace
+
+
+def make_batcher(manifest: Manifest, run: Run, costs: Costs) -> Batcher:
+    return Batcher(run, costs, features=len(manifest.features), queue_rows=10, clock=lambda: 0.0, ran=lambda *_: None)
+
+
+def load(models: Path, name: str = "small", precision: str = "auto") -> Model:
+    return repository.load(models, name, Wish("cpu", precision), make_batcher)
+
+
+def refusal(models: Path, name: str = "small", precision: str = "auto") -> str:
+    with pytest.raises(ModelRefused) as refused:
+        load(models, name, precision)
+    return str(refused.value)
+
+
+def spoil_int8(models: Path) -> None:
+    """Golden answers that the int8 graph does not give, as on a processor that saturates."""
+    version_dir = models / "small" / "1"
+    with np.load(version_dir / artifact.GOLDEN) as golden:
+        arrays = dict(golden)
+    file = io.BytesIO()
+    np.savez(file, **(arrays | {"int8_probabilities": np.roll(arrays["int8_probabilities"], 1, axis=1)}))
+    replace(version_dir, artifact.GOLDEN, file.getvalue())
+
+
+def test_the_newest_version_is_served(tmp_path: Path) -> None:
+    for version in (1, 2, 10):
+        publish(tmp_path, version=version)
+    (tmp_path / "small" / ".half-written").mkdir()
+    model = load(tmp_path)
+    assert (model.manifest.version, model.provider, model.precision) == (10, "cpu", "fp32")
+    assert model.load_s > 0
+    assert b'"inputs"' in model.example
+
+
+def test_an_older_version_does_not_stand_in_for_one_that_is_refused(tmp_path: Path) -> None:
+    publish(tmp_path, version=1)
+    publish(tmp_path, version=2)
+    replace(tmp_path / "small" / "2", artifact.MODEL, b"no graph")
+    assert refusal(tmp_path).startswith(f"{tmp_path}/small/2 is refused: the graph does not load: ")
+
+
+def test_a_model_without_a_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    assert refusal(tmp_path) == f"{tmp_path}/small has no version; publish one with: make train"
+
+
+def test_a_model_whose_golden_rows_do_not_match_is_refused(tmp_path: Path) -> None:
+    publish(tmp_path, "small", seed=1)
+    publish(tmp_path, "other", seed=2)
+    replace(tmp_path / "small" / "1", artifact.MODEL, (tmp_path / "other" / "1" / artifact.MODEL).read_bytes())
+    message = refusal(tmp_path)
+    assert message.startswith(f"{tmp_path}/small/1 is refused: a golden row is answered with ")
+    assert message.endswith("; at most 0.0001 is allowed; publish the model again")
+
+
+@pytest.mark.parametrize(("precision", "runs"), [("auto", "int8"), ("int8", "int8"), ("fp32", "fp32")])
+def test_a_model_with_int8_runs_as_asked(tmp_path: Path, precision: str, runs: str) -> None:
+    publish_int8(tmp_path)
+    assert load(tmp_path, precision=precision).precision == runs
+
+
+def test_int8_that_was_not_published_is_refused_where_asked_for(tmp_path: Path) -> None:
+    publish(tmp_path)
+    assert refusal(tmp_path, precision="int8") == (
+        f"{tmp_path}/small/1 is refused: it was published without int8; start with --precision fp32, "
+        "or publish one that has it"
+    )
+
+
+def test_int8_that_does_not_prove_itself_is_refused_where_asked_for_and_left_out_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish_int8(tmp_path)
+    spoil_int8(tmp_path)
+    assert "at most 0.02 is allowed" in refusal(tmp_path, precision="int8")
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        assert load(tmp_path).precision == "fp32"
+    (warning,) = caplog.records
+    assert warning.getMessage().startswith(
+        "small runs in fp32: its int8 graph is refused on this processor: a golden row is answered with "
+    )
+
+
+def test_models_are_found_by_name_and_version(tmp_path: Path) -> None:
+    publish(tmp_path, "one", version=3)
+    publish(tmp_path, "two")
+    models = [load(tmp_path, name) for name in ("one", "two")]
+    several, only, chosen = Repository(models, None), Repository(models[:1], None), Repository(models, "two")
+    assert several.find("one", None) is several.find("one", "3") is only.find(None, None) is models[0]
+    assert chosen.find(None, None) is models[1]
+    assert list(several) == models
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "message"),
+    [
+        (
+            None,
+            None,
+            "there are several models: one, two; send to /models/<name>/predict, or start the server with --model",
+        ),
+        ("three", None, "there is no model 'three'; there are: one, two"),
+        ("one", "2", "model 'one' has no version '2' here; it is served in version 3"),
+        ("one", "03", "model 'one' has no version '03' here; it is served in version 3"),
+    ],
+)
+def test_a_model_that_is_not_there_is_told_with_those_that_are(
+    tmp_path: Path, name: str | None, version: str | None, message: str
+) -> None:
+    publish(tmp_path, "one", version=3)
+    publish(tmp_path, "two")
+    with pytest.raises(NotFound) as refused:
+        Repository([load(tmp_path, each) for each in ("one", "two")], None).find(name, version)
+    assert str(refused.value) == message
+
+
+def test_a_default_model_that_is_not_there_keeps_the_server_from_starting(tmp_path: Path) -> None:
+    publish(tmp_path)
+    with pytest.raises(StartError) as refused:
+        Repository([load(tmp_path)], "large")
+    assert str(refused.value) == "--model (MLP_MODEL) is 'large', and there are: small"

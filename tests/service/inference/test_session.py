@@ -1,0 +1,153 @@
+"""Real ONNX Runtime sessions: which graphs are taken, and that a row's answer is its own, to the last bit."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from service import artifact
+from service.errors import ModelRefused
+from service.inference import session
+from service.inference.session import Outputs
+from tests.service.published import Network
+from tests.service.quantized import quantized
+
+ROOT = Path(__file__).parents[3]
+BATCHES = [*range(1, 65), 65, 96, 127, 128, 129, 200, 255, 256]
+FASHION = (784, 512, 512, 10)
+
+
+def mlp(*widths: int) -> bytes:
+    """A network of these widths with random weights, as an exporter writes it: a Gemm and a Relu a layer."""
+    random = np.random.default_rng(1)
+    nodes, tensors, before = [], [], "inputs"
+    for index, (rows, columns) in enumerate(itertools.pairwise(widths)):
+        weight = random.normal(0, 1 / np.sqrt(rows), (columns, rows)).astype(np.float32)
+        tensors += [numpy_helper.from_array(weight, f"w{index}")]
+        tensors += [numpy_helper.from_array(random.normal(0, 1, columns).astype(np.float32), f"b{index}")]
+        nodes += [helper.make_node("Gemm", [before, f"w{index}", f"b{index}"], [f"h{index}"], transB=1)]
+        before = f"h{index}"
+        if index < len(widths) - 2:
+            nodes += [helper.make_node("Relu", [before], [f"r{index}"])]
+            before = f"r{index}"
+    nodes += [helper.make_node("Softmax", [before], ["probabilities"], axis=-1)]
+    nodes += [helper.make_node("ArgMax", [before], ["prediction"], axis=-1, keepdims=0)]
+    graph = helper.make_graph(
+        nodes,
+        "mlp",
+        [helper.make_tensor_value_info("inputs", TensorProto.FLOAT, ["rows", widths[0]])],
+        [
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["rows", widths[-1]]),
+            helper.make_tensor_value_info("prediction", TensorProto.INT64, ["rows"]),
+        ],
+        tensors,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10).SerializeToString()
+
+
+def rows_of(features: int, count: int = 256) -> NDArray[np.float32]:
+    return np.random.default_rng(2).normal(0, 1, (count, features)).astype(np.float32)
+
+
+def graphs() -> dict[str, tuple[bytes, int, int]]:
+    """Classifiers by name, with their features and classes: the tests' own, and all that this repository publishes."""
+    small, large = Network.random(4, 3, seed=0).graph(), mlp(*FASHION)
+    found = {
+        "small": (small, 4, 3),
+        "small, int8": (quantized(small, rows_of(4)), 4, 3),
+        "large": (large, 784, 10),
+        "large, int8": (quantized(large, rows_of(784)), 784, 10),
+    }
+    for version_dir in sorted((ROOT / "models").glob("*/[0-9]*")):
+        read = artifact.read(version_dir)
+        if read.manifest.task == artifact.REGRESSION:
+            continue
+        sizes = len(read.manifest.features), len(read.manifest.classes)
+        name = f"{read.manifest.name} {read.manifest.version}"
+        found[name] = (read.model, *sizes)
+        if read.model_int8 is not None:
+            found[f"{name}, int8"] = (read.model_int8, *sizes)
+    return found
+
+
+GRAPHS = graphs()
+
+
+def same(found: Outputs, expected: Outputs) -> bool:
+    assert found.probabilities is not None
+    assert expected.probabilities is not None
+    return found.probabilities.tobytes() == expected.probabilities.tobytes() and np.array_equal(
+        found.prediction, expected.prediction
+    )
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_rows_answer_is_the_same_bit_for_bit_alone_and_in_every_batch(name: str) -> None:
+    graph, features, classes = GRAPHS[name]
+    live = session.build(graph, "cpu", features=features, classes=classes)
+    rows = rows_of(features)
+    alone = Outputs.joined([live.run(rows[index : index + 1]) for index in range(len(rows))])
+    for size in BATCHES:
+        for first in {0, len(rows) - size, (len(rows) - size) // 2}:
+            assert same(live.run(rows[first : first + size]), alone.rows(first, first + size)), (size, first)
+    shuffled = np.random.default_rng(3).permutation(len(rows))
+    mixed = live.run(rows[shuffled])
+    assert alone.probabilities is not None
+    assert same(mixed, Outputs(alone.probabilities[shuffled], alone.prediction[shuffled]))
+
+
+def test_a_session_answers_as_the_network_does_and_starts_no_threads() -> None:
+    network = Network.random(4, 3, seed=0)
+    before = threading.active_count(), len(list(Path("/proc/self/task").iterdir()))
+    live = session.build(network.graph(), "cpu", features=4, classes=3)
+    outputs = live.run(rows_of(4))
+    assert (threading.active_count(), len(list(Path("/proc/self/task").iterdir()))) == before
+    assert live.provider == "cpu"
+    assert outputs.probabilities is not None
+    expected = network.answer(rows_of(4))
+    assert np.abs(outputs.probabilities - expected).max() < 1e-6
+    assert outputs.prediction.tolist() == expected.argmax(axis=1).tolist()
+
+
+def test_bytes_that_are_no_graph_are_refused() -> None:
+    with pytest.raises(ModelRefused, match=r"^the graph does not load: "):
+        session.build(b"no graph", "cpu", features=4, classes=3)
+
+
+def test_an_operator_that_does_not_exist_is_refused() -> None:
+    model = onnx.load_from_string(Network.random(4, 3, seed=0).graph())
+    model.graph.node[1].op_type = "Rely"
+    with pytest.raises(ModelRefused, match=r"^the graph does not load: .*Rely"):
+        session.build(model.SerializeToString(), "cpu", features=4, classes=3)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        (
+            {"features": 5, "classes": 3},
+            "the graph takes [('inputs', 'tensor(float)', [4])], expected one float32 input 'inputs' (rows, 5)",
+        ),
+        (
+            {"features": 4, "classes": 2},
+            "the graph gives {'probabilities': ('tensor(float)', [3]), 'prediction': ('tensor(int64)', [])}, "
+            "expected {'probabilities': ('tensor(float)', [2]), 'prediction': ('tensor(int64)', [])}",
+        ),
+        (
+            {"features": 4, "classes": 0, "targets": 2},
+            "the graph gives {'probabilities': ('tensor(float)', [3]), 'prediction': ('tensor(int64)', [])}, "
+            "expected {'prediction': ('tensor(float)', [2])}",
+        ),
+    ],
+)
+def test_a_graph_of_another_shape_than_the_manifest_says_is_refused(sizes: dict[str, int], message: str) -> None:
+    with pytest.raises(ModelRefused) as refused:
+        session.build(Network.random(4, 3, seed=0).graph(), "cpu", **sizes)
+    assert str(refused.value) == message

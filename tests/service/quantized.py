@@ -1,0 +1,62 @@
+"""A published model in static int8 too, as training writes it."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+from service import artifact
+from tests.service.published import Network, publish
+from tests.service.trapped import replace
+
+
+class _Rows(CalibrationDataReader):
+    def __init__(self, rows: NDArray[np.float32]) -> None:
+        self._rows: Iterator[dict[str, NDArray[np.float32]]] = iter([{"inputs": rows}])
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        return next(self._rows, None)
+
+
+def quantized(graph: bytes, rows: NDArray[np.float32]) -> bytes:
+    """The graph with int8 weights and uint8 activations, whose ranges are those of ``rows`` (rows, features)."""
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / "int8.onnx"
+        quantize_static(
+            onnx.load_from_string(graph),
+            written,
+            _Rows(rows),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=["MatMul", "Gemm"],
+        )
+        return written.read_bytes()
+
+
+def publish_int8(models_dir: Path, name: str = "small") -> Network:
+    """Write ``models_dir/name/1`` with an int8 graph, and golden answers for it."""
+    network = publish(models_dir, name)
+    version_dir = models_dir / name / "1"
+    with np.load(version_dir / artifact.GOLDEN) as golden:
+        arrays = dict(golden)
+    features = arrays["inputs"].shape[1]
+    graph = quantized(network.graph(), np.random.default_rng(5).normal(0, 1, (512, features)).astype(np.float32))
+    probabilities, prediction = ort.InferenceSession(graph).run(None, {"inputs": arrays["inputs"]})
+    file = io.BytesIO()
+    np.savez(file, **arrays, int8_probabilities=probabilities, int8_prediction=prediction)
+    replace(version_dir, artifact.GOLDEN, file.getvalue())
+    replace(version_dir, artifact.MODEL_INT8, graph)
+    manifest = json.loads((version_dir / artifact.MANIFEST).read_bytes())
+    manifest["scores"]["int8"] = {"accuracy": 0.5}
+    (version_dir / artifact.MANIFEST).write_text(json.dumps(manifest))
+    return network
