@@ -35,7 +35,8 @@ class Dataset:
 
     ``targets`` are int64 (rows,) places in ``labels``, or, where there are no labels, float32 (rows, targets).
     ``shape`` is what one row can be nested to. The last ``test_rows`` rows are the publisher's own test split, where it
-    has one. ``source`` is where the rows came from, for the manifest: name, SHA-256, and so on.
+    has one. ``source`` is where the rows came from, for the manifest: name, SHA-256, and so on. ``notes`` are sentences
+    on how the data was understood, for the user to see before training.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Dataset:
     shape: tuple[int, ...]
     test_rows: int = 0
     source: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def images(self) -> bool:

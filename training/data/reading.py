@@ -1,0 +1,106 @@
+"""A CSV or Parquet file as an Arrow table, strictly: what is ragged, garbled or named twice is refused.
+
+Arrow alone among the readers of CSV refuses a row that is too short; others fill it up with missing values.
+https://arrow.apache.org/docs/python/csv.html
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+from pyarrow import parquet
+
+from training.errors import DataError
+
+SUFFIXES: Final = (".csv", ".tsv", ".parquet")
+_DELIMITERS: Final = ",;\t|"
+
+
+def read(path: Path) -> tuple[pa.Table, str]:
+    """The table in the file, with one row or more and names that differ, and the file's SHA-256. Raises `DataError`."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    if not content.strip():
+        raise DataError(f"{path} is empty, expected a table with a header")
+    table = _parquet(path, content) if path.suffix.lower() == ".parquet" else _csv(path, content)
+    names = [name.strip() for name in table.column_names]
+    _check_names(path, names)
+    if not table.num_rows:
+        raise DataError(f"{path} has a header and no rows; bring more rows")
+    return table.rename_columns(names), hashlib.sha256(content).hexdigest()
+
+
+def _parquet(path: Path, content: bytes) -> pa.Table:
+    try:
+        return parquet.read_table(pa.BufferReader(content))
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is not a Parquet file, or a damaged one: {_first_line(error)}") from error
+
+
+def _csv(path: Path, content: bytes) -> pa.Table:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path} is not UTF-8: line {line} has the byte {content[error.start]:#04x}; save it as UTF-8"
+        ) from error
+    if text.count('"') % 2:
+        raise DataError(f'{path} has an odd number of double quotes, so one is not closed; write one in a text as ""')
+    header = text.lstrip().partition("\n")[0]
+    delimiter = max(_DELIMITERS, key=header.count)
+    try:
+        return arrow_csv.read_csv(
+            pa.BufferReader(content),
+            parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            convert_options=arrow_csv.ConvertOptions(strings_can_be_null=True),
+        )
+    except (pa.ArrowException, OSError) as error:
+        raise _ragged(path, text, delimiter) or DataError(f"{path} is not a CSV file: {_first_line(error)}") from error
+
+
+def _ragged(path: Path, text: str, delimiter: str) -> DataError | None:
+    """The first row whose length is not the header's; Arrow counts rows, and this the file's lines."""
+    rows = csv.reader(io.StringIO(text), delimiter=delimiter)
+    try:
+        expected = len(next(row for row in rows if row))
+        for row in rows:
+            if row and len(row) != expected:
+                return DataError(
+                    f"{path}, line {rows.line_num}: {len(row)} value{'s' * (len(row) != 1)}, expected {expected} as in "
+                    f"the header (separated by {delimiter!r}); mend the line, or put quotes around a value that holds "
+                    f"{delimiter!r}"
+                )
+    except csv.Error:
+        pass  # what Arrow said will do
+    return None
+
+
+def _check_names(path: Path, names: list[str]) -> None:
+    for place, name in enumerate(names, 1):
+        if not name:
+            raise DataError(
+                f"{path}: column {place} has no name; give it one, or write the file without it "
+                "(pandas writes an index unless told index=False)"
+            )
+        if not name.isprintable():
+            raise DataError(
+                f"{path}: the name of column {place}, {name!r:.60}, holds a character that cannot be printed, and "
+                "clients could hardly send it; rename the column"
+            )
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise DataError(f"{path} has {times} columns with the name {name!r}; rename them, as clients send rows by name")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,97 @@
+"""What is to be predicted: classes, or numbers, told by the columns themselves unless the user says it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from training.data import columns
+from training.errors import DataError, OptionError
+
+TASKS: Final = ("auto", "classification", "regression")
+
+# Whole numbers that take few values are mostly grades, stars or codes: for each of them there is a class.
+_FEW: Final = 20
+_SHOWN: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """``values`` int64 (rows,) places in ``labels``, or float32 (rows, targets) where there are none; ``note`` says it
+    in words."""
+
+    values: NDArray[Any]
+    labels: tuple[str, ...]
+    note: str
+
+
+def target_of(table: pa.Table, task: str) -> Target:
+    """What ``table``, the target columns alone and no value of them missing, asks to be predicted.
+
+    ``task`` is one of `TASKS`. Raises `DataError` where nothing can be learned, `OptionError` where the task does not
+    fit.
+    """
+    names, arrays = table.column_names, table.columns
+    for name, array in zip(names, arrays, strict=True):
+        if columns.is_date(array):
+            raise DataError(f"target {name!r} holds dates; turn it into a number, such as days, to predict it")
+    if len(arrays) > 1:
+        if task == "classification":
+            raise OptionError(f"--task is 'classification', which takes one --target, not {len(names)}")
+        return _numbers(names, arrays, "")
+    (name,), (array,) = names, arrays
+    if task == "auto":
+        task = "classification" if _looks_like_classes(array) else "regression"
+        return _classes(name, array, asked=False) if task == "classification" else _numbers(names, arrays, _OVERRIDE)
+    return _classes(name, array, asked=True) if task == "classification" else _numbers(names, arrays, "")
+
+
+_OVERRIDE: Final = "; --task classification would take each value for a class"
+
+
+def _looks_like_classes(array: pa.ChunkedArray) -> bool:
+    if columns.is_whole(array):
+        return bool(pc.count_distinct(array).as_py() <= min(_FEW, len(array) // 3))
+    return not columns.is_numeric(array)
+
+
+def _classes(name: str, array: pa.ChunkedArray, *, asked: bool) -> Target:
+    texts = columns.texts_of(array)
+    if not asked and columns.is_text(array):
+        columns.check_text(name, texts, "--task classification")
+    labels, places = columns.codes_of(texts)
+    if len(labels) > len(texts) / 3:
+        raise DataError(
+            f"target {name!r} has {len(labels):,} different values in {len(texts):,} rows, and each class needs 3 rows "
+            "or more; name another --target"
+            + (", or predict numbers with --task regression" if columns.is_numeric(array) else "")
+        )
+    if len(labels) == 1:
+        raise DataError(f"target {name!r} is {labels[0]!r:.60} in every row; there is nothing to predict")
+    values = places.astype(np.int64)
+    if columns.is_whole(array):
+        order = np.argsort([int(label) for label in labels])
+        labels, values = tuple(labels[index] for index in order), np.argsort(order)[values]
+    shown = ", ".join(labels[:_SHOWN]) + (f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else "")
+    override = "; --task regression would take it for a number" if columns.is_numeric(array) and not asked else ""
+    return Target(values, labels, f"target {name}: {len(labels)} classes ({shown}){override}")
+
+
+def _numbers(names: list[str], arrays: list[pa.ChunkedArray], override: str) -> Target:
+    values = []
+    for name, array in zip(names, arrays, strict=True):
+        if columns.is_text(array):
+            columns.check_text(name, columns.texts_of(array), "--task classification")
+        if not columns.is_numeric(array):
+            raise DataError(f"target {name!r} is of type {array.type}, and regression predicts numbers; leave it out")
+        numbers = columns.numbers_of(name, array)
+        if (numbers == numbers[0]).all():
+            raise DataError(f"target {name!r} is {numbers[0]:g} in every row; there is nothing to predict")
+        values.append(numbers.astype(np.float32))
+    ranges = ", ".join(f"{name} ({each.min():g} to {each.max():g})" for name, each in zip(names, values, strict=True))
+    return Target(np.stack(values, axis=1), (), f"target {ranges}: numbers{override}")
