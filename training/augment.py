@@ -50,7 +50,8 @@ class Augment:
 
 
 def _overlap(shift: int, size: int) -> tuple[slice, slice]:
-    """Where pixels moved by ``shift`` along an axis come to lie, and where they come from."""
+    """Where pixels moved by ``shift`` along an axis come to lie, and where they come from; nowhere if out of sight."""
+    shift = max(-size, min(shift, size))
     return slice(max(shift, 0), size + min(shift, 0)), slice(max(-shift, 0), size + min(-shift, 0))
 
 

@@ -12,13 +12,13 @@ BINS: Final = 15
 
 
 def classification(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
-    """Scores of ``probabilities`` (rows, classes) against ``labels`` (rows,)."""
+    """Scores of ``probabilities`` (rows, classes) against ``labels`` (rows,), of which some may have no row."""
     predicted = probabilities.argmax(axis=1)
     every = np.arange(probabilities.shape[1])
     exact = probabilities.astype(np.float64)
     return {
         "accuracy": float(metrics.accuracy_score(labels, predicted)),
-        "balanced_accuracy": float(metrics.recall_score(labels, predicted, labels=every, average="macro")),
+        "balanced_accuracy": float(metrics.recall_score(labels, predicted, labels=np.unique(labels), average="macro")),
         "log_loss": float(metrics.log_loss(labels, exact / exact.sum(axis=1, keepdims=True), labels=every)),
         "ece": calibration_error(probabilities, labels),
     }
