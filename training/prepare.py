@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,25 +13,18 @@ from torch import Tensor, nn
 
 from training.data.dataset import Column
 
-# Deviations from 0 beyond which a mean is taken off by itself.
-_FAR: Final = 4.0
-
 
 class Prepare(nn.Module):
     """``encode`` then scale; both are part of the exported graph, the scaling folded into the first layer's weights.
 
-    An encoded row has the numeric features less the training rows' mean, which is what stands for a missing one; then a
+    An encoded row has the numeric features in their own unit, missing ones filled with the training rows' mean; then a
     1 for each feature that is missing where it may be; then a 1 for the category of each categorical feature.
-    ``scale`` float32 (width,) standardises what is numeric: prepared = (encoded - offset) * scale.
-
-    Where there is nothing to fill or spread, an encoded row is the raw one and ``offset`` the mean: both then vanish in
-    the first layer. Not where a mean is far from 0 for its spread, as with years: float32 would lose in the sum of
-    products what is left of them.
+    ``offset`` and ``scale`` float32 (width,) standardise what is numeric: prepared = (encoded - offset) * scale.
     """
 
     offset: Tensor
     scale: Tensor
-    centre: Tensor
+    fill: Tensor
     _numeric: Tensor
     _flagged: Tensor
     _spread: Tensor
@@ -47,10 +40,10 @@ class Prepare(nn.Module):
         self.register_buffer("_spread", torch.tensor([index for index, _ in spread], dtype=torch.int64))
         self.register_buffer("_codes", torch.tensor([float(code) for _, code in spread]))
         self.width = len(numeric) + len(flagged) + len(spread)
-        self.encodes = bool(flagged or spread or ((offset * scale).abs() > _FAR).any())
+        self.encodes = bool(flagged or spread)  # else an encoded row is the raw one
         rest = self.width - len(numeric)
-        self.register_buffer("centre", offset.clone())
-        self.register_buffer("offset", torch.zeros(self.width) if self.encodes else offset.clone())
+        self.register_buffer("fill", offset.clone())
+        self.register_buffer("offset", torch.cat([offset, torch.zeros(rest)]))
         self.register_buffer("scale", torch.cat([scale, torch.ones(rest)]))
 
     def encode(self, inputs: Tensor) -> Tensor:
@@ -58,7 +51,7 @@ class Prepare(nn.Module):
         if not self.encodes:
             return inputs
         numeric = inputs[:, self._numeric]
-        parts = [torch.where(numeric.isnan(), 0.0, numeric - self.centre)]
+        parts = [torch.where(numeric.isnan(), self.fill, numeric)]
         if len(self._flagged):
             parts.append(inputs[:, self._flagged].isnan().to(inputs.dtype))
         if len(self._spread):
@@ -74,8 +67,8 @@ def fitted(columns: Sequence[Column], inputs: NDArray[Any], *, together: bool) -
     """Offset and scale from the training rows ``inputs`` (rows, features), NaN where a value is missing.
 
     Each numeric feature has a mean and a standard deviation of its own; pixels are measured ``together``, since the few
-    that are nearly always black would be blown up otherwise. A constant feature keeps scale 1,
-    one that no row has the mean 0.
+    that are nearly always black would be blown up otherwise. A constant feature keeps scale 1, one that no
+    row has keeps mean 0.
     """
     numeric = [index for index, column in enumerate(columns) if column.kind != "categorical"]
     values, axis = inputs[:, numeric], None if together else 0
