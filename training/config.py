@@ -10,6 +10,8 @@ from training.errors import OptionError
 
 ACTIVATIONS: Final = ("relu", "tanh", "logistic", "gelu", "silu", "identity")
 OPTIMIZERS: Final = ("adamw", "adam", "sgd")
+LOSSES: Final = ("auto", "cross_entropy", "squared_error", "absolute_error", "huber")
+CLASS_WEIGHTS: Final = ("none", "balanced")
 DEVICES: Final = ("auto", "cuda", "mps", "cpu")
 SEED_MAX: Final = 2**32 - 1
 
@@ -33,6 +35,14 @@ class Config:
     weight_decay: float = _choice(0.01, "decoupled for adamw, else in the gradient", ge=0, le=10)
     batch_size: int = _choice(128, "rows a step", ge=1, le=65536)
     epochs: int = _choice(40, "passes over the training rows", ge=1, le=100_000)
+    loss: str = _choice(
+        "auto", "what training makes small; auto: cross_entropy for classes, squared_error for numbers", among=LOSSES
+    )
+    class_weight: str = _choice(
+        "none",
+        "balanced: each class counts alike, however few its rows; probabilities then suppose so",
+        among=CLASS_WEIGHTS,
+    )
     label_smoothing: float = _choice(0.0, "share of each label spread over all of them", ge=0, le=0.9)
     flip: bool = _choice(False, "images: mirror half of them, left to right")
     shift_pixels: int = _choice(0, "images: move each by up to this many pixels", ge=0, le=64)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from training import calibrate, objective, prepare
 from training.augment import Augment
@@ -54,11 +55,13 @@ def learn(
         if not dataset.classifies:
             _standardise_targets(network, dataset.targets[split.train])
         network.to(device)
+        train = _rows(network, dataset, split.train, device)
+        _silence(cast("nn.Linear", body[0]), train.inputs)
         history = fit(
             body,
-            _rows(network, dataset, split.train, device),
+            train,
             _rows(network, dataset, split.validation, device),
-            objective.classification(config.label_smoothing) if dataset.classifies else objective.regression(),
+            _objective(dataset, train.targets, config),
             config,
             augment=_augment(dataset, config, preparation),
             on_epoch=on_epoch,
@@ -99,6 +102,28 @@ def _rows(network: Network, dataset: Dataset, part: NDArray[np.int64], device: t
     if not dataset.classifies:
         targets = (targets - network.output_offset) / network.output_scale
     return Rows(network.prepare(inputs), targets)
+
+
+@torch.no_grad()
+def _silence(first: nn.Linear, prepared: Tensor) -> None:
+    """Begin at 0 with the weights of what is 0 in every training row, and so teaches them nothing: a category or a
+    missing value that comes to be for the first time then says nothing, instead of something random."""
+    first.weight[:, (prepared == 0).all(dim=0)] = 0
+
+
+def _objective(dataset: Dataset, targets: Tensor, config: Config) -> objective.Objective:
+    """What suits the target. ``targets`` are the training rows', as they are trained on. Raises `OptionError`."""
+    if dataset.classifies:
+        if config.loss not in {"auto", "cross_entropy"}:
+            raise OptionError(f"--loss is {config.loss!r}, which is for numbers, and {dataset.name} has classes")
+        if config.class_weight == "none":
+            return objective.classification(config.label_smoothing)
+        counts = torch.bincount(targets, minlength=len(dataset.labels)).float()
+        return objective.classification(config.label_smoothing, counts.mean() / counts)
+    if config.loss == "cross_entropy" or config.class_weight != "none":
+        flag = "--loss cross_entropy" if config.loss == "cross_entropy" else f"--class-weight {config.class_weight}"
+        raise OptionError(f"{flag} is for classes, and {dataset.name} has numbers to predict")
+    return objective.regression("squared_error" if config.loss == "auto" else config.loss)
 
 
 def _standardise_targets(network: Network, targets: NDArray[np.float32]) -> None:
