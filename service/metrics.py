@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
 from collections import Counter as Counts
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +51,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry, shared: CollectorRegistry | None = None) -> None:
         self._shared = shared
         self._registry = registry
+        self._runs: list[tuple[Callable[..., None], NDArray[np.float32] | None, NDArray[Any]]] = []
         disable_created_metrics()  # type: ignore[no-untyped-call]
 
         def counter(name: str, meaning: str, *labels: str) -> Counter:
@@ -122,10 +122,12 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """All metrics, of all workers, in Prometheus's text format, of content type `CONTENT_TYPE`."""
+        self._count_runs()
         return generate_latest(self._registry if self._shared is None else self._shared)
 
     def requests(self, records: Sequence[Record]) -> None:
-        """Count finished requests."""
+        """Count finished requests, and the network's runs up to now."""
+        self._count_runs()
         for (route, status), count in Counts((record.route, record.status) for record in records).items():
             self._requests.labels(route, str(status)).inc(count)
             durations = [record.duration_s for record in records if record.route == route and record.status == status]
@@ -166,36 +168,50 @@ class Metrics:
         confidence = self._confidence.labels(model, str(version))
         batch_rows = self._batch_rows.labels(model)
 
-        def ran(probabilities: NDArray[np.float32], prediction: NDArray[np.int64]) -> None:
-            batch_rows.observe(len(prediction))
-            counts = np.bincount(prediction, minlength=len(counters))
-            for index in np.flatnonzero(counts):
-                counters[index].inc(counts[index])
-            _observe(confidence, probabilities.max(axis=1).tolist())
+        def count(probabilities: Sequence[NDArray[np.float32]], predictions: Sequence[NDArray[np.int64]]) -> None:
+            _observe(batch_rows, list(map(len, predictions)))
+            counts = np.bincount(np.concatenate(predictions), minlength=len(counters))
+            for index in np.flatnonzero(counts).tolist():
+                counters[index].inc(int(counts[index]))
+            _observe(confidence, np.concatenate(probabilities).max(axis=1))
 
-        return ran
+        return self._gathered(count)
 
     def regressions(self, model: str, version: int, targets: Sequence[str]) -> Callable[..., None]:
         """The same for a regression, whose ``probabilities`` are None and ``prediction`` (rows, targets)."""
         summaries = [self._values.labels(model, str(version), target) for target in targets]
         batch_rows = self._batch_rows.labels(model)
 
-        def ran(_probabilities: None, prediction: NDArray[np.float32]) -> None:
-            batch_rows.observe(len(prediction))
-            for summary, total in zip(summaries, prediction.sum(axis=0, dtype=np.float64).tolist(), strict=True):
-                _summarise(summary, len(prediction), total)
+        def count(_probabilities: Sequence[None], predictions: Sequence[NDArray[np.float32]]) -> None:
+            _observe(batch_rows, list(map(len, predictions)))
+            values = np.concatenate(predictions)
+            for summary, total in zip(summaries, values.sum(axis=0, dtype=np.float64).tolist(), strict=True):
+                _summarise(summary, len(values), total)
+
+        return self._gathered(count)
+
+    def _gathered(self, count: Callable[..., None]) -> Callable[..., None]:
+        """A function that keeps a run's outputs until several are counted together, each output as a sequence."""
+
+        def ran(probabilities: NDArray[np.float32] | None, prediction: NDArray[Any]) -> None:
+            self._runs.append((count, probabilities, prediction))
 
         return ran
 
+    def _count_runs(self) -> None:
+        runs, self._runs = self._runs, []
+        for count in dict.fromkeys(count for count, _, _ in runs):
+            _, probabilities, predictions = zip(*(run for run in runs if run[0] is count), strict=True)
+            count(probabilities, predictions)
 
-def _observe(histogram: Histogram, values: Sequence[float]) -> None:
+
+def _observe(histogram: Histogram, values: Sequence[float] | NDArray[Any]) -> None:
     """What ``histogram.observe(value)`` does for each value, locking each bucket once and not once a value."""
     # prometheus_client has no public way to do this; a test holds it against observe().
-    buckets, bounds = histogram._buckets, histogram._upper_bounds  # noqa: SLF001
-    counts = Counts([bisect_left(bounds, value) for value in values])
-    for index, count in counts.items():
-        buckets[index].inc(count)
-    histogram._sum.inc(sum(values))  # noqa: SLF001
+    counts = np.bincount(np.searchsorted(histogram._upper_bounds, values))  # noqa: SLF001
+    for index in np.flatnonzero(counts).tolist():
+        histogram._buckets[index].inc(int(counts[index]))  # noqa: SLF001
+    histogram._sum.inc(float(np.sum(values, dtype=np.float64)))  # noqa: SLF001
 
 
 def _summarise(summary: Summary, count: int, total: float) -> None:
