@@ -50,12 +50,13 @@ class Prepare(nn.Module):
         """Encoded rows float32 (rows, width) of raw ``inputs`` (rows, features); NaN is a missing value."""
         if not self.encodes:
             return inputs
-        numeric = inputs[:, self._numeric]
+        # Of index_select the exporter makes one step, of an index in brackets three.
+        numeric = inputs.index_select(1, self._numeric)
         parts = [torch.where(numeric.isnan(), self.fill, numeric)]
         if len(self._flagged):
-            parts.append(inputs[:, self._flagged].isnan().to(inputs.dtype))
+            parts.append(inputs.index_select(1, self._flagged).isnan().to(inputs.dtype))
         if len(self._spread):
-            parts.append((inputs[:, self._spread] == self._codes).to(inputs.dtype))
+            parts.append((inputs.index_select(1, self._spread) == self._codes).to(inputs.dtype))
         return torch.cat(parts, dim=1)
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -118,22 +118,23 @@ def test_only_a_feature_far_from_zero_costs_a_step_more() -> None:
     assert steps("logistic, a year") == ["Sub", "Gemm", "Sigmoid", "Gemm", "Sigmoid", "Gemm", "Softmax", "ArgMax"]
 
 
-def test_a_category_that_training_never_saw_is_other_and_a_missing_one_is_none() -> None:
-    """Against the encoding written out by hand."""
+def test_a_category_that_training_never_saw_is_other_and_what_is_missing_is_flagged() -> None:
+    """Against rows prepared by hand."""
     exported = exported_as("gelu, mixed")
-    network = exported.network
-    means = np.nanmean(exported.inputs[:, [0, 1, 3]], axis=0, dtype=np.float64).astype(np.float32)
-    nan = np.float32(np.nan)
-    for raw, encoded in [
-        ([30, 1, 0, 1.8], [30, 1, 1.8, 0, 0, 1, 0, 0]),
-        ([nan, 0, 2, 1.8], [means[0], 0, 1.8, 1, 0, 0, 0, 1]),
-        ([30, nan, 1, 1.8], [30, means[1], 1.8, 0, 1, 0, 1, 0]),
+    network, numbers = exported.network, exported.inputs[:, [0, 1, 3]].astype(np.float64)
+    age, member, height = np.nanmean(numbers, axis=0)
+    deviations = np.nanstd(numbers, axis=0)
+    nan = np.nan
+    for raw, filled, rest in [
+        ([30, 1, 0, 1.8], [30, 1, 1.8], [0, 0, 1, 0, 0]),
+        ([nan, 0, 2, 1.8], [age, 0, 1.8], [1, 0, 0, 0, 1]),
+        ([30, nan, 1, 1.8], [30, member, 1.8], [0, 1, 0, 1, 0]),
     ]:
-        row = torch.tensor([encoded], dtype=torch.float32)
-        prepared = (row - network.prepare.offset) * network.prepare.scale
+        prepared = np.concatenate([(filled - np.array([age, member, height])) / deviations, rest])
         with torch.no_grad():
-            logits = network.body(prepared) * network.output_scale + network.output_offset
-        (probabilities, _) = runtime.run(exported.graph, np.array([raw], np.float32))
+            values = network.body(torch.tensor(prepared[None], dtype=torch.float32))
+            logits = values * network.output_scale + network.output_offset
+        probabilities, _ = runtime.run(exported.graph, np.array([raw], np.float32))
         assert np.abs(probabilities - torch.softmax(logits, dim=1).numpy()).max() < 1e-6
 
 
