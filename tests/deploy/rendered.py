@@ -25,9 +25,12 @@ Document = dict[str, Any]
 @cache
 def render(overlay: str) -> tuple[Document, ...]:
     """All documents of ``deploy/overlays/<overlay>``."""
-    done = subprocess.run(
-        [KUBECTL, "kustomize", DEPLOY / "overlays" / overlay], capture_output=True, text=True, check=False
-    )
+    return kustomized(DEPLOY / "overlays" / overlay)
+
+
+def kustomized(folder: Path) -> tuple[Document, ...]:
+    """All documents that kubectl makes of a folder with a kustomization."""
+    done = subprocess.run([KUBECTL, "kustomize", folder], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return tuple(yaml.safe_load_all(done.stdout))
 

@@ -1,0 +1,119 @@
+"""The image, run as the pod runs it: what is in it, what it may do, what it answers, what it loses at SIGTERM."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.deploy.engine import (
+    as_the_pod,
+    base_image,
+    check_predictions,
+    engine,
+    free_port,
+    image,
+    inspected,
+    wait_for,
+)
+from tests.deploy.load import Load
+from tests.deploy.rendered import DEPLOY, ROOT, image_variables, pod, server, variables, version
+from tests.service.running import post
+
+pytestmark = [pytest.mark.image, pytest.mark.timeout(300)]
+
+LARGEST_BYTES = 300e6
+CLIENTS = 16
+LOAD_S = 3.0
+
+
+@pytest.fixture
+def container() -> Iterator[tuple[str, int]]:
+    """A container of the image, under everything that the pod's manifest puts on it; its id, and its port here."""
+    port = free_port()
+    publish = ["--publish", f"127.0.0.1:{port}:{image_variables()['MLP_PORT']}"]
+    identity = engine("run", "--detach", *as_the_pod("cpu"), *publish, image())
+    try:
+        took_s = wait_for(port, server("cpu")["startupProbe"])
+        print(f"\nready {took_s:.1f} s after the container was started")
+        yield identity, port
+    finally:
+        engine("rm", "--force", identity)
+
+
+def test_it_adds_little_to_its_base_and_says_what_it_is() -> None:
+    built, base = inspected(image()), inspected(base_image())
+    added = built["Size"] - base["Size"]
+    print(
+        f"\n{base['Size'] / 1e6:.0f} MB of base image, {built['Size'] / 1e6:.0f} MB in all: {added / 1e6:.0f} MB added"
+    )
+    assert added <= LARGEST_BYTES
+    labels = built["Config"]["Labels"]
+    assert labels["org.opencontainers.image.version"] == version()
+    assert labels["org.opencontainers.image.base.name"] == base_image()
+    assert re.fullmatch(r"[0-9a-f]{40}", labels["org.opencontainers.image.revision"])
+
+
+def test_it_holds_what_was_locked_and_nothing_to_build_with(container: tuple[str, int]) -> None:
+    identity, _ = container
+    bill = json.loads(engine("exec", identity, "cat", "/opt/mlp-serving/sbom.cdx.json"))
+    locked = re.findall(r"^(\S+)==([^\s;]+)", (DEPLOY / "image" / "requirements-cpu.txt").read_text(), re.MULTILINE)
+    listed = {(part["name"].lower().replace("_", "-"), part["version"]) for part in bill["components"]}
+    assert bill["bomFormat"] == "CycloneDX"
+    assert bill["metadata"]["component"]["name"] == "mlp-serving"
+    assert listed - {("mlp-serving", version())} <= set(locked)
+    assert {"onnxruntime", "fastapi", "uvicorn", "numpy"} <= {name for name, _ in listed}
+    found = "import shutil, importlib.util as u; print([*filter(shutil.which, ['gcc', 'cc', 'clang', 'make'])], "
+    found += "[m for m in ('pip', 'torch', 'training') if u.find_spec(m)])"
+    assert engine("exec", identity, "/opt/mlp-serving/bin/python", "-c", found) == "[] []"
+    assert engine("exec", identity, "find", "/opt", "/models", "-name", "*.whl") == ""
+
+
+def test_it_may_do_what_the_pod_may_and_no_more(container: tuple[str, int]) -> None:
+    identity, _ = container
+    status = dict(line.split(":\t", 1) for line in engine("exec", identity, "cat", "/proc/1/status").splitlines())
+    context = pod("cpu")["spec"]["securityContext"]
+    assert set(status["Uid"].split()) == {str(context["runAsUser"])}
+    assert set(status["Gid"].split()) == {str(context["runAsGroup"])}
+    assert {int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+    writes = "import os; print([d for d in ('/', '/opt/mlp-serving', '/models', '/tmp') if os.access(d, os.W_OK)])"
+    assert engine("exec", identity, "python", "-c", writes) == "['/tmp']"
+
+
+def test_it_predicts_and_is_scraped_and_is_healthy(container: tuple[str, int]) -> None:
+    identity, port = container
+    check_predictions(port)
+    metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    assert re.search(
+        r'^mlp_requests_total\{route="/models/\{name\}/predict",status="200"\} 1\.0$', metrics, re.MULTILINE
+    )
+    assert f"\nmlp_workers {float(variables('cpu')['MLP_WORKERS'])}\n" in metrics
+    kind, *command = inspected(identity)["Config"]["Healthcheck"]["Test"]
+    assert kind == "CMD"
+    engine("exec", identity, *command)
+
+
+def test_it_loses_nothing_at_sigterm_and_ends_within_its_grace(container: tuple[str, int]) -> None:
+    identity, port = container
+    body = (ROOT / "models" / "fashion-mnist" / "1" / "example.json").read_bytes()
+    grace_s = pod("cpu")["spec"]["terminationGracePeriodSeconds"]
+    pause_s = server("cpu")["lifecycle"]["preStop"]["sleep"]["seconds"]
+    with Load(port, post(body), CLIENTS) as load:
+        time.sleep(LOAD_S)
+        engine("kill", "--signal", "TERM", identity)
+        told = time.monotonic()
+        load.wait()
+        status = engine("wait", identity)
+        took_s = time.monotonic() - told
+    print(
+        f"\n{sum(load.answered.values())} requests of {CLIENTS} clients: {len(load.lost)} lost; ended in {took_s:.1f} s"
+    )
+    assert load.lost == []
+    assert set(load.answered) == {200}
+    assert status == "0"
+    assert took_s < grace_s - pause_s

@@ -1,0 +1,76 @@
+"""The cpu overlay's manifests, run for real by podman: ready, right, changed by a rollout, and gone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from tests.deploy.engine import check_predictions, engine, free_port, wait_for
+from tests.deploy.rendered import DEPLOY, Document, kustomized, server
+
+pytestmark = [pytest.mark.play, pytest.mark.timeout(300)]
+
+# What `podman play kube` runs; the others are instructions to a cluster.
+PLAYED = {"ConfigMap", "Deployment"}
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, port: int) -> Iterator[Path]:
+    """The file of what is played, and is taken down should the test not come to that."""
+    file = tmp_path / "played.yaml"
+    yield write(file, kustomized(DEPLOY / "overlays" / "cpu"), port)
+    if engine("pod", "ls", "--quiet", "--filter", "name=mlp-serving-pod-0"):
+        engine("play", "kube", "--down", file)
+
+
+def write(file: Path, documents: tuple[Document, ...], port: int) -> Path:
+    """The documents as they are, but for a port of this machine, since there is no Service in front."""
+    played = [document for document in documents if document["kind"] in PLAYED]
+    for document in played:
+        if document["kind"] == "Deployment":
+            document["spec"]["template"]["spec"]["containers"][0]["ports"][0]["hostPort"] = port
+    file.write_text(yaml.safe_dump_all(played))
+    return file
+
+
+def with_setting(folder: Path, setting: str) -> tuple[Document, ...]:
+    """The cpu overlay with one setting more, as one would write it: an overlay of its own."""
+    folder.mkdir()
+    kustomization = {
+        "resources": [os.path.relpath(DEPLOY / "overlays" / "cpu", folder)],
+        "configMapGenerator": [{"name": "mlp-serving-settings", "behavior": "merge", "literals": [setting]}],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    return kustomized(folder)
+
+
+def wait_until_ready(port: int) -> float:
+    """Seconds until the startup probe and then the readiness probe are answered."""
+    return wait_for(port, server("cpu")["startupProbe"]) + wait_for(port, server("cpu")["readinessProbe"])
+
+
+def test_it_starts_answers_takes_a_new_setting_and_goes(manifest: Path, port: int, tmp_path: Path) -> None:
+    engine("play", "kube", manifest)
+    print(f"\nready after {wait_until_ready(port):.1f} s")
+    check_predictions(port)
+    two_rows = {"inputs": [[0] * 784] * 2}
+    assert httpx.post(f"http://127.0.0.1:{port}/predict", json=two_rows).status_code == 200
+
+    write(manifest, with_setting(tmp_path / "changed", "MLP_MAX_REQUEST_ROWS=1"), port)
+    engine("play", "kube", "--replace", manifest)
+    print(f"ready with the new setting after {wait_until_ready(port):.1f} s")
+    assert httpx.post(f"http://127.0.0.1:{port}/predict", json=two_rows).status_code == 422
+
+    engine("play", "kube", "--down", manifest)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{port}/health/ready")
