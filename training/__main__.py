@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from training import cli, device, evaluate, export, int8, learn, progress, prove, publish, runtime
-from training.data import source
+from training import cli, device, evaluate, export, int8, learn, overview, progress, prove, publish, runtime
+from training.data import categories, source
 from training.data.split import split
 from training.errors import TrainingError
 from training.outcome import Outcome
@@ -30,11 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(command: cli.Command, console: Console) -> None:
-    dataset = source.load(command.data, command.data_dir)
+    dataset = source.load(command.data, command.data_dir, command.table)
     name = command.name or dataset.name
     publish.check(command.models, name)
     config = command.config(images=dataset.images)
     parts = split(dataset, config)
+    dataset = categories.common(dataset, parts.train)
+    if len(dataset.shape) == 1:
+        overview.show(console, dataset, parts.train)
     place = device.choose(config.device)
     console.print(
         f"{dataset.name}: {len(parts.train):,} rows to train on, {len(parts.validation):,} to validate, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any, get_type_hints
 
 from training.config import RECIPES, Config, flag_of
 from training.data import bundled, fashion_mnist
+from training.data.reading import SUFFIXES
+from training.data.tables import Choices
+from training.data.targets import TASKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,7 @@ class Command:
 
     data: str
     data_dir: Path | None
+    table: Choices
     models: Path
     name: str | None
     chosen: dict[str, Any]
@@ -37,19 +42,37 @@ def parse(arguments: Sequence[str]) -> Command:
         allow_abbrev=False,
     )
     names = ", ".join((fashion_mnist.NAME, *bundled.LOADERS))
-    parser.add_argument("data", help=f"data set: {names}")
+    parser.add_argument("data", help=f"your table ({', '.join(SUFFIXES)}), or a data set: {names}")
     parser.add_argument("--data-dir", type=Path, default=None, help="folder with Fashion-MNIST's four .gz files")
     parser.add_argument("--models", type=Path, default=Path("models"), help="folder to publish in (default: models)")
     parser.add_argument("--name", default=None, help="the model's name (default: the data set's)")
+    _add_table(parser)
     group = parser.add_argument_group("training", "defaults as for images | for tables, where they differ")
     types = get_type_hints(Config)
     for each in fields(Config):
         group.add_argument(flag_of(each.name), dest=each.name, **_kind(types[each.name]), help=_help(each))
     given = vars(parser.parse_args(arguments))
     own = {name: given.pop(name) for name in ("data", "data_dir", "models", "name")}
+    own["table"] = Choices(
+        tuple(given.pop("target")), given.pop("task"), tuple(given.pop("categorical")), tuple(given.pop("drop"))
+    )
     if "hidden" in given:
         given["hidden"] = tuple(given["hidden"])
-    return Command(**own, chosen=given, text=" ".join(("python -m training", *arguments)))
+    return Command(**own, chosen=given, text=f"python -m training {shlex.join(arguments)}")
+
+
+def _add_table(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("your table", "its columns' kinds are told by their values; correct them here")
+
+    def add(flag: str, meaning: str) -> None:
+        group.add_argument(flag, nargs="+", default=(), metavar="COLUMN", help=meaning)
+
+    add("--target", "to predict; several where they are numbers")
+    add("--categorical", "to take for categories though they look like something else, as codes do")
+    add("--drop", "to leave out")
+    group.add_argument(
+        "--task", choices=TASKS, default=TASKS[0], help="auto: texts, booleans and few whole numbers are classes"
+    )
 
 
 def _kind(hint: Any) -> dict[str, Any]:

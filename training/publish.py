@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from service import artifact
 from service.artifact import ArtifactError, Feature, Manifest
-from training import report, runtime
+from training import overview, report, runtime
 from training.errors import TrainingError
 from training.export import CLASSIFIES, OPSET, REGRESSES
 from training.outcome import Outcome
@@ -94,20 +94,20 @@ def _manifest(outcome: Outcome, version: int, created: str, commit: str | None) 
 
 def _features(outcome: Outcome) -> tuple[Feature, ...]:
     dataset = outcome.dataset
-    train = np.asarray(dataset.inputs[outcome.split.train])
-    found = []
-    for index, column in enumerate(dataset.columns):
-        values = train[:, index].astype(np.float64)
-        values = values[~np.isnan(values)]
-        known = column.kind != "categorical" and len(values) > 0
-        statistics = (values.mean(), values.std(), values.min(), values.max()) if known else (0.0,) * 4
-        mean, std, low, high = map(float, statistics)
-        found.append(
-            Feature(
-                column.name, column.kind, column.missing, column.categories, column.other, mean, std, min=low, max=high
-            )
+    return tuple(
+        Feature(
+            column.name,
+            column.kind,
+            column.missing,
+            column.categories,
+            column.other,
+            found.mean,
+            found.std,
+            min=found.min,
+            max=found.max,
         )
-    return tuple(found)
+        for column, found in zip(dataset.columns, overview.statistics(dataset, outcome.split.train), strict=True)
+    )
 
 
 def _clear_rows(outcome: Outcome) -> NDArray[np.int64]:

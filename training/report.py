@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 from sklearn import metrics
 
-from training import plots
-from training.evaluate import BINS
+from training import overview, plots
+from training.evaluate import BINS, regression
 from training.outcome import Outcome
 
 README: Final = "README.md"
@@ -44,6 +44,7 @@ def card(
         sections += [_per_class(outcome), _int8(outcome)]
         pictures = f"![confusion matrix]({CONFUSION})\n\n![reliability diagram]({RELIABILITY})"
     else:
+        sections.append(_per_target(outcome))
         files[PREDICTED] = plots.predicted(outcome.test_targets, outcome.answers[0], dataset.target_names)
         pictures = f"![predicted against true, and what is left over]({PREDICTED})"
     if len(dataset.shape) == 2:
@@ -51,6 +52,7 @@ def card(
     sections += [
         f"## How it learned\n\n![learning curve]({LEARNING})\n\n{_learned(outcome)}",
         f"## Where it errs\n\n{pictures}",
+        _columns(outcome),
         _use(outcome, example),
         _provenance(outcome, created, commit, libraries),
     ]
@@ -99,6 +101,28 @@ def _per_class(outcome: Outcome) -> str:
     return "## Each class\n\n" + _table(head, rows)
 
 
+def _per_target(outcome: Outcome) -> str:
+    names = outcome.dataset.target_names
+    if len(names) == 1:
+        return ""
+    scores = [
+        regression(values[:, None], true[:, None])
+        for values, true in zip(outcome.answers[0].T, outcome.test_targets.T, strict=True)
+    ]
+    rows = [[name, *(f"{value:.4g}" for value in found.values())] for name, found in zip(names, scores, strict=True)]
+    return "## Each target\n\n" + _table(["target", *(_SCORES[metric] for metric in scores[0])], rows)
+
+
+def _columns(outcome: Outcome) -> str:
+    dataset = outcome.dataset
+    if len(dataset.shape) > 1:
+        return ""
+    found = overview.statistics(dataset, outcome.split.train)
+    notes = "".join(f"\n- {note}" for note in dataset.notes)
+    table = _table(overview.HEAD, overview.table(dataset.columns, found), "---")
+    return f"## What it takes\n\n{table}" + (f"\n{notes}" if notes else "")
+
+
 def _int8(outcome: Outcome) -> str:
     twin = outcome.int8
     if twin is None:
@@ -142,17 +166,19 @@ def _provenance(outcome: Outcome, created: str, commit: str | None, libraries: M
         ["made", f"{created}, by `{outcome.command}`"],
         ["code", commit or "not in a checkout"],
         ["libraries", ", ".join(f"{name} {version}" for name, version in libraries.items())],
-        ["data", str(source.get("url", source.get("from", outcome.dataset.name)))],
+        ["data", str(source.get("url", source.get("from", source.get("name", outcome.dataset.name))))],
         *([f"SHA-256 of {name}", f"`{digest}`"] for name, digest in digests),
         ["seed", str(outcome.config.seed)],
         ["ONNX Runtime against torch", ", ".join(f"{name} {value:g}" for name, value in outcome.parity.items())],
     ]
-    return "## Where it comes from\n\n" + _table(["", ""], rows)
+    return "## Where it comes from\n\n" + _table(["", ""], rows, "---")
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], cells: str = "--:") -> str:
+    """Markdown; ``cells`` aligns the columns from the second on."""
+
     def line(cells: Sequence[str]) -> str:
         return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
 
-    rule = ["---", *["--:" if len(head) > 2 else "---"] * (len(head) - 1)]
+    rule = ["---", *[cells] * (len(head) - 1)]
     return "\n".join(line(cells) for cells in (head, rule, *rows))

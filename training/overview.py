@@ -1,0 +1,92 @@
+"""The columns of a data set as they were understood, over the training rows: in figures and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from training.data.dataset import Column, Dataset
+
+HEAD: Final = ("column", "kind", "missing", "values in the training rows")
+_LINES: Final = 100
+_SHOWN: Final = 6
+_SHOWN_LETTERS: Final = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Of one column: the share of rows where it is ``missing``; over the others its moments and bounds in its own unit
+    (0 where a category's code has none), and for a categorical one the rows of each code."""
+
+    missing: float
+    mean: float
+    std: float
+    min: float
+    max: float
+    counts: tuple[int, ...]
+
+
+def statistics(dataset: Dataset, rows: NDArray[np.int64]) -> list[Statistics]:
+    """Of each column, over ``rows``."""
+    inputs = dataset.inputs[rows]
+    return [_statistics(column, inputs[:, place]) for place, column in enumerate(dataset.columns)]
+
+
+def table(columns: Sequence[Column], found: Sequence[Statistics]) -> list[list[str]]:
+    """A line for each column, of cells under `HEAD`."""
+    return [
+        [column.name, column.kind, f"{each.missing:.1%}" if column.missing else "never", _values(column, each)]
+        for column, each in zip(columns, found, strict=True)
+    ]
+
+
+def show(console: Console, dataset: Dataset, rows: NDArray[np.int64]) -> None:
+    """Print the columns and what is to be said of them, for the user to correct."""
+    grid = Table(*HEAD, box=box.SIMPLE_HEAD, pad_edge=False)
+    lines = table(dataset.columns, statistics(dataset, rows))
+    for cells in lines[:_LINES]:
+        grid.add_row(*map(Text, cells))
+    console.print(grid)
+    if len(lines) > _LINES:
+        console.print(f"and {len(lines) - _LINES} more columns, all of them in the model's card\n")
+    for note in dataset.notes:
+        console.print(note, markup=False)
+
+
+def _statistics(column: Column, values: NDArray[np.float32]) -> Statistics:
+    known = values[~np.isnan(values)].astype(np.float64)
+    missing = 1 - len(known) / len(values)
+    if column.codes:
+        counts = np.bincount(known.astype(np.int64), minlength=column.codes)
+        return Statistics(missing, 0.0, 0.0, 0.0, 0.0, tuple(counts.tolist()))
+    if not len(known):
+        return Statistics(missing, 0.0, 0.0, 0.0, 0.0, ())
+    moments = (float(known.mean()), float(known.std()), float(known.min()), float(known.max()))
+    return Statistics(missing, *moments, ())
+
+
+def _values(column: Column, found: Statistics) -> str:
+    if column.kind == "boolean":
+        return f"true in {found.mean:.1%}"
+    if not column.codes:
+        return f"{found.min:.4g} to {found.max:.4g}, mean {found.mean:.4g} ± {found.std:.4g}"
+    named = sorted(zip(column.categories, found.counts, strict=False), key=lambda pair: -pair[1])
+    words = [f"{_short(text)} {count:,}" for text, count in named[:_SHOWN]]
+    if len(named) > _SHOWN:
+        words.append(f"{len(named) - _SHOWN} more {sum(count for _, count in named[_SHOWN:]):,}")
+    if column.other:
+        words.append(f"all others {found.counts[-1]:,}")
+    return ", ".join(words)
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())  # a line break would end the table's line
+    return text if len(text) <= _SHOWN_LETTERS else text[: _SHOWN_LETTERS - 1] + "…"
