@@ -4,6 +4,8 @@ VENV    ?= .venv$(if $(filter gpu,$(RUNTIME)),-gpu)
 RUNTIME ?= $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 HOST    ?= 127.0.0.1
 PORT    ?= 8000
+DATA    ?= fashion-mnist
+TARGET  ?=
 ARGS    ?=
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 TAG     ?= mlp-serving:$(VERSION)$(if $(filter gpu,$(RUNTIME)),-gpu)
@@ -37,8 +39,8 @@ data:            ## bring Fashion-MNIST: Debian's package, where there is apt-ge
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends dataset-fashion-mnist; } || \
 	  echo "Could not install dataset-fashion-mnist (not root?); training will fetch the files." >&2
 
-train: $(DEV) data ## retrain Fashion-MNIST and publish the next version (ARGS="--epochs 5")
-	@exec $(BIN)/python -m training fashion-mnist $(ARGS)
+train: $(DEV) $(if $(filter fashion-mnist,$(DATA)),data) ## train on DATA=houses.csv TARGET=price, else on Fashion-MNIST, and publish (ARGS="--epochs 5")
+	@exec $(BIN)/python -m training '$(DATA)' $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
 # Unpacked and not installed: tests need the programs, and nobody wants the daemon.
 prometheus: | $(BIN)/pip ## bring Prometheus and promtool for the tests: from Debian's package, where there is apt-get
