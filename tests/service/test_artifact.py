@@ -365,6 +365,33 @@ def test_what_is_published_is_read_and_every_file_is_hashed(version_dir: Path, t
     assert [path.name for path in (tmp_path / "new").rglob(".*")] == []
 
 
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_all_of_it_is_on_the_disk_before_it_takes_its_place(
+    version_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: int
+) -> None:
+    make, models_dir = republished(version_dir), tmp_path / "new"
+    for _ in range(earlier):
+        artifact.publish(models_dir, "again", make)
+    done: list[object] = []
+    sync, rename = os.fsync, Path.rename
+
+    def told_sync(descriptor: int) -> None:
+        done.append(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    def told_rename(path: Path, target: Path) -> Path:
+        done.append(target)
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", told_sync)
+    monkeypatch.setattr(Path, "rename", told_rename)
+    folder = artifact.publish(models_dir, "again", make)
+    placed = folder if earlier else folder.parent
+    before, after = done[: done.index(placed)], done[done.index(placed) + 1 :]
+    assert set(before) == {path.stat().st_ino for path in (placed, folder, *folder.iterdir())}
+    assert after == [placed.parent.stat().st_ino]
+
+
 def test_a_published_folder_has_the_rights_of_any_other_new_one(version_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "usual").mkdir()
     folder = artifact.publish(tmp_path / "new", "again", republished(version_dir))

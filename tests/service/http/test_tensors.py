@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from service.errors import InvalidInput, MalformedBody, RequestError
 from service.http import columns
-from service.http.columns import FLOAT32_MAX, Column
+from service.http.columns import FLOAT32_MAX, Boolean, Column
 from service.http.schema import Schema
 from service.http.tensors import rows_from_json
 from tests.service.published import TABLE, as_json, values_of
@@ -254,6 +254,15 @@ def test_a_value_of_a_table_that_is_refused_is_named_by_row_and_column(
             rows_from_json(body([PERSON, PERSON, bad, {}]), OF_TABLE)
         assert str(caught.value) == f"row 2, {fault}"
         assert (caught.value.fault.row, caught.value.fault.feature) == (2, feature)
+
+
+def test_numbers_alone_are_not_taken_for_the_codes_and_booleans_of_a_table() -> None:
+    assert refusal(body([[41, 1.8, 1, 2, 1]]), OF_TABLE) == (
+        "row 0, feature 'country' is 2, expected a text such as 'France'"
+    )
+    switches = Schema((2,), tuple(Boolean(name, missing=False) for name in "ab"), max_rows=2)
+    assert rows_from_json(body([[1, 0], [True, False]]), switches).tolist() == [[1, 0], [1, 0]]
+    assert refusal(body([[1, 0], [0, 2]]), switches) == "row 1, feature 'b' is 2, expected true or false (or 1 or 0)"
 
 
 def test_a_key_that_is_not_there_is_an_error_also_where_a_value_may_be_missing() -> None:
