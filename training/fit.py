@@ -1,34 +1,33 @@
-"""The training loop: the whole set in memory, one gather a batch, best weights kept where training may stop early."""
+"""A run as the command line asks for: optimizer, schedule, batches; judged after each epoch, stopped when it is time."""
 
 from __future__ import annotations
 
-import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import OneCycleLR
 
+from training import gradient, loop, schedule
 from training.augment import Augment
 from training.config import Config
 from training.errors import Diverged
+from training.loop import Rows
 from training.objective import Objective
+from training.patience import Patience
 
-
-class Rows(NamedTuple):
-    """Prepared ``inputs`` float32 (rows, width) and their ``targets``, on the device they are trained on."""
-
-    inputs: Tensor
-    targets: Tensor
+_TOLERANCE: Final = 1e-6  # a loss that crawls on below what it is rounded to is no better
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What one pass over the training rows came to. The training loss is the mean over its steps, as trained on."""
+    """What one pass over the training rows came to. The training loss is the mean over its steps, as trained on.
+
+    Where there are no validation rows the validation's loss and score are NaN.
+    """
 
     number: int
     train_loss: float
@@ -52,73 +51,60 @@ def fit(
     With ``config.patience`` training stops that many epochs after the lowest validation loss and goes back to its
     weights; without it all epochs are trained and the last weights stay. Raises `Diverged`.
     """
-    steps = math.ceil(len(train.inputs) / config.batch_size)
+    device = train.inputs.device
+    batches = math.ceil(len(train.inputs) / config.batch_size)
     optimizer = _optimizer(body, config)
-    schedule = OneCycleLR(optimizer, config.lr, total_steps=config.epochs * steps, cycle_momentum=False)
-    half = _half_precision_pays(train.inputs.device, body)
+    patience = Patience(body, config.patience - 1, tolerance=_TOLERANCE, keep=bool(config.patience))
     history: list[Epoch] = []
-    best, best_weights = math.inf, copy.deepcopy(body.state_dict())
-    waited = 0
-    for number in range(1, config.epochs + 1):
-        started_s = time.perf_counter()
-        train_loss = _train(body, train, objective, optimizer, schedule, steps, augment, half=half)
+    began_s = time.perf_counter()
+
+    def ended(number: int, train_loss: float) -> bool:
+        nonlocal began_s
         if not math.isfinite(train_loss):
             raise Diverged(
                 f"the loss is {train_loss} in epoch {number}; try a smaller --lr (it is {config.lr:g}), and check the "
                 "data for values of very different size"
             )
-        validation_loss, score = _judge(body, validation, objective)
-        history.append(Epoch(number, train_loss, validation_loss, score, time.perf_counter() - started_s))
+        loss, score = _judge(body, validation, objective)
+        now_s = time.perf_counter()
+        history.append(Epoch(number, train_loss, loss, score, now_s - began_s))
+        began_s = now_s
         on_epoch(history[-1])
-        if not config.patience:
-            continue
-        waited += 1
-        if validation_loss < best:
-            best, best_weights, waited = validation_loss, copy.deepcopy(body.state_dict()), 0
-        if waited >= config.patience:
-            break
-    if config.patience:
-        body.load_state_dict(best_weights)
-    body.eval()
+        patience.saw(-loss)
+        return bool(config.patience) and patience.exhausted
+
+    loop.run(
+        body,
+        train,
+        gradient.of(body, objective.loss, half=_half_precision_pays(device, body)),
+        optimizer,
+        passes=(torch.randperm(len(train.inputs), device=device).tensor_split(batches) for _ in range(config.epochs)),
+        before_step=_rates(optimizer, config, config.epochs * batches),
+        change=augment,
+        ended=ended,
+    )
+    patience.restore()
     return history
 
 
-def _train(
-    body: nn.Sequential,
-    rows: Rows,
-    objective: Objective,
-    optimizer: torch.optim.Optimizer,
-    schedule: OneCycleLR,
-    steps: int,
-    augment: Augment | None,
-    *,
-    half: bool,
-) -> float:
-    """One pass in a new order, in ``steps`` batches of the same size, give or take one row; the mean loss."""
-    body.train()
-    device = rows.inputs.device
-    total = torch.zeros((), device=device)
-    for batch in torch.randperm(len(rows.inputs), device=device).tensor_split(steps):
-        inputs, targets = rows.inputs.index_select(0, batch), rows.targets.index_select(0, batch)
-        if augment is not None:
-            inputs = augment(inputs)
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            outputs = body(inputs)
-        loss = objective.loss(outputs.float(), targets)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-        total += loss.detach()
-    return total.item() / steps
+def _rates(optimizer: torch.optim.Optimizer, config: Config, steps: int) -> Callable[[], None]:
+    rates: Iterator[float] = map(schedule.one_cycle(config.lr, steps), range(steps))
+
+    def set_next() -> None:
+        rate = next(rates)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+    return set_next
 
 
 @torch.no_grad()
 def _judge(body: nn.Sequential, rows: Rows, objective: Objective) -> tuple[float, float]:
     """Validation loss and score."""
-    body.eval()
+    assert isinstance(rows.inputs, Tensor)  # noqa: S101 - the command line's rows are dense
     outputs = body(rows.inputs)
-    return objective.validation_loss(outputs, rows.targets).item(), objective.score(outputs, rows.targets).item()
+    loss, _ = gradient.mean(objective.validation_loss(outputs, rows.targets), rows.weights)
+    return loss.item(), objective.score(outputs, rows.targets).item()
 
 
 def _optimizer(body: nn.Sequential, config: Config) -> torch.optim.Optimizer:

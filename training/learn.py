@@ -17,7 +17,8 @@ from training.config import Config
 from training.data.dataset import Dataset
 from training.data.split import Split
 from training.errors import OptionError
-from training.fit import Epoch, Rows, fit
+from training.fit import Epoch, fit
+from training.loop import Rows
 from training.network import Network, perceptron
 
 _BATCH_ROWS: Final = 8192
@@ -55,13 +56,15 @@ def learn(
         if not dataset.classifies:
             _standardise_targets(network, dataset.targets[split.train])
         network.to(device)
-        train = _rows(network, dataset, split.train, device)
-        _silence(cast("nn.Linear", body[0]), train.inputs)
+        goal = _objective(dataset, config)
+        class_weights = _class_weights(dataset, split, config)
+        train = _rows(network, dataset, split.train, class_weights)
+        _silence(cast("nn.Linear", body[0]), cast("Tensor", train.inputs))
         history = fit(
             body,
             train,
-            _rows(network, dataset, split.validation, device),
-            _objective(dataset, train.targets, config),
+            _rows(network, dataset, split.validation, class_weights),
+            goal,
             config,
             augment=_augment(dataset, config, preparation),
             on_epoch=on_epoch,
@@ -95,13 +98,22 @@ def answers_of(network: Network, inputs: NDArray[Any], *, classifies: bool) -> l
     return [torch.softmax(torch.from_numpy(outputs), dim=1).numpy(), outputs.argmax(axis=1)]
 
 
-def _rows(network: Network, dataset: Dataset, part: NDArray[np.int64], device: torch.device) -> Rows:
+def _rows(network: Network, dataset: Dataset, part: NDArray[np.int64], class_weights: Tensor | None) -> Rows:
     """Prepared once: nothing of it is left to do in the loop."""
-    inputs = torch.from_numpy(dataset.inputs[part].astype(np.float32)).to(device)
+    device = network.output_scale.device
+    inputs = network.prepare(torch.from_numpy(dataset.inputs[part].astype(np.float32)).to(device))
     targets = torch.from_numpy(dataset.targets[part]).to(device)
     if not dataset.classifies:
         targets = (targets - network.output_offset) / network.output_scale
-    return Rows(network.prepare(inputs), targets)
+    return Rows(inputs, targets, None if class_weights is None else class_weights.to(device)[targets])
+
+
+def _class_weights(dataset: Dataset, split: Split, config: Config) -> Tensor | None:
+    """By what a row of each class counts, so that all classes count alike; None where each row counts alike."""
+    if config.class_weight == "none":
+        return None
+    counts = torch.bincount(torch.from_numpy(dataset.targets[split.train]), minlength=len(dataset.labels)).float()
+    return counts.mean() / counts
 
 
 @torch.no_grad()
@@ -111,15 +123,12 @@ def _silence(first: nn.Linear, prepared: Tensor) -> None:
     first.weight[:, (prepared == 0).all(dim=0)] = 0
 
 
-def _objective(dataset: Dataset, targets: Tensor, config: Config) -> objective.Objective:
-    """What suits the target. ``targets`` are the training rows', as they are trained on. Raises `OptionError`."""
+def _objective(dataset: Dataset, config: Config) -> objective.Objective:
+    """What suits the target. Raises `OptionError`."""
     if dataset.classifies:
         if config.loss not in {"auto", "cross_entropy"}:
             raise OptionError(f"--loss is {config.loss!r}, which is for numbers, and {dataset.name} has classes")
-        if config.class_weight == "none":
-            return objective.classification(config.label_smoothing)
-        counts = torch.bincount(targets, minlength=len(dataset.labels)).float()
-        return objective.classification(config.label_smoothing, counts.mean() / counts)
+        return objective.classification(config.label_smoothing)
     if config.loss == "cross_entropy" or config.class_weight != "none":
         flag = "--loss cross_entropy" if config.loss == "cross_entropy" else f"--class-weight {config.class_weight}"
         raise OptionError(f"{flag} is for classes, and {dataset.name} has numbers to predict")

@@ -1,0 +1,31 @@
+"""How the learning rate changes from step to step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+_WARMUP: Final = 0.3
+_FIRST: Final = 1 / 25  # of the peak
+_LAST: Final = 1e-4  # of the first
+
+
+def one_cycle(peak: float, steps: int) -> Callable[[int], float]:
+    """The rate of a step from 0 to ``steps`` - 1: up to ``peak`` over the first third, then down to next to nothing.
+
+    https://arxiv.org/abs/1708.07120 (Smith & Topin), with the cosines and shares of torch's OneCycleLR.
+    """
+    top, end = _WARMUP * steps - 1, steps - 1
+    first = peak * _FIRST
+
+    def rate(step: int) -> float:
+        if step <= top:
+            return _cosine(first, peak, step / top)
+        return _cosine(peak, first * _LAST, (step - top) / (end - top))
+
+    return rate
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
