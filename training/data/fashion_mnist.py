@@ -5,11 +5,11 @@ https://github.com/zalandoresearch/fashion-mnist
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
-import os
+import http.client
 import tempfile
-import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable
@@ -41,24 +41,25 @@ FILES: Final = {
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
 _DOWNLOAD_TIMEOUT_S: Final = 60
+_REMEDY: Final = "install the package dataset-fashion-mnist, or give the publisher's four .gz files with --data-dir"
 
 
 def load(folder: Path | None, *, installed: Path = DEBIAN, cache: Path | None = None, url: str = UPSTREAM) -> Dataset:
     """All 70,000 images, the publisher's test split last.
 
-    From ``folder`` where one is given; else from ``installed``; else from ``cache``, to which what is missing is
-    fetched from ``url``. Raises `DataError` where a file is not there or not the publisher's.
+    From ``folder`` where one is given; else from ``installed``; else from ``cache``, to which what is missing or
+    damaged is fetched from ``url``. Raises `DataError` where a file is not there or not the publisher's.
     """
     if folder is not None or installed.is_dir():
         place = folder or installed
 
         def read(name: str) -> bytes:
-            return _packed(place / f"{name}.gz")
+            return _packed(name, place / f"{name}.gz")
     else:
         kept = cache or user_cache_path("mlp-serving") / NAME
 
         def read(name: str) -> bytes:
-            return _fetched(name, kept, url)
+            return _fetched(name, kept / f"{name}.gz", url)
 
     train_images, train_labels, test_images, test_labels = (_idx(name, read) for name in FILES)
     pixels = (f"pixel_{row}_{column}" for row in range(EDGE) for column in range(EDGE))
@@ -78,53 +79,56 @@ def load(folder: Path | None, *, installed: Path = DEBIAN, cache: Path | None = 
 def _idx(name: str, read: Callable[[str], bytes]) -> NDArray[np.uint8]:
     """One idx file as an array: its hash was pinned, so its header need not be doubted."""
     content = read(name)
-    _verify(name, content)
     dimensions = content[3]
     shape = np.frombuffer(content, ">u4", dimensions, offset=4).tolist()
     return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
 
 
-def _verify(name: str, content: bytes) -> None:
+def _packed(name: str, path: Path) -> bytes:
+    try:
+        packed = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}; {_REMEDY}") from error
+    return _unpacked(name, packed, path)
+
+
+def _unpacked(name: str, packed: bytes, origin: Path | str) -> bytes:
+    """The file called ``name``, proven to be the publisher's."""
+    try:
+        content = gzip.decompress(packed)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{origin} is damaged, or no .gz file ({error}); {_REMEDY}") from error
     found = hashlib.sha256(content).hexdigest()
     if found != FILES[name]:
         raise DataError(
-            f"{name} is not Fashion-MNIST's: its SHA-256 is {found[:12]}…, expected {FILES[name][:12]}…; "
-            "install the package dataset-fashion-mnist, or give the publisher's files with --data-dir"
+            f"{origin} is not Fashion-MNIST's: unpacked, its SHA-256 is {found[:12]}…, expected {FILES[name][:12]}…; "
+            f"{_REMEDY}"
         )
-
-
-def _packed(path: Path) -> bytes:
-    try:
-        return gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(
-            f"{path} cannot be read: {reason}; --data-dir takes a folder with {', '.join(f'{n}.gz' for n in FILES)}"
-        ) from error
-
-
-def _fetched(name: str, cache: Path, url: str) -> bytes:
-    path = cache / f"{name}.gz"
-    if not path.exists():
-        try:
-            with urllib.request.urlopen(f"{url}/{path.name}", timeout=_DOWNLOAD_TIMEOUT_S) as answer:  # noqa: S310
-                content = answer.read()
-        except (urllib.error.URLError, OSError) as error:
-            raise DataError(
-                f"Fashion-MNIST is not on this machine and cannot be fetched from {url} ({error}); install the package "
-                "dataset-fashion-mnist, or give the publisher's files with --data-dir"
-            ) from error
-        _keep(path, content)
-    content = _packed(path)
-    if hashlib.sha256(content).hexdigest() != FILES[name]:
-        path.unlink()  # a damaged file is fetched anew the next time
     return content
 
 
-def _keep(path: Path, content: bytes) -> None:
-    """Write whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    number, temporary = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(number, "wb") as file:
-        file.write(content)
-    Path(temporary).replace(path)
+def _fetched(name: str, path: Path, url: str) -> bytes:
+    """From the cache at ``path`` where it is whole there, else from ``url``."""
+    with contextlib.suppress(DataError):
+        return _packed(name, path)
+    origin = f"{url}/{path.name}"
+    try:
+        with urllib.request.urlopen(origin, timeout=_DOWNLOAD_TIMEOUT_S) as answer:  # noqa: S310
+            packed: bytes = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise DataError(
+            f"Fashion-MNIST is not on this machine and cannot be fetched from {origin} ({error}); {_REMEDY}"
+        ) from error
+    content = _unpacked(name, packed, origin)
+    _keep(path, packed)
+    return content
+
+
+def _keep(path: Path, packed: bytes) -> None:
+    """Whole or not at all; where there is no room or right for a cache, training does without."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            whole = Path(folder) / path.name
+            whole.write_bytes(packed)
+            whole.replace(path)
