@@ -1,0 +1,64 @@
+"""The columns in figures and words, over the training rows alone."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from tests.training import small
+from training import overview
+from training.data.dataset import Column
+
+NAN = np.nan
+COLUMNS = (
+    Column("age", missing=True),
+    Column("member [2020]", "boolean"),
+    Column("job", "categorical", missing=True, categories=("cook", "a nurse who\nworks at night only"), other=True),
+)
+INPUTS = [[20, 1, 0], [NAN, 0, 1], [40, 1, 1], [30, 1, NAN], [30, 0, 2], [999, 0, 2]]
+DATASET = small.classes(np.array(INPUTS, np.float32), [0, 1] * 3, columns=COLUMNS)
+TRAIN = np.arange(5)
+LINES = [
+    ["age", "numeric", "20.0%", "20 to 40, mean 30 ± 7.071"],
+    ["member [2020]", "boolean", "never", "true in 60.0%"],
+    ["job", "categorical", "20.0%", "a nurse who works at ni… 2, cook 1, all others 1"],
+]
+
+
+def test_figures_are_over_the_rows_that_have_a_value() -> None:
+    age, member, job = overview.statistics(DATASET, TRAIN)
+    assert (age.missing, age.mean, age.min, age.max) == (pytest.approx(0.2), 30, 20, 40)
+    assert age.std == pytest.approx(np.std([20, 40, 30, 30]))
+    assert (member.missing, member.mean) == (0, pytest.approx(0.6))
+    assert (job.missing, job.mean, job.counts) == (pytest.approx(0.2), 0, (1, 2, 1))
+
+
+def test_a_column_without_a_value_in_the_training_rows_counts_as_zero() -> None:
+    found = overview.statistics(DATASET, np.array([1]))[0]
+    assert (found.missing, found.mean, found.std, found.min, found.max) == (1, 0, 0, 0, 0)
+
+
+def test_each_column_is_a_line() -> None:
+    assert overview.table(COLUMNS, overview.statistics(DATASET, TRAIN)) == LINES
+
+
+def test_many_categories_are_counted_together() -> None:
+    column = Column("job", "categorical", categories=tuple("abcdefgh"))
+    inputs = np.repeat(np.arange(8), np.arange(1, 9)).astype(np.float32)[:, None]
+    dataset = small.classes(inputs, np.zeros(len(inputs)), columns=(column,))
+    (line,) = overview.table(dataset.columns, overview.statistics(dataset, np.arange(len(inputs))))
+    assert line[3] == "h 8, g 7, f 6, e 5, d 4, c 3, 2 more 3"
+
+
+def test_the_terminal_shows_columns_and_notes_as_they_are() -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=100, soft_wrap=True)
+    overview.show(console, replace(DATASET, notes=("column 'x [y]' is an id",)), TRAIN)
+    shown = [line.split("  ") for line in file.getvalue().splitlines()]
+    cells = [[cell.strip() for cell in line if cell.strip()] for line in shown]
+    assert [line for line in cells if len(line) == 4] == [list(overview.HEAD), *LINES]
+    assert cells[-1] == ["column 'x [y]' is an id"]

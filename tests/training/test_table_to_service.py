@@ -1,0 +1,173 @@
+"""A table goes through the command line and a real server: what clients get is what torch answered.
+
+The golden rows of a published version hold torch's own answers; here they are sent as a client has them.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pyarrow as pa
+import pytest
+from numpy.typing import NDArray
+from pyarrow import parquet
+
+from service import artifact
+from service.artifact import Feature
+from tests.service.running import Running
+from training.__main__ import main
+
+ROWS = 400
+QUICK = ("--epochs", "3", "--hidden", "16")
+UNKNOWN = "a job nobody had"
+
+
+def train(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command as a user runs it, on one thread: the network is tiny."""
+    return subprocess.run(
+        [sys.executable, "-m", "training", *arguments],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def people() -> dict[str, list[Any]]:
+    """Ages of which some are missing, jobs of which some are rare; who is young or a nurse mostly says yes."""
+    random = np.random.default_rng(0)
+    ages = random.uniform(18, 90, ROWS).round(1).tolist()
+    jobs = random.choice(
+        ["cook", "nurse", *(f"job {number}" for number in range(60))], ROWS, p=[0.3, 0.4] + [0.005] * 60
+    )
+    members = random.random(ROWS) < 0.5
+    likely = np.where((np.array(ages) < 40) | (jobs == "nurse"), 0.85, 0.1)
+    return {
+        "age": [None if random.random() < 0.2 else age for age in ages],
+        "job": jobs.tolist(),
+        "member since 2020": members.tolist(),
+        "country": random.choice(["France", "Germany"], ROWS).tolist(),
+        "visits": random.integers(0, 9, ROWS).tolist(),
+        "answer": np.where(random.random(ROWS) < likely, "yes", "no").tolist(),
+    }
+
+
+def write_csv(path: Path, columns: dict[str, list[Any]]) -> None:
+    rows = [columns, *zip(*columns.values(), strict=True)]
+    path.write_text("".join(",".join("" if value is None else str(value) for value in row) + "\n" for row in rows))
+
+
+def golden(version: artifact.Artifact) -> dict[str, NDArray[Any]]:
+    with np.load(io.BytesIO(version.golden), allow_pickle=False) as file:
+        return dict(file)
+
+
+def as_sent(features: Sequence[Feature], row: Sequence[float]) -> dict[str, Any]:
+    """A row of the network's inputs as a client has it: by name, with texts, true or false, and null."""
+
+    def value_of(feature: Feature, value: float) -> Any:
+        if np.isnan(value):
+            return None
+        if feature.kind == "categorical":
+            return (*feature.categories, UNKNOWN)[int(value)]
+        return bool(value) if feature.kind == "boolean" else value
+
+    return {feature.name: value_of(feature, value) for feature, value in zip(features, row, strict=True)}
+
+
+def answered(client: httpx.Client, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    answer = client.post("/predict", json={"inputs": rows})
+    assert answer.status_code == 200, answer.text
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+def test_a_table_of_people(tmp_path: Path) -> None:
+    write_csv(tmp_path / "people.csv", people())
+    models = tmp_path / "models"
+    done = train(str(tmp_path / "people.csv"), "--target", "answer", "--models", str(models), *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert "job                 categorical   never" in done.stderr
+    assert "target answer: 2 classes (no, yes)" in done.stderr
+
+    version = artifact.read(models / "people" / "1")
+    features = version.manifest.features
+    assert [(each.kind, each.missing, each.other) for each in features] == [
+        ("numeric", True, False),
+        ("categorical", False, True),
+        ("boolean", False, False),
+        ("categorical", False, False),
+        ("numeric", False, False),
+    ]
+    assert version.manifest.classes == ("no", "yes")
+    card = (models / "people" / "1" / "README.md").read_text()
+    assert "| country | categorical | never | " in card
+
+    with Running(models) as server, server.client() as client:
+        torch = golden(version)
+        rows = [as_sent(features, row) for row in torch["inputs"].tolist()]
+        assert None in [row["age"] for row in rows]
+        assert UNKNOWN in [row["job"] for row in rows]
+        answer = answered(client, rows)
+        assert np.abs(np.array(answer["probabilities"]) - torch["probabilities"]).max() < 1e-5
+        assert answer["predictions"] == [("no", "yes")[code] for code in torch["prediction"].tolist()]
+
+        example = client.post("/predict", content=version.example)
+        assert example.status_code == 200, example.text
+
+        for name, value, detail in (
+            ("age", "old", "the text 'old', expected a number"),
+            ("country", "Gemany", "the text 'Gemany', a category the model does not know; did you mean 'Germany'?"),
+            ("country", None, "null, and the model allows no missing value here; send a text"),
+            ("visits", None, "null, and the model allows no missing value here; send a number"),
+        ):
+            refused = client.post("/predict", json={"inputs": [rows[0], rows[1] | {name: value}]})
+            assert (refused.status_code, refused.json()["detail"]) == (422, f"row 1, feature {name!r} is {detail}")
+            assert refused.json()["errors"][0]["feature"] == name
+
+
+def test_several_numbers_to_predict_from_parquet(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    size, city = random.uniform(30, 200, ROWS), random.choice(["Bern", "Rome"], ROWS)
+    price = size * np.where(city == "Bern", 9000, 4000) + random.normal(0, 1e4, ROWS)
+    table = pa.table(
+        {"size": size, "built": random.integers(1950, 2020, ROWS), "city": city, "price": price, "rent": price / 400}
+    )
+    parquet.write_table(table, tmp_path / "houses.parquet")
+    models = tmp_path / "models"
+    done = train(
+        *(str(tmp_path / "houses.parquet"), "--target", "price", "rent", "--models", str(models)),
+        *("--loss", "huber", "--epochs", "40", "--hidden", "32"),
+    )
+    assert done.returncode == 0, done.stderr
+    version = artifact.read(models / "houses" / "1")
+    assert (version.manifest.task, version.manifest.targets) == ("regression", ("price", "rent"))
+    assert version.manifest.scores["fp32"]["r2"] > 0.9
+    card = (models / "houses" / "1" / "README.md").read_text()
+    assert "## Each target" in card
+    assert "![predicted against true, and what is left over](predicted.png)" in card
+
+    with Running(models) as server, server.client() as client:
+        torch = golden(version)
+        rows = [as_sent(version.manifest.features, row) for row in torch["inputs"].tolist()]
+        values = np.array(answered(client, rows)["predictions"])
+        assert np.abs(values / torch["prediction"] - 1).max() < 1e-5
+
+
+def test_a_table_that_cannot_be_learned_from_ends_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "people.csv"
+    write_csv(path, people())
+    assert main([str(path), "--target", "anser", "--models", str(tmp_path / "models")]) == 1
+    assert capsys.readouterr() == ("", f"mlp-train: --target: {path} has no column 'anser'; did you mean 'answer'?\n")
+    assert not (tmp_path / "models").exists()
