@@ -57,13 +57,13 @@ class Schema:
         lowest, highest, whole, missing = np.array(
             [(column.lowest, column.highest, column.whole, column.missing) for column in self.columns]
         ).T
-        with np.errstate(invalid="ignore"):  # a signalling NaN is one like others
-            numbers = rows.astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            numbers = rows.astype(np.float64) * 1.0  # makes a signalling NaN one like others, of which nobody warns
             taken = (lowest <= numbers) & (numbers <= highest) & ((whole == 0) | (numbers == np.rint(numbers)))
             taken |= np.isnan(numbers) & (missing == 1)
         for row, column in np.argwhere(~taken).tolist():
             raise self.columns[column].refusal(row, float(numbers[row, column]))
-        return rows
+        return numbers
 
 
 def fits_float32(values: NDArray[Any]) -> bool:
