@@ -153,15 +153,19 @@ def check_name(name: str) -> str:
 
 
 def model_names(models_dir: Path) -> list[str]:
-    """The names of all models in a folder, sorted.
+    """The names of all models in a folder, sorted; hidden folders, and what a volume has of its own, are passed over.
 
     Raises `ArtifactError` where the folder does not exist or a model's name cannot be one.
     """
     try:
-        folders = [path.name for path in models_dir.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        folders = [path.name for path in models_dir.iterdir() if path.is_dir() and not _is_no_model(path.name)]
     except OSError as error:
         raise ArtifactError(f"models folder {str(models_dir)!r} cannot be read: {error.strerror}") from error
     return sorted(check_name(name) for name in folders)
+
+
+def _is_no_model(name: str) -> bool:
+    return name.startswith(".") or name == "lost+found"  # the latter at the root of every ext4 volume
 
 
 def versions(model_dir: Path) -> list[int]:

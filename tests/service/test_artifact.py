@@ -301,6 +301,7 @@ def test_models_are_the_folders_that_are_not_hidden(tmp_path: Path) -> None:
     for folder in ("b", "a", ".publishing-1"):
         (tmp_path / folder).mkdir()
     (tmp_path / "README.md").touch()
+    (tmp_path / "lost+found").mkdir()  # as at the root of a volume
     assert artifact.model_names(tmp_path) == ["a", "b"]
     (tmp_path / "my model").mkdir()
     assert "model name 'my model'" in message(artifact.model_names, tmp_path)
