@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import http.client
 import tempfile
+import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable
@@ -116,6 +117,8 @@ def _fetched(name: str, path: Path, url: str) -> bytes:
         with urllib.request.urlopen(origin, timeout=_DOWNLOAD_TIMEOUT_S) as answer:  # noqa: S310
             packed: bytes = answer.read()
     except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it is an answer, with a connection
         raise DataError(
             f"Fashion-MNIST is not on this machine and cannot be fetched from {origin} ({error}); {_REMEDY}"
         ) from error

@@ -171,6 +171,7 @@ def test_without_network_one_sentence_tells_what_to_do(tmp_path: Path) -> None:
             "{origin} is not Fashion-MNIST's: unpacked, its SHA-256 is {other}…, expected c59f468a2f67…",
         ),
     ],
+    ids=["not found", "broken off", "a web page", "another file"],
 )
 def test_an_answer_that_is_not_the_file_is_told_and_not_kept(answer: bytes, reason: str, tmp_path: Path) -> None:
     server = Upstream(tmp_path, answer)
