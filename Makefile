@@ -59,6 +59,14 @@ check: $(DEV)    ## lint, types, import directions, Dockerfile
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 
+.PHONY: bench wrk
+bench: $(DEV) wrk ## measure against bare uvicorn and the peers, about half an hour (ARGS="--rounds 1 --only 'ours int8'")
+	@exec $(BIN)/python -m benchmarks.bench $(ARGS)
+
+wrk:             ## bring the load generator that the benchmarks use, where there is apt-get
+	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends wrk; } || \
+	  { echo "Could not install wrk (not root?); install it, and try again: https://github.com/wg/wrk" >&2; exit 1; }
+
 format: $(DEV)   ## format the code and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -98,5 +106,5 @@ $(SERVER): pyproject.toml constraints.txt | $(BIN)/pip
 
 $(DEV): $(SERVER)
 	@echo "Installing torch and the developers' tools into $(VENV) ..."
-	@$(INSTALL) --editable '.[$(RUNTIME),train,dev]'
+	@$(INSTALL) --editable '.[$(RUNTIME),train,bench,dev]'
 	@touch $@

@@ -1,33 +1,49 @@
 """Requests per second and latency of this server, of bare uvicorn and of its peers, interleaved in one run.
 
-    python benchmarks/bench.py [--rounds 3] [--seconds 3] [--only NAME …]
+    python -m benchmarks.bench [--rounds 3] [--seconds 3] [--only NAME …]
 
-Each server has one processor and wrk the other, all on this machine; every case is measured once a round, one after the
-other, so that a machine that slows down slows them all. Prints and writes the table of `benchmarks/README.md`.
+Each server has one processor and wrk another, all on this machine. Every case is measured once a round, those that are
+compared one right after the other, so that a machine that slows down slows them all. Before that each server must give
+the classes that ONNX Runtime gives. Writes results/bench.json, the tables of README.md, and a plot.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import statistics
-import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Final
 
-import report
-from servers import Running, Server, ours, peer
+import onnxruntime
 
-HERE = Path(__file__).parent
-CONTENT_TYPES = {
-    "json": "application/json",
-    "raw": "application/octet-stream",
-    "msgpack": "application/msgpack",
-    "oip": "application/json",
+from benchmarks import load, payloads, provenance, report
+from benchmarks.servers import Running, Server, ours, peer
+
+CONNECTIONS: Final = (1, 16, 64, 256)
+# The body formats of each server; the first of a peer's is its own.
+PEERS: Final = {
+    "mosec JSON": ("mosec_json.py", "json", "/inference"),
+    "mosec msgpack": ("mosec_msgpack.py", "msgpack", "/inference"),
+    "LitServe": ("litserve_json.py", "json", "/predict"),
+    "BentoML": ("bentoml_json.py", "json", "/predict"),
+    "MLServer": ("mlserver_json.py", "oip", "/v2/models/network/infer"),
+    "FastAPI + torch": ("fastapi_torch.py", "json", "/predict"),
 }
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    rounds: int
+    seconds: int
+    only: list[str]
+    model: Path
+    processors: list[int]
 
 
 @dataclass(frozen=True)
@@ -40,110 +56,109 @@ class Case:
     connections: int
 
 
-def servers(models: Path, processors: str) -> list[tuple[Server, str]]:
-    """Every server that is measured and the processors it may use."""
-    model = next(models.glob("*/1/model.onnx"))
-    first = processors.split(",", maxsplit=1)[0]
-    one = [
-        ours("ours int8", 8101, models, "--precision", "int8"),
-        ours("ours fp32", 8102, models, "--precision", "fp32"),
-        ours("ours int8, express off", 8103, models, "--precision", "int8", "--express", "false"),
-        peer("bare uvicorn", "bare_uvicorn.py", 8105, model, "/"),
-        peer("mosec JSON", "mosec_json.py", 8106, model, "/inference"),
-        peer("mosec msgpack", "mosec_msgpack.py", 8107, model, "/inference"),
-        peer("LitServe", "litserve_json.py", 8108, model, "/predict"),
-        peer("BentoML", "bentoml_json.py", 8109, model, "/predict"),
-        peer("MLServer", "mlserver_json.py", 8110, model, "/v2/models/network/infer"),
-        peer("FastAPI + torch", "fastapi_torch.py", 8111, model, "/predict"),
-    ]
-    two = ours("ours int8, 2 workers", 8104, models, "--precision", "int8", "--workers", "2")
-    return [*((server, first) for server in one), (two, processors)]
-
-
 def cases() -> list[Case]:
-    """What is measured of each server, in its own body format."""
+    """What is measured of each server; what is compared stands together."""
     found = []
-    for name in ("ours int8", "ours fp32"):
-        found += [Case(name, kind, rows, c) for kind in ("json", "raw") for rows in (1, 32) for c in (1, 16, 64, 256)]
-    found += [Case("ours int8, express off", kind, rows, 64) for kind in ("json", "raw") for rows in (1, 32)]
-    found += [Case("ours int8, 2 workers", kind, 1, 64) for kind in ("json", "raw")]
-    found += [Case("bare uvicorn", kind, 1, c) for kind in ("json", "raw") for c in (1, 16, 64, 256)]
-    formats = {"mosec JSON": "json", "mosec msgpack": "msgpack", "MLServer": "oip"}
-    for name in ("mosec JSON", "mosec msgpack", "LitServe", "BentoML", "MLServer", "FastAPI + torch"):
-        kind = formats.get(name, "json")
-        found += [Case(name, kind, 1, c) for c in (1, 16, 64)] + [Case(name, kind, 32, 16)]
+    for kind in ("json", "raw"):
+        for name in ("bare uvicorn", "ours int8", "ours fp32"):
+            found += [Case(name, kind, 1, connections) for connections in CONNECTIONS]
+        for name in ("ours int8", "ours fp32"):
+            found += [Case(name, kind, 32, connections) for connections in CONNECTIONS]
+        found += [Case("ours int8, express off", kind, rows, 64) for rows in (1, 32)]
+        found += [Case("ours int8, 2 workers", kind, rows, 64) for rows in (1, 32)]
+    for name, (_, kind, _) in PEERS.items():
+        found += [Case(name, kind, 1, connections) for connections in (1, 16, 64)] + [Case(name, kind, 32, 16)]
+    return sorted(found, key=lambda case: (case.rows, case.connections, case.body, case.server))
+
+
+def servers(model: Path, processors: list[int], wanted: set[str]) -> list[tuple[Server, list[int]]]:
+    """The servers that are wanted, each with the processors it may use."""
+    models, graph = model.parents[1], model / "model.onnx"
+    found = [
+        (ours("ours int8", models, "--precision", "int8"), processors[:1]),
+        (ours("ours fp32", models, "--precision", "fp32"), processors[:1]),
+        (ours("ours int8, express off", models, "--precision", "int8", "--express", "false"), processors[:1]),
+        (ours("ours int8, 2 workers", models, "--precision", "int8", "--workers", "2"), processors[:2]),
+    ]
+    found = [(server, own) for server, own in found if server.name in wanted]
+    if "bare uvicorn" in wanted:
+        found.append((peer("bare uvicorn", "bare_uvicorn.py", graph, "/"), processors[:1]))
+    for name, (script, _, path) in PEERS.items():
+        if name in wanted:
+            found.append((peer(name, script, graph, path), processors[:1]))
     return found
 
 
-def measure(case: Case, server: Server, bodies: Path, processor: str, seconds: float) -> dict[str, float]:
-    """One run of wrk: requests per second, percentiles in milliseconds, failed requests."""
-    path = server.path + ("?dtype=float32" if case.body == "raw" and case.server.startswith("ours") else "")
-    command = ["taskset", "-c", processor, "wrk", "-t1", f"-c{case.connections}", f"-d{seconds}s"]
-    command += ["-s", str(HERE / "wrk.lua"), f"http://127.0.0.1:{server.port}{path}"]
-    environment = os.environ | {
-        "BODY": str(bodies / f"{case.body}-{case.rows}"),
-        "CONTENT_TYPE": CONTENT_TYPES[case.body],
+def check(running: Running, kinds: set[str], model: Path) -> None:
+    """`AssertionError` where a server does not answer 32 rows with the classes of the graph that it runs."""
+    name = running.server.name
+    if name == "bare uvicorn":
+        return
+    graph = model / ("model.int8.onnx" if "int8" in name else "model.onnx")
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    expected = session.run(["prediction"], {"inputs": payloads.rows(32)})[0].tolist()
+    for kind in kinds:
+        answer = running.ask(payloads.body(kind, 32), load.CONTENT_TYPES[kind], load.query_of(name, kind))
+        found = payloads.classes(kind, answer)
+        assert found == expected, f"{name} answers {kind} with classes {found}, expected {expected}"
+
+
+def alone(server: Server, own: list[int], kinds: set[str], bodies: Path, options: Options) -> list[dict[str, float]]:
+    """Start a server by itself and check its answers, once a round: how long it took, and its memory under load."""
+    found = []
+    for _ in range(options.rounds):
+        with Running(server, own, bodies / "log") as running:
+            check(running, kinds, options.model)
+            load.measure(running, bodies / f"{min(kinds)}-32", 64, 1, options.processors[-1])
+            found.append({"start_s": running.start_s, "memory_mb": running.memory_mb()})
+    return found
+
+
+def together(wanted: list[Case], running: dict[str, Running], bodies: Path, options: Options) -> list[dict[str, Any]]:
+    """Every case with its runs, one a round."""
+    runs: dict[Case, list[dict[str, float]]] = {case: [] for case in wanted}
+    for turn in range(options.rounds + 1):  # the first round warms everything up and does not count
+        for case in wanted:
+            body, seconds = bodies / f"{case.body}-{case.rows}", options.seconds if turn else 1
+            run = load.measure(running[case.server], body, case.connections, seconds, options.processors[-1])
+            if turn:
+                runs[case].append(run)
+        print(f"round {turn} of {options.rounds}", file=sys.stderr)
+    return [asdict(case) | {"runs": found} for case, found in runs.items()]
+
+
+def run(options: Options) -> dict[str, Any]:
+    """All that is wanted, each server first by itself and then beside the others."""
+    wanted = [case for case in cases() if not options.only or case.server in options.only]
+    first, last = options.processors[0], options.processors[-1]
+    about = provenance.of(options.model, "make bench") | {
+        "runs": f"{options.rounds} interleaved rounds of {options.seconds} s a case",
+        "processors": f"servers on {first}, two workers on {options.processors[:2]}, wrk on {last}",
     }
-    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    run: dict[str, float] = json.loads(output.splitlines()[-1])
-    return {"requests_s": run["requests"] / run["duration_s"], **run}
+    with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
+        bodies = Path(temporary)
+        payloads.write(bodies, {(case.body, rows) for case in wanted for rows in (1, 32)})
+        chosen = servers(options.model, options.processors, {case.server for case in wanted})
+        by_itself = {}
+        for server, own in chosen:
+            kinds = {case.body for case in wanted if case.server == server.name}
+            by_itself[server.name] = alone(server, own, kinds, bodies, options)
+        running = {each.name: stack.enter_context(Running(each, own, bodies / "log")) for each, own in chosen}
+        return {"provenance": about, "alone": by_itself, "lines": together(wanted, running, bodies, options)}
 
 
 def main() -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="times every case is measured (default: 3)")
-    parser.add_argument("--seconds", type=float, default=3, help="length of one measurement (default: 3)")
-    parser.add_argument("--only", nargs="*", default=[], help="names of the servers to measure (default: all)")
-    parser.add_argument("--models", type=Path, default=HERE.parent / "models", help="folder with one model")
-    parser.add_argument("--processors", default="0,1", help="the servers' processor, then wrk's (default: 0,1)")
-    parser.add_argument("--results", type=Path, default=HERE / "results.json", help="where the figures go")
-    chosen = parser.parse_args()
-    wanted = [case for case in cases() if not chosen.only or case.server in chosen.only]
-    names = {case.server for case in wanted}
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        subprocess.run([sys.executable, HERE / "payloads.py", folder], check=True)
-        running: dict[str, Running] = {}
-        try:
-            for server, processors in servers(chosen.models, chosen.processors):
-                if server.name in names:
-                    running[server.name] = Running(server, processors, folder / "log")
-            results = measure_all(wanted, running, folder, chosen.processors.split(",")[-1], chosen)
-        finally:
-            for each in running.values():
-                each.stop()
-    chosen.results.write_text(json.dumps(results, indent=1) + "\n")
-    report.write(chosen.results)
-
-
-def measure_all(
-    wanted: list[Case], running: dict[str, Running], bodies: Path, processor: str, chosen: argparse.Namespace
-) -> dict[str, object]:
-    """All rounds; every case's runs, and what they were measured with."""
-    runs: dict[Case, list[dict[str, float]]] = {case: [] for case in wanted}
-    for turn in range(chosen.rounds + 1):  # the first round warms everything up and does not count
-        for case in wanted:
-            seconds = chosen.seconds if turn else 1
-            run = measure(case, running[case.server].server, bodies, processor, seconds)
-            if turn:
-                runs[case].append(run)
-        print(f"round {turn} of {chosen.rounds}", file=sys.stderr)
-    lines = [
-        vars(case)
-        | {
-            "requests_s": statistics.median(run["requests_s"] for run in found),
-            "spread_s": [min(run["requests_s"] for run in found), max(run["requests_s"] for run in found)],
-            "p50_ms": statistics.median(run["p50_ms"] for run in found),
-            "p99_ms": statistics.median(run["p99_ms"] for run in found),
-            "failed": sum(run["failed"] for run in found),
-        }
-        for case, found in runs.items()
-    ]
-    return {
-        "provenance": report.provenance(chosen.rounds, chosen.seconds),
-        "servers": {name: {"start_s": each.start_s, "memory_mb": each.memory_mb()} for name, each in running.items()},
-        "lines": lines,
-    }
+    parser.add_argument("--seconds", type=int, default=3, help="length of one measurement (default: 3)")
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="servers to measure (default: all)")
+    parser.add_argument("--model", type=Path, default=provenance.MODEL, help="published version to serve")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder the figures go to")
+    given = parser.parse_args()
+    # The last processor is wrk's: where there are only two, it shares the second worker's.
+    options = Options(given.rounds, given.seconds, given.only, given.model, sorted(os.sched_getaffinity(0)))
+    report.save(given.results / "bench.json", run(options))
 
 
 if __name__ == "__main__":

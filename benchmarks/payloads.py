@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
-import json
-import sys
+import io
 from pathlib import Path
+from typing import Final
 
+import msgpack
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-FEATURES = 784
+FEATURES: Final = 784
 
 
-def rows(count: int) -> NDArray[np.uint8]:
-    """Pixels (count, 784), always the same."""
-    return np.random.default_rng(0).integers(0, 256, (count, FEATURES), np.uint8)
+def rows(count: int) -> NDArray[np.float32]:
+    """Pixels (count, 784), whole numbers from 0 to 255 as float32, always the same."""
+    return np.random.default_rng(0).integers(0, 256, (count, FEATURES)).astype("<f4")
 
 
-def write(folder: Path) -> None:
-    """Every body as a file, named by its kind and number of rows."""
-    import msgpack  # noqa: PLC0415 - of the benchmark's own environment
+def body(kind: str, count: int) -> bytes:
+    """``count`` rows in the format ``kind``; JSON has each number as Python writes a float, such as 17.0."""
+    pixels = rows(count)
+    match kind:
+        case "json":
+            return orjson.dumps({"inputs": pixels.tolist()})
+        case "raw":
+            return pixels.tobytes()
+        case "npy":
+            file = io.BytesIO()
+            np.save(file, pixels)
+            return file.getvalue()
+        case "msgpack":
+            packed: bytes = msgpack.packb({"inputs": pixels.tobytes()})
+            return packed
+        case "oip":
+            tensor = {"name": "inputs", "shape": pixels.shape, "datatype": "FP32", "data": pixels.ravel().tolist()}
+            return orjson.dumps({"inputs": [tensor]})
+    raise ValueError(f"kind is {kind!r}, expected json, raw, npy, msgpack or oip")
 
-    for count in (1, 32):
-        pixels = rows(count)
-        floats = pixels.astype("<f4")
-        tensor = {"name": "inputs", "shape": list(pixels.shape), "datatype": "FP32", "data": floats.ravel().tolist()}
-        bodies = {
-            "json": orjson.dumps({"inputs": pixels.tolist()}),
-            "raw": floats.tobytes(),
-            "msgpack": msgpack.packb({"inputs": floats.tobytes()}),
-            "oip": json.dumps({"inputs": [tensor]}).encode(),
-        }
-        for kind, body in bodies.items():
-            (folder / f"{kind}-{count}").write_bytes(body)
+
+def write(folder: Path, kinds: set[tuple[str, int]]) -> None:
+    """Each body as a file, named by its format and its rows."""
+    for kind, count in kinds:
+        (folder / f"{kind}-{count}").write_bytes(body(kind, count))
 
 
-if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+def classes(kind: str, answer: bytes) -> list[int]:
+    """The most probable class of each row, as an answer in the format ``kind`` tells it."""
+    match kind:
+        case "msgpack":
+            found: list[int] = np.frombuffer(msgpack.unpackb(answer)["classes"], np.int64).tolist()
+        case "oip":
+            outputs = {output["name"]: output["data"] for output in orjson.loads(answer)["outputs"]}
+            found = np.ravel(outputs["prediction"]).astype(int).tolist()
+        case _:
+            found = orjson.loads(answer)["classes"]
+    return found

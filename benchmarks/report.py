@@ -1,106 +1,168 @@
-"""The figures as a table and a plot in benchmarks/README.md, with what they were measured on."""
+"""Figures as Markdown: each tool's results in a file of its own and a section of README.md, with its provenance."""
 
 from __future__ import annotations
 
 import json
-import platform
-import subprocess
+import statistics
 import sys
-from datetime import UTC, datetime
-from importlib.metadata import version
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-HERE = Path(__file__).parent
-BEGIN, END = "<!-- begin: written by benchmarks/report.py -->", "<!-- end -->"
-LIBRARIES = ("uvicorn", "uvloop", "httptools", "fastapi", "onnxruntime", "numpy", "orjson", "pysimdjson")
+from benchmarks.targets import BARE, TARGETS, ratio, runs
 
+HERE: Final = Path(__file__).parent
+RESULTS: Final = HERE / "results"
+README: Final = HERE / "README.md"
 
-def provenance(rounds: int, seconds: float) -> dict[str, str]:
-    """Machine, versions, commit, and how often."""
-    cpu = next(
-        line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    )
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True, cwd=HERE
-    )
-    changed = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True, cwd=HERE)
-    return {
-        "machine": f"{cpu}, {platform.system()} {platform.release()}, Python {platform.python_version()}",
-        "versions": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
-        "commit": commit.stdout.strip() + (" and uncommitted changes" if changed.stdout.strip() else ""),
-        "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "runs": f"median of {rounds} interleaved runs of {seconds:g} s each; the spread is their minimum and maximum",
-    }
+Results = dict[str, Any]
 
 
-def table(results: dict[str, Any]) -> str:
-    """Every case in one Markdown table, with its ratio to bare uvicorn under the same body and connections."""
-    bare = {
-        (line["body"], line["connections"]): line["requests_s"]
-        for line in results["lines"]
-        if line["server"] == "bare uvicorn"
-    }
-    head = "| server | body | rows | connections | requests/s | spread | rows/s | of bare | p50 ms | p99 ms | failed |"
-    lines = [head, "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]
+def save(file: Path, results: Results) -> None:
+    """Write the results of a tool to ``results/<tool>.json`` and its section of README.md; print the section."""
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(results, indent=1) + "\n")
+    if file.parent == RESULTS:
+        README.write_text(with_section(README.read_text(), file.stem, results))
+        draw(file.stem, results)
+    print(SECTIONS[file.stem](results))
+
+
+def with_section(text: str, tool: str, results: Results) -> str:
+    """``text`` with the section of ``tool``, between its two marks, written anew."""
+    begin, end = f"<!-- begin {tool} -->\n", f"<!-- end {tool} -->"
+    before, rest = text.split(begin, 1)
+    return before + begin + SECTIONS[tool](results) + "\n" + end + rest.split(end, 1)[1]
+
+
+def draw(tool: str, results: Results) -> None:
+    """The plot of a tool that has one, beside its results."""
+    from benchmarks import plots  # noqa: PLC0415 - only this needs matplotlib
+
+    if tool in plots.PLOTS:
+        plots.PLOTS[tool](results, RESULTS / f"{tool}.png")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; columns whose head begins with ``>`` are aligned to the right."""
+    lines = ["| " + " | ".join(name.lstrip(">") for name in head) + " |"]
+    lines.append("|" + "|".join("--:" if name.startswith(">") else "---" for name in head) + "|")
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def about(results: Results) -> str:
+    """The provenance as a list."""
+    return "\n".join(f"- {name}: {value}" for name, value in results["provenance"].items())
+
+
+def bench(results: Results) -> str:
+    """Targets, servers by themselves, and every case."""
+    parts = [about(results), "![requests per second of each server](results/bench.png)"]
+    parts += [_targets(results), _alone(results), _cases(results)]
+    return "\n\n".join(parts)
+
+
+def _targets(results: Results) -> str:
+    rows = []
+    for target in TARGETS:
+        try:
+            found, met = f"{target.measured(results):,.4g}", "met" if target.met(results) else "**missed**"
+        except (KeyError, ValueError):
+            found, met = "not measured", ""
+        sign = "≤" if target.at_most else "≥"
+        rows.append((target.claim, f"{sign} {target.limit:,} {target.unit}", found, met))
+    return table(("ours is int8 where not said otherwise", "target", ">measured", ""), rows)
+
+
+def _alone(results: Results) -> str:
+    def spread(runs: list[dict[str, float]], figure: str, form: str) -> str:
+        values = [run[figure] for run in runs]
+        return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+
+    rows = [
+        (name, spread(each, "start_s", ".2f"), spread(each, "memory_mb", ".0f"))
+        for name, each in results["alone"].items()
+    ]
+    return table(("server by itself", ">start to first answer, s", ">memory after 32-row requests (PSS), MB"), rows)
+
+
+def _cases(results: Results) -> str:
+    rows = []
     for line in results["lines"]:
-        base = bare.get((line["body"], line["connections"])) if line["rows"] == 1 else None
-        ratio = f"{line['requests_s'] / base:.2f}" if base else ""
-        low, high = line["spread_s"]
-        lines.append(
-            f"| {line['server']} | {line['body']} | {line['rows']} | {line['connections']} | {line['requests_s']:,.0f} "
-            f"| {low:,.0f} to {high:,.0f} | {line['requests_s'] * line['rows']:,.0f} | {ratio} "
-            f"| {line['p50_ms']:.2f} | {line['p99_ms']:.2f} | {line['failed']:.0f} |"
+        values = {figure: [run[figure] for run in line["runs"]] for figure in line["runs"][0]}
+        middle = {figure: statistics.median(found) for figure, found in values.items()}
+        low, high = min(values["requests_s"]), max(values["requests_s"])
+        rows.append(
+            (
+                line["server"],
+                line["body"],
+                f"{line['rows']}",
+                f"{line['connections']}",
+                f"{middle['requests_s']:,.0f}",
+                f"{low:,.0f} to {high:,.0f}",
+                _of_bare(results, line),
+                f"{middle['requests_s'] * line['rows']:,.0f}",
+                f"{middle['p50_ms']:.2f}",
+                f"{middle['p99_ms']:.2f}",
+                f"{middle['processor_us']:.0f}",
+                f"{sum(values['failed']):.0f}",
+            )
         )
-    return "\n".join(lines)
+    numbers = (">rows", ">connections", ">requests/s", ">spread", ">of bare", ">rows/s", ">p50 ms", ">p99 ms")
+    return table(("server", "body", *numbers, ">processor µs a request", ">failed"), rows)
 
 
-def plot(results: dict[str, Any], file: Path) -> None:
-    """One bar a server: one-row requests per second with 64 connections."""
-    import matplotlib as mpl  # noqa: PLC0415 - only the drawing needs it
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt  # noqa: PLC0415
-
-    chosen = [line for line in results["lines"] if line["rows"] == 1 and line["connections"] == 64]
-    chosen.sort(key=lambda line: line["requests_s"])
-    names = [f"{line['server']} · {line['body']}" for line in chosen]
-    values = [line["requests_s"] for line in chosen]
-    colours = ["#0b7285" if name.startswith("ours") else "#adb5bd" for name in names]
-    figure, axes = plt.subplots(figsize=(8, 0.36 * len(names) + 1), layout="constrained")
-    bars = axes.barh(names, values, color=colours)
-    axes.bar_label(bars, [f"{value:,.0f}" for value in values], padding=3, fontsize=8)
-    axes.set_xlabel("one-row requests per second, 64 connections, one processor")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.margins(x=0.12)
-    figure.savefig(file, dpi=110, metadata={"Software": None})
+def _of_bare(results: Results, line: Results) -> str:
+    try:
+        bare = runs(results, BARE, line["body"], line["rows"], line["connections"])
+    except KeyError:
+        return ""
+    return f"{ratio(line['runs'], bare):.2f}"
 
 
-def write(results_file: Path) -> None:
-    """Put table and plot into benchmarks/README.md, between its two marks."""
-    results = json.loads(results_file.read_text())
-    plot(results, HERE / "requests_s.png")
-    facts = "\n".join(f"- {name}: {value}" for name, value in results["provenance"].items())
-    servers = "\n".join(
-        f"| {name} | {each['start_s']:.2f} | {each['memory_mb']:.0f} |" for name, each in results["servers"].items()
-    )
-    section = f"""{BEGIN}
-{facts}
-
-![requests per second of each server](requests_s.png)
-
-{table(results)}
-
-| server | start to listening, s | memory after the runs (PSS), MB |
-|---|--:|--:|
-{servers}
-{END}"""
-    readme = HERE / "README.md"
-    text = readme.read_text()
-    before, rest = text.split(BEGIN, 1)
-    readme.write_text(before + section + rest.split(END, 1)[1])
-    print(section)
+def stages(results: Results) -> str:
+    """Each stage of a request by itself."""
+    rows = [(name, f"{each['median_us']:,.2f}", f"{each['mad_us']:.2f}") for name, each in results["stages"].items()]
+    return about(results) + "\n\n" + table(("stage", ">µs", ">median absolute deviation"), rows)
 
 
-if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+def breakdown(results: Results) -> str:
+    """Where the microseconds of one request go."""
+    columns = list(results["requests"])
+    names = list(dict.fromkeys(name for column in columns for name in results["requests"][column]))
+    rows = [(name, *(f"{results['requests'][column].get(name, 0):.1f}" for column in columns)) for name in names]
+    rows.append(("**all**", *(f"**{sum(results['requests'][column].values()):.1f}**" for column in columns)))
+    return about(results) + "\n\n" + table(("processor time of a request, µs", *(f">{name}" for name in columns)), rows)
+
+
+def sweep(results: Results) -> str:
+    """Cost over rows, bytes and connections."""
+    parts = [about(results), "![cost over rows, body sizes and connections](results/sweep.png)"]
+    for name, part in results["sweeps"].items():
+        heads = list(part[0])
+        cells = [tuple(_shown(point[head]) for head in heads) for point in part]
+        parts.append(f"{name}:\n\n" + table([f">{head}" for head in heads], cells))
+    return "\n\n".join([*parts, *results["verdicts"]])
+
+
+def _shown(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def soak(results: Results) -> str:
+    """Whether it lasts."""
+    rows = [(name, _shown(value)) for name, value in results["totals"].items()]
+    return "\n\n".join([about(results), table(("", ">"), rows), f"**{results['verdict']}**"])
+
+
+SECTIONS: Final[dict[str, Callable[[Results], str]]] = {
+    "bench": bench,
+    "stages": stages,
+    "breakdown": breakdown,
+    "sweep": sweep,
+    "soak": soak,
+}
+
+if __name__ == "__main__":  # python -m benchmarks.report TOOL …: write the sections again from their results
+    for tool in sys.argv[1:] or SECTIONS:
+        save(RESULTS / f"{tool}.json", json.loads((RESULTS / f"{tool}.json").read_text()))

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
 
-HERE = Path(__file__).parent
-ENVIRONMENTS = HERE / ".venvs"
-_SCRIPT = re.compile(r"^# /// script\n(?P<content>(?:^#.*\n)+?)^# ///$", re.MULTILINE)
+HERE: Final = Path(__file__).parent
+ENVIRONMENTS: Final = HERE / ".venvs"
+_SCRIPT: Final = re.compile(r"^# /// script\n(?P<content>(?:^#.*\n)+?)^# ///$", re.MULTILINE)
+_START_S: Final = 120.0
+_POLL_S: Final = 0.005
+_TICKS_S: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
 class Server:
-    """A command that serves on ``port``, and how to ask it."""
+    """A command that serves on ``port``, how to ask it, and the format its bodies have."""
 
     name: str
     command: tuple[str, ...]
@@ -29,15 +38,16 @@ class Server:
     path: str = "/predict"
 
 
-def ours(name: str, port: int, models: Path, *arguments: str) -> Server:
+def ours(name: str, models: Path, *arguments: str) -> Server:
     """This project's server, logging to a file as in production."""
+    port = _free_port()
     command = (sys.executable, "-m", "service", "--models", str(models), "--port", str(port), *arguments)
     return Server(name, command, port)
 
 
-def peer(name: str, script: str, port: int, model: Path, path: str) -> Server:
+def peer(name: str, script: str, model: Path, path: str) -> Server:
     """A server of ``peers/``, in the environment that its own header names."""
-    file = HERE / "peers" / script
+    file, port = HERE / "peers" / script, _free_port()
     return Server(name, (str(_environment(file) / "bin/python"), str(file), str(port), str(model)), port, path)
 
 
@@ -56,51 +66,95 @@ def _environment(script: Path) -> Path:
     return folder
 
 
-class Running:
-    """A started server; leave the context to stop it."""
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
-    def __init__(self, server: Server, processors: str, log: Path) -> None:
+
+class Running:
+    """A server that takes requests, on ``processors``; leave the context to stop it.
+
+    ``start_s`` is the time from the start of its process to the first answer.
+    """
+
+    def __init__(self, server: Server, processors: list[int], log: Path) -> None:
         self.server = server
+        started_s = time.perf_counter()
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                ["taskset", "-c", processors, *server.command],
+                ["taskset", "--cpu-list", ",".join(map(str, processors)), *server.command],
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                preexec_fn=_allow_many_connections,  # noqa: PLW1509 - it starts no thread
             )
-        started_s = time.perf_counter()
-        while not self._accepts():
+        while not self._answers():
             assert self._process.poll() is None, f"{server.name} ended: {log.read_text()[-2000:]}"
-            assert time.perf_counter() - started_s < 120, f"{server.name} does not listen: {log.read_text()[-2000:]}"
-            time.sleep(0.05)
+            assert time.perf_counter() - started_s < _START_S, f"{server.name} says nothing: {log.read_text()[-2000:]}"
+            time.sleep(_POLL_S)
         self.start_s = time.perf_counter() - started_s
 
-    def _accepts(self) -> bool:
-        with socket.socket() as probe:
-            probe.settimeout(1)
-            return probe.connect_ex(("127.0.0.1", self.server.port)) == 0
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _answers(self) -> bool:
+        """Whether it says anything in HTTP; ours listens once it is ready."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=5)
+        try:
+            connection.request("GET", "/")
+            return connection.getresponse().status < 502
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def ask(self, body: bytes, content_type: str, query: str = "") -> bytes:
+        """The answer to one request."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
+        try:
+            connection.request("POST", self.server.path + query, body, {"content-type": content_type})
+            answer = connection.getresponse()
+            content = answer.read()
+        finally:
+            connection.close()
+        assert answer.status == 200, f"{self.server.name} answers {answer.status}: {content[:500]!r}"
+        return content
 
     def memory_mb(self) -> float:
-        """Proportional set size of the whole process group: shared pages count once."""
-        group = os.getpgid(self._process.pid)
-        total_kb = 0
+        """Proportional set size of all its processes: pages they share count once."""
+        sizes = [re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE) for text in self._read("smaps_rollup")]
+        return sum(int(size[1]) for size in sizes if size) / 1024
+
+    def processor_s(self) -> float:
+        """Processor time that all its processes used so far, in user and kernel mode."""
+        fields = [text.rsplit(")", 1)[1].split() for text in self._read("stat")]
+        return sum(int(each[11]) + int(each[12]) for each in fields) / _TICKS_S
+
+    def _read(self, name: str) -> Iterator[str]:
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                if os.getpgid(int(folder.name)) == group:
-                    rollup = (folder / "smaps_rollup").read_text()
-                    total_kb += int(re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)[1])  # type: ignore[index]
+                if os.getpgid(int(folder.name)) == self._process.pid:
+                    yield (folder / name).read_text()
             except (ProcessLookupError, FileNotFoundError, PermissionError):
                 continue
-        return total_kb / 1024
 
-    def stop(self) -> None:
+    def stop(self) -> int:
+        """Ask it to end, and make it; the exit status."""
         for sent in (signal.SIGTERM, signal.SIGKILL):
-            try:
+            with suppress(ProcessLookupError, subprocess.TimeoutExpired):
                 os.killpg(self._process.pid, sent)
-                self._process.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                continue
-            except ProcessLookupError:
-                break
-        self._process.wait()
+                return self._process.wait(timeout=15)
+        return self._process.wait()
+
+
+def _allow_many_connections() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

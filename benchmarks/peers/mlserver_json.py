@@ -60,4 +60,4 @@ if __name__ == "__main__":
         )
     )
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)
-    os.execv(sys.executable, [sys.executable, "-m", "mlserver", "start", str(folder)])
+    os.execv(Path(sys.executable).with_name("mlserver"), ["mlserver", "start", str(folder)])

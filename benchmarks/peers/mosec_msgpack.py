@@ -4,6 +4,7 @@
 # dependencies = ["mosec==0.9.8", "msgpack==1.2.4", "onnxruntime==1.32.0", "numpy==2.4.6"]
 # ///
 
+import os
 import sys
 
 import numpy as np
@@ -11,15 +12,12 @@ import onnxruntime as ort
 from mosec import Server, Worker
 from mosec.mixin import MsgpackMixin
 
-MODEL, PORT = sys.argv[2], sys.argv[1]
-sys.argv = [sys.argv[0], "--port", PORT, "--address", "127.0.0.1", "--log-level", "error"]
-
 
 class Network(MsgpackMixin, Worker):
     def __init__(self):
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
-        self.session = ort.InferenceSession(MODEL, options, providers=["CPUExecutionProvider"])
+        self.session = ort.InferenceSession(os.environ["MODEL"], options, providers=["CPUExecutionProvider"])
 
     def forward(self, data):
         rows = [np.frombuffer(each["inputs"], np.float32).reshape(-1, 784) for each in data]
@@ -30,6 +28,8 @@ class Network(MsgpackMixin, Worker):
 
 
 if __name__ == "__main__":
+    os.environ["MODEL"] = sys.argv[2]
+    sys.argv[1:] = ["--port", sys.argv[1], "--address", "127.0.0.1", "--log-level", "error"]
     server = Server()
     server.append_worker(Network, num=1, max_batch_size=64, max_wait_time=2)
     server.run()

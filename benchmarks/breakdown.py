@@ -1,0 +1,177 @@
+"""Where the microseconds of one request go: the stages of requests on connections in memory, and the rest from wrk.
+
+    python -m benchmarks.breakdown
+
+Each function that stands for a stage is timed where it is called, less what it calls of the other stages and less what
+the timing itself takes. What wrk sees of the server's processor time beyond that is the kernel's and the event loop's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+from unittest.mock import patch
+
+import uvloop
+
+from benchmarks import load, payloads, provenance, report, wire
+from benchmarks.servers import Running, ours, peer
+from service import app, logs, metrics
+from service.http import express
+from service.http.express import Exchange, ExpressProtocol
+from service.http.predict import Predict
+from service.inference.batcher import Batcher
+from service.journal import Journal
+from service.settings import Settings
+
+# In the order of a request's path; a stage may be several functions.
+STAGES: Final[dict[str, list[tuple[type, str]]]] = {
+    "know the head, or parse it": [(ExpressProtocol, "data_received")],
+    "begin: id, record": [(Exchange, "__init__")],
+    "find model and options": [(Exchange, "_run"), (Predict, "__call__")],
+    "decode and check the rows": [(Predict, "_rows")],
+    "add them to the turn's batch": [(Batcher, "submit")],
+    "run the network": [(Batcher, "_guarded")],
+    "split the batch": [(Batcher, "_run_small")],
+    "encode the answer": [(Predict, "_answer")],
+    "write it, await the next request": [(Exchange, "_reply")],
+    "count and log": [(Journal, "_tell")],
+}
+BETWEEN: Final = "between these"
+KERNEL: Final = "kernel, sockets and event loop"
+_TURNS: Final = 20_000
+
+
+class Stopwatch:
+    """Time by stage, each without the stages inside it and without the timing itself."""
+
+    def __init__(self) -> None:
+        self._spent_s: defaultdict[str, float] = defaultdict(float)
+        self._calls: Counter[str] = Counter()
+        self._calls_inside: Counter[str] = Counter()
+        self._open = [""]
+
+    def around(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """``function``, timed as part of ``stage``."""
+        spent_s, calls, inside, opened, clock = (
+            *(self._spent_s, self._calls, self._calls_inside),
+            *(self._open, time.thread_time),
+        )
+
+        def timed(*arguments: Any, **named: Any) -> Any:
+            outer = opened[-1]
+            opened.append(stage)
+            started_s = clock()
+            try:
+                return function(*arguments, **named)
+            finally:
+                took_s = clock() - started_s
+                spent_s[stage] += took_s
+                spent_s[outer] -= took_s
+                calls[stage] += 1
+                inside[outer] += 1
+                opened.pop()
+
+        return timed
+
+    def self_s(self) -> dict[str, float]:
+        """Seconds of each stage: what a timed call of nothing takes, inside its clock and outside, is not counted."""
+        within_s, without_s = _overhead_s()
+        return {
+            stage: max(spent_s - self._calls[stage] * within_s - self._calls_inside[stage] * without_s, 0.0)
+            for stage, spent_s in self._spent_s.items()
+        }
+
+
+def _overhead_s() -> tuple[float, float]:
+    watch, times = Stopwatch(), 100_000
+    nothing = watch.around("nothing", lambda: None)
+    started_s = time.thread_time()
+    for _ in range(times):
+        nothing()
+    whole_s = time.thread_time() - started_s
+    within_s = watch._spent_s["nothing"]  # noqa: SLF001 - its own class's part
+    return within_s / times, (whole_s - within_s) / times
+
+
+def in_memory(service: app.Service, request: bytes, connections: int) -> dict[str, float]:
+    """Microseconds of each stage of a request, with so many in one turn of the loop."""
+    turns = _TURNS // connections
+    watch = Stopwatch()
+
+    async def measure() -> float:
+        async with service.app.router.lifespan_context(service.app):
+            clients = wire.Connections(service.app, express.protocol_of(service.door), connections)
+            for _ in range(turns // 10):
+                await clients.turn(request)
+            started_s = time.thread_time()
+            for _ in range(turns):
+                await clients.turn(request)
+            whole_s = time.thread_time() - started_s
+            with ExitStack() as stack:
+                for stage, functions in STAGES.items():
+                    for owner, name in functions:
+                        stack.enter_context(patch.object(owner, name, watch.around(stage, getattr(owner, name))))
+                for _ in range(turns):
+                    await clients.turn(request)
+            return whole_s
+
+    whole_us = uvloop.run(measure()) / turns / connections * 1e6
+    spent_s = watch.self_s()
+    stages = {stage: spent_s[stage] / turns / connections * 1e6 for stage in STAGES}
+    return stages | {BETWEEN: whole_us - sum(stages.values())}
+
+
+def on_sockets(model: Path, kinds: list[str], connections: int) -> dict[str, float]:
+    """Processor time of one request of each kind, and of bare uvicorn's, as the operating system counts it."""
+    processors = sorted(os.sched_getaffinity(0))
+    found = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        bodies = Path(temporary)
+        payloads.write(bodies, {(kind, 1) for kind in kinds})
+        bare = peer("bare uvicorn", "bare_uvicorn.py", model / "model.onnx", "/")
+        for server in (ours("ours", model.parents[1]), bare):
+            with Running(server, processors[:1], bodies / "log") as running:
+                for kind in kinds:
+                    for seconds in (1, 3):  # the first warms it up
+                        run = load.measure(running, bodies / f"{kind}-1", connections, seconds, processors[-1])
+                    found[f"{server.name} {kind}"] = run["processor_us"]
+    return found
+
+
+def run(model: Path) -> report.Results:
+    """The stages of one-row requests, in JSON and raw, over 64 connections and over one."""
+    requests: dict[str, dict[str, float]] = {}
+    about = provenance.of(model, "python -m benchmarks.breakdown")
+    with tempfile.TemporaryFile("w") as log:
+        request_log = logs.configure("info", "json", log)
+        for connections in (64, 1):
+            outside = on_sockets(model, ["json", "raw"], connections)
+            for kind in ("json", "raw"):
+                service = app.build(Settings(models=model.parents[1]), request_log, metrics.alone())
+                request = wire.request(payloads.body(kind, 1), load.CONTENT_TYPES[kind], load.query_of("ours", kind))
+                stages = in_memory(service, request, connections)
+                rest_us = outside[f"ours {kind}"] - sum(stages.values())
+                requests[f"{kind}, {connections} connections"] = stages | {KERNEL: rest_us}
+            requests[f"bare uvicorn, {connections} connections"] = {KERNEL: outside["bare uvicorn raw"]}
+    return {"provenance": about, "requests": requests}
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=provenance.MODEL, help="published version to serve")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder the figures go to")
+    given = parser.parse_args()
+    report.save(given.results / "breakdown.json", run(given.model))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""What figures were measured on: machine, versions, model, commit, time. Without it a number says nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+MODEL: Final = ROOT / "models/fashion-mnist/1"
+LIBRARIES: Final = ("uvicorn", "uvloop", "httptools", "fastapi", "onnxruntime", "numpy", "orjson", "pysimdjson")
+# What a figure depends on; a change anywhere else leaves it as it is.
+MEASURED: Final = ("service", "benchmarks", "constraints.txt", ":!benchmarks/results", ":!benchmarks/README.md")
+DIRTY: Final = " with uncommitted changes"
+
+
+def of(model: Path, command: str) -> dict[str, str]:
+    """The provenance of figures measured now, with the model in folder ``model``, by ``command``."""
+    graphs = ", ".join(_digest(file) for file in sorted(model.glob("*.onnx")))
+    return {
+        "command": command,
+        "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": commit(),
+        "machine": f"{processor()}, {len(os.sched_getaffinity(0))} processors, Linux {platform.release()}",
+        "load before": f"{os.getloadavg()[0]:.2f} processes over the minute before",
+        "Python": platform.python_version(),
+        "libraries": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
+        "wrk": wrk(),
+        "model": f"{model.parent.name} version {model.name}: {graphs}",
+    }
+
+
+def commit(root: Path = ROOT) -> str:
+    """The commit that is measured, and whether what is measured differs from it."""
+    changed = _git(root, "status", "--porcelain", "--", *MEASURED)
+    return _git(root, "rev-parse", "HEAD") + (DIRTY if changed else "")
+
+
+def processor() -> str:
+    """The processor's name, as the kernel knows it."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), platform.machine())
+
+
+def wrk() -> str:
+    """The load generator's version, its first line without the copyright."""
+    said = subprocess.run(["wrk", "--version"], capture_output=True, text=True, check=False).stdout
+    return said.split(" [", 1)[0]
+
+
+def _digest(file: Path) -> str:
+    return f"{file.name} with SHA-256 {hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
+
+
+def _git(root: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, cwd=root).stdout.strip()

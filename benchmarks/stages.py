@@ -1,0 +1,172 @@
+"""Each stage of a request by itself, as a microbenchmark with warm caches: what it can cost at the least.
+
+    python -m benchmarks.stages [pyperf's options, such as --fast]
+
+The door's stages are measured with a prediction that is answered at once: all that is left is HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyperf
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from benchmarks import load, payloads, provenance, report, wire
+from service import artifact, logs, metrics
+from service.http.arrays import rows_from_npy, rows_from_raw
+from service.http.express import Door, protocol_of
+from service.http.guard import Bounds, RequestIds
+from service.http.messages import JSON_HEADERS, Request, Response
+from service.http.options import Options
+from service.http.predict import Predict, Reply, _encode
+from service.http.schema import Schema, fits_float32
+from service.http.tensors import rows_from_json
+from service.inference import session
+from service.inference.batcher import Batcher, Costs
+from service.inference.session import Outputs
+from service.journal import TELL_AT, Journal, Record
+from service.lifecycle import Lifecycle
+
+Stages = dict[str, tuple[Callable[[], object], int]]
+
+_TURN = 64
+_ROUTE = "/predict"
+
+
+def stages(model: Path) -> Stages:
+    """Each stage's name, a function that goes through it, and how many requests one call stands for."""
+    manifest = artifact.read_manifest(model)
+    schema = Schema.of(manifest, max_rows=10_000)
+    found: Stages = {}
+    for rows in (1, 32):
+        json, raw, npy = (payloads.body(kind, rows) for kind in ("json", "raw", "npy"))
+        values = payloads.rows(rows).astype(np.float64).reshape(-1)
+        found |= {
+            f"decode JSON, {rows} row(s)": (partial(rows_from_json, json, schema), 1),
+            f"decode raw, {rows} row(s)": (partial(rows_from_raw, raw, "float32", schema), 1),
+            f"decode npy, {rows} row(s)": (partial(rows_from_npy, npy, schema), 1),
+            f"of this the check, {rows} row(s)": (partial(fits_float32, values), 1),
+        }
+    found[f"batch, one row of {_TURN} in a turn"] = (_batch(manifest), _TURN)
+    for precision, file in (("fp32", artifact.MODEL), ("int8", artifact.MODEL_INT8)):
+        live = session.build((model / file).read_bytes(), "cpu", **_sizes(manifest))
+        for rows in (1, 32, 256):
+            inputs = payloads.rows(rows)
+            found[f"run {precision}, {rows} row(s)"] = (partial(live.run, inputs), 1)
+    for rows in (1, 32):
+        outputs = _outputs(rows, len(manifest.classes))
+        found[f"encode, {rows} row(s)"] = (partial(_encode, manifest, Options(), outputs), 1)
+    return found | _doors() | _journal()
+
+
+def _sizes(manifest: artifact.Manifest) -> dict[str, int]:
+    return {"features": len(manifest.features), "classes": len(manifest.classes)}
+
+
+def _outputs(rows: int, classes: int) -> Outputs:
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(classes), rows).astype(np.float32)
+    return Outputs(probabilities, probabilities.argmax(axis=1))
+
+
+def _batch(manifest: artifact.Manifest) -> Callable[[], object]:
+    """A turn of one-row requests, gathered, and given their answers by a network that takes no time."""
+    outputs = _outputs(_TURN, len(manifest.classes))
+    costs = Costs(run_s=1e-5, row_s=1e-6, inline_rows=256, batch_rows=256)
+    batcher = Batcher(
+        lambda _rows: outputs,
+        costs,
+        features=len(manifest.features),
+        queue_rows=10_000,
+        clock=asyncio.new_event_loop().time,
+        ran=lambda *_: None,
+    )
+    row = payloads.rows(1)
+    runner = asyncio.Runner()
+
+    async def turn() -> None:
+        for _ in range(_TURN):
+            batcher.submit(row, float("inf"), lambda _: None)
+        await asyncio.sleep(0)
+
+    return lambda: runner.run(turn())
+
+
+class _AtOnce(Predict):
+    """Answers every prediction when it is asked."""
+
+    def __init__(self) -> None:
+        self._response = Response(200, JSON_HEADERS, b"{}" * 100)
+
+    def __call__(self, request: Request, record: Record, reply: Reply) -> None:  # noqa: ARG002
+        reply(self._response)
+
+
+def _doors() -> Stages:
+    """HTTP without the prediction: a head seen before, one that is new, and an ASGI application that does nothing."""
+    lifecycle = Lifecycle(changed=lambda _: None)
+    journal = Journal([], lambda _: None, asyncio.new_event_loop().time)
+    door = Door(_AtOnce(), journal, lifecycle, RequestIds(), Bounds(2**24, 10.0))
+    body, runner = payloads.body("raw", 1), asyncio.Runner()
+
+    async def connections(protocol: type[HttpToolsProtocol]) -> wire.Connections:
+        return wire.Connections(wire.constant, protocol, _TURN)
+
+    def turn(protocol: type[HttpToolsProtocol], headers: str) -> tuple[Callable[[], object], int]:
+        clients = runner.run(connections(protocol))
+        request = wire.request(body, load.CONTENT_TYPES["raw"], headers=headers)
+        return (lambda: runner.run(clients.turn(request))), _TURN
+
+    return {
+        "express door, a head seen before": turn(protocol_of(door), ""),
+        "express door, a head parsed": turn(protocol_of(door), "x-request-id: 1\r\n"),
+        "bare uvicorn's ASGI": turn(HttpToolsProtocol, ""),
+    }
+
+
+def _journal() -> Stages:
+    """Telling metrics and log of as many requests as are told together under load."""
+    records = []
+    for number in range(TELL_AT):
+        record = Record("POST", _ROUTE, f"0123456789ab-{number}", 0.0)
+        record.route, record.status, record.model, record.version, record.rows = _ROUTE, 200, "fashion-mnist", 1, 1
+        record.duration_s = record.queue_s = 1e-3 + number * 1e-6
+        records.append(record)
+    log = logs.configure("info", "json", Path("/dev/null").open("w"))  # noqa: SIM115 - as long as the process
+    assert log is not None
+    counted = metrics.alone()
+    return {
+        "count a request": (lambda: counted.requests(records), TELL_AT),
+        "log a request": (lambda: log(records), TELL_AT),
+    }
+
+
+def main() -> None:
+    """The command line: pyperf's, which measures in processes of its own, and ours."""
+
+    def pass_on(command: list[str], given: Namespace) -> None:
+        command += ["--model", str(given.model)]
+
+    runner = pyperf.Runner(processes=5, values=5, program_args=("-m", "benchmarks.stages"), add_cmdline_args=pass_on)
+    parser: ArgumentParser = runner.argparser
+    parser.add_argument("--model", type=Path, default=provenance.MODEL, help="published version to serve")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder the figures go to")
+    given = runner.parse_args()
+    found: dict[str, Any] = {}
+    for name, (function, requests) in stages(given.model).items():
+        measured = runner.bench_func(name, function, inner_loops=requests)
+        if measured is not None and not runner.args.worker:
+            found[name] = {"median_us": measured.median() * 1e6, "mad_us": measured.median_abs_dev() * 1e6}
+    if found:
+        about = provenance.of(given.model, "python -m benchmarks.stages")
+        report.save(given.results / "stages.json", {"provenance": about, "stages": found})
+
+
+if __name__ == "__main__":
+    main()
