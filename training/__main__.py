@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from training import cli, device, evaluate, export, int8, learn, overview, progress, prove, publish, runtime
+from training import cli, device, evaluate, export, fit, int8, learn, overview, progress, prove, publish, runtime
 from training.data import categories, source
 from training.data.split import split
 from training.errors import TrainingError
@@ -17,11 +17,11 @@ from training.outcome import Outcome
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train as the command line says; the exit status is 0 where a version was published, 1 or 130 where not."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
     try:
         _run(cli.parse(sys.argv[1:] if arguments is None else arguments), console)
     except TrainingError as error:
-        console.print(f"mlp-train: {error}", markup=False)
+        console.print(f"mlp-train: {error}")
         return 1
     except KeyboardInterrupt:
         console.print("mlp-train: interrupted; nothing was published")
@@ -41,16 +41,18 @@ def _run(command: cli.Command, console: Console) -> None:
     place = device.choose(config.device)
     console.print(
         f"{dataset.name}: {len(parts.train):,} rows to train on, {len(parts.validation):,} to validate, "
-        f"{len(parts.test):,} to test; training on {device.described(place)}",
-        markup=False,
+        f"{len(parts.test):,} to test; training on {device.described(place)}"
     )
 
     started_s = time.perf_counter()
     with progress.shown(console, config.epochs, "accuracy" if dataset.classifies else "R²") as ended:
         learned = learn.learn(dataset, parts, config, place, ended)
     fit_s = time.perf_counter() - started_s
-    last = learned.history[-1]
-    console.print(f"trained {last.number} epochs in {fit_s:.1f} s; validation loss {last.validation_loss:.4f}")
+    kept = fit.kept(learned.history, config)
+    console.print(
+        f"trained {len(learned.history)} epochs in {fit_s:.1f} s; kept the weights of epoch {kept.number}, whose "
+        f"validation loss is {kept.validation_loss:.4f}"
+    )
 
     test_inputs, test_targets = dataset.inputs[parts.test], dataset.targets[parts.test]
     answers = learn.answers_of(learned.network, test_inputs, classifies=dataset.classifies)
@@ -85,7 +87,7 @@ def _run(command: cli.Command, console: Console) -> None:
     folder = publish.publish(outcome, command.models)
     for precision, found in scores.items():
         console.print(f"test, {precision}: " + ", ".join(f"{metric} {value:.4f}" for metric, value in found.items()))
-    console.print(f"published {folder}; its card is {folder / 'README.md'}", markup=False)
+    console.print(f"published {folder}; its card is {folder / 'README.md'}")
 
 
 if __name__ == "__main__":

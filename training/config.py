@@ -62,6 +62,8 @@ class Config:
             check(each.name, getattr(self, each.name), each.metadata)
         if not self.hidden:
             raise OptionError("--hidden is empty, expected one or more sizes such as: --hidden 256 128")
+        if self.batch_norm and self.batch_size == 1:
+            raise OptionError("--batch-size is 1, expected 2 or more with --batch-norm, which measures rows together")
 
 
 def check(name: str, value: Any, bounds: Mapping[str, Any]) -> None:

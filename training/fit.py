@@ -1,10 +1,10 @@
-"""A run as the command line asks for: optimizer, schedule, batches; judged after each epoch, stopped when it is time."""
+"""A run as the command line asks for: optimizer, schedule, batches; judged after each epoch, stopped in time."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from training import gradient, loop, schedule
 from training.augment import Augment
 from training.config import Config
+from training.device import threads_for
 from training.errors import Diverged
 from training.loop import Rows
 from training.objective import Objective
@@ -52,7 +53,7 @@ def fit(
     weights; without it all epochs are trained and the last weights stay. Raises `Diverged`.
     """
     device = train.inputs.device
-    batches = math.ceil(len(train.inputs) / config.batch_size)
+    batches = _batches(len(train.inputs), config)
     optimizer = _optimizer(body, config)
     patience = Patience(body, config.patience - 1, tolerance=_TOLERANCE, keep=bool(config.patience))
     history: list[Epoch] = []
@@ -60,12 +61,9 @@ def fit(
 
     def ended(number: int, train_loss: float) -> bool:
         nonlocal began_s
-        if not math.isfinite(train_loss):
-            raise Diverged(
-                f"the loss is {train_loss} in epoch {number}; try a smaller --lr (it is {config.lr:g}), and check the "
-                "data for values of very different size"
-            )
+        _check(train_loss, "loss", number, config)
         loss, score = _judge(body, validation, objective)
+        _check(loss, "validation loss", number, config)
         now_s = time.perf_counter()
         history.append(Epoch(number, train_loss, loss, score, now_s - began_s))
         began_s = now_s
@@ -73,18 +71,40 @@ def fit(
         patience.saw(-loss)
         return bool(config.patience) and patience.exhausted
 
-    loop.run(
-        body,
-        train,
-        gradient.of(body, objective.loss, half=_half_precision_pays(device, body)),
-        optimizer,
-        passes=(torch.randperm(len(train.inputs), device=device).tensor_split(batches) for _ in range(config.epochs)),
-        before_step=_rates(optimizer, config, config.epochs * batches),
-        change=augment,
-        ended=ended,
-    )
+    with threads_for(body, config.batch_size):
+        loop.run(
+            body,
+            train,
+            gradient.of(body, objective.loss, half=_half_precision_pays(device, body)),
+            optimizer,
+            passes=(
+                torch.randperm(len(train.inputs), device=device).tensor_split(batches) for _ in range(config.epochs)
+            ),
+            before_step=_rates(optimizer, config, config.epochs * batches),
+            change=augment,
+            ended=ended,
+        )
     patience.restore()
     return history
+
+
+def kept(history: Sequence[Epoch], config: Config) -> Epoch:
+    """The epoch whose weights stayed."""
+    return min(history, key=lambda epoch: epoch.validation_loss) if config.patience else history[-1]
+
+
+def _check(loss: float, what: str, epoch: int, config: Config) -> None:
+    if not math.isfinite(loss):
+        raise Diverged(
+            f"the {what} is {loss} in epoch {epoch}; try a smaller --lr (it is {config.lr:g}), and check the data for "
+            "values of very different size"
+        )
+
+
+def _batches(rows: int, config: Config) -> int:
+    """How many batches of the same size, give or take one row; of one row alone batch norm has nothing to measure."""
+    fewest_rows = 2 if config.batch_norm else 1
+    return min(math.ceil(rows / config.batch_size), rows // fewest_rows)
 
 
 def _rates(optimizer: torch.optim.Optimizer, config: Config, steps: int) -> Callable[[], None]:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from sklearn import metrics
 
-from training import overview, plots
+from training import fit, overview, plots
 from training.evaluate import BINS, regression
 from training.outcome import Outcome
 
@@ -136,11 +136,12 @@ def _int8(outcome: Outcome) -> str:
 
 
 def _learned(outcome: Outcome) -> str:
-    last = outcome.history[-1]
+    kept = fit.kept(outcome.history, outcome.config)
     calibrated = f" Calibration temperature {outcome.temperature:.3f}." if outcome.dataset.classifies else ""
     return (
-        f"{last.number} epochs in {outcome.fit_s:.0f} s on {outcome.device}, "
-        f"{np.median([epoch.duration_s for epoch in outcome.history]):.2f} s an epoch in the median.{calibrated}"
+        f"{len(outcome.history)} epochs in {outcome.fit_s:.0f} s on {outcome.device}, "
+        f"{np.median([epoch.duration_s for epoch in outcome.history]):.2f} s an epoch in the median; the weights are "
+        f"those of epoch {kept.number}, whose validation loss was {kept.validation_loss:.4f}.{calibrated}"
     )
 
 
