@@ -1,0 +1,89 @@
+"""Keras's classic regression beside ours, on the same rows: python -m benchmarks.regression
+
+The same network, loss, batches and epochs, once more as the command line trains without being told; each with several
+seeds, of the split and of the first weights. Keras runs on JAX in an environment of its own, which uv makes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from sklearn import datasets
+
+PEER = Path(__file__).parent / "peers" / "keras_regression.py"
+CLASSIC = (
+    *("--hidden", "512", "512", "512", "--loss", "absolute_error", "--batch-size", "64", "--epochs", "100"),
+    *("--patience", "0", "--optimizer", "adam", "--weight-decay", "0"),
+)
+OURS = {"ours, the same": CLASSIC, "ours, by default": ()}
+FIGURES = {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "fit_s": "s"}
+
+
+def tables(folder: Path) -> dict[str, Path]:
+    """scikit-learn's diabetes (442 rows), and 20,000 rows of Friedman's first problem with noise."""
+    diabetes = datasets.load_diabetes(scaled=False)
+    friedman = datasets.make_friedman1(20_000, noise=1.0, random_state=0)
+    return {
+        "diabetes": _written(folder / "diabetes.csv", diabetes.data, diabetes.target),
+        "friedman1": _written(folder / "friedman1.csv", *friedman),
+    }
+
+
+def _written(path: Path, inputs: np.ndarray, target: np.ndarray) -> Path:
+    header = ",".join([*(f"x{place}" for place in range(inputs.shape[1])), "y"])
+    np.savetxt(path, np.column_stack([inputs, target]), "%.9g", ",", header=header, comments="")
+    return path
+
+
+def keras(path: Path, seed: int) -> dict[str, float]:
+    command = [Path(sys.executable).with_name("uv"), "run", "--quiet", "--script", PEER, path, str(seed)]
+    found: dict[str, float] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return found
+
+
+def ours(path: Path, seed: int, arguments: tuple[str, ...]) -> dict[str, float]:
+    models = tempfile.mkdtemp(dir=path.parent)
+    command = [sys.executable, "-m", "training", str(path), "--target", "y", "--task", "regression", "--models", models]
+    done = subprocess.run([*command, "--seed", str(seed), *arguments], check=True, stderr=subprocess.PIPE, text=True)
+    trained = re.search(r"trained \d+ epochs in ([\d.]+) s", done.stderr)
+    assert trained is not None, done.stderr
+    manifest = json.loads((Path(models) / path.stem / "1" / "metadata.json").read_text())
+    return manifest["scores"]["fp32"] | {"fit_s": float(trained[1])}
+
+
+def line(data: str, name: str, runs: list[Mapping[str, float]]) -> str:
+    cells = []
+    for figure in FIGURES:
+        values = [run[figure] for run in runs]
+        spread = f" ± {statistics.stdev(values):.3g}" if len(values) > 1 else ""
+        cells.append(f"{statistics.mean(values):.4g}{spread}")
+    return f"| {data} | {name} | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("benchmarks.regression", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each (default: 3)")
+    parser.add_argument("--data", nargs="+", default=("diabetes", "friedman1"), help="which of them (default: both)")
+    chosen = parser.parse_args()
+    print(f"| data | trained by | {' | '.join(FIGURES.values())} |")
+    print(f"|---|---|{'--:|' * len(FIGURES)}")
+    with tempfile.TemporaryDirectory() as folder:
+        for data, path in tables(Path(folder)).items():
+            if data not in chosen.data:
+                continue
+            print(line(data, "Keras", [keras(path, seed) for seed in range(chosen.seeds)]), flush=True)
+            for name, arguments in OURS.items():
+                print(line(data, name, [ours(path, seed, arguments) for seed in range(chosen.seeds)]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
