@@ -7,10 +7,12 @@ Scaling, imputation, category codes and calibration are part of the network, so 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
@@ -87,7 +89,22 @@ def perceptron(
         layers.append(ACTIVATIONS[activation]())
         if dropout:
             layers.append(Dropout(dropout))
-    return nn.Sequential(*layers, nn.Linear(hidden[-1], outputs))
+    return nn.Sequential(*layers, nn.Linear((width, *hidden)[-1], outputs))
+
+
+@torch.no_grad()
+def glorot_uniform(body: nn.Sequential, random: np.random.RandomState) -> None:
+    """Weights and biases as scikit-learn draws them, number for number, so that a seed gives the same network.
+
+    https://proceedings.mlr.press/v9/glorot10a.html
+    """
+    factor = 2.0 if any(isinstance(layer, nn.Sigmoid) for layer in body) else 6.0
+    for layer in body:
+        if isinstance(layer, nn.Linear):
+            bound = math.sqrt(factor / (layer.in_features + layer.out_features))
+            weight = random.uniform(-bound, bound, (layer.in_features, layer.out_features))
+            layer.weight.copy_(torch.from_numpy(weight).t())
+            layer.bias.copy_(torch.from_numpy(random.uniform(-bound, bound, layer.out_features)))
 
 
 class Centre(nn.Module):

@@ -100,6 +100,21 @@ def binary_focal() -> Loss:
     return Loss(of)
 
 
+def own(function: RowLosses) -> Loss:
+    """A loss of the caller's; raises `ValueError` where it gives something else than one number a row."""
+
+    def of(outputs: Tensor, targets: Tensor) -> Tensor:
+        losses = function(outputs, targets)
+        if losses.shape != (len(outputs),):
+            raise ValueError(
+                f"the loss has the shape {tuple(losses.shape)}, expected ({len(outputs)},): one for each row, such as "
+                ".sum(dim=1) gives"
+            )
+        return losses
+
+    return Loss(of)
+
+
 # Each is the sum over the targets. Huber's is quadratic up to an error of 1. Poisson's outputs are logarithms of what
 # is expected, and its loss is half the deviance, 0 at best.
 REGRESSION: Final[dict[str, Loss]] = {
