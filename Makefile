@@ -24,7 +24,7 @@ LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strat
 HASHED  := --constraint constraints.txt --generate-hashes --output-file
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve data train prometheus test check format lock render image image-test deploy-test clean
+.PHONY: help setup serve data train prometheus test check format lock render dashboard image image-test deploy-test clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -78,18 +78,25 @@ lock: $(DEV)     ## write the exact versions and hashes of all that is installed
 	$(LOCK) --group image $(HASHED) deploy/image/requirements-build.txt
 
 render: $(DEV)   ## print what kubectl makes of the overlays (OVERLAY="cpu gpu")
-	@for overlay in $(OVERLAY); do printf -- "---\n# %s\n" deploy/overlays/$$overlay; $(BIN)/kubectl kustomize deploy/overlays/$$overlay || exit 1; done
+	@for overlay in $(OVERLAY:%=deploy/overlays/%); do \
+	  printf -- '---\n# %s\n' $$overlay; $(BIN)/kubectl kustomize $$overlay || exit 1; done
+
+dashboard: $(DEV) prometheus ## draw deploy/dashboard.png from the dashboard's queries and a real Prometheus
+	$(BIN)/python -m tests.deploy.draw_dashboard
 
 # Without BUILDAH_FORMAT podman and buildah write OCI images, whose format has no HEALTHCHECK.
 image:           ## build the container image (CONTAINER=docker|podman|buildah, BASE_IMAGE=, BUILD_ARGS=, TAG=, RUNTIME=)
 	BUILDAH_FORMAT=docker $(CONTAINER) build $(BUILD_ARGS) --tag $(TAG) --build-arg RUNTIME=$(RUNTIME) \
 	  --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) .
 
+# The image for CPUs, wherever it is built: the pod that it is run as is that of the cpu overlay.
+image-test deploy-test: RUNTIME = cpu
+
 image-test: $(DEV) image ## build the image, run it as the pod does, and stop it under load (as for image; CONTAINER=docker|podman)
-	CONTAINER=$(CONTAINER) IMAGE=$(TAG) BASE_IMAGE=$(BASE_IMAGE) $(BIN)/python -m pytest -m image -s $(ARGS)
+	CONTAINER='$(CONTAINER)' IMAGE=$(TAG) BASE_IMAGE=$(BASE_IMAGE) $(BIN)/python -m pytest tests/deploy/test_image.py -m image -s $(ARGS)
 
 deploy-test: $(DEV) image ## play the rendered Deployment with podman, change a setting, take it down (as for image)
-	CONTAINER=$(CONTAINER) $(BIN)/python -m pytest -m play -s $(ARGS)
+	CONTAINER='$(CONTAINER)' $(BIN)/python -m pytest tests/deploy/test_play.py -m play -s $(ARGS)
 
 clean:           ## remove what was installed and cached
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -104,16 +104,28 @@ def test_it_loses_nothing_at_sigterm_and_ends_within_its_grace(container: tuple[
     grace_s = pod("cpu")["spec"]["terminationGracePeriodSeconds"]
     pause_s = server("cpu")["lifecycle"]["preStop"]["sleep"]["seconds"]
     with Load(port, post(body), CLIENTS) as load:
+        requests, cpu_s = spent(port)
         time.sleep(LOAD_S)
+        later_requests, later_cpu_s = spent(port)
         engine("kill", "--signal", "TERM", identity)
         told = time.monotonic()
         load.wait()
         status = engine("wait", identity)
         took_s = time.monotonic() - told
     print(
-        f"\n{sum(load.answered.values())} requests of {CLIENTS} clients: {len(load.lost)} lost; ended in {took_s:.1f} s"
+        f"\n{sum(load.answered.values())} requests, {CLIENTS} clients: {len(load.lost)} lost; ended in {took_s:.1f} s"
     )
+    print(f"{(later_requests - requests) / (later_cpu_s - cpu_s):,.0f} requests per second of CPU time")
     assert load.lost == []
     assert set(load.answered) == {200}
     assert status == "0"
     assert took_s < grace_s - pause_s
+
+
+def spent(port: int) -> tuple[float, float]:
+    """Predictions answered and seconds of CPU time used so far."""
+    metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    return (
+        float(re.findall(r"^mlp_request_rows_count (\S+)$", metrics, re.MULTILINE)[0]),
+        float(re.findall(r"^process_cpu_seconds_total (\S+)$", metrics, re.MULTILINE)[0]),
+    )

@@ -76,14 +76,17 @@ def test_the_memory_limit_is_half_as_much_again_as_the_largest_requests_take(tmp
     body = f'{{"inputs":[{",".join([f"[{row}]"] * (most // (len(row) + 3) - 1))}]}}'.encode()
     assert 0.99 * most < len(body) <= most
     with running("cpu", tmp_path) as (pid, port):
-        peak_mib, ended = 0.0, threading.Event()
+        idle_mib, peak_mib, ended = resident_mib(pid), 0.0, threading.Event()
         with Load(port, post(body)) as load:
             threading.Timer(3.0, ended.set).start()
             while not ended.wait(PERIOD_S):
                 peak_mib = max(peak_mib, resident_mib(pid))
     assert not load.lost
     assert set(load.answered) == {200}
-    print(f"\n{sum(load.answered.values())} requests of {len(body) / 2**20:.1f} MiB: at most {peak_mib:.0f} MiB")
+    print(
+        f"\n{sum(load.answered.values())} requests of {len(body) / 2**20:.1f} MiB: at most {peak_mib:.0f} MiB of memory"
+    )
+    print(f"without load: {idle_mib:.0f} MiB")
     assert peak_mib * 1.5 <= mebibytes(server("cpu")["resources"]["limits"]["memory"])
 
 

@@ -1,0 +1,52 @@
+"""What deploy's pages say: links that lead somewhere, this version, commands and variables that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from service.settings import PREFIX, Settings
+from tests.deploy.rendered import DEPLOY, OVERLAYS, ROOT, version
+
+PAGES = sorted(DEPLOY.glob("*.md"))
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def anchors(page: Path) -> set[str]:
+    """Where a link into the page can lead, as GitHub names its headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@every_page
+def test_every_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https:)([^)#]*)(?:#([^)]*))?\)", page.read_text())
+    assert links
+    for path, anchor in links:
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
+
+
+@every_page
+def test_every_image_is_of_this_version(page: Path) -> None:
+    named = re.findall(r"mlp-serving:(\d[\w.]*)(?:-gpu)?\b|newTag: (\S+)", page.read_text())
+    assert {first or second for first, second in named} <= {version()}
+
+
+@every_page
+def test_every_command_overlay_and_variable_exists(page: Path) -> None:
+    text = page.read_text()
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:`|    )make ([a-z-]+)", text)) <= targets
+    assert set(re.findall(r"deploy/overlays/([\w-]+)", text)) <= set(OVERLAYS)
+    names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    assert set(re.findall(rf"\b{PREFIX}\w+", text)) <= names
+
+
+def test_every_overlay_is_in_the_table() -> None:
+    named = re.findall(r"^\| \[overlays/([\w-]+)\]", (DEPLOY / "README.md").read_text(), re.MULTILINE)
+    assert sorted(named) == OVERLAYS

@@ -1,0 +1,96 @@
+"""The rules: sound, each alert seen to fire and to stay silent, and about nothing that the service does not tell."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from service.http.problems import PROBLEMS
+from service.metrics import _SECONDS
+from tests.deploy import promql
+from tests.deploy.programs import program
+from tests.deploy.rendered import DEPLOY, Document, the
+
+CASES = Path(__file__).with_name("alerts.test.yaml")
+RULES: list[Document] = [
+    rule for group in the("monitoring", "PrometheusRule")["spec"]["groups"] for rule in group["rules"]
+]
+ALERTS = [rule for rule in RULES if "alert" in rule]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The rules as Prometheus itself reads them, and the cases beside."""
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(the("monitoring", "PrometheusRule")["spec"]))
+    shutil.copy(CASES, tmp_path)
+    return tmp_path
+
+
+def promtool(folder: Path, *arguments: str) -> str:
+    command = [program("promtool"), *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_prometheus_takes_every_rule(folder: Path) -> None:
+    assert f"SUCCESS: {len(RULES)} rules found" in promtool(folder, "check", "rules", "rules.yaml")
+
+
+def test_every_case_comes_out_as_it_is_told(folder: Path) -> None:
+    promtool(folder, "test", "rules", CASES.name)
+
+
+def test_every_alert_fires_in_a_case_and_is_silent_in_another() -> None:
+    """A case in which one of several series raises the alert shows both."""
+    fires, silent = set(), set()
+    for case in yaml.safe_load(CASES.read_text())["tests"]:
+        for check in case["alert_rule_test"]:
+            (fires if check["exp_alerts"] else silent).add(check["alertname"])
+            if check["exp_alerts"] and len(check["exp_alerts"]) < len(case["input_series"]):
+                silent.add(check["alertname"])
+    names = {alert["alert"] for alert in ALERTS}
+    assert (fires, silent) == (names, names)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert") or rule["record"])
+def test_what_a_rule_asks_for_is_there(rule: Document) -> None:
+    check(rule["expr"])
+    records = {each["record"] for each in RULES if "record" in each}
+    assert set(re.findall(r"\b\w+:\w+:\w+", rule["expr"])) <= records
+
+
+def check(expression: str) -> None:
+    """Every metric, label and value in the expression is one that the service has."""
+    known = promql.known()
+    values = {"reason": {name for _, name, _ in PROBLEMS.values()}, "le": {str(bound) for bound in _SECONDS}}
+    labels = set(promql.TARGET_LABELS)
+    for name, matchers in promql.selectors(expression):
+        assert name in known
+        labels |= known[name]
+        for label, value in matchers:
+            assert label in known[name] | promql.TARGET_LABELS, f"{name} has no label {label}"
+            assert label not in values or value in values[label], f"{label} is never {value!r}"
+    if "mlp_" in expression and not re.search(r":\w+:", expression):
+        assert promql.groupings(expression) <= labels
+
+
+def test_a_metric_and_a_label_that_do_not_exist_are_found() -> None:
+    for expression in ('rate(mlp_request_total{job="x"}[5m])', 'mlp_ready{pod="x"}', "sum by (code) (mlp_ready)"):
+        with pytest.raises(AssertionError):
+            check(expression)
+    with pytest.raises(AssertionError, match=r"le is never '0\.2'"):
+        check('mlp_request_duration_seconds_bucket{le="0.2"}')
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_every_alert_says_whom_it_wakes_and_where_to_read_on(alert: Document) -> None:
+    page, anchor = alert["annotations"]["runbook"].split("#")
+    assert alert["labels"]["severity"] in {"page", "ticket"}
+    assert anchor == alert["alert"].lower()
+    assert f"\n### {alert['alert']}\n" in (DEPLOY.parent / page).read_text()
