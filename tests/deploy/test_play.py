@@ -1,8 +1,9 @@
-"""The cpu overlay's manifests, run for real by podman: ready, right, changed by a rollout, and gone."""
+"""The manifests, run for real by podman: ready, right, changed by a rollout, gone, and with models from a volume."""
 
 from __future__ import annotations
 
 import os
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 import yaml
 
 from tests.deploy.engine import check_predictions, engine, free_port, wait_for
-from tests.deploy.rendered import DEPLOY, Document, kustomized, server
+from tests.deploy.rendered import DEPLOY, Document, kustomized, server, the
+from tests.service.published import publish
 
 pytestmark = [pytest.mark.play, pytest.mark.timeout(300)]
 
@@ -25,22 +27,34 @@ def port() -> int:
 
 
 @pytest.fixture
-def manifest(tmp_path: Path, port: int) -> Iterator[Path]:
-    """The file of what is played, and is taken down should the test not come to that."""
+def manifest(tmp_path: Path) -> Iterator[Path]:
+    """The file for what is played, which is taken down should the test not come to that."""
     file = tmp_path / "played.yaml"
-    yield write(file, kustomized(DEPLOY / "overlays" / "cpu"), port)
+    yield file
     if engine("pod", "ls", "--quiet", "--filter", "name=mlp-serving-pod-0"):
         engine("play", "kube", "--down", file)
 
 
-def write(file: Path, documents: tuple[Document, ...], port: int) -> Path:
+@pytest.fixture
+def claimed(tmp_path: Path) -> Iterator[None]:
+    """The volume that a cluster would bind to the claim, with a model in it that is in no image."""
+    claim = the("pvc-models", "PersistentVolumeClaim")["metadata"]["name"]
+    publish(tmp_path / "models", "small")
+    with tarfile.open(tmp_path / "models.tar", "w") as archive:
+        archive.add(tmp_path / "models", ".")
+    engine("volume", "create", claim)
+    engine("volume", "import", claim, tmp_path / "models.tar")
+    yield
+    engine("volume", "rm", claim)
+
+
+def write(file: Path, documents: tuple[Document, ...], port: int) -> None:
     """The documents as they are, but for a port of this machine, since there is no Service in front."""
     played = [document for document in documents if document["kind"] in PLAYED]
     for document in played:
         if document["kind"] == "Deployment":
             document["spec"]["template"]["spec"]["containers"][0]["ports"][0]["hostPort"] = port
     file.write_text(yaml.safe_dump_all(played))
-    return file
 
 
 def with_setting(folder: Path, setting: str) -> tuple[Document, ...]:
@@ -60,6 +74,7 @@ def wait_until_ready(port: int) -> float:
 
 
 def test_it_starts_answers_takes_a_new_setting_and_goes(manifest: Path, port: int, tmp_path: Path) -> None:
+    write(manifest, kustomized(DEPLOY / "overlays" / "cpu"), port)
     engine("play", "kube", manifest)
     print(f"\nready after {wait_until_ready(port):.1f} s")
     check_predictions(port)
@@ -74,3 +89,12 @@ def test_it_starts_answers_takes_a_new_setting_and_goes(manifest: Path, port: in
     engine("play", "kube", "--down", manifest)
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/health/ready")
+
+
+@pytest.mark.usefixtures("claimed")
+def test_it_serves_the_models_of_the_volume(manifest: Path, port: int) -> None:
+    write(manifest, kustomized(DEPLOY / "overlays" / "pvc-models"), port)
+    engine("play", "kube", manifest)
+    wait_until_ready(port)
+    assert httpx.get(f"http://127.0.0.1:{port}/models").json() == {"models": [{"name": "small", "version": 1}]}
+    engine("play", "kube", "--down", manifest)
