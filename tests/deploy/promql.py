@@ -12,6 +12,7 @@ from service import metrics
 
 _SELECTOR = re.compile(r"\b(up|(?:mlp|process)_\w+)(?:\{([^}]*)\})?")
 _MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
+_RECORD = re.compile(r"\b\w+:\w+:\w+")
 _GROUPING = re.compile(r"\b(?:by|on|ignoring|without)\s*\(([^)]*)\)")
 # What Prometheus itself gives to every series of a target, here and in the pod monitor.
 TARGET_LABELS = {"job", "namespace", "instance"}
@@ -19,8 +20,13 @@ TARGET_LABELS = {"job", "namespace", "instance"}
 
 def selectors(expression: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Each metric that is asked for, with the labels and values that it is matched by."""
-    for name, matchers in _SELECTOR.findall(_without_records(expression)):
+    for name, matchers in _SELECTOR.findall(_RECORD.sub("", expression)):
         yield name, _MATCHER.findall(matchers)
+
+
+def records(expression: str) -> set[str]:
+    """The recorded series that are asked for."""
+    return set(_RECORD.findall(expression))
 
 
 def groupings(expression: str) -> set[str]:
@@ -39,7 +45,3 @@ def known() -> dict[str, set[str]]:
         names[name] = labels | {"le"} if isinstance(collector, Histogram) and name.endswith("_bucket") else labels
     of_process = re.findall(rb"^(process_\w+) ", metrics.alone().exposition(), re.MULTILINE)
     return names | {name.decode(): set() for name in of_process}
-
-
-def _without_records(expression: str) -> str:
-    return re.sub(r"\b\w+:\w+:\w+", "", expression)
