@@ -32,7 +32,13 @@ class Server(uvicorn.Server):
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to accept connections, then say where."""
+        """Start to accept connections, then say where. Raises `StartError` where another began to meanwhile."""
+        for listener in sockets or ():
+            host, port = listener.getsockname()[:2]
+            try:
+                listener.listen(self.config.backlog)  # uvloop does it again, and passes over its failure
+            except OSError as error:
+                raise _cannot_listen(host, port, error) from error
         await super().startup(sockets)
         for listener in sockets or ():
             host, port = listener.getsockname()[:2]
@@ -43,6 +49,8 @@ class Server(uvicorn.Server):
         """Stop listening; answer each connection's next request with ``connection: close``; then close what is idle."""
         _log.info("draining: no new connections, each open one is answered and closed")
         self._lifecycle.advance(State.DRAINING)
+        # What the kernel has connected and we have not accepted would be reset: the loop looks after it first.
+        await asyncio.sleep(_TICK_S)
         for server in self.servers:
             server.close()
         ends_at = asyncio.get_running_loop().time() + LINGER_S
@@ -89,7 +97,10 @@ def listen(host: str, port: int, *, unread_timeout_s: int, shared: bool = False)
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise StartError(
-            f"cannot listen on {host} port {port}: {error.strerror or error}; choose another with --host and --port"
-        ) from error
+        raise _cannot_listen(host, port, error) from error
     return bound
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> StartError:
+    reason = error.strerror or error
+    return StartError(f"cannot listen on {host} port {port}: {reason}; choose another with --host and --port")

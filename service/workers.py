@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 
 # A forked worker has the parent's modules loaded already: it is up in the time it takes to prove the models.
 _FORK: Final = get_context("fork")
+_STOP: Final = (signal.SIGTERM, signal.SIGINT)
 _LONGEST_PAUSE_S: Final = 30.0
 _KILL_MARGIN_S: Final = 5.0
 
@@ -55,7 +56,7 @@ class Supervisor:
         """Until told to stop; the exit status."""
         self._wake_write.setblocking(False)
         signal.set_wakeup_fd(self._wake_write.fileno())
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _STOP:
             signal.signal(number, lambda *_: None)  # the wake-up byte tells; the handler only keeps the default away
         for index in range(self._count):
             self._start(index)
@@ -66,12 +67,18 @@ class Supervisor:
     def _start(self, index: int) -> None:
         receiver, sender = _FORK.Pipe(duplex=False)
         process = _FORK.Process(target=self._in_worker, args=(index, sender), name=f"worker-{index}")
+        # Until the worker has handlers of its own it has this process's, in which a signal to stop would be lost.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
         process.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         sender.close()
         self._workers[index] = _Worker(process, receiver)
 
     def _in_worker(self, index: int, sender: Connection) -> None:
         signal.set_wakeup_fd(-1)
+        for number in _STOP:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP)
         os.close(self._alive_write)
         threading.Thread(target=self._follow_parent, daemon=True).start()
         raise SystemExit(self._work(index, lambda: sender.send_bytes(b"ready")))

@@ -64,6 +64,8 @@ class Running:
         before: Callable[[], None] | None = None,
     ) -> None:
         self.said: list[str] = []
+        self.worker_count = workers
+        self._connections: list[Connection] = []
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self.process = subprocess.Popen(
             command("--models", str(models), "--workers", str(workers), *arguments, python=python),
@@ -95,9 +97,17 @@ class Running:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+        for connection in self._connections:
+            connection.close()
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
+
+    def drain(self) -> None:
+        """Send SIGTERM, and wait until every worker has taken it."""
+        self.terminate()
+        for _ in range(self.worker_count):
+            self.wait_for("draining")
 
     def exit_status(self, timeout_s: float = PATIENCE_S) -> int:
         return self.process.wait(timeout_s)
@@ -121,7 +131,10 @@ class Running:
         return httpx.Client(base_url=self.address, timeout=PATIENCE_S)
 
     def connect(self) -> Connection:
-        return Connection(self.port)
+        """Closed at the latest when the server is killed."""
+        connection = Connection(self.port)
+        self._connections.append(connection)
+        return connection
 
     def metrics(self) -> dict[str, float]:
         """Every sample by its name and its labels' values, with spaces between."""
@@ -164,7 +177,11 @@ class Connection:
         if receive_buffer_bytes is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self.socket.settimeout(PATIENCE_S)
-        self.socket.connect(("127.0.0.1", port))
+        try:
+            self.socket.connect(("127.0.0.1", port))
+        except OSError:
+            self.socket.close()
+            raise
         self._reader = self.socket.makefile("rb")
 
     def __enter__(self) -> Self:

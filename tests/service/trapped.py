@@ -41,12 +41,12 @@ def replace(version_dir: Path, file: str, content: bytes) -> None:
 def _with_traps(graph: bytes) -> bytes:
     model = onnx.load_from_string(graph)
     constants = {
-        "column_2": np.array([2]),
-        "column_3": np.array([3]),
-        "limit": np.float32(FAILS / 2),
-        "none": np.float32(0),
-        "only": np.zeros(1, np.float32),
-        "true": np.bool_(True),
+        "trap_column_2": np.array([2]),
+        "trap_column_3": np.array([3]),
+        "trap_limit": np.float32(FAILS / 2),
+        "trap_none": np.float32(0),
+        "trap_only": np.zeros(1, np.float32),
+        "trap_true": np.bool_(True),
     }
     turn = helper.make_graph(
         [
@@ -65,17 +65,17 @@ def _with_traps(graph: bytes) -> bytes:
         ],
     )
     traps = [
-        helper.make_node("Gather", ["inputs", "column_2"], ["third"], axis=1),
-        helper.make_node("ReduceMax", ["third"], ["largest"], keepdims=0),
-        helper.make_node("Greater", ["largest", "limit"], ["fails"]),
-        helper.make_node("Cast", ["fails"], ["index"], to=TensorProto.INT64),
-        helper.make_node("Gather", ["only", "index"], ["zero"]),  # there is no index 1
-        helper.make_node("Gather", ["inputs", "column_3"], ["fourth"], axis=1),
-        helper.make_node("ReduceMax", ["fourth"], ["most"], keepdims=0),
-        helper.make_node("Max", ["most", "none"], ["turns_f"]),
-        helper.make_node("Cast", ["turns_f"], ["turns"], to=TensorProto.INT64),
-        helper.make_node("Loop", ["turns", "true", "zero"], ["late_zero"], body=turn),
-        helper.make_node("Add", ["plain_logits", "late_zero"], ["logits"]),
+        helper.make_node("Gather", ["inputs", "trap_column_2"], ["trap_third"], axis=1),
+        helper.make_node("ReduceMax", ["trap_third"], ["trap_largest"], keepdims=0),
+        helper.make_node("Greater", ["trap_largest", "trap_limit"], ["trap_fails"]),
+        helper.make_node("Cast", ["trap_fails"], ["trap_index"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["trap_only", "trap_index"], ["trap_zero"]),  # there is no index 1
+        helper.make_node("Gather", ["inputs", "trap_column_3"], ["trap_fourth"], axis=1),
+        helper.make_node("ReduceMax", ["trap_fourth"], ["trap_most"], keepdims=0),
+        helper.make_node("Max", ["trap_most", "trap_none"], ["trap_turns_f"]),
+        helper.make_node("Cast", ["trap_turns_f"], ["trap_turns"], to=TensorProto.INT64),
+        helper.make_node("Loop", ["trap_turns", "trap_true", "trap_zero"], ["trap_late_zero"], body=turn),
+        helper.make_node("Add", ["plain_logits", "trap_late_zero"], ["logits"]),
     ]
     nodes = list(model.graph.node)
     last = next(node for node in nodes if node.output[0] == "logits")

@@ -1,0 +1,276 @@
+"""Stories of SIGTERM: what was asked before it is answered, what comes later is not, and the process ends in time."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from service import app, metrics
+from service.errors import StartError
+from service.server import listen, run
+from service.settings import Settings
+from tests.service.published import publish
+from tests.service.running import PATIENCE_S, Connection, Running, command, environment, post
+from tests.service.trapped import GOOD, publish_trapped, slow
+
+ONE = post(json.dumps({"inputs": [GOOD]}).encode())
+CLIENTS = 16
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    publish_trapped(folder)
+    return folder
+
+
+@pytest.fixture(params=[1, 2], ids=["1 worker", "2 workers"])
+def server(request: pytest.FixtureRequest, models: Path) -> Iterator[Running]:
+    with Running(models, "--receive-timeout-s=1.5", workers=request.param) as running:
+        yield running
+
+
+def seconds_to_end(server: Running) -> float:
+    """From SIGTERM to the end, which is a good one."""
+    started_s = time.monotonic()
+    server.terminate()
+    assert server.exit_status() == 0
+    return time.monotonic() - started_s
+
+
+def test_idle(server: Running) -> None:
+    """1. Nobody is there. 2. SIGTERM. 3. It ends at once, and says what it does."""
+    assert seconds_to_end(server) < 1
+    said = [json.loads(line)["message"] for line in server.all_said()]
+    assert said.count("draining: no new connections, each open one is answered and closed") == said.count("stopped")
+    assert not any('"error"' in line for line in server.said)
+
+
+def test_with_connections_kept_alive(server: Running) -> None:
+    """1. Some were answered, some never asked. 2. SIGTERM. 3. They are closed, and none is reset."""
+    lines = [server.connect() for _ in range(8)]
+    for line in lines[:4]:
+        line.send(ONE)
+        assert line.answer().status == 200
+    assert seconds_to_end(server) < 3
+    assert all(line.is_closed() for line in lines)
+
+
+def test_a_request_on_a_connection_kept_alive_is_answered_and_the_connection_closed(server: Running) -> None:
+    """1. A connection is open. 2. SIGTERM. 3. Its next request is answered, as its last. 4. No new one is accepted."""
+    with server.connect() as line:
+        line.send(ONE)
+        assert "connection" not in line.answer().headers
+        server.drain()
+        line.send(ONE)
+        answer = line.answer()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert line.is_closed()
+    assert server.exit_status() == 0
+    with pytest.raises(ConnectionRefusedError):
+        server.connect()
+
+
+def test_it_says_that_it_is_not_ready(server: Running) -> None:
+    """1. Two connections are open. 2. SIGTERM. 3. It lives, and is not ready."""
+    asked = {path: server.connect() for path in ("/health/live", "/health/ready", "/health/startup", "/metrics")}
+    for line in asked.values():
+        line.send(b"GET /health/ready HTTP/1.1\r\nhost: test\r\n\r\n")
+        assert line.answer().status == 200
+    server.drain()
+    for path, line in asked.items():
+        line.send(f"GET {path} HTTP/1.1\r\nhost: test\r\n\r\n".encode())
+    answers = {path: line.answer() for path, line in asked.items()}
+    assert [answers[path].status for path in asked] == [200, 503, 200, 200]
+    assert json.loads(answers["/health/ready"].body) == {"status": "draining"}
+    assert b"\nmlp_ready 0.0\n" in answers["/metrics"].body
+    assert all(answer.headers["connection"] == "close" for answer in answers.values())
+    assert server.exit_status() == 0
+
+
+def test_with_half_a_body_whose_rest_comes(server: Running) -> None:
+    """1. Half a body is there. 2. SIGTERM. 3. The rest comes. 4. It is answered."""
+    with server.connect() as line:
+        line.send(ONE[:-5])
+        server.drain()
+        line.send(ONE[-5:])
+        answer = line.answer()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+    assert server.exit_status() == 0
+
+
+def test_with_half_a_body_whose_rest_does_not_come(server: Running) -> None:
+    """1. Half a body is there. 2. SIGTERM. 3. Nothing comes. 4. It is refused, and no longer waited for."""
+    with server.connect() as line:
+        line.send(ONE[:-5])
+        assert 1 < seconds_to_end(server) < 4
+        assert line.answer().status == 408
+        assert line.is_closed()
+
+
+def test_with_requests_that_wait_for_their_turn(server: Running) -> None:
+    """1. Some requests of many rows, the first one slow, are on their way. 2. SIGTERM. 3. All are answered."""
+    rows = 2000
+    lines = [server.connect() for _ in range(6)]
+    for line, first in zip(lines, [slow(1e6), *[GOOD] * 5], strict=True):
+        line.send(post(json.dumps({"inputs": [first, *[GOOD] * (rows - 1)]}).encode()))
+    server.drain()
+    answers = [line.answer() for line in lines]
+    assert [answer.status for answer in answers] == [200] * 6
+    assert [len(json.loads(answer.body)["predictions"]) for answer in answers] == [rows] * 6
+    assert answers[0].headers["connection"] == "close"  # it ran on while the server drained
+    assert server.exit_status() == 0
+
+
+@dataclass
+class Client:
+    """Asks over one connection, again and again, until it is told that the connection closes."""
+
+    line: Connection
+    asked: int = 0
+    answered: int = 0
+    lost: str = ""
+
+    def run(self) -> None:
+        try:
+            while True:
+                self.asked += 1
+                self.line.send(ONE)
+                answer = self.line.answer()
+                assert answer.status == 200
+                self.answered += 1
+                if answer.headers.get("connection") == "close":
+                    return
+        except (OSError, AssertionError) as error:
+            self.lost = repr(error)
+
+
+def test_under_load(server: Running) -> None:
+    """1. 16 clients ask as fast as they can. 2. SIGTERM. 3. No request is lost, and the counters say as much."""
+    clients = [Client(server.connect()) for _ in range(CLIENTS)]
+    threads = [threading.Thread(target=client.run) for client in clients]
+    for thread in threads:
+        thread.start()
+    while min(client.answered for client in clients) < 20:
+        time.sleep(0.01)
+    server.terminate()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    assert [client.lost for client in clients] == [""] * CLIENTS
+    assert [client.asked for client in clients] == [client.answered for client in clients]
+    assert server.exit_status() == 0
+    logged = sum('"path":"/predict"' in line for line in server.all_said())
+    assert logged == sum(client.answered for client in clients)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_cannot_be_answered_in_time_is_told_so(models: Path, workers: int) -> None:
+    """1. A request takes longer than the drain may. 2. SIGTERM. 3. Those that wait are told; it ends all the same."""
+    with Running(models, "--drain-timeout-s=1", workers=workers) as server:
+        lines = [server.connect() for _ in range(2 * workers)]
+        for line in lines:  # more rows than one run takes, and each run takes a second or more
+            line.send(post(json.dumps({"inputs": [slow(1.5e6)] * 1500}).encode()))
+        taken_s = seconds_to_end(server)
+        assert taken_s < 1 + 1 + 5
+        for line in lines:
+            answer = line.answer()
+            assert answer.status == 503
+            assert json.loads(answer.body)["detail"] == (
+                "the server stopped before these rows had their turn; try again"
+            )
+            assert answer.headers["retry-after"] == "1"
+
+
+def test_a_second_signal_changes_nothing(server: Running) -> None:
+    with server.connect() as line:
+        line.send(ONE[:-5])
+        server.drain()
+        server.terminate()
+        line.send(ONE[-5:])
+        assert line.answer().status == 200
+    assert server.exit_status() == 0
+
+
+def test_ctrl_c_is_as_good(server: Running) -> None:
+    server.process.send_signal(signal.SIGINT)
+    assert server.exit_status() == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_during_the_start(models: Path, workers: str) -> None:
+    """1. It has begun to load. 2. SIGTERM, a moment later each time. 3. It ends well, and at once."""
+    for number in range(4):
+        started = subprocess.Popen(
+            command("--models", str(models), "--workers", workers),
+            env=environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with started as process:
+            assert process.stderr is not None
+            process.stderr.readline()
+            time.sleep(number * 0.02)
+            process.terminate()
+            assert "Traceback" not in process.stderr.read()
+            assert process.wait(5) == 0
+
+
+def test_a_log_that_nobody_reads_any_more_stops_nothing(models: Path) -> None:
+    started = subprocess.Popen(command("--models", str(models)), env=environment(), stderr=subprocess.PIPE, text=True)
+    with started as process:
+        assert process.stderr is not None
+        ready = next(line for line in process.stderr if "ready on" in line)
+        process.stderr.close()
+        with Connection(int(ready.split("127.0.0.1:")[1].split(" ")[0])) as line:
+            for _ in range(500):
+                line.send(ONE)
+                assert line.answer().status == 200
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 0
+
+
+def test_an_address_that_cannot_be_had_is_told() -> None:
+    with listen("127.0.0.1", 0, unread_timeout_s=1) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        for shared in (False, True):
+            with pytest.raises(StartError) as refused:
+                listen("127.0.0.1", port, unread_timeout_s=1, shared=shared)
+            assert str(refused.value) == (
+                f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another with --host and --port"
+            )
+    with pytest.raises(StartError) as refused:
+        listen("256.0.0.1", 0, unread_timeout_s=1)
+    assert str(refused.value) == (
+        "cannot listen on 256.0.0.1 port 0: Name or service not known; choose another with --host and --port"
+    )
+
+
+def test_an_address_that_another_took_during_the_start_is_told(models: Path) -> None:
+    """1. Two sockets are bound to a port. 2. The one listens. 3. The other cannot."""
+    chosen = Settings(models=models)
+    service = app.build(chosen, None, metrics.alone())
+    with listen("127.0.0.1", 0, unread_timeout_s=1) as first:
+        port = first.getsockname()[1]
+        with listen("127.0.0.1", port, unread_timeout_s=1) as second:
+            first.listen()
+            with pytest.raises(StartError) as refused:
+                run(service, chosen, second, ready=lambda: None)
+    assert str(refused.value) == (
+        f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another with --host and --port"
+    )
+
+
+def test_an_ipv6_address_can_be_listened_on(tmp_path: Path) -> None:
+    publish(tmp_path)
+    with Running(tmp_path, "--host=::1") as server, socket.create_connection(("::1", server.port)):
+        assert server.address == f"http://[::1]:{server.port}"
