@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -30,15 +31,17 @@ _LIBRARIES: Final = ("mlp-serving", "torch", "onnx", "onnxruntime", "numpy", "sc
 
 def check(models_dir: Path, name: str) -> None:
     """Raise `TrainingError` now where publishing would fail after training: a bad name, a folder that is none."""
+    model_dir = models_dir / name
     try:
         artifact.check_name(name)
-        artifact.versions(models_dir / name)
         models_dir.mkdir(parents=True, exist_ok=True)
-        (models_dir / ".can-be-written").touch()
-        (models_dir / ".can-be-written").unlink()
+        artifact.versions(model_dir)
+        with tempfile.TemporaryFile(dir=model_dir if model_dir.exists() else models_dir):
+            pass
     except OSError as error:
         raise TrainingError(
-            f"models folder {str(models_dir)!r} cannot be written: {error.strerror}; name another with --models"
+            f"no version of {name!r} can be written to {str(models_dir)!r}: {error.strerror}; "
+            "name another folder with --models"
         ) from error
     except ArtifactError as error:
         raise TrainingError(str(error)) from error

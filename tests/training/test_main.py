@@ -1,0 +1,199 @@
+"""The whole run: from a data set's name to a model that is served, and every way in which it ends before that."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from service import artifact
+from tests.asked import ask, assert_counted
+from tests.service.running import PATIENCE_S, Running, post
+from tests.training.trained import Trained, run, train
+
+QUICK = ("--hidden", "8", "--epochs", "2")
+SETS = "fashion-mnist, digits, iris, wine, breast_cancer, diabetes"
+
+
+def everything_in(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*")) if folder.exists() else []
+
+
+def process(models: Path, *arguments: str, before: str = "pass") -> subprocess.Popen[str]:
+    """The command as a process of its own, which runs ``before`` first."""
+    code = f"import sys; from training.__main__ import main; {before}; sys.exit(main())"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments, "--models", str(models)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(started: subprocess.Popen[str]) -> tuple[int, str, list[str]]:
+    """Exit status, what it wrote to standard output, and its lines on standard error."""
+    out, err = started.communicate(timeout=PATIENCE_S * 2)
+    return started.returncode, out, err.splitlines()
+
+
+def test_a_run_says_what_it_does_and_no_more(digits: Trained) -> None:
+    test_rows, validation_rows = len(digits.parts.test), len(digits.parts.validation)
+    folder, figure = re.escape(str(digits.folder)), r"\d\.\d{4}"
+    scores = f"accuracy {figure}, balanced_accuracy {figure}, log_loss {figure}, ece {figure}\n"
+    pattern = (
+        f"digits: {len(digits.parts.train):,} rows to train on, {validation_rows} to validate, {test_rows} to test; "
+        "training on .+\n"
+        rf"trained 20 epochs in \d+\.\d s; kept the weights of epoch \d+, whose validation loss is {figure}\n"
+        f"test, fp32: {scores}(test, int8: {scores})?published {folder}; its card is {folder}/README.md\n"
+    )
+    assert re.fullmatch(pattern, digits.said)
+
+
+def test_what_was_published_is_what_was_learned(digits: Trained) -> None:
+    with np.load(io.BytesIO(digits.published.golden), allow_pickle=False) as golden:
+        inputs, probabilities, prediction = (golden[name] for name in ("inputs", "probabilities", "prediction"))
+    places = [int(np.flatnonzero((digits.test_inputs == row).all(axis=1))[0]) for row in inputs]
+    assert np.array_equal(probabilities, digits.answers[0][places])
+    assert np.array_equal(prediction, digits.answers[1][places])
+
+
+def test_the_service_answers_as_torch_does_in_batches_of_any_size(digits: Trained) -> None:
+    rows = np.concatenate([digits.test_inputs] * 3)
+    images = rows.reshape(-1, 8, 8)
+    probabilities, classes = (np.concatenate([answer] * 3) for answer in digits.answers)
+    with Running(digits.folder.parents[1], "--precision", "fp32") as server:
+        found = [ask(server, images, 1000)] + [ask(server, images[:359], batch_rows) for batch_rows in (1, 7, 32)]
+        assert_counted(server, found)
+        with server.connect() as connection:
+            connection.send(post(digits.published.example))
+            example = json.loads(connection.answer().body)
+    for asked in found:
+        count = len(asked.classes)
+        assert asked.models == {("digits", 1)}
+        assert np.array_equal(asked.classes, classes[:count])
+        assert asked.predictions == [str(place) for place in classes[:count]]
+        assert np.abs(asked.probabilities - probabilities[:count]).max() < 1e-5
+        # no bit of an answer depends on the batch it came in
+        assert np.array_equal(asked.probabilities, found[0].probabilities[:count])
+    accuracy = (found[1].classes == digits.test_targets).mean()
+    assert accuracy == digits.published.manifest.scores["fp32"]["accuracy"] > 0.9
+    first_right = int((digits.answers[1] == digits.test_targets).argmax())
+    assert example["predictions"] == [digits.dataset.labels[digits.test_targets[first_right]]]
+
+
+def test_the_same_command_publishes_the_same_model_as_the_next_version(models: Path) -> None:
+    for version in (1, 2):
+        status, said = run(models, "iris", *QUICK)
+        assert status == 0
+        assert said.endswith(f"published {models}/iris/{version}; its card is {models}/iris/{version}/README.md\n")
+    first, second = (artifact.read(models / "iris" / version) for version in ("1", "2"))
+    assert first.model == second.model
+    assert first.golden == second.golden
+    assert (first.manifest.version, second.manifest.version) == (1, 2)
+    other = train(models / "other seed", "iris", *QUICK, "--seed", "1")
+    assert other.published.model != first.model
+
+
+def test_a_regression_gives_its_numbers(models: Path) -> None:
+    diabetes = train(models, "diabetes", *QUICK)
+    graph = onnx.load_model_from_string(diabetes.published.model).graph
+    assert [output.name for output in graph.output] == ["prediction"]
+    assert diabetes.published.manifest.task == artifact.REGRESSION
+    with Running(models) as server, server.connect() as connection:
+        connection.send(post(json.dumps({"inputs": diabetes.test_inputs.tolist()}).encode()))
+        values = np.array(json.loads(connection.answer().body)["predictions"])
+    expected = diabetes.answers[0]
+    assert np.abs(values.reshape(expected.shape) - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("iriss",), "unknown data set 'iriss'; did you mean iris?"),
+        (
+            ("iris", "--lr", "11"),
+            "--lr is 11.0, expected 1e-07 to 10",
+        ),
+        (
+            ("iris", "--name", "../iris"),
+            "model name '../iris': a name has 1 to 128 letters, digits, '.', '_' and '-', "
+            "and begins with a letter or a digit",
+        ),
+        (
+            ("iris", "--flip"),
+            "--flip, --shift-pixels and --erase-pixels are for images, and iris has none",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(models: Path, arguments: tuple[str, ...], message: str) -> None:
+    status, said = run(models, *arguments)
+    assert status == 1
+    assert said.splitlines()[-1] == f"mlp-train: {message}"
+    assert [path for path in everything_in(models) if path != models] == []
+
+
+def test_a_name_that_is_like_none_is_told_what_there_is(models: Path) -> None:
+    status, said = run(models, "qqqq")
+    assert status == 1
+    assert said.startswith("mlp-train: unknown data set 'qqqq'; ")
+    assert SETS in said
+    assert said.count("\n") == 1
+
+
+def test_a_loss_that_is_no_number_ends_the_run(models: Path) -> None:
+    status, said = run(models, "wine", "--optimizer", "sgd", "--lr", "10", "--activation", "identity", "--epochs", "9")
+    assert status == 1
+    assert re.fullmatch(
+        r"mlp-train: the (validation )?loss is (nan|inf) in epoch \d; try a smaller --lr \(it is 10\), and check the "
+        "data for values of very different size",
+        said.splitlines()[-1],
+    )
+    assert everything_in(models) == []
+
+
+@pytest.mark.parametrize(
+    ("models", "reason"), [("file", "File exists"), ("file/models", "Not a directory"), ("readable", "No such file")]
+)
+def test_models_that_cannot_be_written_are_told_before_training(tmp_path: Path, models: str, reason: str) -> None:
+    """Not even the superuser can write to a process's folder of /proc."""
+    (tmp_path / "file").touch()
+    (tmp_path / "readable").mkdir()
+    (tmp_path / "readable" / "iris").symlink_to("/proc/self/fdinfo")
+    status, said = run(tmp_path / models, "iris", *QUICK)
+    assert status == 1
+    assert said.count("\n") == 1
+    assert said.startswith(f"mlp-train: no version of 'iris' can be written to '{tmp_path}/{models}': {reason}")
+    assert said.endswith("; name another folder with --models\n")
+
+
+def test_ctrl_c_during_training_ends_it_in_one_sentence(models: Path) -> None:
+    """1. Training begins. 2. SIGINT. 3. Nothing was published; exit status 130."""
+    started = process(models, "digits", "--epochs", "100000", "--patience", "0")
+    assert started.stderr is not None
+    assert started.stderr.readline().startswith("digits: ")
+    started.send_signal(signal.SIGINT)
+    assert ended(started) == (130, "", ["mlp-train: interrupted; nothing was published"])
+    assert everything_in(models) == []
+
+
+def test_a_kill_at_the_last_moment_leaves_no_version(models: Path) -> None:
+    """1. All files are written. 2. SIGKILL, at the rename. 3. There is no version. 4. The next run makes version 1."""
+    kill = "import os; from service import artifact; artifact._rename = lambda *_: os.kill(os.getpid(), 9)"
+    status, _, said = ended(process(models, "iris", *QUICK, before=kill))
+    assert status == -signal.SIGKILL
+    assert not any("published" in line for line in said)
+    (left,) = models.iterdir()
+    assert left.name.startswith(".publishing-")
+    assert (left / "1" / artifact.MANIFEST).exists()
+    assert artifact.model_names(models) == []
+    assert artifact.versions(models / "iris") == []
+    assert run(models, "iris", *QUICK)[0] == 0
+    assert artifact.read(models / "iris" / "1").manifest.version == 1

@@ -1,0 +1,70 @@
+"""A run of the command line in this process, and its parts one by one: what the command published is made of them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from service import artifact
+from service.artifact import Artifact
+from training import cli, learn
+from training.__main__ import main
+from training.config import Config
+from training.data import source
+from training.data.dataset import Dataset
+from training.data.split import Split, split
+from training.network import Network
+
+
+@dataclass(frozen=True)
+class Trained:
+    """``said`` is what the command wrote; ``network`` the same network once more: a seed makes but one."""
+
+    folder: Path
+    said: str
+    dataset: Dataset
+    config: Config
+    parts: Split
+    network: Network
+
+    @property
+    def published(self) -> Artifact:
+        return artifact.read(self.folder)
+
+    @property
+    def test_inputs(self) -> NDArray[Any]:
+        return np.asarray(self.dataset.inputs[self.parts.test])
+
+    @property
+    def test_targets(self) -> NDArray[Any]:
+        return np.asarray(self.dataset.targets[self.parts.test])
+
+    @property
+    def answers(self) -> list[NDArray[Any]]:
+        """Torch's, for the test rows."""
+        return learn.answers_of(self.network, self.test_inputs, classifies=self.dataset.classifies)
+
+
+def run(models: Path, *arguments: str) -> tuple[int, str]:
+    """Exit status and what was said."""
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        status = main([*arguments, "--models", str(models)])
+    return status, said.getvalue()
+
+
+def train(models: Path, name: str, *options: str) -> Trained:
+    """Train on a bundled set and publish version 1 of it."""
+    status, said = run(models, name, *options)
+    assert status == 0, said
+    dataset = source.load(name)
+    config = cli.parse([name, *options]).config(images=dataset.images)
+    parts = split(dataset, config)
+    network = learn.learn(dataset, parts, config, torch.device("cpu"), lambda _: None).network
+    return Trained(models / dataset.name / "1", said, dataset, config, parts, network)
