@@ -19,6 +19,10 @@ from pathlib import Path
 import numpy as np
 from sklearn import datasets
 
+from training import cli
+from training.data import source
+from training.data.split import split
+
 PEER = Path(__file__).parent / "peers" / "keras_regression.py"
 CLASSIC = (
     *("--hidden", "512", "512", "512", "--loss", "absolute_error", "--batch-size", "64", "--epochs", "100"),
@@ -44,16 +48,27 @@ def _written(path: Path, inputs: np.ndarray, target: np.ndarray) -> Path:
     return path
 
 
+def arguments_of(path: Path, seed: int) -> list[str]:
+    return [str(path), "--target", "y", "--task", "regression", "--seed", str(seed)]
+
+
 def keras(path: Path, seed: int) -> dict[str, float]:
-    command = [Path(sys.executable).with_name("uv"), "run", "--quiet", "--script", PEER, path, str(seed)]
-    found: dict[str, float] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    """On the rows that the command line takes for each part."""
+    command = cli.parse(arguments_of(path, seed))
+    dataset = source.load(command.data, choices=command.table)
+    parts = split(dataset, command.config(images=False))
+    rows = np.column_stack([dataset.inputs, dataset.targets])
+    file = path.with_suffix(".npz")
+    np.savez(file, train=rows[parts.train], validation=rows[parts.validation], test=rows[parts.test])
+    run = [Path(sys.executable).with_name("uv"), "run", "--quiet", "--script", PEER, file, str(seed)]
+    found: dict[str, float] = json.loads(subprocess.run(run, check=True, stdout=subprocess.PIPE, text=True).stdout)
     return found
 
 
 def ours(path: Path, seed: int, arguments: tuple[str, ...]) -> dict[str, float]:
     models = tempfile.mkdtemp(dir=path.parent)
-    command = [sys.executable, "-m", "training", str(path), "--target", "y", "--task", "regression", "--models", models]
-    done = subprocess.run([*command, "--seed", str(seed), *arguments], check=True, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "training", *arguments_of(path, seed), "--models", models, *arguments]
+    done = subprocess.run(command, check=True, stderr=subprocess.PIPE, text=True)
     trained = re.search(r"trained \d+ epochs in ([\d.]+) s", done.stderr)
     assert trained is not None, done.stderr
     manifest = json.loads((Path(models) / path.stem / "1" / "metadata.json").read_text())
