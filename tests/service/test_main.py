@@ -1,0 +1,170 @@
+"""What keeps a server from starting: real processes, whole messages, exit status 1, and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from service import artifact
+from tests.service.published import publish
+from tests.service.running import Running, refused
+from tests.service.trapped import replace
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    publish(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def version_dir(models: Path) -> Path:
+    return models / "small" / "1"
+
+
+def refused_with(models: Path, *arguments: str) -> str:
+    return refused("--models", str(models), *arguments)
+
+
+def test_a_truncated_model(models: Path, version_dir: Path) -> None:
+    path = version_dir / artifact.MODEL
+    path.write_bytes(path.read_bytes()[:100])
+    assert refused_with(models) == (
+        f"{path} (100 bytes) is not the file that was published: its SHA-256 differs from the one in metadata.json; "
+        "copy the version again, or publish it anew"
+    )
+
+
+def test_an_altered_model(models: Path, version_dir: Path) -> None:
+    path = version_dir / artifact.MODEL
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert refused_with(models) == (
+        f"{path} ({len(content)} bytes) is not the file that was published: its SHA-256 differs from the one in "
+        "metadata.json; copy the version again, or publish it anew"
+    )
+
+
+def test_a_model_that_is_none(models: Path, version_dir: Path) -> None:
+    replace(version_dir, artifact.MODEL, b"no graph")
+    assert refused_with(models) == (
+        f"{version_dir} is refused: the graph does not load: [ONNXRuntimeError] : 7 : INVALID_PROTOBUF : "
+        "Failed to load model because protobuf parsing failed."
+    )
+
+
+def test_a_model_that_answers_its_golden_rows_wrongly(models: Path, version_dir: Path) -> None:
+    replace(version_dir, artifact.MODEL, publish(models.parent / "elsewhere", seed=7).graph())
+    assert re.fullmatch(
+        re.escape(f"{version_dir} is refused: a golden row is answered with ")
+        + r"'\w+', [\d.e-]+ away from the published '\w+'; at most 0.0001 is allowed; publish the model again",
+        refused_with(models),
+    )
+
+
+def test_a_manifest_of_a_newer_format(models: Path, version_dir: Path) -> None:
+    path = version_dir / artifact.MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": artifact.FORMAT + 1}))
+    assert refused_with(models) == (
+        f"{path}: 'format' is {artifact.FORMAT + 1}, and this release reads up to {artifact.FORMAT}; "
+        "install a newer mlp-serving, or publish the model with this one"
+    )
+
+
+def test_no_manifest(models: Path, version_dir: Path) -> None:
+    path = version_dir / artifact.MANIFEST
+    path.unlink()
+    assert refused_with(models) == f"{path} cannot be read: No such file or directory; publish the model again"
+
+
+def test_a_version_that_is_no_number(models: Path, version_dir: Path) -> None:
+    moved = version_dir.rename(version_dir.with_name("v2"))
+    assert refused_with(models) == (
+        f"{moved}: a version folder is named by a positive integer such as '1', not 'v2'; "
+        "rename it, or move it out of the models folder"
+    )
+
+
+def test_an_empty_models_folder(tmp_path: Path) -> None:
+    assert refused_with(tmp_path) == f"models folder '{tmp_path}' is empty; publish a model with: make train"
+
+
+def test_no_models_folder(tmp_path: Path) -> None:
+    assert refused_with(tmp_path / "none").startswith(
+        f"models folder '{tmp_path}/none' cannot be read: No such file or directory"
+    )
+
+
+def test_a_model_folder_whose_name_is_none(models: Path) -> None:
+    (models / "a b").mkdir()
+    assert refused_with(models) == (
+        "model name 'a b': a name has 1 to 128 letters, digits, '.', '_' and '-', and begins with a letter or a digit"
+    )
+
+
+def test_a_default_model_that_is_not_there(models: Path) -> None:
+    assert refused_with(models, "--model", "large") == "--model (MLP_MODEL) is 'large', and there are: small"
+
+
+def test_int8_asked_for_and_not_published(models: Path, version_dir: Path) -> None:
+    assert refused_with(models, "--precision", "int8") == (
+        f"{version_dir} is refused: it was published without int8; start with --precision fp32, "
+        "or publish one that has it"
+    )
+
+
+def test_cuda_asked_for_with_a_runtime_that_has_none(models: Path) -> None:
+    assert re.fullmatch(
+        r"CUDA is not in this build of ONNX Runtime [\d.]+ \([\w, ]+\); "
+        r"install mlp-serving\[gpu\] instead of mlp-serving\[cpu\], or start with --provider cpu",
+        refused_with(models, "--provider", "cuda"),
+    )
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_port_in_use(models: Path, workers: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert refused_with(models, "--port", str(port), "--workers", workers) == (
+            f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another with --host and --port"
+        )
+
+
+def test_an_unknown_option() -> None:
+    assert refused("--prot", "80") == "unknown option --prot: did you mean --port?"
+
+
+def test_an_unknown_variable() -> None:
+    assert refused(MLP_PROT="80") == "unknown environment variable MLP_PROT: did you mean MLP_PORT?"
+
+
+def test_a_value_out_of_bounds() -> None:
+    message = (
+        "--drain-timeout-s (MLP_DRAIN_TIMEOUT_S) is '0': input should be greater than or equal to 1; "
+        "see mlp-serve --help"
+    )
+    assert refused("--drain-timeout-s=0") == refused(MLP_DRAIN_TIMEOUT_S="0") == message
+
+
+def test_a_start_says_where_it_listens_what_it_serves_and_on_how_many_cpus(models: Path) -> None:
+    with Running(models, "--log-format=text", variables={"MLP_PROVIDER": "cpu"}) as server:
+        first, second, third = server.said
+    assert re.fullmatch(r"INFO +1 worker\(s\) of one thread, on [\d.]+ CPUs of quota and affinity\n", first)
+    assert re.fullmatch(
+        r"INFO +serving small version 1 \(cpu, fp32\) after [\d.]+ s: \d+ µs a run, [\d.]+ µs a row, "
+        r"up to \d+ rows on the event loop\n",
+        second,
+    )
+    assert third == f"INFO     ready on http://127.0.0.1:{server.port} (documentation at /docs)\n"
+
+
+def test_as_many_workers_as_cpus(models: Path) -> None:
+    with Running(models, "--workers=auto") as server:
+        count = int(re.search(r"(\d+) worker\(s\)", server.said[0])[1])  # type: ignore[index]
+        assert count >= 1
+        assert len(server.workers()) == (count if count > 1 else 0)
