@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -18,7 +19,9 @@ from training.fit import Epoch
 _INK: Final = "#0b7285"
 _CONTRAST: Final = "#e8590c"
 _FAINT: Final = "#adb5bd"
-_STYLE: Final[dict[Any, Any]] = {"axes.spines.top": False, "axes.spines.right": False, "font.size": 9}
+_TEXT: Final[dict[Any, Any]] = {"font.size": 9, "text.parse_math": False}  # a label may be "$5 to $9"
+_STYLE: Final[dict[Any, Any]] = _TEXT | {"axes.spines.top": False, "axes.spines.right": False}
+_LABEL_CHARS: Final = 24
 
 
 def learning(history: Sequence[Epoch], score_name: str) -> bytes:
@@ -40,13 +43,14 @@ def confusion(true: NDArray[np.int64], predicted: NDArray[np.int64], labels: Seq
     """Share of each true class that was predicted as each class."""
     every = np.arange(len(labels))
     matrix = metrics.confusion_matrix(true, predicted, labels=every, normalize="true")
-    with mpl.rc_context({"font.size": 9}):
+    with mpl.rc_context(_TEXT):
         edge = 2.5 + 0.42 * min(len(labels), 40)
         figure = Figure((edge, edge), layout="constrained")
         axes = figure.subplots()
         axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
-        axes.set(xticks=every, yticks=every, yticklabels=labels, xlabel="predicted", ylabel="true")
-        axes.set_xticklabels(labels, rotation=45, ha="right")
+        names = [label if len(label) <= _LABEL_CHARS else f"{label[: _LABEL_CHARS - 1]}…" for label in labels]
+        axes.set(xticks=every, yticks=every, yticklabels=names, xlabel="predicted", ylabel="true")
+        axes.set_xticklabels(names, rotation=45, ha="right")
         if len(labels) <= 20:
             for row, column in np.ndindex(matrix.shape):
                 share = matrix[row, column]
@@ -87,7 +91,7 @@ def predicted(true: NDArray[np.float32], values: NDArray[np.float32], names: Seq
             against.plot(ends, ends, color=_FAINT, linestyle="--")
             against.scatter(x, y, s=8, color=_INK, alpha=0.5, linewidths=0)
             against.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
-            rest.hist(y - x, bins=40, color=_INK)
+            rest.hist(y.astype(np.float64) - x, bins=40, color=_INK)
             rest.axvline(0, color=_CONTRAST, linewidth=1)
             rest.set(xlabel="predicted - true", ylabel="test rows")
         return _png(figure)
@@ -103,6 +107,8 @@ def image(pixels: NDArray[Any]) -> bytes:
 
 def _png(figure: Figure) -> bytes:
     file = io.BytesIO()
-    # Without the maker's name and version in it the same figures give the same bytes.
-    figure.savefig(file, format="png", dpi=110, metadata={"Software": ""})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a label may be of any script
+        # Without the maker's name and version in it the same figures give the same bytes.
+        figure.savefig(file, format="png", dpi=110, metadata={"Software": ""})
     return file.getvalue()
