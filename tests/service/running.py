@@ -137,12 +137,12 @@ class Running:
         return connection
 
     def metrics(self) -> dict[str, float]:
-        """Every sample by its name and its labels' values, with spaces between."""
+        """Every sample by its name and the values of its labels, sorted by theirs, with spaces between."""
         with self.connect() as connection:
             connection.send(b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n")
             text = connection.answer().body.decode()
         return {
-            " ".join([sample.name, *sample.labels.values()]): sample.value
+            " ".join([sample.name, *(value for _, value in sorted(sample.labels.items()))]): sample.value
             for family in text_string_to_metric_families(text)
             for sample in family.samples
         }

@@ -1,87 +1,262 @@
-"""Many at once are counted as one by one would be, and whoever scrapes sees all of it."""
+"""The counters' truth: what a bulk observation comes to, what a scrape says after known requests, and in which form."""
 
 from __future__ import annotations
 
-import math
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, Summary, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service import metrics
 from service.journal import Record
-from service.metrics import Metrics
+from tests.service.published import Network, publish
+from tests.service.running import Running, post
+from tests.service.trapped import BAD, GOOD, publish_trapped
 
-BOUNDS = (0.001, 0.01, 0.1)
-PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8], [0.0, 0.05, 0.95]], np.float32)
+
+@given(st.lists(st.one_of(st.sampled_from([0.0, 0.1, 0.5, 1.0, 7.0]), st.floats(-10, 10)), max_size=50))
+@settings(deadline=None)
+def test_many_values_observed_together_are_those_values_observed_one_by_one(values: list[float]) -> None:
+    expositions = []
+    for together in (True, False):
+        registry = CollectorRegistry()
+        histogram = Histogram("h", "h", buckets=(0.1, 0.5, 1.0), registry=registry)
+        if together:
+            metrics._observe(histogram, values)
+        else:
+            for value in values:
+                histogram.observe(value)
+        expositions.append(generate_latest(registry))
+    assert samples(expositions[0]) == pytest.approx(samples(expositions[1]))
 
 
-def samples(counted: Metrics) -> dict[str, float]:
-    """Every sample by its name and its labels' values, with spaces between."""
+@given(st.lists(st.floats(-10, 10), max_size=50))
+@settings(deadline=None)
+def test_a_sum_of_many_values_is_those_values_observed_one_by_one(values: list[float]) -> None:
+    expositions = []
+    for together in (True, False):
+        registry = CollectorRegistry()
+        summary = Summary("s", "s", registry=registry)
+        if together:
+            metrics._summarise(summary, len(values), sum(values))
+        else:
+            for value in values:
+                summary.observe(value)
+        expositions.append(generate_latest(registry))
+    assert samples(expositions[0]) == pytest.approx(samples(expositions[1]))
+
+
+def samples(exposition: bytes) -> dict[str, float]:
     return {
-        " ".join([sample.name, *sample.labels.values()]): sample.value
-        for family in text_string_to_metric_families(counted.exposition().decode())
+        f"{sample.name} {sorted(sample.labels.items())}": sample.value
+        for family in text_string_to_metric_families(exposition.decode())
         for sample in family.samples
-        if not sample.name.startswith(("process_", "python_"))
     }
 
 
-def finished(status: int = 200, rows: int = 1, duration_s: float = 0.002) -> Record:
-    record = Record("POST", "/predict", "id", 0.0)
-    record.route, record.status, record.rows, record.duration_s = "/predict", status, rows, duration_s
-    return record
+def record(route: str, status: int, duration_s: float, rows: int = 0, problem: str = "") -> Record:
+    made = Record("POST", "/somewhere", "id", 0.0)
+    made.route, made.status, made.duration_s, made.rows, made.problem = route, status, duration_s, rows, problem
+    made.decode_s, made.queue_s, made.inference_s, made.encode_s = (duration_s / part for part in (2, 4, 8, 16))
+    return made
 
 
-@settings(deadline=None)
-@given(st.lists(st.one_of(st.floats(0, 1), st.sampled_from(BOUNDS)), min_size=1))
-def test_many_values_are_observed_as_one_by_one(values: list[float]) -> None:
-    together, single = (Histogram("h", "h", buckets=BOUNDS, registry=CollectorRegistry()) for _ in range(2))
-    metrics._observe(together, values)
-    for value in values:
-        single.observe(value)
-    (of_together,), (of_single,) = together.collect(), single.collect()
-    told = [[sample for sample in of.samples if sample.name != "h_created"] for of in (of_together, of_single)]
-    for found, expected in zip(*told, strict=True):
-        assert (found.name, found.labels) == (expected.name, expected.labels)
-        assert math.isclose(found.value, expected.value, rel_tol=1e-12)
+def test_finished_requests_are_counted_by_route_status_and_problem() -> None:
+    counted = metrics.Metrics(CollectorRegistry())
+    counted.requests(
+        [
+            record("/predict", 200, 0.01, rows=1),
+            record("/predict", 200, 0.03, rows=100),
+            record("/predict", 422, 0.02, problem="invalid-input"),
+            record("/predict", 504, 0.5, rows=3, problem="deadline-exceeded"),
+            record("unmatched", 404, 0.001, problem="not-found"),
+            record("/models", 200, 0.002),
+        ]
+    )
+    said = samples(counted.exposition())
+    assert {name: value for name, value in said.items() if name.startswith("mlp_requests_total")} == {
+        "mlp_requests_total [('route', '/predict'), ('status', '200')]": 2,
+        "mlp_requests_total [('route', '/predict'), ('status', '422')]": 1,
+        "mlp_requests_total [('route', '/predict'), ('status', '504')]": 1,
+        "mlp_requests_total [('route', 'unmatched'), ('status', '404')]": 1,
+        "mlp_requests_total [('route', '/models'), ('status', '200')]": 1,
+    }
+    assert {name: value for name, value in said.items() if name.startswith("mlp_rejections_total")} == {
+        "mlp_rejections_total [('reason', 'invalid-input')]": 1,
+        "mlp_rejections_total [('reason', 'deadline-exceeded')]": 1,
+        "mlp_rejections_total [('reason', 'not-found')]": 1,
+    }
+    assert said["mlp_request_duration_seconds_count [('route', '/predict')]"] == 4
+    assert said["mlp_request_duration_seconds_sum [('route', '/predict')]"] == pytest.approx(0.56)
+    assert (said["mlp_request_rows_count []"], said["mlp_request_rows_sum []"]) == (2, 101)
+    for stage, part in {"decode": 2, "queue": 4, "inference": 8, "encode": 16}.items():
+        assert said[f"mlp_stage_duration_seconds_count [('stage', '{stage}')]"] == 2
+        assert said[f"mlp_stage_duration_seconds_sum [('stage', '{stage}')]"] == pytest.approx(0.04 / part)
 
 
-def test_requests_are_counted_by_route_and_status_and_only_predictions_by_rows() -> None:
+def test_predictions_are_counted_by_label_and_confidence() -> None:
+    counted = metrics.Metrics(CollectorRegistry())
+    ran = counted.batches("small", 3, ("ape", "bee", "cat"))
+    ran(np.array([[0.7, 0.2, 0.1], [0.05, 0.9, 0.05]], np.float32), np.array([0, 1]))
+    ran(np.array([[0.4, 0.3, 0.3]], np.float32), np.array([0]))
+    said = samples(counted.exposition())
+    labels = "('model', 'small'), ('version', '3')"
+    assert [said[f"mlp_predictions_total [('label', '{label}'), {labels}]"] for label in ("ape", "bee", "cat")] == [
+        2,
+        1,
+        0,
+    ]
+    assert said["mlp_batch_rows_sum [('model', 'small')]"] == 3
+    assert said["mlp_batch_rows_count [('model', 'small')]"] == 2
+    assert said[f"mlp_prediction_confidence_sum [{labels}]"] == pytest.approx(2.0)
+    assert said[f"mlp_prediction_confidence_bucket [('le', '0.8'), {labels}]"] == 2
+
+
+def test_a_regressions_numbers_are_summed_by_target() -> None:
+    counted = metrics.Metrics(CollectorRegistry())
+    ran = counted.regressions("sizes", 1, ("width", "height"))
+    ran(None, np.array([[1.0, -2.0], [3.0, -4.0]], np.float32))
+    said = samples(counted.exposition())
+    for target, total in (("width", 4), ("height", -6)):
+        labels = f"[('model', 'sizes'), ('target', '{target}'), ('version', '1')]"
+        assert (said[f"mlp_prediction_value_count {labels}"], said[f"mlp_prediction_value_sum {labels}"]) == (2, total)
+
+
+def test_names_follow_the_conventions() -> None:
+    """https://prometheus.io/docs/practices/naming/"""
     counted = metrics.alone()
-    refused = finished(422, rows=0)
-    refused.problem = "invalid-input"
-    counted.requests([finished(rows=1), finished(rows=32), refused])
-    found = samples(counted)
-    assert found["mlp_requests_total /predict 200"] == 2
-    assert found["mlp_requests_total /predict 422"] == 1
-    assert found["mlp_rejections_total invalid-input"] == 1
-    assert found["mlp_request_duration_seconds_count /predict"] == 3
-    assert (found["mlp_request_rows_count"], found["mlp_request_rows_sum"]) == (2, 33)
-    assert found["mlp_stage_duration_seconds_count decode"] == 2
+    counted.requests([record("/predict", 200, 0.01, rows=1), record("/predict", 422, 0.02, problem="invalid-input")])
+    counted.loaded("small", 1, "cpu", "fp32", 0.5)
+    counted.batches("small", 1, ("ape", "bee"))
+    families = [*text_string_to_metric_families(counted.exposition().decode())]
+    ours = [family for family in families if family.name.startswith("mlp_")]
+    assert len(ours) >= 12
+    for family in ours:
+        assert re.fullmatch(r"mlp_[a-z0-9]+(_[a-z0-9]+)*", family.name)
+        assert family.documentation.endswith(".")
+        assert all(sample.labels.keys() <= LABELS for sample in family.samples), family
+        if family.type == "counter":
+            assert all(sample.name.endswith("_total") for sample in family.samples)
+        if "duration" in family.name or "load_seconds" in family.name:
+            assert family.name.endswith("_seconds")
+    assert {"process_cpu_seconds", "process_resident_memory_bytes", "python_gc_collections"} <= {
+        family.name for family in families
+    }
 
 
-def test_runs_are_counted_together_as_one_by_one() -> None:
-    together, single = metrics.alone(), metrics.alone()
-    for counted in (together, single):
-        ran = counted.batches("small", 1, ("ape", "bee", "cat"))
-        for rows in ((0, 2), (2, 3)):
-            part = PROBABILITIES[slice(*rows)]
-            ran(part, part.argmax(axis=1))
-            if counted is single:
-                counted.requests([finished()])
-    together.requests([finished(), finished()])
-    assert samples(together) == samples(single)
-    assert samples(together)["mlp_predictions_total cat small 1"] == 2
+LABELS = {
+    *("route", "status", "reason", "stage", "model", "version", "label", "target", "provider", "precision"),
+    "le",
+}
 
 
-def test_a_scrape_sees_runs_whose_requests_are_not_told_yet() -> None:
-    counted = metrics.alone()
-    counted.batches("small", 1, ("ape", "bee", "cat"))(PROBABILITIES, PROBABILITIES.argmax(axis=1))
-    counted.regressions("prices", 2, ("low", "high"))(None, np.array([[1, 2], [3, -5]], np.float32))
-    found = samples(counted)
-    assert found["mlp_batch_rows_sum small"] == 3
-    assert found["mlp_prediction_confidence_count small 1"] == 3
-    assert (found["mlp_prediction_value_count prices low 2"], found["mlp_prediction_value_sum prices low 2"]) == (2, 4)
-    assert found["mlp_prediction_value_sum prices high 2"] == -3
+@pytest.fixture(params=[1, 2], ids=["1 worker", "2 workers"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Running, Network]]:
+    network = publish_trapped(tmp_path)
+    with Running(tmp_path, "--max-body-bytes=20000", workers=request.param) as running:
+        yield running, network
+
+
+def requests_of(said: dict[str, float]) -> dict[str, float]:
+    """Those counted, without the scrapes."""
+    return {
+        name: value
+        for name, value in said.items()
+        if name.startswith("mlp_requests_total") and " /metrics " not in name
+    }
+
+
+def told(running: Running, requests: int) -> dict[str, float]:
+    """A scrape once every worker has told of what it answered, which it does some milliseconds later."""
+    ends_s = time.monotonic() + 10
+    while True:
+        said = running.metrics()
+        if sum(requests_of(said).values()) >= requests or time.monotonic() > ends_s:
+            return said
+
+
+def body(*rows: list[float]) -> bytes:
+    return json.dumps({"inputs": list(rows)}).encode()
+
+
+def test_a_scrape_tells_the_truth_after_answers_and_errors(server: tuple[Running, Network]) -> None:
+    running, network = server
+    random = np.random.default_rng(4).normal(0, 1, (7, 4)).astype(np.float32)
+    random[:, 3] = 0
+    sent = [
+        *[(200, post(body(GOOD)))] * 5,
+        (200, post(body(*random.tolist()), "/models/small/predict")),
+        (200, post(body(*random.tolist()), "/models/small/versions/1/predict")),
+        (400, post(b"{")),
+        *[(422, post(body(GOOD[:3])))] * 2,
+        (404, post(body(GOOD), "/models/large/predict")),
+        (413, post(b" " * 20_001)),
+        (415, post(body(GOOD), "/predict", "content-type: text/csv")),
+        (500, post(body(BAD))),
+        (504, post(body(GOOD), "/predict", "x-request-timeout-s: 1e-9")),
+        (405, b"GET /predict HTTP/1.1\r\nhost: test\r\n\r\n"),
+        (404, b"GET /nowhere HTTP/1.1\r\nhost: test\r\n\r\n"),
+        (200, b"GET /models HTTP/1.1\r\nhost: test\r\n\r\n"),
+        (200, b"GET /models/small HTTP/1.1\r\nhost: test\r\n\r\n"),
+        (400, b"\x00\r\n\r\n"),
+    ]
+    for status, request in sent:
+        with running.connect() as line:
+            line.send(request)
+            assert line.answer().status == status
+    said = told(running, len(sent))
+    assert requests_of(said) == {
+        "mlp_requests_total /predict 200": 5,
+        "mlp_requests_total /models/{name}/predict 200": 1,
+        "mlp_requests_total /models/{name}/versions/{version}/predict 200": 1,
+        "mlp_requests_total /predict 400": 1,
+        "mlp_requests_total /predict 422": 2,
+        "mlp_requests_total /models/{name}/predict 404": 1,
+        "mlp_requests_total /predict 413": 1,
+        "mlp_requests_total /predict 415": 1,
+        "mlp_requests_total /predict 500": 1,
+        "mlp_requests_total /predict 504": 1,
+        "mlp_requests_total /predict 405": 1,
+        "mlp_requests_total unmatched 404": 1,
+        "mlp_requests_total /models 200": 1,
+        "mlp_requests_total /models/{name} 200": 1,
+        "mlp_requests_total unmatched 400": 1,
+    }
+    assert {name: value for name, value in said.items() if name.startswith("mlp_rejections_total")} == {
+        "mlp_rejections_total malformed-body": 1,
+        "mlp_rejections_total malformed-request": 1,
+        "mlp_rejections_total invalid-input": 2,
+        "mlp_rejections_total not-found": 2,
+        "mlp_rejections_total method-not-allowed": 1,
+        "mlp_rejections_total body-too-large": 1,
+        "mlp_rejections_total unsupported-media": 1,
+        "mlp_rejections_total model-failed": 1,
+        "mlp_rejections_total deadline-exceeded": 1,
+    }
+    predicted = network.answer(np.array([GOOD] * 5 + [*random] * 2, np.float32)).argmax(axis=1)
+    for index, label in enumerate(("ape", "bee", "cat")):
+        assert said[f"mlp_predictions_total {label} small 1"] == np.count_nonzero(predicted == index)
+    assert said["mlp_prediction_confidence_count small 1"] == len(predicted)
+    assert said["mlp_batch_rows_sum small"] == len(predicted)
+    assert (said["mlp_request_rows_count"], said["mlp_request_rows_sum"]) == (7, 19)
+    assert {said[f"mlp_stage_duration_seconds_count {stage}"] for stage in ("decode", "queue", "inference")} == {7}
+    assert said["mlp_model_info small fp32 cpu 1"] == said["mlp_ready"] == 1
+    assert said["mlp_requests_in_flight"] <= 1  # the scrape
+    assert said["mlp_model_load_failures_total small"] == 0
+    assert 0 < said["mlp_model_load_seconds small 1"] < 60
+    assert said["process_resident_memory_bytes"] > 10e6
+
+
+def test_a_scrape_has_prometheus_own_content_type(tmp_path: Path) -> None:
+    publish(tmp_path)
+    with Running(tmp_path) as running, running.client() as client:
+        answer = client.get("/metrics")
+    assert answer.headers["content-type"] == CONTENT_TYPE_LATEST
