@@ -46,7 +46,7 @@ def _regular_rows(body: bytes, schema: Schema) -> NDArray[np.float64] | None:
         # as_buffer flattens: that each array has its length, and that there are no more arrays than these, is what
         # makes a row of 783 numbers followed by one of 785 an error.
         arrays = _arrays_in(dimensions)
-        if body.count(b"[") != arrays or (arrays > len(dimensions) and not _is_regular(array, dimensions)):
+        if not _opens(body, arrays) or (arrays > len(dimensions) and not _is_regular(array, dimensions)):
             return None
         values: NDArray[np.float64] = np.frombuffer(array.as_buffer(of_type="d"))
     except (ValueError, TypeError, RuntimeError, IndexError):
@@ -63,6 +63,17 @@ def _dimensions(array: Any) -> tuple[int, ...]:
         dimensions.append(len(array))
         array = array[0]
     return tuple(dimensions)
+
+
+def _opens(body: bytes, arrays: int) -> bool:
+    """Whether so many arrays begin in a JSON text without others, as far as brackets tell."""
+    # Where rows are long, find is several times as fast as count, which goes byte by byte.
+    at = -1
+    for _ in range(arrays):
+        at = body.find(b"[", at + 1)
+        if at < 0:
+            return False
+    return body.find(b"[", at + 1) < 0
 
 
 def _arrays_in(dimensions: tuple[int, ...]) -> int:
