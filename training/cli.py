@@ -7,13 +7,20 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Final, get_type_hints
 
-from training.config import RECIPES, Config, flag_of
+from training.config import RECIPES, Config, flag_of, range_of
 from training.data import bundled, fashion_mnist
 from training.data.reading import SUFFIXES
 from training.data.tables import Choices
 from training.data.targets import TASKS
+
+_METAVARS: Final[dict[Any, str]] = {int: "N", float: "X", str: "NAME"}
+_EXAMPLES: Final = """examples:
+  mlp-train fashion-mnist --epochs 5
+  mlp-train digits --hidden 256 128 --activation gelu --dropout 0.1
+  mlp-train houses.csv --target price --drop id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +44,18 @@ def parse(arguments: Sequence[str]) -> Command:
     """Read the command line; prints the help, or what is wrong with it, and exits where there is nothing to run."""
     parser = argparse.ArgumentParser(
         "mlp-train",
-        description="Train a multi-layer perceptron and publish it for mlp-serve.",
+        usage="%(prog)s DATA [option ...]",
+        description="Train a multi-layer perceptron and publish it for mlp-serve, as the next version of its name.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
     names = ", ".join((fashion_mnist.NAME, *bundled.LOADERS))
-    parser.add_argument("data", help=f"your table ({', '.join(SUFFIXES)}), or a data set: {names}")
-    parser.add_argument("--data-dir", type=Path, default=None, help="folder with Fashion-MNIST's four .gz files")
-    parser.add_argument("--models", type=Path, default=Path("models"), help="folder to publish in (default: models)")
+    parser.add_argument("data", metavar="DATA", help=f"your table ({', '.join(SUFFIXES)}), or a data set: {names}")
+    folder: dict[str, Any] = {"type": Path, "metavar": "FOLDER"}
+    parser.add_argument("--data-dir", **folder, default=None, help="where Fashion-MNIST's four .gz files are")
+    parser.add_argument("--models", **folder, default=Path("models"), help="to publish in (default: models)")
     parser.add_argument("--name", default=None, help="the model's name (default: the data set's)")
     _add_table(parser)
     group = parser.add_argument_group("training", "defaults as for images | for tables, where they differ")
@@ -78,17 +89,17 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
 def _kind(hint: Any) -> dict[str, Any]:
     if hint is bool:
         return {"action": argparse.BooleanOptionalAction}
-    if hint in (int, float, str):
-        return {"type": hint}
-    return {"type": int, "nargs": "+"}
+    if hint in _METAVARS:
+        return {"type": hint, "metavar": _METAVARS[hint]}
+    return {"type": int, "nargs": "+", "metavar": _METAVARS[int]}
 
 
 def _help(each: Any) -> str:
     bounds = each.metadata
     if bounds["among"]:
-        allowed = f": {', '.join(bounds['among'])}"
+        allowed = f"; one of {', '.join(bounds['among'])}"
     elif bounds["ge"] is not None:
-        allowed = f"; {bounds['ge']:g} to {bounds['le']:g}"
+        allowed = f"; {range_of(bounds)}"
     else:
         allowed = ""
     defaults = dict.fromkeys(_shown(recipe.get(each.name, each.default)) for recipe in RECIPES.values())
@@ -96,6 +107,10 @@ def _help(each: Any) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
     if isinstance(value, tuple):
         return " ".join(map(str, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

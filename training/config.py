@@ -74,7 +74,13 @@ def check(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
     if bounds["ge"] is not None:
         for each in value if isinstance(value, tuple) else (value,):
             if not bounds["ge"] <= each <= bounds["le"]:  # NaN compares false
-                raise OptionError(f"{flag} is {each!r}, expected {bounds['ge']:g} to {bounds['le']:g}")
+                raise OptionError(f"{flag} is {each!r}, expected {range_of(bounds)}")
+
+
+def range_of(bounds: Mapping[str, Any]) -> str:
+    """The least and the largest value in words."""
+    least, largest = (f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in (bounds["ge"], bounds["le"]))
+    return f"{least} to {largest}"
 
 
 def flag_of(name: str) -> str:

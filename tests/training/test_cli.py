@@ -1,0 +1,82 @@
+"""Every choice of a run is an option, with its bounds and defaults in the help."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from training import cli
+from training.config import RECIPES, Config, flag_of, range_of
+
+
+def help_text(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("COLUMNS", "1000")
+    with pytest.raises(SystemExit) as ended:
+        cli.parse(["--help"])
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_every_choice_is_in_the_help_with_its_bounds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = " ".join(help_text(capsys, monkeypatch).split())
+    for each in fields(Config):
+        bounds = each.metadata
+        before, after = text.split(f" {bounds['meaning']}")
+        allowed = after.split(" (default: ")[0]
+        assert f" {flag_of(each.name)}" in before
+        if bounds["among"]:
+            assert allowed == f"; one of {', '.join(bounds['among'])}"
+        else:
+            assert allowed == (f"; {range_of(bounds)}" if bounds["ge"] is not None else "")
+
+
+def test_the_help_begins_with_how_to_say_it_and_ends_with_examples_that_can_be_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = help_text(capsys, monkeypatch)
+    assert text.startswith("usage: mlp-train DATA [option ...]\n")
+    examples = [line.split() for line in text.split("examples:\n", 1)[1].splitlines()]
+    assert len(examples) == 3
+    for program, *arguments in examples:
+        assert program == "mlp-train"
+        cli.parse(arguments).config(images=False)
+
+
+def test_nothing_chosen_is_the_recipe_for_the_kind_of_data() -> None:
+    command = cli.parse(["digits"])
+    assert (command.data, command.data_dir, command.models, command.name) == ("digits", None, Path("models"), None)
+    assert command.config(images=False) == Config(**RECIPES["table"])
+    assert command.config(images=True) == Config(**RECIPES["image"])
+
+
+def test_what_is_chosen_goes_before_the_recipe() -> None:
+    words = "digits --hidden 256 128 --no-batch-norm --flip --lr 1e-2 --epochs 3 --activation tanh --seed 7"
+    config = cli.parse(words.split()).config(images=True)
+    assert (config.hidden, config.batch_norm, config.flip, config.lr) == ((256, 128), False, True, 0.01)
+    assert (config.epochs, config.activation, config.seed) == (3, "tanh", 7)
+    assert config.dropout == RECIPES["image"]["dropout"]
+
+
+def test_the_command_can_be_said_again() -> None:
+    assert cli.parse(["digits", "--models", "my models"]).text == "python -m training digits --models 'my models'"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "the following arguments are required: DATA"),
+        ("digits --learning-rate 1", "unrecognized arguments: --learning-rate 1"),
+        ("digits --epoch 1", "unrecognized arguments: --epoch 1"),
+        ("digits --lr abc", "argument --lr: invalid float value: 'abc'"),
+        ("digits --hidden", "argument --hidden: expected at least one argument"),
+    ],
+)
+def test_what_cannot_be_understood_is_told(capsys: pytest.CaptureFixture[str], words: str, message: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.parse(words.split())
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"usage: mlp-train DATA [option ...]\nmlp-train: error: {message}\n"

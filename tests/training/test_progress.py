@@ -1,0 +1,36 @@
+"""A bar at a terminal, nothing elsewhere."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from training import progress
+from training.fit import Epoch
+
+EPOCHS = [Epoch(number, 1.25, 0.5, 0.875, 0.1) for number in (1, 2, 3)]
+
+
+def written(*, terminal: bool) -> str:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=terminal, width=120, color_system=None)
+    with progress.shown(console, 4, "accuracy") as ended:
+        for epoch in EPOCHS:
+            ended(epoch)
+    return file.getvalue()
+
+
+def test_elsewhere_than_at_a_terminal_nothing_is_written() -> None:
+    assert written(terminal=False) == ""
+
+
+def test_at_a_terminal_it_tells_how_far_it_is_and_how_well_it_goes() -> None:
+    text = written(terminal=True)
+    assert "epoch 3/4" in text
+    assert "loss 1.2500 · validation loss 0.5000 · accuracy 0.8750" in text
+
+
+def test_the_bar_is_gone_when_it_is_done() -> None:
+    clear_line = "\x1b[2K"
+    assert written(terminal=True).rstrip().endswith(clear_line)
