@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 from prometheus_client.metrics import MetricWrapperBase
 
 from service import metrics
@@ -14,6 +14,8 @@ _SELECTOR = re.compile(r"\b(up|(?:mlp|process)_\w+)(?:\{([^}]*)\})?")
 _MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
 _RECORD = re.compile(r"\b\w+:\w+:\w+")
 _GROUPING = re.compile(r"\b(?:by|on|ignoring|without)\s*\(([^)]*)\)")
+# The names that a metric of each type has in an exposition end so.
+_ENDINGS = {Counter: "_total", Gauge: "", Histogram: ("_bucket", "_sum", "_count"), Summary: ("_sum", "_count")}
 # What Prometheus itself gives to every series of a target, here and in the pod monitor.
 TARGET_LABELS = {"job", "namespace", "instance"}
 
@@ -41,7 +43,7 @@ def known() -> dict[str, set[str]]:
     names = {"up": set[str]()}
     for name, collector in registry._names_to_collectors.items():
         assert isinstance(collector, MetricWrapperBase)
-        labels = set(collector._labelnames)
-        names[name] = labels | {"le"} if isinstance(collector, Histogram) and name.endswith("_bucket") else labels
+        if name.endswith(_ENDINGS[type(collector)]):
+            names[name] = set(collector._labelnames) | ({"le"} if name.endswith("_bucket") else set())
     of_process = re.findall(rb"^(process_\w+) ", metrics.alone().exposition(), re.MULTILINE)
     return names | {name.decode(): set() for name in of_process}

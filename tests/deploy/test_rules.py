@@ -79,7 +79,7 @@ def check(expression: str) -> None:
 
 
 def test_a_metric_and_a_label_that_do_not_exist_are_found() -> None:
-    for expression in ('rate(mlp_request_total{job="x"}[5m])', 'mlp_ready{pod="x"}', "sum by (code) (mlp_ready)"):
+    for expression in ('rate(mlp_requests{job="x"}[5m])', 'mlp_ready{pod="x"}', "sum by (code) (mlp_ready)"):
         with pytest.raises(AssertionError):
             check(expression)
     with pytest.raises(AssertionError, match=r"le is never '0\.2'"):
