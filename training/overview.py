@@ -17,6 +17,7 @@ from training.data.dataset import Column, Dataset
 
 HEAD: Final = ("column", "kind", "missing", "values in the training rows")
 _LINES: Final = 100
+_LOG_WIDTH: Final = 200  # letters; a file need not be broken into lines of 80
 _SHOWN: Final = 6
 _SHOWN_LETTERS: Final = 24
 
@@ -54,7 +55,7 @@ def show(console: Console, dataset: Dataset, rows: NDArray[np.int64]) -> None:
     lines = table(dataset.columns, statistics(dataset, rows))
     for cells in lines[:_LINES]:
         grid.add_row(*map(Text, cells))
-    console.print(grid)
+    console.print(grid, width=None if console.is_terminal else _LOG_WIDTH)
     if len(lines) > _LINES:
         console.print(f"and {len(lines) - _LINES} more columns, all of them in the model's card\n")
     for note in dataset.notes:
