@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn import datasets
 
 from training import cli
@@ -42,7 +43,7 @@ def tables(folder: Path) -> dict[str, Path]:
     }
 
 
-def _written(path: Path, inputs: np.ndarray, target: np.ndarray) -> Path:
+def _written(path: Path, inputs: NDArray[np.float64], target: NDArray[np.float64]) -> Path:
     header = ",".join([*(f"x{place}" for place in range(inputs.shape[1])), "y"])
     np.savetxt(path, np.column_stack([inputs, target]), "%.9g", ",", header=header, comments="")
     return path
@@ -72,7 +73,8 @@ def ours(path: Path, seed: int, arguments: tuple[str, ...]) -> dict[str, float]:
     trained = re.search(r"trained \d+ epochs in ([\d.]+) s", done.stderr)
     assert trained is not None, done.stderr
     manifest = json.loads((Path(models) / path.stem / "1" / "metadata.json").read_text())
-    return manifest["scores"]["fp32"] | {"fit_s": float(trained[1])}
+    scores: dict[str, float] = manifest["scores"]["fp32"]
+    return scores | {"fit_s": float(trained[1])}
 
 
 def line(data: str, name: str, runs: list[Mapping[str, float]]) -> str:
