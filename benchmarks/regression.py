@@ -61,7 +61,7 @@ def keras(path: Path, seed: int) -> dict[str, float]:
     rows = np.column_stack([dataset.inputs, dataset.targets])
     file = path.with_suffix(".npz")
     np.savez(file, train=rows[parts.train], validation=rows[parts.validation], test=rows[parts.test])
-    run = [Path(sys.executable).with_name("uv"), "run", "--quiet", "--script", PEER, file, str(seed)]
+    run = [str(Path(sys.executable).with_name("uv")), "run", "--quiet", "--script", str(PEER), str(file), str(seed)]
     found: dict[str, float] = json.loads(subprocess.run(run, check=True, stdout=subprocess.PIPE, text=True).stdout)
     return found
 
