@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import time
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Final, Self
+from pathlib import Path
+from typing import Any, Final, Self, cast
 
 import numpy as np
 import torch
@@ -26,14 +28,17 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from torch import Tensor, nn
 
-from training import device, gradient, lbfgs, loop, solvers
+from training import device, export, gradient, lbfgs, loop, solvers
+from training.data.dataset import Column
 from training.errors import OptionError
 from training.fit import Epoch
+from training.flat import Flat
 from training.loop import Rows
-from training.network import glorot_uniform, perceptron
+from training.network import Network, glorot_uniform, perceptron
 from training.objective import Loss
 from training.parameters import STOCHASTIC, Parameters
 from training.patience import Patience
+from training.prepare import Prepare
 from training.solvers import Solver
 from training.sparse import SparseRows
 
@@ -65,6 +70,10 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
     @abstractmethod
     def _output_activation(self) -> str:
         """The name of what is applied to the network's outputs."""
+
+    @abstractmethod
+    def _answering(self) -> tuple[nn.Sequential, str]:
+        """A network on the CPU in float32, and what is applied to its outputs to answer a client."""
 
     @abstractmethod
     def _losses(self) -> tuple[Loss, Loss]:
@@ -224,16 +233,19 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
             self._say(f"Iteration {number}, loss = {loss:.8f}")
             return self._called(Epoch(number, loss, math.nan, math.nan, math.nan))
 
-        result = lbfgs.minimise(
-            self.body_,
-            rows,
-            self._losses()[0],
-            l2=self.alpha,
-            gradient_tolerance=self.tol,
-            max_iterations=self.max_iter,
-            max_evaluations=self.max_fun,
-            ended=ended,
-        )
+        flat = Flat(self.body_)
+        with device.threads_for(self.body_, len(rows.inputs)):
+            result = lbfgs.minimise(
+                flat,
+                rows,
+                gradient.of(self.body_, flat, self._losses()[0]),
+                l2=self.alpha,
+                gradient_tolerance=self.tol,
+                max_iterations=self.max_iter,
+                max_evaluations=self.max_fun,
+                ended=ended,
+            )
+        flat.release()
         self.n_iter_ = min(result.nit, self.max_iter)
         self.loss_ = float(result.fun)
         if result.status:
@@ -245,9 +257,11 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
             )
 
     def _descend(self, rows: Rows, held: Rows | None, random: np.random.RandomState, *, incremental: bool) -> None:
+        flat = Flat(self.body_)
         if self._optimizer is None or not incremental:
-            self._optimizer = solvers.of(self.body_, self)
+            self._optimizer = solvers.of(flat, self)
         solver = self._optimizer
+        size = self._batch_rows(len(rows.inputs))
         loss, validation_loss = self._losses()
         best = self.best_validation_score_ if self.early_stopping else self.best_loss_
         patience = Patience(
@@ -273,23 +287,21 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
             stopped = self._called(epoch) or (patience.exhausted and self._stops(solver, patience)) or stopped
             return stopped
 
-        with self._torch_seeded(random):
+        with self._torch_seeded(random), device.threads_for(self.body_, size):
             try:
                 loop.run(
-                    self.body_,
                     rows,
-                    gradient.of(self.body_, loss, l2=self.alpha),
-                    solver.optimizer,
-                    passes=self._passes(len(rows.inputs), random),
-                    before_step=solver.before_step,
+                    gradient.of(self.body_, flat, loss, l2=self.alpha),
+                    lambda: solver.step(flat),
+                    passes=self._passes(len(rows.inputs), size, random),
                     ended=ended,
                 )
             except KeyboardInterrupt:
                 stopped = True
-                self.body_.eval()
                 warnings.warn("Training was interrupted; what was learned so far is kept.", stacklevel=4)
         self._no_improvement_count = patience.waited
         patience.restore()
+        flat.release()
         if not stopped:
             warnings.warn(
                 f"{self.solver} made all {self.max_iter} passes (max_iter) and did not converge; allow it more.",
@@ -297,16 +309,16 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
                 stacklevel=4,
             )
 
-    def _passes(self, rows: int, random: np.random.RandomState) -> Iterator[Iterable[Tensor]]:
+    def _passes(self, rows: int, size: int, random: np.random.RandomState) -> Iterator[Iterable[Tensor]]:
         """The row numbers of the batches of each pass, in an order that is drawn anew for each."""
-        size = self._batch_rows(rows)
+        place = next(self.body_.parameters()).device
         order = np.arange(rows)
         for _ in range(self.max_iter):
             if self.shuffle:
                 places = np.arange(rows)
                 random.shuffle(places)
                 order = order[places]
-            index = torch.from_numpy(order).to(next(self.body_.parameters()).device)
+            index = torch.from_numpy(order).to(place)
             # A batch norm can do nothing with a single row that is left over.
             yield index.tensor_split(math.ceil(rows / size)) if self.batch_norm else torch.split(index, size)
 
@@ -314,7 +326,7 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
         if self.batch_size == "auto":
             return min(200, rows)
         if int(self.batch_size) > rows:
-            warnings.warn(f"batch_size is {self.batch_size}, of {rows} rows; all are taken at once", stacklevel=6)
+            warnings.warn(f"batch_size is {self.batch_size}, of {rows} rows; all are taken at once", stacklevel=5)
         return min(int(self.batch_size), rows)
 
     def _torch_seeded(self, random: np.random.RandomState) -> AbstractContextManager[None]:
@@ -327,8 +339,8 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
     def _judge(self, rows: Rows, loss: Loss) -> tuple[float, float]:
         """Loss and score of validation rows, NaN where outputs are not finite."""
         outputs = self._outputs_of(rows.inputs)
-        value, _ = gradient.mean(loss.of(outputs, rows.targets), rows.weights)
-        return float(value), self._score_outputs(outputs, rows) if bool(outputs.isfinite().all()) else math.nan
+        value = float(gradient.mean(loss.of(outputs, rows.targets), rows.weights))
+        return value, self._score_outputs(outputs, rows) if bool(outputs.isfinite().all()) else math.nan
 
     def _record(self, epoch: Epoch, rows: int, patience: Patience, *, validated: bool) -> None:
         self.n_iter_ = epoch.number
@@ -349,14 +361,12 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
 
     def _stops(self, solver: Solver, patience: Patience) -> bool:
         measure = "Validation score" if self.early_stopping else "Training loss"
-        remedy = solver.stalled()
-        self._say(
-            f"{measure} did not improve by more than tol={self.tol:g} for {self.n_iter_no_change} epochs in a row: "
-            f"{remedy or 'stopping'}."
-        )
-        if remedy is not None:
+        goes_on = solver.stalled()
+        next_ = f"the learning rate is now {solver.learning_rate:g}" if goes_on else "stopping"
+        self._say(f"{measure} did not improve by {self.tol:g} (tol) for {self.n_iter_no_change} epochs: {next_}.")
+        if goes_on:
             patience.waited = 0
-        return remedy is None
+        return not goes_on
 
     def _called(self, epoch: Epoch) -> bool:
         """Whether a callback asks to stop; each of them is told of the epoch."""
@@ -369,6 +379,11 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
     @torch.no_grad()
     def _outputs_of(self, inputs: loop.Inputs) -> Tensor:
         """The network's outputs (rows, outputs), before the output activation."""
+        if self.body_.training:
+            self.body_.eval()
+        if len(inputs) <= _CHUNK_ROWS and isinstance(inputs, Tensor):
+            outputs: Tensor = self.body_(inputs)
+            return outputs
         index = torch.arange(len(inputs), device=inputs.device)
         return torch.cat([self.body_(inputs.index_select(0, part)) for part in torch.split(index, _CHUNK_ROWS)])
 
@@ -377,6 +392,23 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         return self._outputs_of(self._inputs(X)).cpu()
+
+    def export_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the network as an ONNX file that takes raw rows and answers as this does, in float32.
+
+        ``inputs`` (rows, features) → ``probabilities`` (rows, classes) and ``prediction`` int64 (rows,), the place of
+        the class in ``classes_``; for labels of which several may hold both are (rows, labels); for numbers
+        ``prediction`` (rows, targets).
+        """
+        check_is_fitted(self)
+        Path(path).write_bytes(self._graph())
+
+    def _graph(self) -> bytes:
+        names = getattr(self, "feature_names_in_", [f"x{place}" for place in range(self.n_features_in_)])
+        prepare = Prepare(tuple(map(Column, names)), torch.zeros(len(names)), torch.ones(len(names)))
+        body, activation = self._answering()
+        network = Network(prepare, body, cast("nn.Linear", body[-1]).out_features)
+        return export.export(network, len(names), classifies=not is_regressor(self), activation=activation)
 
     @property
     def coefs_(self) -> list[NDArray[Any]]:

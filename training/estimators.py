@@ -5,9 +5,10 @@ https://scikit-learn.org/stable/modules/neural_networks_supervised.html
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
-from torch import Tensor
+from torch import Tensor, nn
 
 from training import gradient, objective
 from training.base import BasePerceptron
@@ -146,6 +147,18 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
     def _output_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
 
+    def _answering(self) -> tuple[nn.Sequential, str]:
+        body = copy.deepcopy(self.body_).cpu().float()
+        if self.n_outputs_ > 1:
+            return body, self.out_activation_
+        # The logistic function of one output is the softmax of 0 and it: both classes have their probability.
+        one = cast("nn.Linear", body[-1])
+        body[-1] = two = nn.Linear(one.in_features, 2)
+        with torch.no_grad():
+            two.weight.copy_(torch.cat([torch.zeros_like(one.weight), one.weight]))
+            two.bias.copy_(torch.cat([torch.zeros_like(one.bias), one.bias]))
+        return body, "softmax"
+
     def _losses(self) -> tuple[Loss, Loss]:
         if callable(self.loss):
             loss = objective.own(self.loss)
@@ -164,7 +177,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
             right = outputs.argmax(dim=1) == rows.targets
         else:
             right = ((outputs > 0) == rows.targets.bool()).all(dim=1)
-        return float(gradient.mean(right.to(outputs.dtype), rows.weights)[0])
+        return float(gradient.mean(right.to(outputs.dtype), rows.weights))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -218,6 +231,9 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
 
     def _output_activation(self) -> str:
         return "exp" if self.loss == "poisson" else "identity"
+
+    def _answering(self) -> tuple[nn.Sequential, str]:
+        return copy.deepcopy(self.body_).cpu().float(), self.out_activation_
 
     def _losses(self) -> tuple[Loss, Loss]:
         loss = objective.own(self.loss) if callable(self.loss) else objective.REGRESSION[self.loss]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Final
 
 import torch
@@ -18,30 +19,39 @@ CLASSIFIES: Final = ("probabilities", "prediction")
 REGRESSES: Final = ("prediction",)
 
 
+# What clients ask of the outputs, by the name that scikit-learn has for what is applied to them.
+_ANSWERS: Final[dict[str, Callable[[Tensor], tuple[Tensor, ...]]]] = {
+    "softmax": lambda outputs: (torch.softmax(outputs, dim=1), outputs.argmax(dim=1)),
+    "logistic": lambda outputs: (torch.sigmoid(outputs), (outputs > 0).long()),
+    "identity": lambda outputs: (outputs,),
+    "exp": lambda outputs: (outputs.exp(),),
+}
+
+
 class _Graph(nn.Module):
     """Encode, the folded layers, and what clients ask of the outputs."""
 
-    def __init__(self, prepare: Prepare, layers: nn.Sequential, *, classifies: bool) -> None:
+    def __init__(self, prepare: Prepare, layers: nn.Sequential, activation: str) -> None:
         super().__init__()
         self.prepare = prepare
         self.layers = layers
-        self.classifies = classifies
+        self.activation = activation
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        outputs = self.layers(self.prepare.encode(inputs))
-        if not self.classifies:
-            return (outputs,)
-        return torch.softmax(outputs, dim=1), outputs.argmax(dim=1)
+        return _ANSWERS[self.activation](self.layers(self.prepare.encode(inputs)))
 
 
-def export(network: Network, features: int, *, classifies: bool) -> bytes:
+def export(network: Network, features: int, *, classifies: bool, activation: str | None = None) -> bytes:
     """The network as a self-contained ONNX file of opset `OPSET`.
 
     ``inputs`` float32 (rows, features) → ``probabilities`` float32 (rows, classes) and ``prediction`` int64 (rows,), or
-    for regression ``prediction`` float32 (rows, targets). Raises `ProofFailed` where the exporter wrote another opset.
+    for regression ``prediction`` float32 (rows, targets). The ``activation`` of the outputs is the softmax or the
+    identity if not said otherwise; after "logistic" both answers are (rows, labels), after "exp" numbers are positive.
+    Raises `ProofFailed` where the exporter wrote another opset.
     """
+    activation = activation or ("softmax" if classifies else "identity")
     network = copy.deepcopy(network).cpu()
-    graph = _Graph(network.prepare, folded(network), classifies=classifies).eval()
+    graph = _Graph(network.prepare, folded(network), activation).eval()
     # Two rows: of one, the exporter would conclude that there is always one.
     with quiet():
         program = torch.onnx.export(

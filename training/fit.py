@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from training.augment import Augment
 from training.config import Config
 from training.device import threads_for
 from training.errors import Diverged
+from training.flat import Flat
 from training.loop import Rows
 from training.objective import Objective
 from training.patience import Patience
@@ -54,7 +55,7 @@ def fit(
     """
     device = train.inputs.device
     batches = _batches(len(train.inputs), config)
-    optimizer = _optimizer(body, config)
+    flat = Flat(body)
     patience = Patience(body, config.patience - 1, tolerance=_TOLERANCE, keep=bool(config.patience))
     history: list[Epoch] = []
     began_s = time.perf_counter()
@@ -73,18 +74,18 @@ def fit(
 
     with threads_for(body, config.batch_size):
         loop.run(
-            body,
             train,
-            gradient.of(body, objective.loss, half=_half_precision_pays(device, body)),
-            optimizer,
+            gradient.of(body, flat, objective.loss, half=_half_precision_pays(device, body)),
+            _step(flat, config, config.epochs * batches),
             passes=(
                 torch.randperm(len(train.inputs), device=device).tensor_split(batches) for _ in range(config.epochs)
             ),
-            before_step=_rates(optimizer, config, config.epochs * batches),
             change=augment,
             ended=ended,
         )
     patience.restore()
+    flat.release()
+    body.eval()
     return history
 
 
@@ -107,34 +108,38 @@ def _batches(rows: int, config: Config) -> int:
     return min(math.ceil(rows / config.batch_size), rows // fewest_rows)
 
 
-def _rates(optimizer: torch.optim.Optimizer, config: Config, steps: int) -> Callable[[], None]:
-    rates: Iterator[float] = map(schedule.one_cycle(config.lr, steps), range(steps))
+def _step(flat: Flat, config: Config, steps: int) -> Callable[[], None]:
+    """A step of the optimizer, at the rate that its place among all ``steps`` has."""
+    optimizer = _optimizer(flat, config)
+    rates = map(schedule.one_cycle(config.lr, steps), range(steps))
 
-    def set_next() -> None:
+    def step() -> None:
         rate = next(rates)
         for group in optimizer.param_groups:
             group["lr"] = rate
+        optimizer.step()
 
-    return set_next
+    return step
 
 
 @torch.no_grad()
 def _judge(body: nn.Sequential, rows: Rows, objective: Objective) -> tuple[float, float]:
     """Validation loss and score."""
     assert isinstance(rows.inputs, Tensor)  # noqa: S101 - the command line's rows are dense
+    body.eval()
     outputs = body(rows.inputs)
-    loss, _ = gradient.mean(objective.validation_loss(outputs, rows.targets), rows.weights)
+    loss = gradient.mean(objective.validation_loss(outputs, rows.targets), rows.weights)
     return loss.item(), objective.score(outputs, rows.targets).item()
 
 
-def _optimizer(body: nn.Sequential, config: Config) -> torch.optim.Optimizer:
+def _optimizer(flat: Flat, config: Config) -> torch.optim.Optimizer:
     """Weights decay, biases and batch norms do not."""
-    matrices = [parameter for parameter in body.parameters() if parameter.ndim > 1]
-    vectors = [parameter for parameter in body.parameters() if parameter.ndim <= 1]
-    groups: list[dict[str, Any]] = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
+    matrices, vectors = slice(flat.matrices), slice(flat.matrices, None)
+    groups: list[dict[str, Any]] = []
+    for part, decay in ((matrices, config.weight_decay), (vectors, 0.0)):
+        values = nn.Parameter(flat.values[part])
+        values.grad = flat.gradients[part]
+        groups.append({"params": [values], "weight_decay": decay})
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, nesterov=True, fused=True)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam

@@ -1,7 +1,6 @@
 """The gradient of the loss over a batch: by autograd for any network, by hand for Linear layers and plain activations.
 
-By hand there is no graph to build and to walk, which is most of the time of a small network, and each product goes
-straight to where the optimizer reads it.
+By hand there is no graph to build and to walk, which is most of the time of a small network.
 """
 
 from __future__ import annotations
@@ -12,9 +11,10 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from training.flat import Flat
 from training.objective import Loss
 
-# Puts the gradient of the mean loss over (inputs, targets, weights or None) into each parameter's ``grad``; the loss.
+# Of (inputs, targets, weights or None): puts the gradient of the mean loss where `Flat` has it, and gives the loss.
 Gradient = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 # The derivative by what went in, from the derivative by what came out and what came out.
@@ -26,29 +26,48 @@ _SLOPES: Final[dict[type[nn.Module], Callable[[Tensor, Tensor], Tensor]]] = {
 }
 
 
-def of(body: nn.Sequential, loss: Loss, *, l2: float = 0.0, half: bool = False) -> Gradient:
+def of(body: nn.Sequential, flat: Flat, loss: Loss, *, l2: float = 0.0, half: bool = False) -> Gradient:
     """The gradient of the weighted mean of ``loss`` plus ``l2`` / 2 / (sum of weights) times the squared weights.
 
     Biases and batch norms are not in the second term. ``half`` takes the products in bfloat16.
     """
     plain = all(isinstance(layer, nn.Linear) or type(layer) in _SLOPES for layer in body)
-    if plain and loss.slope is not None and not half:
-        return _ByHand(body, loss, l2)
-    return _autograd(body, loss, l2, half=half)
+    by_hand = plain and loss.slope is not None and not half
+    of_batch = _ByHand(body, loss) if by_hand else _autograd(body, flat, loss, half=half)
+    return _decayed(of_batch, flat, l2) if l2 else of_batch
 
 
-def _autograd(body: nn.Sequential, loss: Loss, l2: float, *, half: bool) -> Gradient:
-    device = next(body.parameters()).device
-    matrices = [parameter for parameter in body.parameters() if parameter.ndim > 1]
+def mean(losses: Tensor, weights: Tensor | None) -> Tensor:
+    """The weighted mean of ``losses`` (rows,)."""
+    return losses.mean() if weights is None else torch.dot(losses, weights) / _total(weights)
+
+
+def _total(weights: Tensor) -> Tensor:
+    return weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)  # rows of no weight at all count as nothing
+
+
+def _decayed(of_batch: Gradient, flat: Flat, l2: float) -> Gradient:
+    values, gradients = flat.values[: flat.matrices], flat.gradients[: flat.matrices]
 
     def gradient(inputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        value = of_batch(inputs, targets, weights)
+        decay = l2 / (len(inputs) if weights is None else float(_total(weights)))
+        gradients.add_(values, alpha=decay)
+        return value.add_(torch.dot(values, values), alpha=decay / 2)
+
+    return gradient
+
+
+def _autograd(body: nn.Sequential, flat: Flat, loss: Loss, *, half: bool) -> Gradient:
+    device = flat.values.device
+
+    def gradient(inputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        if not body.training:
+            body.train()
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             outputs = body(inputs)
-        losses = loss.of(outputs.float() if half else outputs, targets)
-        value, total = mean(losses, weights)
-        if l2:
-            value = value + l2 / 2 / total * sum(matrix.square().sum() for matrix in matrices)
-        body.zero_grad()
+        value = mean(loss.of(outputs.float() if half else outputs, targets), weights)
+        flat.gradients.zero_()
         value.backward()  # type: ignore[no-untyped-call]
         return value.detach()
 
@@ -56,17 +75,15 @@ def _autograd(body: nn.Sequential, loss: Loss, l2: float, *, half: bool) -> Grad
 
 
 class _ByHand:
-    def __init__(self, body: nn.Sequential, loss: Loss, l2: float) -> None:
-        for parameter in body.parameters():
-            parameter.grad = torch.zeros_like(parameter)
+    def __init__(self, body: nn.Sequential, loss: Loss) -> None:
         layers = [layer for layer in body if isinstance(layer, nn.Linear)]
         self._weights = [layer.weight.detach() for layer in layers]
         self._biases = [layer.bias.detach() for layer in layers]
-        self._weight_gradients = [_gradient(layer.weight) for layer in layers]
-        self._bias_gradients = [_gradient(layer.bias) for layer in layers]
-        self._activations = [layer for layer in body if not isinstance(layer, nn.Linear)]
+        self._weight_gradients = [_gradient_of(layer.weight) for layer in layers]
+        self._bias_gradients = [_gradient_of(layer.bias) for layer in layers]
+        self._activations = [layer.forward for layer in body if not isinstance(layer, nn.Linear)]
+        self._slopes = [_SLOPES[type(layer)] for layer in body if not isinstance(layer, nn.Linear)]
         self._loss = loss
-        self._l2 = l2
 
     @torch.no_grad()
     def __call__(self, inputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
@@ -74,31 +91,18 @@ class _ByHand:
         for weight, bias, activation in zip(self._weights, self._biases, self._activations, strict=False):
             values.append(activation(torch.addmm(bias, values[-1], weight.t())))
         outputs = torch.addmm(self._biases[-1], values[-1], self._weights[-1].t())
-        value, total = mean(self._loss.of(outputs, targets), weights)
+        value = mean(self._loss.of(outputs, targets), weights)
         assert self._loss.slope is not None  # noqa: S101 - else autograd would have been taken
         delta = self._loss.slope(outputs, targets)
-        delta = delta / total if weights is None else delta * (weights / total).unsqueeze(1)
-        decay = self._l2 / total
+        delta = delta.div_(len(inputs)) if weights is None else delta.mul_((weights / _total(weights)).unsqueeze(1))
         for index in reversed(range(len(values))):
-            weight, gradient = self._weights[index], self._weight_gradients[index]
-            torch.mm(delta.t(), values[index], out=gradient)
-            if self._l2:
-                gradient.add_(weight * decay)
-                value += decay / 2 * torch.linalg.vector_norm(weight) ** 2
+            torch.mm(delta.t(), values[index], out=self._weight_gradients[index])
             torch.sum(delta, 0, out=self._bias_gradients[index])
             if index:
-                delta = _SLOPES[type(self._activations[index - 1])](torch.mm(delta, weight), values[index])
+                delta = self._slopes[index - 1](torch.mm(delta, self._weights[index]), values[index])
         return value
 
 
-def mean(losses: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | int]:
-    """The weighted mean of ``losses`` (rows,), and what their weights sum up to."""
-    if weights is None:
-        return losses.mean(), len(losses)
-    total = weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)  # rows of no weight at all count as nothing
-    return torch.dot(losses, weights) / total, total
-
-
-def _gradient(parameter: Tensor) -> Tensor:
-    assert parameter.grad is not None  # noqa: S101 - it was given one above
+def _gradient_of(parameter: Tensor) -> Tensor:
+    assert parameter.grad is not None  # noqa: S101 - `Flat` gave it one
     return parameter.grad

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from training.gradient import Gradient
 
@@ -40,33 +40,28 @@ class Rows(NamedTuple):
 
 
 def run(
-    body: nn.Module,
     rows: Rows,
     gradient: Gradient,
-    optimizer: torch.optim.Optimizer,
+    step: Callable[[], None],
     *,
     passes: Iterable[Iterable[Tensor]],
-    before_step: Callable[[], None] | None = None,
     change: Callable[[Tensor], Tensor] | None = None,
     ended: Callable[[int, float], bool],
 ) -> None:
-    """Train ``body`` in place for all ``passes`` over the rows, or until ``ended`` says so.
+    """For each batch of each pass take the ``gradient``, then a ``step``; until ``ended`` says so.
 
-    A pass has the row numbers of each of its batches; ``before_step`` may set the learning rate; ``change`` makes the
-    inputs of a batch a little different; ``ended`` is told of each epoch's number, from 1 on, and mean loss.
+    A pass has the row numbers of each of its batches. ``change`` makes the inputs of a batch a little different;
+    ``ended`` is told of each epoch's number, from 1 on, and mean loss.
     """
     for number, batches in enumerate(passes, 1):
-        body.train()
-        total: Tensor | float = 0.0
+        losses, sizes = [], []
         for batch in batches:
             inputs, targets, weights = rows.take(batch)
             if change is not None:
                 inputs = change(inputs)
-            loss = gradient(inputs, targets, weights)
-            if before_step is not None:
-                before_step()
-            optimizer.step()
-            total = total + loss * len(batch)
-        body.eval()
-        if ended(number, float(total) / len(rows.inputs)):
+            losses.append(gradient(inputs, targets, weights))
+            sizes.append(len(batch))
+            step()
+        found = torch.stack(losses).tolist()  # a device is asked but once
+        if ended(number, sum(map(float.__mul__, found, map(float, sizes))) / sum(sizes)):
             break

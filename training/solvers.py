@@ -1,4 +1,4 @@
-"""Stochastic gradient descent and Adam as scikit-learn means them, on torch's fused optimizers.
+"""Stochastic gradient descent and Adam as scikit-learn means them: epsilon, momentum and learning rates.
 
 https://scikit-learn.org/stable/modules/neural_networks_supervised.html#algorithms
 """
@@ -9,8 +9,9 @@ import math
 from typing import Final
 
 import torch
-from torch import nn
+from torch.optim.adam import adam
 
+from training.flat import Flat
 from training.parameters import Parameters
 
 _SMALLEST_RATE: Final = 1e-6  # an adaptive rate is not lowered from below it
@@ -18,84 +19,89 @@ _LOWER: Final = 5.0
 
 
 class Solver:
-    """An ``optimizer`` that knows what to do at the end of a step, of an epoch, and when nothing gets better."""
+    """Moves the parameters by their gradients, and knows what to do at the end of an epoch and when it stalls."""
 
-    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-        self.optimizer = optimizer
+    def __init__(self, chosen: Parameters) -> None:
+        self.learning_rate = float(chosen.learning_rate_init)
 
-    @property
-    def learning_rate(self) -> float:
-        """The rate of the next step."""
-        return float(self.optimizer.param_groups[0]["lr"])
-
-    def before_step(self) -> None:
-        """The gradient is there; the weights are about to move."""
+    def step(self, flat: Flat) -> None:
+        """Move ``flat.values`` once."""
+        raise NotImplementedError
 
     def epoch_ended(self, rows: int) -> None:
         """An epoch ended, the last of ``rows`` ever seen."""
 
-    def stalled(self) -> str | None:
-        """Nothing got better for long: what is done about it, or None where it is time to stop."""
-        return None
+    def stalled(self) -> bool:
+        """Nothing got better for long: whether something was done about it, else it is time to stop."""
+        return False
 
 
 class Adam(Solver):
     """https://arxiv.org/abs/1412.6980, with epsilon added before the bias of the moments is corrected."""
 
-    def __init__(self, body: nn.Module, chosen: Parameters) -> None:
-        super().__init__(
-            torch.optim.Adam(
-                body.parameters(), lr=chosen.learning_rate_init, betas=(chosen.beta_1, chosen.beta_2), fused=True
-            )
-        )
-        self._beta_2 = chosen.beta_2
+    def __init__(self, flat: Flat, chosen: Parameters) -> None:
+        super().__init__(chosen)
+        self._betas = chosen.beta_1, chosen.beta_2
         self._epsilon = chosen.epsilon
+        self._means = torch.zeros_like(flat.values)
+        self._squares = torch.zeros_like(flat.values)
+        self._count = torch.zeros((), device=flat.values.device)
         self._steps = 0
 
-    def before_step(self) -> None:
-        """Torch adds epsilon after the correction: give it the number that comes to the same."""
+    def step(self, flat: Flat) -> None:
+        """Torch adds epsilon after the correction: it is given the number that comes to the same."""
         self._steps += 1
-        self.optimizer.param_groups[0]["eps"] = self._epsilon / math.sqrt(1 - self._beta_2**self._steps)
+        adam(
+            [flat.values],
+            [flat.gradients],
+            [self._means],
+            [self._squares],
+            [],
+            [self._count],
+            fused=True,
+            amsgrad=False,
+            beta1=self._betas[0],
+            beta2=self._betas[1],
+            lr=self.learning_rate,
+            weight_decay=0.0,
+            eps=self._epsilon / math.sqrt(1 - self._betas[1] ** self._steps),
+            maximize=False,
+        )
 
 
 class SGD(Solver):
     """With momentum; the rate is constant, falls with the rows seen, or is lowered each time nothing gets better."""
 
-    def __init__(self, body: nn.Module, chosen: Parameters) -> None:
-        super().__init__(
-            torch.optim.SGD(
-                body.parameters(),
-                lr=chosen.learning_rate_init,
-                momentum=chosen.momentum,
-                nesterov=chosen.nesterovs_momentum and chosen.momentum > 0,
-                fused=True,
-            )
-        )
+    def __init__(self, flat: Flat, chosen: Parameters) -> None:
+        super().__init__(chosen)
         self._rule = chosen.learning_rate
-        self._first_rate = chosen.learning_rate_init
+        self._first_rate = self.learning_rate
         self._power = chosen.power_t
+        self._momentum = chosen.momentum
+        self._nesterov = chosen.nesterovs_momentum
+        self._velocity = torch.zeros_like(flat.values)
+
+    def step(self, flat: Flat) -> None:
+        """Nesterov's way looks one step of the velocity ahead."""
+        self._velocity.mul_(self._momentum).sub_(flat.gradients, alpha=self.learning_rate)
+        if self._nesterov:
+            flat.values.add_(self._velocity, alpha=self._momentum).sub_(flat.gradients, alpha=self.learning_rate)
+        else:
+            flat.values.add_(self._velocity)
 
     def epoch_ended(self, rows: int) -> None:
         """Lower the rate where it falls with the rows seen."""
         if self._rule == "invscaling":
-            self._set(self._first_rate / (rows + 1) ** self._power)
+            self.learning_rate = self._first_rate / (rows + 1) ** self._power
 
-    def stalled(self) -> str | None:
+    def stalled(self) -> bool:
         """Lower an adaptive rate, down to a certain point."""
         if self._rule != "adaptive" or self.learning_rate <= _SMALLEST_RATE:
-            return None
-        self._set(self.learning_rate / _LOWER)
-        return f"the learning rate is now {self.learning_rate:g}"
-
-    def _set(self, rate: float) -> None:
-        """Momentum is kept in units of the weights: torch's, in units of the gradient, is scaled to what it was."""
-        scale = self.learning_rate / rate
-        self.optimizer.param_groups[0]["lr"] = rate
-        for state in self.optimizer.state.values():
-            if state.get("momentum_buffer") is not None:
-                state["momentum_buffer"].mul_(scale)
+            return False
+        self.learning_rate /= _LOWER
+        return True
 
 
-def of(body: nn.Module, chosen: Parameters) -> Solver:
-    """The solver that was chosen, for the parameters of ``body``."""
-    return Adam(body, chosen) if chosen.solver == "adam" else SGD(body, chosen)
+def of(flat: Flat, chosen: Parameters) -> Solver:
+    """The solver that was chosen, at its beginning."""
+    return Adam(flat, chosen) if chosen.solver == "adam" else SGD(flat, chosen)
