@@ -67,11 +67,8 @@ def rows_from_npy(body: bytes, schema: Schema) -> NDArray[Any]:
         raise MalformedBody(f"the .npy file promises an array {shape} of {dtype}, and has {data_bytes} bytes for it")
     width = schema.width
     if shape[1:] not in ((width,), schema.shape) and shape not in ((width,), schema.shape):
-        raise InvalidInput(
-            Fault(
-                f"the array has shape {shape}, expected (rows, {width}) or (rows, {', '.join(map(str, schema.shape))})"
-            )
-        )
+        nested = f" or (rows, {', '.join(map(str, schema.shape))})" if len(schema.shape) > 1 else ""
+        raise InvalidInput(Fault(f"the array has shape {shape}, expected (rows, {width}){nested}"))
     schema.check_count(math.prod(shape) // width)
     values = np.frombuffer(body, dtype, offset=file.tell())
     if fortran_order:
