@@ -15,19 +15,23 @@ from scipy.special import log_softmax
 _LARGEST = 20.0
 
 
-def temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+def temperature(
+    logits: NDArray[np.float32], labels: NDArray[np.int64], weights: NDArray[np.float32] | None = None
+) -> float:
     """The number by which ``logits`` (rows, classes) are divided for the least log-loss on ``labels`` (rows,).
 
+    Each row counts by its place in ``weights`` (rows,), or all alike.
     As if there were one more row, whose label may be any: without it the best temperature of a few rows that are all
     told apart is 0, and a network that sure of itself is far off where it errs (as J. Platt saw of support vector
     machines in 1999). Between 1/20 and 20.
     """
     exact = logits.astype(np.float64)
-    rows = np.arange(len(labels))
+    rows, counts = np.arange(len(labels)), np.ones(len(labels)) if weights is None else weights
+    counts = counts / counts.mean()
 
     def log_loss(log_temperature: float) -> float:
         log_probabilities = log_softmax(exact / math.exp(log_temperature), axis=1)
-        return -float(log_probabilities[rows, labels].sum() + log_probabilities.mean())
+        return -float(counts @ log_probabilities[rows, labels] + log_probabilities.mean())
 
     found = minimize_scalar(log_loss, bounds=(-math.log(_LARGEST), math.log(_LARGEST)), method="bounded")
     return math.exp(found.x)

@@ -73,7 +73,9 @@ def learn(
     if not dataset.classifies:
         return Learned(network, history, 1.0)
     logits = outputs_of(network, dataset.inputs[split.validation])
-    temperature = calibrate.temperature(logits, dataset.targets[split.validation])
+    labels = dataset.targets[split.validation]
+    row_weights = None if class_weights is None else class_weights.numpy()[labels]
+    temperature = calibrate.temperature(logits, labels, row_weights)
     network.output_scale.fill_(1 / temperature)
     return Learned(network, history, temperature)
 

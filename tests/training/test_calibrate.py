@@ -56,3 +56,11 @@ def test_large_logits_overflow_nothing() -> None:
     logits, labels = told(1, 200, 3, 1e4)
     with np.errstate(all="raise", under="ignore"):
         assert calibrate.temperature(logits, labels) == pytest.approx(20, rel=1e-3)
+
+
+def test_a_row_counts_by_its_weight() -> None:
+    logits, labels = told(2, 300, 3, 2.0)
+    times = np.random.default_rng(0).integers(0, 3, 300)
+    weighed = calibrate.temperature(logits, labels, times.astype(np.float32))
+    repeated = calibrate.temperature(np.repeat(logits, times, axis=0), np.repeat(labels, times))
+    assert weighed == pytest.approx(repeated, rel=0.01)  # but for the share of the one row more

@@ -1,0 +1,89 @@
+"""What a table asks of training: rare classes, losses of numbers, and values that no training row has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from tests.training import small
+from training import learn
+from training.config import Config
+from training.data.dataset import Column, Dataset
+from training.data.split import split
+from training.errors import OptionError
+from training.network import Network
+
+COLUMNS = (
+    Column("age", missing=True),
+    Column("job", "categorical", missing=True, categories=("cook", "nurse"), other=True),
+)
+
+
+def trained(dataset: Dataset, **choices: Any) -> Network:
+    config = Config(**{"hidden": (16,), "batch_size": 32, "epochs": 30, "lr": 0.01} | choices)
+    return learn.learn(dataset, split(dataset, config), config, torch.device("cpu"), lambda _: None).network
+
+
+def outputs(network: Network, *rows: list[float]) -> NDArray[np.float32]:
+    return learn.outputs_of(network, np.array(rows, np.float32))
+
+
+def test_what_no_training_row_has_says_nothing() -> None:
+    random = np.random.default_rng(0)
+    inputs = np.stack([random.normal(40, 10, 200), random.integers(0, 2, 200)], axis=1).astype(np.float32)
+    dataset = small.classes(inputs, (inputs[:, 0] > 40).astype(np.int64), columns=COLUMNS)
+    network = trained(dataset)
+    mean = float(network.prepare.offset[0])
+    nobody = 9.0  # a code that sets none of the job's inputs
+    known, unknown, without, no_age, average = outputs(
+        network, [30, 0], [30, 2], [30, np.nan], [np.nan, nobody], [mean, nobody]
+    )
+    (neither,) = outputs(network, [30, nobody])
+    # To the last digits: products of rows at different places of a batch are not summed in the same order.
+    assert unknown == pytest.approx(neither, abs=1e-5)
+    assert without == pytest.approx(neither, abs=1e-5)
+    assert known != pytest.approx(neither, abs=1e-2)
+    assert no_age == pytest.approx(average, abs=1e-5)
+
+
+@pytest.mark.parametrize(("class_weight", "expected"), [("none", 0.1), ("balanced", 0.5)])
+def test_where_nothing_is_to_be_learned_a_class_is_as_likely_as_it_counts(class_weight: str, expected: float) -> None:
+    dataset = small.classes(small.noise(2000, 2), (np.arange(2000) % 10 == 0).astype(np.int64))
+    logits = torch.from_numpy(learn.outputs_of(trained(dataset, class_weight=class_weight), dataset.inputs))
+    assert float(torch.softmax(logits, dim=1)[:, 1].mean()) == pytest.approx(expected, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"), [("auto", 1.0), ("squared_error", 1.0), ("absolute_error", np.log(2)), ("huber", 0.85)]
+)
+def test_each_loss_has_its_own_idea_of_the_middle(loss: str, expected: float) -> None:
+    """Of exponentially distributed numbers: the mean, the median, and between both."""
+    targets = np.random.default_rng(1).exponential(1, 4000).astype(np.float32)
+    dataset = small.values(small.noise(4000, 1), targets)
+    values = learn.outputs_of(trained(dataset, loss=loss), dataset.inputs)
+    assert float(values.mean()) == pytest.approx(expected, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("classifies", "choices", "message"),
+    [
+        (True, {"loss": "huber"}, "--loss is 'huber', which is for numbers, and small has classes"),
+        (False, {"loss": "cross_entropy"}, "--loss cross_entropy is for classes, and small has numbers to predict"),
+        (
+            False,
+            {"class_weight": "balanced"},
+            "--class-weight balanced is for classes, and small has numbers to predict",
+        ),
+    ],
+)
+def test_a_loss_that_does_not_fit_the_target_is_refused(
+    classifies: bool, choices: dict[str, str], message: str
+) -> None:
+    dataset = small.sides(60) if classifies else small.values(small.noise(60, 2), np.arange(60, dtype=np.float32))
+    with pytest.raises(OptionError) as caught:
+        trained(dataset, **choices)
+    assert str(caught.value) == message
