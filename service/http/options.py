@@ -68,7 +68,7 @@ def timeout_s(headers: Mapping[bytes, bytes], longest_s: float) -> float:
 
 
 def _top_k(text: str, classes: int) -> int:
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= classes:
+    if len(text) > 9 or not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= classes:
         raise InvalidOption(f"top_k is {text!r:.60}, expected an integer from 1 to {classes}, the number of classes")
     return int(text)
 

@@ -1,0 +1,83 @@
+"""What a request asks for beside its rows, taken or refused."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.errors import InvalidOption
+from service.http.options import Options, from_query, timeout_s
+
+
+@pytest.mark.parametrize(
+    ("query", "options"),
+    [
+        (None, Options()),
+        ("", Options()),
+        ("top_k=3", Options(top_k=3)),
+        ("probabilities=false", Options(probabilities=False)),
+        ("probabilities=0&timing=1", Options(probabilities=False, timing=True)),
+        ("dtype=uint8&top_k=1&timing=true", Options(top_k=1, timing=True, dtype="uint8")),
+        ("top%5Fk=2", Options(top_k=2)),
+        ("top_k=1&top_k=2", Options(top_k=2)),
+    ],
+)
+def test_options_are_read(query: str | None, options: Options) -> None:
+    assert from_query(query, 3) == options
+
+
+@pytest.mark.parametrize(
+    ("query", "classes", "message"),
+    [
+        ("topk=1", 3, "unknown query parameter 'topk'; did you mean 'top_k'?"),
+        ("zzz=1", 3, "unknown query parameter 'zzz'; there are: top_k, probabilities, timing, dtype"),
+        ("top_k=0", 3, "top_k is '0', expected an integer from 1 to 3, the number of classes"),
+        ("top_k=4", 3, "top_k is '4', expected an integer from 1 to 3, the number of classes"),
+        ("top_k=", 3, "top_k is '', expected an integer from 1 to 3, the number of classes"),
+        ("top_k=%2B1", 3, "top_k is '+1', expected an integer from 1 to 3, the number of classes"),
+        ("top_k=%D9%A1", 3, "top_k is '\u0661', expected an integer from 1 to 3, the number of classes"),
+        (
+            "top_k=000000001999",
+            3,
+            "top_k is '000000001999', expected an integer from 1 to 3, the number of classes",
+        ),
+        ("probabilities=yes", 3, "probabilities is 'yes', expected true or false"),
+        ("timing", 3, "timing is '', expected true or false"),
+        (
+            "top_k=1",
+            0,
+            "top_k means nothing here, as this model predicts numbers and no classes; leave it out",
+        ),
+    ],
+)
+def test_what_means_nothing_is_refused(query: str, classes: int, message: str) -> None:
+    with pytest.raises(InvalidOption) as refused:
+        from_query(query, classes)
+    assert str(refused.value) == message
+
+
+@given(st.text() | st.text(alphabet="top_k=probabilities&timing%0123456789", max_size=40))
+def test_every_query_is_read_or_refused(query: str) -> None:
+    with contextlib.suppress(InvalidOption):
+        assert 0 <= from_query(query, 3).top_k <= 3
+
+
+@pytest.mark.parametrize(
+    ("sent", "allowed_s"), [(None, 30), (b"0.5", 0.5), (b"1e-3", 0.001), (b"60", 30), (b"inf", 30), (b" 2 ", 2)]
+)
+def test_a_request_may_take_what_it_asks_for_and_no_more_than_the_server_gives(
+    sent: bytes | None, allowed_s: float
+) -> None:
+    headers = {} if sent is None else {b"x-request-timeout-s": sent}
+    assert timeout_s(headers, 30) == allowed_s
+
+
+@pytest.mark.parametrize("sent", [b"soon", b"", b"0", b"-1", b"nan", b"1,5", b"\xff", b"0x10"])
+def test_a_time_that_is_none_is_refused(sent: bytes) -> None:
+    with pytest.raises(InvalidOption) as refused:
+        timeout_s({b"x-request-timeout-s": sent}, 30)
+    shown = sent.decode("latin-1")
+    assert str(refused.value) == f"header x-request-timeout-s is {shown!r}, expected a number of seconds over 0"
