@@ -22,8 +22,7 @@ _WHOLE_MAX: Final = 2.0**53
 
 def is_text(array: pa.ChunkedArray) -> bool:
     """Whether a column's values are texts."""
-    kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+    return bool(pa.types.is_string(array.type))
 
 
 def is_date(array: pa.ChunkedArray) -> bool:
@@ -66,14 +65,13 @@ def codes_of(texts: pa.ChunkedArray) -> tuple[tuple[str, ...], NDArray[np.float6
 
 def column_of(name: str, array: pa.ChunkedArray, *, categorical: bool) -> tuple[Column, NDArray[np.float64]]:
     """What a feature is, with all its categories, and its values (rows,). Raises `DataError`."""
+    check_type(name, array)
     if categorical or is_text(array):
         texts = texts_of(array)
         if not categorical:
             check_text(name, texts, f"--categorical {name}")
         categories, values = codes_of(texts)
         return Column(name, "categorical", bool(np.isnan(values).any()), categories), values
-    if not (pa.types.is_null(array.type) or pa.types.is_boolean(array.type) or is_numeric(array)):
-        raise DataError(f"column {name!r} holds values of type {array.type}, which no network takes; leave it out")
     values = numbers_of(name, array)
     kind: Any = "boolean" if pa.types.is_boolean(array.type) else "numeric"
     return Column(name, kind, bool(np.isnan(values).any())), values
@@ -83,6 +81,14 @@ def is_numeric(array: pa.ChunkedArray) -> bool:
     """Whether a column's values are numbers."""
     kinds = pa.types
     return bool(kinds.is_integer(array.type) or kinds.is_floating(array.type) or kinds.is_decimal(array.type))
+
+
+def check_type(name: str, array: pa.ChunkedArray) -> None:
+    """Raise `DataError` where a column's values are no numbers, booleans, texts or dates: lists, say, or bytes."""
+    kinds = pa.types
+    known = kinds.is_null(array.type) or kinds.is_boolean(array.type) or kinds.is_temporal(array.type)
+    if not (known or is_numeric(array) or is_text(array)):
+        raise DataError(f"column {name!r} holds values of type {array.type}, which no network takes; leave it out")
 
 
 def is_whole(array: pa.ChunkedArray) -> bool:

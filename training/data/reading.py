@@ -9,11 +9,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
@@ -36,14 +38,28 @@ def read(path: Path) -> tuple[pa.Table, str]:
     _check_names(path, names)
     if not table.num_rows:
         raise DataError(f"{path} has a header and no rows; bring more rows")
-    return table.rename_columns(names), hashlib.sha256(content).hexdigest()
+    return pa.table([_plain(array) for array in table.columns], names), hashlib.sha256(content).hexdigest()
 
 
 def _parquet(path: Path, content: bytes) -> pa.Table:
     try:
-        return parquet.read_table(pa.BufferReader(content))
-    except (pa.ArrowException, OSError) as error:
+        table = parquet.read_table(pa.BufferReader(content))
+        table.validate(full=True)  # texts that are not UTF-8, and lengths that do not fit
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a Parquet file, or a damaged one: {_first_line(error)}") from error
+    return table
+
+
+def _plain(array: pa.ChunkedArray) -> pa.ChunkedArray:
+    """One way to say a thing: values, not codes as in pandas' categories; null, not NaN; one type of text."""
+    kinds = pa.types
+    plain = array.cast(array.type.value_type) if kinds.is_dictionary(array.type) else array
+    if kinds.is_large_string(plain.type) or kinds.is_string_view(plain.type):
+        return plain.cast(pa.string())
+    if kinds.is_floating(plain.type):
+        numbers = plain.cast(pa.float64())
+        return pc.if_else(pc.is_nan(numbers), None, numbers)
+    return plain
 
 
 def _csv(path: Path, content: bytes) -> pa.Table:
@@ -56,7 +72,7 @@ def _csv(path: Path, content: bytes) -> pa.Table:
         ) from error
     if text.count('"') % 2:
         raise DataError(f'{path} has an odd number of double quotes, so one is not closed; write one in a text as ""')
-    header = text.lstrip().partition("\n")[0]
+    header = re.sub(r'"[^"]*"', "", text.lstrip().partition("\n")[0])
     delimiter = max(_DELIMITERS, key=header.count)
     try:
         return arrow_csv.read_csv(

@@ -91,7 +91,7 @@ def _with_target(path: Path, table: pa.Table, names: Sequence[str]) -> tuple[pa.
     for name in names:
         array = table[name]
         array = columns.texts_of(array) if columns.is_text(array) else array
-        missing |= array.is_null(nan_is_null=True).to_numpy()
+        missing |= array.is_null().to_numpy()
     count, rows = int(missing.sum()), table.num_rows
     if count == rows:
         raise DataError(

@@ -38,6 +38,7 @@ def target_of(table: pa.Table, task: str) -> Target:
     """
     names, arrays = table.column_names, table.columns
     for name, array in zip(names, arrays, strict=True):
+        columns.check_type(name, array)
         if columns.is_date(array):
             raise DataError(f"target {name!r} holds dates; turn it into a number, such as days, to predict it")
     if len(arrays) > 1:

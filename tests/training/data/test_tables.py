@@ -6,12 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from training.data import tables
-from training.data.dataset import Column
+from training.data.dataset import Column, Dataset
 from training.data.tables import Choices
 from training.errors import DataError, OptionError
 
@@ -80,6 +83,78 @@ def test_a_parquet_file_is_the_same_table(path: Path, tmp_path: Path) -> None:
     assert one.columns == other.columns
     assert np.array_equal(one.inputs, other.inputs, equal_nan=True)
     assert (one.labels, one.targets.tolist()) == (other.labels, other.targets.tolist())
+
+
+def test_what_pandas_writes_is_read_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "people.parquet"
+    frame = pd.DataFrame(
+        {
+            "age": [41.0, np.nan, 25.0, 33.0, 41.0, 7.0],
+            "member": pd.array([True, False, True, False, True, None], "boolean"),
+            "job": pd.Categorical(["cook", "nurse", None, "nurse", "cook", "nurse"]),
+            "grade": pd.Categorical([3, 1, 2, 3, 1, 2]),
+            "label": ["yes", "no"] * 3,
+        }
+    )
+    frame.to_parquet(path)
+    dataset = tables.load(path, Choices(("label",), categorical=("age",)))
+    assert dataset.columns == (
+        Column("age", "categorical", missing=True, categories=("25", "33", "41", "7")),
+        Column("member", "boolean", missing=True),
+        Column("job", "categorical", missing=True, categories=("cook", "nurse")),
+        Column("grade", "numeric"),
+    )
+    assert dataset.inputs[:, 3].tolist() == [3, 1, 2, 3, 1, 2]
+
+
+def test_a_delimiter_in_a_quoted_name_is_none(path: Path) -> None:
+    path.write_text('"size, in m²";label\n' + "".join(f"{row / 2};{row % 2}\n" for row in range(9)))
+    assert tables.load(path, Choices(("label",))).columns == (Column("size, in m²"),)
+
+
+def loaded(path: Path, choices: Choices) -> Dataset | str:
+    try:
+        return tables.load(path, choices)
+    except (DataError, OptionError) as error:
+        return str(error)
+
+
+WHOLE = (HEADER + BODY * 3).encode()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, len(WHOLE)),
+            st.integers(0, 40),
+            st.sampled_from(
+                [b"", b",", b'"', b"\n", b"\r", b";", b"\0", b"nan", b"inf", b"1e999", b"\xff", b"NULL", b"9" * 30]
+            ),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from(["age", "member", "job", "label"]),
+    st.sampled_from(["auto", "classification", "regression"]),
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_in_a_file_it_is_a_table_or_one_sentence(
+    path: Path, changes: list[tuple[int, int, bytes]], target: str, task: str
+) -> None:
+    content = WHOLE
+    for at, removed, added in changes:
+        content = content[:at] + added + content[at + removed :]
+    path.write_bytes(content)
+    dataset = loaded(path, Choices((target,), task))
+    if isinstance(dataset, str):
+        assert "\n" not in dataset
+        return
+    assert np.isfinite(dataset.targets).all()
+    for column, values in zip(dataset.columns, dataset.inputs.T, strict=True):
+        assert not np.isinf(values).any()
+        assert column.missing == np.isnan(values).any()
+        if column.kind == "categorical":
+            assert set(values[~np.isnan(values)]) == set(range(column.codes))
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t", "|", ", "])
