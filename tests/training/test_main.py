@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
 import re
 import signal
 import subprocess
@@ -27,21 +29,10 @@ def everything_in(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*")) if folder.exists() else []
 
 
-def process(models: Path, *arguments: str, before: str = "pass") -> subprocess.Popen[str]:
+def command(models: Path, *arguments: str, before: str = "pass") -> list[str]:
     """The command as a process of its own, which runs ``before`` first."""
     code = f"import sys; from training.__main__ import main; {before}; sys.exit(main())"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments, "--models", str(models)],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def ended(started: subprocess.Popen[str]) -> tuple[int, str, list[str]]:
-    """Exit status, what it wrote to standard output, and its lines on standard error."""
-    out, err = started.communicate(timeout=PATIENCE_S * 2)
-    return started.returncode, out, err.splitlines()
+    return [sys.executable, "-c", code, *arguments, "--models", str(models)]
 
 
 def test_a_run_says_what_it_does_and_no_more(digits: Trained) -> None:
@@ -175,21 +166,30 @@ def test_models_that_cannot_be_written_are_told_before_training(tmp_path: Path, 
 
 
 def test_ctrl_c_during_training_ends_it_in_one_sentence(models: Path) -> None:
-    """1. Training begins. 2. SIGINT. 3. Nothing was published; exit status 130."""
-    started = process(models, "digits", "--epochs", "100000", "--patience", "0")
-    assert started.stderr is not None
-    assert started.stderr.readline().startswith("digits: ")
-    started.send_signal(signal.SIGINT)
-    assert ended(started) == (130, "", ["mlp-train: interrupted; nothing was published"])
+    """1. At a terminal the bar tells of the first epoch. 2. SIGINT. 3. Nothing was published; exit status 130."""
+    ours, theirs = os.openpty()
+    started = subprocess.Popen(
+        command(models, "digits", "--epochs", "100000", "--patience", "0"), stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError), open(ours, "rb", buffering=0) as terminal:  # noqa: PTH123 - a descriptor
+        while piece := terminal.read(1024):  # it ends with an error when the last writer is gone
+            if b"validation loss" not in said and b"validation loss" in said + piece:
+                started.send_signal(signal.SIGINT)
+            said += piece
+    assert started.wait(PATIENCE_S) == 130
+    assert said.endswith(b"mlp-train: interrupted; nothing was published\r\n")
+    assert b"Traceback" not in said
     assert everything_in(models) == []
 
 
 def test_a_kill_at_the_last_moment_leaves_no_version(models: Path) -> None:
     """1. All files are written. 2. SIGKILL, at the rename. 3. There is no version. 4. The next run makes version 1."""
     kill = "import os; from service import artifact; artifact._rename = lambda *_: os.kill(os.getpid(), 9)"
-    status, _, said = ended(process(models, "iris", *QUICK, before=kill))
-    assert status == -signal.SIGKILL
-    assert not any("published" in line for line in said)
+    killed = subprocess.run(command(models, "iris", *QUICK, before=kill), stderr=subprocess.PIPE, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert b"published" not in killed.stderr
     (left,) = models.iterdir()
     assert left.name.startswith(".publishing-")
     assert (left / "1" / artifact.MANIFEST).exists()
