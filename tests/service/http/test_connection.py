@@ -18,7 +18,7 @@ from tests.service.running import Answer, Connection, Running, post
 
 GOOD = json.dumps({"inputs": [[1, 2, 3, 4]]}).encode()
 LIMIT_BYTES = 65536
-RECEIVE_S = 0.5
+RECEIVE_S = 1.0
 CONNECTIONS = 400
 
 
@@ -61,8 +61,8 @@ def check_closed_with_problem(line: Connection, status: int, name: str, detail: 
     assert line.is_closed()
 
 
-HEAD_TOO_LATE = (408, "receive-timeout", "the headers did not arrive within 0.5 s; send them at once")
-BODY_TOO_LATE = (408, "receive-timeout", "the body did not arrive within 0.5 s; send it at once")
+HEAD_TOO_LATE = (408, "receive-timeout", "the headers did not arrive within 1 s; send them at once")
+BODY_TOO_LATE = (408, "receive-timeout", "the body did not arrive within 1 s; send it at once")
 NOT_HTTP = (400, "malformed-request", "the bytes are not an HTTP/1.1 request; check what sends them")
 BODY_TOO_LARGE = (413, "body-too-large", f"the body has more than {LIMIT_BYTES} bytes; send fewer rows at once")
 

@@ -1,0 +1,76 @@
+"""The application as a whole, built in this process: for any ASGI server, and with bounds that fit each other."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service import app, metrics
+from service.errors import ModelRefused, StartError
+from service.settings import Settings
+from tests.service.published import publish
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    publish(tmp_path)
+    return tmp_path
+
+
+def asked(application: app.FastAPI, body: bytes) -> httpx.Response:
+    """The answer of an ASGI server that knows nothing of ours."""
+
+    async def ask() -> httpx.Response:
+        async with (
+            application.router.lifespan_context(application),
+            httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://test") as client,
+        ):
+            return await client.post("/predict", content=body)
+
+    return asyncio.run(ask())
+
+
+def test_any_asgi_server_can_serve_it(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLP_MODELS", str(models))
+    monkeypatch.setenv("MLP_LOG_LEVEL", "error")
+    answer = asked(app.create_app(), b'{"inputs": [[1, 2, 3, 4]]}')
+    assert answer.status_code == 200
+    assert answer.headers["x-request-id"]
+
+
+def test_it_refuses_an_unknown_variable_there_too(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLP_MODELS", str(models))
+    monkeypatch.setenv("MLP_PROT", "80")
+    with pytest.raises(StartError, match=r"unknown environment variable MLP_PROT: did you mean MLP_PORT\?"):
+        app.create_app()
+
+
+def test_a_request_that_could_never_find_room_is_refused_for_good(models: Path) -> None:
+    """429 would have its client come again for ever."""
+    chosen = Settings(models=models, max_queue_rows=2, max_request_rows=10)
+    answer = asked(
+        app.build(chosen, None, metrics.alone()).app, b'{"inputs": [[1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4]]}'
+    )
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "there are 3 rows, and at most 2 are taken; send several requests"
+
+
+def test_a_model_that_is_refused_is_counted(models: Path) -> None:
+    (models / "small" / "1" / "model.onnx").write_bytes(b"altered")
+    counted = metrics.alone()
+    with pytest.raises(ModelRefused):
+        app.build(Settings(models=models), None, counted)
+    assert b'mlp_model_load_failures_total{model="small"} 1.0' in counted.exposition()
+
+
+def test_what_start_up_made_is_not_looked_through_again(models: Path) -> None:
+    before = gc.get_freeze_count()
+    try:
+        assert asked(app.build(Settings(models=models), None, metrics.alone()).app, b"{}").status_code == 422
+        assert gc.get_freeze_count() > before
+    finally:
+        gc.unfreeze()
