@@ -39,6 +39,8 @@ _SECONDS: Final = (
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
 _ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
+_STAGES: Final = ("decode", "queue", "inference", "encode")
+_FIGURES: Final = attrgetter("route", "status", "problem", "duration_s", *(f"{stage}_s" for stage in _STAGES), "rows")
 _CONFIDENCE: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
@@ -74,9 +76,7 @@ class Metrics:
             "mlp_request_duration_seconds", "From the end of a request's headers to its answer.", _SECONDS, "route"
         )
         stage = histogram("mlp_stage_duration_seconds", "Time a prediction spent in each stage.", _SECONDS, "stage")
-        self._stages = [
-            (attrgetter(f"{name}_s"), stage.labels(name)) for name in ("decode", "queue", "inference", "encode")
-        ]
+        self._stages = [stage.labels(name) for name in _STAGES]
         self._rows = histogram("mlp_request_rows", "Rows in a prediction request.", _ROWS)
         self._batch_rows = histogram("mlp_batch_rows", "Rows in one run of the network.", _ROWS, "model")
         self._predictions = counter(
@@ -128,17 +128,21 @@ class Metrics:
     def requests(self, records: Sequence[Record]) -> None:
         """Count finished requests, and the network's runs up to now."""
         self._count_runs()
-        for (route, status), count in Counts((record.route, record.status) for record in records).items():
+        routes, statuses, problems, *figures = zip(*map(_FIGURES, records), strict=True)
+        seconds, rows = np.array(figures[:-1]), np.array(figures[-1])  # (stages, records) and (records,)
+        answers = list(zip(routes, statuses, strict=True))
+        for answer, count in Counts(answers).items():
+            route, status = answer
+            of_these = [each == answer for each in answers] if count < len(answers) else slice(None)
             self._requests.labels(route, str(status)).inc(count)
-            durations = [record.duration_s for record in records if record.route == route and record.status == status]
-            _observe(self._duration.labels(route), durations)
-        for problem, count in Counts(record.problem for record in records if record.problem).items():
+            _observe(self._duration.labels(route), seconds[0, of_these])
+        for problem, count in Counts(filter(None, problems)).items():
             self._rejections.labels(problem).inc(count)
-        predicted = [record for record in records if record.rows and record.status == 200]
-        if predicted:
-            _observe(self._rows, [record.rows for record in predicted])
-            for attribute, stage in self._stages:
-                _observe(stage, list(map(attribute, predicted)))
+        predicted = (np.array(statuses) == 200) & (rows > 0)
+        if predicted.any():
+            _observe(self._rows, rows[predicted])
+            for stage, took_s in zip(self._stages, seconds[1:, predicted], strict=True):
+                _observe(stage, took_s)
 
     def in_flight(self, count: int) -> None:
         """Say how many requests are open."""
@@ -169,7 +173,7 @@ class Metrics:
         batch_rows = self._batch_rows.labels(model)
 
         def count(probabilities: Sequence[NDArray[np.float32]], predictions: Sequence[NDArray[np.int64]]) -> None:
-            _observe(batch_rows, list(map(len, predictions)))
+            _observe(batch_rows, np.array([len(each) for each in predictions]))
             counts = np.bincount(np.concatenate(predictions), minlength=len(counters))
             for index in np.flatnonzero(counts).tolist():
                 counters[index].inc(int(counts[index]))
@@ -183,7 +187,7 @@ class Metrics:
         batch_rows = self._batch_rows.labels(model)
 
         def count(_probabilities: Sequence[None], predictions: Sequence[NDArray[np.float32]]) -> None:
-            _observe(batch_rows, list(map(len, predictions)))
+            _observe(batch_rows, np.array([len(each) for each in predictions]))
             values = np.concatenate(predictions)
             for summary, total in zip(summaries, values.sum(axis=0, dtype=np.float64).tolist(), strict=True):
                 _summarise(summary, len(values), total)
@@ -205,13 +209,13 @@ class Metrics:
             count(probabilities, predictions)
 
 
-def _observe(histogram: Histogram, values: Sequence[float] | NDArray[Any]) -> None:
+def _observe(histogram: Histogram, values: NDArray[Any]) -> None:
     """What ``histogram.observe(value)`` does for each value, locking each bucket once and not once a value."""
     # prometheus_client has no public way to do this; a test holds it against observe().
-    counts = np.bincount(np.searchsorted(histogram._upper_bounds, values))  # noqa: SLF001
-    for index in np.flatnonzero(counts).tolist():
+    counts = np.bincount(np.array(histogram._upper_bounds).searchsorted(values))  # noqa: SLF001
+    for index in counts.nonzero()[0].tolist():
         histogram._buckets[index].inc(int(counts[index]))  # noqa: SLF001
-    histogram._sum.inc(float(np.sum(values, dtype=np.float64)))  # noqa: SLF001
+    histogram._sum.inc(float(values.sum(dtype=np.float64)))  # noqa: SLF001
 
 
 def _summarise(summary: Summary, count: int, total: float) -> None:

@@ -30,7 +30,7 @@ def test_many_values_observed_together_are_those_values_observed_one_by_one(valu
         registry = CollectorRegistry()
         histogram = Histogram("h", "h", buckets=(0.1, 0.5, 1.0), registry=registry)
         if together:
-            metrics._observe(histogram, values)
+            metrics._observe(histogram, np.array(values))
         else:
             for value in values:
                 histogram.observe(value)
