@@ -144,11 +144,8 @@ def test_several_numbers_to_predict_from_parquet(tmp_path: Path) -> None:
     )
     parquet.write_table(table, tmp_path / "houses.parquet")
     models = tmp_path / "models"
-    done = train(
-        *(str(tmp_path / "houses.parquet"), "--target", "price", "rent", "--models", str(models)),
-        *("--loss", "huber", "--epochs", "40", "--hidden", "32"),
-    )
-    assert done.returncode == 0, done.stderr
+    arguments = [str(tmp_path / "houses.parquet"), "--target", "price", "rent", "--models", str(models)]
+    assert main([*arguments, "--loss", "huber", "--epochs", "40", "--hidden", "32"]) == 0
     version = artifact.read(models / "houses" / "1")
     assert (version.manifest.task, version.manifest.targets) == ("regression", ("price", "rent"))
     assert version.manifest.scores["fp32"]["r2"] > 0.9
