@@ -117,7 +117,9 @@ class Predict:
         if read is None:
             shown, known = media[:60].decode("latin-1"), b", ".join(_READERS).decode()
             raise UnsupportedMedia(f"content-type is {shown!r}, expected one of {known}")
-        return read(_expanded(request, self._max_body_bytes), dtype, schema)
+        encoding = request.headers.get(b"content-encoding")
+        body = request.body if encoding is None else _expanded(request.body, encoding, self._max_body_bytes)
+        return read(body, dtype, schema)
 
     def _answer(
         self,
@@ -151,23 +153,22 @@ class Predict:
         return problems.response(error, record.request_id)
 
 
-def _expanded(request: Request, max_bytes: int) -> bytes:
-    encoding = request.headers.get(b"content-encoding")
-    if encoding is None or encoding.lower() == b"identity":
-        return request.body
+def _expanded(body: bytes, encoding: bytes, max_bytes: int) -> bytes:
+    if encoding.lower() == b"identity":
+        return body
     if encoding.lower() != b"gzip":
         shown = encoding[:60].decode("latin-1")
         raise UnsupportedMedia(f"content-encoding is {shown!r}, expected gzip or none")
     unzip = zlib.decompressobj(_GZIP_WINDOW)
     try:
-        body = unzip.decompress(request.body, max_bytes + 1)
+        expanded = unzip.decompress(body, max_bytes + 1)
     except zlib.error as error:
         raise MalformedBody(f"the body is not gzip: {error}") from error
-    if len(body) > max_bytes:
+    if len(expanded) > max_bytes:
         raise BodyTooLarge(f"the body expands to more than {max_bytes} bytes; send fewer rows at once")
     if not unzip.eof or unzip.unused_data:
         raise MalformedBody("the body is not one whole gzip stream; send it again")
-    return body
+    return expanded
 
 
 def _encode(manifest: Manifest, chosen: Options, outputs: Outputs) -> bytes:
