@@ -31,19 +31,33 @@ def rows_from_raw(body: bytes, dtype: str | None, schema: Schema) -> NDArray[Any
 
     Without a ``dtype`` the body's length must leave no doubt. Raises `InvalidInput`.
     """
-    length, width = len(body), schema.width
-    possible = [name for name in schema.raw_dtypes if length % (width * DTYPES[name].itemsize) == 0]
-    if dtype is not None and dtype not in schema.raw_dtypes:
+    if dtype is None:
+        dtype = _only_dtype(len(body), schema)
+    elif dtype not in schema.raw_dtypes:
         raise InvalidInput(Fault(f"dtype is {dtype!r}, and this model takes {' or '.join(schema.raw_dtypes)}"))
-    if length == 0 or not possible or (dtype is not None and dtype not in possible):
-        rows = " or ".join(f"{width * DTYPES[name].itemsize} of {name}" for name in schema.raw_dtypes)
-        raise InvalidInput(Fault(f"the body has {length} bytes, expected one or more rows of {width} values: {rows}"))
-    if dtype is None and len(possible) > 1:
-        counts = " or ".join(f"{length // (width * DTYPES[name].itemsize)} of {name}" for name in possible)
+    count, rest = divmod(len(body), schema.width * DTYPES[dtype].itemsize)
+    if rest or count == 0:
+        raise _no_rows(len(body), schema)
+    schema.check_count(count)
+    return schema.checked(np.frombuffer(body, DTYPES[dtype]).reshape(count, schema.width))
+
+
+def _only_dtype(length: int, schema: Schema) -> str:
+    rows = {name: length / (schema.width * DTYPES[name].itemsize) for name in schema.raw_dtypes}
+    possible = {name: int(count) for name, count in rows.items() if count.is_integer()}
+    if length == 0 or not possible:
+        raise _no_rows(length, schema)
+    if len(possible) > 1:
+        counts = " or ".join(f"{count} of {name}" for name, count in possible.items())
         raise InvalidInput(Fault(f"the body's {length} bytes can be {counts} rows; say which with ?dtype="))
-    schema.check_count(length // (width * DTYPES[dtype or possible[0]].itemsize))
-    values = np.frombuffer(body, DTYPES[dtype or possible[0]])
-    return schema.checked(values.reshape(-1, width))
+    return next(iter(possible))
+
+
+def _no_rows(length: int, schema: Schema) -> InvalidInput:
+    rows = " or ".join(f"{schema.width * DTYPES[name].itemsize} of {name}" for name in schema.raw_dtypes)
+    return InvalidInput(
+        Fault(f"the body has {length} bytes, expected one or more rows of {schema.width} values: {rows}")
+    )
 
 
 def rows_from_npy(body: bytes, schema: Schema) -> NDArray[Any]:
