@@ -144,7 +144,8 @@ class Exchange(RequestResponseCycle):
         """The request is there with all its body, and it is its turn."""
         self.in_turn = self._whole = True
         self._protocol.current = self
-        self._predict(body)
+        self._chunks.append(body)
+        self._run()
 
     def take(self, data: bytes) -> None:
         """Take a piece of the body."""
@@ -201,10 +202,7 @@ class Exchange(RequestResponseCycle):
 
     def _run(self) -> None:
         chunks, self._chunks = self._chunks, []
-        self._predict(chunks[0] if len(chunks) == 1 else b"".join(chunks))
-
-    def _predict(self, body: bytes) -> None:
-        self._request.body = body
+        self._request.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         self._job = self._protocol.door.predict(self._request, self._record, self._reply)
 
     def _reply(self, response: Response) -> None:
