@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from training.data.dataset import Column
 from training.errors import DataError
 
-# Numbers as people write them: 1,200 $1200 3,14 12% 1e-3.
-_NUMBER_LIKE: Final = r"^[$€£¥]?\s*[-+]?[$€£¥]?[\d.][\d.,' ]*([eE][-+]?\d+)?\s*[%$€£¥]?$"
+# Numbers as people write them: 1,200 $1200 3,14 12% 1e-3; but no dates, versions or addresses such as 1.2.3.
+_DIGITS: Final = r"(\d{1,3}([,.' ]\d{3})+([.,]\d+)?|\d+([.,]\d*)?|[.,]\d+)"
+_NUMBER_LIKE: Final = rf"^[-+]?[$€£¥]?\s*[-+]?{_DIGITS}([eE][-+]?\d+)?\s*[%$€£¥]?$"
 _DATE_LIKE: Final = r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})\b"
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _WHOLE_MAX: Final = 2.0**53
@@ -40,16 +41,9 @@ def texts_of(array: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
 
 
-def numbers_of(name: str, array: pa.ChunkedArray) -> NDArray[np.float64]:
-    """A column of numbers or booleans as float64 (rows,), NaN where one is missing. Raises `DataError`."""
-    values = _float64(array)
-    too_large = np.flatnonzero(np.abs(values) > _FLOAT32_MAX)
-    if len(too_large):
-        raise DataError(
-            f"column {name!r} has {values[too_large[0]]:g} in row {too_large[0] + 1} below the header, and float32 "
-            f"holds at most {_FLOAT32_MAX:.2g}; mend it, leave it empty, or use another unit"
-        )
-    return values
+def numbers_of(array: pa.ChunkedArray) -> NDArray[np.float64]:
+    """A column of numbers or booleans as float64 (rows,), NaN where one is missing."""
+    return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(), np.float64)
 
 
 def codes_of(texts: pa.ChunkedArray) -> tuple[tuple[str, ...], NDArray[np.float64]]:
@@ -64,15 +58,11 @@ def codes_of(texts: pa.ChunkedArray) -> tuple[tuple[str, ...], NDArray[np.float6
 
 
 def column_of(name: str, array: pa.ChunkedArray, *, categorical: bool) -> tuple[Column, NDArray[np.float64]]:
-    """What a feature is, with all its categories, and its values (rows,). Raises `DataError`."""
-    check_type(name, array)
+    """What a feature is, with all its categories, and its values (rows,)."""
     if categorical or is_text(array):
-        texts = texts_of(array)
-        if not categorical:
-            check_text(name, texts, f"--categorical {name}")
-        categories, values = codes_of(texts)
+        categories, values = codes_of(texts_of(array))
         return Column(name, "categorical", bool(np.isnan(values).any()), categories), values
-    values = numbers_of(name, array)
+    values = numbers_of(array)
     kind: Any = "boolean" if pa.types.is_boolean(array.type) else "numeric"
     return Column(name, kind, bool(np.isnan(values).any())), values
 
@@ -83,24 +73,30 @@ def is_numeric(array: pa.ChunkedArray) -> bool:
     return bool(kinds.is_integer(array.type) or kinds.is_floating(array.type) or kinds.is_decimal(array.type))
 
 
-def check_type(name: str, array: pa.ChunkedArray) -> None:
-    """Raise `DataError` where a column's values are no numbers, booleans, texts or dates: lists, say, or bytes."""
-    kinds = pa.types
-    known = kinds.is_null(array.type) or kinds.is_boolean(array.type) or kinds.is_temporal(array.type)
-    if not (known or is_numeric(array) or is_text(array)):
-        raise DataError(f"column {name!r} holds values of type {array.type}, which no network takes; leave it out")
-
-
 def is_whole(array: pa.ChunkedArray) -> bool:
     """Whether a column's values are whole numbers, and such as float64 holds exactly."""
     if not is_numeric(array):
         return False
-    values = _float64(array)
+    values = numbers_of(array)
     return bool((np.isnan(values) | ((values == np.rint(values)) & (np.abs(values) <= _WHOLE_MAX))).all())
 
 
-def check_text(name: str, texts: pa.ChunkedArray, remedy: str) -> None:
-    """Raise `DataError` where most ``texts`` are numbers, so that the others look like slips."""
+def check(name: str, array: pa.ChunkedArray, remedy: str | None) -> None:
+    """Raise `DataError` where a column holds what no network takes, or what looks like a slip of the pen.
+
+    ``remedy`` is the option that takes its values for categories, whatever they look like; None where it was given.
+    """
+    kinds = pa.types
+    known = kinds.is_null(array.type) or kinds.is_boolean(array.type) or kinds.is_temporal(array.type)
+    if not (known or is_numeric(array) or is_text(array)):
+        raise DataError(f"column {name!r} holds values of type {array.type}, which no network takes; leave it out")
+    if remedy is not None and is_text(array):
+        _check_text(name, texts_of(array), remedy)
+    if remedy is not None and is_numeric(array):
+        _check_size(name, numbers_of(array))
+
+
+def _check_text(name: str, texts: pa.ChunkedArray, remedy: str) -> None:
     if _share_like(texts, _NUMBER_LIKE) <= 0.5:
         return
     for row, text in enumerate(texts.to_pylist(), 1):
@@ -112,8 +108,13 @@ def check_text(name: str, texts: pa.ChunkedArray, remedy: str) -> None:
             )
 
 
-def _float64(array: pa.ChunkedArray) -> NDArray[np.float64]:
-    return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(), np.float64)
+def _check_size(name: str, values: NDArray[np.float64]) -> None:
+    too_large = np.flatnonzero(np.abs(values) > _FLOAT32_MAX)
+    if len(too_large):
+        raise DataError(
+            f"column {name!r} has {values[too_large[0]]:g} in row {too_large[0] + 1} below the header, and float32 "
+            f"holds at most {_FLOAT32_MAX:.2g}; mend it, leave it empty, or use another unit"
+        )
 
 
 def _share_like(texts: pa.ChunkedArray, pattern: str) -> float:

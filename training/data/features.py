@@ -23,13 +23,7 @@ def features_of(
     names columns to ``--drop`` repeats. Raises `DataError` where nothing can be learned from a column.
     """
     pairs = list(zip(table.column_names, table.columns, strict=True))
-    dates = [name for name, array in pairs if name not in categorical and columns.is_date(array)]
-    if dates:
-        raise DataError(
-            f"{' and '.join(map(repr, dates))} hold{'s' * (len(dates) == 1)} dates or times, which no network takes as "
-            "they are; replace them by numbers that matter (an age in days, a month, an hour), or leave them out with "
-            f"--drop {shlex.join([*dropped, *dates])}"
-        )
+    _refuse_dates([name for name, array in pairs if name not in categorical and columns.is_date(array)], dropped)
     found, notes = [], []
     inputs = np.empty((table.num_rows, table.num_columns), np.float32)
     useless: dict[str, str] = {}
@@ -37,8 +31,7 @@ def features_of(
         column, values = columns.column_of(name, array, categorical=name in categorical)
         found.append(column)
         inputs[:, place] = values
-        fault = _fault(column, values)
-        if fault:
+        if fault := _fault(column, values):
             useless[name] = fault
         if _looks_like_an_id(column, values):
             notes.append(
@@ -52,6 +45,15 @@ def features_of(
             f"nothing can be learned from {reasons}; leave out with --drop {shlex.join([*dropped, *useless])}"
         )
     return tuple(found), inputs, notes
+
+
+def _refuse_dates(names: Sequence[str], dropped: Sequence[str]) -> None:
+    if names:
+        raise DataError(
+            f"{' and '.join(map(repr, names))} hold{'s' * (len(names) == 1)} dates or times, which no network takes as "
+            "they are; replace them by numbers that matter (an age in days, a month, an hour), or leave them out with "
+            f"--drop {shlex.join([*dropped, *names])}"
+        )
 
 
 def _fault(column: Column, values: NDArray[np.float64]) -> str | None:

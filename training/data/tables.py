@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ def load(path: Path, choices: Choices) -> Dataset:
     table, digest = reading.read(path)
     _check(path, table.column_names, choices)
     table = table.drop_columns(list(choices.drop))
+    for name, array in zip(table.column_names, table.columns, strict=True):
+        columns.check(name, array, _remedy(name, choices))
     known, notes = _with_target(path, table, choices.targets)
     target = targets.target_of(known.select(choices.targets), choices.task)
     rest = known.drop_columns(list(choices.targets))
@@ -78,6 +81,12 @@ def _check(path: Path, names: list[str], choices: Choices) -> None:
                 ("--drop", "keep it") if name in choices.drop else ("--categorical", "say --task classification")
             )
             raise OptionError(f"{name!r} is both in --target and in {flag}; to predict it, {remedy}")
+
+
+def _remedy(name: str, choices: Choices) -> str | None:
+    if name in choices.targets:
+        return None if choices.task == "classification" else "--task classification"
+    return None if name in choices.categorical else f"--categorical {shlex.quote(name)}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -18,6 +18,8 @@ TASKS: Final = ("auto", "classification", "regression")
 # Whole numbers that take few values are mostly grades, stars or codes: for each of them there is a class.
 _FEW: Final = 20
 _SHOWN: Final = 10
+_OR_CLASSES: Final = "; --task classification would take each value for a class"
+_OR_NUMBERS: Final = "; --task regression would take it for a number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +40,17 @@ def target_of(table: pa.Table, task: str) -> Target:
     """
     names, arrays = table.column_names, table.columns
     for name, array in zip(names, arrays, strict=True):
-        columns.check_type(name, array)
         if columns.is_date(array):
             raise DataError(f"target {name!r} holds dates; turn it into a number, such as days, to predict it")
     if len(arrays) > 1:
         if task == "classification":
             raise OptionError(f"--task is 'classification', which takes one --target, not {len(names)}")
         return _numbers(names, arrays, "")
-    (name,), (array,) = names, arrays
-    if task == "auto":
-        task = "classification" if _looks_like_classes(array) else "regression"
-        return _classes(name, array, asked=False) if task == "classification" else _numbers(names, arrays, _OVERRIDE)
-    return _classes(name, array, asked=True) if task == "classification" else _numbers(names, arrays, "")
-
-
-_OVERRIDE: Final = "; --task classification would take each value for a class"
+    (array,) = arrays
+    asked = task != "auto"
+    if task == "classification" or (not asked and _looks_like_classes(array)):
+        return _classes(names[0], array, _OR_NUMBERS if columns.is_numeric(array) and not asked else "")
+    return _numbers(names, arrays, "" if asked else _OR_CLASSES)
 
 
 def _looks_like_classes(array: pa.ChunkedArray) -> bool:
@@ -61,10 +59,8 @@ def _looks_like_classes(array: pa.ChunkedArray) -> bool:
     return not columns.is_numeric(array)
 
 
-def _classes(name: str, array: pa.ChunkedArray, *, asked: bool) -> Target:
+def _classes(name: str, array: pa.ChunkedArray, override: str) -> Target:
     texts = columns.texts_of(array)
-    if not asked and columns.is_text(array):
-        columns.check_text(name, texts, "--task classification")
     labels, places = columns.codes_of(texts)
     if len(labels) > len(texts) / 3:
         raise DataError(
@@ -79,18 +75,15 @@ def _classes(name: str, array: pa.ChunkedArray, *, asked: bool) -> Target:
         order = np.argsort([int(label) for label in labels])
         labels, values = tuple(labels[index] for index in order), np.argsort(order)[values]
     shown = ", ".join(labels[:_SHOWN]) + (f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else "")
-    override = "; --task regression would take it for a number" if columns.is_numeric(array) and not asked else ""
     return Target(values, labels, f"target {name}: {len(labels)} classes ({shown}){override}")
 
 
 def _numbers(names: list[str], arrays: list[pa.ChunkedArray], override: str) -> Target:
     values = []
     for name, array in zip(names, arrays, strict=True):
-        if columns.is_text(array):
-            columns.check_text(name, columns.texts_of(array), "--task classification")
         if not columns.is_numeric(array):
             raise DataError(f"target {name!r} is of type {array.type}, and regression predicts numbers; leave it out")
-        numbers = columns.numbers_of(name, array)
+        numbers = columns.numbers_of(array)
         if (numbers == numbers[0]).all():
             raise DataError(f"target {name!r} is {numbers[0]:g} in every row; there is nothing to predict")
         values.append(numbers.astype(np.float32))

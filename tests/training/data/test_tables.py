@@ -107,6 +107,13 @@ def test_what_pandas_writes_is_read_as_it_was(tmp_path: Path) -> None:
     assert dataset.inputs[:, 3].tolist() == [3, 1, 2, 3, 1, 2]
 
 
+@pytest.mark.parametrize("slip", ["1,200", "1'200'000", "$12", "€ 3.5", "12 %", "3,14", "-1 000", "1.234,56"])
+def test_a_number_as_people_write_it_is_no_category(path: Path, slip: str) -> None:
+    assert refusal(path, grown(9, f'"{slip}"')).startswith(
+        f"column 'x' has the text {slip!r} in row 1 below the header"
+    )
+
+
 def test_a_delimiter_in_a_quoted_name_is_none(path: Path) -> None:
     path.write_text('"size, in m²";label\n' + "".join(f"{row / 2};{row % 2}\n" for row in range(9)))
     assert tables.load(path, Choices(("label",))).columns == (Column("size, in m²"),)
@@ -246,10 +253,25 @@ def test_several_targets_are_numbers(path: Path) -> None:
             "categories with --categorical age",
         ),
         (
+            HEADER + "1,true,cook,\n" + BODY + "unknown,true,cook,yes\n",
+            "column 'age' has the text 'unknown' in row 8 below the header, and most of its values look like numbers; "
+            "write it as a plain number such as 1200 or 3.14, leave it empty, or take the column's values for "
+            "categories with --categorical age",
+        ),
+        (
             grown(9, '"$1,{row}00"'),
             "column 'x' has the text '$1,000' in row 1 below the header, and most of its values look like numbers; "
             "write it as a plain number such as 1200 or 3.14, leave it empty, or take the column's values for "
             "categories with --categorical x",
+        ),
+        (
+            grown(9, "10.0.0.{row}"),
+            "nothing can be learned from 'x' (9 different texts in 9 rows); leave out with --drop x",
+        ),
+        (
+            grown(9, "{row}.2.2024"),
+            "'x' holds dates or times, which no network takes as they are; replace them by numbers that matter (an age "
+            "in days, a month, an hour), or leave them out with --drop x",
         ),
         (
             grown(9, "inf"),
