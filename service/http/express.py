@@ -108,7 +108,7 @@ class Exchange(RequestResponseCycle):
     disconnected = False
     response_complete = False
     in_turn = False
-    _size_bytes = 0
+    _body: bytes | bytearray = b""
     _whole = False
     _answered = False
     _refusal: RequestError | None = None
@@ -124,7 +124,6 @@ class Exchange(RequestResponseCycle):
         self._record = door.journal.begin("POST", target.path, door.ids.of(headers.get(b"x-request-id")))
         self._record.route = target.route
         self._request = Request(target.model, target.version, target.query, headers, b"")
-        self._chunks: list[bytes] = []
 
     def start(self) -> None:
         """All earlier requests of the connection are answered: this one may be."""
@@ -144,17 +143,20 @@ class Exchange(RequestResponseCycle):
         """The request is there with all its body, and it is its turn."""
         self.in_turn = self._whole = True
         self._protocol.current = self
-        self._chunks.append(body)
+        self._body = body
         self._run()
 
     def take(self, data: bytes) -> None:
         """Take a piece of the body."""
         if self.response_complete or self._refusal is not None:
             return
-        self._size_bytes += len(data)
-        self._chunks.append(data)
+        if not self._body:
+            self._body = data
+        else:  # many small pieces as objects would take many times their size
+            self._body = self._body if isinstance(self._body, bytearray) else bytearray(self._body)
+            self._body += data
         bounds = self._protocol.bounds
-        if self._size_bytes > bounds.max_body_bytes:
+        if len(self._body) > bounds.max_body_bytes:
             self.refuse(bounds.too_large())
 
     def complete(self) -> None:
@@ -166,7 +168,7 @@ class Exchange(RequestResponseCycle):
     def refuse(self, error: RequestError) -> None:
         """Answer, in its turn, that its body is not what the server takes."""
         self._refusal = error
-        self._chunks.clear()
+        self._body = b""
         if self.in_turn and not self._answered:
             self._record.problem = problems.name_of(error)
             self._reply(problems.response(error, self._record.request_id))
@@ -175,7 +177,7 @@ class Exchange(RequestResponseCycle):
         """What came before ``body``, if it will say the same before any body of that length."""
         headers = self._request.headers
         if (
-            self._chunks == [body]
+            self._body == body
             and self.keep_alive
             and not self.waiting_for_100_continue
             and b"transfer-encoding" not in headers
@@ -201,8 +203,8 @@ class Exchange(RequestResponseCycle):
         self._protocol.on_response_complete()
 
     def _run(self) -> None:
-        chunks, self._chunks = self._chunks, []
-        self._request.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        body, self._body = self._body, b""
+        self._request.body = bytes(body)
         self._job = self._protocol.door.predict(self._request, self._record, self._reply)
 
     def _reply(self, response: Response) -> None:

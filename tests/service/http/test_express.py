@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import re
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -121,9 +122,13 @@ def normal(answer: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def running(models: Path) -> AsyncIterator[Doors]:
+async def running(models: Path, receive_timeout_s: float = 60) -> AsyncIterator[Doors]:
     options = Settings(
-        models=models, model="small", max_body_bytes=LIMIT_BYTES, receive_timeout_s=0.1, max_request_rows=50
+        models=models,
+        model="small",
+        max_body_bytes=LIMIT_BYTES,
+        receive_timeout_s=receive_timeout_s,
+        max_request_rows=50,
     )
     service = app.build(options, None, metrics.alone())
     async with service.app.router.lifespan_context(service.app):
@@ -346,7 +351,7 @@ def test_what_is_remembered_of_clients_is_bounded(models: Path) -> None:
 
 def test_a_body_that_does_not_come_is_refused_alike(models: Path) -> None:
     async def story() -> list[bytes]:
-        async with running(models) as doors:
+        async with running(models, receive_timeout_s=0.1) as doors:
             said = []
             for through_express in (True, False):
                 client = doors.client(through_express=through_express)
@@ -373,6 +378,26 @@ def test_while_the_server_drains_each_connection_is_answered_once_more_and_close
     assert by_express.startswith(b"HTTP/1.1 200 OK")
     assert by_express.count(b"connection: close") == 1
     assert by_express.endswith(b"<closed>")
+
+
+def test_a_body_in_many_small_chunks_takes_little_more_memory_than_the_body(models: Path) -> None:
+    body = b'{"inputs":' + b" " * 200_000
+    chunks = b"".join(b"2\r\n%b\r\n" % body[at : at + 2] for at in range(0, len(body), 2))
+
+    async def story() -> int:
+        service = app.build(Settings(models=models), None, metrics.alone())
+        async with service.app.router.lifespan_context(service.app):
+            client = Doors(service).client(through_express=True)
+            client.send(b"POST /predict HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n")
+            tracemalloc.start()
+            for at in range(0, len(chunks), 65_536):
+                client.send(chunks[at : at + 65_536])
+            _, peak_bytes = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            client.hang_up()
+            return peak_bytes
+
+    assert asyncio.run(story()) < 4 * len(body)
 
 
 def test_answers_that_nobody_reads_do_not_pile_up(models: Path) -> None:
