@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -51,7 +51,7 @@ def refused(*arguments: str, python: Path | str = sys.executable, **variables: s
 class Running:
     """A server that is ready, with all its workers; its log is read all the time, so that it never waits for us.
 
-    ``said`` are the lines that `wait_for` has gone through.
+    ``said`` are the lines that `wait_for` has gone through. ``files`` is how many the process may have open.
     """
 
     def __init__(
@@ -61,18 +61,18 @@ class Running:
         workers: int = 1,
         variables: Mapping[str, str] | None = None,
         python: Path | str = sys.executable,
-        before: Callable[[], None] | None = None,
+        files: int | None = None,
     ) -> None:
         self.said: list[str] = []
         self.worker_count = workers
         self._connections: list[Connection] = []
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        limit = [] if files is None else ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
         self.process = subprocess.Popen(
-            command("--models", str(models), "--workers", str(workers), *arguments, python=python),
+            [*limit, *command("--models", str(models), "--workers", str(workers), *arguments, python=python)],
             env=environment(**(variables or {})),
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=before,  # noqa: PLW1509 - it sets a limit of the process, and starts no thread
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import resource
 import socket
 import struct
 import time
@@ -18,7 +17,7 @@ from tests.service.running import Answer, Connection, Running, post
 
 GOOD = json.dumps({"inputs": [[1, 2, 3, 4]]}).encode()
 LIMIT_BYTES = 65536
-RECEIVE_S = 1.0
+RECEIVE_S = 0.6
 CONNECTIONS = 400
 
 
@@ -32,7 +31,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=["true", "false"], ids=["express", "asgi"])
 def server(request: pytest.FixtureRequest, models: Path) -> Iterator[Running]:
     options = {"express": request.param, "receive-timeout-s": RECEIVE_S, "max-body-bytes": LIMIT_BYTES}
-    options["keep-alive-timeout-s"] = 2
+    options["keep-alive-timeout-s"] = 1
     with Running(models, *(f"--{name}={value}" for name, value in options.items())) as running:
         yield running
         running.terminate()
@@ -61,8 +60,8 @@ def check_closed_with_problem(line: Connection, status: int, name: str, detail: 
     assert line.is_closed()
 
 
-HEAD_TOO_LATE = (408, "receive-timeout", "the headers did not arrive within 1 s; send them at once")
-BODY_TOO_LATE = (408, "receive-timeout", "the body did not arrive within 1 s; send it at once")
+HEAD_TOO_LATE = (408, "receive-timeout", "the headers did not arrive within 0.6 s; send them at once")
+BODY_TOO_LATE = (408, "receive-timeout", "the body did not arrive within 0.6 s; send it at once")
 NOT_HTTP = (400, "malformed-request", "the bytes are not an HTTP/1.1 request; check what sends them")
 BODY_TOO_LARGE = (413, "body-too-large", f"the body has more than {LIMIT_BYTES} bytes; send fewer rows at once")
 
@@ -176,7 +175,7 @@ def test_requests_in_a_row_are_answered_in_order_before_what_is_no_http(line: Co
 def test_a_connection_that_says_nothing_is_closed(line: Connection) -> None:
     started_s = time.monotonic()
     assert line.is_closed()
-    assert 1.5 < time.monotonic() - started_s < 10
+    assert 0.9 < time.monotonic() - started_s < 10
     with pytest.raises(AssertionError):
         line.answer()
 
@@ -248,10 +247,7 @@ def test_what_is_no_http_counts_like_every_other_refusal(server: Running) -> Non
 
 
 def test_a_server_without_file_descriptors_waits_for_them(models: Path) -> None:
-    def few() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-
-    with Running(models, before=few) as server:
+    with Running(models, files=64) as server:
         lines = [server.connect() for _ in range(100)]  # the kernel completes them
         lines[0].send(post(GOOD))
         assert lines[0].answer().status == 200
