@@ -55,7 +55,8 @@ def show(console: Console, dataset: Dataset, rows: NDArray[np.int64]) -> None:
     lines = table(dataset.columns, statistics(dataset, rows))
     for cells in lines[:_LINES]:
         grid.add_row(*map(Text, cells))
-    console.print(grid, width=None if console.is_terminal else _LOG_WIDTH)
+    wide = console if console.is_terminal else Console(file=console.file, width=_LOG_WIDTH)
+    wide.print(grid)
     if len(lines) > _LINES:
         console.print(f"and {len(lines) - _LINES} more columns, all of them in the model's card\n")
     for note in dataset.notes:

@@ -56,7 +56,7 @@ def test_many_categories_are_counted_together() -> None:
 
 def test_the_terminal_shows_columns_and_notes_as_they_are() -> None:
     file = io.StringIO()
-    console = Console(file=file, width=100, soft_wrap=True)
+    console = Console(file=file, width=40, soft_wrap=True)  # of a log no line is broken
     overview.show(console, replace(DATASET, notes=("column 'x [y]' is an id",)), TRAIN)
     shown = [line.split("  ") for line in file.getvalue().splitlines()]
     cells = [[cell.strip() for cell in line if cell.strip()] for line in shown]
