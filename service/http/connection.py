@@ -39,6 +39,7 @@ class BoundedProtocol(HttpToolsProtocol):
     current: RequestResponseCycle | None = None
     between = True  # the parser is surely not inside a request
     rest: asyncio.TimerHandle | None = None  # runs while more of a request is to come
+    _idle_from_s: float | None = None  # since when no request is under way
     _in_head = False
     _begun: list[tuple[bytes, bytes]] | None = None
     _begun_bytes = 0
@@ -46,7 +47,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request no longer than for a later one."""
         super().connection_made(transport)
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self._await_request()
 
     def on_message_begin(self) -> None:
         """Note that the parser is in a request."""
@@ -80,8 +81,41 @@ class BoundedProtocol(HttpToolsProtocol):
         for cycle in (self.current, *(cycle for cycle, _ in self.pipeline)):
             if cycle is not None and not cycle.response_complete:
                 self.abandon(cycle)
-        self._unset_keepalive_if_required()  # uvicorn does so where the connection ended well
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or wait for one: as uvicorn does, which makes and cancels a timer each time."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._await_request()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that waited for a request all the time; one that did not is looked at again later."""
+        self.timeout_keep_alive_task = None
+        if self._idle_from_s is None:
+            return
+        left_s = self._idle_from_s + self.timeout_keep_alive - self.loop.time()
+        if left_s <= 0:
+            super().timeout_keep_alive_handler()
+        else:
+            self.timeout_keep_alive_task = self.loop.call_later(left_s, self.timeout_keep_alive_handler)
+
+    def _await_request(self) -> None:
+        self._idle_from_s = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_from_s = None  # the timer runs on, and will see it
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words
         """Refuse bytes that are no HTTP."""
