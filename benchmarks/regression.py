@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import datasets
 
+from benchmarks import provenance, report
 from training import cli
 from training.data import source
 from training.data.split import split
@@ -30,7 +33,6 @@ CLASSIC = (
     *("--patience", "0", "--optimizer", "adam", "--weight-decay", "0"),
 )
 OURS = {"ours, the same": CLASSIC, "ours, by default": ()}
-FIGURES = {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "fit_s": "s"}
 
 
 def tables(folder: Path) -> dict[str, Path]:
@@ -77,29 +79,36 @@ def ours(path: Path, seed: int, arguments: tuple[str, ...]) -> dict[str, float]:
     return scores | {"fit_s": float(trained[1])}
 
 
-def line(data: str, name: str, runs: list[Mapping[str, float]]) -> str:
-    cells = []
-    for figure in FIGURES:
-        values = [run[figure] for run in runs]
-        spread = f" ± {statistics.stdev(values):.3g}" if len(values) > 1 else ""
-        cells.append(f"{statistics.mean(values):.4g}{spread}")
-    return f"| {data} | {name} | {' | '.join(cells)} |"
+def run(names: Sequence[str], seeds: int) -> report.Results:
+    """Each of the data sets ``names`` with each of ``seeds`` seeds, by Keras and by both of `OURS`."""
+    about = {
+        "command": f"python -m benchmarks.regression --seeds {seeds}",
+        "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": provenance.commit(),
+        "machine": f"{provenance.processor()}, {len(os.sched_getaffinity(0))} processors",
+        "load before": f"{os.getloadavg()[0]:.2f} processes over the minute before",
+        "libraries": f"torch {version('torch')}; Keras's are in the head of {PEER.relative_to(PEER.parents[2])}",
+    }
+    found: dict[str, dict[str, list[dict[str, float]]]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, path in tables(Path(folder)).items():
+            if name in names:
+                by: dict[str, list[dict[str, float]]] = {who: [] for who in ("Keras", *OURS)}
+                for seed in range(seeds):
+                    by["Keras"].append(keras(path, seed))
+                    for who, arguments in OURS.items():
+                        by[who].append(ours(path, seed, arguments))
+                found[name] = by
+    return {"provenance": about, "runs": found}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser("benchmarks.regression", description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="runs of each (default: 3)")
     parser.add_argument("--data", nargs="+", default=("diabetes", "friedman1"), help="which of them (default: both)")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the figures")
     chosen = parser.parse_args()
-    print(f"| data | trained by | {' | '.join(FIGURES.values())} |")
-    print(f"|---|---|{'--:|' * len(FIGURES)}")
-    with tempfile.TemporaryDirectory() as folder:
-        for data, path in tables(Path(folder)).items():
-            if data not in chosen.data:
-                continue
-            print(line(data, "Keras", [keras(path, seed) for seed in range(chosen.seeds)]), flush=True)
-            for name, arguments in OURS.items():
-                print(line(data, name, [ours(path, seed, arguments) for seed in range(chosen.seeds)]), flush=True)
+    report.save(chosen.results / "regression.json", run(chosen.data, chosen.seeds))
 
 
 if __name__ == "__main__":

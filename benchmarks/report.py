@@ -155,12 +155,30 @@ def soak(results: Results) -> str:
     return "\n\n".join([about(results), table(("", ">"), rows), f"**{results['verdict']}**"])
 
 
+def regression(results: Results) -> str:
+    """Scores and seconds of each way to train, over the seeds."""
+    figures = {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "fit_s": "training, s"}
+
+    def cell(runs: list[dict[str, float]], figure: str) -> str:
+        values = [run[figure] for run in runs]
+        spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
+        return f"{statistics.mean(values):.4g}{spread}"
+
+    rows = [
+        (data, who, *(cell(runs, figure) for figure in figures))
+        for data, by in results["runs"].items()
+        for who, runs in by.items()
+    ]
+    return about(results) + "\n\n" + table(("data", "trained by", *(f">{name}" for name in figures.values())), rows)
+
+
 SECTIONS: Final[dict[str, Callable[[Results], str]]] = {
     "bench": bench,
     "stages": stages,
     "breakdown": breakdown,
     "sweep": sweep,
     "soak": soak,
+    "regression": regression,
 }
 
 if __name__ == "__main__":  # python -m benchmarks.report TOOL …: write the sections again from their results

@@ -74,6 +74,14 @@ def test_a_missed_target_is_said_to_be_missed(results: dict[str, Any]) -> None:
     assert "| JSON, one row, 64 connections | ≥ 0.7 times bare uvicorn | 0.375 | **missed** |" in report.bench(results)
 
 
+def test_ways_to_train_stand_side_by_side_with_their_spread() -> None:
+    runs = {"mae": [2.0, 4.0], "rmse": [3.0, 3.0], "r2": [0.5, 0.7], "fit_s": [10.0, 20.0]}
+    by = [dict(zip(runs, values, strict=True)) for values in zip(*runs.values(), strict=True)]
+    section = report.regression({"provenance": ABOUT, "runs": {"diabetes": {"Keras": by, "ours": by[:1]}}})
+    assert "| diabetes | Keras | 3 ± 1.4 | 3 ± 0 | 0.6 ± 0.14 | 15 ± 7.1 |\n" in section
+    assert section.endswith("| diabetes | ours | 2 | 3 | 0.5 | 10 |")
+
+
 def test_a_section_is_written_between_its_marks_and_nowhere_else() -> None:
     soak = {"provenance": ABOUT, "totals": {"requests": 12_345}, "verdict": "passed"}
     text = "above\n<!-- begin soak -->\nold\n<!-- end soak -->\nbelow\n"
