@@ -22,9 +22,19 @@ import onnxruntime
 
 from benchmarks import load, payloads, provenance, report
 from benchmarks.servers import Running, Server, ours, peer
+from benchmarks.targets import BARE, TWO
 
 CONNECTIONS: Final = (1, 16, 64, 256)
-# The body formats of each server; the first of a peer's is its own.
+# As the peers and bare uvicorn, ours writes no log line for each request, but where its name says so.
+_QUIET: Final = ("--log-level", "warning")
+OURS: Final = {
+    "ours int8": ("int8", *_QUIET),
+    "ours fp32": ("fp32", *_QUIET),
+    "ours int8, request log": ("int8",),
+    "ours int8, express off": ("int8", *_QUIET, "--express", "false"),
+    TWO: ("int8", *_QUIET, "--workers", "2"),
+}
+# Each peer's file, the format of its bodies, and its path.
 PEERS: Final = {
     "mosec JSON": ("mosec_json.py", "json", "/inference"),
     "mosec msgpack": ("mosec_msgpack.py", "msgpack", "/inference"),
@@ -60,12 +70,12 @@ def cases() -> list[Case]:
     """What is measured of each server; what is compared stands together."""
     found = []
     for kind in ("json", "raw"):
-        for name in ("bare uvicorn", "ours int8", "ours fp32"):
+        for name in (BARE, "ours int8", "ours fp32"):
             found += [Case(name, kind, 1, connections) for connections in CONNECTIONS]
         for name in ("ours int8", "ours fp32"):
             found += [Case(name, kind, 32, connections) for connections in CONNECTIONS]
-        found += [Case("ours int8, express off", kind, rows, 64) for rows in (1, 32)]
-        found += [Case("ours int8, 2 workers", kind, rows, 64) for rows in (1, 32)]
+        for name in ("ours int8, request log", "ours int8, express off", TWO):
+            found += [Case(name, kind, rows, 64) for rows in (1, 32)]
     for name, (_, kind, _) in PEERS.items():
         found += [Case(name, kind, 1, connections) for connections in (1, 16, 64)] + [Case(name, kind, 32, 16)]
     return sorted(found, key=lambda case: (case.rows, case.connections, case.body, case.server))
@@ -75,14 +85,12 @@ def servers(model: Path, processors: list[int], wanted: set[str]) -> list[tuple[
     """The servers that are wanted, each with the processors it may use."""
     models, graph = model.parents[1], model / "model.onnx"
     found = [
-        (ours("ours int8", models, "--precision", "int8"), processors[:1]),
-        (ours("ours fp32", models, "--precision", "fp32"), processors[:1]),
-        (ours("ours int8, express off", models, "--precision", "int8", "--express", "false"), processors[:1]),
-        (ours("ours int8, 2 workers", models, "--precision", "int8", "--workers", "2"), processors[:2]),
+        (ours(name, models, "--precision", precision, *more), processors[: 2 if name == TWO else 1])
+        for name, (precision, *more) in OURS.items()
+        if name in wanted
     ]
-    found = [(server, own) for server, own in found if server.name in wanted]
-    if "bare uvicorn" in wanted:
-        found.append((peer("bare uvicorn", "bare_uvicorn.py", graph, "/"), processors[:1]))
+    if BARE in wanted:
+        found.append((peer(BARE, "bare_uvicorn.py", graph, "/"), processors[:1]))
     for name, (script, _, path) in PEERS.items():
         if name in wanted:
             found.append((peer(name, script, graph, path), processors[:1]))
@@ -92,7 +100,7 @@ def servers(model: Path, processors: list[int], wanted: set[str]) -> list[tuple[
 def check(running: Running, kinds: set[str], model: Path) -> None:
     """`AssertionError` where a server does not answer 32 rows with the classes of the graph that it runs."""
     name = running.server.name
-    if name == "bare uvicorn":
+    if name == BARE:
         return
     graph = model / ("model.int8.onnx" if "int8" in name else "model.onnx")
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])

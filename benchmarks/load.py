@@ -11,6 +11,7 @@ from typing import Final
 from benchmarks.servers import Running
 
 HERE: Final = Path(__file__).parent
+_PATIENCE_S: Final = 10
 CONTENT_TYPES: Final = {
     "json": "application/json",
     "raw": "application/octet-stream",
@@ -35,7 +36,7 @@ def measure(running: Running, body: Path, connections: int, seconds: int, proces
     kind = body.name.split("-", 1)[0]
     command = ["taskset", "--cpu-list", str(processor), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s"]
     url = f"http://127.0.0.1:{server.port}{server.path}{query_of(server.name, kind)}"
-    command += ["-s", str(HERE / "wrk.lua"), url]
+    command += ["--timeout", f"{_PATIENCE_S}s", "-s", str(HERE / "wrk.lua"), url]
     environment = os.environ | {"BODY": str(body), "CONTENT_TYPE": CONTENT_TYPES[kind]}
     before_s = running.processor_s()
     output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
