@@ -19,6 +19,8 @@ def load(word: str, data_dir: Path | None = None, choices: Choices | None = None
     `DataError`, and `OptionError` for choices that do not fit.
     """
     choices = choices or Choices()
+    if data_dir is not None and word != fashion_mnist.NAME:
+        raise OptionError(f"--data-dir is where {fashion_mnist.NAME}'s files are, and {word!r} takes none")
     if Path(word).suffix.lower() in SUFFIXES:
         return tables.load(Path(word), choices)
     if choices != Choices():
