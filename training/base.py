@@ -291,7 +291,7 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
             try:
                 loop.run(
                     rows,
-                    gradient.of(self.body_, flat, loss, l2=self.alpha),
+                    gradient.of(self.body_, flat, loss, l2=self.alpha, half=self.mixed_precision),
                     lambda: solver.step(flat),
                     passes=self._passes(len(rows.inputs), size, random),
                     ended=ended,

@@ -43,6 +43,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
 
     Parameters, methods and attributes are those of `sklearn.neural_network.MLPClassifier`. In addition there are:
     the activations gelu and silu; ``dropout``, the share of hidden units left out; ``batch_norm``; ``device``;
+    ``mixed_precision``, products in bfloat16 and all else as it is;
     ``callbacks``, each called as ``callback(estimator, epoch)`` after an epoch, and stopping where it returns True;
     ``class_weight``, "balanced" or a mapping; ``loss``: "log_loss", of which ``label_smoothing`` spreads a share over
     all classes, "focal", or a function of logits (rows, outputs) and targets, int64 (rows,) classes or float
@@ -191,6 +192,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
 
     Parameters, methods and attributes are those of `sklearn.neural_network.MLPRegressor`. In addition there are:
     the activations gelu and silu; ``dropout``, the share of hidden units left out; ``batch_norm``; ``device``;
+    ``mixed_precision``, products in bfloat16 and all else as it is;
     ``callbacks``, each called as ``callback(estimator, epoch)`` after an epoch, and stopping where it returns True;
     ``loss``: half the "squared_error", "absolute_error", "huber" (squared up to an error of 1), "poisson", which
     predicts the exponential of the network's output, or a function of outputs and targets, both tensors

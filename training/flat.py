@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Flat:
@@ -14,16 +14,24 @@ class Flat:
     """
 
     def __init__(self, body: nn.Module) -> None:
-        self._parameters = sorted(body.parameters(), key=lambda parameter: parameter.ndim <= 1)
-        self.values = torch.cat([parameter.detach().flatten() for parameter in self._parameters])
-        self.gradients = torch.zeros_like(self.values)
+        self._parameters = list(body.parameters())
+        matrices_first = sorted(self._parameters, key=lambda parameter: parameter.ndim <= 1)
+        ends = torch.tensor([parameter.numel() for parameter in matrices_first]).cumsum(0).tolist()
+        self._ends = dict(zip(map(id, matrices_first), ends, strict=True))
         self.matrices = sum(parameter.numel() for parameter in self._parameters if parameter.ndim > 1)
-        first = 0
-        for parameter in self._parameters:
-            part = slice(first, first + parameter.numel())
-            parameter.data = self.values[part].view_as(parameter)
-            parameter.grad = self.gradients[part].view_as(parameter)
-            first = part.stop
+        self.values = torch.cat([parameter.detach().flatten() for parameter in matrices_first])
+        self.gradients = torch.zeros_like(self.values)
+        parts = zip(self._parameters, self.parts(self.values), self.parts(self.gradients), strict=True)
+        for parameter, value, gradient in parts:
+            parameter.data = value
+            parameter.grad = gradient
+
+    def parts(self, vector: Tensor) -> list[Tensor]:
+        """Views of a ``vector`` that is laid out alike, in the order and the shapes of the network's parameters."""
+        return [
+            vector[self._ends[id(parameter)] - parameter.numel() : self._ends[id(parameter)]].view(parameter.shape)
+            for parameter in self._parameters
+        ]
 
     def release(self) -> None:
         """Give each parameter its own memory back, so that it can be saved and moved by itself."""

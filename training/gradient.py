@@ -32,8 +32,8 @@ def of(body: nn.Sequential, flat: Flat, loss: Loss, *, l2: float = 0.0, half: bo
     Biases and batch norms are not in the second term. ``half`` takes the products in bfloat16.
     """
     plain = all(isinstance(layer, nn.Linear) or type(layer) in _SLOPES for layer in body)
-    by_hand = plain and loss.slope is not None and not half
-    of_batch = _ByHand(body, loss) if by_hand else _autograd(body, flat, loss, half=half)
+    by_hand = plain and loss.slope is not None
+    of_batch = _ByHand(body, flat, loss, half=half) if by_hand else _autograd(body, flat, loss, half=half)
     return _decayed(of_batch, flat, l2) if l2 else of_batch
 
 
@@ -66,7 +66,7 @@ def _autograd(body: nn.Sequential, flat: Flat, loss: Loss, *, half: bool) -> Gra
             body.train()
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             outputs = body(inputs)
-        value = mean(loss.of(outputs.float() if half else outputs, targets), weights)
+        value = mean(loss.of(outputs.to(flat.values.dtype), targets), weights)
         flat.gradients.zero_()
         value.backward()  # type: ignore[no-untyped-call]
         return value.detach()
@@ -75,34 +75,42 @@ def _autograd(body: nn.Sequential, flat: Flat, loss: Loss, *, half: bool) -> Gra
 
 
 class _ByHand:
-    def __init__(self, body: nn.Sequential, loss: Loss) -> None:
-        layers = [layer for layer in body if isinstance(layer, nn.Linear)]
-        self._weights = [layer.weight.detach() for layer in layers]
-        self._biases = [layer.bias.detach() for layer in layers]
-        self._weight_gradients = [_gradient_of(layer.weight) for layer in layers]
-        self._bias_gradients = [_gradient_of(layer.bias) for layer in layers]
+    """In bfloat16 it works on a copy of the parameters, and the gradients are copied back: two operations a step."""
+
+    def __init__(self, body: nn.Sequential, flat: Flat, loss: Loss, *, half: bool) -> None:
+        dtype = torch.bfloat16 if half else flat.values.dtype
+        self._flat = flat
+        self._values = flat.values.to(dtype)
+        self._gradients = flat.gradients.to(dtype)
+        values, gradients = flat.parts(self._values), flat.parts(self._gradients)
+        self._weights, self._biases = values[::2], values[1::2]
+        self._weight_gradients, self._bias_gradients = gradients[::2], gradients[1::2]
         self._activations = [layer.forward for layer in body if not isinstance(layer, nn.Linear)]
         self._slopes = [_SLOPES[type(layer)] for layer in body if not isinstance(layer, nn.Linear)]
         self._loss = loss
+        self._half = half
 
     @torch.no_grad()
     def __call__(self, inputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
-        values = [inputs]  # of each layer, after its activation
+        if self._half:
+            self._values.copy_(self._flat.values)
+        values = [inputs.to(self._values.dtype)]  # of each layer, after its activation
         for weight, bias, activation in zip(self._weights, self._biases, self._activations, strict=False):
             values.append(activation(torch.addmm(bias, values[-1], weight.t())))
-        outputs = torch.addmm(self._biases[-1], values[-1], self._weights[-1].t())
+        outputs = torch.addmm(self._biases[-1], values[-1], self._weights[-1].t()).to(self._flat.values.dtype)
         value = mean(self._loss.of(outputs, targets), weights)
         assert self._loss.slope is not None  # noqa: S101 - else autograd would have been taken
         delta = self._loss.slope(outputs, targets)
         delta = delta.div_(len(inputs)) if weights is None else delta.mul_((weights / _total(weights)).unsqueeze(1))
+        self._back(delta.to(self._values.dtype), values)
+        if self._half:
+            self._flat.gradients.copy_(self._gradients)
+        return value
+
+    def _back(self, delta: Tensor, values: list[Tensor]) -> None:
+        """From the derivative by the outputs, ``delta`` (rows, outputs), to the gradient of each weight and bias."""
         for index in reversed(range(len(values))):
             torch.mm(delta.t(), values[index], out=self._weight_gradients[index])
             torch.sum(delta, 0, out=self._bias_gradients[index])
             if index:
                 delta = self._slopes[index - 1](torch.mm(delta, self._weights[index]), values[index])
-        return value
-
-
-def _gradient_of(parameter: Tensor) -> Tensor:
-    assert parameter.grad is not None  # noqa: S101 - `Flat` gave it one
-    return parameter.grad

@@ -151,6 +151,7 @@ class Parameters:
 
     dropout: float = parameter(0.0, Within(0, 0.95))
     batch_norm: bool = parameter(False, BOOLEAN)
+    mixed_precision: bool = parameter(False, BOOLEAN)
     device: str = parameter("cpu", Among(DEVICES))
     callbacks: Sequence[Callable[..., Any]] | None = parameter(None, NOTHING, CALLBACKS)
 
