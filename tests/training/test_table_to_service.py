@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -110,7 +111,10 @@ def test_a_table_of_people(tmp_path: Path) -> None:
     ]
     assert version.manifest.classes == ("no", "yes")
     card = (models / "people" / "1" / "README.md").read_text()
-    assert "| country | categorical | never | " in card
+    visits = features[4]
+    figures = f"{visits.min:.4g} to {visits.max:.4g}, mean {visits.mean:.4g} ± {visits.std:.4g}"
+    assert f"| visits | numeric | never | {figures} |\n" in card
+    assert "- target answer: 2 classes (no, yes)\n" in card
 
     with Running(models) as server, server.client() as client:
         torch = golden(version)
@@ -150,7 +154,9 @@ def test_several_numbers_to_predict_from_parquet(tmp_path: Path) -> None:
     assert (version.manifest.task, version.manifest.targets) == ("regression", ("price", "rent"))
     assert version.manifest.scores["fp32"]["r2"] > 0.9
     card = (models / "houses" / "1" / "README.md").read_text()
-    assert "## Each target" in card
+    (price,) = re.findall(r"\| price \| .* \| ([\d.]+) \|\n", card)
+    (rent,) = re.findall(r"\| rent \| .* \| ([\d.]+) \|\n", card)
+    assert (float(price) + float(rent)) / 2 == pytest.approx(version.manifest.scores["fp32"]["r2"], abs=1e-3)
     assert "![predicted against true, and what is left over](predicted.png)" in card
 
     with Running(models) as server, server.client() as client:
