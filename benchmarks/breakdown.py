@@ -2,8 +2,9 @@
 
     python -m benchmarks.breakdown
 
-Each function that stands for a stage is timed where it is called, less what it calls of the other stages and less what
-the timing itself takes. What wrk sees of the server's processor time beyond that is the kernel's and the event loop's.
+Each function that stands for a stage is timed where it is called, less what it calls of the other stages, and less what
+the timing itself takes: the stages add up to what the requests took untimed. What wrk sees of the server's processor
+time beyond that is the kernel's and the event loop's.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ _TURNS: Final = 20_000
 
 
 class Stopwatch:
-    """Time by stage, each without the stages inside it and without the timing itself."""
+    """Time by stage, each without the stages inside it."""
 
     def __init__(self) -> None:
         self._spent_s: defaultdict[str, float] = defaultdict(float)
@@ -81,24 +82,15 @@ class Stopwatch:
 
         return timed
 
-    def self_s(self) -> dict[str, float]:
-        """Seconds of each stage: what a timed call of nothing takes, inside its clock and outside, is not counted."""
-        within_s, without_s = _overhead_s()
-        return {
-            stage: max(spent_s - self._calls[stage] * within_s - self._calls_inside[stage] * without_s, 0.0)
-            for stage, spent_s in self._spent_s.items()
-        }
+    def self_s(self, whole_s: float) -> dict[str, float]:
+        """Seconds of each stage, where all took ``whole_s`` untimed.
 
-
-def _overhead_s() -> tuple[float, float]:
-    watch, times = Stopwatch(), 100_000
-    nothing = watch.around("nothing", lambda: None)
-    started_s = time.thread_time()
-    for _ in range(times):
-        nothing()
-    whole_s = time.thread_time() - started_s
-    within_s = watch._spent_s["nothing"]  # noqa: SLF001 - its own class's part
-    return within_s / times, (whole_s - within_s) / times
+        What they took more when they were timed is the timing: the same for each call, in the caller and the called.
+        """
+        spent_s = {stage: taken_s for stage, taken_s in self._spent_s.items() if stage}
+        ends = {stage: self._calls[stage] + self._calls_inside[stage] for stage in spent_s}
+        each_s = max(sum(spent_s.values()) - whole_s, 0.0) / sum(ends.values())
+        return {stage: taken_s - ends[stage] * each_s for stage, taken_s in spent_s.items()}
 
 
 def in_memory(service: app.Service, request: bytes, connections: int) -> dict[str, float]:
@@ -123,10 +115,10 @@ def in_memory(service: app.Service, request: bytes, connections: int) -> dict[st
                     await clients.turn(request)
             return whole_s
 
-    whole_us = uvloop.run(measure()) / turns / connections * 1e6
-    spent_s = watch.self_s()
-    stages = {stage: spent_s[stage] / turns / connections * 1e6 for stage in STAGES}
-    return stages | {BETWEEN: whole_us - sum(stages.values())}
+    whole_s = uvloop.run(measure())
+    spent_s = watch.self_s(whole_s)
+    spent_s[BETWEEN] = whole_s - sum(spent_s.values())
+    return {stage: spent_s[stage] / turns / connections * 1e6 for stage in (*STAGES, BETWEEN)}
 
 
 def on_sockets(model: Path, kinds: list[str], connections: int) -> dict[str, float]:
@@ -153,14 +145,15 @@ def run(model: Path) -> report.Results:
     with tempfile.TemporaryFile("w") as log:
         request_log = logs.configure("info", "json", log)
         for connections in (64, 1):
+            over = f"{connections} connection{'s' if connections > 1 else ''}"
             outside = on_sockets(model, ["json", "raw"], connections)
             for kind in ("json", "raw"):
                 service = app.build(Settings(models=model.parents[1]), request_log, metrics.alone())
                 request = wire.request(payloads.body(kind, 1), load.CONTENT_TYPES[kind], load.query_of("ours", kind))
                 stages = in_memory(service, request, connections)
                 rest_us = outside[f"ours {kind}"] - sum(stages.values())
-                requests[f"{kind}, {connections} connections"] = stages | {KERNEL: rest_us}
-            requests[f"bare uvicorn, {connections} connections"] = {KERNEL: outside["bare uvicorn raw"]}
+                requests[f"{kind}, {over}"] = stages | {KERNEL: rest_us}
+            requests[f"bare uvicorn, {over}"] = {KERNEL: outside["bare uvicorn raw"]}
     return {"provenance": about, "requests": requests}
 
 

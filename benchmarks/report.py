@@ -130,7 +130,10 @@ def breakdown(results: Results) -> str:
     """Where the microseconds of one request go."""
     columns = list(results["requests"])
     names = list(dict.fromkeys(name for column in columns for name in results["requests"][column]))
-    rows = [(name, *(f"{results['requests'][column].get(name, 0):.1f}" for column in columns)) for name in names]
+    rows = [
+        (name, *(f"{took_us[name]:.1f}" if name in took_us else "" for took_us in results["requests"].values()))
+        for name in names
+    ]
     rows.append(("**all**", *(f"**{sum(results['requests'][column].values()):.1f}**" for column in columns)))
     return about(results) + "\n\n" + table(("processor time of a request, µs", *(f">{name}" for name in columns)), rows)
 
