@@ -58,7 +58,7 @@ def test_what_is_chosen_goes_before_the_recipe() -> None:
     config = cli.parse(words.split()).config(images=True)
     assert (config.hidden, config.batch_norm, config.flip, config.lr) == ((256, 128), False, True, 0.01)
     assert (config.epochs, config.activation, config.seed) == (3, "tanh", 7)
-    assert config.dropout == RECIPES["image"]["dropout"]
+    assert config.weight_decay == RECIPES["image"]["weight_decay"]
 
 
 def test_the_command_can_be_said_again() -> None:
