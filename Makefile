@@ -59,9 +59,12 @@ check: $(DEV)    ## lint, types, import directions, Dockerfile
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 
-.PHONY: bench wrk
+.PHONY: bench bench-training wrk
 bench: $(DEV) wrk ## measure against bare uvicorn and the peers, about half an hour (ARGS="--rounds 1 --only 'ours int8'")
 	@exec $(BIN)/python -m benchmarks.bench $(ARGS)
+
+bench-training: $(DEV) data ## train beside scikit-learn, Keras, skorch and the tutorial's loop, an epoch in turn (ARGS="--epochs 4")
+	@exec $(BIN)/python -m benchmarks.training $(ARGS)
 
 wrk:             ## bring the load generator that the benchmarks use, where there is apt-get
 	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends wrk; } || \

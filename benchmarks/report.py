@@ -175,6 +175,53 @@ def regression(results: Results) -> str:
     return about(results) + "\n\n" + table(("data", "trained by", *(f">{name}" for name in figures.values())), rows)
 
 
+def training(results: Results) -> str:
+    """Epochs of each way to train, the way to scikit-learn's best accuracy, and small sets."""
+    parts = [about(results), "![seconds of an epoch](results/training.png)", _epochs(results["epochs"])]
+    return "\n\n".join([*parts, _fits(results["fits"])])
+
+
+def _epochs(by: dict[str, list[dict[str, float]]]) -> str:
+    peer = "scikit-learn"
+    best = max(run["accuracy"] for run in by[peer])
+    peer_s, peer_best_s = _epoch_s(by[peer]), _seconds_to(best, by[peer])
+    rows = []
+    for name, runs_ in by.items():
+        values = [run["epoch_s"] for run in runs_[1:]]
+        reached_s = _seconds_to(best, runs_)
+        rows.append(
+            (
+                name,
+                f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})",
+                f"{peer_s / _epoch_s(runs_):.2f}",
+                f"{max(run['accuracy'] for run in runs_):.4f}",
+                f"{reached_s:.1f}" if reached_s else "not reached",
+                f"{peer_best_s / reached_s:.2f}" if reached_s and peer_best_s else "",
+            )
+        )
+    times = f"times {peer}'s speed"
+    head = ("trained by", ">seconds an epoch", f">{times}", ">best accuracy", f">seconds to {best:.4f}", f">{times}")
+    return table(head, rows)
+
+
+def _epoch_s(runs_: list[dict[str, float]]) -> float:
+    return statistics.median(run["epoch_s"] for run in runs_[1:])
+
+
+def _seconds_to(accuracy: float, runs_: list[dict[str, float]]) -> float | None:
+    """Epochs until the test rows were told apart that well, at the median epoch's length."""
+    reached = [number for number, run in enumerate(runs_, 1) if run["accuracy"] >= accuracy]
+    return reached[0] * _epoch_s(runs_) if reached else None
+
+
+def _fits(by: dict[str, dict[str, list[float]]]) -> str:
+    rows = []
+    for name, found in by.items():
+        ours, theirs = statistics.median(found["ours"]), statistics.median(found["scikit-learn"])
+        rows.append((name, f"{ours:.3f}", f"{theirs:.3f}", f"{theirs / ours:.2f}"))
+    return table(("all defaults, float32", ">ours, s", ">scikit-learn, s", ">times its speed"), rows)
+
+
 SECTIONS: Final[dict[str, Callable[[Results], str]]] = {
     "bench": bench,
     "stages": stages,
@@ -182,6 +229,7 @@ SECTIONS: Final[dict[str, Callable[[Results], str]]] = {
     "sweep": sweep,
     "soak": soak,
     "regression": regression,
+    "training": training,
 }
 
 if __name__ == "__main__":  # python -m benchmarks.report TOOL …: write the sections again from their results

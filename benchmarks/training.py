@@ -1,0 +1,153 @@
+"""Training beside scikit-learn, Keras, skorch and the tutorial's loop: python -m benchmarks.training
+
+Fashion-MNIST through 784-512-512-10, Adam, batches of 128: all are started first, then each trains an epoch in turn, so
+that a machine that slows down slows them all. Then small sets, where what surrounds the arithmetic decides, by both
+`fit` methods in turn. Each peer has an environment of its own, which uv makes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import datasets, neural_network
+from sklearn.preprocessing import scale
+
+from benchmarks import provenance, report
+from training import MLPClassifier
+from training.data import fashion_mnist
+
+PEERS: Final = Path(__file__).parent / "peers"
+Arrays = tuple[NDArray[np.float32], NDArray[np.int64]]
+
+
+def commands(data: Path) -> dict[str, list[str]]:
+    """Everything that is measured and how it is started."""
+    peers = {
+        "scikit-learn": "epochs_scikit_learn.py",
+        "Keras (JAX)": "epochs_keras.py",
+        "skorch": "epochs_skorch.py",
+        "PyTorch tutorial": "epochs_tutorial.py",
+    }
+    ours = [sys.executable, "-m", "benchmarks.epochs_ours", str(data)]
+    uv = [str(Path(sys.executable).with_name("uv")), "run", "--quiet", "--no-project", "--script"]
+    return {
+        "ours, float32": [*ours, "float32"],
+        "ours, bfloat16": [*ours, "bfloat16"],
+        **{name: [*uv, str(PEERS / file), str(data)] for name, file in peers.items()},
+    }
+
+
+def epochs(names: Sequence[str], count: int, rows: int) -> dict[str, list[dict[str, float]]]:
+    """``count`` epochs of each, in turn, over the first ``rows`` images; the first warms up and is kept apart."""
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        data = _written(Path(folder) / "images.npz", rows)
+        running = {}
+        for name, command in commands(data).items():
+            if name in names:
+                process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                running[name] = stack.enter_context(process)
+        for _ in range(count):
+            for name, process in running.items():
+                found[name].append(_epoch(process))
+            print(f"epoch {len(found[names[0]])} of {count}", file=sys.stderr)
+    return found
+
+
+def _epoch(process: subprocess.Popen[str]) -> dict[str, float]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    answer: dict[str, float] = json.loads(process.stdout.readline())
+    return answer
+
+
+def _written(path: Path, rows: int) -> Path:
+    images = fashion_mnist.load(None)
+    inputs = (images.inputs / np.float32(255)).astype(np.float32)
+    test = slice(-images.test_rows, None)
+    np.savez(
+        path,
+        inputs=inputs[: min(rows, len(inputs) - images.test_rows)],
+        targets=images.targets[: min(rows, len(inputs) - images.test_rows)],
+        test_inputs=inputs[test],
+        test_targets=images.targets[test],
+    )
+    return path
+
+
+def small() -> dict[str, Arrays]:
+    """Sets of 150 to 10,000 rows."""
+    made = {
+        "iris": datasets.load_iris(return_X_y=True),
+        "wine": datasets.load_wine(return_X_y=True),
+        "breast cancer": datasets.load_breast_cancer(return_X_y=True),
+        "digits": datasets.load_digits(return_X_y=True),
+        "generated, 10,000": datasets.make_classification(10_000, 20, n_informative=10, random_state=0),
+    }
+    return {name: (scale(inputs).astype(np.float32), targets) for name, (inputs, targets) in made.items()}
+
+
+def fits(rounds: int) -> dict[str, dict[str, list[float]]]:
+    """Seconds of each ``fit`` with all defaults, in turn; the first of each warms up and does not count."""
+    kinds: dict[str, Callable[[], Any]] = {
+        "ours": lambda: MLPClassifier(random_state=0),
+        "scikit-learn": lambda: neural_network.MLPClassifier(random_state=0),
+    }
+    found: dict[str, dict[str, list[float]]] = {}
+    for name, (inputs, targets) in small().items():
+        found[name] = {who: [] for who in kinds}
+        for turn in range(rounds + 1):
+            for who, make in kinds.items():
+                model = make()
+                began_s = time.perf_counter()
+                model.fit(inputs, targets)
+                if turn:
+                    found[name][who].append(time.perf_counter() - began_s)
+        print(f"small sets: {name}", file=sys.stderr)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("benchmarks.training", description=__doc__)
+    parser.add_argument("--epochs", type=int, default=10, help="of each, the first of which warms up (default: 10)")
+    parser.add_argument("--rows", type=int, default=60_000, help="images to train on (default: 60000, all)")
+    parser.add_argument("--rounds", type=int, default=5, help="fits of each small set (default: 5)")
+    parser.add_argument("--only", nargs="+", default=list(commands(Path())), help="names to measure (default: all)")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the figures")
+    chosen = parser.parse_args()
+    warnings.simplefilter("ignore")  # that small sets are not converged after 200 epochs is no matter here
+    about = {
+        "command": " ".join(["python -m benchmarks.training", *sys.argv[1:]]),
+        "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": provenance.commit(),
+        "machine": f"{provenance.processor()}, {len(os.sched_getaffinity(0))} processors",
+        "load before": f"{os.getloadavg()[0]:.2f} processes over the minute before",
+        "libraries": f"torch {version('torch')}, scikit-learn {version('scikit-learn')}; the peers' in their heads",
+    }
+    results = {
+        "provenance": about,
+        "epochs": epochs(chosen.only, chosen.epochs, chosen.rows),
+        "fits": fits(chosen.rounds),
+    }
+    report.save(chosen.results / "training.json", results)
+
+
+if __name__ == "__main__":
+    main()
