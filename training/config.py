@@ -95,10 +95,11 @@ Kind = Literal["image", "table"]
 RECIPES: Final[dict[Kind, dict[str, Any]]] = {
     "image": {
         "batch_norm": True,
+        "dropout": 0.05,
         "lr": 4e-3,
         "weight_decay": 0.03,
         "batch_size": 512,
-        "epochs": 220,
+        "epochs": 180,
         "label_smoothing": 0.02,
         "flip": True,
         "shift_pixels": 1,
