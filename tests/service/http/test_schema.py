@@ -118,6 +118,6 @@ def test_what_surely_fits_is_finite_as_float32(values: NDArray[Any], times: int)
         finite = bool((np.abs(many.astype(np.float64)) <= FLOAT32_MAX).all())
         if fits_float32(many):
             assert finite
-        elif finite:  # it takes a closer look, as some are huge: their squares' sum is too large for their dtype, or ours
+        elif finite:  # it takes a closer look: their dtype, or float32, does not hold the sum of their squares
             largest = min(FLOAT32_MAX, np.sqrt(np.finfo(many.dtype).max)) / np.sqrt(len(many))
             assert np.abs(many.astype(np.float64)).max() > 0.99 * largest
