@@ -222,6 +222,27 @@ def _fits(by: dict[str, dict[str, list[float]]]) -> str:
     return table(("all defaults, float32", ">ours, s", ">scikit-learn, s", ">times its speed"), rows)
 
 
+def accuracy(results: Results) -> str:
+    """Scores of both kinds of estimators over the seeds, and whether they differ."""
+    rows = []
+    for name, by in results["runs"].items():
+        ours, theirs = by["ours"], by["scikit-learn"]
+        means = [f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f}" for values in (ours, theirs)]
+        differences = [mine - other for mine, other in zip(ours, theirs, strict=True)]
+        rows.append((name, *means, f"{statistics.mean(differences):+.4f}", _verdict(differences)))
+    head = ("test rows of", ">ours", ">scikit-learn", ">difference", "significant (paired t-test, p < 0.05)")
+    return about(results) + "\n\n" + table(head, rows)
+
+
+def _verdict(differences: list[float]) -> str:
+    if not any(differences):
+        return "no: the same with each seed"
+    from scipy import stats  # noqa: PLC0415 - only this needs it
+
+    p = float(stats.ttest_1samp(differences, 0).pvalue)
+    return f"{'yes' if p < 0.05 else 'no'}: p = {p:.2f}"
+
+
 SECTIONS: Final[dict[str, Callable[[Results], str]]] = {
     "bench": bench,
     "stages": stages,
@@ -230,6 +251,7 @@ SECTIONS: Final[dict[str, Callable[[Results], str]]] = {
     "soak": soak,
     "regression": regression,
     "training": training,
+    "accuracy": accuracy,
 }
 
 if __name__ == "__main__":  # python -m benchmarks.report TOOL …: write the sections again from their results

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from rich.console import Console
 
@@ -73,9 +74,13 @@ def _run(command: cli.Command, console: Console) -> None:
         command=command.text,
         dataset=dataset,
         split=parts,
-        config=config,
+        chosen=asdict(config),
+        hidden=config.hidden,
+        activation=config.activation,
+        seed=config.seed,
         device=device.described(place),
         history=learned.history,
+        kept=kept,
         fit_s=fit_s,
         temperature=learned.temperature,
         graph=graph,

@@ -28,7 +28,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from torch import Tensor, nn
 
-from training import device, export, gradient, lbfgs, loop, solvers
+from training import device, export, gradient, lbfgs, loop, release, solvers
 from training.data.dataset import Column
 from training.errors import OptionError
 from training.fit import Epoch
@@ -43,6 +43,7 @@ from training.solvers import Solver
 from training.sparse import SparseRows
 
 _CHUNK_ROWS: Final = 8192
+_PLAIN: Final = (bool, int, float, str, tuple, type(None))  # what JSON has a word for
 
 
 class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
@@ -74,6 +75,14 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
     @abstractmethod
     def _answering(self) -> tuple[nn.Sequential, str]:
         """A network on the CPU in float32, and what is applied to its outputs to answer a client."""
+
+    @abstractmethod
+    def _label_names(self) -> tuple[str, ...]:
+        """The classes' names, none for numbers. Raises `TrainingError` where no server can answer such targets."""
+
+    @abstractmethod
+    def _places_or_numbers(self, encoded: NDArray[Any]) -> NDArray[Any]:
+        """Encoded targets as a `Dataset` has them."""
 
     @abstractmethod
     def _losses(self) -> tuple[Loss, Loss]:
@@ -176,6 +185,7 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
             if isinstance(layer, nn.BatchNorm1d):
                 layer.reset_parameters()
         glorot_uniform(self.body_, random)
+        self.history_: list[Epoch] = []
         self.n_iter_ = self.t_ = self._no_improvement_count = 0
         self._optimizer: Solver | None = None
         if self.solver in STOCHASTIC:
@@ -229,9 +239,15 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
         return torch.from_numpy(X if plain else np.array(X, X.dtype.newbyteorder("="))).to(like.device, like.dtype)
 
     def _minimise(self, rows: Rows) -> None:
+        began_s = time.perf_counter()
+
         def ended(number: int, loss: float) -> bool:
+            nonlocal began_s
+            now_s = time.perf_counter()
+            self.history_.append(Epoch(number, loss, math.nan, math.nan, now_s - began_s))
+            began_s = now_s
             self._say(f"Iteration {number}, loss = {loss:.8f}")
-            return self._called(Epoch(number, loss, math.nan, math.nan, math.nan))
+            return self._called(self.history_[-1])
 
         flat = Flat(self.body_)
         with device.threads_for(self.body_, len(rows.inputs)):
@@ -343,6 +359,7 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
         return value, self._score_outputs(outputs, rows) if bool(outputs.isfinite().all()) else math.nan
 
     def _record(self, epoch: Epoch, rows: int, patience: Patience, *, validated: bool) -> None:
+        self.history_.append(epoch)
         self.n_iter_ = epoch.number
         self.t_ += rows
         self.loss_ = epoch.train_loss
@@ -401,14 +418,52 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
         ``prediction`` (rows, targets).
         """
         check_is_fitted(self)
-        Path(path).write_bytes(self._graph())
+        network, activation = self._served()
+        classifies = not is_regressor(self)
+        graph = export.export(network, self.n_features_in_, classifies=classifies, activation=activation)
+        Path(path).write_bytes(graph)
 
-    def _graph(self) -> bytes:
-        names = getattr(self, "feature_names_in_", [f"x{place}" for place in range(self.n_features_in_)])
+    def publish(
+        self, models_dir: str | os.PathLike[str], name: str, *, train: tuple[Any, Any], test: tuple[Any, Any]
+    ) -> Path:
+        """Write the next version of model ``name`` for `mlp-serve`, with manifest, proof and card; its folder.
+
+        ``train`` is (X, y) as given to `fit`, for what features look like; ``test`` is (X, y) that had no part in it,
+        for the scores and for what the server proves itself on. Raises `TrainingError` where that cannot be done.
+        """
+        check_is_fitted(self)
+        network, activation = self._served()
+        fitted = release.Fitted(
+            network=network,
+            activation=activation,
+            features=self._features(),
+            labels=self._label_names(),
+            hidden=[layer.out_features for layer in self._layers()[:-1]],
+            hidden_activation=self.activation,
+            chosen={
+                key: value if isinstance(value, _PLAIN) else repr(value) for key, value in self.get_params().items()
+            },
+            history=self.history_,
+            kept=max(self.history_, key=lambda epoch: epoch.validation_score)
+            if self.early_stopping
+            else self.history_[-1],
+        )
+        return release.release(fitted, Path(models_dir), name, self._given(*train), self._given(*test))
+
+    def _given(self, X: Any, y: Any) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        X, y = self._validated(X, y, reset=False)
+        dense = X.toarray() if sparse.issparse(X) else X
+        return np.ascontiguousarray(dense, np.float32), self._places_or_numbers(self._encode(y))
+
+    def _features(self) -> list[str]:
+        return [str(each) for each in getattr(self, "feature_names_in_", map("x{}".format, range(self.n_features_in_)))]
+
+    def _served(self) -> tuple[Network, str]:
+        """A network that takes raw rows, and the activation of its outputs."""
+        names = self._features()
         prepare = Prepare(tuple(map(Column, names)), torch.zeros(len(names)), torch.ones(len(names)))
         body, activation = self._answering()
-        network = Network(prepare, body, cast("nn.Linear", body[-1]).out_features)
-        return export.export(network, len(names), classifies=not is_regressor(self), activation=activation)
+        return Network(prepare, body, cast("nn.Linear", body[-1]).out_features).eval(), activation
 
     @property
     def coefs_(self) -> list[NDArray[Any]]:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from training import gradient, objective
 from training.base import BasePerceptron
+from training.errors import TrainingError
 from training.loop import Rows
 from training.objective import Loss
 from training.parameters import (
@@ -141,8 +142,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
     def _class_factors(self, encoded: NDArray[Any]) -> NDArray[Any] | None:
         if self._factors is None:
             return None
-        places = encoded[:, 0].astype(np.int64) if encoded.shape[1] == 1 else encoded.argmax(axis=1)
-        factors: NDArray[Any] = self._factors[places]
+        factors: NDArray[Any] = self._factors[self._places_or_numbers(encoded)]
         return factors
 
     def _output_activation(self) -> str:
@@ -159,6 +159,14 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
             two.weight.copy_(torch.cat([torch.zeros_like(one.weight), one.weight]))
             two.bias.copy_(torch.cat([torch.zeros_like(one.bias), one.bias]))
         return body, "softmax"
+
+    def _label_names(self) -> tuple[str, ...]:
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            raise TrainingError("a model with several labels a row cannot be served; write it with export_onnx()")
+        return tuple(map(str, self.classes_))
+
+    def _places_or_numbers(self, encoded: NDArray[Any]) -> NDArray[Any]:
+        return encoded[:, 0].astype(np.int64) if encoded.shape[1] == 1 else encoded.argmax(axis=1)
 
     def _losses(self) -> tuple[Loss, Loss]:
         if callable(self.loss):
@@ -236,6 +244,12 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
 
     def _answering(self) -> tuple[nn.Sequential, str]:
         return copy.deepcopy(self.body_).cpu().float(), self.out_activation_
+
+    def _label_names(self) -> tuple[str, ...]:
+        return ()
+
+    def _places_or_numbers(self, encoded: NDArray[Any]) -> NDArray[Any]:
+        return encoded.astype(np.float32)
 
     def _losses(self) -> tuple[Loss, Loss]:
         loss = objective.own(self.loss) if callable(self.loss) else objective.REGRESSION[self.loss]

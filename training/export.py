@@ -20,7 +20,7 @@ REGRESSES: Final = ("prediction",)
 
 
 # What clients ask of the outputs, by the name that scikit-learn has for what is applied to them.
-_ANSWERS: Final[dict[str, Callable[[Tensor], tuple[Tensor, ...]]]] = {
+ANSWERS: Final[dict[str, Callable[[Tensor], tuple[Tensor, ...]]]] = {
     "softmax": lambda outputs: (torch.softmax(outputs, dim=1), outputs.argmax(dim=1)),
     "logistic": lambda outputs: (torch.sigmoid(outputs), (outputs > 0).long()),
     "identity": lambda outputs: (outputs,),
@@ -38,7 +38,7 @@ class _Graph(nn.Module):
         self.activation = activation
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        return _ANSWERS[self.activation](self.layers(self.prepare.encode(inputs)))
+        return ANSWERS[self.activation](self.layers(self.prepare.encode(inputs)))
 
 
 def export(network: Network, features: int, *, classifies: bool, activation: str | None = None) -> bytes:

@@ -8,7 +8,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from training.config import Config
 from training.data.dataset import Dataset
 from training.data.split import Split
 from training.fit import Epoch
@@ -18,15 +17,20 @@ from training.int8 import Comparison
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """``answers`` are torch's for the test rows: probabilities and prediction, or values. ``int8`` is None where the
-    network was not compared in int8; ``scores`` has those of each precision that is published, over the test rows."""
+    network was not compared in int8; ``scores`` has those of each precision that is published, over the test rows.
+    ``chosen`` is every choice that was made, for the manifest; ``kept`` the epoch whose weights stayed."""
 
     name: str
     command: str
     dataset: Dataset
     split: Split
-    config: Config
+    chosen: Mapping[str, Any]
+    hidden: Sequence[int]
+    activation: str
+    seed: int
     device: str
     history: Sequence[Epoch]
+    kept: Epoch
     fit_s: float
     temperature: float
     graph: bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any, Final
@@ -25,17 +26,20 @@ _LABEL_CHARS: Final = 24
 
 
 def learning(history: Sequence[Epoch], score_name: str) -> bytes:
-    """Losses and validation score over the epochs."""
+    """Losses over the epochs, and the validation score where there were validation rows."""
+    judged = not all(math.isnan(epoch.validation_loss) for epoch in history)
     with mpl.rc_context(_STYLE):
-        figure = Figure((8, 3), layout="constrained")
-        losses, scores = figure.subplots(1, 2)
+        figure = Figure((8, 3) if judged else (4, 3), layout="constrained")
+        losses, *scores = figure.subplots(1, 2 if judged else 1, squeeze=False)[0]
         numbers = [epoch.number for epoch in history]
         losses.plot(numbers, [epoch.train_loss for epoch in history], color=_FAINT, label="training, as trained on")
-        losses.plot(numbers, [epoch.validation_loss for epoch in history], color=_INK, label="validation")
+        if judged:
+            losses.plot(numbers, [epoch.validation_loss for epoch in history], color=_INK, label="validation")
         losses.set(xlabel="epoch", ylabel="loss")
         losses.legend(frameon=False)
-        scores.plot(numbers, [epoch.validation_score for epoch in history], color=_INK)
-        scores.set(xlabel="epoch", ylabel=f"validation {score_name}")
+        for axes in scores:
+            axes.plot(numbers, [epoch.validation_score for epoch in history], color=_INK)
+            axes.set(xlabel="epoch", ylabel=f"validation {score_name}")
         return _png(figure)
 
 

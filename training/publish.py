@@ -7,7 +7,6 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -86,8 +85,8 @@ def _manifest(outcome: Outcome, version: int, created: str, commit: str | None) 
         scores=outcome.scores,
         parity=outcome.parity,
         data={**dataset.source, "rows": parts},
-        config={**asdict(outcome.config), "temperature": outcome.temperature, "command": outcome.command},
-        seed=outcome.config.seed,
+        config={**outcome.chosen, "temperature": outcome.temperature, "command": outcome.command},
+        seed=outcome.seed,
         libraries={name: installed(name) for name in _LIBRARIES if name != "onnxruntime"}
         | {"onnxruntime": runtime.VERSION},
         git_commit=commit,
@@ -115,7 +114,7 @@ def _features(outcome: Outcome) -> tuple[Feature, ...]:
 
 def _clear_rows(outcome: Outcome) -> NDArray[np.int64]:
     """Some test rows, by seed, for the server to prove itself on: places among the test rows."""
-    places = np.random.default_rng(outcome.config.seed).permutation(len(outcome.test_inputs))
+    places = np.random.default_rng(outcome.seed).permutation(len(outcome.test_inputs))
     if outcome.dataset.classifies:
         best = np.sort(outcome.answers[0], axis=1)
         margin = best[:, -1] - best[:, -2]

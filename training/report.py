@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
 from sklearn import metrics
 
-from training import fit, overview, plots
+from training import overview, plots
 from training.evaluate import BINS, regression
 from training.outcome import Outcome
 
@@ -63,19 +64,21 @@ def card(
 def _head(outcome: Outcome, version: int) -> str:
     dataset, split = outcome.dataset, outcome.split
     layers = " → ".join(
-        map(str, (len(dataset.columns), *outcome.config.hidden, len(dataset.labels) or len(dataset.target_names)))
+        map(str, (len(dataset.columns), *outcome.hidden, len(dataset.labels) or len(dataset.target_names)))
     )
     what = (
         f"tells {len(dataset.labels)} classes apart ({', '.join(dataset.labels)})"
         if dataset.classifies
         else f"predicts {', '.join(dataset.target_names)}"
     )
+    chosen, either = (f", chosen and calibrated by {len(split.validation):,} others", "either")
+    if not len(split.validation):
+        chosen, either = ("", "it")
     return (
         f"# {outcome.name}, version {version}\n\n"
-        f"A multi-layer perceptron ({layers}, {outcome.config.activation}) that {what} from "
-        f"{len(dataset.columns)} features. Trained on {len(split.train):,} rows of {dataset.name}, chosen and "
-        f"calibrated by {len(split.validation):,} others; everything below was measured on {len(split.test):,} test "
-        "rows that had no part in either."
+        f"A multi-layer perceptron ({layers}, {outcome.activation}) that {what} from "
+        f"{len(dataset.columns)} features. Trained on {len(split.train):,} rows of {dataset.name}{chosen}; everything "
+        f"below was measured on {len(split.test):,} test rows that had no part in {either}."
     )
 
 
@@ -136,12 +139,13 @@ def _int8(outcome: Outcome) -> str:
 
 
 def _learned(outcome: Outcome) -> str:
-    kept = fit.kept(outcome.history, outcome.config)
+    kept = outcome.kept
+    loss = "" if math.isnan(kept.validation_loss) else f", whose validation loss was {kept.validation_loss:.4f}"
     calibrated = f" Calibration temperature {outcome.temperature:.3f}." if outcome.dataset.classifies else ""
     return (
         f"{len(outcome.history)} epochs in {outcome.fit_s:.0f} s on {outcome.device}, "
         f"{np.median([epoch.duration_s for epoch in outcome.history]):.2f} s an epoch in the median; the weights are "
-        f"those of epoch {kept.number}, whose validation loss was {kept.validation_loss:.4f}.{calibrated}"
+        f"those of epoch {kept.number}{loss}.{calibrated}"
     )
 
 
@@ -169,7 +173,7 @@ def _provenance(outcome: Outcome, created: str, commit: str | None, libraries: M
         ["libraries", ", ".join(f"{name} {version}" for name, version in libraries.items())],
         ["data", str(source.get("url", source.get("from", source.get("name", outcome.dataset.name))))],
         *([f"SHA-256 of {name}", f"`{digest}`"] for name, digest in digests),
-        ["seed", str(outcome.config.seed)],
+        ["seed", str(outcome.seed)],
         ["ONNX Runtime against torch", ", ".join(f"{name} {value:g}" for name, value in outcome.parity.items())],
     ]
     return "## Where it comes from\n\n" + _table(["", ""], rows, "---")

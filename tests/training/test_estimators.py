@@ -26,7 +26,9 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.estimator_checks import check_estimator
 from torch import Tensor
 
+from service import artifact
 from training import MLPClassifier, MLPRegressor, runtime
+from training.errors import TrainingError
 from training.fit import Epoch
 
 Arrays = tuple[NDArray[Any], NDArray[Any]]
@@ -449,3 +451,32 @@ class TestOnnx:
         fitted.export_onnx(tmp_path / "model.onnx")
         (values,) = runtime.run((tmp_path / "model.onnx").read_bytes(), inputs)
         np.testing.assert_allclose(values, fitted.predict(inputs), rtol=1e-5, atol=1e-5)
+
+
+class TestPublish:
+    @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+    @pytest.mark.parametrize("kind", ["iris", "cancer", "diabetes"])
+    def test_what_is_published_answers_as_the_estimator_does(self, kind: str, solver: str, tmp_path: Path) -> None:
+        inputs, targets = {**CLASSES, "diabetes": diabetes}[kind]()
+        (train, test), (train_targets, test_targets) = ((each[:100], each[100:]) for each in (inputs, targets))
+        made = MLPRegressor if kind == "diabetes" else MLPClassifier
+        fitted = made(hidden_layer_sizes=(9,), solver=solver, max_iter=9, random_state=0).fit(train, train_targets)
+        folder = fitted.publish(tmp_path, kind, train=(train, train_targets), test=(test, test_targets))
+        found = artifact.read(folder).manifest
+        assert folder == tmp_path / kind / "1"
+        assert found.config["solver"] == solver
+        answers = runtime.run((folder / "model.onnx").read_bytes(), test)
+        expected = fitted.predict(test)[:, None] if kind == "diabetes" else fitted.predict_proba(test)
+        np.testing.assert_allclose(answers[0], expected, atol=1e-5)
+        if kind == "diabetes":
+            assert found.scores["fp32"]["r2"] == pytest.approx(fitted.score(test, test_targets), rel=1e-5)
+        else:
+            assert found.scores["fp32"]["accuracy"] == fitted.score(test, test_targets)
+            assert found.classes == tuple(map(str, fitted.classes_))
+
+    def test_several_labels_a_row_are_not_for_the_server(self, tmp_path: Path) -> None:
+        fitted = MLPClassifier(max_iter=1).fit(*labels())
+        with pytest.raises(
+            TrainingError, match=r"^a model with several labels a row cannot be served; write it with exp"
+        ):
+            fitted.publish(tmp_path, "labels", train=labels(), test=labels())

@@ -1,0 +1,93 @@
+"""Our estimators beside scikit-learn's, on sets that it has or makes, with several seeds: python -m benchmarks.accuracy
+
+Each seed parts the rows (a quarter to test), scales the features by the others, and starts both estimators, which have
+all their defaults. What differs is tested for by pairs, each seed being one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from numpy.typing import NDArray
+from sklearn import datasets, neural_network
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks import provenance, report
+from training import MLPClassifier, MLPRegressor
+
+Arrays = tuple[NDArray[Any], NDArray[Any]]
+CLASSES: Final = {"ours": MLPClassifier, "scikit-learn": neural_network.MLPClassifier}
+NUMBERS: Final = {"ours": MLPRegressor, "scikit-learn": neural_network.MLPRegressor}
+
+
+def classification() -> dict[str, Arrays]:
+    """Four sets that come with scikit-learn, five that it generates."""
+    return {
+        "iris": datasets.load_iris(return_X_y=True),
+        "wine": datasets.load_wine(return_X_y=True),
+        "breast cancer": datasets.load_breast_cancer(return_X_y=True),
+        "digits": datasets.load_digits(return_X_y=True),
+        "moons": datasets.make_moons(1000, noise=0.3, random_state=0),
+        "circles": datasets.make_circles(1000, noise=0.15, factor=0.5, random_state=0),
+        "quantiles": datasets.make_gaussian_quantiles(n_samples=2000, n_features=5, n_classes=4, random_state=0),
+        "informative": datasets.make_classification(
+            3000, 30, n_informative=10, n_classes=5, flip_y=0.05, random_state=0
+        ),
+        "hastie": datasets.make_hastie_10_2(4000, random_state=0),
+    }
+
+
+def regression() -> dict[str, Arrays]:
+    """One set that comes with scikit-learn, two that it generates; targets in standard deviations."""
+    found = {
+        "diabetes": datasets.load_diabetes(return_X_y=True),
+        "friedman1": datasets.make_friedman1(2000, noise=1.0, random_state=0),
+        "linear": datasets.make_regression(1000, 20, noise=20.0, random_state=0),
+    }
+    return {name: (inputs, (targets - targets.mean()) / targets.std()) for name, (inputs, targets) in found.items()}
+
+
+def scores(kinds: dict[str, type], data: Arrays, seeds: int, *, by_class: bool) -> dict[str, list[float]]:
+    """Accuracy or R² of each kind on the test rows, a number for each seed."""
+    found: dict[str, list[float]] = {who: [] for who in kinds}
+    inputs, targets = data
+    for seed in range(seeds):
+        parts = train_test_split(inputs, targets, random_state=seed, stratify=targets if by_class else None)
+        train, test, train_targets, test_targets = parts
+        for who, kind in kinds.items():
+            model = make_pipeline(StandardScaler(), kind(random_state=seed)).fit(train, train_targets)
+            found[who].append(float(model.score(test, test_targets)))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("benchmarks.accuracy", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5, help="of each (default: 5)")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the figures")
+    chosen = parser.parse_args()
+    warnings.simplefilter("ignore")  # neither has converged on every set after 200 epochs
+    about = {
+        "command": " ".join(["python -m benchmarks.accuracy", *sys.argv[1:]]),
+        "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": provenance.commit(),
+        "machine": f"{provenance.processor()}, {len(os.sched_getaffinity(0))} processors",
+        "libraries": ", ".join(f"{name} {version(name)}" for name in ("torch", "scikit-learn", "numpy")),
+    }
+    runs = {
+        **{name: scores(CLASSES, data, chosen.seeds, by_class=True) for name, data in classification().items()},
+        **{name: scores(NUMBERS, data, chosen.seeds, by_class=False) for name, data in regression().items()},
+    }
+    report.save(chosen.results / "accuracy.json", {"provenance": about, "runs": runs})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""A fitted estimator's network becomes a published version, proved and with a card, as the command line's do."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training import evaluate, export, learn, prove, publish
+from training.data.dataset import Column, Dataset
+from training.data.split import Split
+from training.fit import Epoch
+from training.network import Network
+from training.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What is known of a fitted estimator: its network, the ``activation`` of the outputs, and how it came about.
+
+    ``labels`` are the classes' names; there are none where numbers are predicted.
+    """
+
+    network: Network
+    activation: str
+    features: Sequence[str]
+    labels: tuple[str, ...]
+    hidden: Sequence[int]
+    hidden_activation: str
+    chosen: Mapping[str, Any]
+    history: Sequence[Epoch]
+    kept: Epoch
+
+
+Rows = tuple[NDArray[Any], NDArray[Any]]
+
+
+def release(fitted: Fitted, models_dir: Path, name: str, train: Rows, test: Rows) -> Path:
+    """Write ``models_dir/<name>/<next version>``; its folder.
+
+    ``train`` and ``test`` are inputs float32 (rows, features) and targets: int64 (rows,) places in ``fitted.labels`` or
+    float32 (rows, targets). Raises `TrainingError` where the name or the folder will not do, or the proof fails.
+    """
+    publish.check(models_dir, name)
+    dataset = _dataset(fitted, name, train, test)
+    rows = np.arange(len(dataset.inputs))
+    parts = Split(rows[: len(train[0])], rows[:0], rows[len(train[0]) :])
+    outputs = torch.from_numpy(learn.outputs_of(fitted.network, test[0]))
+    answers = [each.numpy() for each in export.ANSWERS[fitted.activation](outputs)]
+    graph = export.export(
+        fitted.network, len(fitted.features), classifies=dataset.classifies, activation=fitted.activation
+    )
+    judge = evaluate.classification if dataset.classifies else evaluate.regression
+    outcome = Outcome(
+        name=name,
+        command=f"publish() in Python {platform.python_version()}",
+        dataset=dataset,
+        split=parts,
+        chosen=fitted.chosen,
+        hidden=fitted.hidden,
+        activation=fitted.hidden_activation,
+        seed=0,
+        device="cpu",
+        history=fitted.history,
+        kept=fitted.kept,
+        fit_s=sum(epoch.duration_s for epoch in fitted.history),
+        temperature=1.0,
+        graph=graph,
+        answers=answers,
+        parity=prove.prove(graph, test[0], answers),
+        int8=None,
+        scores={"fp32": judge(answers[0], test[1])},
+    )
+    return publish.publish(outcome, models_dir)
+
+
+def _dataset(fitted: Fitted, name: str, train: Rows, test: Rows) -> Dataset:
+    inputs, targets = (np.concatenate(pair) for pair in zip(train, test, strict=True))
+    digest = hashlib.sha256(inputs.tobytes() + targets.tobytes()).hexdigest()
+    numbers = 1 if targets.ndim == 1 else targets.shape[1]
+    return Dataset(
+        name=name,
+        inputs=inputs,
+        targets=targets,
+        labels=fitted.labels,
+        columns=tuple(map(Column, fitted.features)),
+        target_names=("target",) if numbers == 1 else tuple(f"target_{place}" for place in range(numbers)),
+        shape=(len(fitted.features),),
+        source={"name": name, "from": "arrays given to publish()", "sha256": digest},
+    )
