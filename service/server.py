@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import socket
 from collections.abc import Callable
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -23,13 +25,34 @@ LINGER_S: Final = 1.0
 _TICK_S: Final = 0.02
 
 
+class Stop:
+    """SIGTERM and SIGINT until uvicorn takes them over, and after: it raises those it took once more when it is done.
+
+    As process 1 of a container a signal without a handler is ignored. The exit is also noted: an exception that comes
+    out of nowhere can be lost in code that is called from C and has nobody to hand it to.
+    """
+
+    def __init__(self) -> None:
+        self.told = False
+
+    def listen(self) -> None:
+        """Take the signals, in the main thread of this process."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._leave)
+
+    def _leave(self, _number: int, _frame: FrameType | None) -> None:
+        self.told = True
+        raise SystemExit(0)
+
+
 class Server(uvicorn.Server):
     """Says when it is ready; drains before uvicorn's own shutdown, which would close a connection under a request."""
 
-    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, ready: Callable[[], None], stop: Stop) -> None:
         super().__init__(config)
         self._lifecycle = lifecycle
         self._ready = ready
+        self._stop = stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept connections, then say where. Raises `StartError` where another began to meanwhile."""
@@ -44,6 +67,7 @@ class Server(uvicorn.Server):
             host, port = listener.getsockname()[:2]
             _log.info("ready on http://%s:%d (documentation at /docs)", f"[{host}]" if ":" in host else host, port)
         self._ready()
+        self.should_exit |= self._stop.told
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening; answer each connection's next request with ``connection: close``; then close what is idle."""
@@ -60,7 +84,7 @@ class Server(uvicorn.Server):
         _log.info("stopped")
 
 
-def run(service: Service, settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
+def run(service: Service, settings: Settings, listener: socket.socket, ready: Callable[[], None], stop: Stop) -> None:
     """Serve on ``listener`` until SIGTERM or SIGINT; ``ready`` is called once requests are taken."""
     door = service.door
     plain = connection.protocol_of(door.journal, door.ids, door.bounds)
@@ -76,7 +100,7 @@ def run(service: Service, settings: Settings, listener: socket.socket, ready: Ca
         timeout_keep_alive=settings.keep_alive_timeout_s,
         timeout_graceful_shutdown=settings.drain_timeout_s,
     )
-    Server(config, service.lifecycle, ready).run([listener])
+    Server(config, service.lifecycle, ready, stop).run([listener])
 
 
 def listen(host: str, port: int, *, unread_timeout_s: int, shared: bool = False) -> socket.socket:

@@ -16,7 +16,8 @@ import pytest
 
 from service import app, metrics
 from service.errors import StartError
-from service.server import listen, run
+from service.lifecycle import State
+from service.server import Stop, listen, run
 from service.settings import Settings
 from tests.service.published import publish
 from tests.service.running import PATIENCE_S, Connection, Running, command, environment, post
@@ -226,6 +227,15 @@ def test_during_the_start(models: Path, workers: str) -> None:
             assert process.wait(5) == 0
 
 
+def test_a_signal_whose_exit_was_lost_on_the_way_still_ends_it(models: Path) -> None:
+    chosen = Settings(models=models)
+    stop = Stop()
+    stop.told = True
+    service = app.build(chosen, None, metrics.alone())
+    run(service, chosen, listen("127.0.0.1", 0, unread_timeout_s=1), lambda: None, stop)
+    assert service.lifecycle.state is State.STOPPED
+
+
 def test_a_log_that_nobody_reads_any_more_stops_nothing(models: Path) -> None:
     started = subprocess.Popen(command("--models", str(models)), env=environment(), stderr=subprocess.PIPE, text=True)
     with started as process:
@@ -266,7 +276,7 @@ def test_an_address_that_another_took_during_the_start_is_told(models: Path) -> 
         with listen("127.0.0.1", port, unread_timeout_s=1) as second:
             first.listen()
             with pytest.raises(StartError) as refused:
-                run(service, chosen, second, ready=lambda: None)
+                run(service, chosen, second, ready=lambda: None, stop=Stop())
     assert str(refused.value) == (
         f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another with --host and --port"
     )
