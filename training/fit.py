@@ -16,7 +16,7 @@ from training.augment import Augment
 from training.config import Config
 from training.device import threads_for
 from training.errors import Diverged
-from training.flat import Flat
+from training.flat import Flat, flattened
 from training.loop import Rows
 from training.objective import Objective
 from training.patience import Patience
@@ -55,7 +55,6 @@ def fit(
     """
     device = train.inputs.device
     batches = _batches(len(train.inputs), config)
-    flat = Flat(body)
     patience = Patience(body, config.patience - 1, tolerance=_TOLERANCE, keep=bool(config.patience))
     history: list[Epoch] = []
     began_s = time.perf_counter()
@@ -72,7 +71,7 @@ def fit(
         patience.saw(-loss)
         return bool(config.patience) and patience.exhausted
 
-    with threads_for(body, config.batch_size):
+    with flattened(body) as flat, threads_for(body, config.batch_size):
         loop.run(
             train,
             gradient.of(body, flat, objective.loss, half=_half_precision_pays(device, body)),
@@ -84,7 +83,6 @@ def fit(
             ended=ended,
         )
     patience.restore()
-    flat.release()
     body.eval()
     return history
 

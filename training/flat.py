@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -38,3 +41,13 @@ class Flat:
         for parameter in self._parameters:
             parameter.data = parameter.data.clone()
             parameter.grad = None
+
+
+@contextmanager
+def flattened(body: nn.Module) -> Iterator[Flat]:
+    """The parameters of ``body`` in one vector inside, each in its own memory again afterwards."""
+    flat = Flat(body)
+    try:
+        yield flat
+    finally:
+        flat.release()

@@ -155,6 +155,10 @@ class Parameters:
     device: str = parameter("cpu", Among(DEVICES))
     callbacks: Sequence[Callable[..., Any]] | None = parameter(None, NOTHING, CALLBACKS)
 
+    def chosen(self) -> dict[str, Any]:
+        """Every parameter by name."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
     def check(self) -> None:
         """Raise `ValueError` where a parameter is not what it may be, or two do not go together."""
         for each in fields(self):

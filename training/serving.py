@@ -1,0 +1,110 @@
+"""What becomes of a fitted estimator: an ONNX file, or a version that `mlp-serve` serves."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, Final, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.base import is_regressor
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from training import export, release
+from training.data.dataset import Column
+from training.fit import Epoch
+from training.network import Network
+from training.parameters import STOCHASTIC
+from training.prepare import Prepare
+from training.solving import Solving
+
+_PLAIN: Final = (bool, int, float, str, tuple, type(None))  # what JSON has a word for
+
+
+class Serving(Solving):
+    """The way out of Python."""
+
+    activation: str
+    n_features_in_: int
+
+    @abstractmethod
+    def _answering(self) -> tuple[nn.Sequential, str]:
+        """A network on the CPU in float32, and what is applied to its outputs to answer a client."""
+
+    @abstractmethod
+    def _label_names(self) -> tuple[str, ...]:
+        """The classes' names, none for numbers. Raises `TrainingError` where no server can answer such targets."""
+
+    @abstractmethod
+    def _places_or_numbers(self, encoded: NDArray[Any]) -> NDArray[Any]:
+        """Encoded targets as a `Dataset` has them."""
+
+    @abstractmethod
+    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, NDArray[Any]]:
+        """Rows and targets as scikit-learn has checked them."""
+
+    @abstractmethod
+    def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Targets (rows, outputs) of ``y``: bool for classes, else numbers."""
+
+    def export_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the network as an ONNX file that takes raw rows and answers as this does, in float32.
+
+        ``inputs`` (rows, features) → ``probabilities`` (rows, classes) and ``prediction`` int64 (rows,), the place of
+        the class in ``classes_``; for labels of which several may hold both are (rows, labels); for numbers
+        ``prediction`` (rows, targets).
+        """
+        check_is_fitted(self)
+        network, activation = self._served()
+        classifies = not is_regressor(self)
+        graph = export.export(network, self.n_features_in_, classifies=classifies, activation=activation)
+        Path(path).write_bytes(graph)
+
+    def publish(
+        self, models_dir: str | os.PathLike[str], name: str, *, train: tuple[Any, Any], test: tuple[Any, Any]
+    ) -> Path:
+        """Write the next version of model ``name`` for `mlp-serve`, with manifest, proof and card; its folder.
+
+        ``train`` is (X, y) as given to `fit`, for what features look like; ``test`` is (X, y) that had no part in it,
+        for the scores and for what the server proves itself on. Raises `TrainingError` where that cannot be done.
+        """
+        check_is_fitted(self)
+        network, activation = self._served()
+        fitted = release.Fitted(
+            network=network,
+            activation=activation,
+            features=self._features(),
+            labels=self._label_names(),
+            hidden=[layer.out_features for layer in list(self.body_)[:-1] if isinstance(layer, nn.Linear)],
+            hidden_activation=self.activation,
+            chosen={key: value if isinstance(value, _PLAIN) else repr(value) for key, value in self.chosen().items()},
+            history=self.history_,
+            kept=self._kept(),
+        )
+        return release.release(fitted, Path(models_dir), name, self._given(*train), self._given(*test))
+
+    def _given(self, X: Any, y: Any) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        X, y = self._validated(X, y, reset=False)
+        dense = X.toarray() if sparse.issparse(X) else X
+        return np.ascontiguousarray(dense, np.float32), self._places_or_numbers(self._encode(y))
+
+    def _features(self) -> list[str]:
+        return [str(each) for each in getattr(self, "feature_names_in_", map("x{}".format, range(self.n_features_in_)))]
+
+    def _served(self) -> tuple[Network, str]:
+        """A network that takes raw rows, and the activation of its outputs."""
+        names = self._features()
+        prepare = Prepare(tuple(map(Column, names)), torch.zeros(len(names)), torch.ones(len(names)))
+        body, activation = self._answering()
+        return Network(prepare, body, cast("nn.Linear", body[-1]).out_features).eval(), activation
+
+    def _kept(self) -> Epoch:
+        """The epoch whose weights stayed."""
+        if self.early_stopping and self.solver in STOCHASTIC:
+            return max(self.history_, key=lambda epoch: epoch.validation_score)
+        return self.history_[-1]
