@@ -5,16 +5,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 if TYPE_CHECKING:
     from training.estimators import MLPClassifier, MLPRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
-
-# Adam's moments fade into subnormal numbers, on which a processor is many times slower. Threads take the mode over from
-# the one that starts them, so it is set before any work is done.
-torch.set_flush_denormal(True)
 
 
 def __getattr__(name: str) -> Any:

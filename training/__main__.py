@@ -9,13 +9,28 @@ from dataclasses import asdict
 
 from rich.console import Console
 
-from training import cli, device, evaluate, export, fit, int8, learn, overview, progress, prove, publish, runtime
+from training import (
+    cli,
+    device,
+    evaluate,
+    export,
+    fit,
+    int8,
+    learn,
+    overview,
+    progress,
+    prove,
+    publish,
+    runtime,
+    subnormal,
+)
 from training.data import categories, source
 from training.data.split import split
 from training.errors import TrainingError
 from training.outcome import Outcome
 
 
+@subnormal.flushed()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train as the command line says; the exit status is 0 where a version was published, 1 or 130 where not."""
     console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from training import subnormal
 from training.gradient import Gradient
 
 
@@ -39,6 +40,7 @@ class Rows(NamedTuple):
         return self.inputs.index_select(0, index), self.targets.index_select(0, index), weights
 
 
+@subnormal.flushed()
 def run(
     rows: Rows,
     gradient: Gradient,
