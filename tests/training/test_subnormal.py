@@ -17,13 +17,18 @@ def counts_as_nothing() -> bool:
     return bool(torch.tensor(TINY) * 1 == 0)
 
 
-def test_it_is_as_before_after_it_also_where_it_is_left_by_an_error() -> None:
-    assert not counts_as_nothing()
-    with pytest.raises(KeyboardInterrupt), flushed():
+def interrupted() -> None:
+    with flushed():
         with flushed():
             pass
         assert counts_as_nothing()
         raise KeyboardInterrupt
+
+
+def test_it_is_as_before_after_it_also_where_it_is_left_by_an_error() -> None:
+    assert not counts_as_nothing()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert not counts_as_nothing()
 
 
