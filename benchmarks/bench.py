@@ -106,7 +106,7 @@ def check(running: Running, kinds: set[str], model: Path) -> None:
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     expected = session.run(["prediction"], {"inputs": payloads.rows(32)})[0].tolist()
     for kind in kinds:
-        answer = running.ask(payloads.body(kind, 32), load.CONTENT_TYPES[kind], load.query_of(name, kind))
+        answer = running.wait_for(payloads.body(kind, 32), load.CONTENT_TYPES[kind], load.query_of(name, kind))
         found = payloads.classes(kind, answer)
         assert found == expected, f"{name} answers {kind} with classes {found}, expected {expected}"
 
