@@ -196,6 +196,17 @@ class TestSameSeedSameNetwork:
             each.fit(inputs, targets).fit(inputs, targets)
         same(ours, theirs)
 
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_of_more_rows_than_are_taken_at_a_time(self, weighted: bool) -> None:
+        inputs, targets = (np.tile(each, (70, 1))[:9000] for each in (diabetes()[0], diabetes()[1][:, None]))
+        weights = np.linspace(0, 2, len(inputs)) if weighted else None
+        chosen = {"solver": "lbfgs", "hidden_layer_sizes": (3,), "max_iter": 4, "random_state": 0}
+        ours = MLPRegressor(**chosen).fit(inputs, targets.ravel(), weights)
+        theirs = neural_network.MLPRegressor(**chosen).fit(inputs, targets.ravel(), weights)
+        same(ours, theirs)
+        thin = MLPRegressor(**chosen).fit(sparse.csr_array(inputs), targets.ravel(), weights)
+        np.testing.assert_allclose(thin.predict(sparse.csr_array(inputs)), theirs.predict(inputs), rtol=1e-5, atol=1e-8)
+
     def test_without_hidden_layers_and_with_one_given_as_a_number(self) -> None:
         inputs, targets = iris()
         for sizes in ((), 7):
