@@ -122,7 +122,7 @@ class Running:
         while True:
             try:
                 return self.ask(body, content_type, query)
-            except AssertionError:
+            except (AssertionError, OSError):
                 if time.perf_counter() > ends_s:
                     raise
                 time.sleep(_POLL_S)
