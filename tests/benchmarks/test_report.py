@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from benchmarks import report
 from benchmarks.targets import TARGETS, Target, runs
 
+MEASURED = sorted(file.stem for file in report.RESULTS.glob("*.json"))
 ABOUT = {"command": "make bench", "commit": "f" * 40}
 
 
@@ -95,3 +98,30 @@ def test_the_readme_has_a_place_for_every_tool() -> None:
     text = report.README.read_text()
     for tool in report.SECTIONS:
         assert text.count(f"<!-- begin {tool} -->\n") == text.count(f"<!-- end {tool} -->\n") == 1
+
+
+@pytest.mark.parametrize("tool", MEASURED)
+def test_every_figure_of_the_readme_was_measured(tool: str) -> None:
+    measured = json.loads((report.RESULTS / f"{tool}.json").read_text())
+    text = report.README.read_text()
+    assert report.with_section(text, tool, measured) == text
+
+
+@pytest.mark.parametrize("tool", MEASURED)
+def test_every_figure_has_its_provenance(tool: str) -> None:
+    about = json.loads((report.RESULTS / f"{tool}.json").read_text())["provenance"]
+    assert re.fullmatch("[0-9a-f]{40}", about["commit"]), "measure what is committed"
+    assert all(about.values())
+
+
+@pytest.mark.parametrize("tool", sorted(report.SECTIONS.keys() - set(MEASURED)))
+def test_what_was_not_measured_says_so(tool: str) -> None:
+    assert f"<!-- begin {tool} -->\nNot measured yet.\n<!-- end {tool} -->" in report.README.read_text()
+
+
+def test_every_case_was_measured_as_often_as_is_said() -> None:
+    measured = json.loads((report.RESULTS / "bench.json").read_text())
+    rounds = int(measured["provenance"]["runs"].split(" ", 1)[0])
+    assert rounds >= 3
+    assert {len(each["runs"]) for each in measured["lines"]} == {rounds}
+    assert {len(each) for each in measured["alone"].values()} == {rounds}
