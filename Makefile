@@ -27,7 +27,7 @@ HASHED  := --constraint constraints.txt --generate-hashes --output-file
 .PHONY: help setup serve data train prometheus test check format lock render dashboard image image-test deploy-test clean
 
 help:            ## this list
-	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
+	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
 
 setup: $(DEV)    ## install everything, for development
 
