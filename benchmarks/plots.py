@@ -36,8 +36,11 @@ def bench(results: dict[str, Any], file: Path) -> None:
 
 
 def sweep(results: dict[str, Any], file: Path) -> None:
-    """A panel for each sweep, on logarithmic axes: where cost is linear, the line is straight and rises by one."""
-    sweeps = results["sweeps"]
+    """A panel for each sweep, on logarithmic axes: where cost is linear, the line is straight and rises by one.
+
+    What was measured with and without something is no sweep: its two rows stand in the table.
+    """
+    sweeps = {name: points for name, points in results["sweeps"].items() if len(points) > 2}
     figure, panels = plt.subplots(1, len(sweeps), figsize=(4 * len(sweeps), 3.4), layout="constrained", squeeze=False)
     for axes, (name, points) in zip(panels[0], sweeps.items(), strict=True):
         over, *figures = points[0]
