@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Final
 
+import onnx
 import torch
 from torch import Tensor, nn
 
@@ -70,5 +71,13 @@ def export(network: Network, features: int, *, classifies: bool, activation: str
     written = {each.domain: each.version for each in model.opset_import}
     if written.get("") != OPSET:
         raise ProofFailed(f"torch {torch.__version__} exported opset {written}, expected {OPSET}; nothing is published")
+    _forget_where_it_was_made(model.graph)
     content: bytes = model.SerializeToString()
     return content
+
+
+def _forget_where_it_was_made(graph: onnx.GraphProto) -> None:
+    """Take out the exporter's notes: the traces in them name the folders of the machine that trained."""
+    for each in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del each.metadata_props[:]
+        each.doc_string = ""

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,15 @@ def test_a_category_that_training_never_saw_is_other_and_what_is_missing_is_flag
             logits = values * network.output_scale + network.output_offset
         probabilities, _ = runtime.run(exported.graph, np.array([raw], np.float32))
         assert np.abs(probabilities - torch.softmax(logits, dim=1).numpy()).max() < 1e-6
+
+
+def test_it_does_not_say_where_it_was_made(exported: Exported) -> None:
+    root = str(Path(__file__).parents[2]).encode()
+    environment = str(Path(torch.__file__).parents[2]).encode()
+    for graph in (exported.graph, runtime.quantised(exported.graph, exported.inputs)):
+        assert root not in graph
+        assert environment not in graph
+        assert b".py" not in graph
 
 
 def test_exporting_again_gives_the_same_bytes_and_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
