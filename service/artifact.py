@@ -47,6 +47,7 @@ _JSON_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "float": (int, float),
     "bool": (bool,),
     "str | None": (str, type(None)),
+    "int | None": (int, type(None)),
     "tuple[str, ...]": (list,),
     "tuple[int, ...]": (list,),
     "tuple[Feature, ...]": (list,),
@@ -92,7 +93,8 @@ class Manifest:
     from, or ``regression``, with no classes and one or more targets. ``input_shape`` is what a client may nest a row
     to; its product is ``len(features)``. ``input_dtype`` is the dtype of the raw data, ``uint8`` or ``float32``.
     ``scores`` has one mapping of metric to value for each precision. ``parity`` says how far ONNX Runtime was from
-    torch. ``files`` maps every other file of the folder to its SHA-256; `publish` fills it in.
+    torch. ``seed`` is None where chance was left to itself. ``files`` maps every other file of the folder to its
+    SHA-256; `publish` fills it in.
     """
 
     format: int
@@ -110,7 +112,7 @@ class Manifest:
     parity: Mapping[str, float]
     data: Mapping[str, Any]
     config: Mapping[str, Any]
-    seed: int
+    seed: int | None
     libraries: Mapping[str, str]
     git_commit: str | None
     created: str

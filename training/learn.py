@@ -26,11 +26,11 @@ _BATCH_ROWS: Final = 8192
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """A network that answers, how it came to that, and the temperature in it (1 where it gives numbers)."""
+    """A network that answers, how it came to that, and the temperature in it (None where it gives numbers)."""
 
     network: Network
     history: list[Epoch]
-    temperature: float
+    temperature: float | None
 
 
 def learn(
@@ -71,7 +71,7 @@ def learn(
         )
     network.eval()
     if not dataset.classifies:
-        return Learned(network, history, 1.0)
+        return Learned(network, history, None)
     logits = outputs_of(network, dataset.inputs[split.validation])
     labels = dataset.targets[split.validation]
     row_weights = None if class_weights is None else class_weights.numpy()[labels]

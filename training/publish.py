@@ -113,8 +113,8 @@ def _features(outcome: Outcome) -> tuple[Feature, ...]:
 
 
 def _clear_rows(outcome: Outcome) -> NDArray[np.int64]:
-    """Some test rows, by seed, for the server to prove itself on: places among the test rows."""
-    places = np.random.default_rng(outcome.seed).permutation(len(outcome.test_inputs))
+    """Some test rows, always the same, for the server to prove itself on: places among the test rows."""
+    places = np.random.default_rng(0).permutation(len(outcome.test_inputs))
     if outcome.dataset.classifies:
         best = np.sort(outcome.answers[0], axis=1)
         margin = best[:, -1] - best[:, -2]

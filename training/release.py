@@ -25,7 +25,7 @@ from training.outcome import Outcome
 class Fitted:
     """What is known of a fitted estimator: its network, the ``activation`` of the outputs, and how it came about.
 
-    ``labels`` are the classes' names; there are none where numbers are predicted.
+    ``labels`` are the classes' names, none where numbers are predicted; ``seed`` is None where there was none.
     """
 
     network: Network
@@ -34,6 +34,7 @@ class Fitted:
     labels: tuple[str, ...]
     hidden: Sequence[int]
     hidden_activation: str
+    seed: int | None
     chosen: Mapping[str, Any]
     history: Sequence[Epoch]
     kept: Epoch
@@ -66,12 +67,12 @@ def release(fitted: Fitted, models_dir: Path, name: str, train: Rows, test: Rows
         chosen=fitted.chosen,
         hidden=fitted.hidden,
         activation=fitted.hidden_activation,
-        seed=0,
+        seed=fitted.seed,
         device="cpu",
         history=fitted.history,
         kept=fitted.kept,
         fit_s=sum(epoch.duration_s for epoch in fitted.history),
-        temperature=1.0,
+        temperature=None,
         graph=graph,
         answers=answers,
         parity=prove.prove(graph, test[0], answers),

@@ -141,7 +141,7 @@ def _int8(outcome: Outcome) -> str:
 def _learned(outcome: Outcome) -> str:
     kept = outcome.kept
     loss = "" if math.isnan(kept.validation_loss) else f", whose validation loss was {kept.validation_loss:.4f}"
-    calibrated = f" Calibration temperature {outcome.temperature:.3f}." if outcome.dataset.classifies else ""
+    calibrated = "" if outcome.temperature is None else f" Calibration temperature {outcome.temperature:.3f}."
     return (
         f"{len(outcome.history)} epochs in {outcome.fit_s:.0f} s on {outcome.device}, "
         f"{np.median([epoch.duration_s for epoch in outcome.history]):.2f} s an epoch in the median; the weights are "
@@ -173,7 +173,7 @@ def _provenance(outcome: Outcome, created: str, commit: str | None, libraries: M
         ["libraries", ", ".join(f"{name} {version}" for name, version in libraries.items())],
         ["data", str(source.get("url", source.get("from", source.get("name", outcome.dataset.name))))],
         *([f"SHA-256 of {name}", f"`{digest}`"] for name, digest in digests),
-        ["seed", str(outcome.seed)],
+        ["seed", "none" if outcome.seed is None else str(outcome.seed)],
         ["ONNX Runtime against torch", ", ".join(f"{name} {value:g}" for name, value in outcome.parity.items())],
     ]
     return "## Where it comes from\n\n" + _table(["", ""], rows, "---")

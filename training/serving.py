@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -82,6 +83,7 @@ class Serving(Solving):
             labels=self._label_names(),
             hidden=[layer.out_features for layer in list(self.body_)[:-1] if isinstance(layer, nn.Linear)],
             hidden_activation=self.activation,
+            seed=int(self.random_state) if isinstance(self.random_state, Integral) else None,
             chosen={key: value if isinstance(value, _PLAIN) else repr(value) for key, value in self.chosen().items()},
             history=self.history_,
             kept=self._kept(),

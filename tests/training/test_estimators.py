@@ -476,6 +476,8 @@ class TestPublish:
         found = artifact.read(folder).manifest
         assert folder == tmp_path / kind / "1"
         assert found.config["solver"] == solver
+        assert (found.seed, found.config["temperature"]) == (0, None)
+        assert "alibration temperature" not in (folder / "README.md").read_text()
         answers = runtime.run((folder / "model.onnx").read_bytes(), test)
         expected = fitted.predict(test)[:, None] if kind == "diabetes" else fitted.predict_proba(test)
         np.testing.assert_allclose(answers[0], expected, atol=1e-5)
