@@ -60,7 +60,7 @@ check: $(DEV)    ## lint, types, import directions, Dockerfile
 	$(BIN)/hadolint Dockerfile
 
 .PHONY: bench bench-training wrk
-bench: $(DEV) wrk ## measure against bare uvicorn and the peers, about half an hour (ARGS="--rounds 1 --only 'ours int8'")
+bench: $(DEV) wrk ## measure against bare uvicorn and the peers, about a quarter of an hour (ARGS="--rounds 1 --only 'ours int8'")
 	@exec $(BIN)/python -m benchmarks.bench $(ARGS)
 
 bench-training: $(DEV) data ## train beside scikit-learn, Keras, skorch and the tutorial's loop, an epoch in turn (ARGS="--epochs 4")

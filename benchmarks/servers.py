@@ -13,19 +13,19 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import psutil
+
 HERE: Final = Path(__file__).parent
 ENVIRONMENTS: Final = HERE / ".venvs"
 _SCRIPT: Final = re.compile(r"^# /// script\n(?P<content>(?:^#.*\n)+?)^# ///$", re.MULTILINE)
 _START_S: Final = 120.0
 _POLL_S: Final = 0.005
-_TICKS_S: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -141,21 +141,17 @@ class Running:
 
     def memory_mb(self) -> float:
         """Proportional set size of all its processes: pages they share count once."""
-        sizes = [re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE) for text in self._read("smaps_rollup")]
-        return sum(int(size[1]) for size in sizes if size) / 1024
+        return float(sum(process.memory_full_info().pss for process in self._family())) / 2**20
 
     def processor_s(self) -> float:
         """Processor time that all its processes used so far, in user and kernel mode."""
-        fields = [text.rsplit(")", 1)[1].split() for text in self._read("stat")]
-        return sum(int(each[11]) + int(each[12]) for each in fields) / _TICKS_S
+        spent = [process.cpu_times() for process in self._family()]
+        return float(sum(times.user + times.system for times in spent))
 
-    def _read(self, name: str) -> Iterator[str]:
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                if os.getpgid(int(folder.name)) == self._process.pid:
-                    yield (folder / name).read_text()
-            except (ProcessLookupError, FileNotFoundError, PermissionError):
-                continue
+    def _family(self) -> list[psutil.Process]:
+        """Its processes by descent: some leave their parent's session and group."""
+        parent = psutil.Process(self._process.pid)
+        return [parent, *parent.children(recursive=True)]
 
     def stop(self) -> int:
         """Ask it to end, and make it; the exit status."""
