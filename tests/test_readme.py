@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
+from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
 
 from service.http import problems
 from service.metrics import Metrics
@@ -88,6 +92,17 @@ def test_the_example_is_answered_as_it_says() -> None:
     # Other processors round otherwise.
     assert answer.pop("probabilities")[0] == pytest.approx(expected.pop("probabilities")[0], abs=0.02)
     assert answer == expected
+
+
+def test_the_python_in_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
+    inputs, targets = load_iris(return_X_y=True)
+    names = ("X_train", "X_test", "y_train", "y_test")
+    rows = dict(zip(names, train_test_split(inputs, targets, random_state=0), strict=True))
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        exec(code, rows)  # noqa: S102 - it is ours
+    assert (tmp_path / "models" / "mine" / "1" / "metadata.json").exists()
 
 
 def test_every_command_of_make_is_told() -> None:
