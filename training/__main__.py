@@ -61,10 +61,13 @@ def _run(command: cli.Command, console: Console) -> None:
     )
 
     started_s = time.perf_counter()
-    with progress.shown(console, config.epochs, "accuracy" if dataset.classifies else "R²") as ended:
-        learned = learn.learn(dataset, parts, config, place, ended)
+    epochs = {"teacher's epoch": config.teacher_epochs, "epoch": config.epochs}
+    with progress.shown(console, epochs, "accuracy" if dataset.classifies else "R²") as ended:
+        learned = learn.learn(dataset, parts, config, place, ended["epoch"], ended["teacher's epoch"])
     fit_s = time.perf_counter() - started_s
     kept = fit.kept(learned.history, config)
+    if learned.teacher_history:
+        console.print(f"the teacher's validation accuracy is {learned.teacher_history[-1].validation_score:.4f}")
     console.print(
         f"trained {len(learned.history)} epochs in {fit_s:.1f} s; kept the weights of epoch {kept.number}, whose "
         f"validation loss is {kept.validation_loss:.4f}"
@@ -95,6 +98,7 @@ def _run(command: cli.Command, console: Console) -> None:
         seed=config.seed,
         device=device.described(place),
         history=learned.history,
+        teacher_history=learned.teacher_history,
         kept=kept,
         fit_s=fit_s,
         temperature=learned.temperature,

@@ -9,11 +9,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
-from training.config import RECIPES, Config, flag_of, range_of
+from training.config import DEFAULT, RECIPES, RECIPES_MEANING, Config, flag_of, range_of
 from training.data import bundled, fashion_mnist
 from training.data.reading import SUFFIXES
 from training.data.tables import Choices
 from training.data.targets import TASKS
+from training.errors import OptionError
 
 _METAVARS: Final[dict[Any, str]] = {int: "N", float: "X", str: "NAME"}
 _EXAMPLES: Final = """examples:
@@ -32,12 +33,17 @@ class Command:
     table: Choices
     models: Path
     name: str | None
+    recipe: str
     chosen: dict[str, Any]
     text: str
 
     def config(self, *, images: bool) -> Config:
         """All choices: those made over those that suit the kind of data. Raises `OptionError`."""
-        return Config(**(RECIPES["image" if images else "table"] | self.chosen))
+        recipe = RECIPES[self.recipe]
+        kind = "image" if images else "table"
+        if kind not in recipe:
+            raise OptionError(f"--recipe is {self.recipe!r}, which is for images, and {self.data} has none")
+        return Config(**(recipe[kind] | self.chosen))
 
 
 def parse(arguments: Sequence[str]) -> Command:
@@ -59,11 +65,12 @@ def parse(arguments: Sequence[str]) -> Command:
     parser.add_argument("--name", default=None, help="the model's name (default: the data set's)")
     _add_table(parser)
     group = parser.add_argument_group("training", "defaults as for images | for tables, where they differ")
+    group.add_argument("--recipe", choices=tuple(RECIPES), default=DEFAULT, help=RECIPES_MEANING)
     types = get_type_hints(Config)
     for each in fields(Config):
         group.add_argument(flag_of(each.name), dest=each.name, **_kind(types[each.name]), help=_help(each))
     given = vars(parser.parse_args(arguments))
-    own = {name: given.pop(name) for name in ("data", "data_dir", "models", "name")}
+    own = {name: given.pop(name) for name in ("data", "data_dir", "models", "name", "recipe")}
     own["table"] = Choices(
         tuple(given.pop("target")), given.pop("task"), tuple(given.pop("categorical")), tuple(given.pop("drop"))
     )
@@ -102,7 +109,7 @@ def _help(each: Any) -> str:
         allowed = f"; {range_of(bounds)}"
     else:
         allowed = ""
-    defaults = dict.fromkeys(_shown(recipe.get(each.name, each.default)) for recipe in RECIPES.values())
+    defaults = dict.fromkeys(_shown(recipe.get(each.name, each.default)) for recipe in RECIPES[DEFAULT].values())
     return f"{bounds['meaning']}{allowed} (default: {' | '.join(defaults)})"
 
 

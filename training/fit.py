@@ -22,6 +22,8 @@ from training.objective import Objective
 from training.patience import Patience
 
 _TOLERANCE: Final = 1e-6  # a loss that crawls on below what it is rounded to is no better
+_LARGE: Final = 2**17  # numbers of a matrix
+_CHUNK_ROWS: Final = 1024  # judged at a time: what convolutions make of an image takes 300 KB
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def fit(
     with flattened(body) as flat, threads_for(body, config.batch_size):
         loop.run(
             train,
-            gradient.of(body, flat, objective.loss, half=_half_precision_pays(device, body)),
+            gradient.of(body, flat, objective.loss, half=half_precision_pays(device, body)),
             _step(flat, config, config.epochs * batches),
             passes=(
                 torch.randperm(len(train.inputs), device=device).tensor_split(batches) for _ in range(config.epochs)
@@ -125,7 +127,7 @@ def _judge(body: nn.Sequential, rows: Rows, objective: Objective) -> tuple[float
     """Validation loss and score."""
     assert isinstance(rows.inputs, Tensor)  # noqa: S101 - the command line's rows are dense
     body.eval()
-    outputs = body(rows.inputs)
+    outputs = torch.cat([body(part) for part in torch.split(rows.inputs, _CHUNK_ROWS)])
     loss = gradient.mean(objective.validation_loss(outputs, rows.targets), rows.weights)
     return loss.item(), objective.score(outputs, rows.targets).item()
 
@@ -144,11 +146,12 @@ def _optimizer(flat: Flat, config: Config) -> torch.optim.Optimizer:
     return kind(groups, lr=config.lr, fused=True)
 
 
-def _half_precision_pays(device: torch.device, body: nn.Sequential) -> bool:
+def half_precision_pays(device: torch.device, body: nn.Sequential) -> bool:
     """bfloat16 halves the time of large products, where the processor multiplies it; of small ones it adds to it."""
     largest = max(parameter.numel() for parameter in body.parameters())
     if device.type == "cuda":
         able = torch.cuda.is_bf16_supported()
     else:
         able = device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
-    return able and largest >= 2**17
+    large = largest >= _LARGE or any(isinstance(layer, nn.Conv2d) for layer in body)
+    return able and large

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from training import calibrate, objective, prepare
-from training.augment import Augment
+from training import calibrate, objective, prepare, teacher
+from training.augment import Augment, ways
 from training.config import Config
 from training.data.dataset import Dataset
 from training.data.split import Split
@@ -26,15 +26,22 @@ _BATCH_ROWS: Final = 8192
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """A network that answers, how it came to that, and the temperature in it (None where it gives numbers)."""
+    """A network that answers, how it came to that, its teacher's way there (no epochs where it had none), and the
+    temperature in it (None where it gives numbers)."""
 
     network: Network
     history: list[Epoch]
+    teacher_history: list[Epoch]
     temperature: float | None
 
 
 def learn(
-    dataset: Dataset, split: Split, config: Config, device: torch.device, on_epoch: Callable[[Epoch], None]
+    dataset: Dataset,
+    split: Split,
+    config: Config,
+    device: torch.device,
+    on_epoch: Callable[[Epoch], None],
+    on_teacher_epoch: Callable[[Epoch], None] = lambda _: None,
 ) -> Learned:
     """Train on the training rows, calibrate on the validation rows; the test rows are not looked at.
 
@@ -59,25 +66,25 @@ def learn(
         goal = _objective(dataset, config)
         class_weights = _class_weights(dataset, split, config)
         train = _rows(network, dataset, split.train, class_weights)
+        validation = _rows(network, dataset, split.validation, class_weights)
         _silence(cast("nn.Linear", body[0]), cast("Tensor", train.inputs))
-        history = fit(
-            body,
-            train,
-            _rows(network, dataset, split.validation, class_weights),
-            goal,
-            config,
-            augment=_augment(dataset, config, preparation),
-            on_epoch=on_epoch,
-        )
+        augment = _augment(dataset, config, preparation)
+        teacher_history: list[Epoch] = []
+        if config.teacher_epochs:
+            assert augment is not None  # noqa: S101 - _augment gives one where there is a teacher
+            lesson = teacher.lesson(train, validation, outputs, config, augment, on_teacher_epoch)
+            teacher_history = lesson.history
+            train, goal = train._replace(targets=lesson.targets), objective.taught()
+        history = fit(body, train, validation, goal, config, augment=augment, on_epoch=on_epoch)
     network.eval()
     if not dataset.classifies:
-        return Learned(network, history, None)
+        return Learned(network, history, teacher_history, None)
     logits = outputs_of(network, dataset.inputs[split.validation])
     labels = dataset.targets[split.validation]
     row_weights = None if class_weights is None else class_weights.numpy()[labels]
     temperature = calibrate.temperature(logits, labels, row_weights)
     network.output_scale.fill_(1 / temperature)
-    return Learned(network, history, temperature)
+    return Learned(network, history, teacher_history, temperature)
 
 
 @torch.no_grad()
@@ -144,16 +151,17 @@ def _standardise_targets(network: Network, targets: NDArray[np.float32]) -> None
 
 
 def _augment(dataset: Dataset, config: Config, preparation: prepare.Prepare) -> Augment | None:
-    if not (config.flip or config.shift_pixels or config.erase_pixels):
+    if not (config.flip or config.shift_pixels or config.erase_pixels or config.teacher_epochs):
         return None
     if not dataset.images:
-        raise OptionError(f"--flip, --shift-pixels and --erase-pixels are for images, and {dataset.name} has none")
+        raise OptionError(
+            f"--flip, --shift-pixels, --erase-pixels and --teacher-epochs are for images, and {dataset.name} has none"
+        )
     height, width = dataset.shape
     return Augment(
         height,
         width,
         black=float(-preparation.offset[0] * preparation.scale[0]),
-        flip=config.flip,
-        shift_pixels=config.shift_pixels,
+        ways=ways(flip=config.flip, shift_pixels=config.shift_pixels),
         erase_pixels=config.erase_pixels,
     )

@@ -47,20 +47,20 @@ def run(
     step: Callable[[], None],
     *,
     passes: Iterable[Iterable[Tensor]],
-    change: Callable[[Tensor], Tensor] | None = None,
+    change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
     ended: Callable[[int, float], bool],
 ) -> None:
     """For each batch of each pass take the ``gradient``, then a ``step``; until ``ended`` says so.
 
-    A pass has the row numbers of each of its batches. ``change`` makes the inputs of a batch a little different;
-    ``ended`` is told of each epoch's number, from 1 on, and mean loss.
+    A pass has the row numbers of each of its batches. ``change`` makes the inputs of a batch a little different,
+    and the targets where they depend on it; ``ended`` is told of each epoch's number, from 1 on, and mean loss.
     """
     for number, batches in enumerate(passes, 1):
         losses, sizes = [], []
         for batch in batches:
             inputs, targets, weights = rows.take(batch)
             if change is not None:
-                inputs = change(inputs)
+                inputs, targets = change(inputs, targets)
             losses.append(gradient(inputs, targets, weights))
             sizes.append(len(batch))
             step()

@@ -8,7 +8,7 @@ classes, or float (rows, outputs): 0 or 1 for labels that each hold or do not, n
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
@@ -47,6 +47,11 @@ def classification(label_smoothing: float = 0.0) -> Objective:
     )
 
 
+def taught() -> Objective:
+    """As `classification`, but that the loss is of what a teacher says of each class, float (rows, outputs)."""
+    return replace(classification(), loss=soft_cross_entropy())
+
+
 def regression(loss: str = "squared_error") -> Objective:
     """One of `REGRESSION`; R² as the score, the mean over the targets."""
     return Objective(REGRESSION[loss], REGRESSION[loss].of, _r2, "R²")
@@ -66,6 +71,15 @@ def cross_entropy(label_smoothing: float = 0.0) -> Loss:
         return probabilities.scatter_add_(1, wanted, logits.new_full((1, 1), label_smoothing - 1).expand_as(wanted))
 
     return Loss(of, slope)
+
+
+def soft_cross_entropy() -> Loss:
+    """Of logits and probabilities (rows, outputs)."""
+
+    def of(logits: Tensor, probabilities: Tensor) -> Tensor:
+        return functional.cross_entropy(logits, probabilities, reduction="none")
+
+    return Loss(of, lambda logits, probabilities: torch.softmax(logits, dim=1) - probabilities)
 
 
 def binary_cross_entropy(label_smoothing: float = 0.0) -> Loss:

@@ -18,7 +18,8 @@ from training.int8 import Comparison
 class Outcome:
     """``answers`` are torch's for the test rows: probabilities and prediction, or values. ``int8`` is None where the
     network was not compared in int8; ``scores`` has those of each precision that is published, over the test rows.
-    ``chosen`` is every choice that was made, for the manifest; ``kept`` the epoch whose weights stayed. ``seed`` is
+    ``chosen`` is every choice that was made, for the manifest; ``kept`` the epoch whose weights stayed,
+    ``teacher_history`` that of its teacher, if it had one. ``seed`` is
     None where chance was left to itself, ``temperature`` where nothing was calibrated."""
 
     name: str
@@ -31,6 +32,7 @@ class Outcome:
     seed: int | None
     device: str
     history: Sequence[Epoch]
+    teacher_history: Sequence[Epoch]
     kept: Epoch
     fit_s: float
     temperature: float | None

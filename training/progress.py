@@ -1,36 +1,41 @@
-"""How far training is, at a terminal: a bar with loss, validation score and time left. Quiet elsewhere."""
+"""How far training is, at a terminal: bars with loss, validation score and time left. Quiet elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from training.fit import Epoch
 
 
 @contextmanager
-def shown(console: Console, epochs: int, score_name: str) -> Iterator[Callable[[Epoch], None]]:
-    """A function to call with each finished epoch."""
+def shown(console: Console, epochs: Mapping[str, int], score_name: str) -> Iterator[dict[str, Callable[[Epoch], None]]]:
+    """For each name a bar of so many ``epochs``, and a function to call with each that is finished."""
     if not console.is_terminal:
-        yield lambda _epoch: None
+        yield dict.fromkeys(epochs, lambda _epoch: None)
         return
     columns = (
-        TextColumn("epoch {task.completed}/{task.total}"),
+        TextColumn("{task.description} {task.completed}/{task.total}"),
         BarColumn(),
         TextColumn("{task.fields[figures]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=epochs, figures="")
+        yield {
+            name: _told(bar, bar.add_task(name, total=total, visible=total > 0, figures=""), score_name)
+            for name, total in epochs.items()
+        }
 
-        def ended(epoch: Epoch) -> None:
-            figures = (
-                f"loss {epoch.train_loss:.4f} · validation loss {epoch.validation_loss:.4f} · "
-                f"{score_name} {epoch.validation_score:.4f}"
-            )
-            bar.update(task, advance=1, figures=figures)
 
-        yield ended
+def _told(bar: Progress, task: TaskID, score_name: str) -> Callable[[Epoch], None]:
+    def ended(epoch: Epoch) -> None:
+        figures = (
+            f"loss {epoch.train_loss:.4f} · validation loss {epoch.validation_loss:.4f} · "
+            f"{score_name} {epoch.validation_score:.4f}"
+        )
+        bar.update(task, advance=1, figures=figures)
+
+    return ended

@@ -70,6 +70,7 @@ def release(fitted: Fitted, models_dir: Path, name: str, train: Rows, test: Rows
         seed=fitted.seed,
         device="cpu",
         history=fitted.history,
+        teacher_history=(),
         kept=fitted.kept,
         fit_s=sum(epoch.duration_s for epoch in fitted.history),
         temperature=None,

@@ -145,7 +145,20 @@ def _learned(outcome: Outcome) -> str:
     return (
         f"{len(outcome.history)} epochs in {outcome.fit_s:.0f} s on {outcome.device}, "
         f"{np.median([epoch.duration_s for epoch in outcome.history]):.2f} s an epoch in the median; the weights are "
-        f"those of epoch {kept.number}{loss}.{calibrated}"
+        f"those of epoch {kept.number}{loss}.{calibrated}{_taught(outcome)}"
+    )
+
+
+def _taught(outcome: Outcome) -> str:
+    history = outcome.teacher_history
+    if not history:
+        return ""
+    duration_s = sum(epoch.duration_s for epoch in history)
+    return (
+        "\n\nIt learned less from the labels than from a teacher, a convolutional network that was trained first, on "
+        f"the same rows: {len(history)} epochs in {duration_s:.0f} s of that time, after which it was right about "
+        f"{history[-1].validation_score:.2%} of the validation rows (this network about "
+        f"{outcome.kept.validation_score:.2%})."
     )
 
 

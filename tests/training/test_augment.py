@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from training.augment import Augment
+from training.augment import Augment, Way, ways
 
 BLACK = -0.5
 HEIGHT, WIDTH = 5, 7
@@ -26,13 +26,13 @@ def changed(augment: Augment, rows: int = 20_000) -> NDArray[np.float32]:
     torch.manual_seed(0)
     images = torch.from_numpy(image()).flatten().repeat(rows, 1)
     untouched = images.clone()
-    found = augment(images)
+    found, _ = augment(images, torch.zeros(rows))
     assert torch.equal(images, untouched)
     return found.view(-1, HEIGHT, WIDTH).numpy()
 
 
 def augment(*, flip: bool = False, shift_pixels: int = 0, erase_pixels: int = 0) -> Augment:
-    return Augment(HEIGHT, WIDTH, BLACK, flip=flip, shift_pixels=shift_pixels, erase_pixels=erase_pixels)
+    return Augment(HEIGHT, WIDTH, BLACK, ways(flip=flip, shift_pixels=shift_pixels), erase_pixels)
 
 
 def moved(source: NDArray[np.float32], down: int, right: int) -> NDArray[np.float32]:
@@ -119,3 +119,29 @@ def test_any_number_of_rows_is_changed(rows: int) -> None:
 def test_the_random_state_alone_chooses() -> None:
     choose = augment(flip=True, shift_pixels=2, erase_pixels=2)
     assert np.array_equal(changed(choose, 100), changed(choose, 100))
+
+
+@pytest.mark.parametrize("way", [Way(flip=False, down=0, right=0), Way(flip=True, down=1, right=-2)])
+def test_all_can_be_seen_in_one_way(way: Way) -> None:
+    images = torch.from_numpy(image()).flatten().repeat(3, 1)
+    found = augment(erase_pixels=3).seen(images, way).view(-1, HEIGHT, WIDTH)
+    expected = moved(image()[:, ::-1] if way.flip else image(), way.down, way.right)
+    assert all(np.array_equal(each, expected) for each in found.numpy())
+
+
+@pytest.mark.parametrize("rows", [1, 16, 100])
+def test_targets_of_each_way_give_way_to_those_of_the_one_taken(rows: int) -> None:
+    chosen = augment(flip=True, shift_pixels=1)
+    images = torch.from_numpy(image()).flatten().repeat(rows, 1)
+    numbers = torch.arange(len(chosen.ways) * 2.0).view(1, -1, 2).repeat(rows, 1, 1)
+    changed_images, targets = chosen(images, numbers + 1000 * torch.arange(rows).view(-1, 1, 1))
+    assert targets.shape == (rows, 2)
+    for row, (found, target) in enumerate(zip(changed_images, targets, strict=True)):
+        way = chosen.ways[(int(target[0]) - 1000 * row) // 2]
+        assert torch.equal(found, chosen.seen(images[:1], way)[0])
+
+
+def test_other_targets_stay_as_they_are() -> None:
+    labels = torch.arange(40)
+    _, found = augment(flip=True)(torch.zeros(40, HEIGHT * WIDTH), labels)
+    assert torch.equal(found, labels)

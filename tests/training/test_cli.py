@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from training import cli
-from training.config import RECIPES, Config, flag_of, range_of
+from training.config import DEFAULT, RECIPES, Config, flag_of, range_of
+from training.errors import OptionError
 
 
 def help_text(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
@@ -49,8 +50,19 @@ def test_the_help_begins_with_how_to_say_it_and_ends_with_examples_that_can_be_s
 def test_nothing_chosen_is_the_recipe_for_the_kind_of_data() -> None:
     command = cli.parse(["digits"])
     assert (command.data, command.data_dir, command.models, command.name) == ("digits", None, Path("models"), None)
-    assert command.config(images=False) == Config(**RECIPES["table"])
-    assert command.config(images=True) == Config(**RECIPES["image"])
+    assert command.config(images=False) == Config(**RECIPES[DEFAULT]["table"])
+    assert command.config(images=True) == Config(**RECIPES[DEFAULT]["image"])
+
+
+def test_a_recipe_goes_by_its_name() -> None:
+    command = cli.parse(["digits", "--recipe", "best", "--epochs", "7"])
+    assert command.config(images=True) == Config(**RECIPES["best"]["image"] | {"epochs": 7})
+
+
+def test_a_recipe_for_images_is_refused_where_there_are_none() -> None:
+    command = cli.parse(["houses.csv", "--target", "price", "--recipe", "best"])
+    with pytest.raises(OptionError, match=r"^--recipe is 'best', which is for images, and houses\.csv has none$"):
+        command.config(images=False)
 
 
 def test_what_is_chosen_goes_before_the_recipe() -> None:
@@ -58,7 +70,7 @@ def test_what_is_chosen_goes_before_the_recipe() -> None:
     config = cli.parse(words.split()).config(images=True)
     assert (config.hidden, config.batch_norm, config.flip, config.lr) == ((256, 128), False, True, 0.01)
     assert (config.epochs, config.activation, config.seed) == (3, "tanh", 7)
-    assert config.weight_decay == RECIPES["image"]["weight_decay"]
+    assert config.weight_decay == RECIPES[DEFAULT]["image"]["weight_decay"]
 
 
 def test_the_command_can_be_said_again() -> None:

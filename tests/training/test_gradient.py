@@ -20,6 +20,7 @@ NUMBERS = torch.linspace(0, 3, ROWS * OUTPUTS, dtype=torch.float64).view(ROWS, O
 LABELS = (NUMBERS > 1.4).double()
 LOSSES: dict[str, tuple[Loss, Tensor]] = {
     "cross_entropy": (objective.cross_entropy(), CLASSES),
+    "soft": (objective.soft_cross_entropy(), torch.softmax(NUMBERS, dim=1)),
     "smoothed": (objective.cross_entropy(0.3), CLASSES),
     "binary": (objective.binary_cross_entropy(), LABELS),
     "binary smoothed": (objective.binary_cross_entropy(0.3), LABELS),

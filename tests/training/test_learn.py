@@ -13,7 +13,7 @@ from scipy.special import log_softmax, softmax
 
 from tests.training import small
 from training import evaluate, learn
-from training.config import RECIPES, Config
+from training.config import DEFAULT, RECIPES, Config
 from training.data import bundled
 from training.data.dataset import Dataset
 from training.data.split import Split, split
@@ -52,7 +52,10 @@ def noise(rows: int = 200) -> Dataset:
     ("name", "accuracy"), [("iris", 0.93), ("wine", 0.93), ("breast_cancer", 0.93), ("digits", 0.95)]
 )
 def test_it_learns_what_is_known_to_be_learnable(name: str, accuracy: float) -> None:
-    dataset, config = bundled.load(name), Config(**RECIPES["table"] | {"hidden": (64,), "lr": 0.01, "epochs": 60})
+    dataset, config = (
+        bundled.load(name),
+        Config(**RECIPES[DEFAULT]["table"] | {"hidden": (64,), "lr": 0.01, "epochs": 60}),
+    )
     test = split(dataset, config).test
     probabilities, prediction = learn.answers_of(
         learned(dataset, config).network, dataset.inputs[test], classifies=True
@@ -199,11 +202,13 @@ def test_one_row_a_step_will_do_without_batch_norm() -> None:
     assert found.history[-1].validation_score > 0.7
 
 
-@pytest.mark.parametrize("choice", [{"flip": True}, {"shift_pixels": 1}, {"erase_pixels": 2}])
+@pytest.mark.parametrize("choice", [{"flip": True}, {"shift_pixels": 1}, {"erase_pixels": 2}, {"teacher_epochs": 1}])
 def test_what_is_for_images_is_refused_elsewhere(choice: dict[str, Any]) -> None:
     with pytest.raises(OptionError) as refused:
         learned(small.sides(60), config_of(**choice))
-    assert str(refused.value) == "--flip, --shift-pixels and --erase-pixels are for images, and small has none"
+    assert str(refused.value) == (
+        "--flip, --shift-pixels, --erase-pixels and --teacher-epochs are for images, and small has none"
+    )
 
 
 def test_images_are_trained_on_changed_and_judged_as_they_are() -> None:

@@ -15,9 +15,9 @@ EPOCHS = [Epoch(number, 1.25, 0.5, 0.875, 0.1) for number in (1, 2, 3)]
 def written(*, terminal: bool) -> str:
     file = io.StringIO()
     console = Console(file=file, force_terminal=terminal, width=120, color_system=None)
-    with progress.shown(console, 4, "accuracy") as ended:
+    with progress.shown(console, {"teacher's epoch": 0, "epoch": 4}, "accuracy") as ended:
         for epoch in EPOCHS:
-            ended(epoch)
+            ended["epoch"](epoch)
     return file.getvalue()
 
 
@@ -29,6 +29,10 @@ def test_at_a_terminal_it_tells_how_far_it_is_and_how_well_it_goes() -> None:
     text = written(terminal=True)
     assert "epoch 3/4" in text
     assert "loss 1.2500 · validation loss 0.5000 · accuracy 0.8750" in text
+
+
+def test_what_has_no_epochs_has_no_bar() -> None:
+    assert "teacher" not in written(terminal=True)
 
 
 def test_the_bar_is_gone_when_it_is_done() -> None:

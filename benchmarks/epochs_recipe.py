@@ -1,0 +1,44 @@
+"""Our command line's recipe for images, an epoch for each line that comes in: python -m benchmarks.epochs_recipe EPOCHS
+
+Its learning rate goes up and down once over all of them, so that their number has to be known from the first one on.
+The test rows take the validation rows' place, and nothing is chosen by them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+import numpy as np
+
+from training import device, learn
+from training.config import DEFAULT, RECIPES, Config
+from training.data import fashion_mnist
+from training.data.split import Split
+from training.fit import Epoch
+
+
+def main() -> None:
+    images = fashion_mnist.load(None)
+    train, test = np.split(np.arange(len(images.inputs)), [-images.test_rows])
+    config = Config(**RECIPES[DEFAULT]["image"] | {"epochs": int(sys.argv[1])})
+    began_s = 0.0
+
+    def wait() -> None:
+        nonlocal began_s
+        sys.stdin.readline()
+        began_s = time.perf_counter()
+
+    def ended(epoch: Epoch) -> None:
+        epoch_s = time.perf_counter() - began_s
+        print(json.dumps({"epoch_s": epoch_s, "accuracy": epoch.validation_score}), flush=True)
+        if epoch.number < config.epochs:
+            wait()
+
+    wait()
+    learn.learn(images, Split(train, test, test), config, device.choose("auto"), ended)
+
+
+if __name__ == "__main__":
+    main()
