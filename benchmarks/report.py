@@ -189,13 +189,14 @@ def _epochs(by: dict[str, list[dict[str, float]]]) -> str:
     for name, runs_ in by.items():
         values = [run["epoch_s"] for run in runs_[1:]]
         reached_s = _seconds_to(best, runs_)
+        highest = max(run["accuracy"] for run in runs_)
         rows.append(
             (
                 name,
                 f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})",
                 f"{peer_s / _epoch_s(runs_):.2f}",
-                f"{max(run['accuracy'] for run in runs_):.4f}",
-                f"{reached_s:.1f}" if reached_s else "not reached",
+                f"{highest:.4f}" if highest else "",
+                f"{reached_s:.1f}" if reached_s else "not reached" if highest else "",
                 f"{peer_best_s / reached_s:.2f}" if reached_s and peer_best_s else "",
             )
         )

@@ -34,11 +34,11 @@ from training.data import fashion_mnist
 
 PEERS: Final = Path(__file__).parent / "peers"
 RECIPE_EPOCHS: Final = 8
-RECIPE: Final = f"ours, the recipe for images in {RECIPE_EPOCHS} epochs"
+RECIPE: Final = f"ours, the recipe for images (batches of 512) in {RECIPE_EPOCHS} epochs"
 Arrays = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
-def commands(data: Path) -> dict[str, list[str]]:
+def commands(data: Path, rows: int) -> dict[str, list[str]]:
     """Everything that is measured and how it is started."""
     peers = {
         "scikit-learn": "epochs_scikit_learn.py",
@@ -48,11 +48,14 @@ def commands(data: Path) -> dict[str, list[str]]:
     }
     ours = [sys.executable, "-m", "benchmarks.epochs_ours", str(data)]
     uv = [str(Path(sys.executable).with_name("uv")), "run", "--quiet", "--no-project", "--script"]
+    products = [sys.executable, "-m", "benchmarks.epochs_products", str(rows)]
     return {
         "ours, float32": [*ours, "float32"],
         "ours, bfloat16": [*ours, "bfloat16"],
         RECIPE: [sys.executable, "-m", "benchmarks.epochs_recipe", str(RECIPE_EPOCHS)],
         **{name: [*uv, str(PEERS / file), str(data)] for name, file in peers.items()},
+        "the products alone, float32": [*products, "float32"],
+        "the products alone, bfloat16": [*products, "bfloat16"],
     }
 
 
@@ -62,7 +65,7 @@ def epochs(names: Sequence[str], count: int, rows: int) -> dict[str, list[dict[s
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         data = _written(Path(folder) / "images.npz", rows)
         running = {}
-        for name, command in commands(data).items():
+        for name, command in commands(data, rows).items():
             if name in names:
                 process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
                 running[name] = stack.enter_context(process)
@@ -134,7 +137,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20, help="of each, the first of which warms up (default: 20)")
     parser.add_argument("--rows", type=int, default=60_000, help="images to train on (default: 60000, all)")
     parser.add_argument("--rounds", type=int, default=5, help="fits of each small set (default: 5)")
-    parser.add_argument("--only", nargs="+", default=list(commands(Path())), help="names to measure (default: all)")
+    parser.add_argument("--only", nargs="+", default=list(commands(Path(), 0)), help="names to measure (default: all)")
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the figures")
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")  # that small sets are not converged after 200 epochs is no matter here

@@ -25,7 +25,7 @@ _LOGIT_SCALE: Final = 0.2  # of the largest values of the last channels
 _CHOICES: Final[dict[str, Any]] = {"optimizer": "sgd", "lr": 0.15, "weight_decay": 5e-4, "batch_size": 256}
 _SHARE: Final = 0.9  # of what is to be learned comes from the teacher, the rest from the label
 _TEMPERATURE: Final = 1.5  # its probabilities are softened by it
-_CHUNK_ROWS: Final = 1000
+_CHUNK_ROWS: Final = 128  # what the first convolutions make of more would not stay in the cache
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,25 @@ def test_ways_to_train_stand_side_by_side_with_their_spread() -> None:
     assert section.endswith("| diabetes | ours | 2 | 3 | 0.5 | 10 |")
 
 
+def test_epochs_are_compared_by_their_median_and_by_when_the_peers_best_is_reached() -> None:
+    def epochs(*found: tuple[float, float]) -> list[dict[str, float]]:
+        return [{"epoch_s": epoch_s, "accuracy": accuracy} for epoch_s, accuracy in found]
+
+    by = {
+        "scikit-learn": epochs((9, 0.7), (4, 0.8), (3, 0.9), (5, 0.85)),
+        "ours": epochs((9, 0.8), (2, 0.91)),
+        "another": epochs((9, 0.6), (8, 0.7)),
+        "the products alone": epochs((2, 0), (1, 0)),
+    }
+    fits = {"iris": {"ours": [1.0, 2.0, 9.0], "scikit-learn": [3.0, 2.0, 9.0]}}
+    section = report.training({"provenance": ABOUT, "epochs": by, "fits": fits})
+    assert "| scikit-learn | 4.00 (3.00 to 5.00) | 1.00 | 0.9000 | 12.0 | 1.00 |\n" in section
+    assert "| ours | 2.00 (2.00 to 2.00) | 2.00 | 0.9100 | 4.0 | 3.00 |\n" in section
+    assert "| another | 8.00 (8.00 to 8.00) | 0.50 | 0.7000 | not reached |  |\n" in section
+    assert "| the products alone | 1.00 (1.00 to 1.00) | 4.00 |  |  |  |\n" in section
+    assert "| iris | 2.000 | 3.000 | 1.50 |" in section
+
+
 def test_a_section_is_written_between_its_marks_and_nowhere_else() -> None:
     soak = {"provenance": ABOUT, "totals": {"requests": 12_345}, "verdict": "passed"}
     text = "above\n<!-- begin soak -->\nold\n<!-- end soak -->\nbelow\n"
