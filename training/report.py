@@ -158,7 +158,7 @@ def _taught(outcome: Outcome) -> str:
         "\n\nIt learned less from the labels than from a teacher, a convolutional network that was trained first, on "
         f"the same rows: {len(history)} epochs in {duration_s:.0f} s of that time, after which it was right about "
         f"{history[-1].validation_score:.2%} of the validation rows (this network about "
-        f"{outcome.kept.validation_score:.2%}). The training losses are against its softened probabilities, the "
+        f"{outcome.kept.validation_score:.2%}). The training losses are against its probabilities, the "
         "others against the labels: they do not compare."
     )
 

@@ -24,7 +24,6 @@ _CHANNELS: Final = 24  # twice and four times as many further in
 _LOGIT_SCALE: Final = 0.2  # of the largest values of the last channels
 _CHOICES: Final[dict[str, Any]] = {"optimizer": "sgd", "lr": 0.15, "weight_decay": 5e-4, "batch_size": 256}
 _SHARE: Final = 0.9  # of what is to be learned comes from the teacher, the rest from the label
-_TEMPERATURE: Final = 1.5  # its probabilities are softened by it
 _CHUNK_ROWS: Final = 128  # what the first convolutions make of more would not stay in the cache
 
 
@@ -41,8 +40,9 @@ def lesson(
 ) -> Lesson:
     """Train a teacher of prepared images on their labels int64 (rows,), then ask it. Raises `Diverged`."""
     body = convolutional(augment.height, augment.width, classes).to(train.inputs.device)
-    goal = objective.classification(config.label_smoothing)
     chosen = replace(config, epochs=config.teacher_epochs, patience=0, **_CHOICES)
+    # Not smoothed: a teacher of smoothed labels has more accuracy and less to tell (https://arxiv.org/abs/1906.02629).
+    goal = objective.classification()
     history = fit.fit(body, train, validation, goal, chosen, augment=augment, on_epoch=on_epoch)
     labels = functional.one_hot(train.targets, classes)
     probabilities = _probabilities(body, cast("Tensor", train.inputs), augment)
@@ -77,7 +77,7 @@ def _probabilities(body: nn.Sequential, images: Tensor, augment: Augment) -> Ten
     for chunk in torch.split(images, _CHUNK_ROWS):
         with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
             logits = torch.stack([body(augment.seen(chunk, way)) for way in augment.ways], dim=1)
-        chunks.append(torch.softmax(logits.float() / _TEMPERATURE, dim=2))
+        chunks.append(torch.softmax(logits.float(), dim=2))
     return torch.cat(chunks)
 
 

@@ -29,7 +29,6 @@ CONFIG = Config(
     lr=0.01,
     batch_norm=True,
     shift_pixels=1,
-    label_smoothing=0.02,
     teacher_epochs=15,
 )
 _DIGITS = bundled.load("digits")
