@@ -44,13 +44,14 @@ def lesson(
     # Not smoothed: a teacher of smoothed labels has more accuracy and less to tell (https://arxiv.org/abs/1906.02629).
     goal = objective.classification()
     history = fit.fit(body, train, validation, goal, chosen, augment=augment, on_epoch=on_epoch)
-    labels = functional.one_hot(train.targets, classes)
+    smoothing = config.label_smoothing
+    labels = functional.one_hot(train.targets, classes) * (1 - smoothing) + smoothing / classes
     probabilities = _probabilities(body, cast("Tensor", train.inputs), augment)
     return Lesson(_SHARE * probabilities + (1 - _SHARE) * labels.unsqueeze(1), history)
 
 
 def convolutional(height: int, width: int, classes: int) -> nn.Sequential:
-    """Logits (rows, classes) of pixels float32 (rows, height x width): six 3x3 convolutions, four of them in pairs
+    """Logits (rows, classes) of pixels float32 (rows, height x width): seven 3x3 convolutions, four of them in pairs
     that add to what they are given (https://arxiv.org/abs/1512.03385), at the full, half and quarter resolution."""
     return nn.Sequential(
         _Image(height, width),

@@ -42,11 +42,11 @@ def rows(part: NDArray[np.int64]) -> Rows:
     return Rows(inputs, torch.from_numpy(DATASET.targets[part]))
 
 
-def given(told: list[Epoch]) -> Lesson:
+def given(told: list[Epoch], config: Config = CONFIG) -> Lesson:
     augment = Augment(8, 8, -1.0, ways(flip=False, shift_pixels=1), erase_pixels=0)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return teacher.lesson(rows(PARTS.train), rows(PARTS.validation), 10, CONFIG, augment, told.append)
+        return teacher.lesson(rows(PARTS.train), rows(PARTS.validation), 10, config, augment, told.append)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,12 @@ def test_it_tells_of_each_image_in_each_way_and_the_label_counts(lesson: Lesson)
     assert torch.allclose(lesson.targets.sum(dim=2), torch.ones(len(labels), 9))
     assert lesson.targets[torch.arange(len(labels)), :, labels].min() >= 0.1
     assert (lesson.targets.argmax(dim=2) == labels.unsqueeze(1)).float().mean() > 0.97
+
+
+def test_the_label_is_smoothed_where_that_is_asked_for(lesson: Lesson) -> None:
+    smoothed = given([], replace(CONFIG, label_smoothing=0.5))
+    labels = torch.nn.functional.one_hot(torch.from_numpy(DATASET.targets[PARTS.train]), 10).unsqueeze(1)
+    assert torch.allclose(smoothed.targets - lesson.targets, 0.1 * 0.5 * (0.1 - labels.float()), atol=1e-6)
 
 
 def test_it_tells_of_the_view_and_not_of_the_image_alone(lesson: Lesson) -> None:
