@@ -14,8 +14,11 @@ _LAST: Final = 1e-4  # of the first
 def one_cycle(peak: float, steps: int) -> Callable[[int], float]:
     """The rate of a step from 0 to ``steps`` - 1: up to ``peak`` over the first third, then down to next to nothing.
 
-    https://arxiv.org/abs/1708.07120 (Smith & Topin), with the cosines and shares of torch's OneCycleLR.
+    https://arxiv.org/abs/1708.07120 (Smith & Topin), with the cosines and shares of torch's OneCycleLR. A single step
+    is taken at the peak, or nothing would be learned.
     """
+    if steps == 1:
+        return lambda _step: peak
     top, end = _WARMUP * steps - 1, steps - 1
     first = peak * _FIRST
 

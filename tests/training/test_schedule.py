@@ -9,7 +9,11 @@ from torch.optim.lr_scheduler import OneCycleLR
 from training.schedule import one_cycle
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3, 4, 7, 10, 101, 1000])
+def test_a_single_step_is_a_whole_one() -> None:
+    assert one_cycle(0.3, 1)(0) == 0.3
+
+
+@pytest.mark.parametrize("steps", [2, 3, 4, 7, 10, 101, 1000])
 def test_as_torchs(steps: int) -> None:
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=1)
     theirs = OneCycleLR(optimizer, 0.3, total_steps=max(steps, 4), cycle_momentum=False)
