@@ -54,7 +54,7 @@ def _reported(serve: Callable[[], int]) -> int:
     try:
         return serve()
     except StartError as error:
-        print(f"mlp-serve: {error}", file=sys.stderr)  # noqa: T201 - the one message a person must see
+        sys.stderr.write(f"mlp-serve: {error}\n")  # at once: print writes the line's end apart, between other workers'
         return 1
 
 
