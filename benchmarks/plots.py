@@ -25,7 +25,7 @@ def bench(results: dict[str, Any], file: Path) -> None:
         if (line["rows"], line["connections"]) == (1, 64)
     }
     names = sorted(found, key=lambda name: found[name])
-    figure, axes = plt.subplots(figsize=(10, 0.36 * len(names) + 1), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 0.36 * len(names) + 1), layout="constrained")
     colours = [_OURS if name.startswith("ours") else _OTHERS for name in names]
     bars = axes.barh(names, [found[name] for name in names], color=colours)
     axes.bar_label(bars, [f"{found[name]:,.0f}" for name in names], padding=3, fontsize=8)

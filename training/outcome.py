@@ -18,9 +18,9 @@ from training.int8 import Comparison
 class Outcome:
     """``answers`` are torch's for the test rows: probabilities and prediction, or values. ``int8`` is None where the
     network was not compared in int8; ``scores`` has those of each precision that is published, over the test rows.
-    ``chosen`` is every choice that was made, for the manifest; ``kept`` the epoch whose weights stayed,
-    ``teacher_history`` that of its teacher, if it had one. ``seed`` is
-    None where chance was left to itself, ``temperature`` where nothing was calibrated."""
+    ``chosen`` is every choice that was made, for the manifest; ``kept`` the epoch whose weights stayed.
+    ``teacher_history`` has its teacher's epochs, none where it had no teacher. ``seed`` is None where chance was left
+    to itself, ``temperature`` where nothing was calibrated."""
 
     name: str
     command: str
