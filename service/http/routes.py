@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse
 from starlette.responses import Response as HttpResponse
@@ -16,6 +17,7 @@ from starlette.responses import Response as HttpResponse
 from service.errors import RequestError
 from service.http import messages, openapi, problems
 from service.http.predict import Predict
+from service.inference.batcher import Job
 from service.inference.repository import Model, Repository
 from service.journal import Record
 from service.lifecycle import Lifecycle, State
@@ -121,12 +123,22 @@ async def _predicted(
         name, version, request.scope["query_string"].decode("latin-1"), dict(request.scope["headers"]), body
     )
     job = predict(message, record, answered.set_result)
+    if job is not None:
+        await _until(answered, request, job)
+    return _http(answered.result())
+
+
+async def _until(answered: asyncio.Future[messages.Response], request: HttpRequest, job: Job) -> None:
+    """Wait; where nobody does any more, cancel the ``job``. Raises `ClientDisconnect`."""
+    gone = asyncio.ensure_future(request.receive())  # after the body there is nothing else to hear of
     try:
-        return _http(await answered)
-    except asyncio.CancelledError:
-        if job is not None:
+        await asyncio.wait((answered, gone), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        if not answered.done():
             job.cancel()
-        raise
+    if not answered.done():
+        raise ClientDisconnect
 
 
 def _record(request: HttpRequest) -> Record:

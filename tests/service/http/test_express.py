@@ -6,9 +6,11 @@ import asyncio
 import gzip
 import json
 import re
+import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from uvicorn.server import ServerState
 from service import app, metrics
 from service.app import Service
 from service.http import connection, express
+from service.inference.session import Outputs
 from service.lifecycle import State
 from service.settings import Settings
 from tests.service.published import TABLE, publish
@@ -440,6 +443,39 @@ def test_a_client_that_hangs_up_is_not_run_for_and_not_counted(models: Path) -> 
     assert "mlp_batch_rows_count" in exposition
     assert 'mlp_batch_rows_count{model="small"} 0.0' in exposition
     assert "mlp_requests_in_flight 0.0" in exposition  # as of the last turn: the scrape's own is counted in this one
+
+
+@pytest.mark.parametrize("through_express", [True, False])
+def test_rows_that_wait_do_not_run_once_their_client_hangs_up(models: Path, *, through_express: bool) -> None:
+    ran: list[int] = []
+    ends = threading.Event()
+
+    async def story() -> None:
+        async with running(models) as doors:
+            batcher = doors.service.door.predict._repository.find(None, None).batcher
+            run, costs = batcher._run, batcher._costs
+
+            def held_up(rows: np.ndarray[Any, Any]) -> Outputs:
+                ran.append(len(rows))
+                assert ends.wait(60)
+                return run(rows)
+
+            batcher._run, batcher._costs = held_up, replace(costs, inline_rows=0)
+            clients = [doors.client(through_express=through_express) for _ in range(3)]
+            for rows, client in enumerate(clients, 1):
+                client.send(post({"inputs": [ROW] * rows}))
+                await client.settle()
+            clients[1].hang_up()
+            await clients[1].settle()
+            ends.set()
+            while not clients[2].wire.sent:
+                await clients[2].settle()
+            for client in clients:
+                client.hang_up()
+            assert [client.wire.sent[:12] for client in clients] == [b"HTTP/1.1 200", b"", b"HTTP/1.1 200"]
+
+    asyncio.run(story())
+    assert ran == [1, 3]
 
 
 def test_both_doors_tell_the_journal_the_same(models: Path) -> None:
