@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from benchmarks import load, payloads, provenance, report, wire
 from service import artifact, logs, metrics
 from service.http.arrays import rows_from_npy, rows_from_raw
+from service.http.bodies import Bodies
 from service.http.express import Door, protocol_of
 from service.http.guard import Bounds, RequestIds
 from service.http.messages import JSON_HEADERS, Request, Response
@@ -112,7 +113,7 @@ def _doors() -> Stages:
     """HTTP without the prediction: a head seen before, one that is new, and an ASGI application that does nothing."""
     lifecycle = Lifecycle(changed=lambda _: None)
     journal = Journal([], lambda _: None, asyncio.new_event_loop().time)
-    door = Door(_AtOnce(), journal, lifecycle, RequestIds(), Bounds(2**24, 10.0))
+    door = Door(_AtOnce(), journal, lifecycle, RequestIds(), Bounds(2**24, 10.0), Bodies(2**28))
     body, runner = payloads.body("raw", 1), asyncio.Runner()
 
     async def connections(protocol: type[HttpToolsProtocol]) -> wire.Connections:

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from service import artifact, logs, metrics, settings
 from service.artifact import REGRESSION, ArtifactError, Manifest
 from service.errors import ModelRefused
+from service.http.bodies import Bodies
 from service.http.express import Door
 from service.http.guard import Bounds, Guard, RequestIds
 from service.http.predict import Predict
@@ -87,9 +88,10 @@ def build(chosen: Settings, request_log: logs.RequestLog | None, counted: Metric
     )
     app.include_router(router(predict, repository, lifecycle, exposition, metrics.CONTENT_TYPE))
     add_problems(app)
-    ids, bounds = RequestIds(), Bounds(chosen.max_body_bytes, chosen.receive_timeout_s)
-    app.add_middleware(Guard, journal=journal, lifecycle=lifecycle, ids=ids, bounds=bounds)
-    return Service(app, lifecycle, Door(predict, journal, lifecycle, ids, bounds))
+    ids, bodies = RequestIds(), Bodies(chosen.max_held_bytes)
+    bounds = Bounds(min(chosen.max_body_bytes, chosen.max_held_bytes), chosen.receive_timeout_s)
+    app.add_middleware(Guard, journal=journal, lifecycle=lifecycle, ids=ids, bounds=bounds, bodies=bodies)
+    return Service(app, lifecycle, Door(predict, journal, lifecycle, ids, bounds, bodies))
 
 
 def _load_all(chosen: Settings, counted: Metrics) -> list[Model]:

@@ -16,7 +16,7 @@ ServiceError
     ├── InvalidOption           query and headers → options
     ├── Retryable               rows       → queue
     │   ├── NotReady            starting, or going down
-    │   └── Overloaded          no room
+    │   └── Overloaded          no room, for the body or the rows
     ├── DeadlineExceeded        queue      → run: too late
     ├── ModelFailed             run        → answer
     └── ServerFailed            anywhere: a fault of ours
@@ -109,7 +109,7 @@ class NotReady(Retryable):
 
 
 class Overloaded(Retryable):
-    """The queue has no room for these rows."""
+    """There is no room for this body, or for these rows."""
 
 
 class DeadlineExceeded(RequestError):

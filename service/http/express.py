@@ -24,6 +24,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from service.errors import RequestError
 from service.http import problems
+from service.http.bodies import Bodies
 from service.http.connection import BoundedProtocol
 from service.http.guard import Bounds, RequestIds
 from service.http.messages import Request, Response
@@ -88,6 +89,7 @@ class Door:
     lifecycle: Lifecycle
     ids: RequestIds
     bounds: Bounds
+    bodies: Bodies
 
 
 def protocol_of(door: Door) -> type[HttpToolsProtocol]:
@@ -109,6 +111,7 @@ class Exchange(RequestResponseCycle):
     response_complete = False
     in_turn = False
     _body: bytes | bytearray = b""
+    _held_bytes = 0
     _whole = False
     _answered = False
     _refusal: RequestError | None = None
@@ -150,14 +153,20 @@ class Exchange(RequestResponseCycle):
         """Take a piece of the body."""
         if self.response_complete or self._refusal is not None:
             return
+        if self._held_bytes + len(data) > self._protocol.bounds.max_body_bytes:
+            self.refuse(self._protocol.bounds.too_large())
+            return
+        try:
+            self._protocol.door.bodies.hold(len(data))
+        except RequestError as error:
+            self.refuse(error)
+            return
+        self._held_bytes += len(data)
         if not self._body:
             self._body = data
         else:  # many small pieces as objects would take many times their size
             self._body = self._body if isinstance(self._body, bytearray) else bytearray(self._body)
             self._body += data
-        bounds = self._protocol.bounds
-        if len(self._body) > bounds.max_body_bytes:
-            self.refuse(bounds.too_large())
 
     def complete(self) -> None:
         """The body is whole."""
@@ -168,7 +177,7 @@ class Exchange(RequestResponseCycle):
     def refuse(self, error: RequestError) -> None:
         """Answer, in its turn, that its body is not what the server takes."""
         self._refusal = error
-        self._body = b""
+        self._body_is_over()
         if self.in_turn and not self._answered:
             self._record.problem = problems.name_of(error)
             self._reply(problems.response(error, self._record.request_id))
@@ -189,6 +198,7 @@ class Exchange(RequestResponseCycle):
     def abandon(self) -> None:
         """The client is gone."""
         self.disconnected = True
+        self._body_is_over()
         if self._job is not None:
             self._job.cancel()
         if not self._answered:
@@ -203,9 +213,16 @@ class Exchange(RequestResponseCycle):
         self._protocol.on_response_complete()
 
     def _run(self) -> None:
-        body, self._body = self._body, b""
-        self._request.body = bytes(body)
+        self._request.body = bytes(self._body)
+        self._body_is_over()
         self._job = self._protocol.door.predict(self._request, self._record, self._reply)
+        self._request.body = b""  # its rows wait, and have a bound of their own
+
+    def _body_is_over(self) -> None:
+        self._body = b""
+        if self._held_bytes:
+            self._protocol.door.bodies.let_go(self._held_bytes)
+            self._held_bytes = 0
 
     def _reply(self, response: Response) -> None:
         self._answered = True

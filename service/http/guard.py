@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import BodyTooLarge, HeadersTooLarge, MalformedRequest, ReceiveTimeout, ServerFailed
 from service.http import problems
+from service.http.bodies import Bodies
 from service.journal import Journal, Record
 from service.lifecycle import Lifecycle
 
@@ -81,13 +82,21 @@ class Guard:
     """ASGI middleware around everything else."""
 
     def __init__(
-        self, app: ASGIApp, *, journal: Journal, lifecycle: Lifecycle, ids: RequestIds, bounds: Bounds
+        self,
+        app: ASGIApp,
+        *,
+        journal: Journal,
+        lifecycle: Lifecycle,
+        ids: RequestIds,
+        bounds: Bounds,
+        bodies: Bodies,
     ) -> None:
         self._app = app
         self._journal = journal
         self._lifecycle = lifecycle
         self._ids = ids
         self._bounds = bounds
+        self._bodies = bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through; anything but HTTP passes untouched."""
@@ -98,7 +107,7 @@ class Guard:
         record = self._journal.begin(scope["method"], scope["path"], self._ids.of(headers.get(b"x-request-id")))
         scope.setdefault("state", {})["record"] = record
         answer = _Answer(scope, record, self._journal, self._lifecycle, send)
-        body = _BoundedBody(headers.get(b"content-length", b"0"), self._bounds, receive)
+        body = _BoundedBody(headers.get(b"content-length", b"0"), self._bounds, self._bodies, receive)
         try:
             await self._app(scope, body.receive, answer.send)
         except ClientDisconnect:
@@ -108,13 +117,15 @@ class Guard:
             await answer.fail()
         finally:
             answer.close()
+            body.close()
 
 
 class _BoundedBody:
-    """One request's body, refused as soon as it is known to be too large or too late."""
+    """One request's body, refused as soon as it is known to be too large or too late, or finds no room."""
 
-    def __init__(self, declared_bytes: bytes, bounds: Bounds, receive: Receive) -> None:
+    def __init__(self, declared_bytes: bytes, bounds: Bounds, bodies: Bodies, receive: Receive) -> None:
         self._bounds = bounds
+        self._bodies = bodies
         self._declared_bytes = int(declared_bytes)
         self._received_bytes = 0
         self._ends_at: float | None = None
@@ -133,11 +144,17 @@ class _BoundedBody:
                 message = await self._receive()
         except TimeoutError:
             raise self._bounds.too_late() from None
-        self._received_bytes += len(message.get("body", b""))
-        if self._received_bytes > self._bounds.max_body_bytes:
+        size_bytes = len(message.get("body", b""))
+        if self._received_bytes + size_bytes > self._bounds.max_body_bytes:
             raise self._bounds.too_large()
+        self._bodies.hold(size_bytes)
+        self._received_bytes += size_bytes
         self._whole = not message.get("more_body", False)
         return message
+
+    def close(self) -> None:
+        """The request is over, and its body with it."""
+        self._bodies.let_go(self._received_bytes)
 
 
 class _Answer:

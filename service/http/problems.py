@@ -44,7 +44,7 @@ PROBLEMS: Final[dict[type[RequestError], tuple[int, str, str]]] = {
     BodyTooLarge: (413, "body-too-large", "The body is too large"),
     UnsupportedMedia: (415, "unsupported-media", "The body's type or encoding is not supported"),
     InvalidInput: (422, "invalid-input", "The input is not rows that the model takes"),
-    Overloaded: (429, "overloaded", "The queue is full"),
+    Overloaded: (429, "overloaded", "The server has no room for this"),
     HeadersTooLarge: (431, "headers-too-large", "The request line and headers are too large"),
     ModelFailed: (500, "model-failed", "The model failed"),
     ServerFailed: (500, "internal-error", "The server failed"),

@@ -27,6 +27,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "log_level": ("warning", "warning"),
     "log_format": ("text", "text"),
     "max_body_bytes": ("4096", 4096),
+    "max_held_bytes": ("8192", 8192),
     "max_request_rows": ("64", 64),
     "max_queue_rows": ("128", 128),
     "receive_timeout_s": ("2.5", 2.5),

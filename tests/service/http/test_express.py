@@ -125,11 +125,12 @@ def normal(answer: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def running(models: Path, receive_timeout_s: float = 60) -> AsyncIterator[Doors]:
+async def running(models: Path, receive_timeout_s: float = 60, max_held_bytes: int = 2**20) -> AsyncIterator[Doors]:
     options = Settings(
         models=models,
         model="small",
         max_body_bytes=LIMIT_BYTES,
+        max_held_bytes=max_held_bytes,
         receive_timeout_s=receive_timeout_s,
         max_request_rows=50,
     )
@@ -401,6 +402,46 @@ def test_a_body_in_many_small_chunks_takes_little_more_memory_than_the_body(mode
             return peak_bytes
 
     assert asyncio.run(story()) < 4 * len(body)
+
+
+@pytest.mark.parametrize("through_express", [True, False])
+def test_bodies_that_wait_to_be_whole_are_bounded_all_together(models: Path, *, through_express: bool) -> None:
+    async def story() -> list[bytes]:
+        async with running(models, max_held_bytes=2 * LIMIT_BYTES) as doors:
+            bodies = doors.service.door.bodies
+            clients = [doors.client(through_express=through_express) for _ in range(4)]
+            body = json.dumps({"inputs": [ROW]}).encode().ljust(LIMIT_BYTES)
+            request = post(body)
+            for client in clients[:3]:
+                client.send(request[:-100])
+                await client.settle()
+            held = [bodies.held_bytes]
+            refused = bytes(clients[2].wire.sent)
+            clients[0].hang_up()
+            await clients[0].settle()
+            held.append(bodies.held_bytes)
+            for client in clients[1:3]:  # the rest of a refused body is thrown away
+                client.send(request[-100:])
+                await client.settle()
+            held.append(bodies.held_bytes)
+            clients[3].send(request)
+            await clients[3].settle()
+            answered = [bytes(client.wire.sent) for client in clients]
+            clients[3].send(request[:-1])
+            await clients[3].settle()
+            held.append(bodies.held_bytes)
+            for client in clients[1:]:
+                client.hang_up()
+                await client.settle()
+            held.append(bodies.held_bytes)
+            whole = LIMIT_BYTES - 100
+            assert held == [2 * whole, whole, 0, LIMIT_BYTES - 1, 0]
+            assert answered[2] == refused
+            assert b"7992 bytes of bodies wait to be whole, and 3996 more would exceed 8192" in refused
+            return answered
+
+    answered = asyncio.run(story())
+    assert [answer[9:12] for answer in answered] == [b"", b"200", b"429", b"200"]
 
 
 def test_answers_that_nobody_reads_do_not_pile_up(models: Path) -> None:

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from service.errors import BodyTooLarge, ReceiveTimeout
+from service.http.bodies import Bodies
 from service.http.guard import Bounds, Guard, RequestIds
 from service.journal import Journal, Record
 from service.lifecycle import Lifecycle, State
@@ -38,8 +39,12 @@ class Asked:
         journal = Journal([self.records.extend], self._note_open, asyncio.get_running_loop().time)
         bounds = Bounds(max_body_bytes=10, receive_timeout_s=0.05)
         ids = RequestIds()
-        guard = Guard(self._application, journal=journal, lifecycle=self.lifecycle, ids=ids, bounds=bounds)
+        bodies = Bodies(max_bytes=100)
+        guard = Guard(
+            self._application, journal=journal, lifecycle=self.lifecycle, ids=ids, bounds=bounds, bodies=bodies
+        )
         await guard(self._scope, self._receive, self._send)
+        assert bodies.held_bytes == 0
         journal._tell()
 
     @property
