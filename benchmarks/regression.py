@@ -1,6 +1,7 @@
 """Keras's classic regression beside ours, on the same rows: python -m benchmarks.regression
 
-The same network, loss, batches and epochs, once more as the command line trains without being told; each with several
+The same network, loss, batches and epochs: by the estimator, whose learning rate is constant as Keras's is, and by the
+command line, whose rate goes up and down once; and as the command line trains without being told. Each with several
 seeds, of the split and of the first weights. Keras runs on JAX in an environment of its own, which uv makes.
 """
 
@@ -13,7 +14,9 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+import warnings
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,9 +24,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import datasets
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+from sklearn.preprocessing import StandardScaler
 
 from benchmarks import provenance, report
-from training import cli
+from training import MLPRegressor, cli
 from training.data import source
 from training.data.split import split
 
@@ -32,7 +38,6 @@ CLASSIC = (
     *("--hidden", "512", "512", "512", "--loss", "absolute_error", "--batch-size", "64", "--epochs", "100"),
     *("--patience", "0", "--optimizer", "adam", "--weight-decay", "0"),
 )
-OURS = {"ours, the same": CLASSIC, "ours, by default": ()}
 
 
 def tables(folder: Path) -> dict[str, Path]:
@@ -55,20 +60,50 @@ def arguments_of(path: Path, seed: int) -> list[str]:
     return [str(path), "--target", "y", "--task", "regression", "--seed", str(seed)]
 
 
-def keras(path: Path, seed: int) -> dict[str, float]:
-    """On the rows that the command line takes for each part."""
+def parts_of(path: Path, seed: int) -> dict[str, NDArray[np.float64]]:
+    """The rows (rows, features and the target) that the command line takes for each part."""
     command = cli.parse(arguments_of(path, seed))
     dataset = source.load(command.data, choices=command.table)
     parts = split(dataset, command.config(images=False))
     rows = np.column_stack([dataset.inputs, dataset.targets])
+    return {"train": rows[parts.train], "validation": rows[parts.validation], "test": rows[parts.test]}
+
+
+def keras(path: Path, seed: int) -> dict[str, float]:
     file = path.with_suffix(".npz")
-    np.savez(file, train=rows[parts.train], validation=rows[parts.validation], test=rows[parts.test])
+    parts = parts_of(path, seed)
+    np.savez(file, train=parts["train"], validation=parts["validation"], test=parts["test"])
     run = [str(Path(sys.executable).with_name("uv")), "run", "--quiet", "--script", str(PEER), str(file), str(seed)]
     found: dict[str, float] = json.loads(subprocess.run(run, check=True, stdout=subprocess.PIPE, text=True).stdout)
     return found
 
 
-def ours(path: Path, seed: int, arguments: tuple[str, ...]) -> dict[str, float]:
+def estimator(path: Path, seed: int) -> dict[str, float]:
+    parts = parts_of(path, seed)
+    scaler = StandardScaler().fit(parts["train"][:, :-1])
+    inputs = {name: scaler.transform(rows[:, :-1]).astype(np.float32) for name, rows in parts.items()}
+    target = {name: rows[:, -1] for name, rows in parts.items()}
+    model = MLPRegressor(
+        (512, 512, 512),
+        loss="absolute_error",
+        alpha=0,
+        batch_size=64,
+        max_iter=100,
+        n_iter_no_change=100,
+        random_state=seed,
+    )
+    began_s = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # all epochs are meant to be trained
+        validation = inputs["validation"], target["validation"]
+        model.fit(inputs["train"], target["train"], validation_data=validation)
+    fit_s = time.perf_counter() - began_s
+    values = model.predict(inputs["test"])
+    scores = {"mae": mean_absolute_error, "rmse": root_mean_squared_error, "r2": r2_score}
+    return {name: float(score(target["test"], values)) for name, score in scores.items()} | {"fit_s": fit_s}
+
+
+def command_line(path: Path, seed: int, *arguments: str) -> dict[str, float]:
     models = tempfile.mkdtemp(dir=path.parent)
     command = [sys.executable, "-m", "training", *arguments_of(path, seed), "--models", models, *arguments]
     done = subprocess.run(command, check=True, stderr=subprocess.PIPE, text=True)
@@ -79,8 +114,16 @@ def ours(path: Path, seed: int, arguments: tuple[str, ...]) -> dict[str, float]:
     return scores | {"fit_s": float(trained[1])}
 
 
+WAYS: dict[str, Callable[[Path, int], dict[str, float]]] = {
+    "Keras": keras,
+    "ours, the same by the estimator": estimator,
+    "ours, the same by the command line": lambda path, seed: command_line(path, seed, *CLASSIC),
+    "ours, the command line by default": command_line,
+}
+
+
 def run(names: Sequence[str], seeds: int) -> report.Results:
-    """Each of the data sets ``names`` with each of ``seeds`` seeds, by Keras and by both of `OURS`."""
+    """Each of the data sets ``names`` with each of ``seeds`` seeds, trained in each of `WAYS`."""
     about = {
         "command": f"python -m benchmarks.regression --seeds {seeds}",
         "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -93,11 +136,10 @@ def run(names: Sequence[str], seeds: int) -> report.Results:
     with tempfile.TemporaryDirectory() as folder:
         for name, path in tables(Path(folder)).items():
             if name in names:
-                by: dict[str, list[dict[str, float]]] = {who: [] for who in ("Keras", *OURS)}
+                by: dict[str, list[dict[str, float]]] = {who: [] for who in WAYS}
                 for seed in range(seeds):
-                    by["Keras"].append(keras(path, seed))
-                    for who, arguments in OURS.items():
-                        by[who].append(ours(path, seed, arguments))
+                    for who, trained in WAYS.items():
+                        by[who].append(trained(path, seed))
                 found[name] = by
     return {"provenance": about, "runs": found}
 
