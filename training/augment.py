@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from typing import Final
 
@@ -35,12 +36,22 @@ def ways(*, flip: bool, shift_pixels: int) -> tuple[Way, ...]:
     return tuple(Way(*each) for each in product((False, True) if flip else (False,), steps, steps))
 
 
+@cache
+def frequencies(of: tuple[Way, ...]) -> Tensor:
+    """How often each of the ways is met, next to one another, float32 (ways,): the further the move, the rarer.
+
+    Along each axis it falls in even steps, to nothing one pixel beyond the furthest.
+    """
+    moves = torch.tensor([(abs(way.down), abs(way.right)) for way in of])
+    return (moves.max() + 1 - moves).prod(dim=1).float()
+
+
 @dataclass(frozen=True, slots=True)
 class Augment:
     """What may happen to an image of ``height`` x ``width`` pixels whose black is ``black``.
 
-    It is seen in any of ``ways``, and in half of the images a square of edge ``erase_pixels``, which may lie partly
-    outside, is blanked (https://arxiv.org/abs/1708.04552).
+    It is seen in any of ``ways``, with their `frequencies`, and in half of the images a square of edge
+    ``erase_pixels``, which may lie partly outside, is blanked (https://arxiv.org/abs/1708.04552).
     """
 
     height: int
@@ -62,7 +73,7 @@ class Augment:
         """
         source, changed = self._canvas(images)
         groups = len(source) // _GROUP_ROWS + 1
-        taken = torch.randint(len(self.ways), (groups,))
+        taken = torch.multinomial(frequencies(self.ways), groups, replacement=True)
         numbers = taken.tolist()
         erased = torch.randint(2, (groups,)).tolist()
         centres = (torch.rand(groups, 2) * torch.tensor([self.height, self.width])).long().tolist()
