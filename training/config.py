@@ -30,6 +30,13 @@ class Config:
     activation: str = _choice("relu", "of the hidden layers", among=ACTIVATIONS)
     dropout: float = _choice(0.0, "share of hidden units left out at each step", ge=0, le=0.95)
     batch_norm: bool = _choice(False, "normalise each hidden layer over the batch; folded away at export")
+    whiten: float = _choice(
+        0.0,
+        "bring inputs that vary together apart, down to this share of the largest variance; folded away at export, and "
+        "0 does without",
+        ge=0,
+        le=1,
+    )
     optimizer: str = _choice("adamw", "how weights are moved", among=OPTIMIZERS)
     lr: float = _choice(1e-3, "highest learning rate of the one-cycle schedule", ge=1e-7, le=10)
     weight_decay: float = _choice(0.01, "decoupled for adamw, else in the gradient", ge=0, le=10)
@@ -47,6 +54,13 @@ class Config:
     flip: bool = _choice(False, "images: mirror half of them, left to right")
     shift_pixels: int = _choice(0, "images: move each by up to this many pixels", ge=0, le=64)
     erase_pixels: int = _choice(0, "images: blank a square of this edge in half of them", ge=0, le=1024)
+    local_pixels: int = _choice(
+        0,
+        "images: let each unit of the first layer begin with one place of them, about so many pixels around it; 0 lets "
+        "it begin with all of them",
+        ge=0,
+        le=1024,
+    )
     teacher_epochs: int = _choice(
         0,
         "images: epochs of a convolutional network that is trained first and whose probabilities are then learned with "

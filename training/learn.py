@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from training import calibrate, objective, prepare, teacher
+from training import calibrate, objective, prepare, teacher, whiten
 from training.augment import Augment, ways
-from training.config import Config
+from training.config import Config, flag_of
 from training.data.dataset import Dataset
 from training.data.split import Split
 from training.errors import OptionError
 from training.fit import Epoch, fit
 from training.loop import Rows
-from training.network import Network, perceptron
+from training.network import Network, localise, perceptron
 
 _BATCH_ROWS: Final = 8192
 
@@ -47,6 +47,7 @@ def learn(
 
     The random state of the process is left as it was. Raises `Diverged` and `OptionError`.
     """
+    _check(dataset, config)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         preparation = prepare.fitted(dataset.columns, dataset.inputs[split.train], together=dataset.images)
@@ -59,6 +60,9 @@ def learn(
             config.dropout,
             batch_norm=config.batch_norm,
         )
+        if config.local_pixels:
+            height, width = dataset.shape
+            localise(cast("nn.Linear", body[0]), height, width, config.local_pixels)
         network = Network(preparation, body, outputs)
         if not dataset.classifies:
             _standardise_targets(network, dataset.targets[split.train])
@@ -68,6 +72,8 @@ def learn(
         train = _rows(network, dataset, split.train, class_weights)
         validation = _rows(network, dataset, split.validation, class_weights)
         _silence(cast("nn.Linear", body[0]), cast("Tensor", train.inputs))
+        if config.whiten:
+            body.insert(0, whiten.fitted(cast("Tensor", train.inputs), config.whiten))
         augment = _augment(dataset, config, preparation)
         teacher_history: list[Epoch] = []
         if config.teacher_epochs:
@@ -150,13 +156,16 @@ def _standardise_targets(network: Network, targets: NDArray[np.float32]) -> None
     network.output_offset.copy_(torch.tensor(targets.mean(axis=0, dtype=np.float64)))
 
 
+def _check(dataset: Dataset, config: Config) -> None:
+    """Raises `OptionError` where what was chosen is for images and there are none."""
+    for name in () if dataset.images else ("flip", "shift_pixels", "erase_pixels", "local_pixels", "teacher_epochs"):
+        if getattr(config, name):
+            raise OptionError(f"{flag_of(name)} is for images, and {dataset.name} has none")
+
+
 def _augment(dataset: Dataset, config: Config, preparation: prepare.Prepare) -> Augment | None:
     if not (config.flip or config.shift_pixels or config.erase_pixels or config.teacher_epochs):
         return None
-    if not dataset.images:
-        raise OptionError(
-            f"--flip, --shift-pixels, --erase-pixels and --teacher-epochs are for images, and {dataset.name} has none"
-        )
     height, width = dataset.shape
     return Augment(
         height,

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from training.prepare import Prepare
+from training.whiten import Whiten
 
 ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {
     "relu": nn.ReLU,
@@ -107,6 +108,22 @@ def glorot_uniform(body: nn.Sequential, random: np.random.RandomState) -> None:
             layer.bias.copy_(torch.from_numpy(random.uniform(-bound, bound, layer.out_features)))
 
 
+@torch.no_grad()
+def localise(first: nn.Linear, height: int, width: int, deviation_pixels: int) -> None:
+    """Let each unit of ``first`` begin with one place of an image: around it its weights fall off as a Gaussian does.
+
+    A convolution is as local, and cannot help it; here training may go on from there to anything else. See
+    https://arxiv.org/abs/1906.06766 (d'Ascoli et al.). The weights of a unit together stay as long as they were.
+    """
+    weight = first.weight
+    lengths = weight.norm(dim=1, keepdim=True)
+    pixels = weight.view(-1, height, width)
+    for axis, size in ((1, height), (2, width)):
+        away = torch.arange(size) - size * torch.rand(len(weight), 1)
+        pixels.mul_(torch.exp(-away.square() / (2 * deviation_pixels**2)).unsqueeze(3 - axis))
+    weight.mul_(lengths / weight.norm(dim=1, keepdim=True))
+
+
 class Centre(nn.Module):
     """Encoded rows less their ``offset`` (width,)."""
 
@@ -124,22 +141,24 @@ class Centre(nn.Module):
 def folded(network: Network) -> nn.Sequential:
     """The same function of *encoded* rows in Linear layers and activations alone.
 
-    Standardisation goes into the first layer's weights, batch norms into the layers before them, output scale and
-    offset into the last; computed in float64, given in float32. Where a feature is far from zero, as a year is, its
-    product with a weight would take the digits that tell one value from another: there a `Centre` comes first.
+    Standardisation and whitening go into the first layer's weights, batch norms into the layers before them, output
+    scale and offset into the last; computed in float64, given in float32. Where a feature is far from zero, as a year
+    is, its product with a weight would take the digits that tell one value from another: there a `Centre` comes first.
     """
     layers: list[nn.Module] = []
-    for layer in network.body:
+    for before, layer in pairwise((None, *network.body)):
         if isinstance(layer, nn.Linear):
             copy = nn.Linear(layer.in_features, layer.out_features, dtype=torch.float64)
             copy.load_state_dict(layer.state_dict())
+            if isinstance(before, Whiten):
+                copy.weight.data @= before.matrix.double().T
             layers.append(copy)
         elif isinstance(layer, nn.BatchNorm1d):
             linear = cast("nn.Linear", layers.pop())
             batch_norm = nn.BatchNorm1d(layer.num_features, eps=layer.eps, dtype=torch.float64)
             batch_norm.load_state_dict(layer.state_dict())
             layers.append(fuse_linear_bn_eval(linear.eval(), batch_norm.eval()))
-        elif not isinstance(layer, Dropout | nn.Identity):
+        elif not isinstance(layer, Whiten | Dropout | nn.Identity):
             layers.append(layer)
     first, last = cast("nn.Linear", layers[0]), cast("nn.Linear", layers[-1])
     with torch.no_grad():

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from tests.training import small
-from training import prepare
+from training import prepare, whiten
 from training.data.dataset import Column
-from training.network import ACTIVATIONS, Dropout, Network, folded, perceptron
+from training.network import ACTIVATIONS, Dropout, Network, folded, localise, perceptron
 
 ROUNDING = 2.0**-24  # half a unit in the last place of a float32
 STEEPEST = 1.13  # GELU's slope is the largest of all activations'
@@ -48,6 +48,7 @@ def random_network(
     activation: str = "relu",
     *,
     batch_norm: bool = False,
+    whitened: bool = False,
     hidden: Sequence[int] = (16, 8),
     outputs: int = 3,
     seed: int = 0,
@@ -57,6 +58,8 @@ def random_network(
         torch.manual_seed(seed)
         preparation = prepare.fitted(columns, inputs, together=False)
         body = perceptron(preparation.width, hidden, outputs, activation, 0.25, batch_norm=batch_norm)
+        if whitened:
+            body.insert(0, whiten.fitted(preparation(torch.from_numpy(inputs)), 0.03))
         network = Network(preparation, body, outputs)
         network.output_scale.uniform_(0.5, 2)
         network.output_offset.normal_()
@@ -93,11 +96,14 @@ def error_bound(layers: nn.Sequential, encoded: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("columns", [NUMBERS, MIXED], ids=["numbers", "mixed"])
+@pytest.mark.parametrize("whitened", [False, True], ids=["not whitened", "whitened"])
 @pytest.mark.parametrize("batch_norm", [False, True], ids=["plain", "batch norm"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_the_folded_network_is_the_network(activation: str, batch_norm: bool, columns: tuple[Column, ...]) -> None:
+def test_the_folded_network_is_the_network(
+    activation: str, batch_norm: bool, whitened: bool, columns: tuple[Column, ...]
+) -> None:
     inputs = rows_of(columns, 200)
-    network = random_network(columns, inputs, activation, batch_norm=batch_norm)
+    network = random_network(columns, inputs, activation, batch_norm=batch_norm, whitened=whitened)
     raw = torch.from_numpy(inputs)
     with torch.no_grad():
         exact = copy.deepcopy(network).double()(raw.double())
@@ -110,7 +116,7 @@ def test_the_folded_network_is_the_network(activation: str, batch_norm: bool, co
 
 def test_what_is_folded_has_nothing_left_to_fold() -> None:
     inputs = rows_of(NUMBERS, 50)
-    layers = folded(random_network(NUMBERS, inputs, "gelu", batch_norm=True))
+    layers = folded(random_network(NUMBERS, inputs, "gelu", batch_norm=True, whitened=True))
     assert [type(layer) for layer in layers] == [nn.Linear, nn.GELU, nn.Linear, nn.GELU, nn.Linear]
     assert {parameter.dtype for parameter in layers.parameters()} == {torch.float32}
 
@@ -144,6 +150,26 @@ def test_the_network_is_layers_in_the_order_told() -> None:
     assert sizes == [(4, 8), (8, 6), (6, 3)]
     plain = perceptron(4, (8,), 3, "relu", 0.0, batch_norm=False)
     assert [type(layer) for layer in plain] == [nn.Linear, nn.ReLU, nn.Linear]
+
+
+def test_a_layer_that_begins_locally_has_each_unit_at_a_place_of_its_own() -> None:
+    torch.manual_seed(0)
+    height, width, deviation = 30, 50, 3
+    layer = nn.Linear(height * width, 400)
+    lengths = layer.weight.detach().norm(dim=1)
+    localise(layer, height, width, deviation)
+    weight = layer.weight.detach()
+    assert torch.allclose(weight.norm(dim=1), lengths)
+    share = (weight / lengths[:, None]).square().view(-1, height, width)
+    for axis, size in ((1, height), (2, width)):
+        along, place = share.sum(dim=3 - axis), torch.arange(size)
+        centre = along @ place.float()
+        spread = (along * (place - centre[:, None]).square()).sum(dim=1).sqrt()
+        # Of squared weights the deviation is smaller by the root of 2; at an edge half of them are cut off.
+        assert spread.mean() == pytest.approx(deviation / 2**0.5, rel=0.15)
+        assert spread.max() < 1.6 * deviation / 2**0.5
+        assert (centre.min() < 0.1 * size, centre.max() > 0.9 * size) == (True, True)
+        assert centre.std() == pytest.approx(size / 12**0.5, rel=0.15)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
