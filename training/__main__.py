@@ -46,14 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(command: cli.Command, console: Console) -> None:
-    dataset = source.load(command.data, command.data_dir, command.table)
+    dataset = source.load(command.data, command.data_dir, command.table, command.image_size, progress.watching(console))
     name = command.name or dataset.name
     publish.check(command.models, name)
     config = command.config(images=dataset.images)
     parts = split(dataset, config)
     dataset = categories.common(dataset, parts.train)
-    if len(dataset.shape) == 1:
-        overview.show(console, dataset, parts.train)
+    overview.show(console, dataset, parts.train)
     place = device.choose(config.device)
     console.print(
         f"{dataset.name}: {len(parts.train):,} rows to train on, {len(parts.validation):,} to validate, "

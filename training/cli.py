@@ -10,18 +10,21 @@ from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 from training.config import DEFAULT, RECIPES, RECIPES_MEANING, Config, flag_of, range_of
-from training.data import bundled, fashion_mnist
+from training.data import arrays, bundled, fashion_mnist
 from training.data.reading import SUFFIXES
 from training.data.tables import Choices
 from training.data.targets import TASKS
 from training.errors import OptionError
 
+_YOURS: Final = f"your table ({', '.join(SUFFIXES)}), your images ({arrays.SUFFIX}, or a folder of pictures)"
 _METAVARS: Final[dict[Any, str]] = {int: "N", float: "X", str: "NAME"}
 _EXAMPLES: Final = """examples:
   mlp-train fashion-mnist --epochs 5
   mlp-train digits --hidden 256 128 --activation gelu --dropout 0.1
   mlp-train houses.csv --target price --drop id
+  mlp-train photographs/ --image-size 28 28
 """
+_MAX_EDGE_PIXELS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class Command:
     data: str
     data_dir: Path | None
     table: Choices
+    image_size: tuple[int, int] | None
     models: Path
     name: str | None
     recipe: str
@@ -58,12 +62,15 @@ def parse(arguments: Sequence[str]) -> Command:
         allow_abbrev=False,
     )
     names = ", ".join((fashion_mnist.NAME, *bundled.LOADERS))
-    parser.add_argument("data", metavar="DATA", help=f"your table ({', '.join(SUFFIXES)}), or a data set: {names}")
+    parser.add_argument("data", metavar="DATA", help=f"{_YOURS}, or a data set: {names}")
     folder: dict[str, Any] = {"type": Path, "metavar": "FOLDER"}
     parser.add_argument("--data-dir", **folder, default=None, help="where Fashion-MNIST's four .gz files are")
     parser.add_argument("--models", **folder, default=Path("models"), help="to publish in (default: models)")
     parser.add_argument("--name", default=None, help="the model's name (default: the data set's)")
     _add_table(parser)
+    pictures = parser.add_argument_group("your pictures", "a folder for each class; they are taken as grey")
+    size: dict[str, Any] = {"type": int, "nargs": 2, "metavar": ("HEIGHT", "WIDTH"), "default": None}
+    pictures.add_argument("--image-size", **size, help="to bring them to, in pixels (default: as they are)")
     group = parser.add_argument_group("training", "defaults as for images | for tables, where they differ")
     group.add_argument("--recipe", choices=tuple(RECIPES), default=DEFAULT, help=RECIPES_MEANING)
     types = get_type_hints(Config)
@@ -71,6 +78,7 @@ def parse(arguments: Sequence[str]) -> Command:
         group.add_argument(flag_of(each.name), dest=each.name, **_kind(types[each.name]), help=_help(each))
     given = vars(parser.parse_args(arguments))
     own = {name: given.pop(name) for name in ("data", "data_dir", "models", "name", "recipe")}
+    own["image_size"] = _image_size(given.pop("image_size"))
     own["table"] = Choices(
         tuple(given.pop("target")), given.pop("task"), tuple(given.pop("categorical")), tuple(given.pop("drop"))
     )
@@ -91,6 +99,15 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--task", choices=TASKS, default=TASKS[0], help="auto: texts, booleans and few whole numbers are classes"
     )
+
+
+def _image_size(given: list[int] | None) -> tuple[int, int] | None:
+    if given is None:
+        return None
+    height, width = given
+    if not (1 <= height <= _MAX_EDGE_PIXELS and 1 <= width <= _MAX_EDGE_PIXELS):
+        raise OptionError(f"--image-size is {height} {width}, expected 1 to {_MAX_EDGE_PIXELS:,} each")
+    return height, width
 
 
 def _kind(hint: Any) -> dict[str, Any]:

@@ -50,7 +50,14 @@ def table(columns: Sequence[Column], found: Sequence[Statistics]) -> list[list[s
 
 
 def show(console: Console, dataset: Dataset, rows: NDArray[np.int64]) -> None:
-    """Print the columns and what is to be said of them, for the user to correct."""
+    """Print the columns, where they are not pixels, and what is to be said of the data, for the user to correct."""
+    if len(dataset.shape) == 1:
+        _show_columns(console, dataset, rows)
+    for note in dataset.notes:
+        console.print(note, markup=False)
+
+
+def _show_columns(console: Console, dataset: Dataset, rows: NDArray[np.int64]) -> None:
     grid = Table(*HEAD, box=box.SIMPLE_HEAD, pad_edge=False)
     lines = table(dataset.columns, statistics(dataset, rows))
     for cells in lines[:_LINES]:
@@ -59,8 +66,6 @@ def show(console: Console, dataset: Dataset, rows: NDArray[np.int64]) -> None:
     wide.print(grid)
     if len(lines) > _LINES:
         console.print(f"and {len(lines) - _LINES} more columns, all of them in the model's card\n")
-    for note in dataset.notes:
-        console.print(note, markup=False)
 
 
 def _statistics(column: Column, values: NDArray[np.float32]) -> Statistics:

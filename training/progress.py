@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn, track
 
 from training.fit import Epoch
 
@@ -28,6 +29,17 @@ def shown(console: Console, epochs: Mapping[str, int], score_name: str) -> Itera
             name: _told(bar, bar.add_task(name, total=total, visible=total > 0, figures=""), score_name)
             for name, total in epochs.items()
         }
+
+
+def watching(console: Console) -> Callable[[Iterable[Any], int], Iterable[Any]]:
+    """Gives things on as they come, under a bar of how many of them there are yet to come."""
+
+    def watched(things: Iterable[Any], count: int) -> Iterable[Any]:
+        if not console.is_terminal:
+            return things
+        return track(things, "reading", count, console=console, transient=True)
+
+    return watched
 
 
 def _told(bar: Progress, task: TaskID, score_name: str) -> Callable[[Epoch], None]:

@@ -41,7 +41,7 @@ def test_the_help_begins_with_how_to_say_it_and_ends_with_examples_that_can_be_s
     text = help_text(capsys, monkeypatch)
     assert text.startswith("usage: mlp-train DATA [option ...]\n")
     examples = [line.split() for line in text.split("examples:\n", 1)[1].splitlines()]
-    assert len(examples) == 3
+    assert len(examples) == 4
     for program, *arguments in examples:
         assert program == "mlp-train"
         cli.parse(arguments).config(images=False)

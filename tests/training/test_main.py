@@ -12,9 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
 
 from service import artifact
 from tests.asked import ask, assert_counted
@@ -105,6 +108,28 @@ def test_a_regression_gives_its_numbers(models: Path) -> None:
     assert np.abs(values.reshape(expected.shape) - expected).max() < 1e-5 * np.abs(expected).max()
 
 
+def test_a_folder_of_pictures_becomes_a_model_that_knows_them(models: Path, tmp_path: Path) -> None:
+    """Digits as files; what the server is sent are the pixels of such a file."""
+    digits = load_digits()
+    for number, (image, label) in enumerate(zip(digits.images[:500], digits.target, strict=False)):
+        folder = tmp_path / "numbers" / f"a {label}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((image * 15.9).astype(np.uint8)).save(folder / f"{number:04}.png")
+    status, said = run(models, str(tmp_path / "numbers"), "--epochs", "40", "--batch-size", "64")
+    assert status == 0
+    assert said.startswith(
+        "500 images of 8 x 8 pixels, 10 classes (a 0, a 1, a 2, a 3, a 4, a 5, a 6, a 7, a 8, a 9)\n"
+    )
+    with Running(models) as server:
+        files = sorted((tmp_path / "numbers").glob("*/*.png"))[::7]
+        body = b"".join(np.asarray(Image.open(file)).tobytes() for file in files)
+        answer = httpx.post(
+            f"{server.address}/predict?dtype=uint8", content=body, headers={"content-type": "application/octet-stream"}
+        )
+    right = [file.parent.name == label for file, label in zip(files, answer.json()["predictions"], strict=True)]
+    assert sum(right) > 0.9 * len(right)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -117,6 +142,10 @@ def test_a_regression_gives_its_numbers(models: Path) -> None:
             ("iris", "--name", "../iris"),
             "model name '../iris': a name has 1 to 128 letters, digits, '.', '_' and '-', "
             "and begins with a letter or a digit",
+        ),
+        (
+            ("iris", "--image-size", "28", "0"),
+            "--image-size is 28 0, expected 1 to 1,024 each",
         ),
         (
             ("iris", "--flip"),

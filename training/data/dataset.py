@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def plain_name(text: str, *, otherwise: str) -> str:
+    """``text`` as a name for files and paths, of letters, digits and ``._-``; ``otherwise`` where nothing is left."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._") or otherwise
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from training.data.dataset import Column, Dataset
+from training.data import images
+from training.data.dataset import Dataset
 from training.errors import DataError
 
 NAME: Final = "fashion-mnist"
@@ -63,13 +64,12 @@ def load(folder: Path | None, *, installed: Path = DEBIAN, cache: Path | None = 
             return _fetched(name, kept / f"{name}.gz", url)
 
     train_images, train_labels, test_images, test_labels = (_idx(name, read) for name in FILES)
-    pixels = (f"pixel_{row}_{column}" for row in range(EDGE) for column in range(EDGE))
     return Dataset(
         name=NAME,
         inputs=np.concatenate([train_images, test_images]).reshape(-1, EDGE * EDGE),
         targets=np.concatenate([train_labels, test_labels]).astype(np.int64),
         labels=LABELS,
-        columns=tuple(Column(name) for name in pixels),
+        columns=images.pixels(EDGE, EDGE),
         target_names=("article",),
         shape=(EDGE, EDGE),
         test_rows=TEST_ROWS,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from training.data import columns, features, reading, targets
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, plain_name
 from training.errors import DataError, OptionError
 
 _LISTED: Final = 20
@@ -48,7 +47,7 @@ def load(path: Path, choices: Choices) -> Dataset:
         raise DataError(f"{path} has no column left to predict {', '.join(choices.targets)} from; --drop fewer")
     found, inputs, ids = features.features_of(rest, choices.categorical, choices.drop)
     return Dataset(
-        name=re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "table",
+        name=plain_name(path.stem, otherwise="table"),
         inputs=inputs,
         targets=target.values,
         labels=target.labels,
