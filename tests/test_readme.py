@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image, ImageOps
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 from sklearn.datasets import load_iris
@@ -23,6 +25,15 @@ from tests.service.running import Running
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+
+
+# Each piece of Python by what it begins with.
+PYTHON = {
+    begins: code
+    for code in re.findall(r"```python\n(.+?)```", README, re.DOTALL)
+    for begins in ("from training import MLPClassifier", "pixels = ")
+    if code.startswith(begins)
+}
 
 
 def section(title: str) -> list[str]:
@@ -94,8 +105,19 @@ def test_the_example_is_answered_as_it_says() -> None:
     assert answer == expected
 
 
-def test_the_python_in_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
+def test_a_photograph_is_asked_about_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    drawn = Image.open(ROOT / "models" / "fashion-mnist" / "1" / "example.png").convert("RGB").resize((280, 280))
+    drawn.save("new.jpg")
+    with Running(ROOT / "models") as server:
+        code = PYTHON["pixels = "].replace("http://localhost:8000", server.address)
+        names: dict[str, Any] = {"Image": Image, "ImageOps": ImageOps, "httpx": httpx, "np": np}
+        exec(code, names)  # noqa: S102 - it is ours
+    assert names["answer"]["predictions"] == ["Ankle boot"]
+
+
+def test_the_python_in_it_trains_and_publishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = PYTHON["from training import MLPClassifier"]
     inputs, targets = load_iris(return_X_y=True)
     names = ("X_train", "X_test", "y_train", "y_test")
     rows = dict(zip(names, train_test_split(inputs, targets, random_state=0), strict=True))
