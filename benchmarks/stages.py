@@ -34,6 +34,7 @@ from service.inference.batcher import Batcher, Costs
 from service.inference.session import Outputs
 from service.journal import TELL_AT, Journal, Record
 from service.lifecycle import Lifecycle
+from service.manifest import Manifest
 
 Stages = dict[str, tuple[Callable[[], object], int]]
 
@@ -67,7 +68,7 @@ def stages(model: Path) -> Stages:
     return found | _doors() | _journal()
 
 
-def _sizes(manifest: artifact.Manifest) -> dict[str, int]:
+def _sizes(manifest: Manifest) -> dict[str, int]:
     return {"features": len(manifest.features), "classes": len(manifest.classes)}
 
 
@@ -76,7 +77,7 @@ def _outputs(rows: int, classes: int) -> Outputs:
     return Outputs(probabilities, probabilities.argmax(axis=1))
 
 
-def _batch(manifest: artifact.Manifest) -> Callable[[], object]:
+def _batch(manifest: Manifest) -> Callable[[], object]:
     """A turn of one-row requests, gathered, and given their answers by a network that takes no time."""
     outputs = _outputs(_TURN, len(manifest.classes))
     costs = Costs(run_s=1e-5, row_s=1e-6, inline_rows=256, batch_rows=256)

@@ -13,7 +13,6 @@ from typing import Final
 from fastapi import FastAPI
 
 from service import artifact, logs, metrics, settings
-from service.artifact import REGRESSION, ArtifactError, Manifest
 from service.errors import ModelRefused
 from service.http.bodies import Bodies
 from service.http.express import Door
@@ -24,6 +23,7 @@ from service.inference.batcher import Batcher, Costs, Run
 from service.inference.repository import Model, Repository, Wish, load
 from service.journal import Journal, Reader
 from service.lifecycle import Lifecycle, State
+from service.manifest import REGRESSION, ArtifactError, Manifest
 from service.metrics import Metrics
 from service.settings import Settings
 

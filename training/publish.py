@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import artifact
-from service.artifact import ArtifactError, Feature, Manifest
+from service.manifest import CLASSIFICATION, FORMAT, REGRESSION, ArtifactError, Feature, Manifest
 from training import overview, report, runtime
 from training.errors import TrainingError
 from training.export import CLASSIFIES, OPSET, REGRESSES
@@ -71,10 +71,10 @@ def _manifest(outcome: Outcome, version: int, created: str, commit: str | None) 
     dataset, split = outcome.dataset, outcome.split
     parts = {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)}
     return Manifest(
-        format=artifact.FORMAT,
+        format=FORMAT,
         name=outcome.name,
         version=version,
-        task=artifact.CLASSIFICATION if dataset.classifies else artifact.REGRESSION,
+        task=CLASSIFICATION if dataset.classifies else REGRESSION,
         classes=dataset.labels,
         targets=dataset.target_names,
         features=_features(outcome),

@@ -1,6 +1,6 @@
 """Rows that come as the bytes of an array, raw or as .npy, and answers that leave so. Parses no pickles.
 
-A value that is no number stands in an array as the number the network takes for it: `artifact.Feature` tells which.
+A value that is no number stands in an array as the number the network takes for it: `manifest.Feature` tells which.
 """
 
 from __future__ import annotations

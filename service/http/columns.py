@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from service.artifact import Feature
 from service.errors import Fault, InvalidInput
+from service.manifest import Feature
 
 FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _SHOWN: Final = 5

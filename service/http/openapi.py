@@ -8,9 +8,9 @@ from typing import Any, Final, Union
 
 from pydantic import BaseModel, Field
 
-from service.artifact import CLASSIFICATION, REGRESSION, Feature, Manifest
 from service.http import problems
 from service.inference.repository import Model
+from service.manifest import CLASSIFICATION, REGRESSION, Feature, Manifest
 
 
 class TopK(BaseModel):

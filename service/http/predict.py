@@ -11,7 +11,6 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from service.artifact import Manifest
 from service.errors import (
     BodyTooLarge,
     MalformedBody,
@@ -32,6 +31,7 @@ from service.inference.repository import Model, Repository
 from service.inference.session import Outputs
 from service.journal import Record
 from service.lifecycle import Lifecycle
+from service.manifest import Manifest
 
 _log = logging.getLogger(__name__)
 

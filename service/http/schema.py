@@ -8,10 +8,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artifact import Manifest
 from service.errors import Fault, InvalidInput
 from service.http import columns
 from service.http.columns import FLOAT32_MAX, Column
+from service.manifest import Manifest
 
 _FEW_VALUES: Final = 8192
 

@@ -10,10 +10,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artifact import GOLDEN, REGRESSION, Manifest
+from service.artifact import GOLDEN
 from service.errors import ModelRefused
 from service.inference.batcher import Costs
 from service.inference.session import Outputs, Session
+from service.manifest import REGRESSION, Manifest
 
 # Of a probability, or of the range a regression's golden answers span. Other processors add the same products in
 # another order; a wrong weight or scale shows a thousand times larger. In int8 that can carry an activation to the next

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service import artifact
-from service.artifact import Artifact, ArtifactError, Manifest
+from service.artifact import Artifact
 from service.errors import ModelRefused, NotFound, StartError
 from service.inference import proving, session
 from service.inference.batcher import Batcher, Costs, Run
 from service.inference.session import Session
+from service.manifest import ArtifactError, Manifest
 
 _log = logging.getLogger(__name__)
 

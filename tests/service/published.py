@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from service import artifact
-from service.artifact import Feature, Manifest
+from service.manifest import CLASSIFICATION, FORMAT, REGRESSION, Feature, Manifest
 
 OPSET = 20
 
@@ -114,10 +115,10 @@ def publish(
         artifact.EXAMPLE: json.dumps({"inputs": [as_json(features, row) for row in golden[:1]]}).encode(),
     }
     manifest = Manifest(
-        format=artifact.FORMAT,
+        format=FORMAT,
         name=name,
         version=version,
-        task=artifact.REGRESSION if targets else artifact.CLASSIFICATION,
+        task=REGRESSION if targets else CLASSIFICATION,
         classes=() if targets else labels,
         targets=targets or ("animal",),
         features=features,
@@ -182,3 +183,11 @@ def _json_value(feature: Feature, value: float) -> Any:
     if feature.kind == "categorical":
         return dict(enumerate(feature.categories)).get(int(value), "something else")
     return value
+
+
+def rewrite(version_dir: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Let ``change`` have its way with the manifest's document."""
+    path = version_dir / artifact.MANIFEST
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))

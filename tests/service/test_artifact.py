@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import os
 import signal
 import stat
@@ -13,15 +11,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from service import artifact
-from service.artifact import ArtifactError, Feature, Manifest
-from tests.service.published import TABLE, publish
+from service.manifest import ArtifactError, Manifest
+from tests.service.published import TABLE, publish, rewrite
 
 OTHER_FILES = {"README.md": b"# A model", "curve.png": b"\x89PNG", "example.png": b"\x89PNG"}
 
@@ -36,13 +31,6 @@ def message(call: Callable[..., object], *arguments: object) -> str:
     with pytest.raises(ArtifactError) as caught:
         call(*arguments)
     return str(caught.value)
-
-
-def rewrite(version_dir: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    path = version_dir / artifact.MANIFEST
-    document = json.loads(path.read_text())
-    change(document)
-    path.write_text(json.dumps(document))
 
 
 def republished(version_dir: Path, name: str = "again") -> Callable[[int], tuple[Manifest, Mapping[str, bytes]]]:
@@ -93,190 +81,6 @@ def test_a_file_that_is_gone_or_was_never_listed_is_refused(version_dir: Path, n
     assert message(artifact.read, version_dir) == (
         f"{version_dir / artifact.MANIFEST}: 'files' does not list {name}; publish the model again"
     )
-
-
-@pytest.mark.parametrize(
-    ("content", "fault"),
-    [
-        (None, "cannot be read: No such file or directory"),
-        (b"", "is not JSON: Expecting value: line 1 column 1 (char 0)"),
-        (b'{"format": 1', "is not JSON: Expecting ',' delimiter: line 1 column 13 (char 12)"),
-        (b'{"seed": NaN}', "is not JSON: NaN is no number in JSON"),
-        (b'{"seed": -Infinity}', "is not JSON: -Infinity is no number in JSON"),
-        (b"\xff\xfe\x00", "is not JSON: 'utf-16-le' codec can't decode byte 0x00 in position 2: truncated data"),
-        (
-            b"[" * 100_000,
-            "is not JSON: maximum recursion depth exceeded while decoding a JSON array from a unicode string",
-        ),
-        (b"[]", "is not a JSON object"),
-    ],
-)
-def test_a_manifest_that_is_no_json_object_is_refused(version_dir: Path, content: bytes | None, fault: str) -> None:
-    path = version_dir / artifact.MANIFEST
-    path.unlink() if content is None else path.write_bytes(content)
-    assert message(artifact.read_manifest, version_dir) == f"{path} {fault}; publish the model again"
-
-
-@pytest.mark.parametrize(
-    ("change", "fault"),
-    [
-        ({"format": 0}, "'format' is 0, expected a positive integer"),
-        ({"format": "1"}, "'format' is '1', expected a positive integer"),
-        ({"format": True}, "'format' is True, expected a positive integer"),
-        ({"name": 3}, "'name' is 3, expected str"),
-        ({"version": "1"}, "'version' is '1', expected int"),
-        ({"version": True}, "'version' is True, expected int"),
-        ({"git_commit": 7}, "'git_commit' is 7, expected str or NoneType"),
-        ({"classes": "ab"}, "'classes' is 'ab', expected list"),
-        ({"files": []}, "'files' is [], expected dict"),
-        ({"task": "ranking"}, "'task' is 'ranking', expected 'classification' or 'regression'"),
-        ({"classes": ["a"]}, "'classes' is ['a'], expected two or more labels that differ"),
-        ({"classes": ["a", "a"]}, "'classes' is ['a', 'a'], expected two or more labels that differ"),
-        ({"classes": ["a", 2]}, "'classes' is ['a', 2], expected two or more labels that differ"),
-        ({"task": "regression"}, "'classes' is ['ape', 'bee', 'cat'], expected none, as the task is regression"),
-        ({"targets": []}, "'targets' is [], expected one or more names that differ"),
-        ({"targets": ["a", "a"]}, "'targets' is ['a', 'a'], expected one or more names that differ"),
-        ({"targets": ["a", "b"]}, "'targets' is ['a', 'b'], expected one name, as the task is classification"),
-        ({"features": []}, "'features' is [], expected one or more, with names that differ"),
-        ({"features": [7]}, "'features'[0] is 7, expected an object"),
-        ({"input_shape": []}, "'input_shape' is [], expected a shape that holds the 5 features"),
-        ({"input_shape": [2, 2]}, "'input_shape' is [2, 2], expected a shape that holds the 5 features"),
-        ({"input_shape": [-5, -1]}, "'input_shape' is [-5, -1], expected a shape that holds the 5 features"),
-        ({"input_shape": [5.0]}, "'input_shape' is [5.0], expected a shape that holds the 5 features"),
-        ({"input_dtype": "float64"}, "'input_dtype' is 'float64', expected 'uint8' or 'float32'"),
-    ],
-)
-def test_a_manifest_with_a_wrong_field_is_refused(version_dir: Path, change: dict[str, Any], fault: str) -> None:
-    rewrite(version_dir, lambda document: document.update(change))
-    path = version_dir / artifact.MANIFEST
-    assert message(artifact.read_manifest, version_dir) == f"{path}: {fault}; publish the model again"
-
-
-@pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Manifest)])
-def test_a_manifest_without_a_field_is_refused(version_dir: Path, key: str) -> None:
-    rewrite(version_dir, lambda document: document.pop(key))
-    if key in {"git_commit", "seed"}:  # null says the same
-        assert getattr(artifact.read_manifest(version_dir), key) is None
-    else:
-        assert f"{key!r} is " in message(artifact.read_manifest, version_dir)
-
-
-@pytest.mark.parametrize(
-    ("feature", "change", "fault"),
-    [
-        (0, {"name": None}, "'name' is None, expected str"),
-        (0, {"missing": 1}, "'missing' is 1, expected bool"),
-        (0, {"mean": "0"}, "'mean' is '0', expected int or float"),
-        (0, {"kind": "date"}, "'kind' is 'date', expected one of numeric, boolean, categorical"),
-        (0, {"categories": ["a"]}, "'categories' is ['a'], expected none, as it is not categorical"),
-        (2, {"other": True}, "'other' is True, expected false, as it is not categorical"),
-        (3, {"categories": []}, "'categories' is [], expected one or more texts that differ"),
-        (3, {"categories": ["a", "a"]}, "'categories' is ['a', 'a'], expected one or more texts that differ"),
-        (3, {"categories": ["a", 1]}, "'categories' is ['a', 1], expected one or more texts that differ"),
-        (3, {"categories": [["a"]]}, "'categories' is [['a']], expected one or more texts that differ"),
-    ],
-)
-def test_a_manifest_with_a_wrong_feature_is_refused(
-    version_dir: Path, feature: int, change: dict[str, Any], fault: str
-) -> None:
-    rewrite(version_dir, lambda document: document["features"][feature].update(change))
-    path = version_dir / artifact.MANIFEST
-    assert message(artifact.read_manifest, version_dir) == (
-        f"{path}: 'features'[{feature}] {fault}; publish the model again"
-    )
-
-
-def test_two_features_of_one_name_are_refused(version_dir: Path) -> None:
-    rewrite(version_dir, lambda document: document["features"][1].update(name="age"))
-    assert "expected one or more, with names that differ" in message(artifact.read_manifest, version_dir)
-
-
-def test_a_newer_format_is_refused_with_the_way_out_and_before_its_fields(version_dir: Path) -> None:
-    path = version_dir / artifact.MANIFEST
-    path.write_text('{"format": 2}')
-    assert message(artifact.read_manifest, version_dir) == (
-        f"{path}: 'format' is 2, and this release reads up to 1; install a newer mlp-serving, or publish the model "
-        "with this one"
-    )
-
-
-def test_unknown_keys_are_passed_over_so_that_a_format_can_grow(version_dir: Path) -> None:
-    before = artifact.read_manifest(version_dir)
-    rewrite(version_dir, lambda document: (document.update(new=1), document["features"][0].update(new=1)))
-    assert artifact.read_manifest(version_dir) == before
-
-
-def test_a_version_in_the_wrong_folder_is_refused(version_dir: Path) -> None:
-    moved = version_dir.parent / "2"
-    version_dir.rename(moved)
-    assert message(artifact.read, moved) == (
-        f"{moved / artifact.MANIFEST} is of model 'table' version 1, but lies in the folder of 'table' version 2; "
-        "move it to table/1"
-    )
-
-
-texts = st.text(max_size=5)
-numbers = st.floats(allow_nan=False, allow_infinity=False)
-labels = st.lists(texts, unique=True, max_size=4).map(tuple)
-
-
-@st.composite
-def features(draw: st.DrawFn) -> Feature:
-    kind = draw(st.sampled_from(artifact.KINDS))
-    categories = draw(labels.filter(bool)) if kind == "categorical" else ()
-    other = kind == "categorical" and draw(st.booleans())
-    statistics = (draw(numbers) for _ in range(4))
-    return Feature(draw(texts), kind, draw(st.booleans()), categories, other, *statistics)
-
-
-@st.composite
-def manifests(draw: st.DrawFn) -> Manifest:
-    columns = draw(st.lists(features(), min_size=1, max_size=4, unique_by=lambda feature: feature.name))
-    task = draw(st.sampled_from((artifact.CLASSIFICATION, artifact.REGRESSION)))
-    regression = task == artifact.REGRESSION
-    return Manifest(
-        format=artifact.FORMAT,
-        name="m",
-        version=draw(st.integers(1, 10**18 - 1)),
-        task=task,
-        classes=() if regression else draw(labels.filter(lambda each: len(each) >= 2)),
-        targets=draw(labels.filter(lambda each: len(each) >= 1 if regression else len(each) == 1)),
-        features=tuple(columns),
-        input_shape=draw(st.sampled_from([(len(columns),), (1, len(columns)), (len(columns), 1)])),
-        input_dtype=draw(st.sampled_from(["uint8", "float32"])),
-        opset=draw(st.integers()),
-        files=draw(st.dictionaries(texts, texts, max_size=3)),
-        scores=draw(st.dictionaries(texts, st.dictionaries(texts, numbers, max_size=2), max_size=2)),
-        parity=draw(st.dictionaries(texts, numbers, max_size=2)),
-        data=draw(st.dictionaries(texts, st.none() | texts | numbers | st.booleans(), max_size=3)),
-        config={},
-        seed=draw(st.none() | st.integers()),
-        libraries=draw(st.dictionaries(texts, texts, max_size=3)),
-        git_commit=draw(st.none() | texts),
-        created=draw(texts),
-    )
-
-
-@given(manifests())
-def test_every_manifest_is_read_as_it_was_written(manifest: Manifest) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        version_dir = Path(folder) / manifest.name / str(manifest.version)
-        version_dir.mkdir(parents=True)
-        (version_dir / artifact.MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-        assert artifact.read_manifest(version_dir) == manifest
-
-
-def test_a_manifest_has_one_line_for_each_feature(version_dir: Path) -> None:
-    lines = artifact.read_manifest(version_dir).to_json().splitlines()
-    assert [json.loads(line.strip().rstrip(","))["name"] for line in lines if '"kind"' in line] == [
-        feature.name for feature in TABLE
-    ]
-
-
-def test_a_number_that_json_has_not_is_not_written(version_dir: Path) -> None:
-    manifest = dataclasses.replace(artifact.read_manifest(version_dir), parity={"error": math.nan})
-    with pytest.raises(ValueError, match="JSON compliant"):
-        manifest.to_json()
 
 
 # Names and folders
@@ -440,6 +244,7 @@ PUBLISHER = """
 import dataclasses, os, resource, signal, sys
 from pathlib import Path
 from service import artifact
+from service.manifest import ArtifactError
 
 source, models_dir, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 read = artifact.read(source)
@@ -452,7 +257,7 @@ exec(sys.argv[4])
 for _ in range(count):
     try:
         print(artifact.publish(models_dir, "again", make).name, flush=True)
-    except artifact.ArtifactError as error:
+    except ArtifactError as error:
         sys.exit(f"ArtifactError: {error}")
 """
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from service import artifact
+from service.manifest import FORMAT
 from tests.service.published import publish
 from tests.service.running import Running, refused
 from tests.service.trapped import replace
@@ -69,9 +70,9 @@ def test_a_model_that_answers_its_golden_rows_wrongly(models: Path, version_dir:
 
 def test_a_manifest_of_a_newer_format(models: Path, version_dir: Path) -> None:
     path = version_dir / artifact.MANIFEST
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": artifact.FORMAT + 1}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": FORMAT + 1}))
     assert refused_with(models) == (
-        f"{path}: 'format' is {artifact.FORMAT + 1}, and this release reads up to {artifact.FORMAT}; "
+        f"{path}: 'format' is {FORMAT + 1}, and this release reads up to {FORMAT}; "
         "install a newer mlp-serving, or publish the model with this one"
     )
 

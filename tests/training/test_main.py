@@ -20,6 +20,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from service import artifact
+from service.manifest import REGRESSION
 from tests.asked import ask, assert_counted
 from tests.service.running import PATIENCE_S, Running, post
 from tests.training.trained import Trained, run, train
@@ -100,7 +101,7 @@ def test_a_regression_gives_its_numbers(models: Path) -> None:
     diabetes = train(models, "diabetes", *QUICK)
     graph = onnx.load_model_from_string(diabetes.published.model).graph
     assert [output.name for output in graph.output] == ["prediction"]
-    assert diabetes.published.manifest.task == artifact.REGRESSION
+    assert diabetes.published.manifest.task == REGRESSION
     with Running(models) as server, server.connect() as connection:
         connection.send(post(json.dumps({"inputs": diabetes.test_inputs.tolist()}).encode()))
         values = np.array(json.loads(connection.answer().body)["predictions"])

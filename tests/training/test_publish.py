@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service import artifact
+from service.manifest import CLASSIFICATION
 from tests.training.trained import Trained
 from training import runtime
 
@@ -25,7 +26,7 @@ def golden_of(digits: Trained) -> dict[str, NDArray[Any]]:
 
 def test_the_manifest_is_read_back_with_all_that_is_known(digits: Trained) -> None:
     manifest, parts = digits.published.manifest, digits.parts
-    assert (manifest.name, manifest.version, manifest.task) == ("digits", 1, artifact.CLASSIFICATION)
+    assert (manifest.name, manifest.version, manifest.task) == ("digits", 1, CLASSIFICATION)
     assert manifest.classes == tuple("0123456789")
     assert (manifest.input_shape, manifest.input_dtype, manifest.opset) == ((8, 8), "float32", 20)
     assert manifest.data["rows"] == {

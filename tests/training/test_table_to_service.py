@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from service import artifact
-from service.artifact import Feature
+from service.manifest import Feature
 from tests.service.running import Running
 from training.__main__ import main
 

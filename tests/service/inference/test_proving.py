@@ -13,10 +13,10 @@ import pytest
 from numpy.typing import NDArray
 
 from service import artifact
-from service.artifact import Manifest
 from service.errors import ModelRefused
 from service.inference import proving
 from service.inference.session import Outputs, Session
+from service.manifest import Manifest
 from tests.service.published import publish
 
 Answer = Callable[[NDArray[np.float32]], Outputs]

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 
 from service import artifact, metrics
-from service.artifact import Manifest
 from service.errors import ModelRefused
 from service.inference import proving, session
 from service.inference.session import Outputs
+from service.manifest import Manifest
 from service.metrics import Metrics
 from tests.service.published import Network, publish
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from service import artifact
-from service.artifact import Manifest
 from service.errors import ModelRefused, NotFound, StartError
 from service.inference import repository
 from service.inference.batcher import Batcher, Costs, Run
 from service.inference.repository import Model, Repository, Wish
+from service.manifest import Manifest
 from tests.service.published import publish
 from tests.service.quantized import publish_int8
 from tests.service.trapped import replace

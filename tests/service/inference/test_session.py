@@ -16,6 +16,7 @@ from service import artifact
 from service.errors import ModelRefused
 from service.inference import session
 from service.inference.session import Outputs
+from service.manifest import REGRESSION
 from tests.service.published import Network
 from tests.service.quantized import quantized
 
@@ -67,7 +68,7 @@ def graphs() -> dict[str, tuple[bytes, int, int]]:
     }
     for version_dir in sorted((ROOT / "models").glob("*/[0-9]*")):
         read = artifact.read(version_dir)
-        if read.manifest.task == artifact.REGRESSION:
+        if read.manifest.task == REGRESSION:
             continue
         sizes = len(read.manifest.features), len(read.manifest.classes)
         name = f"{read.manifest.name} {read.manifest.version}"

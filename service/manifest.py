@@ -1,0 +1,199 @@
+"""What is known of a published model: the manifest, and every check of it. It needs the standard library only."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+FORMAT: Final = 1
+CLASSIFICATION: Final = "classification"
+REGRESSION: Final = "regression"
+
+KINDS: Final = ("numeric", "boolean", "categorical")
+
+_JSON_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "str | None": (str, type(None)),
+    "int | None": (int, type(None)),
+    "tuple[str, ...]": (list,),
+    "tuple[int, ...]": (list,),
+    "tuple[Feature, ...]": (list,),
+    "Mapping[str, Any]": (dict,),
+    "Mapping[str, str]": (dict,),
+    "Mapping[str, float]": (dict,),
+    "Mapping[str, Mapping[str, float]]": (dict,),
+}
+
+
+class ArtifactError(Exception):
+    """A published model, or what claims to be one, cannot be used; the message says which file, why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One input column: what values it takes, and how they stand in the graph's ``inputs``.
+
+    ``kind`` is ``numeric``, ``boolean`` (0 or 1) or ``categorical``. A categorical value is text and stands as its
+    code, the index in ``categories``; where the network was trained with an ``other``, any unknown text is taken and
+    has the code ``len(categories)``. Where values may be ``missing``, a missing one stands as NaN. The statistics are
+    over the training rows that have a value, in the values' own unit; a categorical's are 0, as codes have no order.
+    """
+
+    name: str
+    kind: str
+    missing: bool
+    categories: tuple[str, ...]
+    other: bool
+    mean: float
+    std: float
+    min: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything known of one published version. Unknown keys in the file are ignored, so that a format can grow.
+
+    ``task`` is ``classification``, with two or more labels in ``classes`` and the one column of ``targets`` they came
+    from, or ``regression``, with no classes and one or more targets. ``input_shape`` is what a client may nest a row
+    to; its product is ``len(features)``. ``input_dtype`` is the dtype of the raw data, ``uint8`` or ``float32``.
+    ``scores`` has one mapping of metric to value for each precision. ``parity`` says how far ONNX Runtime was from
+    torch. ``seed`` is None where chance was left to itself. ``files`` maps every other file of the folder to its
+    SHA-256; `artifact.publish` fills it in.
+    """
+
+    format: int
+    name: str
+    version: int
+    task: str
+    classes: tuple[str, ...]
+    targets: tuple[str, ...]
+    features: tuple[Feature, ...]
+    input_shape: tuple[int, ...]
+    input_dtype: str
+    opset: int
+    files: Mapping[str, str]
+    scores: Mapping[str, Mapping[str, float]]
+    parity: Mapping[str, float]
+    data: Mapping[str, Any]
+    config: Mapping[str, Any]
+    seed: int | None
+    libraries: Mapping[str, str]
+    git_commit: str | None
+    created: str
+
+    def to_json(self) -> str:
+        """The text of ``metadata.json``, one line a feature."""
+        document = asdict(self)
+        features = ",\n".join(f"  {json.dumps(feature, allow_nan=False)}" for feature in document.pop("features"))
+        head = json.dumps(document, indent=1, allow_nan=False)
+        return f'{head[:-2]},\n "features": [\n{features}\n ]\n}}\n'
+
+
+def parse(path: Path, content: bytes | str) -> Manifest:
+    """The manifest that the ``content`` of the file at ``path`` is, if every field is as it has to be and the folder is
+    that of its name and version. Raises `ArtifactError`.
+    """
+    try:
+        document = json.loads(content, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path} is not JSON: {error}; publish the model again") from error
+    if not isinstance(document, dict):
+        raise ArtifactError(f"{path} is not a JSON object; publish the model again")
+    _check_format(path, document.get("format"))
+    manifest, version_dir = _manifest_from(path, document), path.parent
+    if (manifest.name, str(manifest.version)) != (version_dir.parent.name, version_dir.name):
+        raise ArtifactError(
+            f"{path} is of model {manifest.name!r} version {manifest.version}, but lies in the folder of "
+            f"{version_dir.parent.name!r} version {version_dir.name}; move it to {manifest.name}/{manifest.version}"
+        )
+    return manifest
+
+
+def _refuse_constant(constant: str) -> None:
+    raise ValueError(f"{constant} is no number in JSON")
+
+
+def _check_format(path: Path, number: object) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise ArtifactError(f"{path}: 'format' is {number!r}, expected a positive integer; publish the model again")
+    if number > FORMAT:
+        raise ArtifactError(
+            f"{path}: 'format' is {number}, and this release reads up to {FORMAT}; "
+            "install a newer mlp-serving, or publish the model with this one"
+        )
+
+
+def _manifest_from(path: Path, document: dict[str, Any]) -> Manifest:
+    def refuse(what: str, value: object, expected: str) -> ArtifactError:
+        return ArtifactError(f"{path}: {what} is {value!r:.60}, expected {expected}; publish the model again")
+
+    def field(key: str, kinds: tuple[type, ...], holder: Mapping[str, Any] = document, where: str = "") -> Any:
+        value = holder.get(key)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            found = value if key in holder else "missing"
+            raise refuse(f"{where}{key!r}", found, " or ".join(kind.__name__ for kind in kinds))
+        return value
+
+    def values_of(kind: type, holder: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+        values = {each.name: field(each.name, _JSON_TYPES[str(each.type)], holder, where) for each in fields(kind)}
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+    def check(where: str, holder: Mapping[str, Any], *checks: tuple[str, bool, str]) -> None:
+        for key, holds, expected in checks:
+            if not holds:
+                raise refuse(f"{where}{key!r}", holder[key], expected)
+
+    def feature(index: int, holder: object) -> Feature:
+        where = f"'features'[{index}] "
+        if not isinstance(holder, dict):
+            raise refuse(where.rstrip(), holder, "an object")
+        made = Feature(**values_of(Feature, holder, where))
+        categorical = made.kind == "categorical"
+        known = "one or more texts that differ" if categorical else "none, as it is not categorical"
+        check(
+            where,
+            holder,
+            ("kind", made.kind in KINDS, f"one of {', '.join(KINDS)}"),
+            ("categories", _are_labels(made.categories) and bool(made.categories) == categorical, known),
+            ("other", categorical or not made.other, "false, as it is not categorical"),
+        )
+        return made
+
+    values = values_of(Manifest, document)
+    values["features"] = features = tuple(feature(*pair) for pair in enumerate(values["features"]))
+    manifest = Manifest(**values)
+    names, labels, targets = [each.name for each in features], manifest.classes, manifest.targets
+    regression = manifest.task == REGRESSION
+    check(
+        "",
+        document,
+        ("features", len(set(names)) == len(names) >= 1, "one or more, with names that differ"),
+        (
+            "input_shape",
+            _is_shape_of(manifest.input_shape, len(names)),
+            f"a shape that holds the {len(names)} features",
+        ),
+        ("task", manifest.task in {CLASSIFICATION, REGRESSION}, f"{CLASSIFICATION!r} or {REGRESSION!r}"),
+        ("classes", regression or (_are_labels(labels) and len(labels) >= 2), "two or more labels that differ"),
+        ("classes", not regression or not labels, "none, as the task is regression"),
+        ("targets", _are_labels(targets) and len(targets) >= 1, "one or more names that differ"),
+        ("targets", regression or len(targets) == 1, "one name, as the task is classification"),
+        ("input_dtype", manifest.input_dtype in {"uint8", "float32"}, "'uint8' or 'float32'"),
+    )
+    return manifest
+
+
+def _is_shape_of(shape: tuple[Any, ...], count: int) -> bool:
+    return len(shape) > 0 and all(type(size) is int and size > 0 for size in shape) and math.prod(shape) == count
+
+
+def _are_labels(labels: tuple[Any, ...]) -> bool:
+    return all(isinstance(label, str) for label in labels) and len(set(labels)) == len(labels)
