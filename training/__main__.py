@@ -81,8 +81,7 @@ def _run(command: cli.Command, console: Console) -> None:
     parity = prove.prove(graph, test_inputs, answers)
     twin = None
     if dataset.classifies:
-        validation = dataset.inputs[parts.validation], dataset.targets[parts.validation]
-        twin = int8.compare(graph, dataset.inputs[parts.train], *validation, config.seed)
+        twin = int8.compare(graph, dataset.inputs, dataset.targets, parts, config.seed)
         if twin.as_good:
             scores["int8"] = judge(runtime.run(twin.graph, test_inputs)[0], test_targets)
 

@@ -16,14 +16,27 @@ from training.int8 import Comparison
 
 @pytest.fixture(scope="module")
 def twin(digits: Trained) -> Comparison:
-    rows = digits.parts
-    inputs, targets = digits.dataset.inputs, digits.dataset.targets
-    return int8.compare(
-        digits.published.model, inputs[rows.train], inputs[rows.validation], targets[rows.validation], seed=0
-    )
+    return int8.compare(digits.published.model, digits.dataset.inputs, digits.dataset.targets, digits.parts, seed=0)
 
 
-def test_it_is_judged_by_the_validation_rows(digits: Trained, twin: Comparison) -> None:
+def test_training_rows_that_gave_no_scale_fill_up_the_validation_rows(
+    digits: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(int8, "CALIBRATION_ROWS", 100)
+    arguments = digits.published.model, digits.dataset.inputs, digits.dataset.targets, digits.parts
+    assert int8.compare(*arguments, seed=0).rows == len(digits.parts.validation) + len(digits.parts.train) - 100
+    monkeypatch.setattr(int8, "JUDGED_ROWS", len(digits.parts.validation) + 7)
+    judged = int8.compare(*arguments, seed=0)
+    order = digits.parts.train[np.random.default_rng(0).permutation(len(digits.parts.train))]
+    inputs = digits.dataset.inputs[np.concatenate([digits.parts.validation, order[100:107]])]
+    changed = runtime.run(digits.published.model, inputs)[1] != runtime.run(judged.graph, inputs)[1]
+    assert (judged.rows, judged.labels_changed) == (len(inputs), changed.mean())
+    unseen = digits.dataset.inputs.copy()
+    unseen[digits.parts.test] = np.nan
+    assert int8.compare(arguments[0], unseen, *arguments[2:], seed=0) == judged
+
+
+def test_a_few_rows_are_judged_by_those_of_validation_alone(digits: Trained, twin: Comparison) -> None:
     inputs = digits.dataset.inputs[digits.parts.validation]
     labels = digits.dataset.targets[digits.parts.validation]
     probabilities, prediction = runtime.run(digits.published.model, inputs)
@@ -60,11 +73,7 @@ def test_a_row_has_the_same_bits_alone_and_beside_others(digits: Trained, twin: 
 
 
 def test_the_seed_alone_chooses_the_calibration_rows(digits: Trained, twin: Comparison) -> None:
-    rows = digits.parts
-    inputs, targets = digits.dataset.inputs, digits.dataset.targets
-    again = int8.compare(
-        digits.published.model, inputs[rows.train], inputs[rows.validation], targets[rows.validation], seed=0
-    )
+    again = int8.compare(digits.published.model, digits.dataset.inputs, digits.dataset.targets, digits.parts, seed=0)
     assert again == twin
 
 
