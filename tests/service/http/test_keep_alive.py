@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from service.http.bodies import Bodies
 from service.http.express import Door, ExpressProtocol, protocol_of
 from service.http.guard import Bounds, RequestIds
 from service.http.messages import JSON_HEADERS, Request, Response
@@ -95,7 +96,7 @@ class Connected:
     def __init__(self) -> None:
         self.loop, self.line, self.predict = Loop(), Line(), Later()
         journal = Journal([], lambda _: None, self.loop.time)
-        door = Door(self.predict, journal, Lifecycle(lambda _: None), RequestIds(), Bounds(1000, 10.0))
+        door = Door(self.predict, journal, Lifecycle(lambda _: None), RequestIds(), Bounds(1000, 10.0), Bodies(1000))
         config = uvicorn.Config(ignore, log_config=None, ws="none", lifespan="off", timeout_keep_alive=TIMEOUT_S)
         protocol: Any = protocol_of(door)
         self.protocol: ExpressProtocol = protocol(config, ServerState(), {}, _loop=self.loop)
