@@ -15,22 +15,11 @@ from pathlib import Path
 import pytest
 
 from service import artifact
-from service.manifest import ArtifactError, Manifest
-from tests.service.published import TABLE, publish, rewrite
+from service.manifest import Manifest
+from tests.service.published import TABLE, rewrite
+from tests.service.refused import refusal
 
 OTHER_FILES = {"README.md": b"# A model", "curve.png": b"\x89PNG", "example.png": b"\x89PNG"}
-
-
-@pytest.fixture
-def version_dir(tmp_path: Path) -> Path:
-    publish(tmp_path / "models", "table", features=TABLE)
-    return tmp_path / "models" / "table" / "1"
-
-
-def message(call: Callable[..., object], *arguments: object) -> str:
-    with pytest.raises(ArtifactError) as caught:
-        call(*arguments)
-    return str(caught.value)
 
 
 def republished(version_dir: Path, name: str = "again") -> Callable[[int], tuple[Manifest, Mapping[str, bytes]]]:
@@ -65,7 +54,7 @@ def test_a_file_that_changed_is_refused(version_dir: Path, name: str) -> None:
     content = path.read_bytes()
     for damaged in (content[:-1], content + b"\0", bytes([content[0] ^ 1]) + content[1:], b""):
         path.write_bytes(damaged)
-        assert message(artifact.read, version_dir) == (
+        assert refusal(artifact.read, version_dir) == (
             f"{path} ({len(damaged)} bytes) is not the file that was published: its SHA-256 differs from the one in "
             "metadata.json; copy the version again, or publish it anew"
         )
@@ -74,11 +63,11 @@ def test_a_file_that_changed_is_refused(version_dir: Path, name: str) -> None:
 @pytest.mark.parametrize("name", artifact.REQUIRED)
 def test_a_file_that_is_gone_or_was_never_listed_is_refused(version_dir: Path, name: str) -> None:
     (version_dir / name).unlink()
-    assert message(artifact.read, version_dir) == (
+    assert refusal(artifact.read, version_dir) == (
         f"{version_dir / name} cannot be read: No such file or directory; publish the model again"
     )
     rewrite(version_dir, lambda document: document["files"].pop(name))
-    assert message(artifact.read, version_dir) == (
+    assert refusal(artifact.read, version_dir) == (
         f"{version_dir / artifact.MANIFEST}: 'files' does not list {name}; publish the model again"
     )
 
@@ -95,7 +84,7 @@ def test_a_name_that_is_safe_in_paths_and_urls_is_taken(name: str) -> None:
     "name", ["", ".", "..", ".hidden", "-x", "a/b", "../a", "a\\b", "a b", "a%2f", "ä", "a\n", "a\0", "x" * 129]
 )
 def test_any_other_name_is_refused(name: str) -> None:
-    assert message(artifact.check_name, name) == (
+    assert refusal(artifact.check_name, name) == (
         f"model name {name!r}: a name has 1 to 128 letters, digits, '.', '_' and '-', and begins with a letter or a "
         "digit"
     )
@@ -108,11 +97,11 @@ def test_models_are_the_folders_that_are_not_hidden(tmp_path: Path) -> None:
     (tmp_path / "lost+found").mkdir()  # as at the root of a volume
     assert artifact.model_names(tmp_path) == ["a", "b"]
     (tmp_path / "my model").mkdir()
-    assert "model name 'my model'" in message(artifact.model_names, tmp_path)
+    assert "model name 'my model'" in refusal(artifact.model_names, tmp_path)
 
 
 def test_a_models_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    assert message(artifact.model_names, tmp_path / "no") == (
+    assert refusal(artifact.model_names, tmp_path / "no") == (
         f"models folder '{tmp_path / 'no'}' cannot be read: No such file or directory"
     )
 
@@ -128,7 +117,7 @@ def test_versions_are_in_the_order_of_numbers_and_hidden_folders_and_files_are_n
 @pytest.mark.parametrize("name", ["v2", "0", "01", "-1", "1.0", "\u0661", "1" * 19])
 def test_a_folder_that_is_no_version_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
-    assert message(artifact.versions, tmp_path) == (
+    assert refusal(artifact.versions, tmp_path) == (
         f"{tmp_path / name}: a version folder is named by a positive integer such as '1', not {name!r}; "
         "rename it, or move it out of the models folder"
     )
@@ -136,7 +125,7 @@ def test_a_folder_that_is_no_version_is_refused(tmp_path: Path, name: str) -> No
 
 def test_a_model_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m").touch()
-    assert message(artifact.versions, tmp_path / "m") == (
+    assert refusal(artifact.versions, tmp_path / "m") == (
         f"model folder '{tmp_path / 'm'}' cannot be read: Not a directory"
     )
 
@@ -217,8 +206,8 @@ def test_what_the_service_would_refuse_is_not_published(version_dir: Path, tmp_p
         ((dataclasses.replace(manifest, format=2), files), "'format' is 2, and this release reads up to 1"),
         ((manifest, {artifact.MODEL: b"", artifact.GOLDEN: b""}), "would be published without example.json"),
     ):
-        assert fault in message(artifact.publish, models_dir, "again", lambda _version, made=made: made)
-    assert "model name '../again'" in message(artifact.publish, models_dir, "../again", make)
+        assert fault in refusal(artifact.publish, models_dir, "again", lambda _version, made=made: made)
+    assert "model name '../again'" in refusal(artifact.publish, models_dir, "../again", make)
     assert not models_dir.exists()
 
 
@@ -236,7 +225,7 @@ def test_an_error_while_it_is_made_leaves_nothing(version_dir: Path, tmp_path: P
 
 def test_a_folder_that_names_no_version_is_not_published_into(version_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "new" / "again" / "v2").mkdir(parents=True)
-    assert "not 'v2'" in message(artifact.publish, tmp_path / "new", "again", republished(version_dir))
+    assert "not 'v2'" in refusal(artifact.publish, tmp_path / "new", "again", republished(version_dir))
 
 
 # Publishing in a process of its own: in a race, killed, and where it may not write. `{before}` is what happens first.
@@ -366,6 +355,6 @@ def test_a_disk_that_takes_no_more_is_one_clear_error_and_leaves_nothing(version
 
 def test_a_models_folder_that_is_a_file_is_one_clear_error(version_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert message(artifact.publish, tmp_path / "file", "again", republished(version_dir)) == (
+    assert refusal(artifact.publish, tmp_path / "file", "again", republished(version_dir)) == (
         f"model folder '{tmp_path / 'file' / 'again'}' cannot be read: Not a directory"
     )

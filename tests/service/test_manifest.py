@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import artifact
-from service.manifest import CLASSIFICATION, FORMAT, KINDS, REGRESSION, ArtifactError, Feature, Manifest
-from tests.service.published import TABLE, publish, rewrite
-
-
-@pytest.fixture
-def version_dir(tmp_path: Path) -> Path:
-    publish(tmp_path / "models", "table", features=TABLE)
-    return tmp_path / "models" / "table" / "1"
-
-
-def message(call: Callable[..., object], *arguments: object) -> str:
-    with pytest.raises(ArtifactError) as caught:
-        call(*arguments)
-    return str(caught.value)
+from service.manifest import CLASSIFICATION, FORMAT, KINDS, REGRESSION, Feature, Manifest
+from tests.service.published import TABLE, rewrite
+from tests.service.refused import refusal
 
 
 @pytest.mark.parametrize(
@@ -50,7 +38,7 @@ def message(call: Callable[..., object], *arguments: object) -> str:
 def test_a_manifest_that_is_no_json_object_is_refused(version_dir: Path, content: bytes | None, fault: str) -> None:
     path = version_dir / artifact.MANIFEST
     path.unlink() if content is None else path.write_bytes(content)
-    assert message(artifact.read_manifest, version_dir) == f"{path} {fault}; publish the model again"
+    assert refusal(artifact.read_manifest, version_dir) == f"{path} {fault}; publish the model again"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +73,7 @@ def test_a_manifest_that_is_no_json_object_is_refused(version_dir: Path, content
 def test_a_manifest_with_a_wrong_field_is_refused(version_dir: Path, change: dict[str, Any], fault: str) -> None:
     rewrite(version_dir, lambda document: document.update(change))
     path = version_dir / artifact.MANIFEST
-    assert message(artifact.read_manifest, version_dir) == f"{path}: {fault}; publish the model again"
+    assert refusal(artifact.read_manifest, version_dir) == f"{path}: {fault}; publish the model again"
 
 
 @pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Manifest)])
@@ -94,7 +82,7 @@ def test_a_manifest_without_a_field_is_refused(version_dir: Path, key: str) -> N
     if key in {"git_commit", "seed"}:  # null says the same
         assert getattr(artifact.read_manifest(version_dir), key) is None
     else:
-        assert f"{key!r} is " in message(artifact.read_manifest, version_dir)
+        assert f"{key!r} is " in refusal(artifact.read_manifest, version_dir)
 
 
 @pytest.mark.parametrize(
@@ -117,20 +105,20 @@ def test_a_manifest_with_a_wrong_feature_is_refused(
 ) -> None:
     rewrite(version_dir, lambda document: document["features"][feature].update(change))
     path = version_dir / artifact.MANIFEST
-    assert message(artifact.read_manifest, version_dir) == (
+    assert refusal(artifact.read_manifest, version_dir) == (
         f"{path}: 'features'[{feature}] {fault}; publish the model again"
     )
 
 
 def test_two_features_of_one_name_are_refused(version_dir: Path) -> None:
     rewrite(version_dir, lambda document: document["features"][1].update(name="age"))
-    assert "expected one or more, with names that differ" in message(artifact.read_manifest, version_dir)
+    assert "expected one or more, with names that differ" in refusal(artifact.read_manifest, version_dir)
 
 
 def test_a_newer_format_is_refused_with_the_way_out_and_before_its_fields(version_dir: Path) -> None:
     path = version_dir / artifact.MANIFEST
     path.write_text('{"format": 2}')
-    assert message(artifact.read_manifest, version_dir) == (
+    assert refusal(artifact.read_manifest, version_dir) == (
         f"{path}: 'format' is 2, and this release reads up to 1; install a newer mlp-serving, or publish the model "
         "with this one"
     )
@@ -145,7 +133,7 @@ def test_unknown_keys_are_passed_over_so_that_a_format_can_grow(version_dir: Pat
 def test_a_version_in_the_wrong_folder_is_refused(version_dir: Path) -> None:
     moved = version_dir.parent / "2"
     version_dir.rename(moved)
-    assert message(artifact.read, moved) == (
+    assert refusal(artifact.read, moved) == (
         f"{moved / artifact.MANIFEST} is of model 'table' version 1, but lies in the folder of 'table' version 2; "
         "move it to table/1"
     )
