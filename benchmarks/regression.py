@@ -84,7 +84,7 @@ def estimator(path: Path, seed: int) -> dict[str, float]:
     inputs = {name: scaler.transform(rows[:, :-1]).astype(np.float32) for name, rows in parts.items()}
     target = {name: rows[:, -1] for name, rows in parts.items()}
     model = MLPRegressor(
-        (512, 512, 512),
+        hidden_layer_sizes=(512, 512, 512),
         loss="absolute_error",
         alpha=0,
         batch_size=64,
