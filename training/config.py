@@ -123,10 +123,10 @@ _IMAGE: Final[dict[str, Any]] = {
     "weight_decay": 0.03,
     "batch_size": 512,
     "epochs": 180,
-    "label_smoothing": 0.02,
     "flip": True,
     "shift_pixels": 1,
     "erase_pixels": 8,
+    "local_pixels": 3,
     "validation_fraction": 1 / 12,
 }
 _TABLE: Final[dict[str, Any]] = {
@@ -141,8 +141,6 @@ _TABLE: Final[dict[str, Any]] = {
 _BEST_IMAGE: Final[dict[str, Any]] = _IMAGE | {
     "whiten": 0.05,
     "epochs": 1200,
-    "label_smoothing": 0.0,
-    "local_pixels": 3,
     "teacher_epochs": 14,
     "validation_fraction": 1 / 60,
 }
