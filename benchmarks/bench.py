@@ -158,8 +158,8 @@ def run(options: Options) -> dict[str, Any]:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, help="times every case is measured (default: 3)")
-    parser.add_argument("--seconds", type=int, default=3, help="length of one measurement (default: 3)")
+    parser.add_argument("--rounds", type=int, default=7, help="times every case is measured (default: 7)")
+    parser.add_argument("--seconds", type=int, default=1, help="length of one measurement (default: 1)")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="servers to measure (default: all)")
     parser.add_argument("--model", type=Path, default=provenance.MODEL, help="published version to serve")
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder the figures go to")
