@@ -1,6 +1,6 @@
 """Requests per second and latency of this server, of bare uvicorn and of its peers, interleaved in one run.
 
-    python -m benchmarks.bench [--rounds 3] [--seconds 3] [--only NAME …]
+    python -m benchmarks.bench [--rounds 7] [--seconds 1] [--only NAME …]
 
 Each server has one processor and wrk another, all on this machine. Every case is measured once a round, those that are
 compared one right after the other, so that a machine that slows down slows them all. Before that each server must give
