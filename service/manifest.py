@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,7 +59,9 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything known of one published version. Unknown keys in the file are ignored, so that a format can grow.
+    """Everything known of one published version.
+
+    A format can grow: unknown keys in the file are ignored, and a field added later has a default for files without it.
 
     ``task`` is ``classification``, with two or more labels in ``classes`` and the one column of ``targets`` they came
     from, or ``regression``, with no classes and one or more targets. ``input_shape`` is what a client may nest a row
@@ -143,7 +145,11 @@ def _manifest_from(path: Path, document: dict[str, Any]) -> Manifest:
         return value
 
     def values_of(kind: type, holder: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-        values = {each.name: field(each.name, _JSON_TYPES[str(each.type)], holder, where) for each in fields(kind)}
+        values = {
+            each.name: field(each.name, _JSON_TYPES[str(each.type)], holder, where)
+            for each in fields(kind)
+            if each.name in holder or each.default is MISSING  # a field added later has the value it had until then
+        }
         return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
     def check(where: str, holder: Mapping[str, Any], *checks: tuple[str, bool, str]) -> None:
