@@ -139,10 +139,14 @@ def run(options: Options) -> dict[str, Any]:
     """All that is wanted, each server first by itself and then beside the others."""
     wanted = [case for case in cases() if not options.only or case.server in options.only]
     first, last = options.processors[0], options.processors[-1]
-    about = provenance.of(options.model, "make bench") | {
-        "runs": f"{options.rounds} interleaved rounds of {options.seconds} s a case",
-        "processors": f"servers on {first}, two workers on {options.processors[:2]}, wrk on {last}",
-    }
+    about = (
+        provenance.of(options.model, "make bench")
+        | load.provenance()
+        | {
+            "runs": f"{options.rounds} interleaved rounds of {options.seconds} s a case",
+            "processors": f"servers on {first}, two workers on {options.processors[:2]}, wrk on {last}",
+        }
+    )
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         bodies = Path(temporary)
         payloads.write(bodies, {(case.body, rows) for case in wanted for rows in (1, 32)})

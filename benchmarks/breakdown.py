@@ -141,7 +141,7 @@ def on_sockets(model: Path, kinds: list[str], connections: int) -> dict[str, flo
 def run(model: Path) -> report.Results:
     """The stages of one-row requests, in JSON and raw, over 64 connections and over one."""
     requests: dict[str, dict[str, float]] = {}
-    about = provenance.of(model, "python -m benchmarks.breakdown")
+    about = provenance.of(model, "python -m benchmarks.breakdown") | load.provenance()
     with tempfile.TemporaryFile("w") as log:
         request_log = logs.configure("info", "json", log)
         for connections in (64, 1):

@@ -21,6 +21,12 @@ CONTENT_TYPES: Final = {
 }
 
 
+def provenance() -> dict[str, str]:
+    """The load generator's version, for the provenance of figures measured with it; nothing else needs it installed."""
+    said = subprocess.run(["wrk", "--version"], capture_output=True, text=True, check=False).stdout
+    return {"wrk": said.split(" [", 1)[0]}
+
+
 def query_of(server: str, body: str) -> str:
     """What our server must be told of a body: that one row of 784 bytes could be no other dtype is not so for many."""
     return "?dtype=float32" if body == "raw" and server.startswith("ours") else ""

@@ -30,7 +30,6 @@ def of(model: Path, command: str) -> dict[str, str]:
         "load before": f"{os.getloadavg()[0]:.2f} processes over the minute before",
         "Python": platform.python_version(),
         "libraries": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
-        "wrk": wrk(),
         "model": f"{model.parent.name} version {model.name}: {graphs}",
     }
 
@@ -45,12 +44,6 @@ def processor() -> str:
     """The processor's name, as the kernel knows it."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), platform.machine())
-
-
-def wrk() -> str:
-    """The load generator's version, its first line without the copyright."""
-    said = subprocess.run(["wrk", "--version"], capture_output=True, text=True, check=False).stdout
-    return said.split(" [", 1)[0]
 
 
 def _digest(file: Path) -> str:

@@ -219,7 +219,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path, default=provenance.MODEL, help="published version to serve, with int8")
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder the figures go to")
     given = parser.parse_args()
-    about = provenance.of(given.model, f"python -m benchmarks.soak --minutes {given.minutes:g}")
+    about = provenance.of(given.model, f"python -m benchmarks.soak --minutes {given.minutes:g}") | load.provenance()
     totals, faults = judge(soak(given.model, round(given.minutes * 60)))
     passed = f"passed; the least memory of a quarter may grow by {GROWTH_MB:g} MB"
     verdict = f"failed: {'; '.join(faults)}" if faults else passed

@@ -127,7 +127,7 @@ def verdict(name: str, points: Points, figure: str, least: int) -> str:
 def run(model: Path) -> report.Results:
     """All sweeps of one server."""
     processors = sorted(os.sched_getaffinity(0))
-    about = provenance.of(model, "python -m benchmarks.sweep")
+    about = provenance.of(model, "python -m benchmarks.sweep") | load.provenance()
     server = ours("ours", model.parents[1], "--max-body-bytes", str(_BOUND_BYTES))
     with tempfile.TemporaryDirectory() as temporary:
         bodies = Path(temporary)
