@@ -91,7 +91,7 @@ def test_endless_headers_are_refused(line: Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", [post(GOOD)[:-3], b"POST /predict HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab"]
+    "sent", [post(GOOD)[:-3], b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab"]
 )
 def test_a_body_that_does_not_come_is_refused(line: Connection, sent: bytes) -> None:
     line.send(sent)
@@ -108,19 +108,19 @@ def test_a_body_that_comes_slowly_but_in_time_is_taken(line: Connection) -> None
 
 def test_the_rest_of_a_refused_body_is_not_read_for_ever(line: Connection) -> None:
     """It is read for a while, as a client that still sends would not see an answer before a reset."""
-    line.send(b"POST /predict HTTP/1.1\r\ncontent-length: 100000\r\n\r\n")
+    line.send(b"POST /predict HTTP/1.1\r\nhost: test\r\ncontent-length: 100000\r\n\r\n")
     check_problem(line.answer(), *BODY_TOO_LARGE)
     assert line.is_closed()
 
 
 def test_a_body_for_a_path_that_reads_none_is_not_read_for_ever(line: Connection) -> None:
-    line.send(b"POST /nowhere HTTP/1.1\r\ncontent-length: 1000\r\n\r\n")
+    line.send(b"POST /nowhere HTTP/1.1\r\nhost: test\r\ncontent-length: 1000\r\n\r\n")
     assert line.answer().status == 404
     assert line.is_closed()
 
 
 def test_endless_trailers_are_not_read(line: Connection) -> None:
-    line.send(b"POST /predict HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n")
+    line.send(b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n0\r\n")
     assert breaks(line, b"x: " + b"a" * 65_536 + b"\r\n", times=64)
 
 
@@ -128,12 +128,12 @@ def test_many_small_chunks_are_one_body(line: Connection) -> None:
     body = json.dumps({"inputs": [[1, 2, 3, 4]] * 5000}).encode()
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body[: LIMIT_BYTES - 1])
     assert len(body) > LIMIT_BYTES
-    line.send(b"POST /predict HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + b"2\r\n")
+    line.send(b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + b"2\r\n")
     line.send(b"ab\r\n0\r\n\r\n")
     check_problem(line.answer(), *BODY_TOO_LARGE)
     body = json.dumps({"inputs": [[1, 2, 3, 4]] * 1000}).encode()
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
-    line.send(b"POST /predict HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+    line.send(b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
     assert len(json.loads(line.answer().body)["predictions"]) == 1000
 
 
@@ -165,7 +165,7 @@ def test_a_body_shorter_than_its_length_takes_no_other_request_with_it(server: R
 
 def test_requests_in_a_row_are_answered_in_order_before_what_is_no_http(line: Connection) -> None:
     requests = [post(json.dumps({"inputs": [[1, 2, 3, 4]] * count}).encode()) for count in range(1, 6)]
-    line.send(b"".join(requests) + b"GET /health/live HTTP/1.1\r\n\r\n" + b"\x00nonsense")
+    line.send(b"".join(requests) + b"GET /health/live HTTP/1.1\r\nhost: test\r\n\r\n" + b"\x00nonsense")
     answers = [line.answer() for _ in range(6)]
     assert [answer.status for answer in answers] == [200] * 6
     assert [len(json.loads(answer.body)["predictions"]) for answer in answers[:5]] == [1, 2, 3, 4, 5]
