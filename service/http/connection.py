@@ -98,6 +98,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._line = ClosingTransport(transport, self.loop, self._may_still_send, self.bounds.max_request_bytes)
         super().connection_made(cast("asyncio.Transport", self._line))
         self.flow = self._flow = _Flow(self.transport)
+        # A trailer can say that the connection closes; the parser would not read on after it.
+        self.parser.set_dangerous_leniencies(lenient_keep_alive=True)
         self._await_request()
 
     def data_received(self, data: bytes) -> None:
@@ -328,7 +330,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.reading is _UPGRADE:
             head = _without_upgrade(self._method, self.url, self.parser.get_http_version(), self.headers)
             self.parser = httptools.HttpRequestParser(self)
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True, lenient_keep_alive=True)
             self._feed(head)
 
     def _piece_bytes(self, size_bytes: int) -> int:
