@@ -92,6 +92,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # Of the piece that is being parsed:
     _begun = 0
     _piece_body_bytes = 0
+    _found: RequestError | None = None  # why a callback stopped the parser
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request no longer than for a later one."""
@@ -134,7 +135,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.reading is not _HEAD:
             return
         if len(self.headers) >= self.bounds.max_headers:
-            raise self.bounds.too_many_headers()
+            self._found = self.bounds.too_many_headers()
+            raise self._found
         name, value = name.lower(), value.rstrip(b" \t")
         if name == b"expect":
             self.expect_100_continue = value.lower() == b"100-continue"
@@ -147,8 +149,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if parser.should_upgrade() and self._method != "CONNECT":
             self.reading = _UPGRADE
             return
-        self._check_head()
-        self.dispatch()
+        try:
+            self._check_head()
+            self.dispatch()
+        except RequestError as error:
+            self._found = error
+            raise
         self.reading = _BODY
 
     def dispatch(self) -> None:
@@ -347,7 +353,10 @@ class BoundedProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             return int(upgrade.args[0])
         except httptools.HttpParserCallbackError as stopped:
-            self.refuse(_refusal_in(stopped))
+            found, self._found = self._found, None
+            if found is None:
+                _log.error("a request could not be begun", exc_info=stopped.__context__)
+            self.refuse(found.with_traceback(None) if found else ServerFailed())
         except httptools.HttpParserError:
             self.refuse(self.bounds.not_http())
         return len(data)
@@ -501,15 +510,6 @@ class _Flow(FlowControl):
 
 def _is_answered(cycle: RequestResponseCycle | None) -> bool:
     return cycle is None or cycle.response_complete
-
-
-def _refusal_in(stopped: httptools.HttpParserCallbackError) -> RequestError:
-    """What a callback raised to stop the parser."""
-    reason = stopped.__context__
-    if isinstance(reason, RequestError):
-        return reason.with_traceback(None)
-    _log.error("a request could not be begun", exc_info=reason)
-    return ServerFailed()
 
 
 def _target(url: bytes, method: str) -> bytes:

@@ -95,7 +95,8 @@ def statuses(answers: bytes) -> list[int]:
         head, answers = answers.split(b"\r\n\r\n", 1)
         found.append(int(head[9:12]))
         length = re.search(rb"\r\ncontent-length: (\d+)", head)
-        answers = answers[int(length[1]) if length else 0 :]
+        if length and not answers.startswith((b"HTTP/1.1 ", b"<closed>")):  # those follow an answer to HEAD
+            answers = answers[int(length[1]) :]
     return found
 
 
