@@ -34,6 +34,7 @@ class ClosingTransport:
         self._loop = loop
         self._unread = unread
         self._left_bytes = max_bytes
+        self.closed = False  # whether it was asked for
         self._lingers: asyncio.TimerHandle | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -50,6 +51,7 @@ class ClosingTransport:
 
     def close(self) -> None:
         """Close; the first time not before the client had time to read, where it may still be sending."""
+        self.closed = True
         if self.is_closing() or not self._unread():
             self.close_now()
             return
@@ -65,6 +67,7 @@ class ClosingTransport:
 
     def close_now(self) -> None:
         """Close, whatever the client is doing."""
+        self.closed = True
         self.stop()
         self._transport.close()
 

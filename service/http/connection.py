@@ -32,12 +32,17 @@ from service.journal import Journal, Record
 _log = logging.getLogger(__name__)
 
 _CLOSE: Final = b"connection: close\r\n"
+_VERSIONS: Final = ("1.1", "1.0")
 # What is parsed at once where a request may end in it: so much at most is parsed ahead of its turn.
 _PIECE_BYTES: Final = 4096
 # What a chunk takes on the wire beside its bytes: its size and two line ends.
 _CHUNK_FRAMING_BYTES: Final = 16
 # https://www.rfc-editor.org/rfc/rfc3986#section-3.2.2, and a port
 _HOST: Final = re.compile(rb"(?:[\w.~!$&'()*+,;=%-]*|\[[\w.:]+\])(?::\d*)?", re.ASCII)
+
+
+# Headers that decide where a request ends, or what it is the request for.
+_TELLING: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
 
 
 class Reading(Enum):
@@ -82,16 +87,17 @@ class BoundedProtocol(HttpToolsProtocol):
     _held_bytes = 0
     _idle_from_s: float | None = None  # since when no request is under way
     # Of the request that is being read:
+    method = b""
+    version = ""
     _timed = False
-    _method = ""
+    _told: list[tuple[bytes, bytes]]  # those of its headers that say what it is the head of
     _head_bytes = 0
-    _framing_bytes = 0
+    _framing_bytes = 0  # over what its chunks account for
     _body_bytes = 0
     _declared_bytes = 0
-    _chunks = 0
+    _checked_host: bytes | None = None
     # Of the piece that is being parsed:
     _begun = 0
-    _piece_body_bytes = 0
     _found: RequestError | None = None  # why a callback stopped the parser
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -120,14 +126,17 @@ class BoundedProtocol(HttpToolsProtocol):
         return not self._line.is_closing()
 
     def on_message_begin(self) -> None:
-        """Note that the parser is in a request."""
+        """Note that the parser is in a request; after the connection's last one nothing is."""
+        if self._line.closed:
+            raise _Closed
         if self.reading is not _UPGRADE:
             self._begun += 1
             self._timed = False
-            self._head_bytes = self._framing_bytes = self._body_bytes = self._declared_bytes = self._chunks = 0
+            self._head_bytes = self._framing_bytes = self._body_bytes = self._declared_bytes = 0
             self._idle_from_s = None
         self.reading = _HEAD
-        self._method = ""
+        self.method = b""
+        self._told = []
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -138,15 +147,15 @@ class BoundedProtocol(HttpToolsProtocol):
             self._found = self.bounds.too_many_headers()
             raise self._found
         name, value = name.lower(), value.rstrip(b" \t")
-        if name == b"expect":
-            self.expect_100_continue = value.lower() == b"100-continue"
         self.headers.append((name, value))
+        if name in _TELLING:
+            self._told.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Hand on a request that is one; an upgrade is not offered, so the head is read again without the wish."""
         parser = self.parser
-        self._method = parser.get_method().decode("ascii")
-        if parser.should_upgrade() and self._method != "CONNECT":
+        self.method, self.version = parser.get_method(), parser.get_http_version()
+        if parser.should_upgrade() and self.method != b"CONNECT":
             self.reading = _UPGRADE
             return
         try:
@@ -159,14 +168,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def dispatch(self) -> None:
         """Begin the request whose head is there. Raises `MalformedRequest` where its target is none."""
-        self.url = _target(self.url, self._method)
+        self.url = _target(self.url, self.method)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Count a piece of body and hand it on."""
-        self._chunks += 1
         self._body_bytes += len(body)
-        self._piece_body_bytes += len(body)
+        self._framing_bytes -= _CHUNK_FRAMING_BYTES
         self.take(body)
 
     def take(self, body: bytes) -> None:
@@ -200,12 +208,13 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on with the next request, or wait for one: as uvicorn does, which makes and cancels a timer each time."""
         self.server_state.total_requests += 1
-        if self._line.is_closing():
+        if self._line.closed:
             self._stop()
             return
         if self.reading is BETWEEN and not self.pipeline:
             self._await_request()
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if self.pipeline or self._ahead or self._ended:
             self.go_on()
 
@@ -215,7 +224,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self.going = True
         try:
-            while not self._line.is_closing():
+            while not self._line.closed:
                 if self.pipeline:
                     if not _is_answered(self.current):
                         break
@@ -226,7 +235,7 @@ class BoundedProtocol(HttpToolsProtocol):
                     break
         finally:
             self.going = False
-        if self._line.is_closing():
+        if self._line.closed:
             self._stop()
         elif self._ended and not self._is_awaited():
             self.transport.close()
@@ -271,9 +280,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if was is _OVER:
             return
         if was is not _BODY:
-            path = self.url.split(b"?", 1)[0].decode("latin-1") if self._method else ""
-            sent_id = dict(self.headers).get(b"x-request-id") if self._method else None
-            self.cycle = refusal = Refusal(self, error, self._method, path, sent_id)
+            path = self.url.split(b"?", 1)[0].decode("latin-1") if self.method else ""
+            sent_id = dict(self.headers).get(b"x-request-id") if self.method else None
+            self.cycle = refusal = Refusal(self, error, self.method.decode("ascii"), path, sent_id)
             self.pipeline.appendleft((refusal, self.app))
         elif _is_answered(cycle):
             self.transport.close()
@@ -324,23 +333,31 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _parse(self) -> None:
         """Parse the next piece of what came."""
-        data, size_bytes = self._ahead, self._piece_bytes(len(self._ahead))
+        data, size_bytes = self._ahead, len(self._ahead)
+        if size_bytes > _PIECE_BYTES or self.reading is _HEAD:
+            size_bytes = self._piece_bytes(size_bytes)
         piece = data if size_bytes == len(data) else memoryview(data)[:size_bytes]
         self._ahead = b"" if size_bytes == len(data) else memoryview(data)[size_bytes:]
-        before = self.reading
-        self._begun = self._piece_body_bytes = 0
+        before, body_bytes = self.reading, self._body_bytes
+        self._begun = 0
         parsed_bytes = self._feed(piece)
+        if self.reading is BETWEEN or self.reading is _OVER:
+            return
         if self.reading is _UPGRADE:
             self._ahead = memoryview(data)[parsed_bytes:]
-        self._measure(parsed_bytes - self._piece_body_bytes, before)
+        if self._begun == 0:
+            self._measure(parsed_bytes - (self._body_bytes - body_bytes), before)
+        elif self._begun == 1 and before is BETWEEN:
+            self._measure(parsed_bytes - self._body_bytes, before)
+        # Where it began amid the piece, its share of it is unknown, and small.
         if self.reading is _UPGRADE:
-            head = _without_upgrade(self._method, self.url, self.parser.get_http_version(), self.headers)
+            head = _without_upgrade(self.method, self.url, self.version, self.headers)
             self.parser = httptools.HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True, lenient_keep_alive=True)
             self._feed(head)
 
     def _piece_bytes(self, size_bytes: int) -> int:
-        """How much to parse now of so many bytes: as much as surely ends no request, or a little."""
+        """How much to parse now of so many bytes: a little, or what surely begins no other request."""
         if self.reading is _BODY:
             return min(size_bytes, max(_PIECE_BYTES, self._declared_bytes - self._body_bytes))
         head_bytes = self._head_bytes if self.reading is _HEAD else 0
@@ -353,6 +370,8 @@ class BoundedProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             return int(upgrade.args[0])
         except httptools.HttpParserCallbackError as stopped:
+            if self._line.closed:
+                return len(data)
             found, self._found = self._found, None
             if found is None:
                 _log.error("a request could not be begun", exc_info=stopped.__context__)
@@ -362,49 +381,53 @@ class BoundedProtocol(HttpToolsProtocol):
         return len(data)
 
     def _measure(self, size_bytes: int, before: Reading) -> None:
-        """Count bytes of a piece that are no body; where a request began amid it, its share is unknown, and small."""
-        if self.reading is BETWEEN or self.reading is _OVER:
-            return
-        if self._begun > (before is BETWEEN):
-            return
+        """Count bytes of the request being read that are no body; ``before`` them the parser was there."""
         if before is not _BODY:
             self._head_bytes += size_bytes
             if self.reading is _HEAD and self._head_bytes > self.bounds.max_head_bytes:
                 self.refuse(self.bounds.head_too_large())
             return
         self._framing_bytes += size_bytes
-        if self._framing_bytes > self.bounds.max_head_bytes + _CHUNK_FRAMING_BYTES * self._chunks:
+        if self._framing_bytes > self.bounds.max_head_bytes:
             self.refuse(self.bounds.framing_too_large())
         elif self._framing_bytes + self._body_bytes > self.bounds.max_request_bytes:
             self._line.close_now()
 
     def _check_head(self) -> None:
         """Raise `MalformedRequest` for a head that leaves a doubt about what it is the head of."""
-        version = self.parser.get_http_version()
-        if version not in {"1.1", "1.0"}:
+        version = self.version
+        if version not in _VERSIONS:
             raise MalformedRequest(f"the request line says HTTP/{version}, expected HTTP/1.1 or HTTP/1.0")
-        if self._method == "CONNECT":
+        if self.method == b"CONNECT":
             raise MalformedRequest("CONNECT asks for a tunnel, and this server is no proxy; send the request itself")
-        hosts = self._values(b"host")
-        if len(hosts) > 1 or (not hosts and version == "1.1"):
-            raise MalformedRequest(f"the request has {len(hosts)} host headers, expected one")
-        if hosts and _HOST.fullmatch(hosts[0]) is None:
-            raise MalformedRequest(f"host is {_shown(hosts[0])}, expected a name or an address, and a port or none")
-        codings = self._values(b"transfer-encoding")
-        if codings and (version == "1.0" or [coding.lower() for coding in codings] != [b"chunked"]):
+        hosts, codings = [], []
+        for name, value in self._told:
+            if name == b"host":
+                hosts.append(value)
+            elif name == b"content-length":
+                self._declared_bytes = int(value)
+            elif name == b"transfer-encoding":
+                codings.append(value.lower())
+            else:
+                self.expect_100_continue = version == "1.1" and value.lower() == b"100-continue"
+        self._check_hosts(hosts)
+        if codings and (version == "1.0" or codings != [b"chunked"]):
             shown = _shown(b", ".join(codings))
             raise MalformedRequest(f"transfer-encoding is {shown}, expected chunked, in HTTP/1.1, or none")
-        self._declared_bytes = sum(map(int, self._values(b"content-length")))  # the parser takes one at most
-        self.expect_100_continue &= version == "1.1"
 
-    def _values(self, wanted: bytes) -> list[bytes]:
-        return [value for name, value in self.headers if name == wanted]
+    def _check_hosts(self, hosts: list[bytes]) -> None:
+        if len(hosts) > 1 or (not hosts and self.version == "1.1"):
+            raise MalformedRequest(f"the request has {len(hosts)} host headers, expected one")
+        if hosts and hosts[0] != self._checked_host:
+            if _HOST.fullmatch(hosts[0]) is None:
+                raise MalformedRequest(f"host is {_shown(hosts[0])}, expected a name or an address, and a port or none")
+            self._checked_host = hosts[0]
 
     def _wait(self) -> None:
         """Read on unless something waits for its turn; hold room for what is not whole, and time it."""
         if self.pipeline or self._ahead or self.reading is _OVER:
             self._flow.hold()
-        else:
+        elif self._flow.held:
             self._flow.let_go()
         under_way = self.reading is _HEAD or self.reading is _BODY
         if not under_way:
@@ -489,6 +512,10 @@ class Refusal(RequestResponseCycle):
         protocol.transport.close()
 
 
+class _Closed(Exception):
+    """The parser may stop: what it reads comes after the last answer."""
+
+
 class _Flow(FlowControl):
     """Reading that is not resumed while requests wait for their turn: uvicorn's cycles resume it when they wait."""
 
@@ -499,9 +526,8 @@ class _Flow(FlowControl):
         self.pause_reading()
 
     def let_go(self) -> None:
-        if self.held:
-            self.held = False
-            self.resume_reading()
+        self.held = False
+        self.resume_reading()
 
     def resume_reading(self) -> None:
         if self.read_paused and not self.held:
@@ -512,22 +538,22 @@ def _is_answered(cycle: RequestResponseCycle | None) -> bool:
     return cycle is None or cycle.response_complete
 
 
-def _target(url: bytes, method: str) -> bytes:
+def _target(url: bytes, method: bytes) -> bytes:
     """The target in a form that has a path. Raises `MalformedRequest`."""
     try:
         parsed = httptools.parse_url(url)
     except httptools.HttpParserInvalidURLError:
         parsed = None
-    if parsed is None or (url == b"*" and method != "OPTIONS"):
+    if parsed is None or (url == b"*" and method != b"OPTIONS"):
         raise MalformedRequest(f"the request's target is {_shown(url)}, expected a path, as in GET /models")
     if parsed.path is None:  # as in http://host
         return b"/" + (b"" if parsed.query is None else b"?" + parsed.query)
     return url
 
 
-def _without_upgrade(method: str, url: bytes, version: str, headers: list[tuple[bytes, bytes]]) -> bytes:
+def _without_upgrade(method: bytes, url: bytes, version: str, headers: list[tuple[bytes, bytes]]) -> bytes:
     """A head as the client sent it, but for its wish to leave HTTP: https://www.rfc-editor.org/rfc/rfc9110#section-7.8"""
-    line = b"%b %b HTTP/%b\r\n" % (method.encode(), url, version.encode())
+    line = b"%b %b HTTP/%b\r\n" % (method, url, version.encode())
     return line + b"".join([b"%b: %b\r\n" % header for header in headers if header[0] != b"upgrade"]) + b"\r\n"
 
 

@@ -260,12 +260,12 @@ class ExpressProtocol(BoundedProtocol):
 
     def dispatch(self) -> None:
         """Take a prediction; leave every other request to uvicorn."""
-        target, parser = _target(self.url), self.parser
-        if target is None or parser.get_method() != b"POST":
+        target = _target(self.url)
+        if target is None or self.method != b"POST":
             super().dispatch()
             return
         earlier: RequestResponseCycle | None = self.cycle
-        keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
+        keep_alive = self.version != "1.0" and self.parser.should_keep_alive()
         self.cycle = exchange = Exchange(self, target, dict(self.headers), keep_alive=keep_alive)
         exchange.waiting_for_100_continue = self.expect_100_continue
         if earlier is None or earlier.response_complete:
