@@ -186,8 +186,50 @@ def test_a_connection_that_says_no_more_is_closed(line: Connection) -> None:
     assert line.is_closed()
 
 
-def test_a_client_that_closes_its_side_harms_nobody(server: Running, line: Connection) -> None:
-    """It counts as gone, as in most servers: no difference shows between one that hung up and one that listens yet."""
+H2C = ("connection: Upgrade, HTTP2-Settings", "upgrade: h2c", "http2-settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAA")
+
+
+def test_a_client_that_offers_http_2_is_answered_in_http_1(line: Connection) -> None:
+    """As Java's own does with every request."""
+    for _ in range(3):
+        line.send(post(GOOD, "/predict", *H2C))
+        assert line.answer().status == 200
+
+
+@pytest.mark.parametrize("request_", [post(GOOD), b"GET /models HTTP/1.1\r\nhost: test\r\n\r\n"])
+def test_a_client_that_closes_its_side_is_answered(line: Connection, request_: bytes) -> None:
+    line.send(request_ * 3)
+    line.socket.shutdown(socket.SHUT_WR)
+    assert [line.answer().status for _ in range(3)] == [200] * 3
+    assert line.is_closed()
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("POST /predict HTTP/1.1\r\ncontent-length: 30000000\r\n", 400),
+        ("POST /predict HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: 30000000\r\n", 413),
+        ("POST /predict HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: 30000000\r\n", 413),
+        ("POST /nowhere HTTP/1.0\r\ncontent-length: 30000000\r\n", 404),
+    ],
+)
+def test_who_still_sends_can_read_the_last_answer(line: Connection, head: str, status: int) -> None:
+    """The connection is not reset under the body, but closed on our side, while what comes is thrown away."""
+    line.send(f"{head}\r\n".encode())
+    for _ in range(50):
+        line.send(b" " * 4000)
+    answer = line.answer()
+    assert (answer.status, answer.headers["connection"]) == (status, "close")
+    assert line.is_closed()
+
+
+def test_who_never_stops_sending_is_closed(line: Connection) -> None:
+    line.send(b"GET /models HTTP/1.1\r\n\r\n")
+    assert line.answer().status == 400
+    assert breaks(line, b" " * 65_536, times=1000)
+
+
+def test_a_client_that_closes_its_side_amid_a_request_harms_nobody(server: Running, line: Connection) -> None:
     line.send(post(GOOD)[:-1])
     line.socket.shutdown(socket.SHUT_WR)
     assert line.is_closed()
