@@ -446,8 +446,8 @@ LEFT = {
     "an upgrade": post(BODY, "/predict", *H2C),
     "trailers": chunked(BODY)[:-2] + b"a: b\r\n" * 1000,
     "too large": post(b" " * (LIMIT_BYTES + 1)),
-    "a row": (GET + post(BODY)) * 100,
-    "a row that breaks": (post(BODY) + GET) * 100 + b"\0",
+    "a row": (GET + post(BODY)) * 30,
+    "a row that breaks": (post(BODY) + GET) * 30 + b"\0",
 }
 
 
