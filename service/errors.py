@@ -10,6 +10,7 @@ ServiceError
     ├── ReceiveTimeout          connection → headers and body
     ├── BodyTooLarge            connection → body
     ├── NotFound                path       → model
+    ├── MethodNotAllowed        path       → method
     ├── UnsupportedMedia        headers    → how to read the body
     ├── MalformedBody           bytes      → document
     ├── InvalidInput            document   → rows the model can take
@@ -65,6 +66,14 @@ class BodyTooLarge(RequestError):
 
 class NotFound(RequestError):
     """No such path, model or version."""
+
+
+class MethodNotAllowed(RequestError):
+    """The path is there, and takes other methods: ``allowed``, with commas between."""
+
+    def __init__(self, message: str, allowed: str) -> None:
+        super().__init__(message)
+        self.allowed = allowed
 
 
 class UnsupportedMedia(RequestError):

@@ -87,7 +87,7 @@ class Server(uvicorn.Server):
 def run(service: Service, settings: Settings, listener: socket.socket, ready: Callable[[], None], stop: Stop) -> None:
     """Serve on ``listener`` until SIGTERM or SIGINT; ``ready`` is called once requests are taken."""
     door = service.door
-    plain = connection.protocol_of(door.journal, door.ids, door.bounds)
+    plain = connection.protocol_of(door.journal, door.ids, door.bounds, door.bodies)
     config = uvicorn.Config(
         service.app,
         http=express.protocol_of(door) if settings.express else plain,

@@ -25,7 +25,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from service.errors import RequestError
 from service.http import problems
 from service.http.bodies import Bodies
-from service.http.connection import BoundedProtocol
+from service.http.connection import BETWEEN, BoundedProtocol
 from service.http.guard import Bounds, RequestIds
 from service.http.messages import Request, Response
 from service.http.predict import Predict
@@ -94,8 +94,8 @@ class Door:
 
 def protocol_of(door: Door) -> type[HttpToolsProtocol]:
     """The protocol class to give to uvicorn as its ``http``."""
-    own = {"door": door, "journal": door.journal, "ids": door.ids, "bounds": door.bounds, "heads": {}}
-    return type("Express", (ExpressProtocol,), own)
+    own = {"journal": door.journal, "ids": door.ids, "bounds": door.bounds, "bodies": door.bodies}
+    return type("Express", (ExpressProtocol,), own | {"door": door, "heads": {}})
 
 
 class Exchange(RequestResponseCycle):
@@ -135,12 +135,14 @@ class Exchange(RequestResponseCycle):
         bounds, headers = self._protocol.bounds, self._request.headers
         if int(headers.get(b"content-length", 0)) > bounds.max_body_bytes:
             self.refuse(bounds.too_large())
-        elif self._refusal is not None:
+            return
+        if self.waiting_for_100_continue:
+            self.waiting_for_100_continue = False
+            self._protocol.transport.write(_CONTINUE)
+        if self._refusal is not None:
             self.refuse(self._refusal)
         elif self._whole:
             self._run()
-        elif self.waiting_for_100_continue:
-            self._protocol.transport.write(_CONTINUE)
 
     def start_whole(self, body: bytes) -> None:
         """The request is there with all its body, and it is its turn."""
@@ -175,12 +177,14 @@ class Exchange(RequestResponseCycle):
             self._run()
 
     def refuse(self, error: RequestError) -> None:
-        """Answer, in its turn, that its body is not what the server takes."""
-        self._refusal = error
+        """Answer, in its turn, that its body is not what the server takes; the rest of it is thrown away.
+
+        Not at once: what is wrong with what came together with it decides whether the connection is kept.
+        """
+        self._refusal = self._refusal or error
         self._body_is_over()
-        if self.in_turn and not self._answered:
-            self._record.problem = problems.name_of(error)
-            self._reply(problems.response(error, self._record.request_id))
+        if self.in_turn:
+            self._protocol.loop.call_soon(self._give_refusal)
 
     def head_before(self, body: bytes) -> Head | None:
         """What came before ``body``, if it will say the same before any body of that length."""
@@ -188,7 +192,7 @@ class Exchange(RequestResponseCycle):
         if (
             self._body == body
             and self.keep_alive
-            and not self.waiting_for_100_continue
+            and b"expect" not in headers
             and b"transfer-encoding" not in headers
             and b"x-request-id" not in headers  # it will not come again
         ):
@@ -212,6 +216,11 @@ class Exchange(RequestResponseCycle):
             self._protocol.transport.close()
         self._protocol.on_response_complete()
 
+    def _give_refusal(self) -> None:
+        if self._refusal is not None and not self._answered:
+            self._record.problem = problems.name_of(self._refusal)
+            self._reply(problems.response(self._refusal, self._record.request_id))
+
     def _run(self) -> None:
         self._request.body = bytes(self._body)
         self._body_is_over()
@@ -227,7 +236,8 @@ class Exchange(RequestResponseCycle):
     def _reply(self, response: Response) -> None:
         self._answered = True
         protocol = self._protocol
-        if protocol.door.lifecycle.draining or problems.CLOSE in response.headers:
+        closes = problems.CLOSE in response.headers or self.waiting_for_100_continue
+        if closes or protocol.door.lifecycle.draining:
             self.keep_alive = False
         protocol.write(response, self._record, keep_alive=self.keep_alive)
         if protocol.flow.write_paused:
@@ -248,15 +258,14 @@ class ExpressProtocol(BoundedProtocol):
     unsent: Exchange | None = None
     _read = b""
 
-    def on_headers_complete(self) -> None:
+    def dispatch(self) -> None:
         """Take a prediction; leave every other request to uvicorn."""
-        target, parser = _target(self.url), self.parser
-        if target is None or parser.get_method() != b"POST" or parser.should_upgrade():
-            super().on_headers_complete()
+        target = _target(self.url)
+        if target is None or self.method != b"POST":
+            super().dispatch()
             return
-        self._in_head = False
         earlier: RequestResponseCycle | None = self.cycle
-        keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
+        keep_alive = self.version != "1.0" and self.parser.should_keep_alive()
         self.cycle = exchange = Exchange(self, target, dict(self.headers), keep_alive=keep_alive)
         exchange.waiting_for_100_continue = self.expect_100_continue
         if earlier is None or earlier.response_complete:
@@ -265,26 +274,25 @@ class ExpressProtocol(BoundedProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((exchange, self.app))
 
-    def on_body(self, body: bytes) -> None:
+    def take(self, body: bytes) -> None:
         """Hand a piece of body to whoever the request is with."""
         if isinstance(self.cycle, Exchange):
             self.cycle.take(body)
         else:
-            super().on_body(body)
+            super().take(body)
 
-    def on_message_complete(self) -> None:
+    def complete(self) -> None:
         """Tell whoever the request is with that its body is whole."""
         if isinstance(self.cycle, Exchange):
-            self.between = True
             self._remember(self.cycle)
             self.cycle.complete()
         else:
-            super().on_message_complete()
+            super().complete()
 
     def data_received(self, data: bytes) -> None:
         """Take a request that begins as an earlier one did, or parse what came; a body not yet whole is timed."""
         earlier: RequestResponseCycle | None = self.cycle
-        if self.between and (earlier is None or earlier.response_complete):
+        if self.reading is BETWEEN and (earlier is None or earlier.response_complete):
             end = data.find(_HEAD_END) + len(_HEAD_END)
             head = self.heads.get(data[:end])
             if head is not None and len(data) == end + head.body_bytes:
@@ -292,7 +300,9 @@ class ExpressProtocol(BoundedProtocol):
                 self.cycle = exchange = Exchange(self, head.target, head.headers, keep_alive=True)
                 exchange.start_whole(data[end:])
                 return
-        self._read = data if self.between else b""
+            self._read = data
+        else:
+            self._read = b""
         super().data_received(data)
 
     def body_too_late(self) -> None:

@@ -10,13 +10,21 @@ import itertools
 import logging
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import BodyTooLarge, HeadersTooLarge, MalformedRequest, ReceiveTimeout, ServerFailed
+from service.errors import (
+    BodyTooLarge,
+    HeadersTooLarge,
+    MalformedRequest,
+    ReceiveTimeout,
+    RequestError,
+    ServerFailed,
+)
 from service.http import problems
 from service.http.bodies import Bodies
 from service.journal import Journal, Record
@@ -26,8 +34,11 @@ _log = logging.getLogger(__name__)
 
 _ID: Final = re.compile(rb"[!-~]{1,128}")
 _MAX_HEAD_BYTES: Final = 64 * 1024
+_MAX_HEADERS: Final = 256  # a short one takes many times its bytes in memory
 # A chunk of one byte takes six on the wire.
 _MAX_FRAMING: Final = 6
+# Under this name in a request's state lies what its connection found wrong with its body.
+REFUSED: Final = "refused"
 
 
 class RequestIds:
@@ -51,6 +62,7 @@ class Bounds:
     max_body_bytes: int
     receive_timeout_s: float
     max_head_bytes: int = _MAX_HEAD_BYTES
+    max_headers: int = _MAX_HEADERS
 
     @property
     def max_request_bytes(self) -> int:
@@ -64,6 +76,17 @@ class Bounds:
     def head_too_large(self) -> HeadersTooLarge:
         """The refusal of a request line and headers that have more bytes and go on."""
         return HeadersTooLarge(f"the headers have more than {self.max_head_bytes} bytes; send fewer, or shorter ones")
+
+    def too_many_headers(self) -> HeadersTooLarge:
+        """The refusal of more headers."""
+        return HeadersTooLarge(f"the request has more than {self.max_headers} headers; send fewer")
+
+    def framing_too_large(self) -> HeadersTooLarge:
+        """The refusal of trailers and chunk extensions that have more bytes and go on."""
+        return HeadersTooLarge(
+            f"the body's trailers and chunk extensions have more than {self.max_head_bytes} bytes; send none, as they "
+            "are not read"
+        )
 
     def head_too_late(self) -> ReceiveTimeout:
         """The refusal of a request line and headers that take longer."""
@@ -105,9 +128,12 @@ class Guard:
             return
         headers = dict(scope["headers"])
         record = self._journal.begin(scope["method"], scope["path"], self._ids.of(headers.get(b"x-request-id")))
-        scope.setdefault("state", {})["record"] = record
-        answer = _Answer(scope, record, self._journal, self._lifecycle, send)
-        body = _BoundedBody(headers.get(b"content-length", b"0"), self._bounds, self._bodies, receive)
+        state = scope.setdefault("state", {})
+        state["record"] = record
+        if scope["method"] == "HEAD":  # the server leaves the body away
+            scope = {**scope, "method": "GET"}
+        body = _BoundedBody(headers, state, self._bounds, self._bodies, receive)
+        answer = _Answer(scope, record, self._journal, self._lifecycle, body, send)
         try:
             await self._app(scope, body.receive, answer.send)
         except ClientDisconnect:
@@ -121,12 +147,24 @@ class Guard:
 
 
 class _BoundedBody:
-    """One request's body, refused as soon as it is known to be too large or too late, or finds no room."""
+    """One request's body, refused as soon as it is known to be none, too large or too late, or finds no room.
 
-    def __init__(self, declared_bytes: bytes, bounds: Bounds, bodies: Bodies, receive: Receive) -> None:
+    ``is_waited_for`` while a client that said so waits to be told to send it.
+    """
+
+    def __init__(
+        self,
+        headers: Mapping[bytes, bytes],
+        state: Mapping[str, Any],
+        bounds: Bounds,
+        bodies: Bodies,
+        receive: Receive,
+    ) -> None:
+        self.is_waited_for = headers.get(b"expect", b"").lower() == b"100-continue"
+        self._state = state
         self._bounds = bounds
         self._bodies = bodies
-        self._declared_bytes = int(declared_bytes)
+        self._declared_bytes = int(headers.get(b"content-length", b"0"))
         self._received_bytes = 0
         self._ends_at: float | None = None
         self._whole = False
@@ -139,6 +177,7 @@ class _BoundedBody:
             raise self._bounds.too_large()
         if self._ends_at is None:
             self._ends_at = asyncio.get_running_loop().time() + self._bounds.receive_timeout_s
+        self.is_waited_for = False
         try:
             async with asyncio.timeout_at(self._ends_at):
                 message = await self._receive()
@@ -147,6 +186,9 @@ class _BoundedBody:
         size_bytes = len(message.get("body", b""))
         if self._received_bytes + size_bytes > self._bounds.max_body_bytes:
             raise self._bounds.too_large()
+        refused: RequestError | None = self._state.get(REFUSED)
+        if refused is not None:
+            raise refused
         self._bodies.hold(size_bytes)
         self._received_bytes += size_bytes
         self._whole = not message.get("more_body", False)
@@ -158,13 +200,16 @@ class _BoundedBody:
 
 
 class _Answer:
-    """One request's answer on its way out: gets the id, and closes the connection while the server drains."""
+    """One request's answer on its way out: gets the id, and closes the connection where no other may follow."""
 
-    def __init__(self, scope: Scope, record: Record, journal: Journal, lifecycle: Lifecycle, send: Send) -> None:
+    def __init__(
+        self, scope: Scope, record: Record, journal: Journal, lifecycle: Lifecycle, body: _BoundedBody, send: Send
+    ) -> None:
         self._scope = scope
         self._record = record
         self._journal = journal
         self._lifecycle = lifecycle
+        self._body = body
         self._send = send
         self._status = 0
         self._finished = False
@@ -184,8 +229,9 @@ class _Answer:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             headers = [*message.get("headers", ()), (b"x-request-id", self._record.request_id.encode())]
-            if self._lifecycle.draining:
-                headers.append((b"connection", b"close"))
+            # Nobody can tell whether a body that was not asked for will come: what follows might be it.
+            if (self._lifecycle.draining or self._body.is_waited_for) and problems.CLOSE not in headers:
+                headers.append(problems.CLOSE)
             message = {**message, "headers": headers}
         await self._send(message)
         if message["type"] == "http.response.body" and not message.get("more_body", False):

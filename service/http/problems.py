@@ -18,6 +18,7 @@ from service.errors import (
     InvalidOption,
     MalformedBody,
     MalformedRequest,
+    MethodNotAllowed,
     ModelFailed,
     NotFound,
     NotReady,
@@ -40,6 +41,7 @@ PROBLEMS: Final[dict[type[RequestError], tuple[int, str, str]]] = {
     MalformedBody: (400, "malformed-body", "The body is not what its type says"),
     InvalidOption: (400, "invalid-option", "A query parameter or header has no meaning"),
     NotFound: (404, "not-found", "There is no such path, model or version"),
+    MethodNotAllowed: (405, "method-not-allowed", "The path does not take this method"),
     ReceiveTimeout: (408, "receive-timeout", "The request did not arrive in time"),
     BodyTooLarge: (413, "body-too-large", "The body is too large"),
     UnsupportedMedia: (415, "unsupported-media", "The body's type or encoding is not supported"),
@@ -66,6 +68,8 @@ def response(error: RequestError, request_id: str) -> Response:
     if isinstance(error, InvalidInput):
         fault = {"row": error.fault.row, "feature": error.fault.feature, "detail": error.fault.detail}
         more["errors"] = [{key: value for key, value in fault.items() if value is not None}]
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", error.allowed.encode()))
     if isinstance(error, Retryable):
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_s))))
     if isinstance(error, MalformedRequest | HeadersTooLarge | ReceiveTimeout):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 from starlette.exceptions import HTTPException
@@ -14,13 +14,15 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse
 from starlette.responses import Response as HttpResponse
 
-from service.errors import RequestError
+from service.errors import MethodNotAllowed, NotFound, RequestError
 from service.http import messages, openapi, problems
 from service.http.predict import Predict
 from service.inference.batcher import Job
 from service.inference.repository import Model, Repository
 from service.journal import Record
 from service.lifecycle import Lifecycle, State
+
+_PATHS: Final = "GET /docs lists every path and its methods"
 
 
 def router(
@@ -101,16 +103,27 @@ def add_problems(app: FastAPI) -> None:
 
     async def framework(request: HttpRequest, error: Exception) -> HttpResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these alone
-        record = _record(request)
-        status = HTTPStatus(error.status_code)
-        record.problem = status.phrase.lower().replace(" ", "-")
-        headers = tuple((name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items())
-        asked = f"{request.method} {request.url.path[:200]}"
-        detail = f"{asked}: {status.phrase.lower()}; GET /docs lists every path and its methods"
-        return _http(problems.problem(status, record.problem, status.phrase, detail, record.request_id, headers))
+        return await foreseen(request, _named(request, error))
 
     app.add_exception_handler(RequestError, foreseen)
     app.add_exception_handler(HTTPException, framework)
+
+
+def _named(request: HttpRequest, error: HTTPException) -> RequestError:
+    """What the router found, as an error of ours."""
+    path = request.scope["path"]
+    if path == "*":  # OPTIONS of the whole server
+        return MethodNotAllowed(f"OPTIONS * is not answered; {_PATHS}", "GET, HEAD, POST")
+    status = HTTPStatus(error.status_code)
+    detail = f"{request.method} {path[:200]}: {status.phrase.lower()}; {_PATHS}"
+    if status is HTTPStatus.NOT_FOUND:
+        return NotFound(detail)
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = set((error.headers or {})["Allow"].split(", "))
+        if "GET" in allowed:
+            allowed.add("HEAD")  # the guard lets it stand for GET
+        return MethodNotAllowed(detail, ", ".join(sorted(allowed)))
+    raise error
 
 
 async def _predicted(

@@ -72,6 +72,11 @@ class Job:
     def cancel(self) -> None:
         """Nobody waits for the answer any more: rows that have not run will not, and ``done`` is not called."""
         self.cancelled = True
+        self.done = _ignore  # what it was holds the request, which holds the job: only the collector would free them
+
+
+def _ignore(_outcome: Outputs | RequestError) -> None:
+    pass
 
 
 class _Batch:

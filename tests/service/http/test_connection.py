@@ -91,7 +91,7 @@ def test_endless_headers_are_refused(line: Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", [post(GOOD)[:-3], b"POST /predict HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab"]
+    "sent", [post(GOOD)[:-3], b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab"]
 )
 def test_a_body_that_does_not_come_is_refused(line: Connection, sent: bytes) -> None:
     line.send(sent)
@@ -108,19 +108,19 @@ def test_a_body_that_comes_slowly_but_in_time_is_taken(line: Connection) -> None
 
 def test_the_rest_of_a_refused_body_is_not_read_for_ever(line: Connection) -> None:
     """It is read for a while, as a client that still sends would not see an answer before a reset."""
-    line.send(b"POST /predict HTTP/1.1\r\ncontent-length: 100000\r\n\r\n")
+    line.send(b"POST /predict HTTP/1.1\r\nhost: test\r\ncontent-length: 100000\r\n\r\n")
     check_problem(line.answer(), *BODY_TOO_LARGE)
     assert line.is_closed()
 
 
 def test_a_body_for_a_path_that_reads_none_is_not_read_for_ever(line: Connection) -> None:
-    line.send(b"POST /nowhere HTTP/1.1\r\ncontent-length: 1000\r\n\r\n")
+    line.send(b"POST /nowhere HTTP/1.1\r\nhost: test\r\ncontent-length: 1000\r\n\r\n")
     assert line.answer().status == 404
     assert line.is_closed()
 
 
 def test_endless_trailers_are_not_read(line: Connection) -> None:
-    line.send(b"POST /predict HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n")
+    line.send(b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n0\r\n")
     assert breaks(line, b"x: " + b"a" * 65_536 + b"\r\n", times=64)
 
 
@@ -128,12 +128,12 @@ def test_many_small_chunks_are_one_body(line: Connection) -> None:
     body = json.dumps({"inputs": [[1, 2, 3, 4]] * 5000}).encode()
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body[: LIMIT_BYTES - 1])
     assert len(body) > LIMIT_BYTES
-    line.send(b"POST /predict HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + b"2\r\n")
+    line.send(b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + b"2\r\n")
     line.send(b"ab\r\n0\r\n\r\n")
     check_problem(line.answer(), *BODY_TOO_LARGE)
     body = json.dumps({"inputs": [[1, 2, 3, 4]] * 1000}).encode()
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
-    line.send(b"POST /predict HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+    line.send(b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
     assert len(json.loads(line.answer().body)["predictions"]) == 1000
 
 
@@ -165,7 +165,7 @@ def test_a_body_shorter_than_its_length_takes_no_other_request_with_it(server: R
 
 def test_requests_in_a_row_are_answered_in_order_before_what_is_no_http(line: Connection) -> None:
     requests = [post(json.dumps({"inputs": [[1, 2, 3, 4]] * count}).encode()) for count in range(1, 6)]
-    line.send(b"".join(requests) + b"GET /health/live HTTP/1.1\r\n\r\n" + b"\x00nonsense")
+    line.send(b"".join(requests) + b"GET /health/live HTTP/1.1\r\nhost: test\r\n\r\n" + b"\x00nonsense")
     answers = [line.answer() for _ in range(6)]
     assert [answer.status for answer in answers] == [200] * 6
     assert [len(json.loads(answer.body)["predictions"]) for answer in answers[:5]] == [1, 2, 3, 4, 5]
@@ -186,8 +186,50 @@ def test_a_connection_that_says_no_more_is_closed(line: Connection) -> None:
     assert line.is_closed()
 
 
-def test_a_client_that_closes_its_side_harms_nobody(server: Running, line: Connection) -> None:
-    """It counts as gone, as in most servers: no difference shows between one that hung up and one that listens yet."""
+H2C = ("connection: Upgrade, HTTP2-Settings", "upgrade: h2c", "http2-settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAA")
+
+
+def test_a_client_that_offers_http_2_is_answered_in_http_1(line: Connection) -> None:
+    """As Java's own does with every request."""
+    for _ in range(3):
+        line.send(post(GOOD, "/predict", *H2C))
+        assert line.answer().status == 200
+
+
+@pytest.mark.parametrize("request_", [post(GOOD), b"GET /models HTTP/1.1\r\nhost: test\r\n\r\n"])
+def test_a_client_that_closes_its_side_is_answered(line: Connection, request_: bytes) -> None:
+    line.send(request_ * 3)
+    line.socket.shutdown(socket.SHUT_WR)
+    assert [line.answer().status for _ in range(3)] == [200] * 3
+    assert line.is_closed()
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("POST /predict HTTP/1.1\r\ncontent-length: 30000000\r\n", 400),
+        ("POST /predict HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: 30000000\r\n", 413),
+        ("POST /predict HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: 30000000\r\n", 413),
+        ("POST /nowhere HTTP/1.0\r\ncontent-length: 30000000\r\n", 404),
+    ],
+)
+def test_who_still_sends_can_read_the_last_answer(line: Connection, head: str, status: int) -> None:
+    """The connection is not reset under the body, but closed on our side, while what comes is thrown away."""
+    line.send(f"{head}\r\n".encode())
+    for _ in range(50):
+        line.send(b" " * 4000)
+    answer = line.answer()
+    assert (answer.status, answer.headers["connection"]) == (status, "close")
+    assert line.is_closed()
+
+
+def test_who_never_stops_sending_is_closed(line: Connection) -> None:
+    line.send(b"GET /models HTTP/1.1\r\n\r\n")
+    assert line.answer().status == 400
+    assert breaks(line, b" " * 65_536, times=1000)
+
+
+def test_a_client_that_closes_its_side_amid_a_request_harms_nobody(server: Running, line: Connection) -> None:
     line.send(post(GOOD)[:-1])
     line.socket.shutdown(socket.SHUT_WR)
     assert line.is_closed()

@@ -271,7 +271,7 @@ def test_what_is_wrong_with_a_path_or_a_wish_is_told(
     answer = client.request(method, path, content=rows(GOOD) if method == "POST" else None)
     assert check(answer, status, name, detail) == {}
     if status == 405:
-        assert answer.headers["allow"] == {"/predict": "POST", "/models": "GET"}[path]
+        assert answer.headers["allow"] == {"/predict": "POST", "/models": "GET, HEAD"}[path]
 
 
 def test_an_unknown_type_is_told_with_those_that_are_read(client: httpx.Client) -> None:
