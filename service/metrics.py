@@ -49,6 +49,8 @@ _FIGURES: Final = attrgetter("route", "status", "problem", "duration_s", *(f"{st
 # In a worker's file of values: room for what is yet to come, and what an entry takes beside its name, at most.
 _AHEAD_BYTES: Final = 64 * 1024
 _ENTRY_BYTES: Final = 32
+# Counters, histograms, summaries, and gauges of three kinds.
+_WORKER_BYTES: Final = 6 * 2 * _AHEAD_BYTES
 _CONFIDENCE: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
@@ -376,8 +378,9 @@ class _File(MmapedDict):
         except OSError as error:
             if self._room.needed:
                 raise StartError(
-                    f"no room for the workers' metrics: {filename} needs {size_bytes:,} bytes: {error.strerror}; free "
-                    "some, or set TMPDIR to a folder with room, such as a memory volume"
+                    f"no room for the workers' metrics: {filename} needs {size_bytes:,} bytes, and each worker "
+                    f"{_WORKER_BYTES:,} or more: {error.strerror}; free some, or set TMPDIR to a folder with room, "
+                    "such as a memory volume"
                 ) from error
             return
         self._allocated_bytes = size_bytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import select
 import tempfile
 import threading
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.log_writer import LogStream, LogWriter, _pieces
+from tests.service.forked import in_a_child
 
 PATIENCE_S: Final = 30
 
@@ -173,21 +175,15 @@ def test_a_stream_that_takes_again_is_told_of_what_it_refused_before_it_gets_mor
         os.close(descriptor)
 
 
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_line_that_found_room_for_its_beginning_ends_there() -> None:
     """A disk that is full in the middle of a line: a limit on a file's size does the same."""
     with tempfile.TemporaryFile() as file:
-        child = get_context("fork").Process(target=write_up_to_a_limit, args=(file.fileno(),))
-        child.start()
-        child.join(PATIENCE_S)
-        assert child.exitcode == 0
+        in_a_child(write_up_to_a_limit, file.fileno())
         file.seek(0)
         assert file.read() == b"whole\nto\n1 line(s) of this log were dropped\nnext\n"
 
 
 def write_up_to_a_limit(descriptor: int) -> None:
-    import resource  # noqa: PLC0415 - in the child, whose limit it is
-
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     resource.setrlimit(resource.RLIMIT_FSIZE, (8, hard))
     writer = LogWriter(descriptor)

@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from service import artifact
+from service.workers import Backoff, Supervisor
 from tests.service.published import publish
-from tests.service.running import Running, post, refused
+from tests.service.running import PATIENCE_S, Connection, Running, post, refused
+
+COUNTERS: Final = ("_total", "_count", "_bucket")
 
 
 @pytest.fixture
@@ -61,8 +67,106 @@ def test_a_scrape_of_any_worker_gives_the_whole_and_a_killed_worker_takes_no_cou
     assert after["mlp_ready"] == 1
     assert (after["mlp_workers"], after["mlp_worker_starts_total"]) == (2, 3)
     assert after["process_cpu_seconds_total"] >= before["process_cpu_seconds_total"] + 0.05, "the dead worker's is lost"
-    counters = [name for name in before if name.endswith(("_total", "_count", "_bucket")) and name.startswith("mlp_")]
-    assert all(after[name] >= before[name] for name in counters)
+    assert all(after[name] >= before[name] for name in counters(before))
+
+
+def test_a_scrape_while_a_worker_is_dead_tells_the_truth(models: Path) -> None:
+    """1. Eight requests are half there. 2. A worker is killed, and none can start. 3. A scrape says so. 4. One can."""
+    with Running(models, workers=2) as server:
+        assert [predict(server) for _ in range(20)] == [200] * 20
+        before = told(server, 20)
+        half = [server.connect() for _ in range(8)]
+        for line in half:
+            line.send(post(b'{"inputs": [[1, 2, 3, 4]]}')[:-5])
+        wait_until(lambda: server.metrics()["mlp_requests_in_flight"] >= 8)
+        model = models / "small" / "1" / artifact.MODEL
+        whole = model.read_bytes()
+        model.write_bytes(b"altered")
+        os.kill(server.workers()[0], signal.SIGKILL)
+        server.wait_for("ended with exit status -9")
+        scraped: list[dict[str, float]] = []
+        wait_until(lambda: scraped.extend(scrape(server)) or len(scraped) >= 20)
+        left = 8 - sum(is_reset(line) for line in half)
+        for said in scraped:
+            assert (said["mlp_ready"], said["mlp_workers"]) == (0, 1)
+            assert said["mlp_requests_in_flight"] in {left, left + 1}  # the scrape
+            assert said["mlp_worker_deaths_total"] >= 1
+            assert all(said[name] >= before[name] for name in counters(before))
+        server.wait_for("ended with exit status 1")
+        model.write_bytes(whole)
+        server.wait_for("ready on")
+        wait_until(lambda: any(said["mlp_ready"] == 1 for said in scrape(server)))
+        after = server.metrics()
+        assert after["mlp_workers"] == 2
+        assert after["mlp_worker_deaths_total"] == after["mlp_worker_starts_total"] - 2 >= 2
+
+
+def counters(said: dict[str, float]) -> list[str]:
+    return [name for name in said if name.startswith("mlp_") and name.partition(" ")[0].endswith(COUNTERS)]
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    ends_s = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < ends_s
+
+
+def scrape(server: Running) -> list[dict[str, float]]:
+    """One, or none where the kernel gave the connection to a worker that had just died."""
+    try:
+        return [server.metrics()]
+    except (ConnectionError, AssertionError):
+        return []
+
+
+def is_reset(line: Connection) -> bool:
+    """Whether the connection ended with its worker."""
+    line.socket.settimeout(0)
+    try:
+        return line.socket.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def test_a_worker_that_works_for_a_moment_and_dies_again_and_again_comes_back_more_and_more_slowly() -> None:
+    pauses = Backoff()
+    assert [pauses.pause_s(lived_s=2) for _ in range(6)] == [0, 0.2, 0.4, 0.8, 1.6, 3.2]
+    assert [pauses.pause_s(lived_s=2) for _ in range(5000)][-1] == 30
+    assert pauses.pause_s(lived_s=61) == 0
+    assert pauses.pause_s(lived_s=2) == 0.2
+
+
+def die_again_and_again(told: int) -> None:
+    """A supervisor whose worker is ready, and ends at once."""
+
+    def work(_index: int, ready: Callable[[], None]) -> int:
+        ready()
+        return 3
+
+    def died(_index: int) -> None:
+        os.write(told, b"died\n")
+
+    raise SystemExit(10 + Supervisor(1, work, stop_timeout_s=1, died=died).run())
+
+
+def test_sigterm_ends_a_server_that_waits_to_replace_a_worker_which_was_ready() -> None:
+    """1. A worker is ready and ends, five times. 2. SIGTERM, while the supervisor pauses. 3. It ends at once, well."""
+    reader, writer = os.pipe()
+    supervisor = get_context("fork").Process(target=die_again_and_again, args=(writer,))
+    started_s = time.monotonic()
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # there may be threads
+        supervisor.start()
+    os.close(writer)
+    with os.fdopen(reader) as deaths:
+        for _ in range(5):
+            assert deaths.readline() == "died\n"
+        assert time.monotonic() - started_s >= 0.2 + 0.4 + 0.8
+        supervisor.terminate()
+        assert deaths.read() == ""
+    supervisor.join(PATIENCE_S)
+    assert supervisor.exitcode == 10
 
 
 def test_sigterm_stops_all_workers_and_leaves_nothing_behind(running: Running) -> None:
