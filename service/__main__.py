@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(chosen: Settings, stop: server.Stop, writer: LogWriter) -> int:
     request_log = logs.configure(chosen.log_level, chosen.log_format, writer)
     count = max(int(cpus.available()), 1) if chosen.workers == "auto" else chosen.workers
+    writer.shared = count > 1
     _log.info("%d worker(s) of one thread, on %g CPUs of quota and affinity", count, cpus.available())
     listener = server.listen(chosen.host, chosen.port, unread_timeout_s=chosen.keep_alive_timeout_s)
 

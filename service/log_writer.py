@@ -23,13 +23,14 @@ class LogWriter:
     comes while ``max_waiting_bytes`` wait is dropped, and so is what the stream refuses; ``on_drop`` is told how many
     lines, and once there is room again a line of ``notice`` tells the reader, in the place where they are missing.
 
-    Where several processes write to one pipe, their lines stay whole: pipe(7) says that a write of up to `PIPE_BUF`
-    bytes is not mixed with another's. After a fork the child has an empty queue, and a thread of its own.
+    Where the stream is ``shared`` with other processes, their lines stay whole: pipe(7) says that a write of up to
+    `PIPE_BUF` bytes is not mixed with another's. After a fork the child has an empty queue, and a thread of its own.
     """
 
     def __init__(self, descriptor: int, max_waiting_bytes: int = _MAX_WAITING_BYTES) -> None:
         self.descriptor = descriptor
         self.notice: Callable[[int], bytes] = _notice
+        self.shared = True
         self._max_waiting_bytes = max_waiting_bytes
         self._count: Callable[[int], None] | None = None
         self._reset()
@@ -122,7 +123,9 @@ class LogWriter:
         return missing if missing and self._write(self.notice(missing)) else 0
 
     def _longest_write(self) -> int | None:
-        """None where one write is never mixed with another's, however long: to a regular file, write(2)."""
+        """None where one write is never mixed with another's, however long: to a regular file, see write(2)."""
+        if not self.shared:
+            return None
         try:
             is_file = stat.S_ISREG(os.fstat(self.descriptor).st_mode)
         except OSError:

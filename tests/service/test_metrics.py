@@ -338,7 +338,7 @@ def all_room_is_taken(folder: Path) -> None:
     counted = metrics.worker(0, folder)
     counted.batches("small", 1, [f"label {number}" for number in range(3000)])
     for path in folder.iterdir():
-        *_, (_, _, _, last) = MmapedDict.read_all_values_from_file(path)
+        *_, (_, _, _, last) = MmapedDict.read_all_values_from_file(path)  # type: ignore[no-untyped-call]
         assert path.stat().st_blocks * 512 >= last + 64 * 1024, path
 
 
