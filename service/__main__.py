@@ -8,7 +8,6 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
-from functools import partial
 from typing import Final
 
 from service import app, cpus, logs, metrics, metrics_folder, server, settings
@@ -70,7 +69,12 @@ def _serve(chosen: Settings, stop: server.Stop, writer: LogWriter) -> int:
         def shared_listener() -> socket.socket:
             return server.listen(host, port, unread_timeout_s=chosen.keep_alive_timeout_s, shared=True)
 
-        died = partial(metrics.absent, folder=folder, died=True)
+        def died(index: int) -> None:
+            try:
+                metrics.absent(index, folder, died=True)
+            except StartError as error:
+                _log.error("worker %d stays in the metrics as it was: %s", index, error)
+
         return Supervisor(count, work, chosen.drain_timeout_s + server.LINGER_S, died).run()
 
 

@@ -344,8 +344,11 @@ class _File(MmapedDict):
     def __init__(self, room: Room, filename: str) -> None:
         self._room = room
         self._allocated_bytes = 0
-        with Path(filename).open("ab") as file:
-            self._allocate(file.fileno(), filename, 2 * _AHEAD_BYTES)
+        try:
+            with Path(filename).open("ab") as file:
+                self._allocate(file.fileno(), filename, 2 * _AHEAD_BYTES)
+        except OSError as error:
+            raise StartError(f"the workers' metrics cannot be kept in {filename}: {error.strerror}") from error
         super().__init__(filename)  # type: ignore[no-untyped-call]
         self._make_room(0)
 
@@ -401,7 +404,7 @@ class _Processes(Collector):
                 if dead_s == before_s:  # else one died meanwhile, and counts twice or not at all
                     break
                 before_s = dead_s
-        except FileNotFoundError:  # the parent was killed, and this process is about to follow it
+        except OSError:  # the parent was killed, and this process is about to follow it
             return
         for family in totals:
             if family.name == "process_cpu_seconds":

@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -197,6 +198,25 @@ def test_as_many_workers_as_cpus(models: Path) -> None:
         assert len(server.workers()) == (count if count > 1 else 0)
 
 
+def test_a_fault_of_ours_at_the_start_is_a_line_of_the_log(models: Path) -> None:
+    program = (
+        "import sys; from service import app, __main__; app.build = lambda *_: 1 / 0; "
+        f"sys.exit(__main__.main(['--models', {str(models)!r}, '--port', '0']))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert ended.returncode == 1
+    said = json.loads(ended.stderr.splitlines()[-1])
+    assert (said["level"], said["message"]) == ("critical", "the server failed")
+    assert said["traceback"].endswith("ZeroDivisionError: division by zero\n")
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_log_that_nobody_reads_stops_neither_answers_nor_the_end(models: Path, workers: int) -> None:
     """1. Its pipe is read no more. 2. It answers 2,000 requests. 3. SIGTERM ends it. 4. The lines in it are whole."""
@@ -218,7 +238,7 @@ def test_a_log_that_nobody_reads_stops_neither_answers_nor_the_end(models: Path,
         *said, last = server.all_said()
         assert len(said) > 100
         assert all(json.loads(line) for line in said)
-        assert json.loads(last) or not last.endswith("\n")  # the pipe was full
+        assert not last.endswith("\n") or json.loads(last)  # it may be cut, as the pipe was full
 
 
 def test_without_a_log_it_serves_and_its_sockets_are_not_taken_for_one(models: Path) -> None:
