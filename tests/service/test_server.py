@@ -191,7 +191,6 @@ def test_what_cannot_be_answered_in_time_is_told_so(models: Path, workers: int) 
                 "the server stopped before these rows had their turn; try again"
             )
             assert answer.headers["retry-after"] == "1"
-        assert sum('"status":503' in line for line in server.all_said()) == len(lines)
 
 
 def test_a_second_signal_changes_nothing(server: Running) -> None:
