@@ -37,6 +37,7 @@ class LogWriter:
 
     def on_drop(self, count: Callable[[int], None]) -> None:
         """Tell ``count`` of each number of lines that is dropped, and now of those that were."""
+        self._own()
         self._count = count
         count(self._dropped)
 
@@ -47,8 +48,7 @@ class LogWriter:
 
     def put(self, text: bytes) -> None:
         """Queue ``text``, which is one line or several, or drop it."""
-        if self._process != os.getpid():
-            self._reset()
+        self._own()
         lines = 0
         with self._changed:
             if self.full:
@@ -65,20 +65,26 @@ class LogWriter:
 
     def drop(self, lines: int) -> None:
         """Leave out lines for which there is no room."""
+        self._own()
         with self._changed:
             self._gap += lines
         self._lost(lines)
 
     def flush(self, timeout_s: float) -> None:
         """Wait until all is written that was put, and no longer than ``timeout_s``: its reader may never come."""
-        if self._process == os.getpid():
-            with self._changed:
-                self._changed.wait_for(lambda: not self._texts and not self._writing, timeout_s)
+        self._own()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._texts and not self._writing, timeout_s)
 
     def _lost(self, lines: int) -> None:
         self._dropped += lines
         if self._count is not None:
             self._count(lines)
+
+    def _own(self) -> None:
+        """In a forked process, begin anew: its parent's queue, lock and thread are not its own."""
+        if self._process != os.getpid():
+            self._reset()
 
     def _reset(self) -> None:
         self._process = os.getpid()
