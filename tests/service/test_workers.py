@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -100,6 +103,57 @@ def test_a_scrape_while_a_worker_is_dead_tells_the_truth(models: Path) -> None:
         after = server.metrics()
         assert after["mlp_workers"] == 2
         assert after["mlp_worker_deaths_total"] == after["mlp_worker_starts_total"] - 2 >= 2
+
+
+IN_A_FILE_SYSTEM = """#!/bin/sh
+exec unshare --map-root-user --mount \\
+    sh -c 'mount -t tmpfs -o size={size} tmpfs "{folder}" && exec "{python}" "$@"' sh "$@"
+"""
+
+
+def with_temporary_files_of(folder: Path, size: str) -> Path:
+    """A program that is Python, and for which ``folder`` is a file system of that size."""
+    program = folder.with_suffix(".sh")
+    program.write_text(IN_A_FILE_SYSTEM.format(folder=folder, size=size, python=sys.executable))
+    program.chmod(0o700)
+    return program
+
+
+def may_mount() -> bool:
+    """Whether a process of ours may have file systems of its own: containers' hosts differ in that."""
+    command = ["unshare", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return shutil.which("unshare") is not None and subprocess.run(command, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not may_mount(), reason="no file system may be mounted; other tests limit the size of files")
+def test_a_disk_that_fills_up_ends_no_worker_and_keeps_none_from_coming_back(
+    models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """1. Two workers run. 2. The disk is full. 3. All routes are asked for. 4. One is killed, and replaced."""
+    temporary = tmp_path_factory.mktemp("temporary")
+    python = with_temporary_files_of(temporary, "3m")
+    with Running(models, workers=2, variables={"TMPDIR": str(temporary)}, python=python) as server:
+        fill(Path(f"/proc/{server.process.pid}/root{temporary}/fill"))
+        asked = [predict(server) for _ in range(20)]
+        for path in ("/predict", "/models", "/models/small", "/models/none", "/docs", "/openapi.json", "/none"):
+            for method in ("GET", "HEAD", "PUT", "POST"):
+                with server.connect() as line:
+                    line.send(f"{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n".encode())
+                    assert line.socket.recv(12).startswith(b"HTTP/1.1 ")
+        os.kill(server.workers()[0], signal.SIGKILL)
+        server.wait_for("ended with exit status -9")
+        server.wait_for("ready on")
+        asked += [predict(server) for _ in range(20)]
+        said = told(server, len(asked))
+        assert asked == [200] * 40
+        assert (said["mlp_ready"], said["mlp_workers"], said["mlp_worker_deaths_total"]) == (1, 2, 1)
+        assert said["mlp_label_sets_dropped_total"] == 0
+
+
+def fill(path: Path) -> None:
+    free_bytes = os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_frsize
+    path.write_bytes(bytes(free_bytes))
+    assert os.statvfs(path.parent).f_bavail == 0
 
 
 def counters(said: dict[str, float]) -> list[str]:
