@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -19,6 +20,7 @@ _log = logging.getLogger(__name__)
 
 # A forked worker has the parent's modules loaded already: it is up in the time it takes to prove the models.
 _FORK: Final = get_context("fork")
+_READY: Final = b"ready"
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 _SHORTEST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 30.0
@@ -81,8 +83,10 @@ class Supervisor:
             signal.signal(number, lambda *_: None)  # the wake-up byte tells; the handler only keeps the default away
         for index in range(self._count):
             self._start(index)
-        failed = self._watch()
-        self._stop()
+        try:
+            failed = self._watch()
+        finally:
+            self._stop()  # whatever happened: this process would wait for them for ever
         return 1 if failed else 0
 
     def _start(self, index: int) -> None:
@@ -102,7 +106,7 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP)
         os.close(self._alive_write)
         threading.Thread(target=self._follow_parent, daemon=True).start()
-        raise SystemExit(self._work(index, lambda: sender.send_bytes(b"ready")))
+        raise SystemExit(self._work(index, lambda: sender.send_bytes(_READY)))
 
     def _follow_parent(self) -> None:
         os.read(self._alive_read, 1)  # returns when the parent, however it ended, closed its side
@@ -121,20 +125,24 @@ class Supervisor:
                 if source is self._wake_read:
                     return False
                 if isinstance(source, Connection):
-                    self._note_ready(by_signs[source])
+                    self._hear(by_signs[source])
                 elif isinstance(source, int) and not self._note_death(by_sentinel[source]):
                     return True
 
-    def _note_ready(self, index: int) -> None:
-        worker = self._workers[index]
-        worker.ready = True
-        self._was_ready.add(index)
+    def _hear(self, index: int) -> None:
+        """Whether a worker says that it is ready, or has ended without a word."""
+        worker = self._workers.get(index)
+        if worker is not None and not worker.ready and worker.signs.poll():
+            with contextlib.suppress(EOFError):
+                worker.ready = worker.signs.recv_bytes() == _READY
+                self._was_ready.add(index)
 
     def _note_death(self, index: int) -> bool:
+        self._hear(index)
         worker = self._workers.pop(index)
         worker.process.join()
         worker.signs.close()
-        if index not in self._was_ready and not worker.ready:
+        if index not in self._was_ready:
             return False
         self._died(index)
         pause_s = self._backoffs[index].pause_s(time.monotonic() - worker.started_s)
