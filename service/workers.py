@@ -133,7 +133,7 @@ class Supervisor:
         """Whether a worker says that it is ready, or has ended without a word."""
         worker = self._workers.get(index)
         if worker is not None and not worker.ready and worker.signs.poll():
-            with contextlib.suppress(EOFError):
+            with contextlib.suppress(EOFError, OSError):
                 worker.ready = worker.signs.recv_bytes() == _READY
                 self._was_ready.add(index)
 

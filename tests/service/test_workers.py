@@ -193,11 +193,14 @@ def test_a_worker_that_works_for_a_moment_and_dies_again_and_again_comes_back_mo
     assert pauses.pause_s(lived_s=2) == 0.2
 
 
-def die_again_and_again(told: int) -> None:
-    """A supervisor whose worker is ready, and ends at once."""
+def die_again_and_again(told: int, marks: Path) -> None:
+    """A supervisor whose worker is ready, and ends at once; later it ends before it is ready."""
 
     def work(_index: int, ready: Callable[[], None]) -> int:
-        ready()
+        lives = len(list(marks.iterdir()))
+        (marks / str(lives)).touch()
+        if lives < 2:
+            ready()
         return 3
 
     def died(_index: int) -> None:
@@ -206,10 +209,10 @@ def die_again_and_again(told: int) -> None:
     raise SystemExit(10 + Supervisor(1, work, stop_timeout_s=1, died=died).run())
 
 
-def test_sigterm_ends_a_server_that_waits_to_replace_a_worker_which_was_ready() -> None:
+def test_sigterm_ends_a_server_that_waits_to_replace_a_worker_which_was_ready(tmp_path: Path) -> None:
     """1. A worker is ready and ends, five times. 2. SIGTERM, while the supervisor pauses. 3. It ends at once, well."""
     reader, writer = os.pipe()
-    supervisor = get_context("fork").Process(target=die_again_and_again, args=(writer,))
+    supervisor = get_context("fork").Process(target=die_again_and_again, args=(writer, tmp_path))
     started_s = time.monotonic()
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # there may be threads
         supervisor.start()
@@ -222,6 +225,44 @@ def test_sigterm_ends_a_server_that_waits_to_replace_a_worker_which_was_ready() 
         assert deaths.read() == ""
     supervisor.join(PATIENCE_S)
     assert supervisor.exitcode == 10
+
+
+def end_before_ready() -> None:
+    raise SystemExit(10 + Supervisor(3, lambda _index, _ready: 3, stop_timeout_s=1, died=lambda _index: None).run())
+
+
+def test_where_workers_end_before_they_are_ready_the_server_ends_each_time() -> None:
+    for _ in range(5):
+        supervisor = get_context("fork").Process(target=end_before_ready)
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # there may be threads
+            supervisor.start()
+        supervisor.join(PATIENCE_S)
+        assert supervisor.exitcode == 11
+
+
+def fail_at_a_death() -> None:
+    def work(index: int, ready: Callable[[], None]) -> int:
+        ready()
+        if index == 1:
+            signal.pause()
+        return 3
+
+    def died(_index: int) -> None:
+        raise RuntimeError
+
+    try:
+        Supervisor(2, work, stop_timeout_s=1, died=died).run()
+    except RuntimeError:
+        raise SystemExit(12) from None
+
+
+def test_a_supervisor_that_fails_leaves_no_worker_behind() -> None:
+    """It would wait for those that run, and they for its end."""
+    supervisor = get_context("fork").Process(target=fail_at_a_death)
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # there may be threads
+        supervisor.start()
+    supervisor.join(PATIENCE_S)
+    assert supervisor.exitcode == 12
 
 
 def test_sigterm_stops_all_workers_and_leaves_nothing_behind(running: Running) -> None:
