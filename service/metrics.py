@@ -344,11 +344,14 @@ class _File(MmapedDict):
     def __init__(self, room: Room, filename: str) -> None:
         self._room = room
         self._allocated_bytes = 0
+        path = Path(filename)
+        new = path if path.exists() else path.with_suffix(".new")  # a scrape, of another process, reads what is there
         try:
-            with Path(filename).open("ab") as file:
-                self._allocate(file.fileno(), filename, 2 * _AHEAD_BYTES)
+            with new.open("ab") as file:
+                self._allocate(file.fileno(), 2 * _AHEAD_BYTES)
+            new.rename(path)
         except OSError as error:
-            raise StartError(f"the workers' metrics cannot be kept in {filename}: {error.strerror}") from error
+            raise _no_room(path, 2 * _AHEAD_BYTES, error) from error
         super().__init__(filename)  # type: ignore[no-untyped-call]
         self._make_room(0)
 
@@ -371,22 +374,24 @@ class _File(MmapedDict):
     def _make_room(self, size_bytes: int) -> bool:
         end_bytes: int = self._used + size_bytes
         if end_bytes + _AHEAD_BYTES > self._allocated_bytes:
-            steps = -(-(end_bytes + _AHEAD_BYTES) // _AHEAD_BYTES)
-            self._allocate(self._f.fileno(), self._fname, steps * _AHEAD_BYTES)
+            needed_bytes = -(-(end_bytes + _AHEAD_BYTES) // _AHEAD_BYTES) * _AHEAD_BYTES
+            try:
+                self._allocate(self._f.fileno(), needed_bytes)
+            except OSError as error:
+                if self._room.needed:
+                    raise _no_room(Path(self._fname), needed_bytes, error) from error
         return end_bytes <= self._allocated_bytes
 
-    def _allocate(self, descriptor: int, filename: str, size_bytes: int) -> None:
-        try:
-            os.posix_fallocate(descriptor, 0, size_bytes)
-        except OSError as error:
-            if self._room.needed:
-                raise StartError(
-                    f"no room for the workers' metrics: {filename} needs {size_bytes:,} bytes, and each worker "
-                    f"{_WORKER_BYTES:,} or more: {error.strerror}; free some, or set TMPDIR to a folder with room, "
-                    "such as a memory volume"
-                ) from error
-            return
+    def _allocate(self, descriptor: int, size_bytes: int) -> None:
+        os.posix_fallocate(descriptor, 0, size_bytes)
         self._allocated_bytes = size_bytes
+
+
+def _no_room(path: Path, needed_bytes: int, error: OSError) -> StartError:
+    return StartError(
+        f"no room for the workers' metrics: {path} needs {needed_bytes:,} bytes, and each worker {_WORKER_BYTES:,} or "
+        f"more: {error.strerror}; free some, or set TMPDIR to a folder with room, such as a memory volume"
+    )
 
 
 class _Processes(Collector):

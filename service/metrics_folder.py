@@ -16,7 +16,7 @@ from service.errors import StartError
 
 _PREFIX: Final = "mlp-serving-metrics-"
 # What metrics.worker makes there, and all that is removed without knowing whose it was.
-_FILES: Final = ".db"
+_FILES: Final = (".db", ".new")
 
 
 @contextmanager

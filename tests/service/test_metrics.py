@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import resource
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -316,6 +317,8 @@ def count_where_there_is_no_more_room(folder: Path) -> None:
     assert set(requests) == {1}
     assert said["mlp_label_sets_dropped_total []"] > 200 - len(requests)
     assert said["mlp_requests_total [('route', '/predict'), ('status', '200')]"] == 201
+    with pytest.raises(StartError, match=r"no room for the workers' metrics: .*/summary_0\.db needs 131,072 bytes"):
+        counted.regressions("later", 1, ("width",))
 
 
 def test_where_the_disk_is_full_what_is_new_is_not_counted_and_all_else_is(tmp_path: Path) -> None:
@@ -332,6 +335,25 @@ def load_where_there_is_no_more_room(folder: Path) -> None:
 
 def test_a_model_whose_labels_find_no_room_is_refused_at_the_start(tmp_path: Path) -> None:
     in_a_child(load_where_there_is_no_more_room, tmp_path)
+
+
+def files_are_whole(folder: Path) -> None:
+    def look() -> None:
+        while not over.is_set():
+            seen.update(path.stat().st_size for path in folder.glob("*.db"))
+
+    over, seen = threading.Event(), {2 * 64 * 1024}
+    thread = threading.Thread(target=look)
+    thread.start()
+    for index in range(30):
+        metrics.worker(index, folder)
+    over.set()
+    thread.join()
+    assert seen == {2 * 64 * 1024}
+
+
+def test_a_scrape_never_meets_a_file_of_another_worker_that_is_not_yet_whole(tmp_path: Path) -> None:
+    in_a_child(files_are_whole, tmp_path)
 
 
 def all_room_is_taken(folder: Path) -> None:
