@@ -30,6 +30,7 @@ from service.http.express import Exchange, ExpressProtocol
 from service.http.predict import Predict
 from service.inference.batcher import Batcher
 from service.journal import Journal
+from service.log_writer import LogWriter
 from service.settings import Settings
 
 # In the order of a request's path; a stage may be several functions.
@@ -143,7 +144,7 @@ def run(model: Path) -> report.Results:
     requests: dict[str, dict[str, float]] = {}
     about = provenance.of(model, "python -m benchmarks.breakdown") | load.provenance()
     with tempfile.TemporaryFile("w") as log:
-        request_log = logs.configure("info", "json", log)
+        request_log = logs.configure("info", "json", LogWriter(log.fileno()))
         for connections in (64, 1):
             over = f"{connections} connection{'s' if connections > 1 else ''}"
             outside = on_sockets(model, ["json", "raw"], connections)

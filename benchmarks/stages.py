@@ -8,6 +8,7 @@ The door's stages are measured with a prediction that is answered at once: all t
 from __future__ import annotations
 
 import asyncio
+import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from functools import partial
@@ -34,6 +35,7 @@ from service.inference.batcher import Batcher, Costs
 from service.inference.session import Outputs
 from service.journal import TELL_AT, Journal, Record
 from service.lifecycle import Lifecycle
+from service.log_writer import LogWriter
 from service.manifest import Manifest
 
 Stages = dict[str, tuple[Callable[[], object], int]]
@@ -140,7 +142,7 @@ def _journal() -> Stages:
         record.route, record.status, record.model, record.version, record.rows = _ROUTE, 200, "fashion-mnist", 1, 1
         record.duration_s = record.queue_s = 1e-3 + number * 1e-6
         records.append(record)
-    log = logs.configure("info", "json", Path("/dev/null").open("w"))  # noqa: SIM115 - as long as the process
+    log = logs.configure("info", "json", LogWriter(os.open(os.devnull, os.O_WRONLY)))
     assert log is not None
     counted = metrics.alone()
     return {

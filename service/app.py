@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +25,7 @@ from service.inference.batcher import Batcher, Costs, Run
 from service.inference.repository import Model, Repository, Wish, load
 from service.journal import Journal, Reader
 from service.lifecycle import Lifecycle, State
+from service.log_writer import LAST_LINES_S, LogWriter
 from service.manifest import REGRESSION, ArtifactError, Manifest
 from service.metrics import Metrics
 from service.settings import Settings
@@ -43,13 +46,20 @@ class Service:
 def create_app() -> FastAPI:
     """The application with its settings from the environment, for any ASGI server: ``service.app:create_app``."""
     chosen = settings.load([])
-    return build(chosen, logs.configure(chosen.log_level, chosen.log_format), metrics.alone()).app
+    writer, counted = LogWriter(sys.stderr.fileno()), metrics.alone()
+    writer.on_drop(counted.log_lines_dropped)
+    atexit.register(writer.flush, LAST_LINES_S)
+    return build(chosen, logs.configure(chosen.log_level, chosen.log_format, writer), counted).app
 
 
 def build(chosen: Settings, request_log: logs.RequestLog | None, counted: Metrics) -> Service:
     """Load and prove every model, then put the service together. Raises `StartError`."""
     repository = Repository(_load_all(chosen, counted), chosen.model)
-    lifecycle = Lifecycle(changed=lambda state: counted.ready(ready=state is State.READY))
+
+    def changed(state: State) -> None:
+        counted.state(ready=state is State.READY, answering=state in {State.READY, State.DRAINING})
+
+    lifecycle = Lifecycle(changed)
     predict = Predict(
         repository,
         lifecycle,

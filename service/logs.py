@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import logging
-import sys
+import os
 import traceback
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, TextIO
+from typing import Any, Final, Literal, TextIO
 
 import orjson
 
 from service.journal import Record
+from service.log_writer import LogWriter
+
+_log = logging.getLogger(__name__)
+
+# A client may send one of 64 kB, again and again.
+_LONGEST_PATH: Final = 1024
 
 
 class JsonFormatter(logging.Formatter):
@@ -27,47 +35,90 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
-        return orjson.dumps(line).decode()
+        try:
+            return orjson.dumps(line).decode()
+        except TypeError:  # a name on disk that is no UTF-8
+            return json.dumps(line)
 
 
-def configure(level: str, form: Literal["auto", "json", "text"], stream: TextIO = sys.stderr) -> RequestLog | None:
-    """Send all messages of the process to ``stream``; the log of requests, or None where ``level`` leaves it out."""
-    text = form == "text" or (form == "auto" and stream.isatty())
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(logging.Formatter("%(levelname)-8s %(message)s") if text else JsonFormatter())
+class _Handler(logging.Handler):
+    """Puts each message into the writer's queue."""
+
+    def __init__(self, writer: LogWriter, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self._writer = writer
+        self.setFormatter(formatter)
+
+    def line(self, record: logging.LogRecord) -> bytes:
+        return self.format(record).encode("utf-8", "backslashreplace") + b"\n"
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._writer.put(self.line(record))
+        except Exception:  # noqa: BLE001 - what is logged may fail to say what it is
+            self.handleError(record)
+
+
+def configure(level: str, form: Literal["auto", "json", "text"], writer: LogWriter) -> RequestLog | None:
+    """Send all messages of the process to ``writer``, libraries' warnings too.
+
+    The log of requests, or None where ``level`` leaves it out.
+    """
+    text = form == "text" or (form == "auto" and os.isatty(writer.descriptor))
+    handler = _Handler(writer, logging.Formatter("%(levelname)-8s %(message)s") if text else JsonFormatter())
+
+    def notice(lines: int) -> bytes:
+        message = (
+            "%d line(s) of the log were dropped: they came faster than they were read, or there was no room for them"
+        )
+        return handler.line(_log.makeRecord(_log.name, logging.WARNING, __file__, 0, message, (lines,), None))
+
+    writer.notice = notice
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # uvicorn's own word on each start and stop says what ours says; its warnings and errors stay.
     logging.getLogger("uvicorn").setLevel(max(root.level, logging.WARNING))
-    return RequestLog(stream, text=text) if root.level <= logging.INFO else None
+    warnings.showwarning = _log_warning
+    return RequestLog(writer, text=text) if root.level <= logging.INFO else None
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,  # noqa: ARG001 - where it is in this machine's files says nothing to who reads the log
+    lineno: int,  # noqa: ARG001
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    """What `logging.captureWarnings` does, in one line."""
+    logging.getLogger("py.warnings").warning("%s: %s", category.__name__, " ".join(str(message).split()))
 
 
 class RequestLog:
-    """Writes one line a finished request, a whole turn's lines in one write."""
+    """Writes one line a finished request, a whole turn's lines together."""
 
-    def __init__(self, stream: TextIO, *, text: bool) -> None:
-        self._stream = stream
+    def __init__(self, writer: LogWriter, *, text: bool) -> None:
+        self._writer = writer
         self._line = _text_line if text else _json_line
 
     def __call__(self, records: Sequence[Record]) -> None:
-        """Write the lines; a full disk or a closed pipe costs the lines, never the answers."""
-        time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        try:
-            self._stream.write("".join([self._line(time, record) for record in records]))
-            self._stream.flush()
-        except (OSError, ValueError):
+        """Queue the lines; a full disk, a closed pipe or a slow reader costs the lines, never the answers."""
+        if self._writer.full:
+            self._writer.drop(len(records))
             return
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._writer.put(b"".join([self._line(time, record) for record in records]))
 
 
-def _json_line(time: str, record: Record) -> str:
+def _json_line(time: str, record: Record) -> bytes:
     line: dict[str, Any] = {
         "time": time,
         "level": "info",
         "logger": "service.requests",
         "message": "request",
         "method": record.method,
-        "path": record.path,
+        "path": record.path[:_LONGEST_PATH],
         "status": record.status,
         "duration_s": round(record.duration_s, 6),
         "request_id": record.request_id,
@@ -76,12 +127,13 @@ def _json_line(time: str, record: Record) -> str:
         line["problem"] = record.problem
     if record.rows:
         line |= {"model": record.model, "version": record.version, "rows": record.rows}
-    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE).decode()
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _text_line(_time: str, record: Record) -> str:
+def _text_line(_time: str, record: Record) -> bytes:
     rows = f" {record.rows} row{'s' if record.rows > 1 else ''}" if record.rows else ""
     problem = f" {record.problem}" if record.problem else ""
-    path = record.path.encode("unicode_escape").decode()  # a path must not move the terminal's cursor
+    path = record.path[:_LONGEST_PATH].encode("unicode_escape").decode()  # a path must not move the terminal's cursor
     milliseconds = record.duration_s * 1e3
-    return f"{record.status} {record.method} {path}{rows}{problem} {milliseconds:.2f} ms {record.request_id}\n"
+    line = f"{record.status} {record.method} {path}{rows}{problem} {milliseconds:.2f} ms {record.request_id}\n"
+    return line.encode()

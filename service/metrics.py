@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter as Counts
 from collections.abc import Callable, Iterator, Sequence
@@ -27,10 +28,14 @@ from prometheus_client import (
     values,
 )
 from prometheus_client.metrics_core import Metric
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from service.errors import StartError
 from service.journal import Record
+
+_log = logging.getLogger(__name__)
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -41,17 +46,27 @@ _SECONDS: Final = (
 _ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 _STAGES: Final = ("decode", "queue", "inference", "encode")
 _FIGURES: Final = attrgetter("route", "status", "problem", "duration_s", *(f"{stage}_s" for stage in _STAGES), "rows")
+# In a worker's file of values: room for what is yet to come, and what an entry takes beside its name, at most.
+_AHEAD_BYTES: Final = 64 * 1024
+_ENTRY_BYTES: Final = 32
+# Counters, histograms, summaries, and gauges of three kinds.
+_WORKER_BYTES: Final = 6 * 2 * _AHEAD_BYTES
 _CONFIDENCE: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
 class Metrics:
     """All metrics of the server in one registry of its own.
 
-    ``shared`` is the registry that gathers those of all workers, where there are several.
+    ``shared`` is the registry that gathers those of all workers, where there are several, and ``room`` that in their
+    files.
     """
 
-    def __init__(self, registry: CollectorRegistry, shared: CollectorRegistry | None = None) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, shared: CollectorRegistry | None = None, room: Room | None = None
+    ) -> None:
         self._shared = shared
+        self._room = room or Room()
+        self._left_out_before = False
         self._registry = registry
         self._runs: list[tuple[Callable[..., None], NDArray[np.float32] | None, NDArray[Any]]] = []
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -117,8 +132,17 @@ class Metrics:
         self._ready = gauge(
             "mlp_ready", "1 while the server, with all its workers, takes traffic, else 0.", over_workers="livemin"
         )
-        gauge("mlp_workers", "Processes that answer requests, each in one thread.", over_workers="livesum").set(1)
-        counter("mlp_worker_starts_total", "Starts of workers; more than there are workers: some died.").inc()
+        self._workers = gauge(
+            "mlp_workers", "Processes that answer requests, each in one thread.", over_workers="livesum"
+        )
+        self._starts = counter("mlp_worker_starts_total", "Starts of workers.")
+        self._deaths = counter("mlp_worker_deaths_total", "Ends of workers that nobody had told to stop.")
+        self._log_lines = counter(
+            "mlp_log_lines_dropped_total", "Lines of the log for which its reader or its disk had no room."
+        )
+        self._left_out = counter(
+            "mlp_label_sets_dropped_total", "Sets of labels that are not counted, as the metrics' folder had no room."
+        )
 
     def exposition(self) -> bytes:
         """All metrics, of all workers, in Prometheus's text format, of content type `CONTENT_TYPE`."""
@@ -128,6 +152,7 @@ class Metrics:
     def requests(self, records: Sequence[Record]) -> None:
         """Count finished requests, and the network's runs up to now."""
         self._count_runs()
+        self._count_left_out()
         routes, statuses, problems, *figures = zip(*map(_FIGURES, records), strict=True)
         seconds, rows = np.array(figures[:-1]), np.array(figures[-1])  # (stages, records) and (records,)
         answers = list(zip(routes, statuses, strict=True))
@@ -148,9 +173,23 @@ class Metrics:
         """Say how many requests are open."""
         self._in_flight.set(count)
 
-    def ready(self, *, ready: bool) -> None:
-        """Say whether the server takes traffic."""
+    def state(self, *, ready: bool, answering: bool) -> None:
+        """Say whether the server takes traffic, and whether this process answers what comes; its start is over."""
         self._ready.set(ready)
+        self._workers.set(answering)
+        self._room.needed = False
+
+    def log_lines_dropped(self, lines: int) -> None:
+        """Count lines that are missing in the log."""
+        self._log_lines.inc(lines)
+
+    def started(self) -> None:
+        """Count this process."""
+        self._starts.inc()
+
+    def ended(self) -> None:
+        """Count the end of a worker."""
+        self._deaths.inc()
 
     def loaded(self, model: str, version: int, provider: str, precision: str, load_s: float) -> None:
         """Say what is served, where it runs and how long it took to get there."""
@@ -202,6 +241,14 @@ class Metrics:
 
         return ran
 
+    def _count_left_out(self) -> None:
+        left_out, self._room.left_out = self._room.left_out, 0
+        if left_out:
+            if not self._left_out_before:
+                _log.error("the metrics' folder has no room: sets of labels that are new are not counted")
+            self._left_out_before = True
+            self._left_out.inc(left_out)
+
     def _count_runs(self) -> None:
         runs, self._runs = self._runs, []
         for count in dict.fromkeys(count for count, _, _ in runs):
@@ -230,39 +277,156 @@ def alone() -> Metrics:
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
-    return Metrics(registry)
+    counted = Metrics(registry)
+    counted.started()
+    return counted
 
 
 def worker(index: int, folder: Path) -> Metrics:
     """Metrics of one of several worker processes, each of which answers a scrape for all of them.
 
     Values live in files of ``folder``, by the worker's ``index`` and not by its process: a worker that replaces a dead
-    one goes on counting where that stopped, so counters never fall and files never pile up.
+    one goes on counting where that stopped, so counters never fall and files never pile up. Raises `StartError`, until
+    the first `Metrics.state`, where there is no room for a file; a set of labels that comes later is then left out.
     https://prometheus.github.io/client_python/multiprocess/
     """
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]
+    room = _count_in(index, folder)
     shared = CollectorRegistry()
     MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
     PlatformCollector(shared)
     shared.register(_Processes())
-    return Metrics(CollectorRegistry(), shared)
+    counted = Metrics(CollectorRegistry(), shared, room)
+    counted.started()
+    return counted
+
+
+def absent(index: int, folder: Path, *, died: bool) -> None:
+    """Say for a worker that does not run, yet or any more, that it is not ready and answers nothing.
+
+    For the process that starts and replaces the workers. Raises `StartError` where there is no room for its files.
+    """
+    room = _count_in(index, folder)
+    for path in folder.glob(f"gauge_live*_{index}.db"):
+        file = _File(room, str(path))
+        for key in file.keys():  # noqa: SIM118 - it is no dict
+            file.write_value(key, 0.0, 0.0)
+        file.close()  # type: ignore[no-untyped-call]
+    counted = Metrics(CollectorRegistry(), room=room)
+    if died:
+        counted.ended()
+    values.close_all_multiprocess_files()  # type: ignore[no-untyped-call]
+
+
+def _count_in(index: int, folder: Path) -> Room:
+    """Have the next metrics' values in files of ``folder``; the room in them."""
+    room = Room()
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    values.MmapedDict = partial(_File, room)  # type: ignore[assignment,attr-defined]
+    values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]
+    return room
+
+
+class Room:
+    """Whether a worker's files must have room for each set of labels, and for how many there was none since."""
+
+    def __init__(self) -> None:
+        self.needed = True
+        self.left_out = 0
+
+
+class _File(MmapedDict):
+    """prometheus_client's file of values, which has its room on the disk before anything is written there.
+
+    A file is sparse otherwise, and where the disk is full, writing into the mapping ends the process with SIGBUS. There
+    is always room for `_AHEAD_BYTES` more than is used: what a worker meets after its start, statuses and routes, fits.
+    """
+
+    def __init__(self, room: Room, filename: str) -> None:
+        self._room = room
+        self._allocated_bytes = 0
+        path = Path(filename)
+        new = path if path.exists() else path.with_suffix(".new")  # a scrape, of another process, reads what is there
+        try:
+            with new.open("ab") as file:
+                self._allocate(file.fileno(), 2 * _AHEAD_BYTES)
+            new.rename(path)
+        except OSError as error:
+            raise _no_room(path, 2 * _AHEAD_BYTES, error) from error
+        super().__init__(filename)  # type: ignore[no-untyped-call]
+        self._make_room(0)
+
+    def keys(self) -> Sequence[str]:
+        """The series that are in the file."""
+        return [key for key, *_ in self.read_all_values()]  # type: ignore[no-untyped-call]
+
+    def read_value(self, key: str) -> tuple[float, float]:
+        """The value and its time; a new series begins with 0, and stays there where there is no room for it."""
+        if key not in self._positions and not self._make_room(len(key.encode()) + _ENTRY_BYTES):
+            self._room.left_out += 1
+            return 0.0, 0.0
+        return super().read_value(key)  # type: ignore[no-any-return,no-untyped-call]
+
+    def write_value(self, key: str, value: float, timestamp: float) -> None:
+        """Set the value of a series that is in the file."""
+        if key in self._positions:
+            super().write_value(key, value, timestamp)  # type: ignore[no-untyped-call]
+
+    def _make_room(self, size_bytes: int) -> bool:
+        end_bytes: int = self._used + size_bytes
+        if end_bytes + _AHEAD_BYTES > self._allocated_bytes:
+            needed_bytes = -(-(end_bytes + _AHEAD_BYTES) // _AHEAD_BYTES) * _AHEAD_BYTES
+            try:
+                self._allocate(self._f.fileno(), needed_bytes)
+            except OSError as error:
+                if self._room.needed:
+                    raise _no_room(Path(self._fname), needed_bytes, error) from error
+        return end_bytes <= self._allocated_bytes
+
+    def _allocate(self, descriptor: int, size_bytes: int) -> None:
+        os.posix_fallocate(descriptor, 0, size_bytes)
+        self._allocated_bytes = size_bytes
+
+
+def _no_room(path: Path, needed_bytes: int, error: OSError) -> StartError:
+    return StartError(
+        f"no room for the workers' metrics: {path} needs {needed_bytes:,} bytes, and each worker {_WORKER_BYTES:,} or "
+        f"more: {error.strerror}; free some, or set TMPDIR to a folder with room, such as a memory volume"
+    )
 
 
 class _Processes(Collector):
     """The process metrics of the parent and all workers, dead ones too, added up; the start time is the parent's."""
 
+    def __init__(self) -> None:
+        self._parent = os.getppid()
+
     def collect(self) -> Iterator[Metric]:
-        parent = os.getppid()
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        families = [ProcessCollector(pid=partial(int, pid), registry=None).collect() for pid in (parent, *children)]
-        for of_parent, *of_workers in zip(*families, strict=False):
-            if of_parent.name != "process_start_time_seconds":
-                total = sum(family.samples[0].value for family in (of_parent, *of_workers))
-                if of_parent.name == "process_cpu_seconds":
-                    total += _cpu_s_of_dead_children(parent)
-                of_parent.samples = [of_parent.samples[0]._replace(value=total)]
-            yield of_parent
+        try:
+            before_s = _cpu_s_of_dead_children(self._parent)
+            while True:
+                totals = self._totals()
+                dead_s = _cpu_s_of_dead_children(self._parent)
+                if dead_s == before_s:  # else one died meanwhile, and counts twice or not at all
+                    break
+                before_s = dead_s
+        except OSError:  # the parent was killed, and this process is about to follow it
+            return
+        for family in totals:
+            if family.name == "process_cpu_seconds":
+                family.samples = [family.samples[0]._replace(value=family.samples[0].value + dead_s)]
+            yield family
+
+    def _totals(self) -> list[Metric]:
+        children = Path(f"/proc/{self._parent}/task/{self._parent}/children").read_text().split()
+        totals: dict[str, Metric] = {}
+        for pid in (self._parent, *map(int, children)):
+            # Of one that just ended there are fewer, or none.
+            for family in ProcessCollector(pid=partial(int, pid), registry=None).collect():
+                total = totals.setdefault(family.name, family)
+                if total is not family and family.name != "process_start_time_seconds":
+                    value = total.samples[0].value + family.samples[0].value
+                    total.samples = [total.samples[0]._replace(value=value)]
+        return [*totals.values()]
 
 
 def _cpu_s_of_dead_children(pid: int) -> float:

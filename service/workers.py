@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -19,8 +20,11 @@ _log = logging.getLogger(__name__)
 
 # A forked worker has the parent's modules loaded already: it is up in the time it takes to prove the models.
 _FORK: Final = get_context("fork")
+_READY: Final = b"ready"
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
+_SHORTEST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 30.0
+_STEADY_S: Final = 60.0
 _KILL_MARGIN_S: Final = 5.0
 
 Work = Callable[[int, Callable[[], None]], int]
@@ -30,24 +34,43 @@ Work = Callable[[int, Callable[[], None]], int]
 class _Worker:
     process: ForkProcess
     signs: Connection
+    started_s: float
     ready: bool = False
+
+
+class Backoff:
+    """How long to wait before a worker that died is replaced.
+
+    Not at all the first time, then longer and longer, whether it was ready or not: one that works for a second and dies
+    would die again. It is the first time again for one that lived for a minute.
+    """
+
+    def __init__(self) -> None:
+        self._pause_s = 0.0
+
+    def pause_s(self, lived_s: float) -> float:
+        """The pause after a worker that lived that long."""
+        pause_s = 0.0 if lived_s >= _STEADY_S else self._pause_s
+        self._pause_s = min(max(2 * pause_s, _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)
+        return pause_s
 
 
 class Supervisor:
     """Keeps ``count`` processes running ``work(index, ready)``, which calls ``ready`` once it takes requests.
 
-    A worker that dies is replaced, at once the first time and after growing pauses if it dies again before it is ready.
-    Where a worker dies before it was ever ready, what it needs is not there: all stop, and so does the server. At
-    SIGTERM or SIGINT all are told to stop and waited for, ``stop_timeout_s`` at most.
+    A worker that dies is told to ``died`` and replaced, after the pause that its `Backoff` gives. Where a worker dies
+    before it was ever ready, what it needs is not there: all stop, and so does the server. At SIGTERM or SIGINT all are
+    told to stop and waited for, ``stop_timeout_s`` at most.
     """
 
-    def __init__(self, count: int, work: Work, stop_timeout_s: float) -> None:
+    def __init__(self, count: int, work: Work, stop_timeout_s: float, died: Callable[[int], None]) -> None:
         self._count = count
         self._work = work
         self._stop_timeout_s = stop_timeout_s
+        self._died = died
         self._workers: dict[int, _Worker] = {}
         self._was_ready: set[int] = set()
-        self._failures = dict.fromkeys(range(count), 0)
+        self._backoffs = [Backoff() for _ in range(count)]
         self._restarts: dict[int, float] = {}
         self._alive_read, self._alive_write = os.pipe()
         self._wake_read, self._wake_write = socket.socketpair()
@@ -60,8 +83,10 @@ class Supervisor:
             signal.signal(number, lambda *_: None)  # the wake-up byte tells; the handler only keeps the default away
         for index in range(self._count):
             self._start(index)
-        failed = self._watch()
-        self._stop()
+        try:
+            failed = self._watch()
+        finally:
+            self._stop()  # whatever happened: this process would wait for them for ever
         return 1 if failed else 0
 
     def _start(self, index: int) -> None:
@@ -72,7 +97,7 @@ class Supervisor:
         process.start()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         sender.close()
-        self._workers[index] = _Worker(process, receiver)
+        self._workers[index] = _Worker(process, receiver, time.monotonic())
 
     def _in_worker(self, index: int, sender: Connection) -> None:
         signal.set_wakeup_fd(-1)
@@ -81,7 +106,7 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP)
         os.close(self._alive_write)
         threading.Thread(target=self._follow_parent, daemon=True).start()
-        raise SystemExit(self._work(index, lambda: sender.send_bytes(b"ready")))
+        raise SystemExit(self._work(index, lambda: sender.send_bytes(_READY)))
 
     def _follow_parent(self) -> None:
         os.read(self._alive_read, 1)  # returns when the parent, however it ended, closed its side
@@ -100,25 +125,27 @@ class Supervisor:
                 if source is self._wake_read:
                     return False
                 if isinstance(source, Connection):
-                    self._note_ready(by_signs[source])
+                    self._hear(by_signs[source])
                 elif isinstance(source, int) and not self._note_death(by_sentinel[source]):
                     return True
 
-    def _note_ready(self, index: int) -> None:
-        worker = self._workers[index]
-        worker.ready = True
-        self._was_ready.add(index)
-        self._failures[index] = 0
+    def _hear(self, index: int) -> None:
+        """Whether a worker says that it is ready, or has ended without a word."""
+        worker = self._workers.get(index)
+        if worker is not None and not worker.ready and worker.signs.poll():
+            with contextlib.suppress(EOFError, OSError):
+                worker.ready = worker.signs.recv_bytes() == _READY
+                self._was_ready.add(index)
 
     def _note_death(self, index: int) -> bool:
+        self._hear(index)
         worker = self._workers.pop(index)
         worker.process.join()
         worker.signs.close()
-        if index not in self._was_ready and not worker.ready:
+        if index not in self._was_ready:
             return False
-        failures = self._failures[index]
-        self._failures[index] += 1
-        pause_s = min(0.1 * 2**failures, _LONGEST_PAUSE_S) if failures else 0.0
+        self._died(index)
+        pause_s = self._backoffs[index].pause_s(time.monotonic() - worker.started_s)
         _log.error(
             "worker %d (process %s) ended with exit status %s; a new one starts in %.1f s",
             *(index, worker.process.pid, worker.process.exitcode, pause_s),

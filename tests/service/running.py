@@ -67,6 +67,8 @@ class Running:
         self.worker_count = workers
         self._connections: list[Connection] = []
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._log_is_read = threading.Event()
+        self._log_is_read.set()
         limit = [] if files is None else ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
         self.process = subprocess.Popen(
             [*limit, *command("--models", str(models), "--workers", str(workers), *arguments, python=python)],
@@ -95,6 +97,7 @@ class Running:
         self.kill()
 
     def kill(self) -> None:
+        self._log_is_read.set()
         self.process.kill()
         self.process.wait()
         for connection in self._connections:
@@ -120,6 +123,10 @@ class Running:
             self.said.append(line)
             if text in line:
                 return line
+
+    def read_log(self, *, on: bool) -> None:
+        """Stop to read the log, or go on: meanwhile nobody does."""
+        (self._log_is_read.set if on else self._log_is_read.clear)()
 
     def all_said(self) -> list[str]:
         """The whole log, once the server and all its workers are gone."""
@@ -157,6 +164,7 @@ class Running:
         with self.process.stderr as stream:
             for line in stream:
                 self._lines.put(line)
+                self._log_is_read.wait()
         self._lines.put(None)
 
 

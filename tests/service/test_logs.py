@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
-from collections.abc import Iterator
+import os
+import pty
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
 import pytest
 
 from service import logs
 from service.journal import Record
+from service.log_writer import LogWriter
+
+PATIENCE_S = 30
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+class Log:
+    """A file that the log goes to."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+        self.writer = LogWriter(self._file.fileno())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self.writer.flush(PATIENCE_S)
+        self._file.close()
+
+    def text(self) -> str:
+        """All that was written so far."""
+        self.writer.flush(PATIENCE_S)
+        self._file.seek(0)
+        return self._file.read().decode()
 
 
-class Broken(io.StringIO):
-    """A pipe whose reader is gone, or a file on a full disk."""
-
-    def write(self, text: str, /) -> int:
-        raise BrokenPipeError(text)
+@pytest.fixture
+def log() -> Iterator[Log]:
+    with Log() as opened:
+        yield opened
 
 
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     loggers = logging.getLogger(), logging.getLogger("uvicorn")
     before = [(list(logger.handlers), logger.level) for logger in loggers]
+    show = warnings.showwarning
     yield
+    warnings.showwarning = show
     for logger, (handlers, level) in zip(loggers, before, strict=True):
         logger.handlers[:] = handlers
         logger.setLevel(level)
@@ -45,15 +69,16 @@ def record(path: str = "/predict", status: int = 200, rows: int = 0, problem: st
     return made
 
 
-def written(level: str, form: Literal["auto", "json", "text"], stream: io.StringIO, *records: Record) -> str:
-    request_log = logs.configure(level, form, stream)
-    assert request_log is not None
-    request_log(records)
-    return stream.getvalue()
+def written(form: Literal["auto", "json", "text"], *records: Record) -> str:
+    with Log() as log:
+        request_log = logs.configure("info", form, log.writer)
+        assert request_log is not None
+        request_log(records)
+        return log.text()
 
 
 def test_a_request_is_a_line_of_json() -> None:
-    lines = written("info", "auto", io.StringIO(), record(rows=2), record(status=422, problem="invalid-input"))
+    lines = written("auto", record(rows=2), record(status=422, problem="invalid-input"))
     first, second = [json.loads(line) for line in lines.splitlines()]
     assert datetime.fromisoformat(first.pop("time")).utcoffset() is not None
     assert first == {
@@ -72,10 +97,8 @@ def test_a_request_is_a_line_of_json() -> None:
     assert (second["status"], second["problem"], "rows" in second) == (422, "invalid-input", False)
 
 
-def test_a_request_is_a_line_of_text_at_a_terminal() -> None:
-    lines = written(
-        "info", "auto", Terminal(), record(rows=2), record(rows=1), record(status=422, problem="invalid-input")
-    )
+def test_a_request_is_a_line_of_text() -> None:
+    lines = written("text", record(rows=2), record(rows=1), record(status=422, problem="invalid-input"))
     assert lines.splitlines() == [
         "200 POST /predict 2 rows 12.35 ms an-id",
         "200 POST /predict 1 row 12.35 ms an-id",
@@ -83,54 +106,125 @@ def test_a_request_is_a_line_of_text_at_a_terminal() -> None:
     ]
 
 
+def test_a_terminal_gets_text() -> None:
+    ours, terminal = pty.openpty()
+    writer = LogWriter(terminal)
+    request_log = logs.configure("info", "auto", writer)
+    assert request_log is not None
+    request_log([record(rows=1)])
+    assert os.read(ours, 1024) == b"200 POST /predict 1 row 12.35 ms an-id\r\n"
+    writer.flush(PATIENCE_S)
+    os.close(ours)
+    os.close(terminal)
+
+
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_a_path_cannot_forge_a_line_nor_move_the_cursor(form: Literal["json", "text"]) -> None:
-    lines = written("info", form, io.StringIO(), record(path="/\n200 POST /predict \x1b[2J\u2028\u202e"))
+    lines = written(form, record(path="/\n200 POST /predict \x1b[2J\u2028\u202e"))
     assert lines.count("\n") == 1
     assert "\x1b" not in lines
 
 
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_path_takes_no_more_of_the_log_than_is_of_use(form: Literal["json", "text"]) -> None:
+    lines = written(form, record(path="/" + 60_000 * "a"))
+    assert 1024 <= len(lines) < 1500
+
+
 @pytest.mark.parametrize("level", ["warning", "error"])
-def test_requests_are_not_logged_over_info(level: str) -> None:
-    assert logs.configure(level, "json", io.StringIO()) is None
+def test_requests_are_not_logged_over_info(level: str, log: Log) -> None:
+    assert logs.configure(level, "json", log.writer) is None
 
 
-def test_a_message_is_a_line_of_json_with_its_traceback() -> None:
-    stream = io.StringIO()
-    logs.configure("info", "json", stream)
-    log = logging.getLogger("service.somewhere")
-    log.debug("not this")
-    log.info("%d rows", 3)
-    log.error("it failed", exc_info=KeyError("oh"))
-    first, second = [json.loads(line) for line in stream.getvalue().splitlines()]
+def test_a_message_is_a_line_of_json_with_its_traceback(log: Log) -> None:
+    logs.configure("info", "json", log.writer)
+    somewhere = logging.getLogger("service.somewhere")
+    somewhere.debug("not this")
+    somewhere.info("%d rows", 3)
+    somewhere.error("it failed", exc_info=KeyError("oh"))
+    first, second = [json.loads(line) for line in log.text().splitlines()]
     assert (first["level"], first["logger"], first["message"]) == ("info", "service.somewhere", "3 rows")
     assert datetime.fromisoformat(first["time"]).utcoffset() is not None
     assert (second["level"], second["message"]) == ("error", "it failed")
     assert second["traceback"].endswith("KeyError: 'oh'\n")
 
 
-def test_a_message_is_a_line_of_text_where_that_is_asked_for() -> None:
-    stream = io.StringIO()
-    logs.configure("debug", "text", stream)
+def test_a_message_is_a_line_of_text_where_that_is_asked_for(log: Log) -> None:
+    logs.configure("debug", "text", log.writer)
     logging.getLogger("service.somewhere").debug("here")
-    assert stream.getvalue() == "DEBUG    here\n"
+    assert log.text() == "DEBUG    here\n"
 
 
-def test_of_uvicorn_warnings_alone_are_logged() -> None:
-    stream = io.StringIO()
-    logs.configure("debug", "text", stream)
-    log = logging.getLogger("uvicorn.error")
-    log.info("not this")
-    log.warning("but this")
-    assert stream.getvalue() == "WARNING  but this\n"
+def test_of_uvicorn_warnings_alone_are_logged(log: Log) -> None:
+    logs.configure("debug", "text", log.writer)
+    uvicorn = logging.getLogger("uvicorn.error")
+    uvicorn.info("not this")
+    uvicorn.warning("but this")
+    assert log.text() == "WARNING  but this\n"
 
 
-def test_a_stream_that_breaks_costs_the_lines_alone() -> None:
-    request_log = logs.configure("info", "json", Broken())
+def test_a_message_that_is_no_unicode_is_a_line_all_the_same(log: Log) -> None:
+    logs.configure("info", "json", log.writer)
+    logging.getLogger("service").error("%s cannot be read", os.fsdecode(b"/models/\xff"))
+    assert json.loads(log.text())["message"] == "/models/\udcff cannot be read"
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_librarys_warning_is_one_line_that_says_nothing_of_this_machines_files(
+    form: Literal["json", "text"], log: Log
+) -> None:
+    logs.configure("info", form, log.writer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = warnings.showwarning
+        warnings.warn("of two\n lines", DeprecationWarning, stacklevel=1)
+    line = log.text()
+    assert line.count("\n") == 1
+    assert __file__ not in line
+    assert "stacklevel" not in line
+    if form == "json":
+        said = json.loads(line)
+        assert (said["level"], said["logger"]) == ("warning", "py.warnings")
+        assert said["message"] == "DeprecationWarning: of two lines"
+    else:
+        assert line == "WARNING  DeprecationWarning: of two lines\n"
+
+
+def full_disk(_folder: Path) -> int:
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+def pipe_without_reader(_folder: Path) -> int:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+def file_open_for_reading(folder: Path) -> int:
+    (folder / "log").touch()
+    return os.open(folder / "log", os.O_RDONLY)
+
+
+@pytest.mark.parametrize("broken", [full_disk, pipe_without_reader, file_open_for_reading])
+def test_a_stream_that_breaks_costs_the_lines_alone(broken: Callable[[Path], int], tmp_path: Path) -> None:
+    descriptor = broken(tmp_path)
+    writer = LogWriter(descriptor)
+    dropped: list[int] = []
+    writer.on_drop(dropped.append)
+    request_log = logs.configure("info", "json", writer)
     assert request_log is not None
-    request_log([record()])
-    closed = io.StringIO()
-    closed.close()
-    request_log = logs.configure("info", "json", closed)
-    assert request_log is not None
-    request_log([record()])
+    request_log([record(), record()])
+    writer.flush(PATIENCE_S)
+    logging.getLogger("service").error("it failed", exc_info=KeyError("oh"))
+    writer.flush(PATIENCE_S)
+    assert sum(dropped) == 3
+    os.close(descriptor)
+
+
+def test_a_log_with_lines_missing_says_how_many_in_its_own_form(log: Log) -> None:
+    logs.configure("info", "json", log.writer)
+    log.writer.drop(7)
+    logging.getLogger("service").info("here")
+    here, notice = [json.loads(line) for line in log.text().splitlines()]
+    assert (here["message"], notice["level"], notice["logger"]) == ("here", "warning", "service.logs")
+    assert notice["message"].startswith("7 line(s) of the log were dropped")

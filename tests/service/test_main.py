@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,7 @@ import pytest
 from service import artifact
 from service.manifest import FORMAT
 from tests.service.published import publish
-from tests.service.running import Running, refused
+from tests.service.running import PATIENCE_S, Connection, Running, command, environment, post, refused
 from tests.service.trapped import replace
 
 
@@ -127,6 +131,29 @@ def test_cuda_asked_for_with_a_runtime_that_has_none(models: Path) -> None:
     )
 
 
+def test_no_room_for_the_metrics_of_several_workers(models: Path, tmp_path: Path) -> None:
+    """A limit on the size of files: as where the disk is full, there is no room for one more byte."""
+    limited = ["sh", "-c", 'ulimit -f 64; exec "$@"', "sh", *command("--models", str(models), "--workers", "2")]
+    (temporary := tmp_path / "temporary").mkdir()
+    ended = subprocess.run(
+        limited,
+        env=environment(TMPDIR=str(temporary)),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert ended.returncode == 1
+    (message,) = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
+    assert re.fullmatch(
+        rf"mlp-serve: no room for the workers' metrics: {temporary}/mlp-serving-metrics-\w+/\w+_0.db needs 131,072 "
+        "bytes, and each worker 786,432 or more: File too large; "
+        "free some, or set TMPDIR to a folder with room, such as a memory volume",
+        message,
+    )
+    assert list(temporary.iterdir()) == []
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_port_in_use(models: Path, workers: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -169,3 +196,75 @@ def test_as_many_workers_as_cpus(models: Path) -> None:
         count = int(re.search(r"(\d+) worker\(s\)", server.said[0])[1])  # type: ignore[index]
         assert count >= 1
         assert len(server.workers()) == (count if count > 1 else 0)
+
+
+def test_a_fault_of_ours_at_the_start_is_a_line_of_the_log(models: Path) -> None:
+    program = (
+        "import sys; from service import app, __main__; app.build = lambda *_: 1 / 0; "
+        f"sys.exit(__main__.main(['--models', {str(models)!r}, '--port', '0']))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert ended.returncode == 1
+    said = json.loads(ended.stderr.splitlines()[-1])
+    assert (said["level"], said["message"]) == ("critical", "the server failed")
+    assert said["traceback"].endswith("ZeroDivisionError: division by zero\n")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_log_that_nobody_reads_stops_neither_answers_nor_the_end(models: Path, workers: int) -> None:
+    """1. Its pipe is read no more. 2. It answers 2,000 requests. 3. SIGTERM ends it. 4. The lines in it are whole."""
+    ask = [
+        post(b'{"inputs": [[1, 2, 3, 4]]}'),
+        post(b'{"inputs": [[1, 2, 3]]}'),
+        b"GET /health/ready HTTP/1.1\r\nhost: test\r\n\r\n",
+    ]
+    with Running(models, workers=workers) as server:
+        server.read_log(on=False)
+        lines = [server.connect() for _ in range(8)]
+        for _ in range(250):
+            for index, line in enumerate(lines):
+                line.send(ask[index % 3])
+            assert [line.answer().status for line in lines] == [200, 422, 200] * 2 + [200, 422]
+        server.terminate()
+        assert server.exit_status() == 0
+        server.read_log(on=True)
+        *said, last = server.all_said()
+        assert len(said) > 100
+        assert all(json.loads(line) for line in said)
+        assert not last.endswith("\n") or json.loads(last)  # it may be cut, as the pipe was full
+
+
+def test_without_a_log_it_serves_and_its_sockets_are_not_taken_for_one(models: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    closed = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command("--models", str(models), f"--port={port}")]
+    process = subprocess.Popen(closed, env=environment())
+    try:
+        answers = [health(port) for _ in range(20)]
+        assert answers == [200] * 20
+        assert Path(f"/proc/{process.pid}/fd/2").readlink() == Path(os.devnull)
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def health(port: int) -> int:
+    """Of a server that may not yet be there."""
+    ends_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            with Connection(port) as line:
+                line.send(b"GET /health/ready HTTP/1.1\r\nhost: test\r\n\r\n")
+                return line.answer().status
+        except ConnectionRefusedError:
+            assert time.monotonic() < ends_s
+            time.sleep(0.05)

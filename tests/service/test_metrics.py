@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import resource
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, Summary, generate_latest
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 
 from service import metrics
+from service.errors import StartError
 from service.journal import Record
+from tests.service.forked import in_a_child
 from tests.service.published import Network, publish
 from tests.service.running import Running, post
 from tests.service.trapped import BAD, GOOD, publish_trapped
@@ -253,6 +258,115 @@ def test_a_scrape_tells_the_truth_after_answers_and_errors(server: tuple[Running
     assert said["mlp_model_load_failures_total small"] == 0
     assert 0 < said["mlp_model_load_seconds small 1"] < 60
     assert said["process_resident_memory_bytes"] > 10e6
+
+
+def of_two_workers_one_is_ready(folder: Path) -> None:
+    for index in range(2):
+        metrics.absent(index, folder, died=False)
+    first = metrics.worker(0, folder)
+    first.state(ready=True, answering=True)
+    first.in_flight(3)
+    alone = samples(first.exposition())
+    assert (alone["mlp_ready []"], alone["mlp_workers []"], alone["mlp_requests_in_flight []"]) == (0, 1, 3)
+    second = metrics.worker(1, folder)
+    second.loaded("small", 1, "cpu", "fp32", 0.5)
+    starting = samples(first.exposition())
+    assert (starting["mlp_ready []"], starting["mlp_workers []"], starting["mlp_worker_starts_total []"]) == (0, 1, 2)
+    second.state(ready=True, answering=True)
+    second.in_flight(4)
+    both = samples(first.exposition())
+    assert (both["mlp_ready []"], both["mlp_workers []"], both["mlp_requests_in_flight []"]) == (1, 2, 7)
+    second.requests([record("/predict", 200, 0.01, rows=1)])
+
+
+def test_a_worker_that_is_not_there_is_not_ready_and_answers_nothing_and_what_it_counted_stays(tmp_path: Path) -> None:
+    """1. One of two starts, then the other. 2. That one dies. 3. It is there again, with another version of a model."""
+
+    def after_a_death() -> None:
+        metrics.absent(1, tmp_path, died=True)
+        said = samples(metrics.worker(0, tmp_path).exposition())
+        assert (said["mlp_ready []"], said["mlp_workers []"], said["mlp_requests_in_flight []"]) == (0, 1, 3)
+        assert said["mlp_requests_total [('route', '/predict'), ('status', '200')]"] == 1
+        assert (said["mlp_worker_deaths_total []"], said["mlp_worker_starts_total []"]) == (1, 3)  # this one, too
+
+    def after_its_return() -> None:
+        second = metrics.worker(1, tmp_path)
+        second.loaded("small", 2, "cpu", "fp32", 0.5)
+        second.requests([record("/predict", 200, 0.01, rows=1)])
+        said = samples(second.exposition())
+        assert said["mlp_requests_total [('route', '/predict'), ('status', '200')]"] == 2
+        info = "mlp_model_info [('model', 'small'), ('precision', 'fp32'), ('provider', 'cpu'), ('version', '{}')]"
+        assert [said[info.format(version)] for version in (1, 2)] == [0, 1]
+
+    in_a_child(of_two_workers_one_is_ready, tmp_path)
+    in_a_child(after_a_death)
+    in_a_child(after_its_return)
+
+
+def count_where_there_is_no_more_room(folder: Path) -> None:
+    counted = metrics.worker(0, folder)
+    counted.requests([record("/predict", 200, 0.01, rows=1)])
+    counted.state(ready=True, answering=True)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+    routes = [f"/{number:0>1000}" for number in range(200)]
+    for route in routes:
+        counted.requests([record(route, 200, 0.01), record("/predict", 200, 0.01, rows=1)])
+    said = samples(counted.exposition())
+    requests = [value for name, value in said.items() if name.startswith("mlp_requests_total") and "/000" in name]
+    assert 50 < len(requests) < 200
+    assert set(requests) == {1}
+    assert said["mlp_label_sets_dropped_total []"] > 200 - len(requests)
+    assert said["mlp_requests_total [('route', '/predict'), ('status', '200')]"] == 201
+    with pytest.raises(StartError, match=r"no room for the workers' metrics: .*/summary_0\.db needs 131,072 bytes"):
+        counted.regressions("later", 1, ("width",))
+
+
+def test_where_the_disk_is_full_what_is_new_is_not_counted_and_all_else_is(tmp_path: Path) -> None:
+    in_a_child(count_where_there_is_no_more_room, tmp_path)
+
+
+def load_where_there_is_no_more_room(folder: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, resource.RLIM_INFINITY))
+    counted = metrics.worker(0, folder)
+    counted.batches("small", 1, [f"label {number}" for number in range(100)])
+    with pytest.raises(StartError, match=r"no room for the workers' metrics: .*/counter_0\.db needs 327,680 bytes"):
+        counted.batches("large", 1, [f"label {number}" for number in range(3000)])
+
+
+def test_a_model_whose_labels_find_no_room_is_refused_at_the_start(tmp_path: Path) -> None:
+    in_a_child(load_where_there_is_no_more_room, tmp_path)
+
+
+def files_are_whole(folder: Path) -> None:
+    def look() -> None:
+        while not over.is_set():
+            seen.update(path.stat().st_size for path in folder.glob("*.db"))
+
+    over, seen = threading.Event(), {2 * 64 * 1024}
+    thread = threading.Thread(target=look)
+    thread.start()
+    for index in range(30):
+        metrics.worker(index, folder)
+    over.set()
+    thread.join()
+    assert seen == {2 * 64 * 1024}
+
+
+def test_a_scrape_never_meets_a_file_of_another_worker_that_is_not_yet_whole(tmp_path: Path) -> None:
+    in_a_child(files_are_whole, tmp_path)
+
+
+def all_room_is_taken(folder: Path) -> None:
+    counted = metrics.worker(0, folder)
+    counted.batches("small", 1, [f"label {number}" for number in range(3000)])
+    for path in folder.iterdir():
+        *_, (_, _, _, last) = MmapedDict.read_all_values_from_file(path)  # type: ignore[no-untyped-call]
+        assert path.stat().st_blocks * 512 >= last + 64 * 1024, path
+
+
+def test_room_is_taken_before_it_is_used(tmp_path: Path) -> None:
+    """Else the file is sparse, and a full disk ends the process."""
+    in_a_child(all_room_is_taken, tmp_path)
 
 
 def test_a_scrape_has_prometheus_own_content_type(tmp_path: Path) -> None:

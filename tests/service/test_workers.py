@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from service import artifact
+from service.workers import Backoff, Supervisor
 from tests.service.published import publish
-from tests.service.running import Running, post, refused
+from tests.service.running import PATIENCE_S, Connection, Running, post, refused
+
+COUNTERS: Final = ("_total", "_count", "_bucket")
 
 
 @pytest.fixture
@@ -61,8 +70,199 @@ def test_a_scrape_of_any_worker_gives_the_whole_and_a_killed_worker_takes_no_cou
     assert after["mlp_ready"] == 1
     assert (after["mlp_workers"], after["mlp_worker_starts_total"]) == (2, 3)
     assert after["process_cpu_seconds_total"] >= before["process_cpu_seconds_total"] + 0.05, "the dead worker's is lost"
-    counters = [name for name in before if name.endswith(("_total", "_count", "_bucket")) and name.startswith("mlp_")]
-    assert all(after[name] >= before[name] for name in counters)
+    assert all(after[name] >= before[name] for name in counters(before))
+
+
+def test_a_scrape_while_a_worker_is_dead_tells_the_truth(models: Path) -> None:
+    """1. Eight requests are half there. 2. A worker is killed, and none can start. 3. A scrape says so. 4. One can."""
+    with Running(models, workers=2) as server:
+        assert [predict(server) for _ in range(20)] == [200] * 20
+        before = told(server, 20)
+        half = [server.connect() for _ in range(8)]
+        for line in half:
+            line.send(post(b'{"inputs": [[1, 2, 3, 4]]}')[:-5])
+        wait_until(lambda: server.metrics()["mlp_requests_in_flight"] >= 8)
+        model = models / "small" / "1" / artifact.MODEL
+        whole = model.read_bytes()
+        model.write_bytes(b"altered")
+        os.kill(server.workers()[0], signal.SIGKILL)
+        server.wait_for("ended with exit status -9")
+        scraped: list[dict[str, float]] = []
+        while len(scraped) < 20:
+            scraped += scrape(server)
+        left = 8 - sum(is_reset(line) for line in half)
+        for said in scraped:
+            assert (said["mlp_ready"], said["mlp_workers"]) == (0, 1)
+            assert said["mlp_requests_in_flight"] in {left, left + 1}  # the scrape
+            assert said["mlp_worker_deaths_total"] >= 1
+            assert all(said[name] >= before[name] for name in counters(before))
+        server.wait_for("ended with exit status 1")
+        model.write_bytes(whole)
+        server.wait_for("ready on")
+        wait_until(lambda: any(said["mlp_ready"] == 1 for said in scrape(server)))
+        after = server.metrics()
+        assert after["mlp_workers"] == 2
+        assert after["mlp_worker_deaths_total"] == after["mlp_worker_starts_total"] - 2 >= 2
+
+
+IN_A_FILE_SYSTEM = """#!/bin/sh
+exec unshare --map-root-user --mount \\
+    sh -c 'mount -t tmpfs -o size={size} tmpfs "{folder}" && exec "{python}" "$@"' sh "$@"
+"""
+
+
+def with_temporary_files_of(folder: Path, size: str) -> Path:
+    """A program that is Python, and for which ``folder`` is a file system of that size."""
+    program = folder.with_suffix(".sh")
+    program.write_text(IN_A_FILE_SYSTEM.format(folder=folder, size=size, python=sys.executable))
+    program.chmod(0o700)
+    return program
+
+
+def may_mount() -> bool:
+    """Whether a process of ours may have file systems of its own: containers' hosts differ in that."""
+    command = ["unshare", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return shutil.which("unshare") is not None and subprocess.run(command, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not may_mount(), reason="no file system may be mounted; other tests limit the size of files")
+def test_a_disk_that_fills_up_ends_no_worker_and_keeps_none_from_coming_back(
+    models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """1. Two workers run. 2. The disk is full. 3. All routes are asked for. 4. One is killed, and replaced."""
+    temporary = tmp_path_factory.mktemp("temporary")
+    python = with_temporary_files_of(temporary, "3m")
+    with Running(models, workers=2, variables={"TMPDIR": str(temporary)}, python=python) as server:
+        fill(Path(f"/proc/{server.process.pid}/root{temporary}/fill"))
+        asked = [predict(server) for _ in range(20)]
+        for path in ("/predict", "/models", "/models/small", "/models/none", "/docs", "/openapi.json", "/none"):
+            for method in ("GET", "HEAD", "PUT", "POST"):
+                with server.connect() as line:
+                    line.send(f"{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n".encode())
+                    assert line.socket.recv(12).startswith(b"HTTP/1.1 ")
+        os.kill(server.workers()[0], signal.SIGKILL)
+        server.wait_for("ended with exit status -9")
+        server.wait_for("ready on")
+        asked += [predict(server) for _ in range(20)]
+        said = told(server, len(asked))
+        assert asked == [200] * 40
+        assert (said["mlp_ready"], said["mlp_workers"], said["mlp_worker_deaths_total"]) == (1, 2, 1)
+        assert said["mlp_label_sets_dropped_total"] == 0
+
+
+def fill(path: Path) -> None:
+    free_bytes = os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_frsize
+    path.write_bytes(bytes(free_bytes))
+    assert os.statvfs(path.parent).f_bavail == 0
+
+
+def counters(said: dict[str, float]) -> list[str]:
+    return [name for name in said if name.startswith("mlp_") and name.partition(" ")[0].endswith(COUNTERS)]
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    ends_s = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < ends_s
+
+
+def scrape(server: Running) -> list[dict[str, float]]:
+    """One, or none where the kernel gave the connection to a worker that had just died."""
+    try:
+        return [server.metrics()]
+    except (ConnectionError, AssertionError):
+        return []
+
+
+def is_reset(line: Connection) -> bool:
+    """Whether the connection ended with its worker."""
+    line.socket.settimeout(0)
+    try:
+        return line.socket.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def test_a_worker_that_works_for_a_moment_and_dies_again_and_again_comes_back_more_and_more_slowly() -> None:
+    pauses = Backoff()
+    assert [pauses.pause_s(lived_s=2) for _ in range(6)] == [0, 0.2, 0.4, 0.8, 1.6, 3.2]
+    assert [pauses.pause_s(lived_s=2) for _ in range(5000)][-1] == 30
+    assert pauses.pause_s(lived_s=61) == 0
+    assert pauses.pause_s(lived_s=2) == 0.2
+
+
+def die_again_and_again(told: int, marks: Path) -> None:
+    """A supervisor whose worker is ready, and ends at once; later it ends before it is ready."""
+
+    def work(_index: int, ready: Callable[[], None]) -> int:
+        lives = len(list(marks.iterdir()))
+        (marks / str(lives)).touch()
+        if lives < 2:
+            ready()
+        return 3
+
+    def died(_index: int) -> None:
+        os.write(told, b"died\n")
+
+    raise SystemExit(10 + Supervisor(1, work, stop_timeout_s=1, died=died).run())
+
+
+def test_sigterm_ends_a_server_that_waits_to_replace_a_worker_which_was_ready(tmp_path: Path) -> None:
+    """1. A worker is ready and ends, five times. 2. SIGTERM, while the supervisor pauses. 3. It ends at once, well."""
+    reader, writer = os.pipe()
+    supervisor = get_context("fork").Process(target=die_again_and_again, args=(writer, tmp_path))
+    started_s = time.monotonic()
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # there may be threads
+        supervisor.start()
+    os.close(writer)
+    with os.fdopen(reader) as deaths:
+        for _ in range(5):
+            assert deaths.readline() == "died\n"
+        assert time.monotonic() - started_s >= 0.2 + 0.4 + 0.8
+        supervisor.terminate()
+        assert deaths.read() == ""
+    supervisor.join(PATIENCE_S)
+    assert supervisor.exitcode == 10
+
+
+def end_before_ready() -> None:
+    raise SystemExit(10 + Supervisor(3, lambda _index, _ready: 3, stop_timeout_s=1, died=lambda _index: None).run())
+
+
+def test_where_workers_end_before_they_are_ready_the_server_ends_each_time() -> None:
+    for _ in range(5):
+        supervisor = get_context("fork").Process(target=end_before_ready)
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # there may be threads
+            supervisor.start()
+        supervisor.join(PATIENCE_S)
+        assert supervisor.exitcode == 11
+
+
+def fail_at_a_death() -> None:
+    def work(index: int, ready: Callable[[], None]) -> int:
+        ready()
+        if index == 1:
+            signal.pause()
+        return 3
+
+    def died(_index: int) -> None:
+        raise RuntimeError
+
+    try:
+        Supervisor(2, work, stop_timeout_s=1, died=died).run()
+    except RuntimeError:
+        raise SystemExit(12) from None
+
+
+def test_a_supervisor_that_fails_leaves_no_worker_behind() -> None:
+    """It would wait for those that run, and they for its end."""
+    supervisor = get_context("fork").Process(target=fail_at_a_death)
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # there may be threads
+        supervisor.start()
+    supervisor.join(PATIENCE_S)
+    assert supervisor.exitcode == 12
 
 
 def test_sigterm_stops_all_workers_and_leaves_nothing_behind(running: Running) -> None:

@@ -1,0 +1,225 @@
+"""The queue of the log: nobody waits for its reader, nothing is out of order, and what is lost is counted."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import select
+import tempfile
+import threading
+from collections.abc import Callable
+from itertools import accumulate, pairwise
+from multiprocessing import get_context
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.log_writer import LogStream, LogWriter, _pieces
+from tests.service.forked import in_a_child
+
+PATIENCE_S: Final = 30
+
+
+class Pipe:
+    """A pipe that is read only when asked."""
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe()
+
+    def read_while(self, more: Callable[[list[bytes]], bool]) -> list[bytes]:
+        """The lines, until there are enough of them."""
+        text = b""
+        while not text.endswith(b"\n") or more(text.splitlines()):
+            assert select.select([self.reader], [], [], PATIENCE_S)[0], f"no more came than {text[-200:]!r}"
+            text += os.read(self.reader, 65536)
+        return text.splitlines()
+
+    def close(self) -> None:
+        os.close(self.reader)
+        os.close(self.writer)
+
+
+def numbered(first: int, end: int) -> list[bytes]:
+    return [b"line %d %s" % (number, 100 * b"x") for number in range(first, end)]
+
+
+def test_lines_come_in_order_from_whichever_thread() -> None:
+    with tempfile.TemporaryFile() as file:
+        writer = LogWriter(file.fileno())
+
+        def put(name: bytes) -> None:
+            for number in range(500):
+                writer.put(b"%s %d\n" % (name, number))
+
+        threads = [threading.Thread(target=put, args=(name,)) for name in (b"a", b"b")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        writer.flush(PATIENCE_S)
+        file.seek(0)
+        lines = file.read().splitlines()
+    for name in (b"a", b"b"):
+        assert [line for line in lines if line.startswith(name)] == [b"%s %d" % (name, each) for each in range(500)]
+
+
+def places(read: list[bytes]) -> list[int]:
+    """Which line, counted from 0, each of these and the one after is, where the missing ones are that they tell of."""
+    counts = [re.fullmatch(rb"(\d+) line\(s\) of this log were dropped", line) for line in read]
+    return [*accumulate((int(count[1]) if count else 1 for count in counts), initial=0)]
+
+
+def test_a_reader_that_stops_costs_nobody_time_and_only_what_found_no_room() -> None:
+    """1. Nobody reads. 2. More is put than there is room for. 3. It is read, and says where how many are missing."""
+    pipe, dropped = Pipe(), [0]
+    writer = LogWriter(pipe.writer, max_waiting_bytes=100_000)
+    writer.on_drop(dropped.append)
+    lines = numbered(0, 20_000)
+    for line in lines:
+        writer.put(line + b"\n")
+    writer.flush(0.01)
+    assert 10_000 < sum(dropped) < 20_000
+    read = pipe.read_while(lambda so_far: places(so_far)[-1] < len(lines))
+    there = [(line, place) for line, place in zip(read, places(read), strict=False) if b"x" in line]
+    assert all(line == lines[place] for line, place in there)
+    assert len(lines) - len(there) == sum(dropped)
+    writer.put(b"and again\n")
+    assert pipe.read_while(lambda so_far: not so_far) == [b"and again"]
+    pipe.close()
+
+
+def test_that_there_is_no_room_can_be_seen_before_a_line_is_made() -> None:
+    pipe = Pipe()
+    writer = LogWriter(pipe.writer, max_waiting_bytes=1000)
+    assert not writer.full
+    for _ in range(200):
+        writer.put(1000 * b"x" + b"\n")
+    assert writer.full
+    pipe.read_while(lambda so_far: places(so_far)[-1] < 200)
+    assert not writer.full
+    pipe.close()
+
+
+@given(st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"")), max_size=30), st.integers(8, 64))
+def test_what_is_written_at_once_is_whole_lines_that_no_other_process_can_come_between(
+    lines: list[bytes], longest: int
+) -> None:
+    text = b"".join(line + b"\n" for line in lines)
+    pieces = [*_pieces(text, longest)]
+    assert b"".join(pieces) == text
+    assert all(piece.endswith(b"\n") for piece in pieces)
+    assert all(len(piece) <= longest or piece.count(b"\n") == 1 for piece in pieces)
+    assert all(len(one) + len(other.partition(b"\n")[0]) + 1 > longest for one, other in pairwise(pieces))
+    assert [*_pieces(text, None)] == ([text] if text else [])
+
+
+def write_from_a_child(writer: LogWriter, name: bytes) -> None:
+    for number in range(300):
+        writer.put(b"%s %d %s\n" % (name, number, (number % 50) * 10 * b"y"))
+    writer.flush(PATIENCE_S)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_writes_its_own_lines_and_none_of_its_parents_and_all_are_whole() -> None:
+    """1. The parent's thread is stuck at a full pipe. 2. Two children write. 3. It is read: all once, and whole."""
+    pipe = Pipe()
+    writer = LogWriter(pipe.writer)
+    of_parent = numbered(0, 1000)
+    for line in of_parent:
+        writer.put(line + b"\n")
+    fork = get_context("fork")
+    children = [fork.Process(target=write_from_a_child, args=(writer, name)) for name in (b"one", b"two")]
+    for child in children:
+        child.start()
+    text: list[bytes] = []
+
+    def read() -> None:
+        while data := os.read(pipe.reader, 65536):
+            text.append(data)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for child in children:
+        child.join(PATIENCE_S)
+        assert child.exitcode == 0
+    writer.flush(PATIENCE_S)
+    os.close(pipe.writer)
+    reader.join(PATIENCE_S)
+    os.close(pipe.reader)
+    lines = b"".join(text).splitlines()
+    assert [line for line in lines if line.startswith(b"line")] == of_parent
+    for name in (b"one", b"two"):
+        expected = [b"%s %d %s" % (name, number, (number % 50) * 10 * b"y") for number in range(300)]
+        assert [line for line in lines if line.startswith(name)] == expected
+    assert len(lines) == 1600
+
+
+def test_a_stream_that_takes_again_is_told_of_what_it_refused_before_it_gets_more() -> None:
+    with tempfile.TemporaryFile() as file:
+        descriptor = os.dup(file.fileno())
+        writer, dropped = LogWriter(descriptor), [0]
+        writer.on_drop(dropped.append)
+        os.dup2(full := os.open("/dev/full", os.O_WRONLY), descriptor)
+        writer.put(b"lost\nlost, too\n")
+        writer.flush(PATIENCE_S)
+        os.dup2(file.fileno(), descriptor)
+        writer.put(b"there\n")
+        writer.flush(PATIENCE_S)
+        file.seek(0)
+        assert file.read() == b"2 line(s) of this log were dropped\nthere\n"
+        assert sum(dropped) == 2
+        os.close(full)
+        os.close(descriptor)
+
+
+def test_a_line_that_found_room_for_its_beginning_ends_there() -> None:
+    """A disk that is full in the middle of a line: a limit on a file's size does the same."""
+    with tempfile.TemporaryFile() as file:
+        in_a_child(write_up_to_a_limit, file.fileno())
+        file.seek(0)
+        assert file.read() == b"whole\nto\n1 line(s) of this log were dropped\nnext\n"
+
+
+def write_up_to_a_limit(descriptor: int) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8, hard))
+    writer = LogWriter(descriptor)
+    writer.put(b"whole\ntorn\n")
+    writer.flush(PATIENCE_S)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    writer.put(b"next\n")
+    writer.flush(PATIENCE_S)
+
+
+def test_a_stream_that_another_process_made_not_to_block_loses_nothing() -> None:
+    pipe = Pipe()
+    os.set_blocking(pipe.writer, False)
+    writer, dropped = LogWriter(pipe.writer), [0]
+    writer.on_drop(dropped.append)
+    lines = numbered(0, 3000)
+    writer.put(b"\n".join([*lines, b"last", b""]))
+    assert pipe.read_while(lambda so_far: so_far[-1] != b"last") == [*lines, b"last"]
+    assert sum(dropped) == 0
+    pipe.close()
+
+
+def test_lines_dropped_before_somebody_counts_are_counted_then() -> None:
+    writer = LogWriter(os.open("/dev/full", os.O_WRONLY))
+    writer.put(b"early\n")
+    writer.flush(PATIENCE_S)
+    dropped: list[int] = []
+    writer.on_drop(dropped.append)
+    assert dropped == [1]
+
+
+@pytest.mark.parametrize("text", ["a word", "\udcff"])
+def test_what_is_printed_to_stderr_goes_the_same_way(text: str) -> None:
+    with tempfile.TemporaryFile() as file:
+        writer = LogWriter(file.fileno())
+        print(text, file=LogStream(writer), flush=True)
+        writer.flush(PATIENCE_S)
+        file.seek(0)
+        assert file.read() == text.encode("utf-8", "backslashreplace") + b"\n"
