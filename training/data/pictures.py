@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -17,8 +18,8 @@ from training.data.dataset import Dataset
 from training.errors import DataError
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm")
-# Given things as they come, and how many there will be, gives them on: for a progress bar.
-Watch = Callable[[Iterable[Any], int], Iterable[Any]]
+# Given things as they come, and how many there will be, gives them on inside: for a progress bar.
+Watch = Callable[[Iterable[Any], int], AbstractContextManager[Iterable[Any]]]
 Pixels = NDArray[np.uint8]
 
 _SPLIT: Final = ["test", "train"]
@@ -28,7 +29,9 @@ _TAKEN: Final = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa
 _LISTED: Final = 3
 
 
-def load(folder: Path, size: tuple[int, int] | None, watch: Watch = lambda pictures, _count: pictures) -> Dataset:
+def load(
+    folder: Path, size: tuple[int, int] | None, watch: Watch = lambda pictures, _count: nullcontext(pictures)
+) -> Dataset:
     """The pictures in ``folder``, grey and brought to ``size`` (height, width); the folders' names are the labels.
 
     Without a ``size`` all have to be of the same. Raises `DataError` where a file cannot be read, or nothing can be
@@ -38,8 +41,8 @@ def load(folder: Path, size: tuple[int, int] | None, watch: Watch = lambda pictu
     train = _pictures(folder / "train" if split else folder)
     test = _pictures(folder / "test") if split else []
     paths = [*train, *test]
-    with ThreadPoolExecutor() as pool:
-        pixels = np.stack(list(_alike(watch(pool.map(partial(_read, size=size), paths), len(paths)), paths, size)))
+    with _pool() as pool, watch(pool.map(partial(_read, size=size), paths), len(paths)) as read:
+        pixels = np.stack(list(_alike(read, paths, size)))
     strangers = _strangers(folder, set(paths))
     return images.dataset_of(
         folder,
@@ -49,6 +52,16 @@ def load(folder: Path, size: tuple[int, int] | None, watch: Watch = lambda pictu
         source={"pictures": len(paths)},
         notes=(_left_out(strangers),) if strangers else (),
     )
+
+
+@contextmanager
+def _pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads that do not read the rest first where one picture is refused."""
+    pool = ThreadPoolExecutor()
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _folders(folder: Path) -> list[str]:
