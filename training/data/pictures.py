@@ -99,12 +99,24 @@ def _read(path: Path, size: tuple[int, int] | None) -> Pixels:
                 image.draft(_GREY, (max(size), max(size)))  # a JPEG can be read smaller than it is, many times faster
             if image.mode not in _TAKEN:
                 raise DataError(f"{path} has pixels of kind {image.mode!r}, expected 8 bits each; convert it")
-            grey = ImageOps.exif_transpose(image).convert(_GREY)
+            grey = _grey(path, ImageOps.exif_transpose(image))
             if size is not None:
                 grey = grey.resize((size[1], size[0]), Image.Resampling.BILINEAR)
             return np.asarray(grey)
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise DataError(f"{path} is no picture that can be read ({error}); mend it, or take it away") from error
+
+
+def _grey(path: Path, image: Image.Image) -> Image.Image:
+    """As it looks on a white page, which is what shows through where it is transparent, in grey."""
+    if not image.has_transparency_data:
+        return image.convert(_GREY)
+    drawn = image.convert("RGBA")
+    grey = Image.alpha_composite(Image.new("RGBA", drawn.size, "white"), drawn).convert(_GREY)
+    opacity = drawn.getchannel("A").getextrema()
+    if grey.getextrema() == (255, 255) and opacity[0] != opacity[1]:
+        raise DataError(f"{path} is a white drawing on nothing, of which no white page shows anything; put it on black")
+    return grey
 
 
 def _alike(pictures: Iterable[Pixels], paths: list[Path], size: tuple[int, int] | None) -> Iterator[Pixels]:
