@@ -33,7 +33,7 @@ class Interrupts:
     at once (where nothing else is said)   one sentence, and the process ends
     `orderly`                              the first is noted for `check` to raise; a second ends the process at once
     `publishing`                           all are noted, for `commit` to raise
-    after `commit`                         nothing: the run ends as if there had been none
+    after `commit`                         nothing, if the rename it is called before succeeds; else as before it
 
     Until `take` signals are Python's, as they are for who calls training as a library: `check` then never raises.
     """
@@ -66,7 +66,7 @@ class Interrupts:
             yield
 
     def commit(self) -> None:
-        """From here on the run is not interrupted any more. Raises as `check`, where it was before."""
+        """From here on the run is not interrupted any more, unless it has to commit again. Raises as `check`."""
         self._state = _State.COMMITTED
         self.check()
 
@@ -87,11 +87,10 @@ class Interrupts:
         finally:
             if self._state is state:
                 self._state = _State.AT_ONCE
-        self.check()
+        if self._state is _State.AT_ONCE:
+            self.check()
 
     def _received(self, number: int, _frame: FrameType | None) -> None:
-        if self._state is _State.COMMITTED:
-            return
         first = self._noted is None
         if self._state is _State.AT_ONCE or (self._state is _State.ORDERLY and not first):
             self.end(number)

@@ -75,8 +75,14 @@ def test_where_there_is_something_to_tidy_up_it_waits_for_the_next_check(code: s
 
 
 def test_after_the_commit_nothing_interrupts() -> None:
-    code = "with run.publishing():\n run.commit(); INT(); TERM(); INT()\nINT(); run.check(); print('published')"
+    code = "with run.publishing():\n run.commit(); INT(); TERM(); INT()\nINT(); print('published')"
     assert ended(TAKE + code) == (0, "published\n", "")
+
+
+def test_where_a_commit_came_to_nothing_the_next_one_is_interrupted() -> None:
+    """As when another run took the version's place."""
+    code = "\ntry:\n with run.publishing(): run.commit(); TERM(); run.commit(); print('not here')\n"
+    assert ended(TAKE + code + "except KeyboardInterrupt: run.end()") == (143, "", SENTENCE)
 
 
 def test_what_the_parent_ignores_stays_ignored() -> None:
@@ -143,7 +149,11 @@ def before(path, do):
         return real(*arguments, **options)
     setattr(module, name, hooked)
 
+forked = set()
 def fork(stage, later, send):
+    if stage in forked:  # the run comes to it again where a fork has taken its version
+        return
+    forked.add(stage)
     if os.fork():
         logs.joinpath(stage + ".status").write_text(str(os.waitstatus_to_exitcode(os.wait()[1])))
         return

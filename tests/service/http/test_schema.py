@@ -141,10 +141,7 @@ def answers(rows: NDArray[Any], schema: Schema) -> list[str]:
     ways: list[Callable[[], Any]] = [
         lambda: rows_from_json(json.dumps({"inputs": rows.tolist()}).encode(), schema),
         lambda: rows_from_json(json.dumps({"inputs": rows.reshape(-1, 2, 2).tolist()}).encode(), schema),
-        lambda: rows_from_json(
-            json.dumps({"inputs": [dict(zip(schema.names, row, strict=True)) for row in rows.tolist()]}).encode(),
-            schema,
-        ),
+        lambda: rows_from_json(json.dumps({"inputs": named}).encode(), schema),
         lambda: rows_from_npy(file.getvalue(), schema),
     ]
     if rows.dtype == np.float32:
