@@ -72,7 +72,10 @@ def test_any_column_and_any_file_arrive_as_they_are(venv: Path, value: str) -> N
     assert told(venv, "serve", f"HOST={value}", f"PORT={value}")[2:] == ["--host", value, "--port", value]
 
 
-@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1).filter(lambda value: value == value.strip()))
+NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1)
+
+
+@given(NAMES.filter(lambda name: name == name.strip()))
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_column_is_called(venv: Path, value: str) -> None:
     assert told(venv, "train", "DATA=x.csv", f"TARGET={value}")[3:] == [f"--target={value}"]

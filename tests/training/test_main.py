@@ -34,8 +34,9 @@ def everything_in(folder: Path) -> list[Path]:
 
 
 def command(models: Path, *arguments: str, before: str = "pass") -> list[str]:
-    """The command as a process of its own, which runs ``before`` first."""
-    code = f"import sys; from training.__main__ import main; {before}; sys.exit(main())"
+    """The command as a process of its own, which runs ``before`` first, and takes SIGINT where ours ignores it."""
+    take = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{take}; from training.__main__ import main; {before}; main()"
     return [sys.executable, "-c", code, *arguments, "--models", str(models)]
 
 
@@ -212,6 +213,22 @@ def test_ctrl_c_during_training_ends_it_in_one_sentence(models: Path) -> None:
     assert said.endswith(b"mlp-train: interrupted; nothing was published\r\n")
     assert b"Traceback" not in said
     assert everything_in(models) == []
+
+
+def test_a_quick_refusal_is_one_sentence_and_the_process_ends_there(models: Path, tmp_path: Path) -> None:
+    """Not by Python's way out, in which threads that Arrow was still starting made it abort, with status 134."""
+    (tmp_path / "header.csv").write_text("a,b\n")
+    before = "import atexit; atexit.register(print, 'on the way out')"
+    arguments = command(models, str(tmp_path / "header.csv"), "--target", "b", before=before)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=3 * PATIENCE_S, check=False)
+    said = f"mlp-train: {tmp_path}/header.csv has a header and no rows; bring more rows\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+
+
+@pytest.mark.parametrize(("option", "status"), [("--help", 0), ("--no-such", 2)])
+def test_what_ends_while_the_options_are_read_keeps_its_status(models: Path, option: str, status: int) -> None:
+    done = subprocess.run(command(models, option), capture_output=True, timeout=3 * PATIENCE_S, check=False)
+    assert (done.returncode, bool(done.stdout), bool(done.stderr)) == (status, status == 0, status == 2)
 
 
 def test_a_kill_at_the_last_moment_leaves_no_version(models: Path) -> None:
