@@ -15,6 +15,11 @@ from service.manifest import Manifest
 
 _FEW_VALUES: Final = 8192
 _NUMBERS: Final = (Column, Pixel)
+# For each kind of float the integer of its size, and the bits of 1 and of a white pixel.
+_BITS: Final = {
+    np.dtype(kind): (bits, int(kind(1).view(bits)), int(kind(Pixel.highest).view(bits)))
+    for kind, bits in ((np.float32, np.uint32), (np.float64, np.uint64))
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ class Schema:
         look. `InvalidInput` for the pixels of a whole request, scaled to lie between 0 and 1 as other networks want."""
         if self.brightest is None:
             return values.dtype.kind != "f" or fits_float32(values)
-        if values.dtype == np.uint8:
+        if values.dtype == np.uint8 or _surely_pixels(values):
             return True
         brightest = np.maximum.reduce(values)
         if not (brightest <= Pixel.highest and np.minimum.reduce(values) >= Pixel.lowest):  # NaN compares false
@@ -92,6 +97,18 @@ class Schema:
         for row, column in np.argwhere(~taken).tolist():
             raise self.columns[column].refusal(row, float(numbers[row, column]))
         return numbers
+
+
+def _surely_pixels(values: NDArray[Any]) -> bool:
+    """Whether ``values`` (n,) are surely from 0 to 255, and one of them above 1: by one reduction of their bits.
+
+    Bits of numbers that are not negative are ordered as the numbers are; those of all others, and of NaN, come after.
+    """
+    bounds = _BITS.get(values.dtype)
+    if bounds is None:
+        return False
+    bits, one, white = bounds
+    return one < int(np.maximum.reduce(values.view(bits))) <= white
 
 
 def fits_float32(values: NDArray[Any]) -> bool:
