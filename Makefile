@@ -14,13 +14,21 @@ BASE_IMAGE ?= python:3.11-slim-bookworm
 BUILD_ARGS ?=
 OVERLAY ?= $(notdir $(wildcard deploy/overlays/*))
 
+# What people give reaches the shell in variables, or as they wrote it: a blank, a quote or a dollar in it is none of make's.
+unexport HOST PORT DATA TARGET ARGS
+export GIVEN_HOST = $(value HOST)
+export GIVEN_PORT = $(value PORT)
+export GIVEN_DATA = $(value DATA)
+export GIVEN_TARGET = $(value TARGET)
+WORDS    = $(value ARGS)
+
 BIN     := $(VENV)/bin
 SERVER  := $(VENV)/.installed-server-$(RUNTIME)
 DEV     := $(VENV)/.installed-dev-$(RUNTIME)
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # One version for all platforms and Pythons; --constraint makes the images install what is tested.
 LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strategy fewest --python-version 3.11 \
-           --no-annotate --custom-compile-command "make lock" $(ARGS)
+           --no-annotate --custom-compile-command "make lock" $(WORDS)
 HASHED  := --constraint constraints.txt --generate-hashes --output-file
 
 .DEFAULT_GOAL := help
@@ -32,15 +40,15 @@ help:            ## this list
 setup: $(DEV)    ## install everything, for development
 
 serve: $(SERVER) ## start the server with the models in models/ (PORT=, ARGS="--log-level debug", RUNTIME=cpu|gpu)
-	@exec $(BIN)/python -m service --host $(HOST) --port $(PORT) $(ARGS)
+	@exec $(BIN)/python -m service --host "$$GIVEN_HOST" --port "$$GIVEN_PORT" $(WORDS)
 
 data:            ## bring Fashion-MNIST: Debian's package, where there is apt-get; elsewhere training fetches the files
 	@test -d /usr/share/datasets/fashion-mnist || ! command -v apt-get >/dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends dataset-fashion-mnist; } || \
 	  echo "Could not install dataset-fashion-mnist (not root?); training will fetch the files." >&2
 
-train: $(DEV) $(if $(filter fashion-mnist,$(DATA)),data) ## train on DATA=houses.csv TARGET=price, else on Fashion-MNIST, and publish (ARGS="--epochs 5")
-	@exec $(BIN)/python -m training '$(DATA)' $(if $(TARGET),--target $(TARGET)) $(ARGS)
+train: $(DEV) $(if $(subst fashion-mnist,,$(value DATA)),,data) ## train on DATA=houses.csv TARGET=price, else on Fashion-MNIST, and publish (ARGS="--epochs 5")
+	@exec $(BIN)/python -m training "$$GIVEN_DATA" $${GIVEN_TARGET:+--target="$$GIVEN_TARGET"} $(WORDS)
 
 # Unpacked and not installed: tests need the programs, and nobody wants the daemon.
 prometheus: | $(BIN)/pip ## bring Prometheus and promtool for the tests: from Debian's package, where there is apt-get
@@ -50,7 +58,7 @@ prometheus: | $(BIN)/pip ## bring Prometheus and promtool for the tests: from De
 	  rm prometheus_*.deb; } || echo "Could not bring Prometheus; have prometheus and promtool on the PATH." >&2
 
 test: $(DEV) data prometheus ## run all tests (ARGS="-k shutdown")
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(WORDS)
 
 check: $(DEV)    ## lint, types, import directions, Dockerfile
 	$(BIN)/ruff check .
@@ -61,10 +69,10 @@ check: $(DEV)    ## lint, types, import directions, Dockerfile
 
 .PHONY: bench bench-training wrk
 bench: $(DEV) wrk ## measure against bare uvicorn and the peers, about a quarter of an hour (ARGS="--rounds 1 --only 'ours int8'")
-	@exec $(BIN)/python -m benchmarks.bench $(ARGS)
+	@exec $(BIN)/python -m benchmarks.bench $(WORDS)
 
 bench-training: $(DEV) data ## train beside scikit-learn, Keras, skorch and the tutorial's loop, an epoch in turn (ARGS="--epochs 4")
-	@exec $(BIN)/python -m benchmarks.training $(ARGS)
+	@exec $(BIN)/python -m benchmarks.training $(WORDS)
 
 wrk:             ## bring the load generator that the benchmarks use, where there is apt-get
 	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends wrk; } || \
@@ -89,17 +97,17 @@ dashboard: $(DEV) prometheus ## draw deploy/dashboard.png from the dashboard's q
 
 # Without BUILDAH_FORMAT podman and buildah write OCI images, whose format has no HEALTHCHECK.
 image:           ## build the container image (CONTAINER=docker|podman|buildah, BASE_IMAGE=, BUILD_ARGS=, TAG=, RUNTIME=)
-	BUILDAH_FORMAT=docker $(CONTAINER) build $(BUILD_ARGS) --tag $(TAG) --build-arg RUNTIME=$(RUNTIME) \
-	  --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) .
+	BUILDAH_FORMAT=docker $(CONTAINER) build $(BUILD_ARGS) --tag '$(TAG)' --build-arg RUNTIME=$(RUNTIME) \
+	  --build-arg BASE_IMAGE='$(BASE_IMAGE)' --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) .
 
 # The image for CPUs, wherever it is built: the pod that it is run as is that of the cpu overlay.
 image-test deploy-test: RUNTIME = cpu
 
 image-test: $(DEV) image ## build the image, run it as the pod does, and stop it under load (as for image; CONTAINER=docker|podman)
-	CONTAINER='$(CONTAINER)' IMAGE=$(TAG) BASE_IMAGE=$(BASE_IMAGE) $(BIN)/python -m pytest tests/deploy/test_image.py -m image -s $(ARGS)
+	CONTAINER='$(CONTAINER)' IMAGE='$(TAG)' BASE_IMAGE='$(BASE_IMAGE)' $(BIN)/python -m pytest tests/deploy/test_image.py -m image -s $(WORDS)
 
 deploy-test: $(DEV) image ## play the rendered Deployment with podman, change a setting, take it down (as for image)
-	CONTAINER='$(CONTAINER)' $(BIN)/python -m pytest tests/deploy/test_play.py -m play -s $(ARGS)
+	CONTAINER='$(CONTAINER)' $(BIN)/python -m pytest tests/deploy/test_play.py -m play -s $(WORDS)
 
 clean:           ## remove what was installed and cached
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

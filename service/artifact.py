@@ -109,15 +109,21 @@ def versions(model_dir: Path) -> list[int]:
     return sorted(found)
 
 
-def publish(models_dir: Path, name: str, make: Callable[[int], tuple[Manifest, Mapping[str, bytes]]]) -> Path:
+def publish(
+    models_dir: Path,
+    name: str,
+    make: Callable[[int], tuple[Manifest, Mapping[str, bytes]]],
+    on_commit: Callable[[], None] = lambda: None,
+) -> Path:
     """Write the next version of ``name`` into ``models_dir``, whole or not at all; its folder.
 
     ``make`` gives the manifest and the content of every other file for the version it is told. It is called again, for
     a higher one, where another publisher was faster. The hashes in the manifest's ``files`` are filled in here.
 
     Everything is written and synced in a hidden folder, which then takes its place by one rename: an error leaves
-    nothing behind, and a kill or a power failure nothing that is read (the hidden folder can be removed). Raises
-    `ArtifactError` where the folder cannot be written, and where the service would refuse what was made.
+    nothing behind, and a kill or a power failure nothing that is read (the hidden folder can be removed).
+    ``on_commit`` is called right before the rename, and can still prevent it by raising. Raises `ArtifactError` where
+    the folder cannot be written, and where the service would refuse what was made.
     """
     model_dir = models_dir / check_name(name)
     while True:
@@ -127,7 +133,7 @@ def publish(models_dir: Path, name: str, make: Callable[[int], tuple[Manifest, M
         _check_publishable(manifest, model_dir / str(version))
         try:
             models_dir.mkdir(parents=True, exist_ok=True)
-            _place(model_dir, version, {**files, MANIFEST: manifest.to_json().encode()})
+            _place(model_dir, version, {**files, MANIFEST: manifest.to_json().encode()}, on_commit)
         except _VersionTakenError:
             continue
         except OSError as error:
@@ -149,7 +155,7 @@ def _check_publishable(manifest: Manifest, version_dir: Path) -> None:
             raise ArtifactError(f"{version_dir} would be published without {name}, which the service needs")
 
 
-def _place(model_dir: Path, version: int, files: Mapping[str, bytes]) -> None:
+def _place(model_dir: Path, version: int, files: Mapping[str, bytes], on_commit: Callable[[], None]) -> None:
     """Write beside the place and rename; a first version comes with its model's folder, so that none is ever empty."""
     first = not model_dir.exists()
     target = model_dir if first else model_dir / str(version)
@@ -164,6 +170,7 @@ def _place(model_dir: Path, version: int, files: Mapping[str, bytes]) -> None:
                 os.fsync(file.fileno())
         _sync(folder)
         _sync(staging)
+        on_commit()
         _rename(staging, target)
         _sync(target.parent)
     finally:

@@ -22,6 +22,7 @@ from service.http import problems
 from service.metrics import Metrics
 from service.settings import PREFIX, Settings
 from tests.service.running import Running
+from training.data import pictures
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -31,7 +32,7 @@ README = (ROOT / "README.md").read_text()
 PYTHON = {
     begins: code
     for code in re.findall(r"```python\n(.+?)```", README, re.DOTALL)
-    for begins in ("from training import MLPClassifier", "pixels = ")
+    for begins in ("from training import MLPClassifier", "picture = ")
     if code.startswith(begins)
 }
 
@@ -108,12 +109,25 @@ def test_the_example_is_answered_as_it_says() -> None:
 def test_a_photograph_is_asked_about_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     drawn = Image.open(ROOT / "models" / "fashion-mnist" / "1" / "example.png").convert("RGB").resize((280, 280))
-    drawn.save("new.jpg")
+    drawn.save("new.png")
     with Running(ROOT / "models") as server:
-        code = PYTHON["pixels = "].replace("http://localhost:8000", server.address)
+        code = PYTHON["picture = "].replace("http://localhost:8000", server.address)
         names: dict[str, Any] = {"Image": Image, "ImageOps": ImageOps, "httpx": httpx, "np": np}
         exec(code, names)  # noqa: S102 - it is ours
     assert names["answer"]["predictions"] == ["Ankle boot"]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+def test_its_pixels_are_those_that_were_learned_from(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    drawn = np.random.default_rng(0).integers(0, 256, (40, 30, 4), np.uint8)
+    image = Image.fromarray(drawn, "CMYK" if mode == "CMYK" else "RGBA").convert(mode)
+    image.save("new.png", "TIFF" if mode == "CMYK" else "PNG")
+    names: dict[str, Any] = {"Image": Image, "ImageOps": ImageOps}
+    exec(PYTHON["picture = "].partition("answer = ")[0], names)  # noqa: S102 - it is ours
+    assert np.array_equal(np.asarray(names["pixels"]), pictures._read(tmp_path / "new.png", (28, 28)))
 
 
 def test_the_python_in_it_trains_and_publishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,116 +1,40 @@
-"""python -m training: load → learn → evaluate → export → prove → quantise → publish."""
+"""python -m training, and mlp-train: take the signals first, then import what trains, and run it."""
 
-from __future__ import annotations
-
+import contextlib
+import os
 import sys
-import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from typing import NoReturn
 
-from rich.console import Console
-
-from training import (
-    cli,
-    device,
-    evaluate,
-    export,
-    fit,
-    int8,
-    learn,
-    overview,
-    progress,
-    prove,
-    publish,
-    runtime,
-    subnormal,
-)
-from training.data import categories, source
-from training.data.split import split
-from training.errors import TrainingError
-from training.outcome import Outcome
+from training.interrupt import Interrupts
 
 
-@subnormal.flushed()
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Train as the command line says; the exit status is 0 where a version was published, 1 or 130 where not."""
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+def main() -> NoReturn:
+    """Run the command line as a process of its own, and end it.
+
+    The exit status is 0 where a version was published, or help printed; 1 where what was asked for cannot be done, 2
+    where it cannot be understood, 130 after SIGINT and 143 after SIGTERM.
+    """
+    interrupts = Interrupts()
+    interrupts.take()
     try:
-        _run(cli.parse(sys.argv[1:] if arguments is None else arguments), console)
-    except TrainingError as error:
-        console.print(f"mlp-train: {error}")
-        return 1
+        from training import run  # noqa: PLC0415 - takes seconds, in which a signal must find its handler
+
+        status = run.main(sys.argv[1:], interrupts)
     except KeyboardInterrupt:
-        console.print("mlp-train: interrupted; nothing was published")
-        return 130
-    return 0
+        interrupts.end()
+    except SystemExit as left:
+        status = left.code if isinstance(left.code, int) else 1
+    _leave(status)
 
 
-def _run(command: cli.Command, console: Console) -> None:
-    dataset = source.load(command.data, command.data_dir, command.table, command.image_size, progress.watching(console))
-    name = command.name or dataset.name
-    publish.check(command.models, name)
-    config = command.config(images=dataset.images)
-    parts = split(dataset, config)
-    dataset = categories.common(dataset, parts.train)
-    overview.show(console, dataset, parts.train)
-    place = device.choose(config.device)
-    console.print(
-        f"{dataset.name}: {len(parts.train):,} rows to train on, {len(parts.validation):,} to validate, "
-        f"{len(parts.test):,} to test; training on {device.described(place)}"
-    )
-
-    started_s = time.perf_counter()
-    epochs = {"teacher's epoch": config.teacher_epochs, "epoch": config.epochs}
-    with progress.shown(console, epochs, "accuracy" if dataset.classifies else "R²") as ended:
-        learned = learn.learn(dataset, parts, config, place, ended["epoch"], ended["teacher's epoch"])
-    fit_s = time.perf_counter() - started_s
-    kept = fit.kept(learned.history, config)
-    if learned.teacher_history:
-        console.print(f"the teacher's validation accuracy is {learned.teacher_history[-1].validation_score:.4f}")
-    console.print(
-        f"trained {len(learned.history)} epochs in {fit_s:.1f} s; kept the weights of epoch {kept.number}, whose "
-        f"validation loss is {kept.validation_loss:.4f}"
-    )
-
-    test_inputs, test_targets = dataset.inputs[parts.test], dataset.targets[parts.test]
-    answers = learn.answers_of(learned.network, test_inputs, classifies=dataset.classifies)
-    judge = evaluate.classification if dataset.classifies else evaluate.regression
-    scores = {"fp32": judge(answers[0], test_targets)}
-
-    graph = export.export(learned.network, len(dataset.columns), classifies=dataset.classifies)
-    parity = prove.prove(graph, test_inputs, answers)
-    twin = None
-    if dataset.classifies:
-        twin = int8.compare(graph, dataset.inputs, dataset.targets, parts, config.seed)
-        if twin.as_good:
-            scores["int8"] = judge(runtime.run(twin.graph, test_inputs)[0], test_targets)
-
-    outcome = Outcome(
-        name=name,
-        command=command.text,
-        dataset=dataset,
-        split=parts,
-        chosen=asdict(config),
-        hidden=config.hidden,
-        activation=config.activation,
-        seed=config.seed,
-        device=device.described(place),
-        history=learned.history,
-        teacher_history=learned.teacher_history,
-        kept=kept,
-        fit_s=fit_s,
-        temperature=learned.temperature,
-        graph=graph,
-        answers=answers,
-        parity=parity,
-        int8=twin,
-        scores=scores,
-    )
-    folder = publish.publish(outcome, command.models)
-    for precision, found in scores.items():
-        console.print(f"test, {precision}: " + ", ".join(f"{metric} {value:.4f}" for metric, value in found.items()))
-    console.print(f"published {folder}; its card is {folder / 'README.md'}")
+def _leave(status: int) -> NoReturn:
+    """End here, without Python's own way out: threads that Arrow is still starting make it abort there, and a signal
+    that comes while it is on its way changes the status."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -42,12 +42,13 @@ class Command:
     text: str
 
     def config(self, *, images: bool) -> Config:
-        """All choices: those made over those that suit the kind of data. Raises `OptionError`."""
+        """All choices: those made over those that suit the data set, and its kind. Raises `OptionError`."""
         recipe = RECIPES[self.recipe]
         kind = "image" if images else "table"
         if kind not in recipe:
             raise OptionError(f"--recipe is {self.recipe!r}, which is for images, and {self.data} has none")
-        return Config(**(recipe[kind] | self.chosen))
+        own = fashion_mnist.CHOICES if self.data == fashion_mnist.NAME else {}
+        return Config(**(recipe[kind] | own | self.chosen))
 
 
 def parse(arguments: Sequence[str]) -> Command:

@@ -51,7 +51,9 @@ class Config:
         among=CLASS_WEIGHTS,
     )
     label_smoothing: float = _choice(0.0, "share of each label spread over all of them", ge=0, le=0.9)
-    flip: bool = _choice(False, "images: mirror half of them, left to right")
+    flip: bool = _choice(
+        False, "images: mirror half of them, left to right; fashion-mnist does so unless told otherwise"
+    )
     shift_pixels: int = _choice(0, "images: move each by up to this many pixels", ge=0, le=64)
     erase_pixels: int = _choice(0, "images: blank a square of this edge in half of them", ge=0, le=1024)
     local_pixels: int = _choice(
@@ -123,7 +125,6 @@ _IMAGE: Final[dict[str, Any]] = {
     "weight_decay": 0.03,
     "batch_size": 512,
     "epochs": 180,
-    "flip": True,
     "shift_pixels": 1,
     "erase_pixels": 8,
     "local_pixels": 3,

@@ -49,8 +49,10 @@ def fit(
     *,
     augment: Augment | None = None,
     on_epoch: Callable[[Epoch], None],
+    on_step: Callable[[], None] = lambda: None,
 ) -> list[Epoch]:
-    """Train ``body`` in place; what each epoch came to, also told to ``on_epoch`` as it ends.
+    """Train ``body`` in place; what each epoch came to, also told to ``on_epoch`` as it ends; ``on_step`` is called
+    before each step, and may end training by what it raises.
 
     With ``config.patience`` training stops that many epochs after the lowest validation loss and goes back to its
     weights; without it all epochs are trained and the last weights stay. Raises `Diverged`.
@@ -77,7 +79,7 @@ def fit(
         loop.run(
             train,
             gradient.of(body, flat, objective.loss, half=half_precision_pays(device, body)),
-            _step(flat, config, config.epochs * batches),
+            _step(flat, config, config.epochs * batches, on_step),
             passes=(
                 torch.randperm(len(train.inputs), device=device).tensor_split(batches) for _ in range(config.epochs)
             ),
@@ -108,12 +110,13 @@ def _batches(rows: int, config: Config) -> int:
     return min(math.ceil(rows / config.batch_size), rows // fewest_rows)
 
 
-def _step(flat: Flat, config: Config, steps: int) -> Callable[[], None]:
+def _step(flat: Flat, config: Config, steps: int, on_step: Callable[[], None]) -> Callable[[], None]:
     """A step of the optimizer, at the rate that its place among all ``steps`` has."""
     optimizer = _optimizer(flat, config)
     rates = map(schedule.one_cycle(config.lr, steps), range(steps))
 
     def step() -> None:
+        on_step()
         rate = next(rates)
         for group in optimizer.param_groups:
             group["lr"] = rate

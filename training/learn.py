@@ -42,10 +42,12 @@ def learn(
     device: torch.device,
     on_epoch: Callable[[Epoch], None],
     on_teacher_epoch: Callable[[Epoch], None] = lambda _: None,
+    on_step: Callable[[], None] = lambda: None,
 ) -> Learned:
     """Train on the training rows, calibrate on the validation rows; the test rows are not looked at.
 
-    The random state of the process is left as it was. Raises `Diverged` and `OptionError`.
+    ``on_step`` is called before each step, and may end training by what it raises. The random state of the process is
+    left as it was. Raises `Diverged` and `OptionError`.
     """
     _check(dataset, config)
     with torch.random.fork_rng():
@@ -78,10 +80,10 @@ def learn(
         teacher_history: list[Epoch] = []
         if config.teacher_epochs:
             assert augment is not None  # noqa: S101 - _augment gives one where there is a teacher
-            lesson = teacher.lesson(train, validation, outputs, config, augment, on_teacher_epoch)
+            lesson = teacher.lesson(train, validation, outputs, config, augment, on_teacher_epoch, on_step)
             teacher_history = lesson.history
             train, goal = train._replace(targets=lesson.targets), objective.taught()
-        history = fit(body, train, validation, goal, config, augment=augment, on_epoch=on_epoch)
+        history = fit(body, train, validation, goal, config, augment=augment, on_epoch=on_epoch, on_step=on_step)
     network.eval()
     if not dataset.classifies:
         return Learned(network, history, teacher_history, None)

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn, track
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from training.data.pictures import Watch
 from training.fit import Epoch
+from training.interrupt import Interrupts
 
 
 @contextmanager
@@ -31,15 +33,24 @@ def shown(console: Console, epochs: Mapping[str, int], score_name: str) -> Itera
         }
 
 
-def watching(console: Console) -> Callable[[Iterable[Any], int], Iterable[Any]]:
+def watching(console: Console, interrupts: Interrupts) -> Watch:
     """Gives things on as they come, under a bar of how many of them there are yet to come."""
 
-    def watched(things: Iterable[Any], count: int) -> Iterable[Any]:
+    @contextmanager
+    def watched(things: Iterable[Any], count: int) -> Iterator[Iterable[Any]]:
         if not console.is_terminal:
-            return things
-        return track(things, "reading", count, console=console, transient=True)
+            yield things
+            return
+        with interrupts.orderly(), Progress(console=console, transient=True) as bar:
+            yield _checked(bar.track(things, count, description="reading"), interrupts)
 
     return watched
+
+
+def _checked(things: Iterable[Any], interrupts: Interrupts) -> Iterator[Any]:
+    for thing in things:
+        interrupts.check()
+        yield thing
 
 
 def _told(bar: Progress, task: TaskID, score_name: str) -> Callable[[Epoch], None]:

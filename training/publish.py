@@ -6,7 +6,7 @@ import io
 import json
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -46,8 +46,11 @@ def check(models_dir: Path, name: str) -> None:
         raise TrainingError(str(error)) from error
 
 
-def publish(outcome: Outcome, models_dir: Path) -> Path:
-    """Write ``models_dir/<name>/<next version>``, whole or not at all; its folder. Raises `TrainingError`."""
+def publish(outcome: Outcome, models_dir: Path, on_commit: Callable[[], None] = lambda: None) -> Path:
+    """Write ``models_dir/<name>/<next version>``, whole or not at all; its folder. Raises `TrainingError`.
+
+    ``on_commit`` is called when all but the last step is done, and can still prevent it by raising.
+    """
     created = datetime.now(UTC).isoformat(timespec="seconds")
     commit = _git_commit()
     clear = _clear_rows(outcome)
@@ -62,7 +65,7 @@ def publish(outcome: Outcome, models_dir: Path) -> Path:
         return manifest, files | report.card(outcome, version, created, commit, manifest.libraries, example)
 
     try:
-        return artifact.publish(models_dir, outcome.name, make)
+        return artifact.publish(models_dir, outcome.name, make, on_commit)
     except ArtifactError as error:
         raise TrainingError(str(error)) from error
 

@@ -36,17 +36,24 @@ class Lesson:
 
 
 def lesson(
-    train: Rows, validation: Rows, classes: int, config: Config, augment: Augment, on_epoch: Callable[[Epoch], None]
+    train: Rows,
+    validation: Rows,
+    classes: int,
+    config: Config,
+    augment: Augment,
+    on_epoch: Callable[[Epoch], None],
+    on_step: Callable[[], None] = lambda: None,
 ) -> Lesson:
-    """Train a teacher of prepared images on their labels int64 (rows,), then ask it. Raises `Diverged`."""
+    """Train a teacher of prepared images on their labels int64 (rows,), then ask it; ``on_step`` is called all the
+    while, and may end that by what it raises. Raises `Diverged`."""
     body = convolutional(augment.height, augment.width, classes).to(train.inputs.device)
     chosen = replace(config, epochs=config.teacher_epochs, patience=0, **_CHOICES)
     # Not smoothed: a teacher of smoothed labels has more accuracy and less to tell (https://arxiv.org/abs/1906.02629).
     goal = objective.classification()
-    history = fit.fit(body, train, validation, goal, chosen, augment=augment, on_epoch=on_epoch)
+    history = fit.fit(body, train, validation, goal, chosen, augment=augment, on_epoch=on_epoch, on_step=on_step)
     smoothing = config.label_smoothing
     labels = functional.one_hot(train.targets, classes) * (1 - smoothing) + smoothing / classes
-    probabilities = _probabilities(body, cast("Tensor", train.inputs), augment)
+    probabilities = _probabilities(body, cast("Tensor", train.inputs), augment, on_step)
     return Lesson(_SHARE * probabilities + (1 - _SHARE) * labels.unsqueeze(1), history)
 
 
@@ -71,11 +78,12 @@ def convolutional(height: int, width: int, classes: int) -> nn.Sequential:
 
 @subnormal.flushed()
 @torch.inference_mode()
-def _probabilities(body: nn.Sequential, images: Tensor, augment: Augment) -> Tensor:
+def _probabilities(body: nn.Sequential, images: Tensor, augment: Augment, on_step: Callable[[], None]) -> Tensor:
     """Of each of ``images`` in each way, float32 (rows, ways, classes)."""
     half = fit.half_precision_pays(images.device, body)
     chunks = []
     for chunk in torch.split(images, _CHUNK_ROWS):
+        on_step()
         with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
             logits = torch.stack([body(augment.seen(chunk, way)) for way in augment.ways], dim=1)
         chunks.append(torch.softmax(logits.float(), dim=2))

@@ -62,6 +62,18 @@ class Column:
         return InvalidInput(Fault(f"row {row}, feature {self.name!r} is {fault}", row=row, feature=self.name))
 
 
+class Pixel(Column):
+    """A column of pixels, from 0 for black to 255 for white."""
+
+    lowest, highest = 0.0, 255.0
+    wanted = "a pixel from 0 to 255"
+
+    def _fault(self, value: object) -> str:
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            return f"{_number_or_kind(value)}, expected {self.wanted}; send it as it is in the picture, not scaled"
+        return super()._fault(value)
+
+
 class Boolean(Column):
     """A column of true and false, in arrays 1 and 0, which JSON may have too."""
 
@@ -120,8 +132,10 @@ class Category(Column):
         return f"it knows {shown}" + (f" and {more} more" if more > 0 else "")
 
 
-def of(feature: Feature) -> Column:
-    """The column that a feature of a published model is."""
+def of(feature: Feature, *, pixels: bool = False) -> Column:
+    """The column that a feature of a published model is; ``pixels`` says that its numbers are those of pictures."""
+    if pixels and feature.kind == "numeric":
+        return Pixel(feature.name, missing=feature.missing)
     if feature.kind == "categorical":
         return Category(feature.name, feature.categories, missing=feature.missing, other=feature.other)
     return (Boolean if feature.kind == "boolean" else Column)(feature.name, missing=feature.missing)

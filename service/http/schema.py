@@ -10,23 +10,31 @@ from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput
 from service.http import columns
-from service.http.columns import FLOAT32_MAX, Column
+from service.http.columns import FLOAT32_MAX, Column, Pixel
 from service.manifest import Manifest
 
 _FEW_VALUES: Final = 8192
+_NUMBERS: Final = (Column, Pixel)
+# For each kind of float the integer of its size, and the bits of 1 and of a white pixel.
+_BITS: Final = {
+    np.dtype(kind): (bits, int(kind(1).view(bits)), int(kind(Pixel.highest).view(bits)))
+    for kind, bits in ((np.float32, np.uint32), (np.float64, np.uint64))
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
     """The ``shape`` a row may be nested to, its columns, how many rows at most, and raw bodies' dtypes.
 
-    ``numeric`` says that all columns are of numbers, so that JSON's numbers stand for themselves.
+    ``numeric`` says that all columns are of numbers, so that JSON's numbers stand for themselves. Of a model for
+    pictures ``brightest`` is the largest pixel that it was trained on, None of others.
     """
 
     shape: tuple[int, ...]
     columns: tuple[Column, ...]
     max_rows: int
     raw_dtypes: tuple[str, ...] = ("float32",)
+    brightest: float | None = None
     width: int = field(init=False)
     names: dict[str, None] = field(init=False)  # in order, and quick to look one up
     numeric: bool = field(init=False)
@@ -34,13 +42,19 @@ class Schema:
     def __post_init__(self) -> None:
         object.__setattr__(self, "width", len(self.columns))
         object.__setattr__(self, "names", dict.fromkeys(column.name for column in self.columns))
-        object.__setattr__(self, "numeric", all(type(column) is Column for column in self.columns))
+        object.__setattr__(self, "numeric", all(type(column) in _NUMBERS for column in self.columns))
 
     @classmethod
     def of(cls, manifest: Manifest, max_rows: int) -> Schema:
         """The schema of a published model."""
-        dtypes = ("float32", "uint8") if manifest.input_dtype == "uint8" else ("float32",)
-        return cls(manifest.input_shape, tuple(map(columns.of, manifest.features)), max_rows, dtypes)
+        pixels = manifest.input_dtype == "uint8"
+        return cls(
+            manifest.input_shape,
+            tuple(columns.of(feature, pixels=pixels) for feature in manifest.features),
+            max_rows,
+            ("float32", "uint8") if pixels else ("float32",),
+            max(feature.max for feature in manifest.features) if pixels else None,
+        )
 
     def check_count(self, rows: int) -> None:
         """`InvalidInput` for no rows, or more than are taken at once."""
@@ -50,9 +64,28 @@ class Schema:
             detail = f"there are {rows} rows, and at most {self.max_rows} are taken; send several requests"
             raise InvalidInput(Fault(detail))
 
+    def fits(self, values: NDArray[Any]) -> bool:
+        """Whether columns of numbers surely take all of ``values`` (n,); False where they do not, or it takes a closer
+        look. `InvalidInput` for the pixels of a whole request, scaled to lie between 0 and 1 as other networks want."""
+        if self.brightest is None:
+            return values.dtype.kind != "f" or fits_float32(values)
+        if values.dtype == np.uint8 or _surely_pixels(values):
+            return True
+        brightest = np.maximum.reduce(values)
+        if not (brightest <= Pixel.highest and np.minimum.reduce(values) >= Pixel.lowest):  # NaN compares false
+            return False
+        if brightest <= 1 < self.brightest and not (values == np.rint(values)).all():
+            raise InvalidInput(
+                Fault(
+                    "all pixels are fractions from 0 to 1, and the model was trained on pixels from 0 to "
+                    f"{self.brightest:g}; send them as they are in the picture (multiply by 255)"
+                )
+            )
+        return True
+
     def checked(self, rows: NDArray[Any]) -> NDArray[Any]:
         """``rows`` (rows, features) if its columns take all their numbers; `InvalidInput` for the first they do not."""
-        if self.numeric and (rows.dtype.kind != "f" or fits_float32(rows.reshape(-1))):
+        if self.numeric and self.fits(rows.reshape(-1)):
             return rows
         lowest, highest, whole, missing = np.array(
             [(column.lowest, column.highest, column.whole, column.missing) for column in self.columns]
@@ -64,6 +97,18 @@ class Schema:
         for row, column in np.argwhere(~taken).tolist():
             raise self.columns[column].refusal(row, float(numbers[row, column]))
         return numbers
+
+
+def _surely_pixels(values: NDArray[Any]) -> bool:
+    """Whether ``values`` (n,) are surely from 0 to 255, and one of them above 1: by one reduction of their bits.
+
+    Bits of numbers that are not negative are ordered as the numbers are; those of all others, and of NaN, come after.
+    """
+    bounds = _BITS.get(values.dtype)
+    if bounds is None:
+        return False
+    bits, one, white = bounds
+    return one < int(np.maximum.reduce(values.view(bits))) <= white
 
 
 def fits_float32(values: NDArray[Any]) -> bool:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput, MalformedBody
 from service.http.columns import kind_of
-from service.http.schema import Schema, fits_float32
+from service.http.schema import Schema
 
 _KEYS: Final = ("inputs", "instances")
 
@@ -52,7 +52,7 @@ def _regular_rows(body: bytes, schema: Schema) -> NDArray[np.float64] | None:
     except (ValueError, TypeError, RuntimeError, IndexError):
         return None
     rows = values.reshape(-1, width)
-    if len(rows) > schema.max_rows or not fits_float32(values):
+    if len(rows) > schema.max_rows or not schema.fits(values):
         return None
     return rows
 
@@ -109,6 +109,8 @@ def _careful_rows(body: bytes, schema: Schema) -> NDArray[np.float64]:
     result = np.empty((len(rows), schema.width))
     for index, row in enumerate(rows):
         result[index] = _numbers_of(index, row, schema)
+    if schema.brightest is not None:
+        schema.fits(result.reshape(-1))  # refuses pixels that were scaled
     return result
 
 

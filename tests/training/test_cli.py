@@ -54,6 +54,12 @@ def test_nothing_chosen_is_the_recipe_for_the_kind_of_data() -> None:
     assert command.config(images=True) == Config(**RECIPES[DEFAULT]["image"])
 
 
+@pytest.mark.parametrize("recipe", list(RECIPES))
+def test_only_what_is_known_to_have_no_left_and_right_is_mirrored_unasked(recipe: str) -> None:
+    for words, flip in (("fashion-mnist", True), ("fashion-mnist --no-flip", False), ("digits", False), ("x", False)):
+        assert cli.parse([*words.split(), "--recipe", recipe]).config(images=True).flip is flip
+
+
 def test_a_recipe_goes_by_its_name() -> None:
     command = cli.parse(["digits", "--recipe", "best", "--epochs", "7"])
     assert command.config(images=True) == Config(**RECIPES["best"]["image"] | {"epochs": 7})

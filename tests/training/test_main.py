@@ -22,9 +22,10 @@ from sklearn.datasets import load_digits
 from service import artifact
 from service.manifest import REGRESSION
 from tests.asked import ask, assert_counted
-from tests.service.running import PATIENCE_S, Running, post
+from tests.service.running import Running, post
 from tests.training.trained import Trained, run, train
 
+BUSY_S = 600.0  # for a process that imports torch, on a machine that has a lot to do
 QUICK = ("--hidden", "8", "--epochs", "2")
 SETS = "fashion-mnist, digits, iris, wine, breast_cancer, diabetes"
 
@@ -34,8 +35,9 @@ def everything_in(folder: Path) -> list[Path]:
 
 
 def command(models: Path, *arguments: str, before: str = "pass") -> list[str]:
-    """The command as a process of its own, which runs ``before`` first."""
-    code = f"import sys; from training.__main__ import main; {before}; sys.exit(main())"
+    """The command as a process of its own, which runs ``before`` first, and takes SIGINT where ours ignores it."""
+    take = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{take}; from training.__main__ import main; {before}; main()"
     return [sys.executable, "-c", code, *arguments, "--models", str(models)]
 
 
@@ -195,6 +197,7 @@ def test_models_that_cannot_be_written_are_told_before_training(tmp_path: Path, 
     assert said.endswith("; name another folder with --models\n")
 
 
+@pytest.mark.timeout(BUSY_S)
 def test_ctrl_c_during_training_ends_it_in_one_sentence(models: Path) -> None:
     """1. At a terminal the bar tells of the first epoch. 2. SIGINT. 3. Nothing was published; exit status 130."""
     ours, theirs = os.openpty()
@@ -208,10 +211,28 @@ def test_ctrl_c_during_training_ends_it_in_one_sentence(models: Path) -> None:
             if b"validation loss" not in said and b"validation loss" in said + piece:
                 started.send_signal(signal.SIGINT)
             said += piece
-    assert started.wait(PATIENCE_S) == 130
+    assert started.wait(BUSY_S) == 130
     assert said.endswith(b"mlp-train: interrupted; nothing was published\r\n")
     assert b"Traceback" not in said
     assert everything_in(models) == []
+
+
+@pytest.mark.timeout(BUSY_S)
+def test_a_quick_refusal_is_one_sentence_and_the_process_ends_there(models: Path, tmp_path: Path) -> None:
+    """Not by Python's way out, in which threads that Arrow was still starting made it abort, with status 134."""
+    (tmp_path / "header.csv").write_text("a,b\n")
+    before = "import atexit; atexit.register(print, 'on the way out')"
+    arguments = command(models, str(tmp_path / "header.csv"), "--target", "b", before=before)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=BUSY_S, check=False)
+    said = f"mlp-train: {tmp_path}/header.csv has a header and no rows; bring more rows\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+
+
+@pytest.mark.timeout(BUSY_S)
+def test_an_option_that_is_none_keeps_its_own_status(models: Path) -> None:
+    done = subprocess.run(command(models, "--no-such"), capture_output=True, text=True, timeout=BUSY_S, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == "mlp-train: error: the following arguments are required: DATA"
 
 
 def test_a_kill_at_the_last_moment_leaves_no_version(models: Path) -> None:

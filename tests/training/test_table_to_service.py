@@ -24,7 +24,7 @@ from pyarrow import parquet
 from service import artifact
 from service.manifest import Feature
 from tests.service.running import Running
-from training.__main__ import main
+from training.run import main
 
 ROWS = 400
 QUICK = ("--epochs", "3", "--hidden", "16")

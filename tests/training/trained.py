@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from service import artifact
 from service.artifact import Artifact
 from training import cli, learn
-from training.__main__ import main
 from training.config import Config
 from training.data import source
 from training.data.dataset import Dataset
 from training.data.split import Split, split
 from training.network import Network
+from training.run import main
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ LABELS: Final = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
+# What suits it and not every image: clothes face either way, where letters and digits would become others.
+CHOICES: Final = {"flip": True}
 EDGE: Final = 28
 TEST_ROWS: Final = 10_000
 DEBIAN: Final = Path("/usr/share/datasets/fashion-mnist")

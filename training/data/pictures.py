@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -17,8 +18,8 @@ from training.data.dataset import Dataset
 from training.errors import DataError
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm")
-# Given things as they come, and how many there will be, gives them on: for a progress bar.
-Watch = Callable[[Iterable[Any], int], Iterable[Any]]
+# Given things as they come, and how many there will be, gives them on inside: for a progress bar.
+Watch = Callable[[Iterable[Any], int], AbstractContextManager[Iterable[Any]]]
 Pixels = NDArray[np.uint8]
 
 _SPLIT: Final = ["test", "train"]
@@ -28,7 +29,9 @@ _TAKEN: Final = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa
 _LISTED: Final = 3
 
 
-def load(folder: Path, size: tuple[int, int] | None, watch: Watch = lambda pictures, _count: pictures) -> Dataset:
+def load(
+    folder: Path, size: tuple[int, int] | None, watch: Watch = lambda pictures, _count: nullcontext(pictures)
+) -> Dataset:
     """The pictures in ``folder``, grey and brought to ``size`` (height, width); the folders' names are the labels.
 
     Without a ``size`` all have to be of the same. Raises `DataError` where a file cannot be read, or nothing can be
@@ -38,8 +41,8 @@ def load(folder: Path, size: tuple[int, int] | None, watch: Watch = lambda pictu
     train = _pictures(folder / "train" if split else folder)
     test = _pictures(folder / "test") if split else []
     paths = [*train, *test]
-    with ThreadPoolExecutor() as pool:
-        pixels = np.stack(list(_alike(watch(pool.map(partial(_read, size=size), paths), len(paths)), paths, size)))
+    with _pool() as pool, watch(pool.map(partial(_read, size=size), paths), len(paths)) as read:
+        pixels = np.stack(list(_alike(read, paths, size)))
     strangers = _strangers(folder, set(paths))
     return images.dataset_of(
         folder,
@@ -49,6 +52,16 @@ def load(folder: Path, size: tuple[int, int] | None, watch: Watch = lambda pictu
         source={"pictures": len(paths)},
         notes=(_left_out(strangers),) if strangers else (),
     )
+
+
+@contextmanager
+def _pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads that do not read the rest first where one picture is refused."""
+    pool = ThreadPoolExecutor()
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _folders(folder: Path) -> list[str]:
@@ -86,12 +99,24 @@ def _read(path: Path, size: tuple[int, int] | None) -> Pixels:
                 image.draft(_GREY, (max(size), max(size)))  # a JPEG can be read smaller than it is, many times faster
             if image.mode not in _TAKEN:
                 raise DataError(f"{path} has pixels of kind {image.mode!r}, expected 8 bits each; convert it")
-            grey = ImageOps.exif_transpose(image).convert(_GREY)
+            grey = _grey(path, ImageOps.exif_transpose(image))
             if size is not None:
                 grey = grey.resize((size[1], size[0]), Image.Resampling.BILINEAR)
             return np.asarray(grey)
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise DataError(f"{path} is no picture that can be read ({error}); mend it, or take it away") from error
+
+
+def _grey(path: Path, image: Image.Image) -> Image.Image:
+    """As it looks on a white page, which is what shows through where it is transparent, in grey."""
+    if not image.has_transparency_data:
+        return image.convert(_GREY)
+    drawn = image.convert("RGBA")
+    grey = Image.alpha_composite(Image.new("RGBA", drawn.size, "white"), drawn).convert(_GREY)
+    opacity = drawn.getchannel("A").getextrema()
+    if grey.getextrema() == (255, 255) and opacity[0] != opacity[1]:
+        raise DataError(f"{path} is a white drawing on nothing, of which no white page shows anything; put it on black")
+    return grey
 
 
 def _alike(pictures: Iterable[Pixels], paths: list[Path], size: tuple[int, int] | None) -> Iterator[Pixels]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import nullcontext
 from pathlib import Path
 
 from training.data import arrays, bundled, fashion_mnist, pictures, tables
@@ -18,7 +19,7 @@ def load(
     data_dir: Path | None = None,
     choices: Choices | None = None,
     image_size: tuple[int, int] | None = None,
-    watch: Watch = lambda pictures, _count: pictures,
+    watch: Watch = lambda pictures, _count: nullcontext(pictures),
 ) -> Dataset:
     """The data set called ``word``, or what is in the file or the folder of that path: a table, or images.
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,10 @@ from numpy.typing import NDArray
 from service import artifact
 from service.errors import InvalidInput
 from service.http import columns
-from service.http.columns import FLOAT32_MAX, Column
+from service.http.arrays import rows_from_npy, rows_from_raw
+from service.http.columns import FLOAT32_MAX, Column, Pixel
 from service.http.schema import Schema, fits_float32
+from service.http.tensors import rows_from_json
 from tests.service.published import TABLE, publish, values_of
 
 NUMBERS = Schema((2,), (Column("a", missing=False), Column("b", missing=True)), max_rows=3)
@@ -121,3 +126,74 @@ def test_what_surely_fits_is_finite_as_float32(values: NDArray[Any], times: int)
         elif finite:  # it takes a closer look: their dtype, or float32, does not hold the sum of their squares
             largest = min(FLOAT32_MAX, np.sqrt(np.finfo(many.dtype).max)) / np.sqrt(len(many))
             assert np.abs(many.astype(np.float64)).max() > 0.99 * largest
+
+
+def pixels(brightest: float = 255.0) -> Schema:
+    columns_ = tuple(Pixel(f"p{place}", missing=False) for place in range(4))
+    return Schema((2, 2), columns_, max_rows=5, raw_dtypes=("float32", "uint8"), brightest=brightest)
+
+
+def answers(rows: NDArray[Any], schema: Schema) -> list[str]:
+    """What becomes of the rows in each of the ways to send them: a refusal, or nothing."""
+    file = io.BytesIO()
+    np.save(file, rows)
+    named = [dict(zip(schema.names, row, strict=True)) for row in rows.tolist()]
+    ways: list[Callable[[], Any]] = [
+        lambda: rows_from_json(json.dumps({"inputs": rows.tolist()}).encode(), schema),
+        lambda: rows_from_json(json.dumps({"inputs": rows.reshape(-1, 2, 2).tolist()}).encode(), schema),
+        lambda: rows_from_json(json.dumps({"inputs": named}).encode(), schema),
+        lambda: rows_from_npy(file.getvalue(), schema),
+    ]
+    if rows.dtype == np.float32:
+        ways.append(lambda: rows_from_raw(rows.tobytes(), "float32", schema))
+    said = []
+    for way in ways:
+        try:
+            np.testing.assert_array_equal(way(), rows)
+            said.append("")
+        except InvalidInput as refused:
+            said.append(str(refused))
+    return said
+
+
+SCALED = (
+    "all pixels are fractions from 0 to 1, and the model was trained on pixels from 0 to 255; send them as they are in "
+    "the picture (multiply by 255)"
+)
+NEXT = "expected a pixel from 0 to 255; send it as it is in the picture, not scaled"
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "f2"])
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        ([[0.0, 0.5, 1.0, 0.25]], SCALED),
+        ([[0.0, 0.0, 0.0, 0.0], [0.0, 0.5, 1.0, 0.25]], SCALED),
+        ([[-1.0, 0.5, 1.0, 0.25]], f"row 0, feature 'p0' is -1, {NEXT}"),
+        ([[9.0, 5.0, 1.0, 25.0], [0.0, 2.0, 256.0, 1.0]], f"row 1, feature 'p2' is 256, {NEXT}"),
+        ([[0.0, 0.5, 1.0, 1.25]], ""),
+        ([[0.0, 0.0, 0.0, 0.0]], ""),
+        ([[0.0, 1.0, 1.0, 0.0]], ""),
+        ([[0.0, 255.0, 254.5, 3.0]], ""),
+    ],
+)
+def test_pixels_that_were_scaled_are_refused_however_they_come(dtype: str, rows: list[list[float]], fault: str) -> None:
+    assert set(answers(np.array(rows, dtype), pixels())) == {fault}
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "<i2", ">i8"])
+def test_whole_pixels_are_checked_where_their_type_holds_more(dtype: str) -> None:
+    assert set(answers(np.array([[0, 1, 9, 100]], dtype), pixels())) == {""}
+    if dtype != "u1":
+        assert set(answers(np.array([[0, 1, -9, 100]], dtype), pixels())) == {f"row 0, feature 'p2' is -9, {NEXT}"}
+
+
+def test_a_model_of_black_and_white_alone_takes_what_lies_between() -> None:
+    assert set(answers(np.array([[0, 0.5, 1, 0]]), pixels(1.0))) == {""}
+
+
+@given(arrays_of.arrays("<f4", (2, 4), elements=st.floats(-300, 300, width=32) | st.just(np.nan)))
+def test_only_pixels_are_taken(rows: NDArray[np.float32]) -> None:
+    good = bool(((rows >= 0) & (rows <= 255)).all())
+    scaled = good and rows.max() <= 1 and bool((rows != np.rint(rows)).any())
+    assert (set(answers(rows, pixels())) == {""}) == (good and not scaled)

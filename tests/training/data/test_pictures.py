@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +117,9 @@ def test_pictures_are_brought_to_the_size_asked_for(folder: Path) -> None:
 def test_who_watches_sees_every_picture_come(folder: Path) -> None:
     seen = []
 
-    def watch(things: Iterable[Any], count: int) -> Iterable[Any]:
-        for thing in things:
-            seen.append(count)
-            yield thing
+    @contextlib.contextmanager
+    def watch(things: Iterable[Any], count: int) -> Iterator[Iterable[Any]]:
+        yield (seen.append(count) or thing for thing in things)
 
     pictures.load(folder, None, watch)
     assert seen == [4] * 4
@@ -166,6 +165,66 @@ def test_large_pictures_are_learned_from_only_where_that_was_asked_for(tmp_path:
         "--image-size 28 28"
     )
     assert pictures.load(tmp_path, (129, 3)).shape == (129, 3)
+
+
+ALPHA = np.linspace(0, 255, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH).astype(np.uint8)
+
+
+def drawn(colour: tuple[int, int, int], alpha: NDArray[np.uint8] = ALPHA) -> Image.Image:
+    """One colour, the drawing in the alpha channel: black ink on nothing, say."""
+    image = Image.new("RGB", alpha.shape[::-1], colour)
+    image.putalpha(Image.fromarray(alpha))
+    return image
+
+
+def test_a_drawing_in_the_alpha_channel_is_learned_as_it_looks_on_a_white_page(folder: Path) -> None:
+    for name, picture, expected in (
+        ("rgba.png", drawn((0, 0, 0)), 255 - ALPHA),
+        ("la.png", drawn((0, 0, 0)).convert("LA"), 255 - ALPHA),
+        ("grey.webp", drawn((100, 100, 100)), 255 - ALPHA * (155 / 255)),
+        ("opaque.png", drawn((9, 9, 9), np.full_like(ALPHA, 255)), np.full(ALPHA.shape, 9)),
+        ("nothing.png", drawn((0, 0, 0), np.zeros_like(ALPHA)), np.full(ALPHA.shape, 255)),
+    ):
+        picture.save(folder / name, **({"lossless": True, "exact": True} if name.endswith("webp") else {}))
+        assert np.abs(pictures._read(folder / name, None) - expected).max() <= 1, name
+
+
+@pytest.mark.parametrize("name", ["p.png", "p.gif", "l.png", "rgb.png"])
+def test_a_colour_that_stands_for_nothing_is_white(folder: Path, name: str) -> None:
+    """Palettes, and PNG's single transparent colour: here that of the left half, all of it black."""
+    halves = np.zeros((4, 6), np.uint8)
+    halves[:, 3:] = 1
+    kinds: dict[str, tuple[Image.Image, Any]] = {
+        "p": (Image.fromarray(halves).convert("P"), 0),
+        "l": (Image.fromarray(halves * 77), 0),
+        "rgb": (Image.fromarray(np.stack([halves * 77] * 3, axis=2)), (0, 0, 0)),
+    }
+    image, transparent = kinds[name.partition(".")[0]]
+    if image.mode == "P":
+        image.putpalette([0, 0, 0, 77, 77, 77])
+    image.save(folder / name, transparency=transparent)
+    found = pictures._read(folder / name, None)
+    assert (found[:, :3] == 255).all()
+    assert (found[:, 3:] == 77).all()
+
+
+def test_a_white_drawing_on_nothing_is_refused_with_the_way_out(folder: Path) -> None:
+    drawn((255, 255, 255)).save(folder / "boot/white.png")
+    assert refusal(folder) == (
+        "FOLDER/boot/white.png is a white drawing on nothing, of which no white page shows anything; put it on black"
+    )
+
+
+def test_one_picture_that_is_refused_ends_the_reading_of_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not all the others are read first: as many as there are threads may be under way."""
+    for number in range(2000):
+        (folder / f"boot/x{number}.png").write_bytes(b"")
+    (folder / "boot/a.png").write_text("hello")
+    read: list[Path] = []
+    real = pictures._read
+    monkeypatch.setattr(pictures, "_read", lambda path, size: read.append(path) or real(path, size))
+    assert refusal(folder).startswith("FOLDER/boot/a.png is no picture")
+    assert len(read) < 2000
 
 
 def test_pixels_of_16_bits_are_not_cut_down_in_silence(folder: Path) -> None:

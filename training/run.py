@@ -1,0 +1,116 @@
+"""A run of the command line: load → learn → evaluate → export → prove → quantise → publish."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from rich.console import Console
+
+from training import (
+    cli,
+    device,
+    evaluate,
+    export,
+    fit,
+    int8,
+    learn,
+    overview,
+    progress,
+    prove,
+    publish,
+    runtime,
+    subnormal,
+)
+from training.data import categories, source
+from training.data.split import split
+from training.errors import TrainingError
+from training.interrupt import Interrupts
+from training.outcome import Outcome
+
+
+@subnormal.flushed()
+def main(arguments: Sequence[str], interrupts: Interrupts | None = None) -> int:
+    """Train as the command line says; the exit status is 0 where a version was published, and 1 where not.
+
+    Raises `KeyboardInterrupt` where ``interrupts`` has noted a signal, and then nothing was published.
+    """
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    try:
+        _run(cli.parse(arguments), console, interrupts or Interrupts())
+    except TrainingError as error:
+        console.print(f"mlp-train: {error}")
+        return 1
+    return 0
+
+
+def _run(command: cli.Command, console: Console, interrupts: Interrupts) -> None:
+    watch = progress.watching(console, interrupts)
+    dataset = source.load(command.data, command.data_dir, command.table, command.image_size, watch)
+    name = command.name or dataset.name
+    publish.check(command.models, name)
+    config = command.config(images=dataset.images)
+    parts = split(dataset, config)
+    dataset = categories.common(dataset, parts.train)
+    overview.show(console, dataset, parts.train)
+    place = device.choose(config.device)
+    console.print(
+        f"{dataset.name}: {len(parts.train):,} rows to train on, {len(parts.validation):,} to validate, "
+        f"{len(parts.test):,} to test; training on {device.described(place)}"
+    )
+
+    started_s = time.perf_counter()
+    epochs = {"teacher's epoch": config.teacher_epochs, "epoch": config.epochs}
+    score_name = "accuracy" if dataset.classifies else "R²"
+    with interrupts.orderly(), progress.shown(console, epochs, score_name) as ended:
+        learned = learn.learn(dataset, parts, config, place, ended["epoch"], ended["teacher's epoch"], interrupts.check)
+    fit_s = time.perf_counter() - started_s
+    kept = fit.kept(learned.history, config)
+    if learned.teacher_history:
+        console.print(f"the teacher's validation accuracy is {learned.teacher_history[-1].validation_score:.4f}")
+    console.print(
+        f"trained {len(learned.history)} epochs in {fit_s:.1f} s; kept the weights of epoch {kept.number}, whose "
+        f"validation loss is {kept.validation_loss:.4f}"
+    )
+
+    test_inputs, test_targets = dataset.inputs[parts.test], dataset.targets[parts.test]
+    answers = learn.answers_of(learned.network, test_inputs, classifies=dataset.classifies)
+    judge = evaluate.classification if dataset.classifies else evaluate.regression
+    scores = {"fp32": judge(answers[0], test_targets)}
+
+    graph = export.export(learned.network, len(dataset.columns), classifies=dataset.classifies)
+    parity = prove.prove(graph, test_inputs, answers)
+    twin = None
+    if dataset.classifies:
+        with interrupts.orderly():
+            twin = int8.compare(graph, dataset.inputs, dataset.targets, parts, config.seed)
+        if twin.as_good:
+            scores["int8"] = judge(runtime.run(twin.graph, test_inputs)[0], test_targets)
+
+    outcome = Outcome(
+        name=name,
+        command=command.text,
+        dataset=dataset,
+        split=parts,
+        chosen=asdict(config),
+        hidden=config.hidden,
+        activation=config.activation,
+        seed=config.seed,
+        device=device.described(place),
+        history=learned.history,
+        teacher_history=learned.teacher_history,
+        kept=kept,
+        fit_s=fit_s,
+        temperature=learned.temperature,
+        graph=graph,
+        answers=answers,
+        parity=parity,
+        int8=twin,
+        scores=scores,
+    )
+    with interrupts.publishing():
+        folder = publish.publish(outcome, command.models, interrupts.commit)
+    for precision, found in scores.items():
+        console.print(f"test, {precision}: " + ", ".join(f"{metric} {value:.4f}" for metric, value in found.items()))
+    console.print(f"published {folder}; its card is {folder / 'README.md'}")
