@@ -40,7 +40,12 @@ class Schema:
     def of(cls, manifest: Manifest, max_rows: int) -> Schema:
         """The schema of a published model."""
         dtypes = ("float32", "uint8") if manifest.input_dtype == "uint8" else ("float32",)
-        return cls(manifest.input_shape, tuple(map(columns.of, manifest.features)), max_rows, dtypes)
+        return cls(
+            manifest.input_shape,
+            tuple(columns.of(feature, manifest.cells) for feature in manifest.features),
+            max_rows,
+            dtypes,
+        )
 
     def check_count(self, rows: int) -> None:
         """`InvalidInput` for no rows, or more than are taken at once."""
@@ -57,8 +62,12 @@ class Schema:
         lowest, highest, whole, missing = np.array(
             [(column.lowest, column.highest, column.whole, column.missing) for column in self.columns]
         ).T
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             numbers = rows.astype(np.float64) * 1.0  # makes a signalling NaN one like others, of which nobody warns
+            for place, each in enumerate(self.columns):
+                if each.sentinels:
+                    marks = np.array(sorted(each.sentinels)).astype(rows.dtype if rows.dtype.kind == "f" else float)
+                    numbers[np.isin(rows[:, place], marks), place] = np.nan
             taken = (lowest <= numbers) & (numbers <= highest) & ((whole == 0) | (numbers == np.rint(numbers)))
             taken |= np.isnan(numbers) & (missing == 1)
         for row, column in np.argwhere(~taken).tolist():
@@ -74,4 +83,4 @@ def fits_float32(values: NDArray[Any]) -> bool:
     """
     if len(values) <= _FEW_VALUES:
         return float(np.vdot(values, values)) <= FLOAT32_MAX**2  # NaN compares false
-    return bool(np.maximum.reduce(values) <= FLOAT32_MAX and np.minimum.reduce(values) >= -FLOAT32_MAX)
+    return float(np.maximum.reduce(values)) <= FLOAT32_MAX and float(np.minimum.reduce(values)) >= -FLOAT32_MAX
