@@ -63,13 +63,14 @@ def number_of(text: str, decimal: str = ".", thousands: str = "") -> float | Non
 def texts_of(value: float) -> tuple[str, ...]:
     """How a category may be written that comes as a number or a boolean, the likeliest first.
 
-    Whole numbers in digits, with no point or with ".0"; others as the shortest text that reads as the same number.
+    A number is written as the shortest text that reads as the same number, and a whole one with or without ".0".
     """
     if isinstance(value, bool):
         return ("true", "True", "TRUE") if value else ("false", "False", "FALSE")
-    if type(value) is float and not (abs(value) <= _EXACT and value.is_integer()):
-        return (repr(value),)
-    return (str(int(value)), f"{int(value)}.0")
+    if type(value) is float:
+        whole = abs(value) <= _EXACT and value.is_integer()
+        return (repr(value), str(int(value))) if whole else (repr(value),)
+    return (str(value), f"{value}.0")
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def _text_of(value: float | Decimal) -> str:
     if isinstance(value, Decimal):
         text = f"{value:f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
-    return cells.texts_of(value)[0]
+    return cells.texts_of(value)[-1]
 
 
 def numbers_of(array: pa.ChunkedArray) -> NDArray[np.float64]:

@@ -24,6 +24,7 @@ _FEW: Final = 5
 # 19.118 is nineteen or nineteen thousand, where what has no point is too small to have its thousands parted.
 _MAYBE_THOUSANDS: Final = r"[-+]?[1-9][0-9]{0,2}\.[0-9]{3}"
 _BELOW_THOUSAND: Final = "[-+]?[0-9]{1,3}"
+_AS_TYPED: Final = {"'": '"\'"', " ": "' '"}
 _FORMATS: Final = tuple((decimal, mark) for mark in ("", *THOUSANDS) for decimal in ".," if decimal != mark)
 
 
@@ -225,9 +226,10 @@ def _formats(text: str, texts: Sequence[str]) -> list[str]:
     for decimal, thousands in _FORMATS:
         numbers = [number_of(each, decimal, thousands) for each in (text, *texts)]
         if numbers[0] is not None and None not in numbers:
-            options = [f"--decimal {decimal}"] * (decimal != ".") + [f"--thousands {shlex.quote(thousands)}"]
-            ways.setdefault(numbers[0], " ".join(options[: 1 if not thousands else None]))
-    return [f"say {option} for {number:.15g}" for number, option in ways.items()]
+            said = [f"--decimal {decimal}"] if decimal != "." or not thousands else []
+            said += [f"--thousands {_AS_TYPED.get(thousands, thousands)}"] if thousands else []
+            ways.setdefault(numbers[0], " ".join(said))
+    return [f"say {said} to read it as {number:.15g}" for number, said in ways.items()]
 
 
 def _all_match(texts: pa.ChunkedArray, pattern: str) -> bool:
