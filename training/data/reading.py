@@ -55,7 +55,8 @@ def _parquet(path: Path, content: bytes) -> pa.Table:
         table.validate(full=True)  # texts that are not UTF-8, and lengths that do not fit
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a Parquet file, or a damaged one: {_first_line(error)}") from error
-    return table
+    # The index of a frame that has no name for it is no column of the frame, and no client sends it.
+    return table.drop_columns([name for name in table.column_names if re.fullmatch(r"__index_level_\d+__", name)])
 
 
 def _plain(array: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -113,13 +114,15 @@ def _ragged(path: Path, text: str, delimiter: str) -> DataError | None:
     """The first row whose length is not the header's; Arrow counts rows, and this the file's lines."""
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        expected = len(next(row for row in rows if row))
+        header = next(row for row in rows if row)
         for row in rows:
-            if row and len(row) != expected:
+            if row and len(row) != len(header):
+                remedy = f"mend the line, or put quotes around a value that holds {delimiter!r}"
+                if row[0].startswith("#") or header[0].startswith("#"):
+                    remedy = "take out the lines that begin with '#', which are no part of a table"
                 return DataError(
-                    f"{path}, line {rows.line_num}: {len(row)} value{'s' * (len(row) != 1)}, expected {expected} as in "
-                    f"the header (separated by {delimiter!r}); mend the line, or put quotes around a value that holds "
-                    f"{delimiter!r}"
+                    f"{path}, line {rows.line_num}: {len(row)} value{'s' * (len(row) != 1)}, expected {len(header)} as "
+                    f"in the header (separated by {delimiter!r}); {remedy}"
                 )
     except csv.Error:
         pass  # what Arrow said will do

@@ -110,6 +110,13 @@ def test_what_pandas_writes_is_read_as_it_was(tmp_path: Path) -> None:
     assert dataset.inputs[:, 3].tolist() == [3, 1, 2, 3, 1, 2]
 
 
+def test_the_index_of_a_frame_is_no_column_of_its(tmp_path: Path) -> None:
+    path = tmp_path / "people.parquet"
+    frame = pd.DataFrame({"age": [41.0, 7.0] * 6, "label": ["yes", "no"] * 6}).iloc[::-1]
+    frame.to_parquet(path)
+    assert [column.name for column in tables.load(path, Choices(("label",))).columns] == ["age"]
+
+
 @pytest.mark.parametrize("slip", ["1,200", "1'200'000", "$12", "€ 3.5", "12 %", "3,14", "-1 000", "1.234,56"])
 def test_a_number_as_people_write_it_is_no_category(path: Path, slip: str) -> None:
     assert refusal(path, grown(9, f'"{slip}"')).startswith(
@@ -222,6 +229,17 @@ def test_several_targets_are_numbers(path: Path) -> None:
             HEADER + '1,true,"a\nb",no\n\n' + BODY + "41,true\n",
             "FILE, line 11: 2 values, expected 4 as in the header (separated by ','); mend the line, or put quotes "
             "around a value that holds ','",
+        ),
+        *(
+            (
+                content,
+                f"FILE, line 2: {found}, expected {header} as in the header (separated by ','); take out the lines "
+                "that begin with '#', which are no part of a table",
+            )
+            for content, found, header in (
+                ("# made in 2024\n" + HEADER + BODY, "4 values", 1),
+                (HEADER + "# made in 2024\n" + BODY, "1 value", 4),
+            )
         ),
         (
             HEADER + "41,true,cook,yes,\n" + BODY,
