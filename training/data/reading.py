@@ -106,8 +106,8 @@ def _texts(content: bytes, delimiter: str, width: int) -> pa.Table:
 
 
 def _header(text: str, delimiter: str) -> list[str]:
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    return next(row for row in rows if row)
+    lines = (match.group() for match in re.finditer(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text))  # no copy of them all
+    return next(row for row in csv.reader(lines, delimiter=delimiter) if row)
 
 
 def _ragged(path: Path, text: str, delimiter: str) -> DataError | None:
