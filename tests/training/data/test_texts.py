@@ -98,7 +98,7 @@ def as_json_number(cell: str) -> Any:
         value = json.loads(cell)
     except (ValueError, RecursionError):
         return None
-    plain = isinstance(value, int | float) and math.isfinite(value) and json.dumps(value) == cell
+    plain = isinstance(value, int | float) and abs(value) < 1e300 and json.dumps(value) == cell
     return value if plain else None
 
 
