@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from service.cells import BOOLEANS, Cells, strip, texts_of
+from service.cells import BOOLEANS, Cells, number_of, strip, texts_of
 from service.errors import Fault, InvalidInput
 from service.manifest import Feature
 
@@ -212,11 +212,11 @@ class Category(Column):
 
 
 def _numerals(categories: Sequence[str], cells: Cells) -> dict[float, str]:
-    """The categories that are written as numbers, by the number; integers in all their digits."""
-    numbers = {category: cells.number(category) for category in categories}
+    """The categories that are written as numbers, JSON's or the table's, by the number; integers in all their digits."""
     return {
         int(category) if re.fullmatch("[-+]?[0-9]+", category) else number: category
-        for category, number in numbers.items()
+        for category in categories
+        for number in (number_of(category), cells.number(category))
         if number is not None
     }
 
