@@ -212,7 +212,7 @@ class Category(Column):
 
 
 def _numerals(categories: Sequence[str], cells: Cells) -> dict[float, str]:
-    """The categories that are written as numbers, JSON's or the table's, by the number; integers in all their digits."""
+    """The categories that are numbers as JSON or the table writes them, by the number; integers in all their digits."""
     return {
         int(category) if re.fullmatch("[-+]?[0-9]+", category) else number: category
         for category in categories
