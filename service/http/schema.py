@@ -64,15 +64,19 @@ class Schema:
         ).T
         with np.errstate(invalid="ignore", over="ignore"):
             numbers = rows.astype(np.float64) * 1.0  # makes a signalling NaN one like others, of which nobody warns
-            for place, each in enumerate(self.columns):
-                if each.sentinels:
-                    marks = np.array(sorted(each.sentinels)).astype(rows.dtype if rows.dtype.kind == "f" else float)
-                    numbers[np.isin(rows[:, place], marks), place] = np.nan
+            self._mark_missing(rows, numbers)
             taken = (lowest <= numbers) & (numbers <= highest) & ((whole == 0) | (numbers == np.rint(numbers)))
             taken |= np.isnan(numbers) & (missing == 1)
         for row, column in np.argwhere(~taken).tolist():
             raise self.columns[column].refusal(row, float(numbers[row, column]))
         return numbers
+
+    def _mark_missing(self, rows: NDArray[Any], numbers: NDArray[np.float64]) -> None:
+        """Write NaN into ``numbers`` where the same ``rows`` (rows, features) have what stands for a missing value."""
+        for place, column in enumerate(self.columns):
+            if column.sentinels:
+                marks = np.array(sorted(column.sentinels)).astype(rows.dtype if rows.dtype.kind == "f" else np.float64)
+                numbers[np.isin(rows[:, place], marks), place] = np.nan
 
 
 def fits_float32(values: NDArray[Any]) -> bool:
