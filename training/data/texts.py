@@ -86,8 +86,9 @@ def without_sentinels(values: pa.ChunkedArray, cells: Cells) -> pa.ChunkedArray:
     """Numbers, null where one stands for a missing value, as -999 may."""
     if not cells.sentinels:
         return values
-    marks = pa.array(sorted(cells.sentinels), pa.float64()).cast(values.type, safe=False)
-    return pc.if_else(pc.is_in(values, value_set=marks), None, values)
+    numbers = values if pa.types.is_floating(values.type) else values.cast(pa.float64(), safe=False)
+    marks = pa.array(sorted(cells.sentinels), pa.float64()).cast(numbers.type, safe=False)
+    return pc.if_else(pc.is_in(numbers, value_set=marks), None, values)
 
 
 def are_labels(found: Understood, standing: Understood, *, asked: bool) -> bool:
