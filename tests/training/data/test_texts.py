@@ -392,7 +392,7 @@ def test_numbers_taken_for_categories_are_found_by_the_number(
 
 def test_a_number_that_stands_for_a_missing_value_does_so_in_a_parquet_file(tmp_path: Path) -> None:
     numbers = [-999, 1, -998] * 8
-    for kind in (pa.int64(), pa.int16(), pa.float64(), pa.float32(), pa.decimal128(9, 2)):
+    for kind in (pa.int64(), pa.int16(), pa.float64(), pa.float32(), pa.decimal128(21, 2)):
         dataset = of_parquet(tmp_path, pa.array(numbers).cast(kind), missing=("-999", "-998.5"))
         assert dataset.columns == (Column("x", missing=True),)
         assert np.isnan(dataset.inputs[:, 0]).sum() == 8
