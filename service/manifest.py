@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
+
+from service.cells import Cells
 
 FORMAT: Final = 1
 CLASSIFICATION: Final = "classification"
@@ -29,6 +31,7 @@ _JSON_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "Mapping[str, str]": (dict,),
     "Mapping[str, float]": (dict,),
     "Mapping[str, Mapping[str, float]]": (dict,),
+    "Cells | None": (dict, type(None)),
 }
 
 
@@ -68,7 +71,8 @@ class Manifest:
     to; its product is ``len(features)``. ``input_dtype`` is the dtype of the raw data, ``uint8`` or ``float32``.
     ``scores`` has one mapping of metric to value for each precision. ``parity`` says how far ONNX Runtime was from
     torch. ``seed`` is None where chance was left to itself. ``files`` maps every other file of the folder to its
-    SHA-256; `artifact.publish` fills it in.
+    SHA-256; `artifact.publish` fills it in. ``cells`` are the rules by which the texts of a table were read; None
+    where there was no table: then texts stand for categories alone.
     """
 
     format: int
@@ -90,6 +94,7 @@ class Manifest:
     libraries: Mapping[str, str]
     git_commit: str | None
     created: str
+    cells: Cells | None = None
 
     def to_json(self) -> str:
         """The text of ``metadata.json``, one line a feature."""
@@ -175,6 +180,7 @@ def _manifest_from(path: Path, document: dict[str, Any]) -> Manifest:
 
     values = values_of(Manifest, document)
     values["features"] = features = tuple(feature(*pair) for pair in enumerate(values["features"]))
+    values["cells"] = _cells_from(values.get("cells"), values_of)
     manifest = Manifest(**values)
     names, labels, targets = [each.name for each in features], manifest.classes, manifest.targets
     regression = manifest.task == REGRESSION
@@ -192,9 +198,14 @@ def _manifest_from(path: Path, document: dict[str, Any]) -> Manifest:
         ("classes", not regression or not labels, "none, as the task is regression"),
         ("targets", _are_labels(targets) and len(targets) >= 1, "one or more names that differ"),
         ("targets", regression or len(targets) == 1, "one name, as the task is classification"),
+        ("cells", manifest.cells is None or manifest.cells.is_sound, "rules that a table can be read by"),
         ("input_dtype", manifest.input_dtype in {"uint8", "float32"}, "'uint8' or 'float32'"),
     )
     return manifest
+
+
+def _cells_from(holder: Any, values_of: Callable[[type, Mapping[str, Any], str], dict[str, Any]]) -> Cells | None:
+    return None if holder is None else Cells(**values_of(Cells, holder, "'cells' "))
 
 
 def _is_shape_of(shape: tuple[Any, ...], count: int) -> bool:

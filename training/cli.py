@@ -81,7 +81,13 @@ def parse(arguments: Sequence[str]) -> Command:
     own = {name: given.pop(name) for name in ("data", "data_dir", "models", "name", "recipe")}
     own["image_size"] = _image_size(given.pop("image_size"))
     own["table"] = Choices(
-        tuple(given.pop("target")), given.pop("task"), tuple(given.pop("categorical")), tuple(given.pop("drop"))
+        tuple(given.pop("target")),
+        given.pop("task"),
+        tuple(given.pop("categorical")),
+        tuple(given.pop("drop")),
+        None if (missing := given.pop("missing")) is None else tuple(missing),
+        given.pop("decimal"),
+        given.pop("thousands"),
     )
     if "hidden" in given:
         given["hidden"] = tuple(given["hidden"])
@@ -97,6 +103,17 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
     add("--target", "to predict; several where they are numbers")
     add("--categorical", "to take for categories though they look like something else, as codes do")
     add("--drop", "to leave out")
+    group.add_argument(
+        "--missing",
+        nargs="*",
+        metavar="TEXT",
+        default=None,
+        help="texts that stand for a missing value, in all columns; without any, the empty text alone (default: among "
+        "numbers NA, nan, null, None, ? and the like, among texts the empty one)",
+    )
+    marks: dict[str, Any] = {"metavar": "MARK", "default": None}
+    group.add_argument("--decimal", **marks, help="what begins a number's fraction; . or , (default: .)")
+    group.add_argument("--thousands", **marks, help="what parts a number's thousands; . , ' or a space (default: none)")
     group.add_argument(
         "--task", choices=TASKS, default=TASKS[0], help="auto: texts, booleans and few whole numbers are classes"
     )

@@ -94,6 +94,7 @@ def _manifest(outcome: Outcome, version: int, created: str, commit: str | None) 
         | {"onnxruntime": runtime.VERSION},
         git_commit=commit,
         created=created,
+        cells=dataset.cells,
     )
 
 

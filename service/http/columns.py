@@ -3,45 +3,82 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 import math
+import re
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
+from service.cells import BOOLEANS, Cells, number_of, strip, texts_of
 from service.errors import Fault, InvalidInput
 from service.manifest import Feature
 
 FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _SHOWN: Final = 5
-_COMPARED: Final = 60
+_BOOLEAN_WORDS: Final = frozenset((*texts_of(True), *texts_of(False)))
+_MAX_BITS: Final = 1330  # of an integer of 400 digits
+_COMPARED: Final = 32
+_CANDIDATES: Final = 200  # comparing takes a tenth of a millisecond each at worst
 
 
 class Column:
     """A column of numbers, and what all columns have in common: a ``missing`` value stands as NaN, where it is taken.
 
-    In arrays its values lie from ``lowest`` to ``highest``, and are ``whole`` numbers or any.
+    In arrays its values lie from ``lowest`` to ``highest``, and are ``whole`` numbers or any; ``sentinels`` among them
+    stand for a missing value. By the rules ``cells`` a text is read as it was in training; without them, none is taken.
     """
 
     lowest: float = -FLOAT32_MAX
     highest: float = FLOAT32_MAX
     whole = False
     wanted = "a number"
+    sentinels: frozenset[float] = frozenset()
 
-    def __init__(self, name: str, *, missing: bool) -> None:
+    def __init__(self, name: str, *, missing: bool, cells: Cells | None = None) -> None:
         self.name = name
         self.missing = missing
+        self.cells = cells
+        self.marks = frozenset() if cells is None else frozenset(("", *self._marks_of(cells)))
 
     def number(self, row: int, value: object) -> float:
         """What stands for a JSON value of row ``row``. Raises `InvalidInput`."""
         if (type(value) is float or type(value) is int) and self.lowest <= value <= self.highest:
             return value
+        if type(value) is str and self.cells is not None:
+            return self._read(row, value, self.cells)
         return self._missing(row, value)
 
     def refusal(self, row: int, number: float) -> InvalidInput:
         """Why ``number``, in row ``row`` of an array, is none that this column takes."""
         return self._refused(row, self._fault(number))
+
+    def _marks_of(self, cells: Cells) -> Sequence[str]:
+        return cells.missing_numbers
+
+    def _read(self, row: int, text: str, cells: Cells) -> float:
+        stripped = strip(text)
+        if stripped in self.marks:
+            return self._marked(row, text)
+        number = self._number_in(stripped, cells)
+        if number is None:
+            raise self._refused(row, self._fault(text))
+        return self.number(row, number)
+
+    def _number_in(self, stripped: str, cells: Cells) -> float | None:
+        return cells.number(stripped)
+
+    def _marked(self, row: int, value: object) -> float:
+        """NaN for a value that stands for a missing one."""
+        if self.missing:
+            return math.nan
+        raise self._refused(
+            row,
+            f"{_number_or_kind(value)}, which stands for a missing value, and the model allows none here; send "
+            f"{self.wanted}",
+        )
 
     def _missing(self, row: int, value: object) -> float:
         """NaN, if that is what the value is, and may be."""
@@ -74,6 +111,20 @@ class Pixel(Column):
         return super()._fault(value)
 
 
+class Marked(Column):
+    """A column of numbers of which some, its ``sentinels``, stand for a missing value, as -999 may."""
+
+    def __init__(self, name: str, *, missing: bool, cells: Cells) -> None:
+        super().__init__(name, missing=missing, cells=cells)
+        self.sentinels = cells.sentinels
+
+    def number(self, row: int, value: object) -> float:
+        """What stands for a JSON value of row ``row``. Raises `InvalidInput`."""
+        if (type(value) is float or type(value) is int) and value in self.sentinels:
+            return self._marked(row, value)
+        return super().number(row, value)
+
+
 class Boolean(Column):
     """A column of true and false, in arrays 1 and 0, which JSON may have too."""
 
@@ -84,7 +135,12 @@ class Boolean(Column):
         """What stands for a JSON value of row ``row``. Raises `InvalidInput`."""
         if isinstance(value, int | float) and value in {0, 1}:
             return float(value)
+        if type(value) is str and self.cells is not None:
+            return self._read(row, value, self.cells)
         return self._missing(row, value)
+
+    def _number_in(self, stripped: str, cells: Cells) -> float | None:  # noqa: ARG002 - the same whatever they say
+        return BOOLEANS.get(stripped)
 
     def _fault(self, value: object) -> str:
         return f"{_number_or_kind(value)}, expected {self.wanted} (or 1 or 0)"
@@ -93,26 +149,63 @@ class Boolean(Column):
 class Category(Column):
     """A column of texts, each of which stands as its code: in arrays as well, where there is no text.
 
-    Where the model has a category for everything ``other``, no text is unknown.
+    Where the model has a category for everything ``other``, no text is unknown. By the rules ``cells`` a number or a
+    boolean is taken, too, where there are categories that look like one.
     """
 
     lowest, whole = 0.0, True
     wanted = "a text"
 
-    def __init__(self, name: str, categories: Sequence[str], *, missing: bool, other: bool) -> None:
-        super().__init__(name, missing=missing)
+    def __init__(
+        self, name: str, categories: Sequence[str], *, missing: bool, other: bool, cells: Cells | None = None
+    ) -> None:
+        super().__init__(name, missing=missing, cells=cells)
         self.highest = float(len(categories) - (not other))
         self._codes = {category: float(code) for code, category in enumerate(categories)}
         self._other = float(len(categories)) if other else None
+        self._numerals = {} if cells is None else _numerals(categories, cells)
+        self._has_booleans = cells is not None and not _BOOLEAN_WORDS.isdisjoint(categories)
 
     def number(self, row: int, value: object) -> float:
         """What stands for a JSON value of row ``row``. Raises `InvalidInput`."""
         if type(value) is not str:
-            return self._missing(row, value)
-        code = self._codes.get(value, self._other)
+            return self._of_number(row, value) if isinstance(value, int | float) else self._missing(row, value)
+        code = self._codes.get(value)
+        if code is not None:
+            return code
+        return self._code_of(row, value) if self.cells is None else self._read(row, value, self.cells)
+
+    def _marks_of(self, cells: Cells) -> Sequence[str]:
+        return cells.missing_texts
+
+    def _read(self, row: int, text: str, cells: Cells) -> float:  # noqa: ARG002 - the same whatever they say
+        stripped = strip(text)
+        return self._marked(row, text) if stripped in self.marks else self._code_of(row, stripped)
+
+    def _code_of(self, row: int, text: str) -> float:
+        code = self._codes.get(text, self._other)
         if code is None:
-            raise self._refused(row, f"{kind_of(value)}, a category the model does not know; {self._nearest(value)}")
+            raise self._refused(row, f"{kind_of(text)}, a category the model does not know; {self._nearest(text)}")
         return code
+
+    def _of_number(self, row: int, value: float) -> float:
+        """The code of the category that a number or a boolean is written as, if the column has any like it."""
+        if value.bit_length() > _MAX_BITS if isinstance(value, int) else not math.isfinite(value):
+            return self._missing(row, value)
+        texts = texts_of(value)
+        if not self.marks.isdisjoint(texts):
+            return self._marked(row, value)
+        if not (self._has_booleans if isinstance(value, bool) else self._numerals):
+            return self._missing(row, value)
+        known = [self._codes[text] for text in texts if text in self._codes]
+        if known:
+            return known[0]
+        near = None if isinstance(value, bool) else self._numerals.get(value)
+        if near is not None:
+            raise self._refused(
+                row, f"{_number_or_kind(value)}, which may be the category {near!r:.60} or not; send it as a text"
+            )
+        return self._code_of(row, texts[0])
 
     def refusal(self, row: int, number: float) -> InvalidInput:
         """Why ``number``, in row ``row`` of an array, is none that this column takes."""
@@ -123,22 +216,42 @@ class Category(Column):
         return f"{_number_or_kind(value)}, expected {self.wanted} such as {next(iter(self._codes))!r:.60}"
 
     def _nearest(self, value: str) -> str:
-        folded = {category.casefold(): category for category in self._codes}
+        folded = {category.casefold(): category for category in itertools.islice(self._codes, _CANDIDATES)}
         near = difflib.get_close_matches(value[:_COMPARED].casefold(), folded)
         if near:
             return f"did you mean {' or '.join(repr(folded[each]) for each in near)}?"
-        shown = ", ".join(f"{category!r:.60}" for category in list(self._codes)[:_SHOWN])
+        shown = ", ".join(f"{category!r:.60}" for category in itertools.islice(self._codes, _SHOWN))
         more = len(self._codes) - _SHOWN
         return f"it knows {shown}" + (f" and {more} more" if more > 0 else "")
 
 
-def of(feature: Feature, *, pixels: bool = False) -> Column:
-    """The column that a feature of a published model is; ``pixels`` says that its numbers are those of pictures."""
+def _numerals(categories: Sequence[str], cells: Cells) -> dict[float, str]:
+    """The categories that are numbers as JSON or the table writes them, by the number; integers in all their digits."""
+    return {
+        int(category) if re.fullmatch("[-+]?[0-9]+", category) else number: category
+        for category in categories
+        for number in (number_of(category), cells.number(category))
+        if number is not None
+    }
+
+
+def of(feature: Feature, cells: Cells | None = None, *, pixels: bool = False) -> Column:
+    """The column that a feature of a published model is, whose table was read by the rules ``cells``.
+
+    ``pixels`` says that its numbers are those of pictures.
+    """
+    name, missing = feature.name, feature.missing
     if pixels and feature.kind == "numeric":
-        return Pixel(feature.name, missing=feature.missing)
+        return Pixel(name, missing=missing)
     if feature.kind == "categorical":
-        return Category(feature.name, feature.categories, missing=feature.missing, other=feature.other)
-    return (Boolean if feature.kind == "boolean" else Column)(feature.name, missing=feature.missing)
+        return Category(name, feature.categories, missing=missing, other=feature.other, cells=cells)
+    if feature.kind == "boolean":
+        return Boolean(name, missing=missing, cells=cells)
+    return (
+        Marked(name, missing=missing, cells=cells)
+        if cells and cells.sentinels
+        else Column(name, missing=missing, cells=cells)
+    )
 
 
 def kind_of(value: object) -> str:

@@ -176,6 +176,7 @@ def _description(model: Model) -> dict[str, Any]:
         "input_shape": manifest.input_shape,
         "input_dtype": manifest.input_dtype,
         "features": manifest.features,
+        "cells": manifest.cells,
         "provider": model.provider,
         "precision": model.precision,
         "costs": model.costs,

@@ -50,7 +50,7 @@ class Schema:
         pixels = manifest.input_dtype == "uint8"
         return cls(
             manifest.input_shape,
-            tuple(columns.of(feature, pixels=pixels) for feature in manifest.features),
+            tuple(columns.of(feature, manifest.cells, pixels=pixels) for feature in manifest.features),
             max_rows,
             ("float32", "uint8") if pixels else ("float32",),
             max(feature.max for feature in manifest.features) if pixels else None,
@@ -90,13 +90,21 @@ class Schema:
         lowest, highest, whole, missing = np.array(
             [(column.lowest, column.highest, column.whole, column.missing) for column in self.columns]
         ).T
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             numbers = rows.astype(np.float64) * 1.0  # makes a signalling NaN one like others, of which nobody warns
+            self._mark_missing(rows, numbers)
             taken = (lowest <= numbers) & (numbers <= highest) & ((whole == 0) | (numbers == np.rint(numbers)))
             taken |= np.isnan(numbers) & (missing == 1)
         for row, column in np.argwhere(~taken).tolist():
             raise self.columns[column].refusal(row, float(numbers[row, column]))
         return numbers
+
+    def _mark_missing(self, rows: NDArray[Any], numbers: NDArray[np.float64]) -> None:
+        """Write NaN into ``numbers`` where the same ``rows`` (rows, features) have what stands for a missing value."""
+        for place, column in enumerate(self.columns):
+            if column.sentinels:
+                marks = np.array(sorted(column.sentinels)).astype(rows.dtype if rows.dtype.kind == "f" else np.float64)
+                numbers[np.isin(rows[:, place], marks), place] = np.nan
 
 
 def _surely_pixels(values: NDArray[Any]) -> bool:
@@ -119,4 +127,4 @@ def fits_float32(values: NDArray[Any]) -> bool:
     """
     if len(values) <= _FEW_VALUES:
         return float(np.vdot(values, values)) <= FLOAT32_MAX**2  # NaN compares false
-    return bool(np.maximum.reduce(values) <= FLOAT32_MAX and np.minimum.reduce(values) >= -FLOAT32_MAX)
+    return float(np.maximum.reduce(values)) <= FLOAT32_MAX and float(np.minimum.reduce(values)) >= -FLOAT32_MAX

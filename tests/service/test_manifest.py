@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import artifact
+from service.cells import Cells
 from service.manifest import CLASSIFICATION, FORMAT, KINDS, REGRESSION, Feature, Manifest
 from tests.service.published import TABLE, rewrite
 from tests.service.refused import refusal
@@ -67,6 +68,12 @@ def test_a_manifest_that_is_no_json_object_is_refused(version_dir: Path, content
         ({"input_shape": [2, 2]}, "'input_shape' is [2, 2], expected a shape that holds the 5 features"),
         ({"input_shape": [-5, -1]}, "'input_shape' is [-5, -1], expected a shape that holds the 5 features"),
         ({"input_shape": [5.0]}, "'input_shape' is [5.0], expected a shape that holds the 5 features"),
+        ({"cells": []}, "'cells' is [], expected dict or NoneType"),
+        ({"cells": {"decimal": 1}}, "'cells' 'decimal' is 1, expected str"),
+        *(
+            ({"cells": wrong}, f"'cells' is {wrong!r:.60}, expected rules that a table can be read by")
+            for wrong in ({"decimal": ";"}, {"thousands": "."}, {"missing_texts": [7]}, {"missing_numbers": [" NA"]})
+        ),
         ({"input_dtype": "float64"}, "'input_dtype' is 'float64', expected 'uint8' or 'float32'"),
     ],
 )
@@ -76,10 +83,16 @@ def test_a_manifest_with_a_wrong_field_is_refused(version_dir: Path, change: dic
     assert refusal(artifact.read_manifest, version_dir) == f"{path}: {fault}; publish the model again"
 
 
+@pytest.mark.parametrize("rules", [Cells(), Cells(("-999", "NA"), ("NA",), ",", "."), Cells((), ())])
+def test_the_rules_of_a_table_are_read_as_they_were_written(version_dir: Path, rules: Cells) -> None:
+    rewrite(version_dir, lambda document: document.update(cells=dataclasses.asdict(rules)))
+    assert artifact.read_manifest(version_dir).cells == rules
+
+
 @pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Manifest)])
 def test_a_manifest_without_a_field_is_refused(version_dir: Path, key: str) -> None:
     rewrite(version_dir, lambda document: document.pop(key))
-    if key in {"git_commit", "seed"}:  # null says the same
+    if key in {"git_commit", "seed", "cells"}:  # null says the same
         assert getattr(artifact.read_manifest(version_dir), key) is None
     else:
         assert f"{key!r} is " in refusal(artifact.read_manifest, version_dir)

@@ -9,6 +9,7 @@ import pytest
 
 from training import cli
 from training.config import DEFAULT, RECIPES, Config, flag_of, range_of
+from training.data.tables import Choices
 from training.errors import OptionError
 
 
@@ -77,6 +78,13 @@ def test_what_is_chosen_goes_before_the_recipe() -> None:
     assert (config.hidden, config.batch_norm, config.flip, config.lr) == ((256, 128), False, True, 0.01)
     assert (config.epochs, config.activation, config.seed) == (3, "tanh", 7)
     assert config.weight_decay == RECIPES[DEFAULT]["image"]["weight_decay"]
+
+
+def test_the_rules_of_a_table_can_be_said() -> None:
+    said = "houses.csv --target price --missing NA -999 - --decimal , --thousands ."
+    assert cli.parse(said.split()).table == Choices(("price",), missing=("NA", "-999", "-"), decimal=",", thousands=".")
+    assert cli.parse(["houses.csv", "--target", "price"]).table.missing is None
+    assert cli.parse(["houses.csv", "--missing", "--target", "price"]).table == Choices(("price",), missing=())
 
 
 def test_the_command_can_be_said_again() -> None:

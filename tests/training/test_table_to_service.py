@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from service import artifact
+from service.cells import Cells
 from service.manifest import Feature
 from tests.service.running import Running
 from training.run import main
@@ -137,6 +138,60 @@ def test_a_table_of_people(tmp_path: Path) -> None:
             refused = client.post("/predict", json={"inputs": [rows[0], rows[1] | {name: value}]})
             assert (refused.status_code, refused.json()["detail"]) == (422, f"row 1, feature {name!r} is {detail}")
             assert refused.json()["errors"][0]["feature"] == name
+
+
+def test_a_file_of_codes_gaps_and_european_numbers_is_sent_as_it_stands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each row as the file's texts, and with numbers where JSON has such, gets the answer of its golden row."""
+    random = np.random.default_rng(0)
+    columns: dict[str, list[str]] = {
+        "zip": random.choice(["01067", "1067", "10115"], ROWS).tolist(),
+        "country": random.choice(["NA", " DE", "FR "], ROWS).tolist(),
+        "price": random.choice(["19.118,5", "999", "1.250", "NA", " "], ROWS).tolist(),
+        "member": random.choice(["TRUE", "false", "NA"], ROWS).tolist(),
+    }
+    columns["code"] = [{"01067": "NA", "1067": "01", "10115": "1"}[code] for code in columns["zip"]]
+    path, models = tmp_path / "shop.csv", tmp_path / "models"
+    path.write_text("".join(";".join(row) + "\n" for row in [columns, *zip(*columns.values(), strict=True)]))
+    arguments = [str(path), "--target", "code", "--models", str(models), *QUICK, "--thousands", "."]
+    assert main([*arguments, "--categorical", "zip"]) == 0
+    told = capsys.readouterr().err
+    assert f"country has 'NA' {columns['country'].count('NA')}; code has 'NA'" in told
+    missing = {text: columns["price"].count(text) for text in ("NA", " ")}
+    assert f"price: {sum(missing.values())} missing (" in told
+    assert f"'NA' {missing['NA']}" in (models / "shop" / "1" / "README.md").read_text()
+
+    version = artifact.read(models / "shop" / "1")
+    assert version.manifest.cells == Cells(decimal=",", thousands=".")
+    assert sorted(map(str, version.manifest.classes)) == ["01", "1", "NA"]
+    zips, countries, *_ = version.manifest.features
+    assert (zips.categories, countries.categories) == (("01067", "10115", "1067"), ("DE", "FR", "NA"))
+    with Running(models, "--precision", "fp32") as server, server.client() as client:
+        names = [feature.name for feature in version.manifest.features]
+        texts = [dict(zip(names, row, strict=True)) for row in zip(*(columns[name] for name in names), strict=True)]
+        prices = {"19.118,5": 19118.5, "999": 999, "1.250": 1250.0, "NA": None, " ": None}
+        members = {"TRUE": True, "false": 0, "NA": None}
+        typed = [
+            row
+            | {"price": prices[row["price"]], "member": members[row["member"]], "country": row["country"].strip()}
+            | {"zip": 10115 if row["zip"] == "10115" else row["zip"]}
+            for row in texts
+        ]
+        probabilities = answered(client, texts)["probabilities"]
+        assert probabilities == answered(client, typed)["probabilities"]
+
+        codes = [
+            (zips.categories.index(row["zip"]), countries.categories.index(row["country"].strip())) for row in texts
+        ]
+        numbers = [(row["price"], row["member"]) for row in typed]
+        by_hand = np.concatenate([np.array(codes), np.array(numbers, np.float64)], axis=1)
+        torch = golden(version)
+        for inputs, expected in zip(torch["inputs"], torch["probabilities"], strict=True):
+            alike = [np.array_equal(row, inputs, equal_nan=True) for row in by_hand]
+            assert np.abs(np.array(probabilities[alike.index(True)]) - expected).max() < 1e-5
+        refused = client.post("/predict", json={"inputs": texts[0] | {"zip": 1068}})
+        assert (refused.status_code, refused.json()["errors"][0]["feature"]) == (422, "zip")
 
 
 def test_several_numbers_to_predict_from_parquet(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from decimal import Decimal
 from typing import Any, Final
 
 import numpy as np
@@ -10,13 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from service import cells
 from training.data.dataset import Column
-from training.errors import DataError
 
 # Numbers as people write them: 1,200 $1200 3,14 12% 1e-3; but no dates, versions or addresses such as 1.2.3.
 _DIGITS: Final = r"(\d{1,3}([,.' ]\d{3})+([.,]\d+)?|\d+([.,]\d*)?|[.,]\d+)"
 _NUMBER_LIKE: Final = rf"^[-+]?[$€£¥]?\s*[-+]?{_DIGITS}([eE][-+]?\d+)?\s*[%$€£¥]?$"
-_DATE_LIKE: Final = r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})\b"
+_DATE_LIKE: Final = (
+    r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})\b|^\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?$"
+)
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _WHOLE_MAX: Final = 2.0**53
 
@@ -34,11 +36,24 @@ def is_date(array: pa.ChunkedArray) -> bool:
 
 
 def texts_of(array: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column's values as texts without spaces around them; what is empty is missing. Whole numbers have no point."""
-    if pa.types.is_floating(array.type) and is_whole(array):
-        array = array.cast(pa.int64())
-    texts = pc.utf8_trim_whitespace(array.cast(pa.string()))
-    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+    """A column's values as texts; a number's is the one that a client's number is looked up by."""
+    if is_text(array):
+        return array
+    kinds = pa.types
+    if kinds.is_floating(array.type) or kinds.is_decimal(array.type):
+        encoded = pc.dictionary_encode(array).combine_chunks()
+        values = encoded.dictionary.to_pylist()
+        if pa.types.is_float32(array.type):
+            values = [float(str(np.float32(value))) for value in values]  # 0.1, and not 0.10000000149
+        return pa.chunked_array([pa.array(map(_text_of, values), pa.string()).take(encoded.indices)])
+    return array.cast(pa.string())
+
+
+def _text_of(value: float | Decimal) -> str:
+    if isinstance(value, Decimal):
+        text = f"{value:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    return cells.texts_of(value)[-1]
 
 
 def numbers_of(array: pa.ChunkedArray) -> NDArray[np.float64]:
@@ -81,47 +96,37 @@ def is_whole(array: pa.ChunkedArray) -> bool:
     return bool((np.isnan(values) | ((values == np.rint(values)) & (np.abs(values) <= _WHOLE_MAX))).all())
 
 
-def check(name: str, array: pa.ChunkedArray, remedy: str | None) -> None:
-    """Raise `DataError` where a column holds what no network takes, or what looks like a slip of the pen.
-
-    ``remedy`` is the option that takes its values for categories, whatever they look like; None where it was given.
-    """
+def faults_of(name: str, array: pa.ChunkedArray, *, taken_for_numbers: bool) -> list[str]:
+    """Why a column holds what no network takes: values of such a type, or larger than float32 holds."""
     kinds = pa.types
     known = kinds.is_null(array.type) or kinds.is_boolean(array.type) or kinds.is_temporal(array.type)
     if not (known or is_numeric(array) or is_text(array)):
-        raise DataError(f"column {name!r} holds values of type {array.type}, which no network takes; leave it out")
-    if remedy is not None and is_text(array):
-        _check_text(name, texts_of(array), remedy)
-    if remedy is not None and is_numeric(array):
-        _check_size(name, numbers_of(array))
+        return [f"column {name!r} holds values of type {array.type}, which no network takes; leave it out"]
+    return _too_large(name, numbers_of(array)) if taken_for_numbers and is_numeric(array) else []
 
 
-def _check_text(name: str, texts: pa.ChunkedArray, remedy: str) -> None:
-    if _share_like(texts, _NUMBER_LIKE) <= 0.5:
-        return
-    for row, text in enumerate(texts.to_pylist(), 1):
-        if text is not None and not _is_number(text):
-            raise DataError(
-                f"column {name!r} has the text {text!r:.60} in row {row} below the header, and most of its values look "
-                "like numbers; write it as a plain number such as 1200 or 3.14, leave it empty, or take the column's "
-                f"values for categories with {remedy}"
-            )
-
-
-def _check_size(name: str, values: NDArray[np.float64]) -> None:
+def _too_large(name: str, values: NDArray[np.float64]) -> list[str]:
     too_large = np.flatnonzero(np.abs(values) > _FLOAT32_MAX)
-    if len(too_large):
-        raise DataError(
-            f"column {name!r} has {values[too_large[0]]:g} in row {too_large[0] + 1} below the header, and float32 "
-            f"holds at most {_FLOAT32_MAX:.2g}; mend it, leave it empty, or use another unit"
-        )
+    if not len(too_large):
+        return []
+    return [
+        f"column {name!r} has {values[too_large[0]]:g} in row {too_large[0] + 1} below the header, and float32 "
+        f"holds at most {_FLOAT32_MAX:.2g}; mend it, leave it empty, or use another unit"
+    ]
+
+
+def number_like(texts: pa.Array) -> pa.Array:
+    """Whether each of ``texts`` looks like a number as people write one."""
+    return pc.match_substring_regex(texts, _NUMBER_LIKE)
+
+
+def as_integers(array: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers as int64, where they are whole."""
+    return array.cast(pa.int64()) if array.null_count < len(array) and is_whole(array) else array
 
 
 def _share_like(texts: pa.ChunkedArray, pattern: str) -> float:
-    known = len(texts) - texts.null_count
-    matches = pc.match_substring_regex(texts.cast(pa.string()), pattern)
-    return float((pc.sum(matches).as_py() or 0) / max(known, 1))
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", text) is not None
+    found = pc.value_counts(texts.drop_null())
+    matches = pc.match_substring_regex(found.field("values"), pattern)
+    times = found.field("counts")
+    return float((pc.sum(times.filter(matches)).as_py() or 0) / max(pc.sum(times).as_py() or 0, 1))

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from service.cells import Cells
+
 
 def plain_name(text: str, *, otherwise: str) -> str:
     """``text`` as a name for files and paths, of letters, digits and ``._-``; ``otherwise`` where nothing is left."""
@@ -42,7 +44,8 @@ class Dataset:
     ``targets`` are int64 (rows,) places in ``labels``, or, where there are no labels, float32 (rows, targets).
     ``shape`` is what one row can be nested to. The last ``test_rows`` rows are the publisher's own test split, where it
     has one. ``source`` is where the rows came from, for the manifest: name, SHA-256, and so on. ``notes`` are sentences
-    on how the data was understood, for the user to see before training.
+    on how the data was understood, for the user to see before training. ``cells`` are the rules by which the texts of a
+    table were read; None where there was no table.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Dataset:
     test_rows: int = 0
     source: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    cells: Cells | None = None
 
     @property
     def images(self) -> bool:

@@ -11,21 +11,23 @@ from numpy.typing import NDArray
 
 from training.data import categories, columns
 from training.data.dataset import Column
-from training.errors import DataError
 
 
 def features_of(
     table: pa.Table, categorical: Sequence[str], dropped: Sequence[str]
-) -> tuple[tuple[Column, ...], NDArray[np.float32], list[str]]:
-    """What ``table``'s columns are, their values float32 (rows, columns), and what the user is to be told of them.
+) -> tuple[tuple[Column, ...], NDArray[np.float32], list[str], list[str]]:
+    """What ``table``'s columns are, their values float32 (rows, columns), what the user is to be told of them, and why
+    nothing can be learned from some of them.
 
     ``categorical`` are to be taken for categories whatever they hold; ``dropped`` were left out, which a remedy that
-    names columns to ``--drop`` repeats. Raises `DataError` where nothing can be learned from a column.
+    names columns to ``--drop`` repeats.
     """
     pairs = list(zip(table.column_names, table.columns, strict=True))
-    _refuse_dates([name for name, array in pairs if name not in categorical and columns.is_date(array)], dropped)
+    dates = [name for name, array in pairs if name not in categorical and columns.is_date(array)]
+    faults = _dates(dates, dropped)
+    pairs = [(name, array) for name, array in pairs if name not in dates]
     found, notes = [], []
-    inputs = np.empty((table.num_rows, table.num_columns), np.float32)
+    inputs = np.empty((table.num_rows, len(pairs)), np.float32)
     useless: dict[str, str] = {}
     for place, (name, array) in enumerate(pairs):
         column, values = columns.column_of(name, array, categorical=name in categorical)
@@ -41,19 +43,20 @@ def features_of(
             )
     if useless:
         reasons = ", ".join(f"{name!r} ({fault})" for name, fault in useless.items())
-        raise DataError(
-            f"nothing can be learned from {reasons}; leave out with --drop {shlex.join([*dropped, *useless])}"
+        faults.append(
+            f"nothing can be learned from {reasons}; leave out with --drop {shlex.join([*dropped, *dates, *useless])}"
         )
-    return tuple(found), inputs, notes
+    return tuple(found), inputs, notes, faults
 
 
-def _refuse_dates(names: Sequence[str], dropped: Sequence[str]) -> None:
-    if names:
-        raise DataError(
-            f"{' and '.join(map(repr, names))} hold{'s' * (len(names) == 1)} dates or times, which no network takes as "
-            "they are; replace them by numbers that matter (an age in days, a month, an hour), or leave them out with "
-            f"--drop {shlex.join([*dropped, *names])}"
-        )
+def _dates(names: Sequence[str], dropped: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    return [
+        f"{' and '.join(map(repr, names))} hold{'s' * (len(names) == 1)} dates or times, which no network takes as "
+        "they are; replace them by numbers that matter (an age in days, a month, an hour), or leave them out with "
+        f"--drop {shlex.join([*dropped, *names])}"
+    ]
 
 
 def _fault(column: Column, values: NDArray[np.float64]) -> str | None:

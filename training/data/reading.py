@@ -26,19 +26,27 @@ _DELIMITERS: Final = ",;\t|"
 
 
 def read(path: Path) -> tuple[pa.Table, str]:
-    """The table in the file, with one row or more and names that differ, and the file's SHA-256. Raises `DataError`."""
+    """The table in the file, with one row or more and names that differ, and the file's SHA-256. Raises `DataError`.
+
+    The columns of a CSV file are texts exactly as they stand, whatever they look like.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     if not content.strip():
         raise DataError(f"{path} is empty, expected a table with a header")
-    table = _parquet(path, content) if path.suffix.lower() == ".parquet" else _csv(path, content)
+    table = _parquet(path, content) if has_types(path) else _csv(path, content)
     names = [name.strip() for name in table.column_names]
     _check_names(path, names)
     if not table.num_rows:
         raise DataError(f"{path} has a header and no rows; bring more rows")
     return pa.table([_plain(array) for array in table.columns], names), hashlib.sha256(content).hexdigest()
+
+
+def has_types(path: Path) -> bool:
+    """Whether the file itself says what its columns hold."""
+    return path.suffix.lower() == ".parquet"
 
 
 def _parquet(path: Path, content: bytes) -> pa.Table:
@@ -47,7 +55,8 @@ def _parquet(path: Path, content: bytes) -> pa.Table:
         table.validate(full=True)  # texts that are not UTF-8, and lengths that do not fit
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a Parquet file, or a damaged one: {_first_line(error)}") from error
-    return table
+    # The index of a frame that has no name for it is no column of the frame, and no client sends it.
+    return table.drop_columns([name for name in table.column_names if re.fullmatch(r"__index_level_\d+__", name)])
 
 
 def _plain(array: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -57,7 +66,7 @@ def _plain(array: pa.ChunkedArray) -> pa.ChunkedArray:
     if kinds.is_large_string(plain.type) or kinds.is_string_view(plain.type):
         return plain.cast(pa.string())
     if kinds.is_floating(plain.type):
-        numbers = plain.cast(pa.float64())
+        numbers = plain.cast(pa.float32()) if kinds.is_float16(plain.type) else plain
         return pc.if_else(pc.is_nan(numbers), None, numbers)
     return plain
 
@@ -75,26 +84,45 @@ def _csv(path: Path, content: bytes) -> pa.Table:
     header = re.sub(r'"[^"]*"', "", text.lstrip().partition("\n")[0])
     delimiter = max(_DELIMITERS, key=header.count)
     try:
-        return arrow_csv.read_csv(
-            pa.BufferReader(content),
-            parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=arrow_csv.ConvertOptions(strings_can_be_null=True),
-        )
-    except (pa.ArrowException, OSError) as error:
+        return _texts(content, delimiter, len(_header(text, delimiter)))
+    except (pa.ArrowException, OSError, csv.Error) as error:
         raise _ragged(path, text, delimiter) or DataError(f"{path} is not a CSV file: {_first_line(error)}") from error
+
+
+def _texts(content: bytes, delimiter: str, width: int) -> pa.Table:
+    """All columns as texts, not one of them null: the header is read as a row, so that no name has a say in it."""
+    types = dict.fromkeys((f"f{place}" for place in range(width)), pa.string())
+    table = arrow_csv.read_csv(
+        pa.BufferReader(content),
+        read_options=arrow_csv.ReadOptions(autogenerate_column_names=True),
+        parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        convert_options=arrow_csv.ConvertOptions(
+            column_types=types, strings_can_be_null=False, quoted_strings_can_be_null=False
+        ),
+    )
+    if table.num_columns > width:  # Arrow and the standard library do not agree on each header with odd quotes
+        return _texts(content, delimiter, table.num_columns)
+    return table.slice(1).rename_columns([column[0].as_py() for column in table.columns])
+
+
+def _header(text: str, delimiter: str) -> list[str]:
+    lines = (match.group() for match in re.finditer(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text))  # no copy of them all
+    return next(row for row in csv.reader(lines, delimiter=delimiter) if row)
 
 
 def _ragged(path: Path, text: str, delimiter: str) -> DataError | None:
     """The first row whose length is not the header's; Arrow counts rows, and this the file's lines."""
-    rows = csv.reader(io.StringIO(text), delimiter=delimiter)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        expected = len(next(row for row in rows if row))
+        header = next(row for row in rows if row)
         for row in rows:
-            if row and len(row) != expected:
+            if row and len(row) != len(header):
+                remedy = f"mend the line, or put quotes around a value that holds {delimiter!r}"
+                if row[0].startswith("#") or header[0].startswith("#"):
+                    remedy = "take out the lines that begin with '#', which are no part of a table"
                 return DataError(
-                    f"{path}, line {rows.line_num}: {len(row)} value{'s' * (len(row) != 1)}, expected {expected} as in "
-                    f"the header (separated by {delimiter!r}); mend the line, or put quotes around a value that holds "
-                    f"{delimiter!r}"
+                    f"{path}, line {rows.line_num}: {len(row)} value{'s' * (len(row) != 1)}, expected {len(header)} as "
+                    f"in the header (separated by {delimiter!r}); {remedy}"
                 )
     except csv.Error:
         pass  # what Arrow said will do

@@ -37,8 +37,8 @@ def load(
         return tables.load(path, choices)
     if choices != Choices():
         raise OptionError(
-            f"--target, --task, --categorical and --drop are for a table of your own ({', '.join(SUFFIXES)}), and "
-            f"{word!r} is none"
+            "--target, --task, --categorical, --drop, --missing, --decimal and --thousands are for a table of your own "
+            f"({', '.join(SUFFIXES)}), and {word!r} is none"
         )
     if word == fashion_mnist.NAME:
         return fashion_mnist.load(data_dir)

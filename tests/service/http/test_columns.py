@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.cells import Cells
 from service.errors import InvalidInput
 from service.http import columns
-from service.http.columns import FLOAT32_MAX, Boolean, Category, Column
+from service.http.columns import FLOAT32_MAX, Boolean, Category, Column, Marked
 from tests.service.published import TABLE
 
 COUNTRIES = ("France", "Germany", "Italy", "United Kingdom")
@@ -144,6 +146,106 @@ def test_whatever_the_value_a_column_gives_a_number_of_its_own_or_says_why_not(c
     else:
         assert column.lowest <= number <= column.highest
         assert not column.whole or number == int(number)
+
+
+# Columns of a model whose table was read by rules
+
+ZIPS = ("01067", "10115", "1067", "20095.0", "250.10")
+RULES = Cells()
+TEXT_NUMBER = Column("age", missing=False, cells=RULES)
+TEXT_MAYBE = Column("age", missing=True, cells=RULES)
+TEXT_BOOLEAN = Boolean("member", missing=True, cells=RULES)
+TEXT_COUNTRY = Category("country", (*COUNTRIES, "NA"), missing=True, other=False, cells=RULES)
+TEXT_JOB = Category("job", ("cook", "nurse"), missing=False, other=True, cells=RULES)
+ZIP = Category("zip", ZIPS, missing=False, other=False, cells=RULES)
+OPEN_ZIP = Category("zip", ZIPS, missing=False, other=True, cells=RULES)
+MEMBER = Category("member", ("FALSE", "TRUE"), missing=False, other=False, cells=RULES)
+SENTINEL = Marked("age", missing=True, cells=Cells(("-999", "unknown"), ("-999", "unknown")))
+SENTINEL_CODE = Category("c", ("1", "2"), missing=True, other=True, cells=Cells(("-999",), ("-999",)))
+EUROPEAN = Column("price", missing=False, cells=Cells(decimal=",", thousands="."))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "number"),
+    [
+        (TEXT_NUMBER, "12.5", 12.5),
+        (TEXT_NUMBER, " 1e3\n", 1000),
+        (TEXT_MAYBE, "", math.nan),
+        (TEXT_MAYBE, " NA ", math.nan),
+        (TEXT_MAYBE, "?", math.nan),
+        (TEXT_MAYBE, None, math.nan),
+        (EUROPEAN, "19.118,5", 19118.5),
+        (EUROPEAN, 19.118, 19.118),
+        (TEXT_BOOLEAN, "TRUE", 1),
+        (TEXT_BOOLEAN, " false", 0),
+        (TEXT_BOOLEAN, "0", 0),
+        (TEXT_BOOLEAN, "N/A", math.nan),
+        (TEXT_COUNTRY, " France ", 0),
+        (TEXT_COUNTRY, "NA", 4),
+        (TEXT_COUNTRY, "\u3000", math.nan),
+        (TEXT_JOB, "NA", 2),
+        (ZIP, "01067", 0),
+        (ZIP, 10115, 1),
+        (ZIP, 10115.0, 1),
+        (ZIP, 20095, 3),
+        (ZIP, 20095.0, 3),
+        (OPEN_ZIP, 99999, 5),
+        (OPEN_ZIP, 0.5, 5),
+        (MEMBER, True, 1),
+        (MEMBER, False, 0),
+        (SENTINEL, -999, math.nan),
+        (SENTINEL, -999.0, math.nan),
+        (SENTINEL, "-999.0", math.nan),
+        (SENTINEL, "unknown", math.nan),
+        (SENTINEL, 7, 7),
+        (SENTINEL_CODE, -999, math.nan),
+        (SENTINEL_CODE, -998, 2),
+    ],
+)
+def test_a_cell_is_read_by_the_rules_of_the_table(column: Column, value: object, number: float) -> None:
+    np.testing.assert_equal(column.number(0, value), number)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "fault"),
+    [
+        (TEXT_NUMBER, "old", "the text 'old', expected a number"),
+        (TEXT_NUMBER, "1,5", "the text '1,5', expected a number"),
+        (TEXT_NUMBER, "1" * 500, f"the text '{'1' * 59}, expected a number"),
+        (TEXT_NUMBER, "1e39", "larger than float32 holds, expected at most 3.4e38"),
+        (TEXT_NUMBER, "-inf", "infinite, expected a finite number"),
+        (
+            TEXT_NUMBER,
+            " NA",
+            "the text ' NA', which stands for a missing value, and the model allows none here; send a number",
+        ),
+        (TEXT_BOOLEAN, "yes", "the text 'yes', expected true or false (or 1 or 0)"),
+        (
+            TEXT_JOB,
+            "",
+            "the text '', which stands for a missing value, and the model allows none here; send a text",
+        ),
+        (TEXT_JOB, 3, "3, expected a text such as 'cook'"),
+        (TEXT_JOB, True, "true, expected a text such as 'cook'"),
+        (ZIP, True, "true, expected a text such as '01067'"),
+        (ZIP, "1067.0", "the text '1067.0', a category the model does not know; did you mean '1067' or '01067'?"),
+        (OPEN_ZIP, 250.1, "250.1, which may be the category '250.10' or not; send it as a text"),
+        (OPEN_ZIP, math.inf, "inf, expected a text such as '01067'"),
+        (ZIP, 10**500, f"1{'0' * 59}, expected a text such as '01067'"),
+    ],
+)
+def test_a_cell_that_the_rules_do_not_read_is_refused(column: Column, value: object, fault: str) -> None:
+    assert refusal(column, value) == fault
+
+
+@pytest.mark.parametrize("column", [TEXT_MAYBE, TEXT_BOOLEAN, TEXT_COUNTRY, TEXT_JOB, ZIP, OPEN_ZIP, SENTINEL])
+@given(value=json_values)
+def test_whatever_the_value_a_column_with_rules_gives_a_number_or_says_why_not(column: Column, value: object) -> None:
+    test_whatever_the_value_a_column_gives_a_number_of_its_own_or_says_why_not.hypothesis.inner_test(column, value)
+
+
+def test_a_text_is_refused_in_time_however_long_it_is() -> None:
+    assert refusal(TEXT_NUMBER, "1" * 16_000_000 + "x").startswith("the text '111")
 
 
 def test_the_columns_of_a_published_model() -> None:

@@ -17,10 +17,11 @@ from hypothesis.extra import numpy as arrays_of
 from numpy.typing import NDArray
 
 from service import artifact
+from service.cells import Cells
 from service.errors import InvalidInput
 from service.http import columns
 from service.http.arrays import rows_from_npy, rows_from_raw
-from service.http.columns import FLOAT32_MAX, Column, Pixel
+from service.http.columns import FLOAT32_MAX, Column, Marked, Pixel
 from service.http.schema import Schema, fits_float32
 from service.http.tensors import rows_from_json
 from tests.service.published import TABLE, publish, values_of
@@ -111,6 +112,21 @@ def test_a_signalling_nan_is_missing_like_any_other_and_warns_nobody() -> None:
         warnings.simplefilter("error")
         assert np.isnan(OF_TABLE.checked(rows).astype(np.float32)[0, 0])
         assert "feature 'a' is NaN" in refusal(signalling.reshape(1, 2), NUMBERS)
+
+
+@pytest.mark.parametrize("dtype", ["<i8", "<f4", "<f8"])
+def test_a_number_that_stands_for_a_missing_value_is_one_in_arrays_too(dtype: str) -> None:
+    rules = Cells(("-999", "-99.9"), ())
+    schema = Schema((2,), (Marked("a", missing=True, cells=rules), Column("b", missing=False, cells=rules)), max_rows=3)
+    rows = np.array([[-999, -999], [7, 7], [-99.9, 1]]).astype(dtype)
+    third = np.nan if rows.dtype.kind == "f" else -99
+    np.testing.assert_array_equal(schema.checked(rows), [[np.nan, -999], [7, 7], [third, 1]])
+    strict = Schema((1,), (Marked("a", missing=False, cells=rules),), max_rows=3)
+    assert refusal(rows[:, :1], strict) == "row 0, feature 'a' is NaN, expected a finite number"
+
+
+def test_infinity_is_no_number_of_the_smallest_dtype_either() -> None:
+    assert not fits_float32(np.full(10_000, np.inf, np.float16))
 
 
 @given(

@@ -64,7 +64,10 @@ def test_kinds_missing_values_and_codes_are_told_by_the_values(path: Path) -> No
     assert dataset.labels == ("no", "yes")
     assert dataset.targets.tolist() == [1, 0, 1, 0, 1, 0]
     assert (dataset.name, dataset.target_names, dataset.shape) == ("people-of-2024", ("label",), (3,))
-    assert dataset.notes == ("target label: 2 classes (no, yes)",)
+    assert dataset.notes == (
+        *(f"{name}: 1 missing ('' 1)" for name in ("age", "member", "job")),
+        "target label: 2 classes (no, yes)",
+    )
 
 
 def test_a_parquet_file_is_the_same_table(path: Path, tmp_path: Path) -> None:
@@ -107,6 +110,13 @@ def test_what_pandas_writes_is_read_as_it_was(tmp_path: Path) -> None:
     assert dataset.inputs[:, 3].tolist() == [3, 1, 2, 3, 1, 2]
 
 
+def test_the_index_of_a_frame_is_no_column_of_its(tmp_path: Path) -> None:
+    path = tmp_path / "people.parquet"
+    frame = pd.DataFrame({"age": [41.0, 7.0] * 6, "label": ["yes", "no"] * 6}).iloc[::-1]
+    frame.to_parquet(path)
+    assert [column.name for column in tables.load(path, Choices(("label",))).columns] == ["age"]
+
+
 @pytest.mark.parametrize("slip", ["1,200", "1'200'000", "$12", "€ 3.5", "12 %", "3,14", "-1 000", "1.234,56"])
 def test_a_number_as_people_write_it_is_no_category(path: Path, slip: str) -> None:
     assert refusal(path, grown(9, f'"{slip}"')).startswith(
@@ -145,7 +155,7 @@ WHOLE = (HEADER + BODY * 3).encode()
     st.sampled_from(["auto", "classification", "regression"]),
 )
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_is_in_a_file_it_is_a_table_or_one_sentence(
+def test_whatever_is_in_a_file_it_is_a_table_or_a_sentence_for_each_fault(
     path: Path, changes: list[tuple[int, int, bytes]], target: str, task: str
 ) -> None:
     content = WHOLE
@@ -154,7 +164,9 @@ def test_whatever_is_in_a_file_it_is_a_table_or_one_sentence(
     path.write_bytes(content)
     dataset = loaded(path, Choices((target,), task))
     if isinstance(dataset, str):
-        assert "\n" not in dataset
+        head, *faults = dataset.split("\n")
+        assert (len(faults) > 1 and head.endswith(f"for {len(faults)} reasons:")) if faults else head
+        assert all(fault.startswith("- ") for fault in faults)
         return
     assert np.isfinite(dataset.targets).all()
     for column, values in zip(dataset.columns, dataset.inputs.T, strict=True):
@@ -196,7 +208,7 @@ def test_rows_without_a_target_are_left_out_and_counted(path: Path) -> None:
     path.write_text(HEADER + BODY + "8,true,cook, \n9,true,cook,\n")
     dataset = tables.load(path, Choices(("label",)))
     assert len(dataset.inputs) == len(dataset.targets) == 6
-    assert dataset.notes[0] == "2 of 8 rows have no label and are left out"
+    assert dataset.notes[0] == "2 of 8 rows have no label ('' 2) and are left out"
 
 
 def test_several_targets_are_numbers(path: Path) -> None:
@@ -217,6 +229,17 @@ def test_several_targets_are_numbers(path: Path) -> None:
             HEADER + '1,true,"a\nb",no\n\n' + BODY + "41,true\n",
             "FILE, line 11: 2 values, expected 4 as in the header (separated by ','); mend the line, or put quotes "
             "around a value that holds ','",
+        ),
+        *(
+            (
+                content,
+                f"FILE, line 2: {found}, expected {header} as in the header (separated by ','); take out the lines "
+                "that begin with '#', which are no part of a table",
+            )
+            for content, found, header in (
+                ("# made in 2024\n" + HEADER + BODY, "4 values", 1),
+                (HEADER + "# made in 2024\n" + BODY, "1 value", 4),
+            )
         ),
         (
             HEADER + "41,true,cook,yes,\n" + BODY,
@@ -249,14 +272,14 @@ def test_several_targets_are_numbers(path: Path) -> None:
         (
             HEADER + BODY + "unknown,true,cook,yes\n",
             "column 'age' has the text 'unknown' in row 7 below the header, and most of its values look like numbers; "
-            "write it as a plain number such as 1200 or 3.14, leave it empty, or take the column's values for "
-            "categories with --categorical age",
+            "write it as a plain number such as 1200 or 3.14, leave it empty, take it for missing with --missing "
+            "unknown, or take the column's values for categories with --categorical age",
         ),
         (
             HEADER + "1,true,cook,\n" + BODY + "unknown,true,cook,yes\n",
             "column 'age' has the text 'unknown' in row 8 below the header, and most of its values look like numbers; "
-            "write it as a plain number such as 1200 or 3.14, leave it empty, or take the column's values for "
-            "categories with --categorical age",
+            "write it as a plain number such as 1200 or 3.14, leave it empty, take it for missing with --missing "
+            "unknown, or take the column's values for categories with --categorical age",
         ),
         (
             grown(9, '"$1,{row}00"'),
@@ -308,8 +331,8 @@ def test_several_targets_are_numbers(path: Path) -> None:
         (
             grown(9, label="{row}.5") + "3,n/k\n",
             "column 'label' has the text 'n/k' in row 10 below the header, and most of its values look like numbers; "
-            "write it as a plain number such as 1200 or 3.14, leave it empty, or take the column's values for "
-            "categories with --task classification",
+            "write it as a plain number such as 1200 or 3.14, leave it empty, take it for missing with --missing n/k, "
+            "or take the column's values for categories with --task classification",
         ),
         (
             grown(9, label="2024-01-0{row}"),
@@ -354,7 +377,9 @@ def test_a_remedy_can_be_typed_as_it_stands(path: Path) -> None:
     table = "id,first name,when,label\n" + "".join(
         f"{row % 2},Mr. {row},2024-01-0{row},{'yes' if row % 3 else 'no'}\n" for row in range(1, 10)
     )
-    assert refusal(path, table, Choices(("label",), drop=("id",))).endswith("with --drop id when")
+    first, second = refusal(path, table, Choices(("label",), drop=("id",))).splitlines()[1:]
+    assert first.endswith("with --drop id when")
+    assert second.endswith("with --drop id when 'first name'")
     assert refusal(path, table, Choices(("label",), drop=("id", "when"))).endswith("with --drop id when 'first name'")
 
 

@@ -1,0 +1,128 @@
+"""How one cell is read: the standard library's float is the oracle of what a number is worth."""
+
+from __future__ import annotations
+
+import math
+import re
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service import cells
+from service.cells import BLANKS, MARKS, NUMBER_MAX_LETTERS, THOUSANDS, Cells, number_of, texts_of
+
+
+def test_blanks_are_what_unicode_calls_white_space() -> None:
+    assert set(BLANKS) == {chr(code) for code in range(0x110000) if chr(code).isspace()}
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("12", 12),
+        ("-1.5", -1.5),
+        ("+.5", 0.5),
+        ("5.", 5),
+        ("1e-3", 0.001),
+        ("007", 7),
+        ("1e400", math.inf),
+        ("-Infinity", -math.inf),
+        *(
+            (text, None)
+            for text in (
+                "",
+                "nan",
+                "1_000",
+                "0x10",
+                "1,5",
+                "1.2.3",
+                "1e",
+                "e5",
+                ".",
+                "+",
+                "12 ",
+                "\uff11\uff12",
+                "12\n",
+            )
+        ),
+        ("1" * NUMBER_MAX_LETTERS, math.inf),
+        ("1" * (NUMBER_MAX_LETTERS + 1), None),
+    ],
+)
+def test_a_plain_number(text: str, number: float | None) -> None:
+    assert number_of(text) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "decimal", "thousands", "number"),
+    [
+        ("12,5", ",", "", 12.5),
+        ("12.5", ",", "", None),
+        ("19.118", ",", ".", 19118),
+        ("1.234.567,89", ",", ".", 1234567.89),
+        ("1234567,89", ",", ".", 1234567.89),
+        ("12.34", ",", ".", None),
+        ("0.126", ",", ".", None),
+        ("1,200", ".", ",", 1200),
+        ("1,2000", ".", ",", None),
+        ("1'200'000.5", ".", "'", 1200000.5),
+        ("1 200", ".", " ", 1200),
+        ("1\u202f200", ".", " ", 1200),
+        ("1\xa0200,5", ",", " ", 1200.5),
+    ],
+)
+def test_a_number_with_marks_of_its_own(text: str, decimal: str, thousands: str, number: float | None) -> None:
+    assert number_of(text, decimal, thousands) == number
+
+
+@given(st.floats(allow_nan=False) | st.integers(-(10**30), 10**30))
+def test_what_python_writes_is_read_as_it_was(value: float) -> None:
+    assert number_of(str(value)) == float(value)
+
+
+@given(st.text(alphabet="0123456789.,-+eE '", max_size=8), st.sampled_from(".,"), st.sampled_from(["", *THOUSANDS]))
+def test_whatever_is_a_number_is_worth_what_float_says(text: str, decimal: str, thousands: str) -> None:
+    if decimal == thousands:
+        return
+    number = number_of(text, decimal, thousands)
+    assert (number is not None) == bool(re.fullmatch(cells.number_pattern(decimal, thousands), text))
+    if number is not None:
+        assert number == float(text.replace(thousands or "_", "").replace(decimal, "."))
+
+
+@pytest.mark.parametrize(
+    ("value", "texts"),
+    [
+        (10115, ("10115", "10115.0")),
+        (10115.0, ("10115.0", "10115")),
+        (-0.0, ("-0.0", "0")),
+        (250.1, ("250.1",)),
+        (1e300, ("1e+300",)),
+        (12345678901234567890, ("12345678901234567890", "12345678901234567890.0")),
+        (True, ("true", "True", "TRUE")),
+        (False, ("false", "False", "FALSE")),
+    ],
+)
+def test_how_a_category_that_is_a_number_may_be_written(value: float, texts: tuple[str, ...]) -> None:
+    assert texts_of(value) == texts
+
+
+def test_numbers_that_stand_for_a_missing_value() -> None:
+    assert Cells().sentinels == frozenset()
+    assert Cells(("-999", "NA", "9e3"), ()).sentinels == {-999, 9000}
+    assert Cells(("-9,5",), (), ",").sentinels == {-9.5}
+
+
+def test_rules_that_nothing_can_be_read_by() -> None:
+    assert Cells().is_sound
+    assert Cells(("-999",), ("-999",), ",", ".").is_sound
+    for unsound in (Cells((" NA",)), Cells(decimal=";"), Cells(thousands="_"), Cells(decimal=",", thousands=",")):
+        assert not unsound.is_sound
+
+
+def test_no_mark_is_a_number_or_has_blanks_around_it() -> None:
+    assert [mark for mark in MARKS if number_of(mark) is not None or mark != cells.strip(mark)] == []
+    assert len(set(MARKS)) == len(MARKS)
+    assert set("".join(MARKS)) <= set(string.printable)
