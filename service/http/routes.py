@@ -162,6 +162,7 @@ def _description(model: Model) -> dict[str, Any]:
         "targets": manifest.targets,
         "input_shape": manifest.input_shape,
         "input_dtype": manifest.input_dtype,
+        "output_dtype": manifest.output_dtype,
         "features": manifest.features,
         "provider": model.provider,
         "precision": model.precision,

@@ -14,12 +14,15 @@ from service.http.columns import FLOAT32_MAX, Column
 from service.manifest import Manifest
 
 _FEW_VALUES: Final = 8192
+_RAW_DTYPES: Final = {"float32": ("float32",), "uint8": ("float32", "uint8"), "float64": ("float64",)}
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
     """The ``shape`` a row may be nested to, its columns, how many rows at most, and raw bodies' dtypes.
 
+    Among these is float64 alone where float32 could not hold the values of a column apart: what was rounded to float32
+    before it was sent would be answered wrongly, and nobody would know.
     ``numeric`` says that all columns are of numbers, so that JSON's numbers stand for themselves.
     """
 
@@ -39,7 +42,7 @@ class Schema:
     @classmethod
     def of(cls, manifest: Manifest, max_rows: int) -> Schema:
         """The schema of a published model."""
-        dtypes = ("float32", "uint8") if manifest.input_dtype == "uint8" else ("float32",)
+        dtypes = _RAW_DTYPES[manifest.input_dtype]
         return cls(manifest.input_shape, tuple(map(columns.of, manifest.features)), max_rows, dtypes)
 
     def check_count(self, rows: int) -> None:

@@ -67,7 +67,9 @@ def test_a_manifest_that_is_no_json_object_is_refused(version_dir: Path, content
         ({"input_shape": [2, 2]}, "'input_shape' is [2, 2], expected a shape that holds the 5 features"),
         ({"input_shape": [-5, -1]}, "'input_shape' is [-5, -1], expected a shape that holds the 5 features"),
         ({"input_shape": [5.0]}, "'input_shape' is [5.0], expected a shape that holds the 5 features"),
-        ({"input_dtype": "float64"}, "'input_dtype' is 'float64', expected 'uint8' or 'float32'"),
+        ({"input_dtype": "float16"}, "'input_dtype' is 'float16', expected 'uint8', 'float32' or 'float64'"),
+        ({"output_dtype": "int64"}, "'output_dtype' is 'int64', expected 'float32' or 'float64'"),
+        ({"output_dtype": "float64"}, "'output_dtype' is 'float64', expected 'float32', as the task is classification"),
     ],
 )
 def test_a_manifest_with_a_wrong_field_is_refused(version_dir: Path, change: dict[str, Any], fault: str) -> None:
@@ -76,7 +78,12 @@ def test_a_manifest_with_a_wrong_field_is_refused(version_dir: Path, change: dic
     assert refusal(artifact.read_manifest, version_dir) == f"{path}: {fault}; publish the model again"
 
 
-@pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Manifest)])
+def test_a_manifest_from_before_there_was_an_output_dtype_answers_in_float32(version_dir: Path) -> None:
+    rewrite(version_dir, lambda document: document.pop("output_dtype"))
+    assert artifact.read_manifest(version_dir).output_dtype == "float32"
+
+
+@pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Manifest) if field.name != "output_dtype"])
 def test_a_manifest_without_a_field_is_refused(version_dir: Path, key: str) -> None:
     rewrite(version_dir, lambda document: document.pop(key))
     if key in {"git_commit", "seed"}:  # null says the same
@@ -167,7 +174,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         targets=draw(labels.filter(lambda each: len(each) >= 1 if regression else len(each) == 1)),
         features=tuple(columns),
         input_shape=draw(st.sampled_from([(len(columns),), (1, len(columns)), (len(columns), 1)])),
-        input_dtype=draw(st.sampled_from(["uint8", "float32"])),
+        input_dtype=draw(st.sampled_from(["uint8", "float32", "float64"])),
         opset=draw(st.integers()),
         files=draw(st.dictionaries(texts, texts, max_size=3)),
         scores=draw(st.dictionaries(texts, st.dictionaries(texts, numbers, max_size=2), max_size=2)),
@@ -178,6 +185,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         libraries=draw(st.dictionaries(texts, texts, max_size=3)),
         git_commit=draw(st.none() | texts),
         created=draw(texts),
+        output_dtype=draw(st.sampled_from(["float32", "float64"])) if regression else "float32",
     )
 
 

@@ -4,33 +4,40 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from training.data import categories, columns
+from training.data import categories, columns, precision
 from training.data.dataset import Column
 from training.errors import DataError
 
 
 def features_of(
     table: pa.Table, categorical: Sequence[str], dropped: Sequence[str]
-) -> tuple[tuple[Column, ...], NDArray[np.float32], list[str]]:
-    """What ``table``'s columns are, their values float32 (rows, columns), and what the user is to be told of them.
+) -> tuple[tuple[Column, ...], NDArray[Any], list[str]]:
+    """What ``table``'s columns are, their values (rows, columns), and what the user is to be told of them.
 
+    The values are float32, or float64 where float32 could not hold those of a column apart.
     ``categorical`` are to be taken for categories whatever they hold; ``dropped`` were left out, which a remedy that
     names columns to ``--drop`` repeats. Raises `DataError` where nothing can be learned from a column.
     """
     pairs = list(zip(table.column_names, table.columns, strict=True))
     _refuse_dates([name for name, array in pairs if name not in categorical and columns.is_date(array)], dropped)
     found, notes = [], []
-    inputs = np.empty((table.num_rows, table.num_columns), np.float32)
+    inputs: NDArray[Any] = np.empty((table.num_rows, table.num_columns), np.float64)
+    blurred: list[str] = []
     useless: dict[str, str] = {}
     for place, (name, array) in enumerate(pairs):
         column, values = columns.column_of(name, array, categorical=name in categorical)
         found.append(column)
         inputs[:, place] = values
+        if column.kind == "numeric":
+            if precision.float32_blurs(values):
+                blurred.append(name)
+            notes += _coarse(name, values, dropped)
         if fault := _fault(column, values):
             useless[name] = fault
         if _looks_like_an_id(column, values):
@@ -44,7 +51,21 @@ def features_of(
         raise DataError(
             f"nothing can be learned from {reasons}; leave out with --drop {shlex.join([*dropped, *useless])}"
         )
-    return tuple(found), inputs, notes
+    if not blurred:
+        return tuple(found), inputs.astype(np.float32), notes
+    names = " and ".join(map(repr, blurred))
+    return tuple(found), inputs, [*notes, f"float32 cannot hold the values of {names} apart: rows are taken in float64"]
+
+
+def _coarse(name: str, values: NDArray[np.float64], dropped: Sequence[str]) -> list[str]:
+    step = precision.float64_step(values)
+    if step is None:
+        return []
+    return [
+        f"column {name!r} has whole numbers so large that float64 rounds them to steps of {step:,.0f}; where that "
+        f"matters, take them for categories with --categorical {shlex.quote(name)}, or leave them out with --drop "
+        f"{shlex.join([*dropped, name])}"
+    ]
 
 
 def _refuse_dates(names: Sequence[str], dropped: Sequence[str]) -> None:

@@ -202,7 +202,7 @@ def test_rows_without_a_target_are_left_out_and_counted(path: Path) -> None:
 def test_several_targets_are_numbers(path: Path) -> None:
     path.write_text("x,a,b\n" + "".join(f"{row / 2},{row % 2},{row / 4}\n" for row in range(8)))
     dataset = tables.load(path, Choices(("b", "a")))
-    assert (dataset.target_names, dataset.labels, dataset.targets.dtype) == (("b", "a"), (), np.float32)
+    assert (dataset.target_names, dataset.labels, dataset.targets.dtype) == (("b", "a"), (), np.float64)
     assert dataset.targets[:3].tolist() == [[0, 0], [0.25, 1], [0.5, 0]]
     assert dataset.notes == ("target b (0 to 1.75), a (0 to 1): numbers",)
 
