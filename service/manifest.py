@@ -69,8 +69,8 @@ class Manifest:
     the graph takes as float32, or ``float64``, which it takes as such, as float32 could not hold a feature's values
     apart. ``output_dtype`` is that of a regression's ``prediction``: ``float64`` where float32 could not hold the
     target's values apart. ``scores`` has one mapping of metric to value for each precision. ``parity`` says how far
-    ONNX Runtime was from torch. ``seed`` is None where chance was left to itself. ``files`` maps every other file of the folder to its
-    SHA-256; `artifact.publish` fills it in.
+    ONNX Runtime was from torch. ``seed`` is None where chance was left to itself. ``files`` maps every other file of
+    the folder to its SHA-256; `artifact.publish` fills it in.
     """
 
     format: int

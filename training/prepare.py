@@ -62,6 +62,11 @@ class Prepare(nn.Module):
         """The dtype of raw rows."""
         return self._mean.dtype if self.exact else self.offset.dtype
 
+    @property
+    def standard(self) -> tuple[Tensor, Tensor]:
+        """Mean and 1 over the standard deviation float64 (numeric features,) of what is taken in float64."""
+        return self._mean, self._per_deviation
+
     def encode(self, inputs: Tensor) -> Tensor:
         """Encoded rows float32 (rows, width) of raw ``inputs`` (rows, features); NaN is a missing value."""
         if not self.encodes:
