@@ -101,10 +101,13 @@ def fitted(columns: Sequence[Column], inputs: NDArray[Any], *, together: bool) -
     """
     numeric = [index for index, column in enumerate(columns) if column.kind != "categorical"]
     values, axis = inputs[:, numeric], None if together else 0
+    start, dtype = np.zeros(len(numeric)), torch.float32
+    if inputs.dtype == np.float64:  # far from zero sums are rounded; those of distances from the least value are not
+        start, dtype = np.nan_to_num(np.fmin.reduce(values, axis=0)), torch.float64
+        values = values - start
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of a feature that no training row has
-        mean = np.nan_to_num(np.broadcast_to(np.nanmean(values, axis=axis, dtype=np.float64), len(numeric)))
+        mean = start + np.nan_to_num(np.broadcast_to(np.nanmean(values, axis=axis, dtype=np.float64), len(numeric)))
         deviation = np.broadcast_to(np.nanstd(values, axis=axis, dtype=np.float64), len(numeric))
     scale = 1 / np.where(deviation > 0, deviation, 1.0)
-    dtype = torch.float64 if inputs.dtype == np.float64 else torch.float32
     return Prepare(columns, torch.tensor(mean, dtype=dtype), torch.tensor(scale, dtype=dtype))

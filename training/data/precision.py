@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 _PAIRS: Final = 2**16
 _COARSE: Final = 0.01  # a difference that is off by this share of itself is another difference
 _OFTEN: Final = 0.01  # so many pairs of a hundred: what is rarer no network sees
-_NOISE: Final = 2.0**-44  # of a number's size; what differs by less is one number that was computed in two ways
+_NOISE: Final = 2.0**-44  # of a number's size: what differs by less, and is not whole, was computed in two ways
 _WHOLE_MAX: Final = 2.0**53
 _FAR: Final = 1000
 
@@ -29,9 +29,10 @@ def float32_blurs(values: NDArray[Any]) -> bool:
         rounded = known.astype(np.float32).astype(np.float64)
     if (rounded == known).all():
         return False
+    noise = 0.0 if (known == np.rint(known)).all() else _NOISE
     first, second = np.random.default_rng(0).integers(len(known), size=(2, _PAIRS))
     apart = known[first] - known[second]
-    differ = np.abs(apart) > _NOISE * np.maximum(np.abs(known[first]), np.abs(known[second]))
+    differ = np.abs(apart) > noise * np.maximum(np.abs(known[first]), np.abs(known[second]))
     with np.errstate(invalid="ignore"):  # beyond float32's largest number
         kept = np.abs(rounded[first] - rounded[second] - apart) <= _COARSE * np.abs(apart)
     return int((differ & ~kept).sum()) > _OFTEN * int(differ.sum())
@@ -48,7 +49,7 @@ def float64_step(values: NDArray[np.float64]) -> float | None:
 
 
 def shown(value: float, spread: float, digits: int = 4) -> str:
-    """``value`` in so many ``digits``, or, where it is far from zero, in as many as show a hundredth of ``spread``."""
+    """``value`` in so many ``digits``, or, where it is far from zero, in as many as show a tenth of ``spread``."""
     if not 0 < spread * _FAR < abs(value):
         return f"{value:.{digits}g}"
-    return f"{value:.{max(0, 2 - math.floor(math.log10(spread)))}f}"
+    return f"{value:.{max(0, 1 - math.floor(math.log10(spread)))}f}"
