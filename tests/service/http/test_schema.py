@@ -18,7 +18,7 @@ from service.errors import InvalidInput
 from service.http import columns
 from service.http.columns import FLOAT32_MAX, Column
 from service.http.schema import Schema, fits_float32
-from tests.service.published import TABLE, publish, values_of
+from tests.service.published import TABLE, publish, rewrite, values_of
 
 NUMBERS = Schema((2,), (Column("a", missing=False), Column("b", missing=True)), max_rows=3)
 OF_TABLE = Schema((len(TABLE),), tuple(map(columns.of, TABLE)), max_rows=100)
@@ -121,3 +121,10 @@ def test_what_surely_fits_is_finite_as_float32(values: NDArray[Any], times: int)
         elif finite:  # it takes a closer look: their dtype, or float32, does not hold the sum of their squares
             largest = min(FLOAT32_MAX, np.sqrt(np.finfo(many.dtype).max)) / np.sqrt(len(many))
             assert np.abs(many.astype(np.float64)).max() > 0.99 * largest
+
+
+def test_a_model_that_takes_float64_takes_no_other_raw_rows(tmp_path: Path) -> None:
+    publish(tmp_path, "table", features=TABLE)
+    rewrite(tmp_path / "table" / "1", lambda document: document.update(input_dtype="float64"))
+    schema = Schema.of(artifact.read_manifest(tmp_path / "table" / "1"), max_rows=7)
+    assert schema.raw_dtypes == ("float64",)

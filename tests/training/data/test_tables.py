@@ -192,6 +192,34 @@ def test_an_id_is_warned_of(path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("column", "dtype"),
+    [
+        ("{row}.5", np.float32),
+        ("{row}e11", np.float32),
+        ("17000000{row:02}", np.float64),
+        ("1000000000.{row}", np.float64),
+    ],
+)
+def test_values_that_float32_blurs_are_kept_in_float64_and_told(path: Path, column: str, dtype: type) -> None:
+    path.write_text(grown(24, column=column + ",0.{row}").replace("x,", "x,y,", 1))
+    dataset = tables.load(path, Choices(("label",)))
+    assert dataset.inputs.dtype == dtype
+    assert dataset.inputs.tolist() == [[dtype(column.format(row=row)), dtype(f"0.{row}")] for row in range(24)]
+    told = "float32 cannot hold the values of 'x' apart: rows are taken in float64"
+    assert (told in dataset.notes) == (dtype is np.float64)
+
+
+@pytest.mark.parametrize("column", ["90071992547410{row:02}", "900719925474099{row:02}000"])
+def test_ids_that_even_float64_rounds_are_warned_of(path: Path, column: str) -> None:
+    path.write_text(grown(24, column=column))
+    step = f"{np.spacing(float(column.format(row=23))):,.0f}"
+    assert (
+        f"column 'x' has whole numbers so large that float64 rounds them to steps of {step}; where that matters, take "
+        "them for categories with --categorical x, or leave them out with --drop x"
+    ) in tables.load(path, Choices(("label",))).notes
+
+
 def test_rows_without_a_target_are_left_out_and_counted(path: Path) -> None:
     path.write_text(HEADER + BODY + "8,true,cook, \n9,true,cook,\n")
     dataset = tables.load(path, Choices(("label",)))
