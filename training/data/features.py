@@ -37,6 +37,7 @@ def features_of(
         if column.kind == "numeric":
             if precision.float32_blurs(values):
                 blurred.append(name)
+                notes += _outliers(name, values)
             notes += _coarse(name, values, dropped)
         if fault := _fault(column, values):
             useless[name] = fault
@@ -55,6 +56,16 @@ def features_of(
         return tuple(found), inputs.astype(np.float32), notes
     names = " and ".join(map(repr, blurred))
     return tuple(found), inputs, [*notes, f"float32 cannot hold the values of {names} apart: rows are taken in float64"]
+
+
+def _outliers(name: str, values: NDArray[np.float64]) -> list[str]:
+    if not precision.outliers_blur(values):
+        return []
+    return [
+        f"column {name!r} has values so far from the others, from {np.nanmin(values):.6g} to {np.nanmax(values):.6g}, "
+        "that what tells those apart is lost beside them; where they stand for something else, such as 0 for never, "
+        "leave them empty"
+    ]
 
 
 def _coarse(name: str, values: NDArray[np.float64], dropped: Sequence[str]) -> list[str]:

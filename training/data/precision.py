@@ -38,6 +38,14 @@ def float32_blurs(values: NDArray[Any]) -> bool:
     return int((differ & ~kept).sum()) > _OFTEN * int(differ.sum())
 
 
+def outliers_blur(values: NDArray[np.float64]) -> bool:
+    """Whether float32 blurs ``values`` (rows,) even in standard deviations from their mean: where some are so far away
+    that beside them all others are one."""
+    centred = values - np.nanmin(values)
+    centred -= np.nanmean(centred)
+    return float32_blurs(centred / np.nanstd(centred))
+
+
 def float64_step(values: NDArray[np.float64]) -> float | None:
     """The least difference that float64 holds among ``values`` (rows,), all of them whole numbers, some of them so
     large that it is more than 1; else None. They were rounded to it when they were read."""

@@ -100,4 +100,8 @@ def _range(values: NDArray[np.float64]) -> str:
 
 def _coarse(name: str, values: NDArray[np.float64]) -> str:
     step = precision.float64_step(values)
-    return "" if step is None else f"; float64 rounds those of {name} to steps of {step:,.0f}, as they are so large"
+    if step is not None:
+        return f"; float64 rounds those of {name} to steps of {step:,.0f}, as they are so large"
+    if precision.float32_blurs(values) and precision.outliers_blur(values):
+        return f"; some of {name} are so far from the others that what tells those apart is lost: leave such rows out"
+    return ""

@@ -66,6 +66,13 @@ def test_what_it_holds(values: NDArray[Any]) -> None:
     assert not precision.float32_blurs(values)
 
 
+def test_values_far_away_from_all_others_blur_them_even_when_standardised() -> None:
+    for name in ("seconds, and 0 for never", "seconds, and one in the year 9999"):
+        assert precision.outliers_blur(BLURRED[name])
+    for name in ("seconds since 1970 in an hour", "seconds, of which most are missing", "the two largest", "negative"):
+        assert not precision.outliers_blur(BLURRED[name])
+
+
 @given(
     st.floats(-1e15, 1e15),
     st.floats(1e-3, 1e6),

@@ -210,6 +210,14 @@ def test_values_that_float32_blurs_are_kept_in_float64_and_told(path: Path, colu
     assert (told in dataset.notes) == (dtype is np.float64)
 
 
+def test_a_value_that_stands_for_something_else_far_away_is_warned_of(path: Path) -> None:
+    path.write_text(grown(24, column="17000000{row:02}").replace("1700000007", "0"))
+    assert (
+        "column 'x' has values so far from the others, from 0 to 1.7e+09, that what tells those apart is lost beside "
+        "them; where they stand for something else, such as 0 for never, leave them empty"
+    ) in tables.load(path, Choices(("label",))).notes
+
+
 @pytest.mark.parametrize("column", ["90071992547410{row:02}", "900719925474099{row:02}000"])
 def test_ids_that_even_float64_rounds_are_warned_of(path: Path, column: str) -> None:
     path.write_text(grown(24, column=column))

@@ -78,3 +78,10 @@ def test_numbers_stay_as_the_file_has_them() -> None:
 def test_whole_numbers_that_float64_rounds_are_told() -> None:
     found = of([2**60 + 256 * row for row in range(63)], "regression")
     assert found.note.endswith(": numbers; float64 rounds those of y to steps of 256, as they are so large")
+
+
+def test_numbers_far_away_from_all_others_are_told() -> None:
+    found = of([0, *(1_700_000_000 + row for row in range(63))], "regression")
+    assert found.note.endswith(
+        "; some of y are so far from the others that what tells those apart is lost: leave such rows out"
+    )
