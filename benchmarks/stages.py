@@ -60,7 +60,8 @@ def stages(model: Path) -> Stages:
         }
     found[f"batch, one row of {_TURN} in a turn"] = (_batch(manifest), _TURN)
     for precision, file in (("fp32", artifact.MODEL), ("int8", artifact.MODEL_INT8)):
-        live = session.build((model / file).read_bytes(), "cpu", **_sizes(manifest))
+        features, classes = len(manifest.features), len(manifest.classes)
+        live = session.build((model / file).read_bytes(), "cpu", features=features, classes=classes)
         for rows in (1, 32, 256):
             inputs = payloads.rows(rows)
             found[f"run {precision}, {rows} row(s)"] = (partial(live.run, inputs), 1)
@@ -68,10 +69,6 @@ def stages(model: Path) -> Stages:
         outputs = _outputs(rows, len(manifest.classes))
         found[f"encode, {rows} row(s)"] = (partial(_encode, manifest, Options(), outputs), 1)
     return found | _doors() | _journal()
-
-
-def _sizes(manifest: Manifest) -> dict[str, int]:
-    return {"features": len(manifest.features), "classes": len(manifest.classes)}
 
 
 def _outputs(rows: int, classes: int) -> Outputs:

@@ -118,6 +118,7 @@ def _load_all(chosen: Settings, counted: Metrics) -> list[Model]:
             queue_rows=chosen.max_queue_rows,
             clock=_CLOCK,
             ran=ran,
+            dtype=manifest.graph_dtype,
         )
 
     try:

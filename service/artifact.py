@@ -2,7 +2,8 @@
 
     models/<name>/<version>/
       model.onnx       the graph: ``inputs`` float32 (rows, features) -> ``probabilities`` float32 (rows, classes) and
-                       ``prediction`` int64 (rows,); regression: -> ``prediction`` float32 (rows, targets)
+                       ``prediction`` int64 (rows,); regression: -> ``prediction`` float32 (rows, targets). ``inputs``
+                       and a regression's ``prediction`` are float64 where the manifest says so
       model.int8.onnx  the same in static int8, where that is as good
       metadata.json    the manifest: `service.manifest.Manifest`
       golden.npz       held-out ``inputs``, torch's answers to them under the names of the graph's outputs, and the

@@ -68,11 +68,13 @@ class Manifest:
 
     ``task`` is ``classification``, with two or more labels in ``classes`` and the one column of ``targets`` they came
     from, or ``regression``, with no classes and one or more targets. ``input_shape`` is what a client may nest a row
-    to; its product is ``len(features)``. ``input_dtype`` is the dtype of the raw data, ``uint8`` or ``float32``.
-    ``scores`` has one mapping of metric to value for each precision. ``parity`` says how far ONNX Runtime was from
-    torch. ``seed`` is None where chance was left to itself. ``files`` maps every other file of the folder to its
-    SHA-256; `artifact.publish` fills it in. ``cells`` are the rules by which the texts of a table were read; None
-    where there was no table: then texts stand for categories alone.
+    to; its product is ``len(features)``. ``input_dtype`` is the dtype of the raw data: ``uint8`` or ``float32``, which
+    the graph takes as float32, or ``float64``, which it takes as such, as float32 could not hold a feature's values
+    apart. ``output_dtype`` is that of a regression's ``prediction``: ``float64`` where float32 could not hold the
+    target's values apart. ``scores`` has one mapping of metric to value for each precision. ``parity`` says how far
+    ONNX Runtime was from torch. ``seed`` is None where chance was left to itself. ``files`` maps every other file of
+    the folder to its SHA-256; `artifact.publish` fills it in. ``cells`` are the rules by which the texts of a table
+    were read; None where there was no table: then texts stand for categories alone.
     """
 
     format: int
@@ -95,6 +97,12 @@ class Manifest:
     git_commit: str | None
     created: str
     cells: Cells | None = None
+    output_dtype: str = "float32"
+
+    @property
+    def graph_dtype(self) -> str:
+        """The dtype that rows have when the graph takes them."""
+        return "float64" if self.input_dtype == "float64" else "float32"
 
     def to_json(self) -> str:
         """The text of ``metadata.json``, one line a feature."""
@@ -199,7 +207,9 @@ def _manifest_from(path: Path, document: dict[str, Any]) -> Manifest:
         ("targets", _are_labels(targets) and len(targets) >= 1, "one or more names that differ"),
         ("targets", regression or len(targets) == 1, "one name, as the task is classification"),
         ("cells", manifest.cells is None or manifest.cells.is_sound, "rules that a table can be read by"),
-        ("input_dtype", manifest.input_dtype in {"uint8", "float32"}, "'uint8' or 'float32'"),
+        ("input_dtype", manifest.input_dtype in {"uint8", "float32", "float64"}, "'uint8', 'float32' or 'float64'"),
+        ("output_dtype", manifest.output_dtype in {"float32", "float64"}, "'float32' or 'float64'"),
+        ("output_dtype", regression or manifest.output_dtype == "float32", "'float32', as the task is classification"),
     )
     return manifest
 

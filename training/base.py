@@ -189,6 +189,7 @@ class BasePerceptron(Serving, BaseEstimator):  # type: ignore[misc]
             self._inputs(X),
             targets.to(like) if targets.is_floating_point() else targets.to(like.device),
             None if weights is None else torch.from_numpy(weights).to(like),
+            encoded if is_regressor(self) else None,
         )
 
     def _inputs(self, X: Any) -> loop.Inputs:

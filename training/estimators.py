@@ -92,6 +92,9 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         ).numpy()
         return found
 
+    def _answers(self, X: NDArray[Any]) -> NDArray[Any]:
+        return self.predict_proba(X)
+
     def _learn_all(self, classes: Any, y: Any) -> None:
         known = getattr(self, "classes_", None)
         if classes is None:
@@ -149,12 +152,12 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
 
     def _answering(self) -> tuple[nn.Sequential, str]:
-        body = copy.deepcopy(self.body_).cpu().float()
+        body = copy.deepcopy(self.body_).cpu().double()
         if self.n_outputs_ > 1:
             return body, self.out_activation_
         # The logistic function of one output is the softmax of 0 and it: both classes have their probability.
         one = cast("nn.Linear", body[-1])
-        body[-1] = two = nn.Linear(one.in_features, 2)
+        body[-1] = two = nn.Linear(one.in_features, 2, dtype=torch.float64)
         with torch.no_grad():
             two.weight.copy_(torch.cat([torch.zeros_like(one.weight), one.weight]))
             two.bias.copy_(torch.cat([torch.zeros_like(one.bias), one.bias]))
@@ -223,6 +226,9 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
         values: NDArray[Any] = self._values(self._outputs(X)).numpy()
         return values.ravel() if self.n_outputs_ == 1 else values
 
+    def _answers(self, X: NDArray[Any]) -> NDArray[Any]:
+        return self.predict(X).reshape(len(X), -1)
+
     def _values(self, outputs: Tensor) -> Tensor:
         return outputs.exp() if self.out_activation_ == "exp" else outputs
 
@@ -243,13 +249,13 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
         return "exp" if self.loss == "poisson" else "identity"
 
     def _answering(self) -> tuple[nn.Sequential, str]:
-        return copy.deepcopy(self.body_).cpu().float(), self.out_activation_
+        return copy.deepcopy(self.body_).cpu().double(), self.out_activation_
 
     def _label_names(self) -> tuple[str, ...]:
         return ()
 
     def _places_or_numbers(self, encoded: NDArray[Any]) -> NDArray[Any]:
-        return encoded.astype(np.float32)
+        return encoded.astype(np.float64)
 
     def _losses(self) -> tuple[Loss, Loss]:
         loss = objective.own(self.loss) if callable(self.loss) else objective.REGRESSION[self.loss]
@@ -257,4 +263,4 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
 
     def _score_outputs(self, outputs: Tensor, rows: Rows) -> float:
         weights = None if rows.weights is None else rows.weights.cpu().numpy()
-        return float(r2_score(rows.targets.cpu().numpy(), self._values(outputs).cpu().numpy(), sample_weight=weights))
+        return float(r2_score(rows.exact_targets, self._values(outputs).cpu().double().numpy(), sample_weight=weights))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,9 @@ def classification(probabilities: NDArray[np.float32], labels: NDArray[np.int64]
     }
 
 
-def regression(values: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, float]:
-    """Scores of ``values`` (rows, targets) against ``targets``, each the mean over the targets."""
+def regression(values: NDArray[Any], targets: NDArray[np.float64]) -> dict[str, float]:
+    """Scores of ``values`` (rows, targets) against ``targets``, each the mean over the targets, in float64."""
+    values = values.astype(np.float64)
     return {
         "mae": float(metrics.mean_absolute_error(targets, values)),
         "rmse": float(metrics.root_mean_squared_error(targets, values)),

@@ -46,7 +46,8 @@ def export(network: Network, features: int, *, classifies: bool, activation: str
     """The network as a self-contained ONNX file of opset `OPSET`.
 
     ``inputs`` float32 (rows, features) → ``probabilities`` float32 (rows, classes) and ``prediction`` int64 (rows,), or
-    for regression ``prediction`` float32 (rows, targets). The ``activation`` of the outputs is the softmax or the
+    for regression ``prediction`` float32 (rows, targets); inputs are float64 where the network prepares rows from it,
+    predictions where it restores them in it. The ``activation`` of the outputs is the softmax or the
     identity if not said otherwise; after "logistic" both answers are (rows, labels), after "exp" numbers are positive.
     Raises `ProofFailed` where the exporter wrote another opset.
     """
@@ -57,7 +58,7 @@ def export(network: Network, features: int, *, classifies: bool, activation: str
     with quiet():
         program = torch.onnx.export(
             graph,
-            (torch.zeros(2, features),),
+            (torch.zeros(2, features, dtype=network.prepare.takes),),
             dynamo=True,
             opset_version=OPSET,
             input_names=["inputs"],

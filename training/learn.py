@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from training import calibrate, objective, prepare, teacher, whiten
 from training.augment import Augment, ways
 from training.config import Config, flag_of
+from training.data import precision
 from training.data.dataset import Dataset
 from training.data.split import Split
 from training.errors import OptionError
@@ -68,11 +69,11 @@ def learn(
         network = Network(preparation, body, outputs)
         if not dataset.classifies:
             _standardise_targets(network, dataset.targets[split.train])
-        network.to(device)
+        body.to(device)  # the rest may be in float64, which not every device has
         goal = _objective(dataset, config)
         class_weights = _class_weights(dataset, split, config)
-        train = _rows(network, dataset, split.train, class_weights)
-        validation = _rows(network, dataset, split.validation, class_weights)
+        train = _rows(network, dataset, split.train, class_weights, device)
+        validation = _rows(network, dataset, split.validation, class_weights, device)
         _silence(cast("nn.Linear", body[0]), cast("Tensor", train.inputs))
         if config.whiten:
             body.insert(0, whiten.fitted(cast("Tensor", train.inputs), config.whiten))
@@ -84,7 +85,7 @@ def learn(
             teacher_history = lesson.history
             train, goal = train._replace(targets=lesson.targets), objective.taught()
         history = fit(body, train, validation, goal, config, augment=augment, on_epoch=on_epoch, on_step=on_step)
-    network.eval()
+    network.cpu().eval()
     if not dataset.classifies:
         return Learned(network, history, teacher_history, None)
     logits = outputs_of(network, dataset.inputs[split.validation])
@@ -96,14 +97,13 @@ def learn(
 
 
 @torch.no_grad()
-def outputs_of(network: Network, inputs: NDArray[Any]) -> NDArray[np.float32]:
-    """The network's own outputs float32 (rows, outputs) for raw ``inputs`` (rows, features)."""
-    device = network.output_scale.device
+def outputs_of(network: Network, inputs: NDArray[Any]) -> NDArray[Any]:
+    """The network's own outputs (rows, outputs) for raw ``inputs`` (rows, features)."""
     parts = [
-        network(torch.from_numpy(inputs[first : first + _BATCH_ROWS].astype(np.float32)).to(device)).cpu()
+        network(torch.from_numpy(inputs[first : first + _BATCH_ROWS]).to(network.prepare.takes))
         for first in range(0, len(inputs), _BATCH_ROWS)
     ]
-    values: NDArray[np.float32] = torch.cat(parts).numpy()
+    values: NDArray[Any] = torch.cat(parts).numpy()
     return values
 
 
@@ -115,14 +115,20 @@ def answers_of(network: Network, inputs: NDArray[Any], *, classifies: bool) -> l
     return [torch.softmax(torch.from_numpy(outputs), dim=1).numpy(), outputs.argmax(axis=1)]
 
 
-def _rows(network: Network, dataset: Dataset, part: NDArray[np.int64], class_weights: Tensor | None) -> Rows:
-    """Prepared once: nothing of it is left to do in the loop."""
-    device = network.output_scale.device
-    inputs = network.prepare(torch.from_numpy(dataset.inputs[part].astype(np.float32)).to(device))
-    targets = torch.from_numpy(dataset.targets[part]).to(device)
+def _rows(
+    network: Network,
+    dataset: Dataset,
+    part: NDArray[np.int64],
+    class_weights: Tensor | None,
+    device: torch.device,
+) -> Rows:
+    """Prepared once, and only then brought to the ``device``: nothing of it is left to do in the loop."""
+    inputs = network.prepare(torch.from_numpy(dataset.inputs[part]).to(network.prepare.takes)).to(device)
+    targets = torch.from_numpy(dataset.targets[part])
     if not dataset.classifies:
-        targets = (targets - network.output_offset) / network.output_scale
-    return Rows(inputs, targets, None if class_weights is None else class_weights.to(device)[targets])
+        targets = ((targets - network.output_offset.double()) / network.output_scale.double()).float()
+    weights = None if class_weights is None else class_weights[targets].to(device)
+    return Rows(inputs, targets.to(device), weights)
 
 
 def _class_weights(dataset: Dataset, split: Split, config: Config) -> Tensor | None:
@@ -152,10 +158,13 @@ def _objective(dataset: Dataset, config: Config) -> objective.Objective:
     return objective.regression("squared_error" if config.loss == "auto" else config.loss)
 
 
-def _standardise_targets(network: Network, targets: NDArray[np.float32]) -> None:
-    deviation = targets.std(axis=0, dtype=np.float64)
-    network.output_scale.copy_(torch.tensor(np.where(deviation > 0, deviation, 1.0)))
-    network.output_offset.copy_(torch.tensor(targets.mean(axis=0, dtype=np.float64)))
+def _standardise_targets(network: Network, targets: NDArray[np.float64]) -> None:
+    """Give answers in float64 where float32 could not hold them apart."""
+    start = targets.min(axis=0)  # far from zero sums are rounded; those of distances from the least value are not
+    mean, deviation = start + (targets - start).mean(axis=0), (targets - start).std(axis=0)
+    dtype = torch.float64 if any(map(precision.float32_blurs, targets.T)) else torch.float32
+    network.output_scale = torch.tensor(np.where(deviation > 0, deviation, 1.0), dtype=dtype)
+    network.output_offset = torch.tensor(mean, dtype=dtype)
 
 
 def _check(dataset: Dataset, config: Config) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from training import subnormal
@@ -28,11 +30,15 @@ class Inputs(Protocol):
 
 
 class Rows(NamedTuple):
-    """Prepared ``inputs`` float (rows, width), their ``targets`` and weights, on the device they are trained on."""
+    """Prepared ``inputs`` float (rows, width), their ``targets`` and weights, on the device they are trained on.
+
+    ``exact_targets`` are numbers as they were given, for scores: those trained on may be rounded.
+    """
 
     inputs: Inputs
     targets: Tensor
     weights: Tensor | None = None
+    exact_targets: NDArray[np.float64] | None = None
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Inputs, targets and weights of the rows that ``index`` names."""

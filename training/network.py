@@ -38,7 +38,7 @@ class Network(nn.Module):
     """``body`` is trained on prepared rows; ``output_scale`` and ``output_offset`` (outputs,) are set after it.
 
     For classification the scale is 1 over the calibration temperature; for regression scale and offset bring values
-    back to the target's own unit.
+    back to the target's own unit, in float64 where they are float64.
     """
 
     output_scale: Tensor
@@ -52,7 +52,7 @@ class Network(nn.Module):
         self.register_buffer("output_offset", torch.zeros(outputs))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Logits, calibrated, or values in the target's unit, float32 (rows, outputs), of raw ``inputs``."""
+        """Logits, calibrated, or values in the target's unit (rows, outputs), in the dtype of `output_offset`."""
         values: Tensor = self.body(self.prepare(inputs))
         return values * self.output_scale + self.output_offset
 
@@ -138,12 +138,29 @@ class Centre(nn.Module):
         return encoded - self.offset
 
 
+class Restore(nn.Module):
+    """Values brought back to their own unit in the dtype of ``scale`` and ``offset`` (outputs,)."""
+
+    scale: Tensor
+    offset: Tensor
+
+    def __init__(self, scale: Tensor, offset: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("scale", scale)
+        self.register_buffer("offset", offset)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Of ``values`` (rows, outputs)."""
+        return values.to(self.scale.dtype) * self.scale + self.offset
+
+
 def folded(network: Network) -> nn.Sequential:
     """The same function of *encoded* rows in Linear layers and activations alone.
 
     Standardisation and whitening go into the first layer's weights, batch norms into the layers before them, output
     scale and offset into the last; computed in float64, given in float32. Where a feature is far from zero, as a year
     is, its product with a weight would take the digits that tell one value from another: there a `Centre` comes first.
+    Output scale and offset in float64 are a `Restore` of their own, as no float32 could hold what they give.
     """
     layers: list[nn.Module] = []
     for before, layer in pairwise((None, *network.body)):
@@ -168,6 +185,10 @@ def folded(network: Network) -> nn.Sequential:
             layers.insert(0, Centre(offset))
         else:
             first.bias.sub_(first.weight @ offset)
-        last.weight.mul_(network.output_scale.double()[:, None])
-        last.bias.mul_(network.output_scale.double()).add_(network.output_offset.double())
-    return nn.Sequential(*layers).float().eval()
+        if network.output_offset.dtype != torch.float64:
+            last.weight.mul_(network.output_scale.double()[:, None])
+            last.bias.mul_(network.output_scale.double()).add_(network.output_offset.double())
+    chain = nn.Sequential(*layers).float()
+    if network.output_offset.dtype == torch.float64:
+        chain.append(Restore(network.output_scale, network.output_offset))
+    return chain.eval()

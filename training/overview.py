@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from training.data import precision
 from training.data.dataset import Column, Dataset
 
 HEAD: Final = ("column", "kind", "missing", "values in the training rows")
@@ -25,7 +26,8 @@ _SHOWN_LETTERS: Final = 24
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """Of one column: the share of rows where it is ``missing``; over the others its moments and bounds in its own unit
-    (0 where a category's code has none), and for a categorical one the rows of each code."""
+    (0 where a category's code has none, and where no row has a value), and for a categorical one the rows of each
+    code."""
 
     missing: float
     mean: float
@@ -68,7 +70,7 @@ def _show_columns(console: Console, dataset: Dataset, rows: NDArray[np.int64]) -
         console.print(f"and {len(lines) - _LINES} more columns, all of them in the model's card\n")
 
 
-def _statistics(column: Column, values: NDArray[np.float32]) -> Statistics:
+def _statistics(column: Column, values: NDArray[Any]) -> Statistics:
     known = values[~np.isnan(values)].astype(np.float64)
     missing = 1 - len(known) / len(values)
     if column.codes:
@@ -81,10 +83,13 @@ def _statistics(column: Column, values: NDArray[np.float32]) -> Statistics:
 
 
 def _values(column: Column, found: Statistics) -> str:
+    if found.missing == 1:
+        return "no value"
     if column.kind == "boolean":
         return f"true in {found.mean:.1%}"
     if not column.codes:
-        return f"{found.min:.4g} to {found.max:.4g}, mean {found.mean:.4g} ± {found.std:.4g}"
+        lowest, highest, mean = (precision.shown(each, found.std) for each in (found.min, found.max, found.mean))
+        return f"{lowest} to {highest}, mean {mean} ± {found.std:.4g}"
     named = sorted(zip(column.categories, found.counts, strict=False), key=lambda pair: -pair[1])
     words = [f"{_short(text)} {count:,}" for text, count in named[:_SHOWN]]
     if len(named) > _SHOWN:

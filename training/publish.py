@@ -83,6 +83,7 @@ def _manifest(outcome: Outcome, version: int, created: str, commit: str | None) 
         features=_features(outcome),
         input_shape=dataset.shape,
         input_dtype=str(dataset.inputs.dtype),
+        output_dtype="float32" if dataset.classifies else str(outcome.answers[0].dtype),
         opset=OPSET,
         files={},
         scores=outcome.scores,
@@ -158,7 +159,7 @@ def _as_client_sends(outcome: Outcome, place: int) -> Any:
         elif column.kind == "categorical":
             values[column.name] = (*column.categories, "something else")[int(value)]
         else:
-            values[column.name] = bool(value) if column.kind == "boolean" else float(str(np.float32(value)))
+            values[column.name] = bool(value) if column.kind == "boolean" else float(str(row.dtype.type(value)))
     return values
 
 

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from training import evaluate, export, learn, prove, publish
 from training.data.dataset import Column, Dataset
 from training.data.split import Split
+from training.errors import ProofFailed
 from training.fit import Epoch
 from training.network import Network
 from training.outcome import Outcome
@@ -25,7 +26,8 @@ from training.outcome import Outcome
 class Fitted:
     """What is known of a fitted estimator: its network, the ``activation`` of the outputs, and how it came about.
 
-    ``labels`` are the classes' names, none where numbers are predicted; ``seed`` is None where there was none.
+    ``labels`` are the classes' names, none where numbers are predicted; ``seed`` is None where there was none;
+    ``expected`` is what the estimator itself answers for the test rows.
     """
 
     network: Network
@@ -38,7 +40,10 @@ class Fitted:
     chosen: Mapping[str, Any]
     history: Sequence[Epoch]
     kept: Epoch
+    expected: NDArray[Any]
 
+
+_KEPT_WITHIN: Final = 0.01  # of a probability, or of the range of what is answered
 
 Rows = tuple[NDArray[Any], NDArray[Any]]
 
@@ -46,8 +51,9 @@ Rows = tuple[NDArray[Any], NDArray[Any]]
 def release(fitted: Fitted, models_dir: Path, name: str, train: Rows, test: Rows) -> Path:
     """Write ``models_dir/<name>/<next version>``; its folder.
 
-    ``train`` and ``test`` are inputs float32 (rows, features) and targets: int64 (rows,) places in ``fitted.labels`` or
-    float32 (rows, targets). Raises `TrainingError` where the name or the folder will not do, or the proof fails.
+    ``train`` and ``test`` are inputs (rows, features), as a `Dataset` has them, and targets: int64 (rows,) places in
+    ``fitted.labels`` or float64 (rows, targets). Raises `TrainingError` where the name or the folder will not do, or
+    the proof fails.
     """
     publish.check(models_dir, name)
     dataset = _dataset(fitted, name, train, test)
@@ -55,6 +61,7 @@ def release(fitted: Fitted, models_dir: Path, name: str, train: Rows, test: Rows
     parts = Split(rows[: len(train[0])], rows[:0], rows[len(train[0]) :])
     outputs = torch.from_numpy(learn.outputs_of(fitted.network, test[0]))
     answers = [each.numpy() for each in export.ANSWERS[fitted.activation](outputs)]
+    _check_kept(answers[0], fitted.expected, classifies=dataset.classifies)
     graph = export.export(
         fitted.network, len(fitted.features), classifies=dataset.classifies, activation=fitted.activation
     )
@@ -81,6 +88,17 @@ def release(fitted: Fitted, models_dir: Path, name: str, train: Rows, test: Rows
         scores={"fp32": judge(answers[0], test[1])},
     )
     return publish.publish(outcome, models_dir)
+
+
+def _check_kept(answers: NDArray[Any], expected: NDArray[Any], *, classifies: bool) -> None:
+    """Raise `ProofFailed` where the published network, whose layers are in float32, is not the estimator any more."""
+    apart = np.abs(answers.astype(np.float64) - expected)
+    allowed = _KEPT_WITHIN * (np.ones(1) if classifies else np.ptp(expected, axis=0))
+    if not (apart <= allowed).all():  # NaN compares false
+        raise ProofFailed(
+            f"in float32, as it would be served, the network answers up to {apart.max():.2g} away from what it says "
+            "itself; scale features and targets before fit, such as with StandardScaler; nothing is published"
+        )
 
 
 def _dataset(fitted: Fitted, name: str, train: Rows, test: Rows) -> Dataset:

@@ -31,8 +31,9 @@ def run(graph: bytes, inputs: NDArray[Any]) -> list[NDArray[Any]]:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    dtype = np.float64 if session.get_inputs()[0].type == "tensor(double)" else np.float32
     batches = [
-        session.run(None, {"inputs": inputs[first : first + _BATCH_ROWS].astype(np.float32)})
+        session.run(None, {"inputs": inputs[first : first + _BATCH_ROWS].astype(dtype)})
         for first in range(0, len(inputs), _BATCH_ROWS)
     ]
     return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
@@ -47,11 +48,13 @@ def quantised(graph: bytes, calibration: NDArray[Any]) -> bytes:
     """
     with tempfile.TemporaryDirectory() as folder, quiet():
         source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
-        onnx.save(onnx.load_model_from_string(graph), source)
+        model = onnx.load_model_from_string(graph)
+        onnx.save(model, source)
+        takes = onnx.helper.tensor_dtype_to_np_dtype(model.graph.input[0].type.tensor_type.elem_type)
         quantization.quantize_static(
             source,
             target,
-            _Rows(calibration),
+            _Rows(calibration.astype(takes)),
             quant_format=quantization.QuantFormat.QDQ,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
@@ -67,7 +70,7 @@ class _Rows(quantization.CalibrationDataReader):  # type: ignore[misc]
     """Hands the calibration rows over, all at once."""
 
     def __init__(self, rows: NDArray[Any]) -> None:
-        self._feeds = iter([{"inputs": rows.astype(np.float32)}])
+        self._feeds = iter([{"inputs": rows}])
 
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
         return next(self._feeds, None)

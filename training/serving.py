@@ -17,6 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from training import export, release
+from training import prepare as prepared
+from training.data import precision
 from training.data.dataset import Column
 from training.fit import Epoch
 from training.network import Network
@@ -35,7 +37,7 @@ class Serving(Solving):
 
     @abstractmethod
     def _answering(self) -> tuple[nn.Sequential, str]:
-        """A network on the CPU in float32, and what is applied to its outputs to answer a client."""
+        """A network on the CPU in float64, and what is applied to its outputs to answer a client."""
 
     @abstractmethod
     def _label_names(self) -> tuple[str, ...]:
@@ -72,10 +74,13 @@ class Serving(Solving):
         """Write the next version of model ``name`` for `mlp-serve`, with manifest, proof and card; its folder.
 
         ``train`` is (X, y) as given to `fit`, for what features look like; ``test`` is (X, y) that had no part in it,
-        for the scores and for what the server proves itself on. Raises `TrainingError` where that cannot be done.
+        for the scores and for what the server proves itself on. Where float32 cannot hold the values of a feature or a
+        target in ``train`` apart, the graph takes or gives float64. Raises `TrainingError` where that cannot be done.
         """
         check_is_fitted(self)
-        network, activation = self._served()
+        trained, tested = self._given(*train), self._given(*test)
+        dtype = np.float64 if any(map(precision.float32_blurs, trained[0].T)) else np.float32
+        network, activation = self._served(*trained)
         fitted = release.Fitted(
             network=network,
             activation=activation,
@@ -87,23 +92,42 @@ class Serving(Solving):
             chosen={key: value if isinstance(value, _PLAIN) else repr(value) for key, value in self.chosen().items()},
             history=self.history_,
             kept=self._kept(),
+            expected=self._answers(tested[0]),
         )
-        return release.release(fitted, Path(models_dir), name, self._given(*train), self._given(*test))
+        train, test = ((np.ascontiguousarray(inputs, dtype), targets) for inputs, targets in (trained, tested))
+        return release.release(fitted, Path(models_dir), name, train, test)
 
-    def _given(self, X: Any, y: Any) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    def _given(self, X: Any, y: Any) -> release.Rows:
         X, y = self._validated(X, y, reset=False)
-        dense = X.toarray() if sparse.issparse(X) else X
-        return np.ascontiguousarray(dense, np.float32), self._places_or_numbers(self._encode(y))
+        return X.toarray() if sparse.issparse(X) else X, self._places_or_numbers(self._encode(y))
+
+    @abstractmethod
+    def _answers(self, X: NDArray[Any]) -> NDArray[Any]:
+        """What this answers itself: probabilities (rows, classes), or numbers (rows, targets)."""
 
     def _features(self) -> list[str]:
         return [str(each) for each in getattr(self, "feature_names_in_", map("x{}".format, range(self.n_features_in_)))]
 
-    def _served(self) -> tuple[Network, str]:
-        """A network that takes raw rows, and the activation of its outputs."""
-        names = self._features()
-        prepare = Prepare(tuple(map(Column, names)), torch.zeros(len(names)), torch.ones(len(names)))
+    @torch.no_grad()
+    def _served(self, inputs: NDArray[Any] | None = None, targets: NDArray[Any] | None = None) -> tuple[Network, str]:
+        """A network that takes raw rows, and the activation of its outputs; what float32 cannot hold apart of the
+        training rows' ``inputs`` (rows, features) and ``targets`` it takes and gives in float64."""
+        columns = tuple(map(Column, self._features()))
+        prepare = Prepare(columns, torch.zeros(len(columns)), torch.ones(len(columns)))
         body, activation = self._answering()
-        return Network(prepare, body, cast("nn.Linear", body[-1]).out_features).eval(), activation
+        first, last = (cast("nn.Linear", body[place]) for place in (0, -1))
+        if inputs is not None and any(map(precision.float32_blurs, inputs.T)):
+            prepare = prepared.fitted(columns, inputs.astype(np.float64), together=False)
+            mean, per_deviation = prepare.standard
+            first.bias.add_(first.weight @ mean)
+            first.weight.div_(per_deviation)
+        network = Network(prepare, body, last.out_features)
+        if targets is not None and is_regressor(self) and any(map(precision.float32_blurs, targets.T)):
+            network.output_scale = torch.ones_like(last.bias)
+            network.output_offset = last.bias.clone()
+            last.bias.zero_()
+        body.float()
+        return network.eval(), activation
 
     def _kept(self) -> Epoch:
         """The epoch whose weights stayed."""

@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 from service.errors import Fault, InvalidInput, MalformedBody
 from service.http.schema import Schema
 
-DTYPES: Final[dict[str, np.dtype[Any]]] = {"float32": np.dtype("<f4"), "uint8": np.dtype("u1")}
+DTYPES: Final[dict[str, np.dtype[Any]]] = {
+    "float32": np.dtype("<f4"),
+    "float64": np.dtype("<f8"),
+    "uint8": np.dtype("u1"),
+}
 _KINDS: Final = "fiu"
 # Versions 2 and 3 differ in how names of fields are encoded, and arrays of numbers have none.
 _HEADERS: Final = {
@@ -27,9 +31,11 @@ _HEADERS: Final = {
 
 
 def rows_from_raw(body: bytes, dtype: str | None, schema: Schema) -> NDArray[Any]:
-    """Rows in C order, little-endian, of ``dtype`` ``float32`` or, where the model's data is of that type, ``uint8``.
+    """Rows in C order, little-endian, of ``dtype`` ``float32`` or, where the model's data is of that type, ``uint8`` or
+    ``float64``.
 
-    Without a ``dtype`` the body's length must leave no doubt. Raises `InvalidInput`.
+    Without a ``dtype`` the body's length must leave no doubt; of float64 it never does, as each row could be two of
+    float32. Raises `InvalidInput`.
     """
     if dtype is None:
         dtype = _only_dtype(len(body), schema)
@@ -47,6 +53,10 @@ def _only_dtype(length: int, schema: Schema) -> str:
     possible = {name: int(count) for name, count in rows.items() if count.is_integer()}
     if length == 0 or not possible:
         raise _no_rows(length, schema)
+    if "float64" in possible:
+        raise InvalidInput(
+            Fault(f"the body's {length} bytes could be float32, and this model takes float64; say ?dtype=float64 if so")
+        )
     if len(possible) > 1:
         counts = " or ".join(f"{count} of {name}" for name, count in possible.items())
         raise InvalidInput(Fault(f"the body's {length} bytes can be {counts} rows; say which with ?dtype="))
@@ -75,6 +85,9 @@ def rows_from_npy(body: bytes, schema: Schema) -> NDArray[Any]:
         raise MalformedBody(f"the body is no .npy file: {reason:.200}") from error
     if dtype.kind not in _KINDS or dtype.itemsize > 8:
         raise InvalidInput(Fault(f"the array is of dtype {dtype}, expected float or integer numbers of up to 64 bits"))
+    if dtype.kind == "f" and dtype.itemsize < 8 and "float32" not in schema.raw_dtypes:
+        detail = f"the array is of dtype {dtype}, which cannot hold this model's values apart; make it float64 or int64"
+        raise InvalidInput(Fault(f"{detail} from the start"))
     # The header is believed only where the file's length bears it out: nothing is allocated on its word.
     data_bytes = len(body) - file.tell()
     if data_bytes != math.prod(shape) * dtype.itemsize:

@@ -175,6 +175,7 @@ def _description(model: Model) -> dict[str, Any]:
         "targets": manifest.targets,
         "input_shape": manifest.input_shape,
         "input_dtype": manifest.input_dtype,
+        "output_dtype": manifest.output_dtype,
         "features": manifest.features,
         "cells": manifest.cells,
         "provider": model.provider,

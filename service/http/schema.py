@@ -20,14 +20,17 @@ _BITS: Final = {
     np.dtype(kind): (bits, int(kind(1).view(bits)), int(kind(Pixel.highest).view(bits)))
     for kind, bits in ((np.float32, np.uint32), (np.float64, np.uint64))
 }
+_RAW_DTYPES: Final = {"float32": ("float32",), "uint8": ("float32", "uint8"), "float64": ("float64",)}
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
     """The ``shape`` a row may be nested to, its columns, how many rows at most, and raw bodies' dtypes.
 
-    ``numeric`` says that all columns are of numbers, so that JSON's numbers stand for themselves. Of a model for
-    pictures ``brightest`` is the largest pixel that it was trained on, None of others.
+    The raw dtype is float64 alone where float32 could not hold the values of a column apart: what was rounded to
+    float32 before it was sent would be answered wrongly, and nobody would know. ``numeric`` says that all columns are
+    of numbers, so that JSON's numbers stand for themselves. Of a model for pictures ``brightest`` is the largest pixel
+    that it was trained on, None of others.
     """
 
     shape: tuple[int, ...]
@@ -52,7 +55,7 @@ class Schema:
             manifest.input_shape,
             tuple(columns.of(feature, manifest.cells, pixels=pixels) for feature in manifest.features),
             max_rows,
-            ("float32", "uint8") if pixels else ("float32",),
+            _RAW_DTYPES[manifest.input_dtype],
             max(feature.max for feature in manifest.features) if pixels else None,
         )
 

@@ -17,15 +17,15 @@ from functools import partial
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from service.errors import DeadlineExceeded, Fault, InvalidInput, ModelFailed, NotReady, Overloaded, RequestError
 from service.inference.session import Outputs
 
 _log = logging.getLogger(__name__)
 
-Run = Callable[[NDArray[np.float32]], Outputs]
-Rows = NDArray[Any]  # of any dtype whose values float32 can hold
+Run = Callable[[NDArray[Any]], Outputs]
+Rows = NDArray[Any]  # of any dtype whose values the network's can hold
 
 _NO_ROWS: Final = np.empty(0, np.intp)
 # Arrays kept for the next turns; a burst may take more, and gives them back.
@@ -85,8 +85,8 @@ class _Batch:
     While a turn's requests are read, what was read stays in the processor's cache only if it is small.
     """
 
-    def __init__(self, rows: int, features: int) -> None:
-        self.rows = np.empty((rows, features), np.float32)
+    def __init__(self, rows: int, features: int, dtype: DTypeLike) -> None:
+        self.rows = np.empty((rows, features), dtype)
         self.jobs: list[Job] = []
         self.filled = 0
 
@@ -122,7 +122,7 @@ class _Sliced:
 class Batcher:
     """Both lanes in front of one network.
 
-    ``run`` takes float32 (rows, features). ``queue_rows`` bounds the rows accepted and not yet answered. ``ran`` is
+    ``run`` takes ``dtype`` (rows, features). ``queue_rows`` bounds the rows accepted and not yet answered. ``ran`` is
     told of each run's outputs that are finite numbers: a row so large that the network overflows fails its own request
     alone. ``clock`` gives seconds and is the one deadlines are told in.
     """
@@ -136,13 +136,15 @@ class Batcher:
         queue_rows: int,
         clock: Callable[[], float],
         ran: Callable[[NDArray[np.float32] | None, NDArray[Any]], None],
+        dtype: DTypeLike = np.float32,
     ) -> None:
         self._run = run
         self._costs = costs
         self._queue_rows = queue_rows
         self._clock = clock
         self._ran = ran
-        self._new_batch = partial(_Batch, costs.batch_rows, features)
+        self._dtype = dtype
+        self._new_batch = partial(_Batch, costs.batch_rows, features, dtype)
         self._small: deque[_Batch] = deque()
         self._spare: list[_Batch] = []
         self._large: deque[_Sliced] = deque()
@@ -273,7 +275,7 @@ class Batcher:
 
     def _guarded(self, batch: Rows) -> Outputs | ModelFailed:
         try:
-            return self._run(np.ascontiguousarray(batch, np.float32))
+            return self._run(np.ascontiguousarray(batch, self._dtype))
         except Exception:  # noqa: BLE001 - whatever it was, these rows are answered and the next ones run
             _log.exception("the network failed on a batch of %d rows", len(batch))
             return ModelFailed("the model failed on this input; the server's log has the reason under this request id")

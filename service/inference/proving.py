@@ -20,9 +20,9 @@ from service.manifest import REGRESSION, Manifest
 # another order; a wrong weight or scale shows a thousand times larger. In int8 that can carry an activation to the next
 # of its 256 levels; a processor that saturates moves it much further.
 TOLERANCE: Final = {"fp32": 1e-4, "int8": 0.02}
-# Of a regression's largest golden answer, 8 times float32's own step: answers far from 0 are rounded that coarsely,
-# however little they differ from each other.
-ROUNDING: Final = 8 * float(np.finfo(np.float32).eps)
+# Of a regression's largest golden answer, in steps of the dtype it is answered in: answers far from 0 are rounded that
+# coarsely, however little they differ from each other.
+ROUNDING_STEPS: Final = 8
 _PREFIX: Final = {"fp32": "", "int8": "int8_"}
 
 BATCH_ROWS: Final = 256
@@ -41,21 +41,22 @@ def replay(session: Session, golden: bytes, manifest: Manifest, precision: str) 
     tolerance: Any = TOLERANCE[precision]
     if manifest.task == REGRESSION:
         numbers = expected.prediction.astype(np.float64)
-        tolerance = tolerance * np.ptp(numbers, axis=0) + ROUNDING * np.abs(numbers).max(axis=0)  # (targets,)
+        rounding = ROUNDING_STEPS * float(np.finfo(manifest.output_dtype).eps)
+        tolerance = tolerance * np.ptp(numbers, axis=0) + rounding * np.abs(numbers).max(axis=0)  # (targets,)
     # Together, and each alone: in traffic a row meets both.
     _compare(_answers(session, inputs), expected, manifest, tolerance)
     for row in range(len(inputs)):
         _compare(_answers(session, inputs[row : row + 1]), expected.rows(row, row + 1), manifest, tolerance)
 
 
-def _golden(golden: bytes, manifest: Manifest, precision: str) -> tuple[NDArray[np.float32], Outputs]:
+def _golden(golden: bytes, manifest: Manifest, precision: str) -> tuple[NDArray[Any], Outputs]:
     regression = manifest.task == REGRESSION
-    kinds: dict[str, type[np.generic]] = {"prediction": np.float32}
+    kinds = {"prediction": manifest.output_dtype}
     if not regression:
-        kinds = {"probabilities": np.float32, "prediction": np.int64}
+        kinds = {"probabilities": "float32", "prediction": "int64"}
     try:
         with np.load(io.BytesIO(golden), allow_pickle=False) as arrays:
-            inputs = arrays["inputs"].astype(np.float32)
+            inputs = arrays["inputs"].astype(manifest.graph_dtype)
             answers = [arrays[_PREFIX[precision] + name].astype(kind) for name, kind in kinds.items()]
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ModelRefused(f"{GOLDEN} does not hold the golden rows ({error}); publish the model again") from error
@@ -69,7 +70,7 @@ def _golden(golden: bytes, manifest: Manifest, precision: str) -> tuple[NDArray[
     return np.ascontiguousarray(inputs), Outputs(None if regression else answers[0], answers[-1])
 
 
-def _answers(session: Session, rows: NDArray[np.float32]) -> Outputs:
+def _answers(session: Session, rows: NDArray[Any]) -> Outputs:
     try:
         outputs = session.run(rows)
     except Exception as error:
@@ -101,17 +102,20 @@ def _compare(outputs: Outputs, expected: Outputs, manifest: Manifest, tolerance:
         )
 
 
-def measure(session: Session, features: int) -> Costs:
-    """Warm the session up and measure one row and a full batch, the best of a few runs each. Raises `ModelRefused`."""
-    one_s = _best_s(session, np.zeros((1, features), np.float32))
-    full_s = _best_s(session, np.zeros((BATCH_ROWS, features), np.float32))
+def measure(session: Session, features: int, dtype: str = "float32") -> Costs:
+    """Warm the session up and measure one row and a full batch of ``dtype``, the best of a few runs each.
+
+    Raises `ModelRefused`.
+    """
+    one_s = _best_s(session, np.zeros((1, features), dtype))
+    full_s = _best_s(session, np.zeros((BATCH_ROWS, features), dtype))
     row_s = max(full_s - one_s, 1e-9) / (BATCH_ROWS - 1)
     run_s = max(one_s - row_s, 0.0)
     inline_rows = min(max(int((INLINE_BUDGET_S - run_s) / row_s), 1), BATCH_ROWS)
     return Costs(run_s=run_s, row_s=row_s, inline_rows=inline_rows, batch_rows=BATCH_ROWS)
 
 
-def _best_s(session: Session, batch: NDArray[np.float32]) -> float:
+def _best_s(session: Session, batch: NDArray[Any]) -> float:
     def timed_s() -> float:
         started_s = time.perf_counter()
         _answers(session, batch)

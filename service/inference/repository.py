@@ -57,7 +57,7 @@ def load(models_dir: Path, name: str, wish: Wish, make_batcher: Callable[[Manife
         raise ModelRefused(str(error)) from error
     try:
         live, precision = _choose(read, wish)
-        costs = proving.measure(live, len(read.manifest.features))
+        costs = proving.measure(live, len(read.manifest.features), read.manifest.graph_dtype)
     except ModelRefused as error:
         raise ModelRefused(f"{version_dir} is refused: {error}") from error
     manifest = read.manifest
@@ -92,7 +92,7 @@ def _choose(read: Artifact, wish: Wish) -> tuple[Session, str]:
 def _proved(read: Artifact, graph: bytes, provider: str, precision: str) -> Session:
     manifest = read.manifest
     sizes = {"features": len(manifest.features), "classes": len(manifest.classes), "targets": len(manifest.targets)}
-    live = session.build(graph, provider, **sizes)
+    live = session.build(graph, provider, **sizes, input_dtype=manifest.graph_dtype, output_dtype=manifest.output_dtype)
     proving.replay(live, read.golden, manifest, precision)
     return live
 

@@ -33,13 +33,14 @@ _CPU: Final = "CPUExecutionProvider"
 # TensorFloat-32 keeps 10 bits of each factor: probabilities would move by 1e-3 from torch's.
 _CUDA_OPTIONS: Final = {"use_tf32": "0"}
 _INPUT: Final = "inputs"
+_TENSORS: Final = {"float32": "tensor(float)", "float64": "tensor(double)"}
 _NO_ROWS: Final = np.empty(0, np.intp)
 
 
 class Outputs(NamedTuple):
     """What the network says of a batch: probabilities float32 (rows, classes), prediction int64 (rows,).
 
-    A regression's has no probabilities, and its prediction is float32 (rows, targets).
+    A regression's has no probabilities, and its prediction is float32 or float64 (rows, targets).
     """
 
     probabilities: NDArray[np.float32] | None
@@ -81,24 +82,33 @@ class Session:
     _runtime: ort.InferenceSession
     _outputs: tuple[str, ...]
 
-    def run(self, inputs: NDArray[np.float32]) -> Outputs:
-        """Run ``inputs`` float32 (rows, features) through the network."""
+    def run(self, inputs: NDArray[Any]) -> Outputs:
+        """Run ``inputs`` (rows, features), of the dtype that the graph takes, through the network."""
         *probabilities, prediction = self._runtime.run(self._outputs, {_INPUT: inputs})
         return Outputs(probabilities[0] if probabilities else None, prediction)
 
 
-def build(model: bytes, provider: str, *, features: int, classes: int, targets: int = 1) -> Session:
+def build(
+    model: bytes,
+    provider: str,
+    *,
+    features: int,
+    classes: int,
+    targets: int = 1,
+    input_dtype: str = "float32",
+    output_dtype: str = "float32",
+) -> Session:
     """A session for the graph in ``model`` on ``provider``: ``cpu``, ``cuda``, or ``auto``, the GPU where one works.
 
-    ``classes`` is 0 for a regression of that many ``targets``. Raises `ProviderUnavailable` where ``cuda`` was asked
-    for and cannot run, and `ModelRefused` where the graph is none or does not map ``inputs`` float32 (rows,
-    ``features``) to the outputs of `Outputs`.
+    ``classes`` is 0 for a regression of that many ``targets``, which are answered in ``output_dtype``. Raises
+    `ProviderUnavailable` where ``cuda`` was asked for and cannot run, and `ModelRefused` where the graph is none or
+    does not map ``inputs`` of ``input_dtype`` (rows, ``features``) to the outputs of `Outputs`.
     """
-    outputs: dict[str, Any] = {"prediction": ("tensor(float)", [targets])}
+    outputs: dict[str, Any] = {"prediction": (_TENSORS[output_dtype], [targets])}
     if classes:
         outputs = {"probabilities": ("tensor(float)", [classes]), "prediction": ("tensor(int64)", [])}
     runs_on, runtime = _start(model, provider)
-    _check_graph(runtime, features, outputs)
+    _check_graph(runtime, features, input_dtype, outputs)
     return Session(runs_on, runtime, tuple(outputs))
 
 
@@ -173,10 +183,10 @@ def _missing_library() -> str | None:
     return None
 
 
-def _check_graph(runtime: ort.InferenceSession, features: int, expected: dict[str, Any]) -> None:
+def _check_graph(runtime: ort.InferenceSession, features: int, dtype: str, expected: dict[str, Any]) -> None:
     inputs = [(node.name, node.type, node.shape[1:]) for node in runtime.get_inputs()]
-    if inputs != [(_INPUT, "tensor(float)", [features])]:
-        raise ModelRefused(f"the graph takes {inputs}, expected one float32 input 'inputs' (rows, {features})")
+    if inputs != [(_INPUT, _TENSORS[dtype], [features])]:
+        raise ModelRefused(f"the graph takes {inputs}, expected one {dtype} input 'inputs' (rows, {features})")
     outputs = {node.name: (node.type, node.shape[1:]) for node in runtime.get_outputs()}
     if outputs != expected:
         raise ModelRefused(f"the graph gives {outputs}, expected {expected}")

@@ -74,7 +74,9 @@ def test_a_manifest_that_is_no_json_object_is_refused(version_dir: Path, content
             ({"cells": wrong}, f"'cells' is {wrong!r:.60}, expected rules that a table can be read by")
             for wrong in ({"decimal": ";"}, {"thousands": "."}, {"missing_texts": [7]}, {"missing_numbers": [" NA"]})
         ),
-        ({"input_dtype": "float64"}, "'input_dtype' is 'float64', expected 'uint8' or 'float32'"),
+        ({"input_dtype": "float16"}, "'input_dtype' is 'float16', expected 'uint8', 'float32' or 'float64'"),
+        ({"output_dtype": "int64"}, "'output_dtype' is 'int64', expected 'float32' or 'float64'"),
+        ({"output_dtype": "float64"}, "'output_dtype' is 'float64', expected 'float32', as the task is classification"),
     ],
 )
 def test_a_manifest_with_a_wrong_field_is_refused(version_dir: Path, change: dict[str, Any], fault: str) -> None:
@@ -89,7 +91,12 @@ def test_the_rules_of_a_table_are_read_as_they_were_written(version_dir: Path, r
     assert artifact.read_manifest(version_dir).cells == rules
 
 
-@pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Manifest)])
+def test_a_manifest_from_before_there_was_an_output_dtype_answers_in_float32(version_dir: Path) -> None:
+    rewrite(version_dir, lambda document: document.pop("output_dtype"))
+    assert artifact.read_manifest(version_dir).output_dtype == "float32"
+
+
+@pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Manifest) if field.name != "output_dtype"])
 def test_a_manifest_without_a_field_is_refused(version_dir: Path, key: str) -> None:
     rewrite(version_dir, lambda document: document.pop(key))
     if key in {"git_commit", "seed", "cells"}:  # null says the same
@@ -180,7 +187,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         targets=draw(labels.filter(lambda each: len(each) >= 1 if regression else len(each) == 1)),
         features=tuple(columns),
         input_shape=draw(st.sampled_from([(len(columns),), (1, len(columns)), (len(columns), 1)])),
-        input_dtype=draw(st.sampled_from(["uint8", "float32"])),
+        input_dtype=draw(st.sampled_from(["uint8", "float32", "float64"])),
         opset=draw(st.integers()),
         files=draw(st.dictionaries(texts, texts, max_size=3)),
         scores=draw(st.dictionaries(texts, st.dictionaries(texts, numbers, max_size=2), max_size=2)),
@@ -191,6 +198,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         libraries=draw(st.dictionaries(texts, texts, max_size=3)),
         git_commit=draw(st.none() | texts),
         created=draw(texts),
+        output_dtype=draw(st.sampled_from(["float32", "float64"])) if regression else "float32",
     )
 
 

@@ -27,6 +27,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from torch import Tensor
 
 from service import artifact
+from tests.training import small
 from training import MLPClassifier, MLPRegressor, runtime
 from training.errors import TrainingError
 from training.fit import Epoch
@@ -468,6 +469,28 @@ class TestOnnx:
         np.testing.assert_allclose(values, fitted.predict(inputs), rtol=1e-5, atol=1e-5)
 
 
+def near_zero() -> MLPRegressor:
+    """Fitted in float64 to about (rows, 2) → (rows,), both near zero."""
+    inputs = np.random.default_rng(0).uniform(-1, 1, (300, 2))
+    targets = np.sin(2 * inputs[:, 0]) + inputs[:, 1]
+    return MLPRegressor(hidden_layer_sizes=(16,), solver="lbfgs", max_iter=300, random_state=0).fit(inputs, targets)
+
+
+def far_from_zero(fitted: MLPRegressor) -> Arrays:
+    """Let it take seconds since 1970 for its first feature, and give such: some rows and their targets."""
+    random = np.random.default_rng(1)
+    seconds = random.integers(-1800, 1800, 300)
+    rows = np.column_stack([1_700_000_000 + seconds, random.uniform(-1, 1, 300)])
+    targets = 1_700_000_000 + np.rint(1800 * (np.sin(2 * seconds / 1800) + rows[:, 1]))
+    with torch.no_grad():
+        first, last = fitted.body_[0], fitted.body_[-1]
+        first.weight[:, 0] /= 1800
+        first.bias -= first.weight[:, 0] * 1_700_000_000
+        last.weight *= 1800
+        last.bias.mul_(1800).add_(1_700_000_000)
+    return rows, targets
+
+
 class TestPublish:
     @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
     @pytest.mark.parametrize("kind", ["iris", "cancer", "diabetes"])
@@ -490,6 +513,35 @@ class TestPublish:
         else:
             assert found.scores["fp32"]["accuracy"] == fitted.score(test, test_targets)
             assert found.classes == tuple(map(str, fitted.classes_))
+
+    def test_numbers_far_from_zero_are_published_as_exactly_as_they_were_fitted(self, tmp_path: Path) -> None:
+        rows, targets = far_from_zero(fitted := near_zero())
+        folder = fitted.publish(tmp_path, "far", train=(rows[:200], targets[:200]), test=(rows[200:], targets[200:]))
+        found = artifact.read(folder).manifest
+        assert (found.input_dtype, found.output_dtype) == ("float64", "float64")
+        assert found.scores["fp32"]["r2"] == pytest.approx(fitted.score(rows[200:], targets[200:]), abs=1e-5)
+        assert found.scores["fp32"]["r2"] > 0.98
+        (answers,) = runtime.run((folder / "model.onnx").read_bytes(), rows)
+        assert np.abs(answers[:, 0] - fitted.predict(rows)).max() < 0.01  # seconds, of an hour
+
+    def test_what_float32_layers_do_not_answer_alike_is_not_published(self, tmp_path: Path) -> None:
+        rows, targets = far_from_zero(fitted := near_zero())
+        with torch.no_grad():  # units far from zero, and a layer behind them that takes it off again
+            fitted.body_[0].bias += 1e9
+            fitted.body_[2].bias -= 1e9 * fitted.body_[2].weight.sum(dim=1)
+        with pytest.raises(
+            TrainingError, match=r"^in float32, as it would be served, the network answers up to [\de.+]+ "
+        ):
+            fitted.publish(tmp_path, "far", train=(rows, targets), test=(rows, targets))
+        assert not (tmp_path / "far").exists()
+
+    def test_validation_scores_are_told_against_numbers_as_they_were_given(self) -> None:
+        inputs = small.noise(200, 3)
+        targets = 1e9 + inputs[:, 0].astype(np.float64)
+        fitted = MLPRegressor(hidden_layer_sizes=(), max_iter=1, learning_rate_init=1e-9, random_state=0)
+        with pytest.warns(ConvergenceWarning):
+            fitted.fit(inputs, targets, validation_data=(inputs, targets))
+        assert fitted.validation_scores_ == [pytest.approx(fitted.score(inputs, targets), rel=1e-3)]
 
     def test_several_labels_a_row_are_not_for_the_server(self, tmp_path: Path) -> None:
         fitted = MLPClassifier(max_iter=1).fit(*labels())

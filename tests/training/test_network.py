@@ -114,6 +114,24 @@ def test_the_folded_network_is_the_network(
     assert bound.max() < 1e-3 * exact.abs().max()
 
 
+@pytest.mark.parametrize("whitened", [False, True], ids=["not whitened", "whitened"])
+def test_what_is_taken_and_given_in_float64_is_exact_to_the_spread_of_the_values(whitened: bool) -> None:
+    """As double precision throughout would answer, to what float32 loses of the spread, not of the values."""
+    inputs = rows_of(MIXED, 200).astype(np.float64)
+    inputs[:, [0, 3]] += 1_700_000_000
+    network = random_network(MIXED, inputs, whitened=whitened)
+    network.output_scale = torch.tensor([600.0, 1.0, 1e-3], dtype=torch.float64)
+    network.output_offset = torch.tensor([1_700_000_000.0, 2.0**40, -1e6], dtype=torch.float64)
+    raw = torch.from_numpy(inputs)
+    with torch.no_grad():
+        exact = copy.deepcopy(network).double()(raw)
+        whole, parts = network(raw), folded(network)(network.prepare.encode(raw))
+    for found in (whole, parts):
+        assert found.dtype == torch.float64
+        bound = 1e-5 * network.output_scale + 2.0**-51 * exact.abs()
+        assert bool(((found - exact).abs() <= bound).all())
+
+
 def test_what_is_folded_has_nothing_left_to_fold() -> None:
     inputs = rows_of(NUMBERS, 50)
     layers = folded(random_network(NUMBERS, inputs, "gelu", batch_norm=True, whitened=True))

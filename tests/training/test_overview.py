@@ -42,6 +42,21 @@ def test_a_column_without_a_value_in_the_training_rows_counts_as_zero() -> None:
     assert (found.missing, found.mean, found.std, found.min, found.max) == (1, 0, 0, 0, 0)
 
 
+def test_a_column_without_a_value_in_the_training_rows_is_shown_so() -> None:
+    inputs = np.full((4, 3), NAN, np.float32)
+    inputs[3] = [7, 1, 0]
+    columns = tuple(replace(column, missing=True) for column in COLUMNS)
+    dataset = small.classes(inputs, [0, 1, 0, 1], columns=columns)
+    lines = overview.table(columns, overview.statistics(dataset, TRAIN[:3]))
+    assert [line[2:] for line in lines] == [["100.0%", "no value"]] * 3
+
+
+def test_numbers_far_from_zero_are_shown_with_what_tells_them_apart() -> None:
+    dataset = small.classes(1.7e9 + np.array([[1.0], [1234.0]]), [0, 1])
+    (line,) = overview.table(dataset.columns, overview.statistics(dataset, np.arange(2)))
+    assert line[3] == "1700000001 to 1700001234, mean 1700000618 ± 616.5"
+
+
 def test_each_column_is_a_line() -> None:
     assert overview.table(COLUMNS, overview.statistics(DATASET, TRAIN)) == LINES
 

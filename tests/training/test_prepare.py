@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,3 +74,45 @@ def test_a_feature_that_no_training_row_has_counts_as_zero() -> None:
 def test_plain_numbers_are_not_even_copied() -> None:
     inputs = torch.from_numpy(rows_of(NUMBERS, 20))
     assert prepare.fitted(NUMBERS, inputs.numpy(), together=False).encode(inputs) is inputs
+
+
+def far(rows: int) -> np.ndarray[Any, Any]:
+    """`MIXED` raw rows in float64, with ages in seconds since 1970 and heights near the largest whole number."""
+    inputs = rows_of(MIXED, rows).astype(np.float64)
+    inputs[:, 0] += 1_700_000_000
+    inputs[:, 3] = 2.0**53 - np.random.default_rng(1).integers(0, 100, rows)
+    return inputs
+
+
+def test_rows_in_float64_are_prepared_as_by_hand_however_far_from_zero() -> None:
+    inputs = far(300)
+    exact = [[Fraction(value) for value in column if not math.isnan(value)] for column in inputs.T.tolist()]
+    centred = inputs.copy()
+    means, deviations = {}, {}
+    for place in (0, 1, 3):
+        mean = sum(exact[place]) / len(exact[place])
+        centred[:, place] = [
+            math.nan if math.isnan(value) else float(Fraction(value) - mean) for value in inputs[:, place].tolist()
+        ]
+        means[place], deviations[place] = 0.0, float(np.nanstd(centred[:, place]))
+    preparation = prepare.fitted(MIXED, inputs, together=False)
+    prepared = preparation(torch.from_numpy(inputs))
+    expected = np.array([prepared_by_hand(row, means, deviations) for row in centred.tolist()])
+    assert (preparation.takes, prepared.dtype) == (torch.float64, torch.float32)
+    # The mean itself is rounded: near 2**53 to the next whole number.
+    assert np.abs(prepared[:, [0, 1]].numpy() - expected[:, [0, 1]]).max() < 1e-6
+    assert np.abs(prepared[:, 2].numpy() - expected[:, 2]).max() <= 0.6 / deviations[3]
+    assert np.array_equal(prepared[:, 3:].numpy(), expected[:, 3:])
+
+
+def test_plain_numbers_in_float64_are_standardised_before_they_are_rounded() -> None:
+    inputs = 1e9 + np.random.default_rng(0).uniform(0, 1, (100, 5))
+    encoded = prepare.fitted(NUMBERS, inputs, together=False).encode(torch.from_numpy(inputs))
+    assert encoded.dtype == torch.float32
+    assert encoded.numpy() == pytest.approx((inputs - inputs.mean(axis=0)) / inputs.std(axis=0), abs=1e-5)
+
+
+def test_a_feature_in_float64_that_no_training_row_has_counts_as_zero() -> None:
+    inputs = far(20)
+    inputs[:, 0] = np.nan
+    assert prepare.fitted(MIXED, inputs, together=False)(torch.from_numpy(inputs))[:, 0].unique().tolist() == [0]

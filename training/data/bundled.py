@@ -30,7 +30,7 @@ def load(name: str) -> Dataset:
     bunch = LOADERS[name]()
     inputs = np.ascontiguousarray(bunch.data, np.float32)
     regression = name in _REGRESSION
-    targets = np.asarray(bunch.target, np.float32 if regression else np.int64)
+    targets = np.asarray(bunch.target, np.float64 if regression else np.int64)
     digest = hashlib.sha256(inputs.tobytes() + targets.tobytes()).hexdigest()
     return Dataset(
         name=name.replace("_", "-"),

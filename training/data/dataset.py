@@ -39,9 +39,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """``inputs`` uint8 or float32 (rows, features), NaN where a value is missing, and what is to be predicted.
+    """``inputs`` (rows, features), NaN where a value is missing, and what is to be predicted.
 
-    ``targets`` are int64 (rows,) places in ``labels``, or, where there are no labels, float32 (rows, targets).
+    Inputs are uint8, float32, or float64 where float32 could not hold a column's values apart: the graph takes them in
+    float64 then. ``targets`` are int64 (rows,) places in ``labels``, or, where there are no labels, float64
+    (rows, targets), as the publisher has them.
     ``shape`` is what one row can be nested to. The last ``test_rows`` rows are the publisher's own test split, where it
     has one. ``source`` is where the rows came from, for the manifest: name, SHA-256, and so on. ``notes`` are sentences
     on how the data was understood, for the user to see before training. ``cells`` are the rules by which the texts of a

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from training.data import columns
+from training.data import columns, precision
 from training.errors import DataError, OptionError
 
 TASKS: Final = ("auto", "classification", "regression")
@@ -24,7 +24,7 @@ _OR_NUMBERS: Final = "; --task regression would take it for a number"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """``values`` int64 (rows,) places in ``labels``, or float32 (rows, targets) where there are none; ``note`` says it
+    """``values`` int64 (rows,) places in ``labels``, or float64 (rows, targets) where there are none; ``note`` says it
     in words."""
 
     values: NDArray[Any]
@@ -86,6 +86,22 @@ def _numbers(names: list[str], arrays: list[pa.ChunkedArray], override: str) -> 
         numbers = columns.numbers_of(array)
         if (numbers == numbers[0]).all():
             raise DataError(f"target {name!r} is {numbers[0]:g} in every row; there is nothing to predict")
-        values.append(numbers.astype(np.float32))
-    ranges = ", ".join(f"{name} ({each.min():g} to {each.max():g})" for name, each in zip(names, values, strict=True))
-    return Target(np.stack(values, axis=1), (), f"target {ranges}: numbers{override}")
+        values.append(numbers)
+    ranges = ", ".join(f"{name} ({_range(each)})" for name, each in zip(names, values, strict=True))
+    coarse = "".join(map(_coarse, names, values))
+    return Target(np.stack(values, axis=1), (), f"target {ranges}: numbers{override}{coarse}")
+
+
+def _range(values: NDArray[np.float64]) -> str:
+    lowest, highest = float(values.min()), float(values.max())
+    spread = highest - lowest
+    return f"{precision.shown(lowest, spread, 6)} to {precision.shown(highest, spread, 6)}"
+
+
+def _coarse(name: str, values: NDArray[np.float64]) -> str:
+    step = precision.float64_step(values)
+    if step is not None:
+        return f"; float64 rounds those of {name} to steps of {step:,.0f}, as they are so large"
+    if precision.float32_blurs(values) and precision.outliers_blur(values):
+        return f"; some of {name} are so far from the others that what tells those apart is lost: leave such rows out"
+    return ""

@@ -24,7 +24,7 @@ from service.http.arrays import rows_from_npy, rows_from_raw
 from service.http.columns import FLOAT32_MAX, Column, Marked, Pixel
 from service.http.schema import Schema, fits_float32
 from service.http.tensors import rows_from_json
-from tests.service.published import TABLE, publish, values_of
+from tests.service.published import TABLE, publish, rewrite, values_of
 
 NUMBERS = Schema((2,), (Column("a", missing=False), Column("b", missing=True)), max_rows=3)
 OF_TABLE = Schema((len(TABLE),), tuple(map(columns.of, TABLE)), max_rows=100)
@@ -213,3 +213,10 @@ def test_only_pixels_are_taken(rows: NDArray[np.float32]) -> None:
     good = bool(((rows >= 0) & (rows <= 255)).all())
     scaled = good and rows.max() <= 1 and bool((rows != np.rint(rows)).any())
     assert (set(answers(rows, pixels())) == {""}) == (good and not scaled)
+
+
+def test_a_model_that_takes_float64_takes_no_other_raw_rows(tmp_path: Path) -> None:
+    publish(tmp_path, "table", features=TABLE)
+    rewrite(tmp_path / "table" / "1", lambda document: document.update(input_dtype="float64"))
+    schema = Schema.of(artifact.read_manifest(tmp_path / "table" / "1"), max_rows=7)
+    assert schema.raw_dtypes == ("float64",)

@@ -91,6 +91,38 @@ def run(story: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(story, 30))
 
 
+def test_rows_in_float64_come_to_the_network_as_they_are_through_either_lane() -> None:
+    async def story() -> None:
+        seen: list[NDArray[Any]] = []
+        answers: list[Outputs | RequestError] = []
+
+        def network(batch: NDArray[Any]) -> Outputs:
+            seen.append(batch.copy())
+            return Outputs(None, batch)
+
+        batcher = Batcher(
+            network,
+            COSTS,
+            features=1,
+            queue_rows=100,
+            clock=lambda: 0.0,
+            ran=lambda *_: None,
+            dtype="float64",
+        )
+        now = np.arange(1_700_000_000, 1_700_000_010)[:, None]
+        sent = [now[:2], now[:3].astype(np.float64), now]
+        for rows in sent:
+            batcher.submit(rows, 1e9, answers.append)
+        while len(answers) < len(sent):
+            await asyncio.sleep(0)
+        assert {batch.dtype for batch in seen} == {np.dtype(np.float64)}
+        for rows, answer in zip(sent, answers, strict=True):
+            assert isinstance(answer, Outputs)
+            np.testing.assert_array_equal(answer.prediction, rows)
+
+    run(story())
+
+
 def test_what_one_turn_brings_runs_as_one_call_at_its_end_and_each_caller_gets_its_own_rows() -> None:
     async def story() -> None:
         bench = Bench()

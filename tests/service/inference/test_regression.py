@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 
@@ -45,6 +46,17 @@ def test_a_regression_answers_a_number_for_each_target_and_no_probabilities(targ
     assert outputs.probabilities is None
     assert (outputs.prediction.dtype, outputs.prediction.shape) == (np.float32, (5, targets))
     np.testing.assert_allclose(outputs.prediction, network.answer(rows), rtol=1e-5, atol=1e-6)
+
+
+def test_a_graph_of_another_dtype_is_refused() -> None:
+    graph = Network.random(4, 1, seed=0, regression=True).graph()
+    sizes = {"features": 4, "classes": 0}
+    assert refusal(graph, "cpu", **sizes, input_dtype="float64") == (
+        "the graph takes [('inputs', 'tensor(float)', [4])], expected one float64 input 'inputs' (rows, 4)"
+    )
+    assert refusal(graph, "cpu", **sizes, output_dtype="float64") == (
+        "the graph gives {'prediction': ('tensor(float)', [1])}, expected {'prediction': ('tensor(double)', [1])}"
+    )
 
 
 def test_a_graph_of_another_task_or_number_of_targets_is_refused() -> None:
@@ -142,6 +154,21 @@ def test_answers_further_away_are_refused(
     assert refusal(Answers(PUBLISHED, error), rows, manifest, precision) == (
         f"a golden row is answered with {found} is allowed; publish the model again"
     )
+
+
+def test_answers_in_float64_are_held_to_their_range_however_far_from_zero(manifest: Manifest) -> None:
+    exact = dataclasses.replace(manifest, output_dtype="float64")
+    seconds = 1_700_000_000 + PUBLISHED
+    rows = io.BytesIO()
+    np.savez(rows, inputs=np.arange(36, dtype=np.float32).reshape(9, 4) // 4, prediction=seconds)
+
+    class Exact(Answers):
+        def run(self, inputs: NDArray[np.float32]) -> Outputs:
+            return Outputs(None, (seconds + self.moved)[inputs[:, 0].astype(int)])
+
+    near, far = (Exact(np.zeros_like(seconds), (error, 0)) for error in (0.09, 0.2))
+    proving.replay(near, rows.getvalue(), exact, "fp32")
+    assert "'price' of 1.7e+09, 0.2 away" in refusal(far, rows.getvalue(), exact, "fp32")
 
 
 def test_one_wrong_answer_among_many_is_enough(manifest: Manifest) -> None:

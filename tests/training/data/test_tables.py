@@ -204,6 +204,42 @@ def test_an_id_is_warned_of(path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("column", "dtype"),
+    [
+        ("{row}.5", np.float32),
+        ("{row}e11", np.float32),
+        ("17000000{row:02}", np.float64),
+        ("1000000000.{row}", np.float64),
+    ],
+)
+def test_values_that_float32_blurs_are_kept_in_float64_and_told(path: Path, column: str, dtype: type) -> None:
+    path.write_text(grown(24, column=column + ",0.{row}").replace("x,", "x,y,", 1))
+    dataset = tables.load(path, Choices(("label",)))
+    assert dataset.inputs.dtype == dtype
+    assert dataset.inputs.tolist() == [[dtype(column.format(row=row)), dtype(f"0.{row}")] for row in range(24)]
+    told = "float32 cannot hold the values of 'x' apart: rows are taken in float64"
+    assert (told in dataset.notes) == (dtype is np.float64)
+
+
+def test_a_value_that_stands_for_something_else_far_away_is_warned_of(path: Path) -> None:
+    path.write_text(grown(24, column="17000000{row:02}").replace("1700000007", "0"))
+    assert (
+        "column 'x' has values so far from the others, from 0 to 1.7e+09, that what tells those apart is lost beside "
+        "them; where they stand for something else, such as 0 for never, leave them empty"
+    ) in tables.load(path, Choices(("label",))).notes
+
+
+@pytest.mark.parametrize("column", ["90071992547410{row:02}", "900719925474099{row:02}000"])
+def test_ids_that_even_float64_rounds_are_warned_of(path: Path, column: str) -> None:
+    path.write_text(grown(24, column=column))
+    step = f"{np.spacing(float(column.format(row=23))):,.0f}"
+    assert (
+        f"column 'x' has whole numbers so large that float64 rounds them to steps of {step}; where that matters, take "
+        "them for categories with --categorical x, or leave them out with --drop x"
+    ) in tables.load(path, Choices(("label",))).notes
+
+
 def test_rows_without_a_target_are_left_out_and_counted(path: Path) -> None:
     path.write_text(HEADER + BODY + "8,true,cook, \n9,true,cook,\n")
     dataset = tables.load(path, Choices(("label",)))
@@ -214,7 +250,7 @@ def test_rows_without_a_target_are_left_out_and_counted(path: Path) -> None:
 def test_several_targets_are_numbers(path: Path) -> None:
     path.write_text("x,a,b\n" + "".join(f"{row / 2},{row % 2},{row / 4}\n" for row in range(8)))
     dataset = tables.load(path, Choices(("b", "a")))
-    assert (dataset.target_names, dataset.labels, dataset.targets.dtype) == (("b", "a"), (), np.float32)
+    assert (dataset.target_names, dataset.labels, dataset.targets.dtype) == (("b", "a"), (), np.float64)
     assert dataset.targets[:3].tolist() == [[0, 0], [0.25, 1], [0.5, 0]]
     assert dataset.notes == ("target b (0 to 1.75), a (0 to 1): numbers",)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -64,4 +65,23 @@ def test_numbers_taken_for_classes_have_a_way_back() -> None:
     assert str(caught.value) == (
         "target 'y' has 9 different values in 9 rows, and each class needs 3 rows or more; name another --target, or "
         "predict numbers with --task regression"
+    )
+
+
+def test_numbers_stay_as_the_file_has_them() -> None:
+    values = [1_700_000_000 + row for row in range(63)]
+    found = of(values, "regression")
+    assert (found.values.dtype, found.values[:, 0].tolist()) == (np.float64, values)
+    assert found.note == "target y (1700000000 to 1700000062): numbers"
+
+
+def test_whole_numbers_that_float64_rounds_are_told() -> None:
+    found = of([2**60 + 256 * row for row in range(63)], "regression")
+    assert found.note.endswith(": numbers; float64 rounds those of y to steps of 256, as they are so large")
+
+
+def test_numbers_far_away_from_all_others_are_told() -> None:
+    found = of([0, *(1_700_000_000 + row for row in range(63))], "regression")
+    assert found.note.endswith(
+        "; some of y are so far from the others that what tells those apart is lost: leave such rows out"
     )
