@@ -15,11 +15,13 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
 from typing import Final
 
+from service.lifecycle import stop_signals
+
 _log = logging.getLogger(__name__)
 
 # A forked worker has the parent's modules loaded already: it is up in the time it takes to prove the models.
 _FORK: Final = get_context("fork")
-_STOP: Final = (signal.SIGTERM, signal.SIGINT)
+_STOP: Final = stop_signals()
 _LONGEST_PAUSE_S: Final = 30.0
 _KILL_MARGIN_S: Final = 5.0
 
@@ -38,7 +40,7 @@ class Supervisor:
 
     A worker that dies is replaced, at once the first time and after growing pauses if it dies again before it is ready.
     Where a worker dies before it was ever ready, what it needs is not there: all stop, and so does the server. At
-    SIGTERM or SIGINT all are told to stop and waited for, ``stop_timeout_s`` at most.
+    SIGTERM, SIGINT or SIGHUP all are told to stop and waited for, ``stop_timeout_s`` at most.
     """
 
     def __init__(self, count: int, work: Work, stop_timeout_s: float) -> None:

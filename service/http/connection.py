@@ -157,6 +157,24 @@ class BoundedProtocol(HttpToolsProtocol):
         )
         self.journal.finish(record, response.status)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is under way."""
+        return self._is_answered() and not self._in_head
+
+    @property
+    def fileno(self) -> int:
+        """The connection's file descriptor."""
+        descriptor: int = self.transport.get_extra_info("socket").fileno()
+        return descriptor
+
+    def give_up(self, error: RequestError) -> None:
+        """Wait no longer for what is not whole: refuse it so; close a connection on which no request is under way."""
+        if self.is_idle:
+            self.transport.close()
+        else:
+            self._refuse(error)
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self.current = cycle
         super()._start_asgi_task(cycle, app)

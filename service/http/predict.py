@@ -88,6 +88,11 @@ class Predict:
             reply(self._unforeseen(record))
         return None
 
+    def close(self) -> None:
+        """Tell what still waits to be run that it will not be."""
+        for model in self._repository:
+            model.batcher.close()
+
     def _accept(self, request: Request, record: Record, reply: Reply) -> Job:
         if not self._lifecycle.answering:
             raise NotReady(f"the server is {self._lifecycle.state}; try again", _STARTING_S)
