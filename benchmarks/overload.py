@@ -26,6 +26,7 @@ SHORT_QUEUE: Final = ("--max-queue-rows", "200")
 CLIENTS: Final = (2, 8, 64, 400, 1000)
 BUSY: Final = 512
 _PATIENCE_S: Final = 5.0
+_PER_S: Final = "answered per second of the processor"
 
 Points = list[dict[str, Any]]
 
@@ -43,32 +44,40 @@ def small() -> bytes:
 
 def figures(tally: Tally, seconds: float) -> dict[str, Any]:
     """Answers and refusals a second, and the time they took."""
-    told = sum(tally.answers.values())
+    others = {status: count for status, count in sorted(tally.answers.items()) if status not in (200, 429)}
     return {
         "answered/s": round(tally.answers[200] / seconds, 1),
-        "refused/s": round((told - tally.answers[200]) / seconds, 1),
+        "429/s": round(tally.answers[429] / seconds, 1),
+        "other answers": ", ".join(f"{count} of {status}" for status, count in others.items()) or "none",
         "lost": tally.lost,
         "p50 ms": round(tally.median_ms(), 1),
         "p99 ms": round(tally.quantile_ms(0.99), 1),
     }
 
 
-async def asked(port: int, seconds: float, begin: Callable[[Clients], dict[str, Tally]]) -> dict[str, Tally]:
-    """What became of the requests of some clients within that time, the first tenth of it left out."""
-    group = Clients(port)
+async def asked(
+    running: Running, seconds: float, begin: Callable[[Clients], dict[str, Tally]]
+) -> tuple[dict[str, Tally], float]:
+    """What became of the requests of some clients within that time, the first tenth of it left out.
+
+    And the processor time that the server took for it: on a machine that does other things too that says more.
+    """
+    group = Clients(running.server.port)
     tallies = begin(group)
     await asyncio.sleep(seconds / 10)
     for tally in tallies.values():
         tally.answers.clear()
         tally.took_s.clear()
         tally.lost = tally.refused = 0
+    before_s = running.processor_s()
     await asyncio.sleep(seconds)
+    used_s = running.processor_s() - before_s
     found = {
         name: Tally(tally.answers.copy(), tally.took_s.copy(), tally.lost, tally.refused)
         for name, tally in tallies.items()
     }
     await group.stop(_PATIENCE_S)
-    return found
+    return found, used_s
 
 
 class Memory:
@@ -95,7 +104,7 @@ class Memory:
 
 def over_large(running: Running, seconds: float, rows: int) -> Points:
     """Clients of large requests alone, and ten of them beside eight of one row."""
-    port, request = running.server.port, large(rows)
+    request = large(rows)
     points = []
     for count, beside in ((1, 0), (10, 0), (30, 0), (0, 8), (10, 8)):
 
@@ -103,10 +112,11 @@ def over_large(running: Running, seconds: float, rows: int) -> Points:
             return {"large": group.keep_alive(count, request), "small": group.keep_alive(beside, small())}
 
         with Memory(running) as memory:
-            found = clients.run(asked(port, seconds, begin))
+            found, used_s = clients.run(asked(running, seconds, begin))
         for name, number in (("large", count), ("small", beside)):
             if number:
-                told = {"of": name} | figures(found[name], seconds) | {"memory MB": round(memory.most_mb)}
+                told = {"of": name} | figures(found[name], seconds)
+                told |= {_PER_S: round(found[name].answers[200] / used_s, 1), "memory MB": round(memory.most_mb)}
                 points.append({"large clients": count, "small clients": beside} | told)
     return points
 
@@ -119,8 +129,9 @@ def over_clients(running: Running, seconds: float) -> Points:
         def begin(group: Clients, count: int = count) -> dict[str, Tally]:
             return {"all": group.keep_alive(count, small())}
 
-        found = clients.run(asked(running.server.port, seconds, begin))["all"]
-        points.append({"clients": count} | figures(found, seconds))
+        found, used_s = clients.run(asked(running, seconds, begin))
+        told = figures(found["all"], seconds)
+        points.append({"clients": count} | told | {_PER_S: round(found["all"].answers[200] / used_s)})
     return points
 
 
@@ -133,7 +144,7 @@ def over_busy(running: Running, seconds: float) -> Points:
             def begin(group: Clients, busy: int = busy, request: bytes = request) -> dict[str, Tally]:
                 return {"busy": group.keep_alive(busy, small()), "new": group.one_shot(10, request)}
 
-            found = clients.run(asked(running.server.port, seconds, begin))
+            found, _used_s = clients.run(asked(running, seconds, begin))
             told = figures(found["new"], seconds)
             told["answers/s of the busy"] = round(found["busy"].answers[200] / seconds)
             points.append({"busy connections": busy, "asks": name} | told)

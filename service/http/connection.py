@@ -20,6 +20,10 @@ from service.http.messages import Response
 from service.journal import Journal, Record
 
 _CLOSE: Final = b"connection: close\r\n"
+# A request that was answered before so much of its body was read is read on after a pause: whoever sends all of it
+# nevertheless, and then asks again, is slowed down before a refusal costs as much as an answer.
+_LARGE_REST_BYTES: Final = 1024**2
+_PAUSE_S: Final = 1.0
 
 
 def protocol_of(journal: Journal, ids: RequestIds, bounds: Bounds) -> type[HttpToolsProtocol]:
@@ -90,7 +94,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        if not self.between and self._rest_bytes() > _LARGE_REST_BYTES:
+            self.flow.pause_reading()
+            self.loop.call_later(min(_PAUSE_S, self.bounds.receive_timeout_s / 2), self.flow.resume_reading)
+        else:
+            self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
@@ -178,6 +186,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self.current = cycle
         super()._start_asgi_task(cycle, app)
+
+    def _rest_bytes(self) -> int:
+        """How much of the request that is being read is surely still to come."""
+        declared_bytes = int(dict(self.headers).get(b"content-length", 0))
+        return declared_bytes - (self._begun_bytes if self._begun is self.headers else 0)
 
     def _measure(self, size_bytes: int) -> None:
         # uvicorn makes a new list for each request's headers.

@@ -24,6 +24,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from service.errors import RequestError
 from service.http import problems
+from service.http.arrivals import LARGE_BYTES, Arrival
 from service.http.bodies import Bodies
 from service.http.connection import BoundedProtocol
 from service.http.guard import Bounds, RequestIds
@@ -116,6 +117,7 @@ class Exchange(RequestResponseCycle):
     _answered = False
     _refusal: RequestError | None = None
     _job: Job | None = None
+    _arrival: Arrival | None = None
 
     def __init__(
         self, protocol: ExpressProtocol, target: Target, headers: Mapping[bytes, bytes], *, keep_alive: bool
@@ -132,13 +134,15 @@ class Exchange(RequestResponseCycle):
         """All earlier requests of the connection are answered: this one may be."""
         self.in_turn = True
         self._protocol.current = self
-        bounds, headers = self._protocol.bounds, self._request.headers
-        if int(headers.get(b"content-length", 0)) > bounds.max_body_bytes:
+        bounds, declared_bytes = self._protocol.bounds, int(self._request.headers.get(b"content-length", 0))
+        if declared_bytes > bounds.max_body_bytes:
             self.refuse(bounds.too_large())
         elif self._refusal is not None:
             self.refuse(self._refusal)
         elif self._whole:
             self._run()
+        elif declared_bytes > LARGE_BYTES and not self._arrives(declared_bytes):
+            return
         elif self.waiting_for_100_continue:
             self._protocol.transport.write(_CONTINUE)
 
@@ -158,10 +162,12 @@ class Exchange(RequestResponseCycle):
             return
         try:
             self._protocol.door.bodies.hold(len(data))
+            self._held_bytes += len(data)
+            if self._arrival is not None:
+                self._arrival.take(len(data))
         except RequestError as error:
             self.refuse(error)
             return
-        self._held_bytes += len(data)
         if not self._body:
             self._body = data
         else:  # many small pieces as objects would take many times their size
@@ -218,7 +224,19 @@ class Exchange(RequestResponseCycle):
         self._job = self._protocol.door.predict(self._request, self._record, self._reply)
         self._request.body = b""  # its rows wait, and have a bound of their own
 
+    def _arrives(self, declared_bytes: int) -> bool:
+        """Whether there is room for the rows of a large body; it is refused where there is none."""
+        try:
+            self._arrival = self._protocol.door.predict.arrive(self._request, declared_bytes)
+        except RequestError as error:
+            self.refuse(error)
+            return False
+        return True
+
     def _body_is_over(self) -> None:
+        if self._arrival is not None:
+            self._arrival.close()
+            self._arrival = None
         self._body = b""
         if self._held_bytes:
             self._protocol.door.bodies.let_go(self._held_bytes)
