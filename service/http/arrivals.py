@@ -28,8 +28,8 @@ _FADES: Final = 0.95
 class Arrival:
     """A body on its way to the large lane, counted as it comes; `close` it when it is whole, refused or given up.
 
-    Raises `Overloaded` at once where there is no room for the rows of a body of ``declared_bytes``, 0 where it has not
-    told. One whose rows are few counts for none.
+    Raises `Overloaded` at once where there is no room for the rows of a body of ``declared_bytes``. One whose rows are
+    few counts for none.
     """
 
     def __init__(self, batcher: Batcher, row_bytes: float, declared_bytes: int) -> None:
@@ -65,7 +65,10 @@ class Arrivals:
     def begin(
         self, model: Model, schema: Schema, dtype: str | None, request: Request, declared_bytes: int
     ) -> Arrival | None:
-        """The arrival of a body, None where it is not known how many bytes a row takes. Raises `Overloaded`."""
+        """The arrival of a body. Raises `Overloaded`.
+
+        None where it is not known how many bytes a row takes, and where there are more rows than are ever taken.
+        """
         _, media, encoding = kind = self._kind(model, request)
         row_bytes = self._row_bytes.get(kind)
         if not encoding and media == RAW:
@@ -73,7 +76,9 @@ class Arrivals:
             row_bytes = schema.width * max(possible) if possible else None
         elif not encoding and media == NPY:
             row_bytes = schema.width * _NPY_BYTES
-        return None if row_bytes is None else Arrival(model.batcher, row_bytes, declared_bytes)
+        if row_bytes is None or declared_bytes // row_bytes > schema.max_rows:
+            return None
+        return Arrival(model.batcher, row_bytes, declared_bytes)
 
     def learn(self, model: Model, request: Request, rows: int) -> None:
         """Note how many bytes a row of a large body took."""

@@ -91,7 +91,7 @@ class Predict:
         return None
 
     def arrive(self, request: Request, declared_bytes: int) -> Arrival | None:
-        """Begin to read a large body, of ``declared_bytes`` or 0: None where it counts for no rows that are known.
+        """Begin to read a large body, of ``declared_bytes``: None where it counts for no rows that are known.
 
         Raises `Overloaded` where they would find no room. Whatever else is wrong is told once it is whole.
         """
