@@ -28,23 +28,21 @@ _FADES: Final = 0.95
 class Arrival:
     """A body on its way to the large lane, counted as it comes; `close` it when it is whole, refused or given up.
 
-    Raises `Overloaded` at once where there is no room for the rows of a body of ``declared_bytes``. One whose rows are
-    few counts for none.
+    Raises `Overloaded` at once where there is no room for the rows of a body of ``declared_bytes``, 0 for one in chunks.
+    One whose rows are few counts for none.
     """
 
     def __init__(self, batcher: Batcher, row_bytes: float, declared_bytes: int) -> None:
         self._batcher = batcher
         self._row_bytes = row_bytes
-        self._received_bytes = 0
         self._rows = 0
         rows = int(declared_bytes // row_bytes)
         if batcher.is_large(rows):
             batcher.check_arriving(rows)
 
-    def take(self, size_bytes: int) -> None:
-        """Count a piece more. Raises `Overloaded` where there is no room for its rows: others came first."""
-        self._received_bytes += size_bytes
-        rows = int(self._received_bytes // self._row_bytes)
+    def reached(self, received_bytes: int) -> None:
+        """Count so many bytes in all. Raises `Overloaded` where there is no room for their rows: others came first."""
+        rows = int(received_bytes // self._row_bytes)
         if rows > self._rows and self._batcher.is_large(rows):
             self._batcher.check_arriving(rows - self._rows)
             self._batcher.arriving_rows += rows - self._rows

@@ -141,10 +141,15 @@ class Exchange(RequestResponseCycle):
             self.refuse(self._refusal)
         elif self._whole:
             self._run()
-        elif declared_bytes > LARGE_BYTES and not self._arrives(declared_bytes):
-            return
-        elif self.waiting_for_100_continue:
-            self._protocol.transport.write(_CONTINUE)
+        else:
+            try:
+                if declared_bytes > LARGE_BYTES:
+                    self._count()
+            except RequestError as error:
+                self.refuse(error)
+                return
+            if self.waiting_for_100_continue:
+                self._protocol.transport.write(_CONTINUE)
 
     def start_whole(self, body: bytes) -> None:
         """The request is there with all its body, and it is its turn."""
@@ -163,8 +168,8 @@ class Exchange(RequestResponseCycle):
         try:
             self._protocol.door.bodies.hold(len(data))
             self._held_bytes += len(data)
-            if self._arrival is not None:
-                self._arrival.take(len(data))
+            if self._held_bytes > LARGE_BYTES:
+                self._count()
         except RequestError as error:
             self.refuse(error)
             return
@@ -224,14 +229,13 @@ class Exchange(RequestResponseCycle):
         self._job = self._protocol.door.predict(self._request, self._record, self._reply)
         self._request.body = b""  # its rows wait, and have a bound of their own
 
-    def _arrives(self, declared_bytes: int) -> bool:
-        """Whether there is room for the rows of a large body; it is refused where there is none."""
-        try:
+    def _count(self) -> None:
+        """Count the rows of a large body, as far as it is there. Raises `Overloaded` where they have no room."""
+        if self._arrival is None:
+            declared_bytes = int(self._request.headers.get(b"content-length", 0))
             self._arrival = self._protocol.door.predict.arrive(self._request, declared_bytes)
-        except RequestError as error:
-            self.refuse(error)
-            return False
-        return True
+        if self._arrival is not None:
+            self._arrival.reached(self._held_bytes)
 
     def _body_is_over(self) -> None:
         if self._arrival is not None:

@@ -132,15 +132,17 @@ async def _predicted(
 async def _body(predict: Predict, message: messages.Request, request: HttpRequest) -> bytes:
     """The whole body; a large one counts for its rows while it arrives. Raises `Overloaded`."""
     declared_bytes = int(message.headers.get(b"content-length", 0))
-    if declared_bytes <= LARGE_BYTES:
-        return await request.body()
-    arrival = predict.arrive(message, declared_bytes)
-    pieces = []
+    arrival, pieces, received_bytes = None, [], 0
     try:
+        if declared_bytes > LARGE_BYTES:
+            arrival = predict.arrive(message, declared_bytes)
         async for piece in request.stream():
-            if arrival is not None:
-                arrival.take(len(piece))
             pieces.append(piece)
+            received_bytes += len(piece)
+            if received_bytes > LARGE_BYTES:
+                arrival = arrival or predict.arrive(message, declared_bytes)
+                if arrival is not None:
+                    arrival.reached(received_bytes)
     finally:
         if arrival is not None:
             arrival.close()

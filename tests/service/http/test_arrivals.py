@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def rows_of(predict: Predict, asked: Request, size_bytes: int) -> int:
     arrival = predict.arrive(asked, size_bytes)
     if arrival is None:
         return 0
-    arrival.take(size_bytes)
+    arrival.reached(size_bytes)
     counted = batcher(predict).arriving_rows
     arrival.close()
     assert batcher(predict).arriving_rows == 0
@@ -115,10 +116,12 @@ def test_whatever_comes_no_more_rows_arrive_than_have_room_and_none_is_left(piec
 
     lane = Lane()
     arriving = {name: Arrival(lane, 16.5, 16_500) for name in range(10)}
+    received = dict.fromkeys(arriving, 0)
     for name, size_bytes in pieces:
         if name in arriving:
+            received[name] += size_bytes
             try:
-                arriving[name].take(size_bytes)
+                arriving[name].reached(received[name])
             except Overloaded:
                 arriving.pop(name).close()
         assert 0 <= lane.arriving_rows <= 1000
@@ -200,6 +203,8 @@ def test_bodies_that_never_become_whole_keep_no_place(server: Running) -> None:
         with server.connect() as line:
             line.send(whole[: len(whole) // 2])
             assert small(server).status == 200
+    while server.metrics()["mlp_requests_in_flight"] > 1:
+        time.sleep(0.01)
     with server.connect() as line:
         line.send(whole)
         answer = line.answer()
@@ -225,3 +230,17 @@ def test_many_that_have_no_room_together_are_answered_or_told_so(server: Running
     statuses = [line.answer().status for line in lines]
     assert set(statuses) <= {200, 429}
     assert 200 in statuses
+
+
+def test_a_body_in_chunks_is_refused_as_soon_as_its_rows_have_no_room(server: Running) -> None:
+    """1. The lane of large requests is not empty. 2. One in chunks would fill it, and is refused before it is whole."""
+    whole = raw(QUEUE_ROWS)
+    body = whole[len(head_of(whole)) :]
+    with filled(server), server.connect() as line:
+        line.send(
+            b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n" + RAW.encode() + b"\r\n\r\n"
+        )
+        line.send(b"%x\r\n" % len(body) + body)
+        assert line.answer().status == 429
+        line.send(b"\r\n0\r\n\r\n" + SMALL)
+        assert line.answer().status == 200
