@@ -28,7 +28,7 @@ _FADES: Final = 0.95
 class Arrival:
     """A body on its way to the large lane, counted as it comes; `close` it when it is whole, refused or given up.
 
-    Raises `Overloaded` at once where there is no room for the rows of a body of ``declared_bytes``, 0 for one in chunks.
+    Raises `Overloaded` at once where there is no room for the rows of ``declared_bytes``, 0 of a body in chunks.
     One whose rows are few counts for none.
     """
 
