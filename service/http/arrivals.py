@@ -28,23 +28,24 @@ _FADES: Final = 0.95
 class Arrival:
     """A body on its way to the large lane, counted as it comes; `close` it when it is whole, refused or given up.
 
-    Raises `Overloaded` at once where there is no room for the rows of ``declared_bytes``, 0 of a body in chunks.
-    One whose rows are few counts for none.
+    Raises `Overloaded` or `DeadlineExceeded` at once where there is no room or time for the rows of ``declared_bytes``,
+    which are 0 for a body in chunks. One whose rows are few counts for none.
     """
 
-    def __init__(self, batcher: Batcher, row_bytes: float, declared_bytes: int) -> None:
+    def __init__(self, batcher: Batcher, row_bytes: float, declared_bytes: int, deadline_s: float) -> None:
         self._batcher = batcher
         self._row_bytes = row_bytes
+        self._deadline_s = deadline_s
         self._rows = 0
         rows = int(declared_bytes // row_bytes)
         if batcher.is_large(rows):
-            batcher.check_arriving(rows)
+            batcher.check_arriving(rows, deadline_s)
 
     def reached(self, received_bytes: int) -> None:
-        """Count so many bytes in all. Raises `Overloaded` where there is no room for their rows: others came first."""
+        """Count so many bytes in all. Raises as at once: others may have come first."""
         rows = int(received_bytes // self._row_bytes)
         if rows > self._rows and self._batcher.is_large(rows):
-            self._batcher.check_arriving(rows - self._rows)
+            self._batcher.check_arriving(rows - self._rows, self._deadline_s)
             self._batcher.arriving_rows += rows - self._rows
             self._rows = rows
 
@@ -61,9 +62,9 @@ class Arrivals:
         self._row_bytes: dict[tuple[str, bytes, bytes], float] = {}
 
     def begin(
-        self, model: Model, schema: Schema, dtype: str | None, request: Request, declared_bytes: int
+        self, model: Model, schema: Schema, dtype: str | None, request: Request, declared_bytes: int, deadline_s: float
     ) -> Arrival | None:
-        """The arrival of a body. Raises `Overloaded`.
+        """The arrival of a body. Raises `Overloaded` and `DeadlineExceeded`.
 
         None where it is not known how many bytes a row takes, and where there are more rows than are ever taken.
         """
@@ -76,7 +77,7 @@ class Arrivals:
             row_bytes = schema.width * _NPY_BYTES
         if row_bytes is None or declared_bytes // row_bytes > schema.max_rows:
             return None
-        return Arrival(model.batcher, row_bytes, declared_bytes)
+        return Arrival(model.batcher, row_bytes, declared_bytes, deadline_s)
 
     def learn(self, model: Model, request: Request, rows: int) -> None:
         """Note how many bytes a row of a large body took."""

@@ -233,7 +233,7 @@ class Exchange(RequestResponseCycle):
         """Count the rows of a large body, as far as it is there. Raises `Overloaded` where they have no room."""
         if self._arrival is None:
             declared_bytes = int(self._request.headers.get(b"content-length", 0))
-            self._arrival = self._protocol.door.predict.arrive(self._request, declared_bytes)
+            self._arrival = self._protocol.door.predict.arrive(self._request, self._record, declared_bytes)
         if self._arrival is not None:
             self._arrival.reached(self._held_bytes)
 

@@ -90,17 +90,20 @@ class Predict:
             reply(self._unforeseen(record))
         return None
 
-    def arrive(self, request: Request, declared_bytes: int) -> Arrival | None:
+    def arrive(self, request: Request, record: Record, declared_bytes: int) -> Arrival | None:
         """Begin to read a large body, of ``declared_bytes``: None where it counts for no rows that are known.
 
-        Raises `Overloaded` where they would find no room. Whatever else is wrong is told once it is whole.
+        Raises `Overloaded` or `DeadlineExceeded` where they would find no room or time. Whatever else is wrong is told
+        once it is whole.
         """
         try:
             model = self._repository.find(request.model, request.version)
             dtype = wishes.from_query(request.query, len(model.manifest.classes)).dtype
+            deadline_s = record.started_s + wishes.timeout_s(request.headers, self._longest_s)
         except RequestError:
             return None
-        return self._arrivals.begin(model, self._schemas[model.manifest.name], dtype, request, declared_bytes)
+        schema = self._schemas[model.manifest.name]
+        return self._arrivals.begin(model, schema, dtype, request, declared_bytes, deadline_s)
 
     def close(self) -> None:
         """Tell what still waits to be run that it will not be."""

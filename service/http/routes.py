@@ -135,12 +135,12 @@ async def _body(predict: Predict, message: messages.Request, request: HttpReques
     arrival, pieces, received_bytes = None, [], 0
     try:
         if declared_bytes > LARGE_BYTES:
-            arrival = predict.arrive(message, declared_bytes)
+            arrival = predict.arrive(message, _record(request), declared_bytes)
         async for piece in request.stream():
             pieces.append(piece)
             received_bytes += len(piece)
             if received_bytes > LARGE_BYTES:
-                arrival = arrival or predict.arrive(message, declared_bytes)
+                arrival = arrival or predict.arrive(message, _record(request), declared_bytes)
                 if arrival is not None:
                     arrival.reached(received_bytes)
     finally:

@@ -184,17 +184,11 @@ class Batcher:
         count, now = len(rows), self._clock()
         is_large = self.is_large(count)
         if is_large:
-            self._check_large(self._large_rows, count)
-            # A large request waits for all others, a small one for small ones alone.
-            needed_s = self._costs.of(self._large_rows + self._small_rows + count)
+            self._check_room(self._large_rows, count)
         else:
             self._make_room(count)
-            needed_s = self._costs.of(self._small_rows + count)
-        if now + needed_s > deadline_s:
-            raise DeadlineExceeded(
-                f"these rows would take {needed_s:.3g} s with those before them, and "
-                f"{max(deadline_s - now, 0):.3g} s are left; allow more time, or send fewer rows"
-            )
+        # A large request waits for all others, a small one for small ones alone.
+        self._check_time(self._small_rows + count + (self._large_rows if is_large else 0), deadline_s, now)
         job = Job(count, deadline_s, done, now)
         if is_large:
             self._large_rows += count
@@ -210,9 +204,10 @@ class Batcher:
         """Whether a request of so many rows runs in the thread."""
         return rows > self._costs.inline_rows
 
-    def check_arriving(self, rows: int) -> None:
-        """`Overloaded` where the large lane has no room for ``rows`` more, with what waits and what arrives."""
-        self._check_large(self._large_rows + self.arriving_rows, rows)
+    def check_arriving(self, rows: int, deadline_s: float) -> None:
+        """What `submit` would raise for ``rows`` more in the large lane: of room those that arrive take some, too."""
+        self._check_room(self._large_rows + self.arriving_rows, rows)
+        self._check_time(self._large_rows + rows, deadline_s, self._clock())
 
     def close(self) -> None:
         """Let the thread go; what still waits, after a drain that was too short for it, is told so and does not run."""
@@ -229,9 +224,17 @@ class Batcher:
     def _stopped() -> NotReady:
         return NotReady("the server stopped before these rows had their turn; try again", _RESTART_S)
 
-    def _check_large(self, waiting_rows: int, count: int) -> None:
+    def _check_room(self, waiting_rows: int, count: int) -> None:
         if waiting_rows + count > self._queue_rows:
             raise self._overloaded(waiting_rows, count, self._pace * self._costs.of(waiting_rows))
+
+    def _check_time(self, rows: int, deadline_s: float, now: float) -> None:
+        needed_s = self._costs.of(rows)
+        if now + needed_s > deadline_s:
+            raise DeadlineExceeded(
+                f"these rows would take {needed_s:.3g} s with those before them, and "
+                f"{max(deadline_s - now, 0):.3g} s are left; allow more time, or send fewer rows"
+            )
 
     def _overloaded(self, waiting_rows: int, count: int, drained_s: float) -> Overloaded:
         return Overloaded(

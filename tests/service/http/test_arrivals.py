@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from service.http.arrivals import LARGE_BYTES, Arrival
 from service.http.messages import Request
 from service.http.predict import Predict
 from service.inference.batcher import Batcher
+from service.journal import Record
 from service.settings import Settings
 from tests.service.published import publish
 from tests.service.running import Answer, Connection, Running, post
@@ -26,6 +28,7 @@ from tests.service.trapped import GOOD, publish_trapped, slow
 
 QUEUE_ROWS = 100_000
 RAW = "content-type: application/octet-stream"
+RECORD = Record("POST", "/predict", "id", math.inf)
 SMALL = post(json.dumps({"inputs": [GOOD]}).encode())
 
 
@@ -54,7 +57,7 @@ def request(media: bytes, **headers: bytes) -> Request:
 
 def rows_of(predict: Predict, asked: Request, size_bytes: int) -> int:
     """What a body counts for once it has arrived."""
-    arrival = predict.arrive(asked, size_bytes)
+    arrival = predict.arrive(asked, RECORD, size_bytes)
     if arrival is None:
         return 0
     arrival.reached(size_bytes)
@@ -80,18 +83,18 @@ def test_few_rows_count_for_none(predict: Predict) -> None:
 
 @pytest.mark.parametrize("asked", [Request("other", None, None, {}, b""), Request(None, None, "no=1", {}, b"")])
 def test_what_will_be_refused_for_other_reasons_counts_for_none(predict: Predict, asked: Request) -> None:
-    assert predict.arrive(asked, 10**6) is None
+    assert predict.arrive(asked, RECORD, 10**6) is None
 
 
 def test_more_rows_than_are_ever_taken_are_not_told_to_come_again(predict: Predict) -> None:
-    assert predict.arrive(request(b"application/octet-stream"), 16 * (QUEUE_ROWS + 1)) is None
+    assert predict.arrive(request(b"application/octet-stream"), RECORD, 16 * (QUEUE_ROWS + 1)) is None
 
 
 def test_json_counts_for_what_its_like_had_before(predict: Predict) -> None:
     predict._arrivals._row_bytes.clear()
     model = next(iter(predict._repository))
     asked = request(b"application/json")
-    assert predict.arrive(asked, 10**6) is None
+    assert predict.arrive(asked, RECORD, 10**6) is None
     for size_bytes, rows, expected in ((100_000, 5000, 5000), (100_000, 2000, 2000), (100_000, 5000, 2105)):
         predict._arrivals.learn(model, Request(None, None, None, asked.headers, b" " * size_bytes), rows)
         assert rows_of(predict, asked, 100_000) == expected
@@ -110,12 +113,12 @@ def test_whatever_comes_no_more_rows_arrive_than_have_room_and_none_is_left(piec
         def is_large(self, rows: int) -> bool:
             return rows > 10
 
-        def check_arriving(self, rows: int) -> None:
+        def check_arriving(self, rows: int, deadline_s: float) -> None:  # noqa: ARG002
             if self.arriving_rows + rows > 1000:
                 raise Overloaded("full", 1.0)
 
     lane = Lane()
-    arriving = {name: Arrival(lane, 16.5, 16_500) for name in range(10)}
+    arriving = {name: Arrival(lane, 16.5, 16_500, math.inf) for name in range(10)}
     received = dict.fromkeys(arriving, 0)
     for name, size_bytes in pieces:
         if name in arriving:
@@ -188,6 +191,14 @@ def test_what_has_no_room_is_refused_at_its_head_and_small_requests_are_not(serv
         assert (answer.status, len(json.loads(answer.body)["predictions"])) == (200, 4000)
     after = server.metrics()
     assert after["mlp_rejections_total overloaded"] == 1
+
+
+def test_what_cannot_be_answered_in_time_is_refused_at_its_head(server: Running) -> None:
+    with server.connect() as line:
+        line.send(
+            head_of(raw(QUEUE_ROWS)).replace(b"host: test\r\n", b"host: test\r\nx-request-timeout-s: 0.000001\r\n")
+        )
+        assert line.answer().status == 504
 
 
 def test_a_client_that_waits_to_be_told_to_go_on_is_refused_instead(server: Running) -> None:

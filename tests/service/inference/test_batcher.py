@@ -298,9 +298,11 @@ def test_large_bodies_on_their_way_count_for_the_large_ones_that_begin_and_for_n
     async def story() -> None:
         bench = Bench(queue_rows=20)
         bench.batcher.arriving_rows += 12
-        bench.batcher.check_arriving(8)
+        bench.batcher.check_arriving(8, 1e9)
         with pytest.raises(Overloaded):
-            bench.batcher.check_arriving(9)
+            bench.batcher.check_arriving(9, 1e9)
+        with pytest.raises(DeadlineExceeded):
+            bench.batcher.check_arriving(8, COSTS.of(8) / 2)
         bench.submit("whole before them", *range(20))
         bench.submit("small", 1)
         await bench.settled()
