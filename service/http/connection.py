@@ -94,7 +94,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        if not self.between and self._rest_bytes() > _LARGE_REST_BYTES:
+        if not self.between and self._is_answered() and self._rest_bytes() > _LARGE_REST_BYTES:
             self.flow.pause_reading()
             self.loop.call_later(min(_PAUSE_S, self.bounds.receive_timeout_s / 2), self.flow.resume_reading)
         else:

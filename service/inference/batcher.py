@@ -296,24 +296,28 @@ class Batcher:
     async def _run_large(self) -> None:
         """One call after another in the thread, each of as many slices as its time allows, until no job is left."""
         self._pace = 1.0
-        loop = asyncio.get_running_loop()
-        while True:
-            began_s = self._clock()
-            self._large = [sliced for sliced in self._large if self._still_waits(sliced, began_s)]
-            if not self._large:
-                break
-            plan = self._plan()
-            for sliced in {each.of for each in plan if each.first == 0}:
-                sliced.job.queue_s = began_s - sliced.job.accepted_s
-            outcomes = await loop.run_in_executor(self._thread, self._run_slices, plan, began_s + _CALL_S)
-            for each, (outputs, inference_s) in zip(plan, outcomes, strict=False):
-                self._take(each, outputs, inference_s)
-            for each in plan:
-                each.of.planned = each.of.ran
-            rows = sum(each.end - each.first for each in plan[: len(outcomes)])
-            times = (self._clock() - began_s) / self._costs.of(rows)
-            self._pace = max(self._pace + _PACE_SHARE * (times - self._pace), 1.0)
-        self._large_lane = None
+        try:
+            while self._large:
+                began_s = self._clock()
+                self._large = [sliced for sliced in self._large if self._still_waits(sliced, began_s)]
+                if self._large:
+                    await self._run_call(self._plan(), began_s)
+        finally:
+            self._large_lane = None
+
+    async def _run_call(self, plan: list[_Slice], began_s: float) -> None:
+        for sliced in {each.of for each in plan if each.first == 0}:
+            sliced.job.queue_s = began_s - sliced.job.accepted_s
+        outcomes = await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._run_slices, plan, began_s + _CALL_S
+        )
+        for each, (outputs, inference_s) in zip(plan, outcomes, strict=False):
+            self._take(each, outputs, inference_s)
+        for each in plan:
+            each.of.planned = each.of.ran
+        rows = sum(each.end - each.first for each in plan[: len(outcomes)])
+        times = (self._clock() - began_s) / self._costs.of(rows)
+        self._pace = max(self._pace + _PACE_SHARE * (times - self._pace), 1.0)
 
     def _plan(self) -> list[_Slice]:
         """The slices of the next call: those of the oldest job, every other time of the shortest before it.
