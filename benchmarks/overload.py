@@ -121,13 +121,13 @@ def over_large(running: Running, seconds: float, rows: int) -> Points:
     return points
 
 
-def over_clients(running: Running, seconds: float) -> Points:
-    """More and more clients of one row."""
+def over_clients(running: Running, seconds: float, request: bytes) -> Points:
+    """More and more clients of the same request."""
     points = []
     for count in CLIENTS:
 
         def begin(group: Clients, count: int = count) -> dict[str, Tally]:
-            return {"all": group.keep_alive(count, small())}
+            return {"all": group.keep_alive(count, request)}
 
         found, used_s = clients.run(asked(running, seconds, begin))
         told = figures(found["all"], seconds)
@@ -157,7 +157,14 @@ def run(model: Path, seconds: float, only: str) -> report.Results:
     about = provenance.of(model, f"python -m benchmarks.overload --seconds {seconds:g}")
     cases: dict[str, tuple[tuple[str, ...], Callable[[Running], Points]]] = {
         f"large requests ({LARGE_ROWS:,} raw rows)": ((), lambda running: over_large(running, seconds, LARGE_ROWS)),
-        "one JSON row, a queue of 200 rows": (SHORT_QUEUE, lambda running: over_clients(running, seconds)),
+        "one JSON row, a queue of 200 rows": (
+            SHORT_QUEUE,
+            lambda running: over_clients(running, seconds, small()),
+        ),
+        "100 raw rows, a queue of 200 rows": (
+            SHORT_QUEUE,
+            lambda running: over_clients(running, seconds, large(100)),
+        ),
         "a new connection, ten a second": ((), lambda running: over_busy(running, seconds)),
     }
     found = {}

@@ -38,13 +38,13 @@ class Arrival:
         self._deadline_s = deadline_s
         self._rows = 0
         rows = int(declared_bytes // row_bytes)
-        if batcher.is_large(rows):
+        if batcher.is_sliced(rows):
             batcher.check_arriving(rows, deadline_s)
 
     def reached(self, received_bytes: int) -> None:
         """Count so many bytes in all. Raises as at once: others may have come first."""
         rows = int(received_bytes // self._row_bytes)
-        if rows > self._rows and self._batcher.is_large(rows):
+        if rows > self._rows and self._batcher.is_sliced(rows):
             self._batcher.check_arriving(rows - self._rows, self._deadline_s)
             self._batcher.arriving_rows += rows - self._rows
             self._rows = rows

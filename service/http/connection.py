@@ -22,7 +22,7 @@ from service.journal import Journal, Record
 _CLOSE: Final = b"connection: close\r\n"
 # A request that was answered before so much of its body was read is read on after a pause: whoever sends all of it
 # nevertheless, and then asks again, is slowed down before a refusal costs as much as an answer.
-_LARGE_REST_BYTES: Final = 1024**2
+_LARGE_REST_BYTES: Final = 128 * 1024
 _PAUSE_S: Final = 1.0
 
 

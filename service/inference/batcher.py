@@ -3,7 +3,8 @@
 Rows that arrive in one turn of the event loop run as one call at its end, on the loop itself: for a small network that
 is cheaper than waking a thread. A request too large for that goes to a second lane, which runs it slice by slice in a
 thread, so that neither the loop nor the small requests wait for it. Each lane has its own bound: large requests refuse
-no small ones.
+no small ones. What one call can run is never refused while it can be run instead: where there is no room for it in the
+second lane it goes to the first, and where that is full, what waits there runs.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ _NO_ROWS: Final = np.empty(0, np.intp)
 # Arrays kept for the next turns; a burst may take more, and gives them back.
 _SPARE_BATCHES: Final = 4
 _RESTART_S: Final = 1.0
-# How long the thread runs before the loop hears of it: waking it for each slice would cost a turn of the loop each.
+# How long the thread runs before the loop hears of it, which costs a turn of the loop each time: where those are longer
+# it runs as long as they are, within bounds.
 _CALL_S: Final = 0.015
+_LONGEST_CALL_S: Final = 0.2
 # The share that the last call has in the pace of the large lane.
 _PACE_SHARE: Final = 0.2
 
@@ -167,6 +170,8 @@ class Batcher:
         self._large: list[_Sliced] = []
         self._large_rows = 0
         self._oldest_first = True
+        self._call_s = _CALL_S
+        self._call_ended_s = 0.0
         # How many times longer than measured at start large requests take now, with all else that goes on.
         self._pace = 1.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
@@ -182,7 +187,9 @@ class Batcher:
         if self._closed:
             raise self._stopped()
         count, now = len(rows), self._clock()
-        is_large = self.is_large(count)
+        is_large = count > self._costs.inline_rows
+        if is_large and not self.is_sliced(count):
+            is_large = self._large_rows + count <= self._queue_rows
         if is_large:
             self._check_room(self._large_rows, count)
         else:
@@ -200,9 +207,9 @@ class Batcher:
             self._open_batch(count).add(job, rows)
         return job
 
-    def is_large(self, rows: int) -> bool:
-        """Whether a request of so many rows runs in the thread."""
-        return rows > self._costs.inline_rows
+    def is_sliced(self, rows: int) -> bool:
+        """Whether so many rows are more than one call runs: then they are refused where there is no room."""
+        return rows > self._costs.batch_rows
 
     def check_arriving(self, rows: int, deadline_s: float) -> None:
         """What `submit` would raise for ``rows`` more in the large lane: of room those that arrive take some, too."""
@@ -309,8 +316,9 @@ class Batcher:
         for sliced in {each.of for each in plan if each.first == 0}:
             sliced.job.queue_s = began_s - sliced.job.accepted_s
         outcomes = await asyncio.get_running_loop().run_in_executor(
-            self._thread, self._run_slices, plan, began_s + _CALL_S
+            self._thread, self._run_slices, plan, began_s + self._call_s
         )
+        self._call_s = min(max(self._clock() - self._call_ended_s, _CALL_S), _LONGEST_CALL_S)
         for each, (outputs, inference_s) in zip(plan, outcomes, strict=False):
             self._take(each, outputs, inference_s)
         for each in plan:
@@ -332,7 +340,7 @@ class Batcher:
         planned_s = 0.0
         for sliced in waiting:
             while sliced.planned < sliced.job.count:
-                if planned_s >= _CALL_S:
+                if planned_s >= self._call_s:
                     return plan
                 first = sliced.planned
                 sliced.planned = min(first + self._costs.batch_rows, sliced.job.count)
@@ -353,6 +361,7 @@ class Batcher:
             outputs = None if sliced.failed or sliced.job.cancelled else self._guarded(sliced.rows[first:end])
             sliced.failed |= isinstance(outputs, ModelFailed)
             outcomes.append((outputs, self._clock() - began_s))
+        self._call_ended_s = self._clock()
         return outcomes
 
     def _take(self, ran: _Slice, outputs: Outputs | ModelFailed | None, inference_s: float) -> None:

@@ -110,7 +110,7 @@ def test_whatever_comes_no_more_rows_arrive_than_have_room_and_none_is_left(piec
         def __init__(self) -> None:
             self.arriving_rows = 0
 
-        def is_large(self, rows: int) -> bool:
+        def is_sliced(self, rows: int) -> bool:
             return rows > 10
 
         def check_arriving(self, rows: int, deadline_s: float) -> None:  # noqa: ARG002

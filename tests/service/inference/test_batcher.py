@@ -227,13 +227,18 @@ def test_a_full_lane_of_large_requests_refuses_at_once_and_says_when_it_will_hav
         bench = Bench(queue_rows=10)
         bench.submit("a", *range(8))
         with pytest.raises(Overloaded) as refused:
-            bench.submit("b", *range(5))
+            bench.submit("b", *range(9))
         assert str(refused.value) == (
-            "8 rows wait already, and 5 more would exceed 10; send fewer requests at once, or add replicas"
+            "8 rows wait already, and 9 more would exceed 10; send fewer requests at once, or add replicas"
         )
         assert refused.value.retry_after_s == pytest.approx(COSTS.of(8))
         bench.submit("small ones have room of their own", 1, 2)
+        for first in range(100, 200, 10):
+            bench.submit(f"what one call can run has it there, too: {first}", *range(first, first + 7))
         await bench.settled()
+        for first in range(100, 200, 10):
+            answer = bench.answer(f"what one call can run has it there, too: {first}")
+            assert answer == list(range(first, first + 7))
         assert bench.answer("a") == list(range(8))
         assert bench.answer("small ones have room of their own") == [1, 2]
         bench.submit("all the room is back", *range(10))
@@ -250,7 +255,7 @@ def test_where_it_runs_slower_than_measured_at_start_one_is_told_to_come_back_la
         while len(bench.network.batches) < 9:
             await asyncio.sleep(0)
         with pytest.raises(Overloaded) as refused:
-            bench.submit("c", *range(5))
+            bench.submit("c", *range(9 + 80))
         assert 5 * COSTS.of(100) < refused.value.retry_after_s <= 10 * COSTS.of(100)
         await bench.settled()
 
