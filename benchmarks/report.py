@@ -158,6 +158,23 @@ def soak(results: Results) -> str:
     return "\n\n".join([about(results), table(("", ">"), rows), f"**{results['verdict']}**"])
 
 
+def overload(results: Results) -> str:
+    """What is answered and refused where more is asked than can be done."""
+    return "\n\n".join([about(results), *(_points(name, points) for name, points in results["cases"].items())])
+
+
+def shutdown(results: Results) -> str:
+    """What is lost at SIGTERM."""
+    parts = [about(results), _points("requests of all trials", results["cases"])]
+    return "\n\n".join([*parts, f"**{results['verdict']}**"])
+
+
+def _points(name: str, points: Sequence[dict[str, Any]]) -> str:
+    cells = [[cell if isinstance(cell, str) else _shown(cell) for cell in point.values()] for point in points]
+    heads = [head if isinstance(cell, str) else f">{head}" for head, cell in points[0].items()]
+    return f"{name}:\n\n" + table(heads, cells)
+
+
 def regression(results: Results) -> str:
     """Scores and seconds of each way to train, over the seeds."""
     figures = {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "fit_s": "training, s"}
@@ -250,6 +267,8 @@ SECTIONS: Final[dict[str, Callable[[Results], str]]] = {
     "breakdown": breakdown,
     "sweep": sweep,
     "soak": soak,
+    "overload": overload,
+    "shutdown": shutdown,
     "regression": regression,
     "training": training,
     "accuracy": accuracy,

@@ -1,7 +1,11 @@
-"""The states of a server and the only moves between them: starting → ready → draining → stopped."""
+"""The states of a server, the only moves between them, and the signals that end it.
+
+starting → ready → draining → stopped
+"""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -36,3 +40,9 @@ class Lifecycle:
             self.draining = state is State.DRAINING
             self.answering = self.ready or self.draining
             self._changed(state)
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """The signals that drain the server; SIGHUP only where the parent does not have it ignored, as nohup does."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGTERM, signal.SIGINT, *(() if ignored else (signal.SIGHUP,)))

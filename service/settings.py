@@ -61,13 +61,21 @@ class Settings(BaseSettings):
         256 * 1024**2, "bodies that wait to be whole, all together; over it 429", "bytes", ge=1024, le=2**37
     )
     max_request_rows: int = _option(10_000, "most rows in one request", "rows", ge=1, le=1_000_000)
-    max_queue_rows: int = _option(100_000, "most rows waiting at once; over it 429", "rows", ge=1, le=10_000_000)
+    max_queue_rows: int = _option(
+        100_000,
+        "most rows of large requests waiting at once, and of small ones; over it 429",
+        "rows",
+        ge=1,
+        le=10_000_000,
+    )
     receive_timeout_s: float = _option(10.0, "longest time for a request's body to arrive", "s", ge=0.1, le=600)
     request_timeout_s: float = _option(
         30.0, "longest time from a request to its answer; x-request-timeout-s can shorten it", "s", ge=0.001, le=3600
     )
     keep_alive_timeout_s: int = _option(75, "how long an idle connection is kept", "s", ge=1, le=3600)
-    drain_timeout_s: int = _option(20, "longest time to answer what was accepted, after SIGTERM", "s", ge=1, le=3600)
+    drain_timeout_s: int = _option(
+        20, "longest time to answer what was accepted, after a signal to stop", "s", ge=1, le=3600
+    )
 
 
 def load(arguments: Sequence[str]) -> Settings:

@@ -16,12 +16,14 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
 from typing import Final
 
+from service.lifecycle import stop_signals
+
 _log = logging.getLogger(__name__)
 
 # A forked worker has the parent's modules loaded already: it is up in the time it takes to prove the models.
 _FORK: Final = get_context("fork")
+_STOP: Final = stop_signals()
 _READY: Final = b"ready"
-_STOP: Final = (signal.SIGTERM, signal.SIGINT)
 _SHORTEST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 30.0
 _STEADY_S: Final = 60.0
@@ -59,8 +61,8 @@ class Supervisor:
     """Keeps ``count`` processes running ``work(index, ready)``, which calls ``ready`` once it takes requests.
 
     A worker that dies is told to ``died`` and replaced, after the pause that its `Backoff` gives. Where a worker dies
-    before it was ever ready, what it needs is not there: all stop, and so does the server. At SIGTERM or SIGINT all are
-    told to stop and waited for, ``stop_timeout_s`` at most.
+    before it was ever ready, what it needs is not there: all stop, and so does the server. At SIGTERM, SIGINT or SIGHUP
+    all are told to stop and waited for, ``stop_timeout_s`` at most.
     """
 
     def __init__(self, count: int, work: Work, stop_timeout_s: float, died: Callable[[int], None]) -> None:

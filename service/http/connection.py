@@ -39,6 +39,10 @@ _PIECE_BYTES: Final = 4096
 _CHUNK_FRAMING_BYTES: Final = 16
 # https://www.rfc-editor.org/rfc/rfc3986#section-3.2.2, and a port
 _HOST: Final = re.compile(rb"(?:[\w.~!$&'()*+,;=%-]*|\[[\w.:]+\])(?::\d*)?", re.ASCII)
+# A request that was answered before so much of its body was read is read on after a pause: whoever sends all of it
+# nevertheless, and then asks again, is slowed down before a refusal costs as much as an answer.
+_LARGE_REST_BYTES: Final = 128 * 1024
+_PAUSE_S: Final = 1.0
 
 
 # Headers that decide where a request ends, or what it is the request for.
@@ -213,7 +217,10 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self.reading is BETWEEN and not self.pipeline:
             self._await_request()
-        if self.flow.read_paused:
+        if self.reading is _BODY and self._rest_bytes > _LARGE_REST_BYTES and _is_answered(self.cycle):
+            self._flow.hold()
+            self.loop.call_later(min(_PAUSE_S, self.bounds.receive_timeout_s / 2), self._read_on)
+        elif self.flow.read_paused:
             self.flow.resume_reading()
         if self.pipeline or self._ahead or self._ended:
             self.go_on()
@@ -321,6 +328,27 @@ class BoundedProtocol(HttpToolsProtocol):
             )
         )
         self.journal.finish(record, response.status)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is under way."""
+        return _is_answered(self.cycle) and self.reading is not _HEAD and not self._ahead
+
+    @property
+    def fileno(self) -> int:
+        """The connection's file descriptor."""
+        descriptor: int = self.transport.get_extra_info("socket").fileno()
+        return descriptor
+
+    def give_up(self, error: RequestError) -> None:
+        """Wait no longer for what is not whole: refuse it so; close a connection on which no request is under way."""
+        if self.is_idle:
+            self.transport.close()
+        elif self.reading is BETWEEN:
+            self.cycle.keep_alive = False
+            self._stop()
+        else:
+            self.refuse(error)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self.current = cycle
@@ -440,6 +468,15 @@ class BoundedProtocol(HttpToolsProtocol):
         held_bytes = len(self._ahead) + (self._head_bytes if under_way else 0)
         if held_bytes != self._held_bytes:
             self._hold(held_bytes)
+
+    @property
+    def _rest_bytes(self) -> int:
+        """How much of the body that is being read is surely still to come."""
+        return self._declared_bytes - self._body_bytes
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self._flow.let_go()
 
     def _hold(self, size_bytes: int) -> None:
         """Count what this connection holds in memory beside bodies."""

@@ -24,12 +24,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from service.errors import RequestError
 from service.http import problems
+from service.http.arrivals import LARGE_BYTES, Arrival
 from service.http.bodies import Bodies
 from service.http.connection import BETWEEN, BoundedProtocol
 from service.http.guard import Bounds, RequestIds
-from service.http.messages import Request, Response
-from service.http.predict import Predict
-from service.inference.batcher import Job
+from service.http.messages import Request, Response, by_name
+from service.http.predict import Pending, Predict
 from service.journal import Journal
 from service.lifecycle import Lifecycle
 
@@ -115,7 +115,8 @@ class Exchange(RequestResponseCycle):
     _whole = False
     _answered = False
     _refusal: RequestError | None = None
-    _job: Job | None = None
+    _job: Pending | None = None
+    _arrival: Arrival | None = None
 
     def __init__(
         self, protocol: ExpressProtocol, target: Target, headers: Mapping[bytes, bytes], *, keep_alive: bool
@@ -132,10 +133,16 @@ class Exchange(RequestResponseCycle):
         """All earlier requests of the connection are answered: this one may be."""
         self.in_turn = True
         self._protocol.current = self
-        bounds, headers = self._protocol.bounds, self._request.headers
-        if int(headers.get(b"content-length", 0)) > bounds.max_body_bytes:
+        bounds, declared_bytes = self._protocol.bounds, int(self._request.headers.get(b"content-length", 0))
+        if declared_bytes > bounds.max_body_bytes:
             self.refuse(bounds.too_large())
             return
+        if declared_bytes > LARGE_BYTES and not self._whole and self._refusal is None:
+            try:
+                self._count()
+            except RequestError as error:
+                self.refuse(error)
+                return
         if self.waiting_for_100_continue:
             self.waiting_for_100_continue = False
             self._protocol.transport.write(_CONTINUE)
@@ -160,10 +167,12 @@ class Exchange(RequestResponseCycle):
             return
         try:
             self._protocol.door.bodies.hold(len(data))
+            self._held_bytes += len(data)
+            if self._held_bytes > LARGE_BYTES:
+                self._count()
         except RequestError as error:
             self.refuse(error)
             return
-        self._held_bytes += len(data)
         if not self._body:
             self._body = data
         else:  # many small pieces as objects would take many times their size
@@ -227,7 +236,18 @@ class Exchange(RequestResponseCycle):
         self._job = self._protocol.door.predict(self._request, self._record, self._reply)
         self._request.body = b""  # its rows wait, and have a bound of their own
 
+    def _count(self) -> None:
+        """Count the rows of a large body, as far as it is there. Raises `Overloaded` where they have no room."""
+        if self._arrival is None:
+            declared_bytes = int(self._request.headers.get(b"content-length", 0))
+            self._arrival = self._protocol.door.predict.arrive(self._request, self._record, declared_bytes)
+        if self._arrival is not None:
+            self._arrival.reached(self._held_bytes)
+
     def _body_is_over(self) -> None:
+        if self._arrival is not None:
+            self._arrival.close()
+            self._arrival = None
         self._body = b""
         if self._held_bytes:
             self._protocol.door.bodies.let_go(self._held_bytes)
@@ -266,7 +286,7 @@ class ExpressProtocol(BoundedProtocol):
             return
         earlier: RequestResponseCycle | None = self.cycle
         keep_alive = self.version != "1.0" and self.parser.should_keep_alive()
-        self.cycle = exchange = Exchange(self, target, dict(self.headers), keep_alive=keep_alive)
+        self.cycle = exchange = Exchange(self, target, by_name(self.headers), keep_alive=keep_alive)
         exchange.waiting_for_100_continue = self.expect_100_continue
         if earlier is None or earlier.response_complete:
             exchange.start()

@@ -22,6 +22,7 @@ from service.errors import (
 from service.http import options as wishes
 from service.http import problems
 from service.http.arrays import npy_from, rows_from_npy, rows_from_raw
+from service.http.arrivals import LARGE_BYTES, Arrival, Arrivals
 from service.http.messages import JSON_HEADERS, NPY_HEADERS, Request, Response
 from service.http.options import Options
 from service.http.schema import Schema
@@ -72,6 +73,7 @@ class Predict:
         self._max_body_bytes = max_body_bytes
         self._longest_s = longest_s
         self._clock = clock
+        self._arrivals = Arrivals()
         self._schemas = {model.manifest.name: Schema.of(model.manifest, max_rows) for model in repository}
 
     def __call__(self, request: Request, record: Record, reply: Reply) -> Job | None:
@@ -88,6 +90,26 @@ class Predict:
             reply(self._unforeseen(record))
         return None
 
+    def arrive(self, request: Request, record: Record, declared_bytes: int) -> Arrival | None:
+        """Begin to read a large body, of ``declared_bytes``: None where it counts for no rows that are known.
+
+        Raises `Overloaded` or `DeadlineExceeded` where they would find no room or time. Whatever else is wrong is told
+        once it is whole.
+        """
+        try:
+            model = self._repository.find(request.model, request.version)
+            dtype = wishes.from_query(request.query, len(model.manifest.classes)).dtype
+            deadline_s = record.started_s + wishes.timeout_s(request.headers, self._longest_s)
+        except RequestError:
+            return None
+        schema = self._schemas[model.manifest.name]
+        return self._arrivals.begin(model, schema, dtype, request, declared_bytes, deadline_s)
+
+    def close(self) -> None:
+        """Tell what still waits to be run that it will not be."""
+        for model in self._repository:
+            model.batcher.close()
+
     def _accept(self, request: Request, record: Record, reply: Reply) -> Job:
         if not self._lifecycle.answering:
             raise NotReady(f"the server is {self._lifecycle.state}; try again", _STARTING_S)
@@ -99,6 +121,8 @@ class Predict:
         rows = self._rows(request, chosen.dtype, self._schemas[manifest.name])
         record.decode_s = self._clock() - decode_from_s
         record.model, record.version, record.rows = manifest.name, manifest.version, len(rows)
+        if len(request.body) > LARGE_BYTES:
+            self._arrivals.learn(model, request, len(rows))
 
         def done(outcome: Outputs | RequestError) -> None:
             try:

@@ -16,6 +16,7 @@ from starlette.responses import Response as HttpResponse
 
 from service.errors import MethodNotAllowed, NotFound, RequestError
 from service.http import messages, openapi, problems
+from service.http.arrivals import LARGE_BYTES
 from service.http.predict import Predict
 from service.inference.batcher import Job
 from service.inference.repository import Model, Repository
@@ -130,15 +131,35 @@ async def _predicted(
     predict: Predict, request: HttpRequest, name: str | None = None, version: str | None = None
 ) -> HttpResponse:
     record = _record(request)
-    body = await request.body()
-    answered: asyncio.Future[messages.Response] = asyncio.get_running_loop().create_future()
     message = messages.Request(
-        name, version, request.scope["query_string"].decode("latin-1"), dict(request.scope["headers"]), body
+        name, version, request.scope["query_string"].decode("latin-1"), dict(request.scope["headers"]), b""
     )
+    message.body = await _body(predict, message, request)
+    answered: asyncio.Future[messages.Response] = asyncio.get_running_loop().create_future()
     job = predict(message, record, answered.set_result)
     if job is not None:
         await _until(answered, request, job)
     return _http(answered.result())
+
+
+async def _body(predict: Predict, message: messages.Request, request: HttpRequest) -> bytes:
+    """The whole body; a large one counts for its rows while it arrives. Raises `Overloaded`."""
+    declared_bytes = int(message.headers.get(b"content-length", 0))
+    arrival, pieces, received_bytes = None, [], 0
+    try:
+        if declared_bytes > LARGE_BYTES:
+            arrival = predict.arrive(message, _record(request), declared_bytes)
+        async for piece in request.stream():
+            pieces.append(piece)
+            received_bytes += len(piece)
+            if received_bytes > LARGE_BYTES:
+                arrival = arrival or predict.arrive(message, _record(request), declared_bytes)
+                if arrival is not None:
+                    arrival.reached(received_bytes)
+    finally:
+        if arrival is not None:
+            arrival.close()
+    return b"".join(pieces)
 
 
 async def _until(answered: asyncio.Future[messages.Response], request: HttpRequest, job: Job) -> None:

@@ -2,7 +2,9 @@
 
 Rows that arrive in one turn of the event loop run as one call at its end, on the loop itself: for a small network that
 is cheaper than waking a thread. A request too large for that goes to a second lane, which runs it slice by slice in a
-thread, so that neither the loop nor the small requests wait for it; large requests take turns, slice by slice.
+thread, so that neither the loop nor the small requests wait for it. Each lane has its own bound: large requests refuse
+no small ones. What one call can run is never refused while it can be run instead: where there is no room for it in the
+second lane it goes to the first, and where that is full, what waits there runs.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -31,6 +33,12 @@ _NO_ROWS: Final = np.empty(0, np.intp)
 # Arrays kept for the next turns; a burst may take more, and gives them back.
 _SPARE_BATCHES: Final = 4
 _RESTART_S: Final = 1.0
+# How long the thread runs before the loop hears of it, which costs a turn of the loop each time: where those are longer
+# it runs as long as they are, within bounds.
+_CALL_S: Final = 0.015
+_LONGEST_CALL_S: Final = 0.2
+# The share that the last call has in the pace of the large lane.
+_PACE_SHARE: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +117,39 @@ class _Batch:
         self.jobs, self.filled = kept, filled
 
 
-@dataclass(slots=True, eq=False)
 class _Sliced:
-    """A large job on its way: its rows, how many of them ran, and the answers so far."""
+    """A large job on its way: its rows, how many of them ran, how many will in this call, and the answers so far."""
 
-    job: Job
-    rows: Rows
-    ran: int
-    parts: list[Outputs]
+    def __init__(self, job: Job, rows: Rows) -> None:
+        self.job = job
+        self.rows = rows
+        self.ran = 0
+        self.planned = 0
+        self.failed = False
+        self.parts: list[Outputs] = []
+
+    @property
+    def left(self) -> int:
+        """How many rows have not run."""
+        return self.job.count - self.ran
+
+
+class _Slice(NamedTuple):
+    """Rows ``first`` to ``end`` of a large job, which run as one."""
+
+    of: _Sliced
+    first: int
+    end: int
 
 
 class Batcher:
     """Both lanes in front of one network.
 
-    ``run`` takes ``dtype`` (rows, features). ``queue_rows`` bounds the rows accepted and not yet answered. ``ran`` is
-    told of each run's outputs that are finite numbers: a row so large that the network overflows fails its own request
-    alone. ``clock`` gives seconds and is the one deadlines are told in.
+    ``run`` takes ``dtype`` (rows, features). ``queue_rows`` bounds the rows of each lane that were accepted and have
+    not run. ``ran`` is told of each run's outputs that are finite numbers: a row so large that the network overflows
+    fails its own request alone. ``clock`` gives seconds and is the one deadlines are told in.
+
+    ``arriving_rows`` are those of large requests whose bodies are on their way: whoever reads them counts them here.
     """
 
     def __init__(
@@ -146,54 +171,101 @@ class Batcher:
         self._dtype = dtype
         self._new_batch = partial(_Batch, costs.batch_rows, features, dtype)
         self._small: deque[_Batch] = deque()
+        self._small_rows = 0
+        self._turn_comes = self._running = self._closed = False
         self._spare: list[_Batch] = []
-        self._large: deque[_Sliced] = deque()
-        self._waiting_rows = 0
+        self._large: list[_Sliced] = []
         self._large_rows = 0
+        self._oldest_first = True
+        self._call_s = _CALL_S
+        self._call_ended_s = 0.0
+        # How many times longer than measured at start large requests take now, with all else that goes on.
+        self._pace = 1.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._large_lane: asyncio.Task[None] | None = None
+        self.arriving_rows = 0
 
     def submit(self, rows: Rows, deadline_s: float, done: Callable[[Outputs | RequestError], None]) -> Job:
         """Accept rows to be answered through ``done``, later in this turn of the running loop or after it.
 
-        Raises `Overloaded` where the queue has no room, and `DeadlineExceeded` where the rows before these take too
-        long already.
+        Raises `Overloaded` where the queue has no room, `DeadlineExceeded` where the rows before these take too long
+        already, and `NotReady` after `close`.
         """
+        if self._closed:
+            raise self._stopped()
         count, now = len(rows), self._clock()
-        if self._waiting_rows + count > self._queue_rows:
-            raise Overloaded(
-                f"{self._waiting_rows} rows wait already, and {count} more would exceed {self._queue_rows}; "
-                "send fewer requests at once, or add replicas",
-                self._costs.of(self._waiting_rows),
-            )
         is_large = count > self._costs.inline_rows
+        if is_large and not self.is_sliced(count):
+            is_large = self._large_rows + count <= self._queue_rows
+        if is_large:
+            self._check_room(self._large_rows, count)
+        else:
+            self._make_room(count)
         # A large request waits for all others, a small one for small ones alone.
-        needed_s = self._costs.of(self._waiting_rows + count - (0 if is_large else self._large_rows))
+        self._check_time(self._small_rows + count + (self._large_rows if is_large else 0), deadline_s, now)
+        job = Job(count, deadline_s, done, now)
+        if is_large:
+            self._large_rows += count
+            self._large.append(_Sliced(job, rows))
+            if self._large_lane is None:
+                self._large_lane = asyncio.get_running_loop().create_task(self._run_large())
+        else:
+            self._small_rows += count
+            self._open_batch(count).add(job, rows)
+        return job
+
+    def is_sliced(self, rows: int) -> bool:
+        """Whether so many rows are more than one call runs: then they are refused where there is no room."""
+        return rows > self._costs.batch_rows
+
+    def check_arriving(self, rows: int, deadline_s: float) -> None:
+        """What `submit` would raise for ``rows`` more in the large lane: of room those that arrive take some, too."""
+        self._check_room(self._large_rows + self.arriving_rows, rows)
+        self._check_time(self._large_rows + rows, deadline_s, self._clock())
+
+    def close(self) -> None:
+        """Let the thread go; what still waits, after a drain that was too short for it, is told so and does not run."""
+        self._closed = True
+        if self._large_lane is not None:
+            self._large_lane.cancel()
+        for job in [*(job for batch in self._small for job in batch.jobs), *(sliced.job for sliced in self._large)]:
+            if not job.cancelled:
+                job.done(self._stopped())
+                job.cancel()
+        self._thread.shutdown(cancel_futures=True)
+
+    @staticmethod
+    def _stopped() -> NotReady:
+        return NotReady("the server stopped before these rows had their turn; try again", _RESTART_S)
+
+    def _check_room(self, waiting_rows: int, count: int) -> None:
+        if waiting_rows + count > self._queue_rows:
+            raise self._overloaded(waiting_rows, count, self._pace * self._costs.of(waiting_rows))
+
+    def _check_time(self, rows: int, deadline_s: float, now: float) -> None:
+        needed_s = self._costs.of(rows)
         if now + needed_s > deadline_s:
             raise DeadlineExceeded(
                 f"these rows would take {needed_s:.3g} s with those before them, and "
                 f"{max(deadline_s - now, 0):.3g} s are left; allow more time, or send fewer rows"
             )
-        job = Job(count, deadline_s, done, now)
-        self._waiting_rows += count
-        if is_large:
-            self._large_rows += count
-            self._large.append(_Sliced(job, rows, 0, []))
-            if self._large_lane is None:
-                self._large_lane = asyncio.get_running_loop().create_task(self._run_large())
-        else:
-            self._open_batch(count).add(job, rows)
-        return job
 
-    def close(self) -> None:
-        """Let the thread go; what still waits, after a drain that was too short for it, is told so and does not run."""
-        if self._large_lane is not None:
-            self._large_lane.cancel()
-        for job in [*(job for batch in self._small for job in batch.jobs), *(sliced.job for sliced in self._large)]:
-            if not job.cancelled:
-                job.done(NotReady("the server stopped before these rows had their turn; try again", _RESTART_S))
-                job.cancel()
-        self._thread.shutdown(cancel_futures=True)
+    def _overloaded(self, waiting_rows: int, count: int, drained_s: float) -> Overloaded:
+        return Overloaded(
+            f"{waiting_rows} rows wait already, and {count} more would exceed {self._queue_rows}; "
+            "send fewer requests at once, or add replicas",
+            drained_s,
+        )
+
+    def _make_room(self, count: int) -> None:
+        """Run what waits in the small lane where ``count`` rows are too many: it is there, and a refusal costs more.
+
+        Not while a batch is being answered, and one of its clients asks again at once.
+        """
+        while self._small_rows + count > self._queue_rows:
+            if self._running or not self._small:
+                raise self._overloaded(self._small_rows, count, self._costs.of(self._small_rows))
+            self._run_batch(self._small.popleft())
 
     def _open_batch(self, count: int) -> _Batch:
         """The batch that rows are added to: the last one, or another where it has no room for ``count`` more."""
@@ -201,15 +273,22 @@ class Batcher:
             return self._small[-1]
         batch = self._spare.pop() if self._spare else self._new_batch()
         self._small.append(batch)
-        if len(self._small) == 1:
+        if not self._turn_comes:
+            self._turn_comes = True
             asyncio.get_running_loop().call_soon(self._run_small)
         return batch
 
     def _run_small(self) -> None:
         """One call with what this turn brought; what did not fit waits for the loop to look after its sockets."""
-        batch = self._small.popleft()
-        if self._small:
+        self._turn_comes = len(self._small) > 1
+        if self._turn_comes:
             asyncio.get_running_loop().call_soon(self._run_small)
+        if self._small:
+            self._run_batch(self._small.popleft())
+
+    def _run_batch(self, batch: _Batch) -> None:
+        self._running = True
+        self._small_rows -= batch.filled
         started_s = self._clock()
         if any([job.cancelled or job.deadline_s < started_s for job in batch.jobs]):  # noqa: C419 - a list is quicker
             batch.keep(lambda job: self._still_wanted(job, started_s))
@@ -226,43 +305,109 @@ class Batcher:
         batch.jobs, batch.filled = [], 0
         if len(self._spare) < _SPARE_BATCHES:
             self._spare.append(batch)
+        self._running = False
 
     async def _run_large(self) -> None:
-        """One slice of one job after another in the thread, each job in its turn, until none is left."""
-        while self._large:
-            goes_on = await self._run_slice(self._large[0])
-            sliced = self._large.popleft()
-            if goes_on:
-                self._large.append(sliced)
-            else:
-                self._large_rows -= sliced.job.count
-        self._large_lane = None
+        """One call after another in the thread, each of as many slices as its time allows, until no job is left."""
+        self._pace = 1.0
+        try:
+            while self._large:
+                began_s = self._clock()
+                self._large = [sliced for sliced in self._large if self._still_waits(sliced, began_s)]
+                if self._large:
+                    await self._run_call(self._plan(), began_s)
+        finally:
+            self._large_lane = None
 
-    async def _run_slice(self, sliced: _Sliced) -> bool:
-        """Whether there is more of it to run."""
-        job, started_s = sliced.job, self._clock()
-        if not self._still_wanted(job, started_s):
-            return False
-        if sliced.ran == 0:
-            job.queue_s = started_s - job.accepted_s
-        end = min(sliced.ran + self._costs.batch_rows, job.count)
-        rows = sliced.rows[sliced.ran : end]
-        outputs = await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, rows)
-        job.inference_s += self._clock() - started_s
-        part = _rows(outputs, self._told(outputs), 0, len(rows), before=sliced.ran)
+    async def _run_call(self, plan: list[_Slice], began_s: float) -> None:
+        for sliced in {each.of for each in plan if each.first == 0}:
+            sliced.job.queue_s = began_s - sliced.job.accepted_s
+        outcomes = await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._run_slices, plan, began_s + self._call_s
+        )
+        self._call_s = min(max(self._clock() - self._call_ended_s, _CALL_S), _LONGEST_CALL_S)
+        for each, (outputs, inference_s) in zip(plan, outcomes, strict=False):
+            self._take(each, outputs, inference_s)
+        for each in plan:
+            each.of.planned = each.of.ran
+        rows = sum(each.end - each.first for each in plan[: len(outcomes)])
+        times = (self._clock() - began_s) / self._costs.of(rows)
+        self._pace = max(self._pace + _PACE_SHARE * (times - self._pace), 1.0)
+
+    def _plan(self) -> list[_Slice]:
+        """The slices of the next call: those of the oldest job, every other time of the shortest before it.
+
+        One job after the other is answered, where turns would answer all of them at the end; and none waits for ever.
+        """
+        waiting = sorted(self._large, key=lambda sliced: sliced.left)
+        if self._oldest_first:
+            waiting.insert(0, self._large[0])
+        self._oldest_first = not self._oldest_first
+        plan: list[_Slice] = []
+        planned_s = 0.0
+        for sliced in waiting:
+            while sliced.planned < sliced.job.count:
+                if planned_s >= self._call_s:
+                    return plan
+                first = sliced.planned
+                sliced.planned = min(first + self._costs.batch_rows, sliced.job.count)
+                plan.append(_Slice(sliced, first, sliced.planned))
+                planned_s += self._costs.of(sliced.planned - first)
+        return plan
+
+    def _run_slices(self, plan: list[_Slice], until_s: float) -> list[tuple[Outputs | ModelFailed | None, float]]:
+        """In the thread: the outputs of the slices, and the seconds each took; one at least, and none too late.
+
+        What need not run any more, as its job failed or is not waited for, has none.
+        """
+        outcomes: list[tuple[Outputs | ModelFailed | None, float]] = []
+        for sliced, first, end in plan:
+            began_s = self._clock()
+            if self._closed or (outcomes and began_s >= until_s):
+                break
+            outputs = None if sliced.failed or sliced.job.cancelled else self._guarded(sliced.rows[first:end])
+            sliced.failed |= isinstance(outputs, ModelFailed)
+            outcomes.append((outputs, self._clock() - began_s))
+        self._call_ended_s = self._clock()
+        return outcomes
+
+    def _take(self, ran: _Slice, outputs: Outputs | ModelFailed | None, inference_s: float) -> None:
+        """Keep the outputs of a slice; answer the job where they are the last ones, or none."""
+        sliced, first, end = ran
+        if outputs is None or sliced.left == 0:
+            return
+        part = _rows(outputs, self._told(outputs), 0, end - first, before=first)
+        sliced.job.inference_s += inference_s
         if isinstance(part, RequestError):
-            self._answer(job, part)
-            return False
+            self._answer_large(sliced, part)
+            return
         sliced.parts.append(part)
         sliced.ran = end
-        if end < job.count:
-            return True
-        self._answer(job, Outputs.joined(sliced.parts))
-        return False
+        if end == sliced.job.count:
+            self._answer_large(sliced, Outputs.joined(sliced.parts))
+
+    def _answer_large(self, sliced: _Sliced, outcome: Outputs | RequestError) -> None:
+        sliced.ran = sliced.job.count
+        self._large_rows -= sliced.job.count
+        self._answer(sliced.job, outcome)
+
+    def _still_waits(self, sliced: _Sliced, now: float) -> bool:
+        """Whether a large job has rows to run that can be answered in time."""
+        job = sliced.job
+        if sliced.left == 0:
+            return False
+        if not self._still_wanted(job, now):
+            self._large_rows -= job.count
+            return False
+        needed_s = self._costs.of(sliced.left)
+        if now + needed_s > job.deadline_s:
+            late = f"the rest of these rows would take {needed_s:.3g} s, and {job.deadline_s - now:.3g} s are left"
+            self._answer_large(sliced, DeadlineExceeded(f"{late}; allow more time, or send fewer rows"))
+            return False
+        return True
 
     def _still_wanted(self, job: Job, now: float) -> bool:
         if job.cancelled:
-            self._waiting_rows -= job.count
             return False
         if now > job.deadline_s:
             waited_s = now - job.accepted_s
@@ -292,7 +437,6 @@ class Batcher:
         return overflowed
 
     def _answer(self, job: Job, outcome: Outputs | RequestError) -> None:
-        self._waiting_rows -= job.count
         if not job.cancelled:
             try:
                 job.done(outcome)

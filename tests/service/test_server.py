@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -14,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import clients
+from benchmarks.clients import Clients, Tally
 from service import app, metrics
 from service.errors import StartError
 from service.lifecycle import State
@@ -157,6 +161,102 @@ class Client:
             self.lost = repr(error)
 
 
+@pytest.mark.parametrize("express", ["true", "false"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_the_kernel_accepted_and_we_had_not(models: Path, workers: int, express: str) -> None:
+    """1. The processes stand still. 2. Clients connect and ask. 3. SIGTERM. 4. They go on. 5. Each is answered."""
+    with Running(models, f"--express={express}", workers=workers) as server:
+        processes = [server.process.pid, *server.workers()]
+        for pid in processes:
+            os.kill(pid, signal.SIGSTOP)
+        lines = [server.connect() for _ in range(100)]
+        for line in lines:
+            line.send(ONE)
+        server.terminate()
+        for pid in processes:
+            os.kill(pid, signal.SIGCONT)
+        answers = [line.answer() for line in lines]
+        assert [answer.status for answer in answers] == [200] * 100
+        assert server.exit_status() == 0
+
+
+def test_clients_that_come_back_for_each_request(server: Running) -> None:
+    """1. Clients open a connection for each request. 2. SIGTERM. 3. What is connected is answered, the rest refused."""
+
+    async def story() -> Tally:
+        group = Clients(server.port)
+        tally = group.reconnecting(8, ONE)
+        while sum(tally.answers.values()) < 100:
+            await asyncio.sleep(0.01)
+        server.terminate()
+        assert await asyncio.to_thread(server.exit_status) == 0
+        await group.stop(PATIENCE_S)
+        return tally
+
+    tally = clients.run(story())
+    assert (tally.lost, set(tally.answers)) == (0, {200})
+    assert tally.refused > 0
+
+
+@pytest.mark.parametrize("express", ["true", "false"])
+def test_what_is_not_whole_at_the_end_of_the_drain_is_told_so(models: Path, express: str) -> None:
+    """1. Half a body is there, and half a head. 2. SIGTERM. 3. Nothing comes until the drain ends. 4. 503, counted."""
+    with Running(models, f"--express={express}", "--drain-timeout-s=1") as server:
+        body, head, idle = (server.connect() for _ in range(3))
+        body.send(ONE[:-5])
+        head.send(ONE[:20])
+        idle.send(ONE)
+        assert idle.answer().status == 200
+        assert seconds_to_end(server) < AT_ONCE_S
+        for line in (body, head):
+            answer = line.answer()
+            assert (answer.status, answer.headers["connection"], answer.headers["retry-after"]) == (503, "close", "1")
+            assert json.loads(answer.body)["detail"] == "the server stopped before this request was whole; try again"
+            assert line.is_closed()
+        assert idle.is_closed()
+        refused = [line for line in server.all_said() if '"not-ready"' in line]
+        assert len(refused) == 2
+
+
+def test_sighup_drains_too(server: Running) -> None:
+    """1. Half a body is there. 2. SIGHUP, as of a terminal that is closed. 3. The rest comes, and is answered."""
+    with server.connect() as line:
+        line.send(ONE[:-5])
+        server.process.send_signal(signal.SIGHUP)
+        for _ in range(server.worker_count):
+            server.wait_for("draining")
+        line.send(ONE[-5:])
+        assert line.answer().status == 200
+    assert server.exit_status() == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sighup_that_the_parent_ignores_ends_nothing(models: Path, workers: int) -> None:
+    """1. It is started as by nohup. 2. SIGHUP to all its processes. 3. It goes on."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        server = Running(models, workers=workers)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with server:
+        for pid in (server.process.pid, *server.workers()):
+            os.kill(pid, signal.SIGHUP)
+        with server.connect() as line:
+            line.send(ONE)
+            assert line.answer().status == 200
+        assert seconds_to_end(server) < AT_ONCE_S
+
+
+def test_a_second_ctrl_c_waits_for_nothing(models: Path) -> None:
+    """1. Half a body is there. 2. Ctrl-C. 3. It would wait for the rest. 4. Ctrl-C. 5. It ends."""
+    with Running(models, "--receive-timeout-s=100", "--drain-timeout-s=100") as server, server.connect() as line:
+        line.send(ONE[:-5])
+        server.process.send_signal(signal.SIGINT)
+        server.wait_for("draining")
+        server.process.send_signal(signal.SIGINT)
+        assert server.exit_status() == 0
+
+
 def test_under_load(server: Running) -> None:
     """1. 16 clients ask as fast as they can. 2. SIGTERM. 3. No request is lost, and the counters say as much."""
     clients = [Client(server.connect()) for _ in range(CLIENTS)]
@@ -175,10 +275,10 @@ def test_under_load(server: Running) -> None:
     assert logged == sum(client.answered for client in clients)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_what_cannot_be_answered_in_time_is_told_so(models: Path, workers: int) -> None:
+@pytest.mark.parametrize(("workers", "express"), [(1, "true"), (2, "true"), (1, "false")])
+def test_what_cannot_be_answered_in_time_is_told_so(models: Path, workers: int, express: str) -> None:
     """1. A request takes longer than the drain may. 2. SIGTERM. 3. Those that wait are told; it ends all the same."""
-    with Running(models, "--drain-timeout-s=1", workers=workers) as server:
+    with Running(models, "--drain-timeout-s=1", f"--express={express}", workers=workers) as server:
         lines = [server.connect() for _ in range(2 * workers)]
         for line in lines:  # more rows than one run takes, and each run takes a second or more
             line.send(post(json.dumps({"inputs": [slow(1.5e6)] * 1500}).encode()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Coroutine
@@ -52,19 +53,23 @@ class Bench:
     """A batcher between a network and callers that keep what they are told."""
 
     def __init__(self, queue_rows: int = 100, costs: Costs = COSTS) -> None:
-        self.now = 0.0
+        self.now = self.now_per_run_s = 0.0
         self.network = Network()
         self.network.open.set()
         self.counted: list[int] = []
         self.told: dict[str, list[Outputs | RequestError]] = {}
         self.batcher = Batcher(
-            self.network,
+            self.ran,
             costs,
             features=2,
             queue_rows=queue_rows,
             clock=lambda: self.now,
             ran=lambda _, prediction: self.counted.append(len(prediction)),
         )
+
+    def ran(self, batch: NDArray[np.float32]) -> Outputs:
+        self.now += self.now_per_run_s
+        return self.network(batch)
 
     def submit(self, name: str, *ids: float, deadline_s: float = 1e9) -> Job:
         told: list[Outputs | RequestError] = []
@@ -155,17 +160,64 @@ def test_what_one_call_cannot_hold_runs_in_the_next_turn() -> None:
     run(story())
 
 
-def test_large_requests_take_turns_slice_by_slice() -> None:
+def test_large_requests_are_answered_one_after_the_other_in_slices() -> None:
     async def story() -> None:
         bench = Bench()
-        bench.submit("a", *range(100, 120))
-        bench.submit("b", *range(200, 210))
+        for first in (100, 200, 300):
+            bench.submit(str(first), *range(first, first + 20))
         await bench.settled()
-        assert [(batch[0], len(batch)) for batch in bench.network.batches] == [
-            *((100, 8), (200, 8), (108, 8), (208, 2), (116, 4)),
+        assert [batch[0] for batch in bench.network.batches] == [
+            *(100, 108, 116),
+            *(200, 208, 216),
+            *(300, 308, 316),
         ]
-        assert bench.answer("a") == list(range(100, 120))
-        assert bench.answer("b") == list(range(200, 210))
+        assert [bench.answer(str(first)) for first in (100, 200, 300)] == [
+            list(range(first, first + 20)) for first in (100, 200, 300)
+        ]
+
+    run(story())
+
+
+def test_a_short_one_need_not_wait_for_the_long_ones_nor_they_for_ever() -> None:
+    async def story() -> None:
+        bench = Bench(queue_rows=10_000)
+        bench.submit("long", *range(1000, 1080))
+        for first in range(100, 200, 5):
+            bench.submit(str(first), *range(first, first + 5))
+        await bench.settled()
+        order = [batch[0] for batch in bench.network.batches]
+        assert order.index(100) <= 1
+        assert order.index(1072) < order.index(195), "the oldest has every other call"
+        assert bench.answer("long") == list(range(1000, 1080))
+
+    run(story())
+
+
+def test_a_call_in_the_thread_runs_many_slices_of_several_jobs_and_ends_in_time() -> None:
+    quick = Costs(run_s=0.0005, row_s=0.0001, inline_rows=4, batch_rows=8)  # 11 slices in a call
+
+    async def story() -> None:
+        bench = Bench(costs=quick, queue_rows=10_000)
+        calls = []
+        run_slices = bench.batcher._run_slices
+
+        def counting(plan: Any, until_s: float) -> Any:
+            outcomes = run_slices(plan, until_s)
+            calls.append(len(outcomes))
+            return outcomes
+
+        bench.batcher._run_slices = counting  # type: ignore[method-assign]
+        for first in range(0, 100, 10):
+            bench.submit(str(first), *range(first, first + 10))
+        await bench.settled()
+        assert calls == [12, 8]
+        assert [bench.answer(str(first)) for first in (0, 90)] == [list(range(10)), list(range(90, 100))]
+        calls.clear()
+        bench.now_per_run_s = 0.006
+        bench.submit("slower than measured", *range(1000, 1100))
+        await bench.settled()
+        assert calls == [3, 3, 3, 3, 1]
+        assert bench.answer("slower than measured") == list(range(1000, 1100))
 
     run(story())
 
@@ -202,22 +254,126 @@ def test_a_small_request_need_not_have_time_for_the_large_ones_before_it() -> No
     run(story())
 
 
-def test_a_full_queue_refuses_at_once_and_says_when_it_will_have_drained() -> None:
+def test_a_full_lane_of_large_requests_refuses_at_once_and_says_when_it_will_have_drained() -> None:
     async def story() -> None:
         bench = Bench(queue_rows=10)
         bench.submit("a", *range(8))
         with pytest.raises(Overloaded) as refused:
-            bench.submit("b", 1, 2, 3)
+            bench.submit("b", *range(9))
         assert str(refused.value) == (
-            "8 rows wait already, and 3 more would exceed 10; send fewer requests at once, or add replicas"
+            "8 rows wait already, and 9 more would exceed 10; send fewer requests at once, or add replicas"
         )
         assert refused.value.retry_after_s == pytest.approx(COSTS.of(8))
-        bench.submit("c", 1, 2)
+        bench.submit("small ones have room of their own", 1, 2)
+        for first in range(100, 200, 10):
+            bench.submit(f"what one call can run has it there, too: {first}", *range(first, first + 7))
         await bench.settled()
+        for first in range(100, 200, 10):
+            answer = bench.answer(f"what one call can run has it there, too: {first}")
+            assert answer == list(range(first, first + 7))
         assert bench.answer("a") == list(range(8))
-        assert bench.answer("c") == [1, 2]
+        assert bench.answer("small ones have room of their own") == [1, 2]
         bench.submit("all the room is back", *range(10))
         await bench.settled()
+
+    run(story())
+
+
+def test_where_it_runs_slower_than_measured_at_start_one_is_told_to_come_back_later() -> None:
+    async def story() -> None:
+        bench = Bench(queue_rows=100)
+        bench.now_per_run_s = 10 * COSTS.of(8)
+        bench.submit("a", *range(100))
+        while len(bench.network.batches) < 9:
+            await asyncio.sleep(0)
+        with pytest.raises(Overloaded) as refused:
+            bench.submit("c", *range(9 + 80))
+        assert 5 * COSTS.of(100) < refused.value.retry_after_s <= 10 * COSTS.of(100)
+        await bench.settled()
+
+    run(story())
+
+
+def test_a_full_lane_of_small_requests_runs_what_waits_and_refuses_none() -> None:
+    async def story() -> None:
+        bench = Bench(queue_rows=10)
+        for index in range(100):
+            bench.submit(str(index), index)
+        assert 90 <= sum(map(len, bench.network.batches)) < 100
+        await bench.settled()
+        assert [bench.answer(str(index)) for index in range(100)] == [[index] for index in range(100)]
+        with pytest.raises(Overloaded, match="0 rows wait already, and 4 more would exceed 3"):
+            Bench(queue_rows=3).submit("can never fit", 1, 2, 3, 4)
+
+    run(story())
+
+
+def test_clients_that_ask_again_as_soon_as_they_are_answered_do_not_nest_without_end() -> None:
+    """In a full lane each answer would run the next batch, whose answers would run the one after, and so on."""
+
+    async def story() -> None:
+        bench = Bench(queue_rows=800)
+        depth = deepest = 0
+
+        def again(_outcome: object) -> None:
+            nonlocal depth, deepest
+            depth, deepest = depth + 1, max(deepest, depth + 1)
+            for _ in range(10):
+                with contextlib.suppress(Overloaded):
+                    bench.batcher.submit(rows(1, 2, 3, 4), 1e9, lambda _: None)
+            depth -= 1
+
+        for _ in range(200):
+            bench.batcher.submit(rows(1, 2, 3, 4), 1e9, again)
+        await bench.settled()
+        assert deepest == 1
+
+    run(story())
+
+
+def test_large_bodies_on_their_way_count_for_the_large_ones_that_begin_and_for_no_others() -> None:
+    async def story() -> None:
+        bench = Bench(queue_rows=20)
+        bench.batcher.arriving_rows += 12
+        bench.batcher.check_arriving(8, 1e9)
+        with pytest.raises(Overloaded):
+            bench.batcher.check_arriving(9, 1e9)
+        with pytest.raises(DeadlineExceeded):
+            bench.batcher.check_arriving(8, COSTS.of(8) / 2)
+        bench.submit("whole before them", *range(20))
+        bench.submit("small", 1)
+        await bench.settled()
+        assert bench.answer("small") == [1]
+
+    run(story())
+
+
+def test_a_large_request_that_cannot_be_answered_in_time_any_more_gives_up_early() -> None:
+    async def story() -> None:
+        bench = Bench(queue_rows=1000)
+        bench.now_per_run_s = 2 * COSTS.of(8)
+        bench.submit("late", *range(80), deadline_s=1.5 * COSTS.of(80))
+        bench.submit("in time", *range(100, 120))
+        await bench.settled()
+        told = bench.answer("late")
+        assert isinstance(told, DeadlineExceeded)
+        assert str(told).startswith("the rest of these rows would take ")
+        assert bench.now < 1.5 * COSTS.of(80) + 3 * bench.now_per_run_s
+        assert bench.answer("in time") == list(range(100, 120))
+        bench.submit("all the room is back", *range(1000))
+        bench.batcher.close()
+
+    run(story())
+
+
+def test_after_the_end_nothing_is_accepted() -> None:
+    async def story() -> None:
+        bench = Bench()
+        bench.batcher.close()
+        for count in (1, 10):
+            with pytest.raises(NotReady):
+                bench.submit("late", *range(count))
+        bench.batcher.close()
 
     run(story())
 

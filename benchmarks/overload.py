@@ -1,0 +1,196 @@
+"""More than the server can do: what is answered, what is refused and at what cost, and who gets in.
+
+    python -m benchmarks.overload
+
+Clients ask without a pause, whatever they are told: large requests by themselves and beside small ones, small ones with
+a short queue, and new connections behind busy ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import clients, load, payloads, provenance, report
+from benchmarks.clients import Clients, Tally
+from benchmarks.servers import Running, ours
+
+LARGE_ROWS: Final = 10_000
+SHORT_QUEUE: Final = ("--max-queue-rows", "200")
+CLIENTS: Final = (2, 8, 64, 400, 1000)
+BUSY: Final = 512
+_PATIENCE_S: Final = 5.0
+_PER_S: Final = "answered per second of the processor"
+
+Points = list[dict[str, Any]]
+
+
+def large(rows: int) -> bytes:
+    """A request of so many rows of raw bytes."""
+    pixels = payloads.rows(rows).astype("u1").tobytes()
+    return clients.post(pixels, load.CONTENT_TYPES["raw"], "/predict?dtype=uint8")
+
+
+def small() -> bytes:
+    """A request of one JSON row."""
+    return clients.post(payloads.body("json", 1), load.CONTENT_TYPES["json"])
+
+
+def figures(tally: Tally, seconds: float) -> dict[str, Any]:
+    """Answers and refusals a second, and the time they took."""
+    others = {status: count for status, count in sorted(tally.answers.items()) if status not in (200, 429)}
+    return {
+        "answered/s": round(tally.answers[200] / seconds, 1),
+        "429/s": round(tally.answers[429] / seconds, 1),
+        "other answers": ", ".join(f"{count} of {status}" for status, count in others.items()) or "none",
+        "lost": tally.lost,
+        "p50 ms": round(tally.median_ms(), 1),
+        "p99 ms": round(tally.quantile_ms(0.99), 1),
+    }
+
+
+async def asked(
+    running: Running, seconds: float, begin: Callable[[Clients], dict[str, Tally]]
+) -> tuple[dict[str, Tally], float]:
+    """What became of the requests of some clients within that time, the first tenth of it left out.
+
+    And the processor time that the server took for it: on a machine that does other things too that says more.
+    """
+    group = Clients(running.server.port)
+    tallies = begin(group)
+    await asyncio.sleep(seconds / 10)
+    for tally in tallies.values():
+        tally.answers.clear()
+        tally.took_s.clear()
+        tally.lost = tally.refused = 0
+    before_s = running.processor_s()
+    await asyncio.sleep(seconds)
+    used_s = running.processor_s() - before_s
+    found = {
+        name: Tally(tally.answers.copy(), tally.took_s.copy(), tally.lost, tally.refused)
+        for name, tally in tallies.items()
+    }
+    await group.stop(_PATIENCE_S)
+    return found, used_s
+
+
+class Memory:
+    """The most memory of a server while the context is open, in MB of its proportional set size."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.most_mb = 0.0
+
+    def __enter__(self) -> Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.2):
+            self.most_mb = max(self.most_mb, self._running.memory_mb())
+
+
+def over_large(running: Running, seconds: float, rows: int) -> Points:
+    """Clients of large requests alone, and ten of them beside eight of one row."""
+    request = large(rows)
+    points = []
+    for count, beside in ((1, 0), (10, 0), (30, 0), (0, 8), (10, 8)):
+
+        def begin(group: Clients, count: int = count, beside: int = beside) -> dict[str, Tally]:
+            return {"large": group.keep_alive(count, request), "small": group.keep_alive(beside, small())}
+
+        with Memory(running) as memory:
+            found, used_s = clients.run(asked(running, seconds, begin))
+        for name, number in (("large", count), ("small", beside)):
+            if number:
+                told = {"of": name} | figures(found[name], seconds)
+                told |= {_PER_S: round(found[name].answers[200] / used_s, 1), "memory MB": round(memory.most_mb)}
+                points.append({"large clients": count, "small clients": beside} | told)
+    return points
+
+
+def over_clients(running: Running, seconds: float, request: bytes) -> Points:
+    """More and more clients of the same request."""
+    points = []
+    for count in CLIENTS:
+
+        def begin(group: Clients, count: int = count) -> dict[str, Tally]:
+            return {"all": group.keep_alive(count, request)}
+
+        found, used_s = clients.run(asked(running, seconds, begin))
+        told = figures(found["all"], seconds)
+        points.append({"clients": count} | told | {_PER_S: round(found["all"].answers[200] / used_s)})
+    return points
+
+
+def over_busy(running: Running, seconds: float) -> Points:
+    """A new connection for each request, ten a second, behind busy ones that are kept alive."""
+    points = []
+    for busy in (0, BUSY):
+        for name, request in (("GET /health/live", clients.get("/health/live")), ("POST /predict", small())):
+
+            def begin(group: Clients, busy: int = busy, request: bytes = request) -> dict[str, Tally]:
+                return {"busy": group.keep_alive(busy, small()), "new": group.one_shot(10, request)}
+
+            found, _used_s = clients.run(asked(running, seconds, begin))
+            told = figures(found["new"], seconds)
+            told["answers/s of the busy"] = round(found["busy"].answers[200] / seconds)
+            points.append({"busy connections": busy, "asks": name} | told)
+    return points
+
+
+def run(model: Path, seconds: float, only: str) -> report.Results:
+    """All cases, each with a server of its own."""
+    processors = sorted(os.sched_getaffinity(0))
+    about = provenance.of(model, f"python -m benchmarks.overload --seconds {seconds:g}")
+    cases: dict[str, tuple[tuple[str, ...], Callable[[Running], Points]]] = {
+        f"large requests ({LARGE_ROWS:,} raw rows)": ((), lambda running: over_large(running, seconds, LARGE_ROWS)),
+        "one JSON row, a queue of 200 rows": (
+            SHORT_QUEUE,
+            lambda running: over_clients(running, seconds, small()),
+        ),
+        "100 raw rows, a queue of 200 rows": (
+            SHORT_QUEUE,
+            lambda running: over_clients(running, seconds, large(100)),
+        ),
+        "a new connection, ten a second": ((), lambda running: over_busy(running, seconds)),
+    }
+    found = {}
+    for name, (arguments, case) in cases.items():
+        if only in name:
+            server = ours("ours", model.parents[1], *arguments)
+            with (
+                tempfile.TemporaryDirectory() as folder,
+                Running(server, processors[:1], Path(folder) / "log") as running,
+            ):
+                os.sched_setaffinity(0, processors[-1:])
+                found[name] = case(running)
+            os.sched_setaffinity(0, processors)
+    return {"provenance": about, "cases": found}
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=10, help="how long each case takes (default: 10)")
+    parser.add_argument("--only", default="", help="only the cases whose name has this in it")
+    parser.add_argument("--model", type=Path, default=provenance.MODEL, help="published version to serve")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder the figures go to")
+    given = parser.parse_args()
+    report.save(given.results / "overload.json", run(given.model, given.seconds, given.only))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""SIGTERM under load, again and again: no request whose connection the kernel had accepted may be lost.
+
+    python -m benchmarks.shutdown --trials 50
+
+Clients of each kind ask all through the drain. Lost is a request that was sent over an established connection and got
+no whole answer; a connection that is refused loses nothing. Exit status 1 where any is lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import clients, load, payloads, provenance, report
+from benchmarks.clients import Clients, Tally
+from benchmarks.servers import Running, Server, ours
+
+# Both doors, with one process and with two.
+SERVERS: Final = {
+    f"{door}, {workers} worker(s)": ("--workers", str(workers), "--express", express)
+    for door, express in (("express", "true"), ("FastAPI", "false"))
+    for workers in (1, 2)
+}
+PER_S: Final = 150
+_KEPT: Final = 16
+_RECONNECTING: Final = 8
+_LONGEST_S: Final = 30.0
+
+
+async def trial(running: Running, after_s: float) -> dict[str, Tally]:
+    """Load of every kind; the signal after that time; what became of the requests by the time the server has ended."""
+    group = Clients(running.server.port)
+    request = clients.post(payloads.body("json", 1), load.CONTENT_TYPES["json"])
+    tallies = {
+        "keep-alive": group.keep_alive(_KEPT, request),
+        "one-shot": group.one_shot(PER_S, request),
+        "reconnecting": group.reconnecting(_RECONNECTING, request),
+    }
+    await asyncio.sleep(after_s)
+    status = await asyncio.to_thread(running.stop)
+    await group.stop(_LONGEST_S)
+    assert status == 0, f"the server ended with exit status {status}"
+    return tallies
+
+
+def trials(server: Server, count: int, processors: list[int], moments: random.Random) -> dict[str, Tally]:
+    """The sums over so many trials, each with a server of its own and the signal at a moment of its own."""
+    sums = {name: Tally() for name in ("keep-alive", "one-shot", "reconnecting")}
+    for _ in range(count):
+        with tempfile.TemporaryDirectory() as folder, Running(server, processors, Path(folder) / "log") as running:
+            found = clients.run(trial(running, moments.uniform(0.2, 0.7)))
+        for name, tally in found.items():
+            sums[name].answers += tally.answers
+            sums[name].lost += tally.lost
+            sums[name].refused += tally.refused
+    return sums
+
+
+def run(model: Path, count: int) -> report.Results:
+    """The trials, spread over the servers."""
+    processors = sorted(os.sched_getaffinity(0))
+    about = provenance.of(model, f"python -m benchmarks.shutdown --trials {count}")
+    moments = random.Random(0)  # noqa: S311 - no secret
+    cases: list[dict[str, Any]] = []
+    for index, (name, arguments) in enumerate(SERVERS.items()):
+        share = count // len(SERVERS) + (index < count % len(SERVERS))
+        if share == 0:
+            continue
+        sums = trials(ours(name, model.parents[1], *arguments), share, processors, moments)
+        for kind, tally in sums.items():
+            told = {"answered": tally.answers[200], "answered otherwise": _others(tally.answers)}
+            cases.append(
+                {"server": name, "trials": share, "clients": kind}
+                | told
+                | {"connections refused": tally.refused, "lost": tally.lost}
+            )
+    lost = sum(case["lost"] for case in cases)
+    verdict = f"failed: {lost} requests were lost" if lost else "passed: none was lost"
+    return {"provenance": about, "cases": cases, "verdict": verdict}
+
+
+def _others(answers: Counter[int]) -> int:
+    return sum(answers.values()) - answers[200]
+
+
+def main() -> int:
+    """The command line; exit status 1 where anything is lost."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=50, help="how many in all (default: 50)")
+    parser.add_argument("--model", type=Path, default=provenance.MODEL, help="published version to serve")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder the figures go to")
+    given = parser.parse_args()
+    results = run(given.model, given.trials)
+    report.save(given.results / "shutdown.json", results)
+    return 0 if results["verdict"].startswith("passed") else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+"""The listening socket's promises: all that wait are taken in one turn, none is lost at its end, and none ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import uvloop
+
+from service.listener import Listener
+
+MANY = 200
+Story = Callable[["Bound"], Awaitable[None]]
+
+
+class Greeter(asyncio.Protocol):
+    """Says a word and closes."""
+
+    def connection_made(self, transport: Any) -> None:
+        transport.write(b"hello")
+        transport.close()
+
+
+class Bound:
+    """A listening socket that its `Listener` accepts on; a client is connected as soon as the kernel says so."""
+
+    def __init__(self) -> None:
+        self.socket: Any = socket.create_server(("127.0.0.1", 0), backlog=2 * MANY)
+        self.address = self.socket.getsockname()
+        self.made = 0
+
+    def listen(self) -> Listener:
+        return Listener(self.socket, self.protocol)
+
+    def protocol(self) -> Greeter:
+        self.made += 1
+        return Greeter()
+
+    def clients(self, count: int) -> list[socket.socket]:
+        return [socket.create_connection(self.address, 30) for _ in range(count)]
+
+
+@pytest.fixture(params=[uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
+def tell(request: pytest.FixtureRequest) -> Callable[[Story], None]:
+    def run(story: Story) -> None:
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            runner.run(asyncio.wait_for(story(Bound()), 60))
+
+    return run
+
+
+async def greeted(clients: list[socket.socket]) -> bool:
+    """Whether each of them hears the word, and then the end."""
+
+    def hear(client: socket.socket) -> bytes:
+        with client:
+            return b"".join(iter(lambda: client.recv(100), b""))
+
+    return await asyncio.to_thread(lambda: all(hear(client) == b"hello" for client in clients))
+
+
+def test_all_that_wait_are_taken_in_one_turn(tell: Callable[[Story], None]) -> None:
+    async def story(bound: Bound) -> None:
+        clients = bound.clients(MANY)
+        listener = bound.listen()
+        while bound.made == 0:
+            await asyncio.sleep(0)
+        assert bound.made == MANY
+        assert await greeted(clients)
+        assert await greeted(bound.clients(1)), "it goes on"
+        listener.close()
+
+    tell(story)
+
+
+def test_what_the_kernel_accepted_is_taken_at_the_end(tell: Callable[[Story], None]) -> None:
+    async def story(bound: Bound) -> None:
+        listener = bound.listen()
+        clients = bound.clients(MANY)
+        listener.refuse_new()
+        listener.close()
+        assert bound.made == MANY
+        with pytest.raises(ConnectionRefusedError):
+            bound.clients(1)
+        assert await greeted(clients)
+
+    tell(story)
+
+
+def test_no_connection_begins_any_more_and_those_that_have_go_on(tell: Callable[[Story], None]) -> None:
+    async def story(bound: Bound) -> None:
+        listener = bound.listen()
+        before = bound.clients(1)
+        listener.refuse_new()
+        with socket.socket() as late:
+            late.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                late.connect(bound.address)
+        assert await greeted(before)
+        listener.close()
+
+    tell(story)
+
+
+class Failing:
+    """A listening socket whose ``accept`` fails a number of times first."""
+
+    def __init__(self, listening: socket.socket, *errors: int) -> None:
+        self._socket = listening
+        self.errors = list(errors)
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.errors:
+            number = self.errors.pop(0)
+            raise OSError(number, os.strerror(number))
+        return self._socket.accept()
+
+    def setsockopt(self, *_: object) -> None:
+        raise OSError(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+
+def test_a_connection_that_fails_before_it_is_taken_keeps_no_other(tell: Callable[[Story], None]) -> None:
+    async def story(bound: Bound) -> None:
+        bound.socket = Failing(bound.socket, errno.ECONNABORTED, errno.EPROTO)
+        listener = bound.listen()
+        assert await greeted(bound.clients(3))
+        listener.close()
+
+    tell(story)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+def test_without_descriptors_or_memory_the_rest_waits_and_it_is_told_once(
+    tell: Callable[[Story], None], caplog: pytest.LogCaptureFixture, number: int
+) -> None:
+    async def story(bound: Bound) -> None:
+        bound.socket = failing = Failing(bound.socket, number, number, number)
+        listener = bound.listen()
+        clients = bound.clients(3)
+        while len(failing.errors) == 3:
+            await asyncio.sleep(0)
+        for _ in range(100):  # the socket is readable all the time, and nobody is told so
+            await asyncio.sleep(0)
+        assert len(failing.errors) == 2
+        assert await greeted(clients)
+        listener.close()
+
+    with caplog.at_level(logging.ERROR, "service.listener"):
+        tell(story)
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "no new connections can be accepted for the moment: "
+        f"[Errno {number}] {os.strerror(number)}; raise the limit, or add replicas"
+    )
+
+
+def test_a_kernel_without_such_filters_loses_none_that_waits(tell: Callable[[Story], None]) -> None:
+    async def story(bound: Bound) -> None:
+        bound.socket = Failing(bound.socket)
+        listener = bound.listen()
+        clients = bound.clients(MANY)
+        listener.refuse_new()
+        clients += bound.clients(1)
+        listener.close()
+        assert await greeted(clients)
+
+    tell(story)
+
+
+def test_a_client_that_is_gone_before_it_is_taken_is_no_error(tell: Callable[[Story], None]) -> None:
+    async def story(bound: Bound) -> None:
+        for client in bound.clients(20):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # closing resets
+            client.close()
+        listener = bound.listen()
+        assert await greeted(bound.clients(1))
+        listener.close()
+
+    tell(story)
