@@ -485,7 +485,8 @@ class TestPublish:
             assert found.scores["fp32"]["r2"] == pytest.approx(fitted.score(test, test_targets), rel=1e-5)
         else:
             assert found.scores["fp32"]["accuracy"] == fitted.score(test, test_targets)
-            assert found.classes == tuple(map(str, fitted.classes_))
+            assert found.classes == tuple(fitted.classes_.tolist())
+            assert {type(label) for label in found.classes} == {str if kind == "cancer" else int}
 
     def test_several_labels_a_row_are_not_for_the_server(self, tmp_path: Path) -> None:
         fitted = MLPClassifier(max_iter=1).fit(*labels())
