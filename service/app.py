@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
+import orjson
 from fastapi import FastAPI
 
 from service import artifact, logs, metrics, settings
-from service.errors import ModelRefused
+from service.errors import ModelRefused, RequestError
 from service.http.bodies import Bodies
 from service.http.express import Door
 from service.http.guard import Bounds, Guard, RequestIds
 from service.http.predict import Predict
 from service.http.routes import add_problems, router
+from service.http.schema import Schema
+from service.http.tensors import rows_from_json
 from service.inference.batcher import Batcher, Costs, Run
 from service.inference.repository import Model, Repository, Wish, load
 from service.journal import Journal, Reader
@@ -110,7 +113,7 @@ def _load_all(chosen: Settings, counted: Metrics) -> list[Model]:
         if manifest.task == REGRESSION:
             ran = counted.regressions(*served, manifest.targets)
         else:
-            ran = counted.batches(*served, manifest.classes)
+            ran = counted.batches(*served, manifest.label_texts)
         return Batcher(
             run,
             costs,
@@ -131,6 +134,7 @@ def _load_all(chosen: Settings, counted: Metrics) -> list[Model]:
     for name in names:
         try:
             model = load(chosen.models, name, wish, make_batcher)
+            _check_example(model, chosen)
         except ModelRefused:
             counted.refused(name)
             raise
@@ -138,3 +142,14 @@ def _load_all(chosen: Settings, counted: Metrics) -> list[Model]:
         counted.fallback(name, on_cpu=chosen.provider != "cpu" and model.provider == "cpu")
         models.append(model)
     return models
+
+
+def _check_example(model: Model, chosen: Settings) -> None:
+    """The documentation shows the example as a request that works. Raises `ModelRefused` where it is none."""
+    manifest = model.manifest
+    try:
+        orjson.loads(model.example)  # stricter than the reader of requests, which explains what it does not take
+        rows_from_json(model.example, Schema.of(manifest, chosen.max_request_rows))
+    except (ValueError, RequestError) as error:
+        path = chosen.models / manifest.name / str(manifest.version) / artifact.EXAMPLE
+        raise ModelRefused(f"{path} is no request that the model takes ({error}); publish the model again") from error

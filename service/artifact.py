@@ -10,6 +10,13 @@
                        int8 graph's under ``int8_`` and those names
       example.json     one held-out row as a request body
       README.md, …     the model card, its pictures and an example as a picture, for people: the service reads none
+    models/<name>/.last-version-<number>
+                       an empty file: the highest number that was ever published here. It stays when that version is
+                       deleted, so that no number is given to two models; a model's folder that has none, or is deleted
+                       as a whole, counts on from the versions in it.
+
+Names that begin with a dot are hidden: no reader looks at them. Files and folders may be links, as in a volume that
+Kubernetes fills from a ConfigMap, as long as they lead to something inside the models folder.
 
 Training writes through this module and the service reads through it: here, and in the manifest, the two meet. It needs
 the standard library only.
@@ -22,8 +29,10 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -38,6 +47,13 @@ MODEL_INT8: Final = "model.int8.onnx"
 REQUIRED: Final = (MODEL, GOLDEN, EXAMPLE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
+_LAST = ".last-version-"
+
+# Nothing larger is read, so that a file that is none of ours cannot take the machine's memory. A perceptron of one
+# gigabyte has 268 million weights; a manifest of 64 MiB has a third of a million features.
+MAX_MODEL_BYTES: Final = 2**30
+MAX_FILE_BYTES: Final = 64 * 2**20
+_KINDS: Final = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +90,8 @@ def model_names(models_dir: Path) -> list[str]:
 
     Raises `ArtifactError` where the folder does not exist or a model's name cannot be one.
     """
-    try:
-        folders = [path.name for path in models_dir.iterdir() if path.is_dir() and not _is_no_model(path.name)]
-    except OSError as error:
-        raise ArtifactError(f"models folder {str(models_dir)!r} cannot be read: {error.strerror}") from error
-    return sorted(check_name(name) for name in folders)
-
-
-def _is_no_model(name: str) -> bool:
-    return name.startswith(".") or name == "lost+found"  # the latter at the root of every ext4 volume
+    folders = _folders(models_dir, "models folder")
+    return sorted(check_name(name) for name in folders if name != "lost+found")  # at the root of every ext4 volume
 
 
 def versions(model_dir: Path) -> list[int]:
@@ -91,23 +100,38 @@ def versions(model_dir: Path) -> list[int]:
     Hidden folders and plain files are passed over: a version being published is hidden until it is whole. Any other
     folder whose name is no positive integer raises `ArtifactError`.
     """
-    try:
-        paths = list(model_dir.iterdir())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise ArtifactError(f"model folder {str(model_dir)!r} cannot be read: {error.strerror}") from error
     found = []
-    for path in paths:
-        if path.name.startswith(".") or not path.is_dir():
-            continue
-        if not _VERSION.fullmatch(path.name):
+    for name in _folders(model_dir, "model folder", missing_ok=True):
+        if not _VERSION.fullmatch(name):
             raise ArtifactError(
-                f"{path}: a version folder is named by a positive integer such as '1', not {path.name!r}; "
+                f"{model_dir / name}: a version folder is named by a positive integer such as '1', not {name!r}; "
                 "rename it, or move it out of the models folder"
             )
-        found.append(int(path.name))
+        found.append(int(name))
     return sorted(found)
+
+
+def _folders(folder: Path, what: str, *, missing_ok: bool = False) -> list[str]:
+    """The names of the folders in a ``folder``, and of links to such; a link that leads nowhere is an error."""
+    try:
+        names = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        if missing_ok and isinstance(error, FileNotFoundError) and not folder.is_symlink():
+            return []
+        raise ArtifactError(f"{what} {str(folder)!r} cannot be read: {error.strerror}") from error
+    return [name for name in names if _is_folder(folder / name)]
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError as error:
+        if not path.is_symlink():
+            return False  # it was deleted in between
+        raise ArtifactError(
+            f"{path} is a link to {str(path.readlink())!r}, which cannot be followed: {error.strerror}; mend the link, "
+            "or remove it"
+        ) from error
 
 
 def publish(
@@ -118,8 +142,9 @@ def publish(
 ) -> Path:
     """Write the next version of ``name`` into ``models_dir``, whole or not at all; its folder.
 
-    ``make`` gives the manifest and the content of every other file for the version it is told. It is called again, for
-    a higher one, where another publisher was faster. The hashes in the manifest's ``files`` are filled in here.
+    Its number is higher than that of any version there was. ``make`` gives the manifest and the content of every other
+    file for the version it is told. It is called again, for a higher one, where another publisher was faster. The
+    hashes in the manifest's ``files`` are filled in here.
 
     Everything is written and synced in a hidden folder, which then takes its place by one rename: an error leaves
     nothing behind, and a kill or a power failure nothing that is read (the hidden folder can be removed).
@@ -128,13 +153,16 @@ def publish(
     """
     model_dir = models_dir / check_name(name)
     while True:
-        version = max(versions(model_dir), default=0) + 1
+        version = _last(model_dir) + 1
+        if not _VERSION.fullmatch(str(version)):
+            raise ArtifactError(f"{model_dir} has no number left for a version; choose another name")
         manifest, files = make(version)
         manifest = replace(manifest, files={file: sha256(content) for file, content in files.items()})
-        _check_publishable(manifest, model_dir / str(version))
+        files = {**files, MANIFEST: manifest.to_json().encode()}
+        _check_publishable(manifest, files, model_dir / str(version))
         try:
             models_dir.mkdir(parents=True, exist_ok=True)
-            _place(model_dir, version, {**files, MANIFEST: manifest.to_json().encode()}, on_commit)
+            _place(model_dir, version, files, on_commit)
         except _VersionTakenError:
             continue
         except OSError as error:
@@ -145,15 +173,31 @@ def publish(
         return model_dir / str(version)
 
 
+def _last(model_dir: Path) -> int:
+    """The highest number that was ever published in ``model_dir``, or is about to be; 0 for none."""
+    return max([*versions(model_dir), *_marks(model_dir)], default=0)
+
+
+def _marks(model_dir: Path) -> list[int]:
+    names = [path.name.removeprefix(_LAST) for path in model_dir.glob(f"{_LAST}*")]
+    return [int(name) for name in names if _VERSION.fullmatch(name)]
+
+
 class _VersionTakenError(Exception):
     """Another publisher has put its version in this place."""
 
 
-def _check_publishable(manifest: Manifest, version_dir: Path) -> None:
-    parse(version_dir / MANIFEST, manifest.to_json())
+def _check_publishable(manifest: Manifest, files: Mapping[str, bytes], version_dir: Path) -> None:
+    parse(version_dir / MANIFEST, files[MANIFEST])
     for name in REQUIRED:
         if name not in manifest.files:
             raise ArtifactError(f"{version_dir} would be published without {name}, which the service needs")
+    for name, content in files.items():
+        if len(content) > (limit := _limit(name)):
+            raise ArtifactError(
+                f"{version_dir} would be published with {name} of {len(content):,} bytes, and the service reads "
+                f"{limit:,} at most; train a smaller network, or one with fewer features"
+            )
 
 
 def _place(model_dir: Path, version: int, files: Mapping[str, bytes], on_commit: Callable[[], None]) -> None:
@@ -169,13 +213,40 @@ def _place(model_dir: Path, version: int, files: Mapping[str, bytes], on_commit:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+        if first:
+            _mark(staging, version).touch()
         _sync(folder)
         _sync(staging)
         on_commit()
+        if not first:
+            _claim(model_dir, version)
         _rename(staging, target)
+        _forget_marks_below(version, model_dir)
         _sync(target.parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _mark(model_dir: Path, version: int) -> Path:
+    return model_dir / f"{_LAST}{version}"
+
+
+def _claim(model_dir: Path, version: int) -> None:
+    """Mark a number as given before its folder appears: a kill in between leaves it unused, and never given twice."""
+    try:
+        _mark(model_dir, version).touch(exist_ok=False)
+    except FileExistsError as error:
+        raise _VersionTakenError from error
+    if _last(model_dir) > version:  # it may have been given, and its mark removed, since it was looked for
+        raise _VersionTakenError
+
+
+def _forget_marks_below(version: int, model_dir: Path) -> None:
+    """Keep the highest mark alone."""
+    for each in _marks(model_dir):
+        if each < version:
+            with suppress(OSError):  # the version is published, whatever becomes of them
+                _mark(model_dir, each).unlink()
 
 
 def _rename(folder: Path, target: Path) -> None:
@@ -209,25 +280,59 @@ def read(version_dir: Path) -> Artifact:
 
 def read_manifest(version_dir: Path) -> Manifest:
     """Read ``metadata.json`` alone, checking every field and that it belongs to this folder. Raises `ArtifactError`."""
-    path = version_dir / MANIFEST
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror}; publish the model again") from error
-    return parse(path, content)
+    return parse(version_dir / MANIFEST, _content(version_dir, MANIFEST))
 
 
 def _verified(version_dir: Path, name: str, hashes: Mapping[str, str]) -> bytes:
     path = version_dir / name
     if name not in hashes:
         raise ArtifactError(f"{version_dir / MANIFEST}: 'files' does not list {name}; publish the model again")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror}; publish the model again") from error
+    content = _content(version_dir, name)
     if sha256(content) != hashes[name]:
         raise ArtifactError(
             f"{path} ({len(content)} bytes) is not the file that was published: its SHA-256 differs from the one in "
             f"{MANIFEST}; copy the version again, or publish it anew"
         )
     return content
+
+
+def _content(version_dir: Path, name: str) -> bytes:
+    """What a file of a version holds: one that lies inside the models folder, of no more than `_limit` bytes."""
+    path, models_dir = version_dir / name, version_dir.parent.parent
+    try:
+        place = Path(os.path.realpath(path, strict=True))
+        if not place.is_relative_to(os.path.realpath(models_dir)):
+            raise ArtifactError(
+                f"{path} leads to {place}, outside the models folder {str(models_dir)!r}; copy the version into it"
+            )
+        # Opening a pipe would wait for a writer.
+        descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        try:
+            return _bounded(path, descriptor, _limit(name))
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        link = f" (a link to {str(path.readlink())!r})" if path.is_symlink() else ""
+        raise ArtifactError(f"{path}{link} cannot be read: {error.strerror}; publish the model again") from error
+
+
+def _bounded(path: Path, descriptor: int, limit: int) -> bytes:
+    """The whole content of a file that has at most ``limit`` bytes; of another, nothing is read."""
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        what = _KINDS.get(stat.S_IFMT(found.st_mode), "a device")
+        raise ArtifactError(f"{path} is {what}, expected a file; publish the model again")
+    if found.st_size > limit:
+        raise ArtifactError(
+            f"{path} has {found.st_size:,} bytes, expected {limit:,} at most; copy the version again, or publish it "
+            "anew"
+        )
+    with os.fdopen(descriptor, "rb", closefd=False) as file:
+        content = file.read(found.st_size + 1)
+    if len(content) > found.st_size:
+        raise ArtifactError(f"{path} grew while it was read; start again when the version is whole")
+    return content
+
+
+def _limit(name: str) -> int:
+    return MAX_MODEL_BYTES if name in {MODEL, MODEL_INT8} else MAX_FILE_BYTES

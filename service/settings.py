@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     )
     express: bool = _option(True, "answer predictions before ASGI begins, several times faster; false for comparison")
     precision: Literal["auto", "fp32", "int8"] = _option(
-        "auto", "of the network's arithmetic; auto is int8 on a CPU where the model was published with it"
+        "auto", "of the network's arithmetic; auto is int8 on a CPU where the manifest shows it to be as good"
     )
     log_level: Literal["debug", "info", "warning", "error"] = _option(
         "info", "least severe message to log; requests are logged at info"

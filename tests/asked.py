@@ -18,7 +18,7 @@ class Asked:
 
     requests: int
     models: set[tuple[str, int]]
-    predictions: list[str]
+    predictions: list[str | int | bool]
     classes: NDArray[np.int64]
     probabilities: NDArray[np.float32]
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from training import gradient, objective
 from training.base import BasePerceptron
+from training.data.dataset import Label, labels_of
 from training.errors import TrainingError
 from training.loop import Rows
 from training.objective import Loss
@@ -163,10 +164,10 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
             two.bias.copy_(torch.cat([torch.zeros_like(one.bias), one.bias]))
         return body, "softmax"
 
-    def _label_names(self) -> tuple[str, ...]:
+    def _label_names(self) -> tuple[Label, ...]:
         if self._label_binarizer.y_type_.startswith("multilabel"):
             raise TrainingError("a model with several labels a row cannot be served; write it with export_onnx()")
-        return tuple(map(str, self.classes_))
+        return labels_of(self.classes_)
 
     def _places_or_numbers(self, encoded: NDArray[Any]) -> NDArray[Any]:
         return encoded[:, 0].astype(np.int64) if encoded.shape[1] == 1 else encoded.argmax(axis=1)
@@ -251,7 +252,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
     def _answering(self) -> tuple[nn.Sequential, str]:
         return copy.deepcopy(self.body_).cpu().double(), self.out_activation_
 
-    def _label_names(self) -> tuple[str, ...]:
+    def _label_names(self) -> tuple[Label, ...]:
         return ()
 
     def _places_or_numbers(self, encoded: NDArray[Any]) -> NDArray[Any]:

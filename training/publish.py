@@ -7,6 +7,7 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -16,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import artifact
-from service.manifest import CLASSIFICATION, FORMAT, REGRESSION, ArtifactError, Feature, Manifest
+from service.manifest import CLASSIFICATION, FORMAT, REGRESSION, ArtifactError, Feature, Manifest, unprintable
 from training import overview, report, runtime
-from training.errors import TrainingError
+from training.data.dataset import Dataset
+from training.errors import DataError, TrainingError
 from training.export import CLASSIFIES, OPSET, REGRESSES
 from training.outcome import Outcome
 
@@ -46,11 +48,24 @@ def check(models_dir: Path, name: str) -> None:
         raise TrainingError(str(error)) from error
 
 
+def check_names(dataset: Dataset) -> None:
+    """Raise `DataError` now where a label or a name could not be shown by the server, and so would not be published."""
+    names = {"label": dataset.label_texts, "target": dataset.target_names}
+    for what, texts in {**names, "column": [column.name for column in dataset.columns]}.items():
+        for text in texts:
+            if found := unprintable(text):
+                raise DataError(
+                    f"{what} {text!r:.60} has the character {found}, a control character or no character of UTF-8, "
+                    "which no answer, metric or log can show; rename it"
+                )
+
+
 def publish(outcome: Outcome, models_dir: Path, on_commit: Callable[[], None] = lambda: None) -> Path:
     """Write ``models_dir/<name>/<next version>``, whole or not at all; its folder. Raises `TrainingError`.
 
     ``on_commit`` is called when all but the last step is done, and can still prevent it by raising.
     """
+    outcome = _in_utf8(outcome)
     created = datetime.now(UTC).isoformat(timespec="seconds")
     commit = _git_commit()
     clear = _clear_rows(outcome)
@@ -68,6 +83,20 @@ def publish(outcome: Outcome, models_dir: Path, on_commit: Callable[[], None] = 
         return artifact.publish(models_dir, outcome.name, make, on_commit)
     except ArtifactError as error:
         raise TrainingError(str(error)) from error
+
+
+def _in_utf8(outcome: Outcome) -> Outcome:
+    """``outcome`` with what is no UTF-8 in the names of files written as ``\\udcff``, in its command and its data."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {plain(key): plain(each) for key, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(each) for each in value]
+        return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+
+    dataset = replace(outcome.dataset, source=plain(outcome.dataset.source))
+    return replace(outcome, command=plain(outcome.command), dataset=dataset)
 
 
 def _manifest(outcome: Outcome, version: int, created: str, commit: str | None) -> Manifest:
@@ -96,6 +125,7 @@ def _manifest(outcome: Outcome, version: int, created: str, commit: str | None) 
         git_commit=commit,
         created=created,
         cells=dataset.cells,
+        int8=None if outcome.int8 is None or outcome.int8_graph is None else outcome.int8.found,
     )
 
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from training import evaluate, export, learn, prove, publish
-from training.data.dataset import Column, Dataset
+from training.data.dataset import Column, Dataset, Label
 from training.data.split import Split
 from training.errors import ProofFailed
 from training.fit import Epoch
@@ -26,14 +26,14 @@ from training.outcome import Outcome
 class Fitted:
     """What is known of a fitted estimator: its network, the ``activation`` of the outputs, and how it came about.
 
-    ``labels`` are the classes' names, none where numbers are predicted; ``seed`` is None where there was none;
-    ``expected`` is what the estimator itself answers for the test rows.
+    ``labels`` are the classes in their own type, none where numbers are predicted; ``seed`` is None where there was
+    none; ``expected`` is what the estimator itself answers for the test rows.
     """
 
     network: Network
     activation: str
     features: Sequence[str]
-    labels: tuple[str, ...]
+    labels: tuple[Label, ...]
     hidden: Sequence[int]
     hidden_activation: str
     seed: int | None
@@ -55,8 +55,9 @@ def release(fitted: Fitted, models_dir: Path, name: str, train: Rows, test: Rows
     ``fitted.labels`` or float64 (rows, targets). Raises `TrainingError` where the name or the folder will not do, or
     the proof fails.
     """
-    publish.check(models_dir, name)
     dataset = _dataset(fitted, name, train, test)
+    publish.check(models_dir, name)
+    publish.check_names(dataset)
     rows = np.arange(len(dataset.inputs))
     parts = Split(rows[: len(train[0])], rows[:0], rows[len(train[0]) :])
     outputs = torch.from_numpy(learn.outputs_of(fitted.network, test[0]))

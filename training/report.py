@@ -11,6 +11,7 @@ from sklearn import metrics
 
 from training import overview, plots
 from training.evaluate import BINS, regression
+from training.int8 import Comparison
 from training.outcome import Outcome
 
 README: Final = "README.md"
@@ -40,9 +41,9 @@ def card(
     sections = [_head(outcome, version), _scores(outcome)]
     if dataset.classifies:
         probabilities, prediction = outcome.answers
-        files[CONFUSION] = plots.confusion(outcome.test_targets, prediction, dataset.labels)
+        files[CONFUSION] = plots.confusion(outcome.test_targets, prediction, dataset.label_texts)
         files[RELIABILITY] = plots.reliability(probabilities, outcome.test_targets)
-        sections += [_per_class(outcome), _int8(outcome)]
+        sections += [_per_class(outcome), "" if outcome.int8 is None else int8(outcome.int8, dataset.label_texts)]
         pictures = f"![confusion matrix]({CONFUSION})\n\n![reliability diagram]({RELIABILITY})"
     else:
         sections.append(_per_target(outcome))
@@ -67,7 +68,7 @@ def _head(outcome: Outcome, version: int) -> str:
         map(str, (len(dataset.columns), *outcome.hidden, len(dataset.labels) or len(dataset.target_names)))
     )
     what = (
-        f"tells {len(dataset.labels)} classes apart ({', '.join(dataset.labels)})"
+        f"tells {len(dataset.labels)} classes apart ({', '.join(dataset.label_texts)})"
         if dataset.classifies
         else f"predicts {', '.join(dataset.target_names)}"
     )
@@ -92,7 +93,7 @@ def _scores(outcome: Outcome) -> str:
 
 
 def _per_class(outcome: Outcome) -> str:
-    labels = outcome.dataset.labels
+    labels = outcome.dataset.label_texts
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
         outcome.test_targets, outcome.answers[1], labels=np.arange(len(labels)), zero_division=0
     )
@@ -126,16 +127,18 @@ def _columns(outcome: Outcome) -> str:
     return f"## What it takes\n\n{table}" + (f"\n{notes}" if notes else "")
 
 
-def _int8(outcome: Outcome) -> str:
-    twin = outcome.int8
-    if twin is None:
-        return ""
-    verdict = "is published beside it" if twin.as_good else "is **not** published: it has to be as good as fp32"
+def int8(twin: Comparison, labels: Sequence[str]) -> str:
+    """What the card says of the int8 graph, published or not."""
+    found, falls = twin.found, twin.found.recall_falls
+    verdict = "is published beside it" if twin.fault is None else f"is **not** published: {twin.fault}"
+    worst = max(range(len(falls)), key=falls.__getitem__)
     return (
-        f"The int8 graph {verdict}. Against fp32, on {twin.rows:,} rows of validation and training that its scales "
-        f"were not taken from: accuracy {0 - twin.accuracy_loss * 100:+.2f} percentage points, "
-        f"{twin.labels_changed:.2%} of the labels differ, the largest change of a probability is "
-        f"{twin.max_probability_change:.3f}."
+        f"The int8 graph {verdict}. Against fp32, on {found.rows:,} rows of validation and training that its scales "
+        f"were not taken from: accuracy {0 - found.accuracy_loss * 100:+.2f} percentage points, log-loss "
+        f"{found.log_loss_fp32:.4f} → {found.log_loss_int8:.4f}; {found.labels_changed / found.rows:.2%} of the labels "
+        f"differ; the class whose recall suffers most is {labels[worst]}, by {0 - falls[worst] * 100:+.2f} points "
+        f"({found.class_lost[worst]} of {found.class_rows[worst]:,} rows lost, {found.class_won[worst]} won); the "
+        f"largest change of a probability is {found.max_probability_change:.3f}."
     )
 
 
@@ -167,7 +170,7 @@ def _taught(outcome: Outcome) -> str:
 def _use(outcome: Outcome, example: int) -> str:
     dataset = outcome.dataset
     answer = (
-        f"the test row in `example.json`, which is *{dataset.labels[outcome.test_targets[example]]}*"
+        f"the test row in `example.json`, which is *{dataset.label_texts[outcome.test_targets[example]]}*"
         if dataset.classifies
         else "the test row in `example.json`"
     )

@@ -30,6 +30,7 @@ def run(graph: bytes, inputs: NDArray[Any]) -> list[NDArray[Any]]:
     """Every output of ``graph`` for raw ``inputs`` (rows, features), on one thread of the CPU as in the service."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
+    options.add_session_config_entry("session.x64quantprecision", "1")
     session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     dtype = np.float64 if session.get_inputs()[0].type == "tensor(double)" else np.float32
     batches = [

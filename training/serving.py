@@ -19,7 +19,7 @@ from torch import nn
 from training import export, release
 from training import prepare as prepared
 from training.data import precision
-from training.data.dataset import Column
+from training.data.dataset import Column, Label
 from training.fit import Epoch
 from training.network import Network
 from training.parameters import STOCHASTIC
@@ -40,8 +40,8 @@ class Serving(Solving):
         """A network on the CPU in float64, and what is applied to its outputs to answer a client."""
 
     @abstractmethod
-    def _label_names(self) -> tuple[str, ...]:
-        """The classes' names, none for numbers. Raises `TrainingError` where no server can answer such targets."""
+    def _label_names(self) -> tuple[Label, ...]:
+        """The classes in their own type, none for numbers. Raises `TrainingError` where no server can answer them."""
 
     @abstractmethod
     def _places_or_numbers(self, encoded: NDArray[Any]) -> NDArray[Any]:

@@ -10,13 +10,13 @@ from pydantic import BaseModel, Field
 
 from service.http import problems
 from service.inference.repository import Model
-from service.manifest import CLASSIFICATION, REGRESSION, Feature, Manifest
+from service.manifest import CLASSIFICATION, REGRESSION, Feature, Label, Manifest
 
 
 class TopK(BaseModel):
     """The best labels of each row and their probabilities, best first."""
 
-    predictions: list[list[str]]
+    predictions: list[list[Label]]
     probabilities: list[list[float]]
 
 
@@ -25,7 +25,7 @@ class Answer(BaseModel):
 
     model: str
     version: int
-    predictions: list[str] = Field(description="the most probable label")
+    predictions: list[Label] = Field(description="the most probable label, in the target's own type")
     classes: list[int] = Field(description="its index in the model's labels")
     probabilities: list[list[float]] | None = Field(
         default=None, description="of every label, in the order of GET /models/{name}; absent with probabilities=false"

@@ -32,7 +32,7 @@ from service.inference.repository import Model, Repository
 from service.inference.session import Outputs
 from service.journal import Record
 from service.lifecycle import Lifecycle
-from service.manifest import Manifest
+from service.manifest import Label, Manifest
 
 _log = logging.getLogger(__name__)
 
@@ -211,7 +211,7 @@ def _encode(manifest: Manifest, chosen: Options, outputs: Outputs) -> bytes:
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _top_k(probabilities: NDArray[np.float32], k: int, labels: Sequence[str]) -> dict[str, Any]:
+def _top_k(probabilities: NDArray[np.float32], k: int, labels: Sequence[Label]) -> dict[str, Any]:
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     return {
         "predictions": [[labels[index] for index in row] for row in best.tolist()],

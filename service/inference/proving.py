@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import io
+import math
 import time
 import zipfile
 from typing import Any, Final
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from service.artifact import GOLDEN
 from service.errors import ModelRefused
 from service.inference.batcher import Costs
-from service.inference.session import Outputs, Session
+from service.inference.session import AGAIN, Outputs, Session
 from service.manifest import REGRESSION, Manifest
 
 # Of a probability, or of the range a regression's golden answers span. Other processors add the same products in
@@ -23,6 +25,9 @@ TOLERANCE: Final = {"fp32": 1e-4, "int8": 0.02}
 # Of a regression's largest golden answer, in steps of the dtype it is answered in: answers far from 0 are rounded that
 # coarsely, however little they differ from each other.
 ROUNDING_STEPS: Final = 8
+# Training publishes 32; each is run alone, and a start should not take minutes.
+_MAX_GOLDEN_ROWS: Final = 4096
+_NUMBERS: Final = "fiu"
 _PREFIX: Final = {"fp32": "", "int8": "int8_"}
 
 BATCH_ROWS: Final = 256
@@ -50,34 +55,79 @@ def replay(session: Session, golden: bytes, manifest: Manifest, precision: str) 
 
 
 def _golden(golden: bytes, manifest: Manifest, precision: str) -> tuple[NDArray[Any], Outputs]:
-    regression = manifest.task == REGRESSION
-    kinds = {"prediction": manifest.output_dtype}
-    if not regression:
-        kinds = {"probabilities": "float32", "prediction": "int64"}
+    width, classes, prefix = len(manifest.features), len(manifest.classes), _PREFIX[precision]
     try:
-        with np.load(io.BytesIO(golden), allow_pickle=False) as arrays:
-            inputs = arrays["inputs"].astype(manifest.graph_dtype)
-            answers = [arrays[_PREFIX[precision] + name].astype(kind) for name, kind in kinds.items()]
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelRefused(f"{GOLDEN} does not hold the golden rows ({error}); publish the model again") from error
-    rows = inputs.shape[0] if inputs.ndim else 0
-    fitting = ((rows, len(manifest.targets)),) if regression else ((rows, len(manifest.classes)), (rows,))
-    shapes = tuple(array.shape for array in (inputs, *answers))
-    if rows == 0 or shapes != ((rows, len(manifest.features)), *fitting):
-        raise ModelRefused(f"{GOLDEN} holds arrays of shapes {shapes}, which do not fit the manifest")
-    if not regression and not set(answers[-1].tolist()) <= set(range(len(manifest.classes))):
-        raise ModelRefused(f"{GOLDEN} holds predictions that are no index of the manifest's classes")
-    return np.ascontiguousarray(inputs), Outputs(None if regression else answers[0], answers[-1])
+        with zipfile.ZipFile(io.BytesIO(golden)) as archive:
+            inputs = _array(archive, "inputs", None, (width,))
+            rows = len(inputs)
+            if manifest.task == REGRESSION:
+                numbers = _array(archive, f"{prefix}prediction", rows, (len(manifest.targets),))
+                return _inputs(inputs, manifest), Outputs(None, numbers.astype(manifest.output_dtype))
+            probabilities = _array(archive, f"{prefix}probabilities", rows, (classes,)).astype(np.float32)
+            prediction = _array(archive, f"{prefix}prediction", rows, ())
+    except ModelRefused:
+        raise
+    except Exception as error:  # what zipfile and its decompressors raise of damaged bytes is of many kinds
+        raise ModelRefused(f"{GOLDEN} is no archive of arrays ({_reason(error)}); {AGAIN}") from error
+    if not set(prediction.tolist()) <= set(range(classes)):
+        raise ModelRefused(f"{GOLDEN} holds predictions that are no index of the manifest's classes; {AGAIN}")
+    return _inputs(inputs, manifest), Outputs(probabilities, prediction.astype(np.int64))
+
+
+def _array(archive: zipfile.ZipFile, name: str, rows: int | None, row_shape: tuple[int, ...]) -> NDArray[Any]:
+    """The array of a name, of finite numbers and of shape (``rows``, *``row_shape``), or of any few rows for None.
+
+    The headers of archive and array are believed as far as they fit that: nothing larger is unpacked or allocated.
+    """
+    try:
+        packed = archive.getinfo(f"{name}.npy")
+    except KeyError:
+        raise ModelRefused(f"{GOLDEN} has no array {name!r}; {AGAIN}") from None
+    with archive.open(packed) as file:
+        version = npy.read_magic(file)
+        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran_order, dtype = read_header(file)
+        fits = len(shape) == 1 + len(row_shape) and shape[1:] == row_shape and 1 <= shape[0] <= _MAX_GOLDEN_ROWS
+        if not fits or (rows is not None and shape[0] != rows):
+            wanted = (f"1 to {_MAX_GOLDEN_ROWS} rows" if rows is None else rows, *row_shape)
+            raise ModelRefused(f"{GOLDEN} has {name!r} of shape {_shown(shape)}, expected {_shown(wanted)}; {AGAIN}")
+        if dtype.kind not in _NUMBERS or dtype.itemsize > 8:
+            found = f"{GOLDEN} has {name!r} of dtype {dtype!s:.60}, expected numbers of up to 64 bits"
+            raise ModelRefused(f"{found}; {AGAIN}")
+        size = math.prod(shape) * dtype.itemsize
+        content = file.read(size + 1)
+    if len(content) != size:
+        raise ModelRefused(f"{GOLDEN} has {name!r} of another length than its shape {_shown(shape)} has; {AGAIN}")
+    array = np.frombuffer(content, dtype).reshape(shape, order="F" if fortran_order else "C")
+    if name != "inputs" and not np.isfinite(array).all():
+        raise ModelRefused(f"{GOLDEN} has {name!r} with values that are no finite numbers; {AGAIN}")
+    return array
+
+
+def _inputs(array: NDArray[Any], manifest: Manifest) -> NDArray[Any]:
+    """Golden rows as the network takes them, if a value is missing only where it may be."""
+    bare = np.isinf(array) | (np.isnan(array) & ~np.array([feature.missing for feature in manifest.features]))
+    for _, place in np.argwhere(bare).tolist():
+        name = manifest.features[place].name
+        raise ModelRefused(f"{GOLDEN} has a row without a finite value of {name!r:.60}; {AGAIN}")
+    return np.ascontiguousarray(array, manifest.graph_dtype)
+
+
+def _shown(shape: tuple[object, ...]) -> str:
+    return f"({', '.join(map(str, shape)):.60})"
+
+
+def _reason(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]
 
 
 def _answers(session: Session, rows: NDArray[Any]) -> Outputs:
     try:
         outputs = session.run(rows)
     except Exception as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ModelRefused(f"the graph does not run on {len(rows)} rows: {reason}; publish the model again") from error
+        raise ModelRefused(f"the graph does not run on {len(rows)} rows: {_reason(error)}; {AGAIN}") from error
     if len(outputs.prediction) != len(rows):
-        raise ModelRefused(f"the graph gives {len(outputs.prediction)} answers to {len(rows)} rows")
+        raise ModelRefused(f"the graph gives {len(outputs.prediction)} answers to {len(rows)} rows; {AGAIN}")
     return outputs
 
 
@@ -88,7 +138,7 @@ def _compare(outputs: Outputs, expected: Outputs, manifest: Manifest, tolerance:
             name = manifest.targets[target]
             raise ModelRefused(
                 f"a golden row is answered with {name!r} of {found:.6g}, {abs(found - meant):.2g} away from the "
-                f"published {meant:.6g}; at most {tolerance[target]:.2g} is allowed; publish the model again"
+                f"published {meant:.6g}; at most {tolerance[target]:.2g} is allowed; {AGAIN}"
             )
         return
     errors = np.abs(outputs.probabilities - expected.probabilities).max(axis=1)
@@ -98,7 +148,7 @@ def _compare(outputs: Outputs, expected: Outputs, manifest: Manifest, tolerance:
         found, meant = (manifest.classes[answer.prediction[row]] for answer in (outputs, expected))
         raise ModelRefused(
             f"a golden row is answered with {found!r}, {errors[row]:.2g} away from the published {meant!r}; "
-            f"at most {tolerance:g} is allowed; publish the model again"
+            f"at most {tolerance:g} is allowed; {AGAIN}"
         )
 
 

@@ -72,21 +72,38 @@ def load(models_dir: Path, name: str, wish: Wish, make_batcher: Callable[[Manife
 
 
 def _choose(read: Artifact, wish: Wish) -> tuple[Session, str]:
-    """A session that proved itself, in int8 where that is wished or, on the CPU, can be had."""
+    """A session that proved itself, in int8 where that is wished or, on the CPU, can be had and is shown to be good."""
     full = _proved(read, read.model, wish.provider, "fp32")
-    if wish.precision == "fp32" or (wish.precision == "auto" and (full.provider != "cpu" or read.model_int8 is None)):
+    asked, name, graph = wish.precision == "int8", read.manifest.name, read.model_int8
+    if wish.precision == "fp32" or (not asked and (full.provider != "cpu" or graph is None)):
         return full, "fp32"
-    if read.model_int8 is None:
+    if graph is None:
         raise ModelRefused("it was published without int8; start with --precision fp32, or publish one that has it")
     if full.provider != "cpu":
         raise ModelRefused("int8 runs on the CPU alone; start with --precision fp32, or with --provider cpu")
+    if doubt := _doubt(read.manifest):
+        if not asked:
+            _log.warning("%s runs in fp32: its int8 graph is not shown to be as good, as %s", name, doubt)
+            return full, "fp32"
+        _log.warning("%s runs in int8, as --precision asks, though %s", name, doubt)
     try:
-        return _proved(read, read.model_int8, "cpu", "int8"), "int8"
+        return _proved(read, graph, "cpu", "int8"), "int8"
     except ModelRefused as error:
-        if wish.precision == "int8":
-            raise
-        _log.warning("%s runs in fp32: its int8 graph is refused on this processor: %s", read.manifest.name, error)
+        reason = str(error).removesuffix(f"; {session.AGAIN}")
+        if asked:
+            raise ModelRefused(
+                f"its int8 graph does not prove itself on this processor, as {reason}; start with --precision auto, "
+                "which runs it in fp32 then"
+            ) from error
+        _log.warning("%s runs in fp32: its int8 graph is refused on this processor: %s", name, reason)
         return full, "fp32"
+
+
+def _doubt(manifest: Manifest) -> str | None:
+    """Why an int8 graph is not to be chosen unasked; None where its manifest shows that it may."""
+    if manifest.int8 is None:
+        return "its manifest has no figures of both side by side"
+    return manifest.int8.fault(manifest.label_texts)
 
 
 def _proved(read: Artifact, graph: bytes, provider: str, precision: str) -> Session:

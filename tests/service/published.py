@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from service import artifact
-from service.manifest import CLASSIFICATION, FORMAT, REGRESSION, Feature, Manifest
+from service.manifest import CLASSIFICATION, FORMAT, REGRESSION, Feature, Label, Manifest
 
 OPSET = 20
 
@@ -94,7 +94,7 @@ def publish(
     version: int = 1,
     *,
     shape: tuple[int, ...] = (4,),
-    labels: tuple[str, ...] = ("ape", "bee", "cat"),
+    labels: tuple[Label, ...] = ("ape", "bee", "cat"),
     targets: tuple[str, ...] = (),
     features: tuple[Feature, ...] = (),
     seed: int = 0,

@@ -6,6 +6,7 @@ import io
 import json
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,21 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from service import artifact
+from service.int8 import Int8
 from tests.service.published import Network, publish
 from tests.service.trapped import replace
+
+# What shows an int8 graph of three classes to be as good.
+EVIDENCE = Int8(
+    rows=3000,
+    log_loss_fp32=0.2,
+    log_loss_int8=0.2,
+    labels_changed=2,
+    max_probability_change=0.01,
+    class_rows=(1000, 1000, 1000),
+    class_lost=(1, 0, 0),
+    class_won=(0, 1, 0),
+)
 
 
 class _Rows(CalibrationDataReader):
@@ -44,7 +58,7 @@ def quantized(graph: bytes, rows: NDArray[np.float32]) -> bytes:
 
 
 def publish_int8(models_dir: Path, name: str = "small") -> Network:
-    """Write ``models_dir/name/1`` with an int8 graph, and golden answers for it."""
+    """Write ``models_dir/name/1`` with an int8 graph, golden answers for it, and what shows it to be as good."""
     network = publish(models_dir, name)
     version_dir = models_dir / name / "1"
     with np.load(version_dir / artifact.GOLDEN) as golden:
@@ -58,5 +72,6 @@ def publish_int8(models_dir: Path, name: str = "small") -> Network:
     replace(version_dir, artifact.MODEL_INT8, graph)
     manifest = json.loads((version_dir / artifact.MANIFEST).read_bytes())
     manifest["scores"]["int8"] = {"accuracy": 0.5}
+    manifest["int8"] = asdict(EVIDENCE)
     (version_dir / artifact.MANIFEST).write_text(json.dumps(manifest))
     return network

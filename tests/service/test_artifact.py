@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -72,6 +74,120 @@ def test_a_file_that_is_gone_or_was_never_listed_is_refused(version_dir: Path, n
     )
 
 
+def outside(models_dir: Path) -> Path:
+    folder = models_dir.with_name("elsewhere")
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def test_links_within_the_models_folder_are_followed_as_kubernetes_makes_them(version_dir: Path) -> None:
+    """A ConfigMap's files are links to ..data/name, which is a link to the folder of the day."""
+    whole = artifact.read(version_dir)
+    (version_dir / "..2026_01_01").mkdir()
+    (version_dir / "..data").symlink_to("..2026_01_01")
+    for name in (artifact.MANIFEST, *artifact.REQUIRED):
+        (version_dir / name).rename(version_dir / "..2026_01_01" / name)
+        (version_dir / name).symlink_to(Path("..data") / name)
+    assert artifact.read(version_dir) == whole
+    # and where the folder as a whole is mounted, the models are links
+    models_dir = version_dir.parent.parent
+    (models_dir / "..2026_01_01").mkdir()
+    (models_dir / "..data").symlink_to("..2026_01_01")
+    version_dir.parent.rename(models_dir / "..data" / "table")
+    (models_dir / "table").symlink_to("..data/table")
+    assert artifact.model_names(models_dir) == ["table"]
+    assert artifact.versions(models_dir / "table") == [1]
+    assert artifact.read(version_dir) == whole
+    # and a models folder may be a link itself
+    link = models_dir.with_name("link")
+    link.symlink_to(models_dir)
+    assert artifact.read(link / "table" / "1") == whole
+
+
+@pytest.mark.parametrize("name", [artifact.MANIFEST, *artifact.REQUIRED])
+def test_a_file_that_lies_outside_is_not_read(version_dir: Path, name: str) -> None:
+    models_dir, path = version_dir.parent.parent, version_dir / name
+    moved = path.rename(outside(models_dir) / name)
+    path.symlink_to(moved)
+    assert refusal(artifact.read, version_dir) == (
+        f"{path} leads to {moved}, outside the models folder '{models_dir}'; copy the version into it"
+    )
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    assert f"{path} leads to /dev/zero, outside the models folder" in refusal(artifact.read, version_dir)
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_folder_that_lies_outside_is_not_read(version_dir: Path, level: int) -> None:
+    models_dir, folder = version_dir.parent.parent, (version_dir, version_dir.parent)[level]
+    moved = folder.rename(outside(models_dir) / folder.name)
+    folder.symlink_to(moved)
+    assert artifact.model_names(models_dir) == ["table"]
+    assert artifact.versions(models_dir / "table") == [1]
+    assert f"{version_dir / artifact.MANIFEST} leads to {moved}" in refusal(artifact.read, version_dir)
+
+
+@pytest.mark.parametrize("target", ["nowhere", "1", "loop"])
+@pytest.mark.parametrize("name", [artifact.MANIFEST, *artifact.REQUIRED])
+def test_a_link_to_no_file_is_told_of(version_dir: Path, name: str, target: str) -> None:
+    path = version_dir / name
+    path.unlink()
+    (version_dir / "1").mkdir()
+    (version_dir / "loop").symlink_to("loop")
+    path.symlink_to(target)
+    said = {
+        "nowhere": f"{path} (a link to 'nowhere') cannot be read: No such file or directory",
+        "1": f"{path} is a folder, expected a file",
+        "loop": f"{path} (a link to 'loop') cannot be read: Too many levels of symbolic links",
+    }
+    assert refusal(artifact.read, version_dir) == f"{said[target]}; publish the model again"
+
+
+@pytest.mark.parametrize("name", [artifact.MANIFEST, *artifact.REQUIRED])
+def test_what_is_no_file_is_told_of_and_not_waited_for(version_dir: Path, name: str) -> None:
+    path = version_dir / name
+    path.unlink()
+    os.mkfifo(path)
+    assert refusal(artifact.read, version_dir) == f"{path} is a pipe, expected a file; publish the model again"
+    path.unlink()
+    path.mkdir()
+    assert refusal(artifact.read, version_dir) == f"{path} is a folder, expected a file; publish the model again"
+
+
+@pytest.mark.parametrize("name", [artifact.MANIFEST, artifact.MODEL_INT8, *artifact.REQUIRED])
+def test_no_file_larger_than_its_bound_is_read(version_dir: Path, name: str) -> None:
+    path = version_dir / name
+    rewrite(version_dir, lambda document: document["files"].update({artifact.MODEL_INT8: "0"}))
+    bound = 2**30 if name in {artifact.MODEL, artifact.MODEL_INT8} else 2**26
+    with path.open("ab") as file:
+        file.truncate(bound + 1)
+    tracemalloc.start()
+    try:
+        message = refusal(artifact.read, version_dir)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert message == (
+        f"{path} has {bound + 1:,} bytes, expected {bound:,} at most; copy the version again, or publish it anew"
+    )
+    assert peak_bytes < 2**22
+
+
+def test_a_file_that_has_more_than_it_says_is_not_read_on(version_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of /proc, which are of 0 bytes; or one that grows."""
+    stated = os.fstat
+
+    def smaller(descriptor: int) -> os.stat_result:
+        found = list(stated(descriptor))
+        found[stat.ST_SIZE] = 0
+        return os.stat_result(found)
+
+    monkeypatch.setattr(os, "fstat", smaller)
+    assert refusal(artifact.read, version_dir) == (
+        f"{version_dir / artifact.MANIFEST} grew while it was read; start again when the version is whole"
+    )
+
+
 # Names and folders
 
 
@@ -98,6 +214,28 @@ def test_models_are_the_folders_that_are_not_hidden(tmp_path: Path) -> None:
     assert artifact.model_names(tmp_path) == ["a", "b"]
     (tmp_path / "my model").mkdir()
     assert "model name 'my model'" in refusal(artifact.model_names, tmp_path)
+
+
+def test_a_link_that_leads_nowhere_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    for parent, read in ((tmp_path, artifact.model_names), (tmp_path / "m", artifact.versions)):
+        (parent / ".hidden").symlink_to("nowhere")
+        (parent / "file").touch()
+        (parent / "7").symlink_to("file")  # to a file: passed over as one
+        assert read(parent) == [each for each in ("m",) if parent == tmp_path]
+        (parent / "8").symlink_to("nowhere")
+        assert refusal(read, parent) == (
+            f"{parent / '8'} is a link to 'nowhere', which cannot be followed: No such file or directory; mend the "
+            "link, or remove it"
+        )
+        (parent / "8").unlink()
+        (parent / "8").symlink_to("8")
+        assert "which cannot be followed: Too many levels of symbolic links; mend" in refusal(read, parent)
+        (parent / "8").unlink()
+    (tmp_path / "n").symlink_to("nowhere")
+    assert refusal(artifact.versions, tmp_path / "n") == (
+        f"model folder '{tmp_path / 'n'}' cannot be read: No such file or directory"
+    )
 
 
 def test_a_models_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -156,7 +294,71 @@ def test_what_is_published_is_read_and_every_file_is_hashed(version_dir: Path, t
     hashes = {name: artifact.sha256(content) for name, content in files.items()}
     assert read.manifest == dataclasses.replace(manifest, files=hashes)
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != artifact.MANIFEST} == files
-    assert [path.name for path in (tmp_path / "new").rglob(".*")] == []
+    assert hidden(tmp_path / "new") == [".last-version-1"]
+
+
+def hidden(models_dir: Path) -> list[str]:
+    return sorted(path.name for path in models_dir.rglob(".*"))
+
+
+def test_a_number_is_never_given_twice(version_dir: Path, tmp_path: Path) -> None:
+    models_dir = tmp_path / "new"
+    make = republished(version_dir)
+
+    def publish() -> int:
+        return int(artifact.publish(models_dir, "again", make).name)
+
+    def delete(*numbers: int) -> None:
+        for number in numbers:
+            shutil.rmtree(models_dir / "again" / str(number))
+
+    assert [publish(), publish()] == [1, 2]
+    delete(2)
+    assert publish() == 3
+    delete(1, 3)
+    assert publish() == 4
+    assert artifact.versions(models_dir / "again") == [4]
+    assert hidden(models_dir) == [".last-version-4"]
+    # Lost, there is what the versions tell; what is no mark is none.
+    (models_dir / "again" / ".last-version-4").unlink()
+    for number in ("", "x", "09", "4.5", "9" * 19):
+        (models_dir / "again" / f".last-version-{number}").touch()
+    assert publish() == 5
+    # A version put there by hand counts, too, and so does a mark of whatever kind.
+    (models_dir / "again" / "8").mkdir()
+    assert publish() == 9
+    (models_dir / "again" / ".last-version-20").mkdir()
+    assert publish() == 21
+
+
+def test_a_folder_without_numbers_left_is_told_of(version_dir: Path, tmp_path: Path) -> None:
+    make, models_dir = republished(version_dir), tmp_path / "new"
+    artifact.publish(models_dir, "again", make)
+    (models_dir / "again" / f".last-version-{10**18 - 1}").touch()
+    assert refusal(artifact.publish, models_dir, "again", make) == (
+        f"{models_dir / 'again'} has no number left for a version; choose another name"
+    )
+
+
+def test_who_was_overtaken_takes_a_higher_number_though_its_own_is_free_again(
+    version_dir: Path, tmp_path: Path
+) -> None:
+    """1. One looks for a number, and finds 2. 2. Others publish 2 and 3, and 2 is deleted. 3. It is not given again."""
+    make, models_dir = republished(version_dir), tmp_path / "new"
+    artifact.publish(models_dir, "again", make)
+    told: list[int] = []
+
+    def make_slowly(version: int) -> tuple[Manifest, Mapping[str, bytes]]:
+        told.append(version)
+        if len(told) == 1:
+            for number in (2, 3):
+                assert artifact.publish(models_dir, "again", make).name == str(number)
+            shutil.rmtree(models_dir / "again" / "2")
+        return make(version)
+
+    assert artifact.publish(models_dir, "again", make_slowly).name == "4"
+    assert told == [2, 4]
+    assert hidden(models_dir) == [".last-version-4"]
 
 
 @pytest.mark.parametrize("earlier", [0, 1])
@@ -272,11 +474,12 @@ def test_publishers_in_a_race_take_different_versions_and_each_is_whole(version_
         racer.stdin.write("go\n")
     taken = {racer.pid: [int(line) for line in racer.communicate()[0].split()] for racer in racers}
     assert [racer.returncode for racer in racers] == [0, 0, 0]
-    assert sorted(version for versions in taken.values() for version in versions) == list(range(1, 46))
+    numbers = [version for versions in taken.values() for version in versions]
+    assert len(set(numbers)) == len(numbers) == 45
     for pid, versions in taken.items():
         for version in versions:
             assert artifact.read(tmp_path / "new" / "again" / str(version)).manifest.seed == pid
-    assert list((tmp_path / "new").rglob(".*")) == []
+    assert hidden(tmp_path / "new") == [f".last-version-{max(numbers)}"]
 
 
 # Dies as it comes to its n-th folder, file or rename.
@@ -316,7 +519,8 @@ def test_a_kill_at_any_moment_leaves_no_half_version(version_dir: Path, tmp_path
         assert versions in (list(range(1, earlier + 1)), list(range(1, earlier + 2)))
         moments += 1
         # What it left is in nobody's way.
-        assert artifact.publish(models_dir, "again", make).name == str(len(versions) + 1)
+        number = int(artifact.publish(models_dir, "again", make).name)
+        assert number in (len(versions) + 1, earlier + 2)  # one that was claimed and not used is left out
     assert moments >= 7  # a folder, four files, a rename, and the sync after it
 
 

@@ -58,8 +58,8 @@ def test_an_altered_model(models: Path, version_dir: Path) -> None:
 def test_a_model_that_is_none(models: Path, version_dir: Path) -> None:
     replace(version_dir, artifact.MODEL, b"no graph")
     assert refused_with(models) == (
-        f"{version_dir} is refused: the graph does not load: [ONNXRuntimeError] : 7 : INVALID_PROTOBUF : "
-        "Failed to load model because protobuf parsing failed."
+        f"{version_dir} is refused: the graph does not load: it is no ONNX file, as wire type 6 is none of ONNX; "
+        "publish the model again"
     )
 
 

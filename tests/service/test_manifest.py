@@ -17,7 +17,11 @@ from service import artifact
 from service.cells import Cells
 from service.manifest import CLASSIFICATION, FORMAT, KINDS, REGRESSION, Feature, Manifest
 from tests.service.published import TABLE, rewrite
+from tests.service.quantized import EVIDENCE
 from tests.service.refused import refusal
+
+LABELS = "two or more labels that differ, all texts, all integers within ±(2^53 - 1), or all booleans"
+NO_CONTROL = "text without control characters, line separators and halves of characters"
 
 
 @pytest.mark.parametrize(
@@ -55,15 +59,34 @@ def test_a_manifest_that_is_no_json_object_is_refused(version_dir: Path, content
         ({"classes": "ab"}, "'classes' is 'ab', expected list"),
         ({"files": []}, "'files' is [], expected dict"),
         ({"task": "ranking"}, "'task' is 'ranking', expected 'classification' or 'regression'"),
-        ({"classes": ["a"]}, "'classes' is ['a'], expected two or more labels that differ"),
-        ({"classes": ["a", "a"]}, "'classes' is ['a', 'a'], expected two or more labels that differ"),
-        ({"classes": ["a", 2]}, "'classes' is ['a', 2], expected two or more labels that differ"),
+        ({"classes": ["a"]}, f"'classes' is ['a'], expected {LABELS}"),
+        ({"classes": ["a", "a"]}, f"'classes' is ['a', 'a'], expected {LABELS}"),
+        ({"classes": ["a", 2]}, f"'classes' is ['a', 2], expected {LABELS}"),
+        ({"classes": [1, 1]}, f"'classes' is [1, 1], expected {LABELS}"),
+        ({"classes": [1, True]}, f"'classes' is [1, True], expected {LABELS}"),
+        ({"classes": [0, False]}, f"'classes' is [0, False], expected {LABELS}"),
+        ({"classes": [1, "1"]}, f"'classes' is [1, '1'], expected {LABELS}"),
+        ({"classes": [True, True]}, f"'classes' is [True, True], expected {LABELS}"),
+        ({"classes": [1.5, 2.5]}, f"'classes' is [1.5, 2.5], expected {LABELS}"),
+        ({"classes": [None, None]}, f"'classes' is [None, None], expected {LABELS}"),
+        ({"classes": [["a"], ["b"]]}, f"'classes' is [['a'], ['b']], expected {LABELS}"),
+        ({"classes": [0, 2**53]}, f"'classes' is [0, 9007199254740992], expected {LABELS}"),
+        ({"classes": ["a\n", "b"]}, f"'classes' is ['a\\n', 'b'], expected {NO_CONTROL}"),
+        ({"classes": ["a\0", "b"]}, f"'classes' is ['a\\x00', 'b'], expected {NO_CONTROL}"),
+        ({"classes": ["a\u2028", "b"]}, f"'classes' is ['a\\u2028', 'b'], expected {NO_CONTROL}"),
+        ({"targets": ["a\x7f"]}, f"'targets' is ['a\\x7f'], expected {NO_CONTROL}"),
+        ({"int8": 7}, "'int8' is 7, expected dict or NoneType"),
+        ({"int8": {}}, "'int8' 'rows' is 'missing', expected int"),
         ({"task": "regression"}, "'classes' is ['ape', 'bee', 'cat'], expected none, as the task is regression"),
         ({"targets": []}, "'targets' is [], expected one or more names that differ"),
         ({"targets": ["a", "a"]}, "'targets' is ['a', 'a'], expected one or more names that differ"),
         ({"targets": ["a", "b"]}, "'targets' is ['a', 'b'], expected one name, as the task is classification"),
         ({"features": []}, "'features' is [], expected one or more, with names that differ"),
         ({"features": [7]}, "'features'[0] is 7, expected an object"),
+        (
+            {"input_shape": [1] * 40 + [5]},
+            f"'input_shape' is {[1] * 40!r:.60}, expected a shape that holds the 5 features",
+        ),
         ({"input_shape": []}, "'input_shape' is [], expected a shape that holds the 5 features"),
         ({"input_shape": [2, 2]}, "'input_shape' is [2, 2], expected a shape that holds the 5 features"),
         ({"input_shape": [-5, -1]}, "'input_shape' is [-5, -1], expected a shape that holds the 5 features"),
@@ -96,10 +119,79 @@ def test_a_manifest_from_before_there_was_an_output_dtype_answers_in_float32(ver
     assert artifact.read_manifest(version_dir).output_dtype == "float32"
 
 
+SURROGATE = "\\ud800"  # half of a character, as JSON can write it
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "text"),
+    [
+        ('"ape"', f'"a{SURROGATE}"', "'classes'", "'a\\ud800'"),
+        ('"animal"', f'"{SURROGATE}"', "'targets'", "'\\ud800'"),
+        ('"height"', f'"{SURROGATE}"', "'features'", "'\\ud800'"),
+        ('"Germany"', f'"{SURROGATE}"', "'features'", "'\\ud800'"),
+        ('"random"', f'["x", {{"y": "{SURROGATE}"}}]', "'data'", "'\\ud800'"),
+        ('"random"', f'{{"{SURROGATE}": 1}}', "'data'", "'\\ud800'"),
+        ('"2026-01-01T00:00:00Z"', f'"\\udcff{SURROGATE}"', "'created'", "'\\udcff\\ud800'"),
+        ('"fp32"', f'"{SURROGATE}"', "'scores'", "'\\ud800'"),
+        ('"seed"', f'"{SURROGATE}": 1, "seed"', "'\\ud800'", "'\\ud800'"),
+    ],
+)
+def test_half_a_character_anywhere_is_refused(version_dir: Path, old: str, new: str, where: str, text: str) -> None:
+    path = version_dir / artifact.MANIFEST
+    content = path.read_text()
+    assert old in content
+    path.write_text(content.replace(old, new))
+    message = refusal(artifact.read_manifest, version_dir)
+    assert message == f"{path}: {where} has the text {text}, expected one that UTF-8 can hold; publish the model again"
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ("1e400", "is not JSON: 1e400 is beyond float64"),
+        ("-1e999", "is not JSON: -1e999 is beyond float64"),
+        (str(2**63), f"is not JSON: {2**63} is beyond 64 bits"),
+        ("9" * 5000, f"is not JSON: {'9' * 20} is beyond 64 bits"),
+        ("[" * 40 + "]" * 40, ": 'data' is nested more than 32 deep"),
+    ],
+)
+def test_what_no_answer_can_hold_is_refused(version_dir: Path, value: str, fault: str) -> None:
+    path = version_dir / artifact.MANIFEST
+    path.write_text(path.read_text().replace('"random"', value))
+    separator = "" if fault.startswith(":") else " "
+    assert refusal(artifact.read_manifest, version_dir) == f"{path}{separator}{fault}; publish the model again"
+
+
+@pytest.mark.parametrize(
+    ("classes", "texts"),
+    [
+        (["01", "1"], ("01", "1")),
+        ([0, 1, -(2**53) + 1], ("0", "1", "-9007199254740991")),
+        ([False, True], ("false", "true")),
+        (["a b", "\u00a0", "\U0001f469\u200d\U0001f692"], ("a b", "\u00a0", "\U0001f469\u200d\U0001f692")),
+    ],
+)
+def test_labels_are_of_the_targets_own_type(version_dir: Path, classes: list[Any], texts: tuple[str, ...]) -> None:
+    rewrite(version_dir, lambda document: document.update(classes=classes))
+    manifest = artifact.read_manifest(version_dir)
+    assert [(type(label), label) for label in manifest.classes] == [(type(label), label) for label in classes]
+    assert manifest.label_texts == texts
+
+
+def test_what_shows_int8_to_be_as_good_fits_the_classes(version_dir: Path) -> None:
+    rewrite(version_dir, lambda document: document.update(int8=dataclasses.asdict(EVIDENCE)))
+    assert artifact.read_manifest(version_dir).int8 == EVIDENCE
+    rewrite(version_dir, lambda document: document.update(classes=["a", "b"]))
+    assert "expected counts that fit each other, of each kind one a class" in refusal(
+        artifact.read_manifest, version_dir
+    )
+
+
 @pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Manifest) if field.name != "output_dtype"])
 def test_a_manifest_without_a_field_is_refused(version_dir: Path, key: str) -> None:
     rewrite(version_dir, lambda document: document.pop(key))
-    if key in {"git_commit", "seed", "cells"}:  # null says the same
+    if key in {"git_commit", "seed", "cells", "int8"}:  # null says the same
         assert getattr(artifact.read_manifest(version_dir), key) is None
     else:
         assert f"{key!r} is " in refusal(artifact.read_manifest, version_dir)
@@ -109,6 +201,7 @@ def test_a_manifest_without_a_field_is_refused(version_dir: Path, key: str) -> N
     ("feature", "change", "fault"),
     [
         (0, {"name": None}, "'name' is None, expected str"),
+        (0, {"name": "a\tb"}, f"'name' is 'a\\tb', expected {NO_CONTROL}"),
         (0, {"missing": 1}, "'missing' is 1, expected bool"),
         (0, {"mean": "0"}, "'mean' is '0', expected int or float"),
         (0, {"kind": "date"}, "'kind' is 'date', expected one of numeric, boolean, categorical"),
@@ -160,17 +253,25 @@ def test_a_version_in_the_wrong_folder_is_refused(version_dir: Path) -> None:
 
 
 texts = st.text(max_size=5)
+names = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=5)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
-labels = st.lists(texts, unique=True, max_size=4).map(tuple)
+integers = st.integers(-(2**63), 2**63 - 1)
+categories = st.lists(texts, unique=True, max_size=4).map(tuple)
+targets = st.lists(names, unique=True, max_size=4).map(tuple)
+labels = (
+    targets
+    | st.lists(st.integers(-(2**53) + 1, 2**53 - 1), unique=True, max_size=4).map(tuple)
+    | st.permutations([False, True]).map(tuple)
+)
 
 
 @st.composite
 def features(draw: st.DrawFn) -> Feature:
     kind = draw(st.sampled_from(KINDS))
-    categories = draw(labels.filter(bool)) if kind == "categorical" else ()
+    known = draw(categories.filter(bool)) if kind == "categorical" else ()
     other = kind == "categorical" and draw(st.booleans())
     statistics = (draw(numbers) for _ in range(4))
-    return Feature(draw(texts), kind, draw(st.booleans()), categories, other, *statistics)
+    return Feature(draw(names), kind, draw(st.booleans()), known, other, *statistics)
 
 
 @st.composite
@@ -184,17 +285,17 @@ def manifests(draw: st.DrawFn) -> Manifest:
         version=draw(st.integers(1, 10**18 - 1)),
         task=task,
         classes=() if regression else draw(labels.filter(lambda each: len(each) >= 2)),
-        targets=draw(labels.filter(lambda each: len(each) >= 1 if regression else len(each) == 1)),
+        targets=draw(targets.filter(lambda each: len(each) >= 1 if regression else len(each) == 1)),
         features=tuple(columns),
         input_shape=draw(st.sampled_from([(len(columns),), (1, len(columns)), (len(columns), 1)])),
         input_dtype=draw(st.sampled_from(["uint8", "float32", "float64"])),
-        opset=draw(st.integers()),
+        opset=draw(integers),
         files=draw(st.dictionaries(texts, texts, max_size=3)),
         scores=draw(st.dictionaries(texts, st.dictionaries(texts, numbers, max_size=2), max_size=2)),
         parity=draw(st.dictionaries(texts, numbers, max_size=2)),
         data=draw(st.dictionaries(texts, st.none() | texts | numbers | st.booleans(), max_size=3)),
         config={},
-        seed=draw(st.none() | st.integers()),
+        seed=draw(st.none() | integers),
         libraries=draw(st.dictionaries(texts, texts, max_size=3)),
         git_commit=draw(st.none() | texts),
         created=draw(texts),

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.dataset import Column, Dataset
+from training.data.dataset import Column, Dataset, Label
 
 
 def classes(
     inputs: NDArray[Any],
     targets: Sequence[int] | NDArray[Any],
-    labels: tuple[str, ...] = ("ape", "bee"),
+    labels: tuple[Label, ...] = ("ape", "bee"),
     *,
     columns: tuple[Column, ...] = (),
     shape: tuple[int, ...] = (),

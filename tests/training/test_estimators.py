@@ -512,7 +512,8 @@ class TestPublish:
             assert found.scores["fp32"]["r2"] == pytest.approx(fitted.score(test, test_targets), rel=1e-5)
         else:
             assert found.scores["fp32"]["accuracy"] == fitted.score(test, test_targets)
-            assert found.classes == tuple(map(str, fitted.classes_))
+            assert found.classes == tuple(fitted.classes_.tolist())
+            assert {type(label) for label in found.classes} == {str if kind == "cancer" else int}
 
     def test_numbers_far_from_zero_are_published_as_exactly_as_they_were_fitted(self, tmp_path: Path) -> None:
         rows, targets = far_from_zero(fitted := near_zero())

@@ -49,6 +49,7 @@ def test_a_run_says_what_it_does_and_no_more(digits: Trained) -> None:
         f"digits: {len(digits.parts.train):,} rows to train on, {validation_rows} to validate, {test_rows} to test; "
         "training on .+\n"
         rf"trained 20 epochs in \d+\.\d s; kept the weights of epoch \d+, whose validation loss is {figure}\n"
+        "int8 is not published: it was held against fp32 on .+ rows, and 2,000 are needed\n"
         f"test, fp32: {scores}(test, int8: {scores})?published {folder}; its card is {folder}/README.md\n"
     )
     assert re.fullmatch(pattern, digits.said)
@@ -76,7 +77,7 @@ def test_the_service_answers_as_torch_does_in_batches_of_any_size(digits: Traine
         count = len(asked.classes)
         assert asked.models == {("digits", 1)}
         assert np.array_equal(asked.classes, classes[:count])
-        assert asked.predictions == [str(place) for place in classes[:count]]
+        assert asked.predictions == classes[:count].tolist()
         assert np.abs(asked.probabilities - probabilities[:count]).max() < 1e-5
         # no bit of an answer depends on the batch it came in
         assert np.array_equal(asked.probabilities, found[0].probabilities[:count])

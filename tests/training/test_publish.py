@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,11 @@ from numpy.typing import NDArray
 
 from service import artifact
 from service.manifest import CLASSIFICATION
-from tests.training.trained import Trained
-from training import runtime
+from tests.training import small
+from tests.training.trained import Trained, run
+from training import publish, runtime
+from training.data.dataset import Column
+from training.errors import DataError
 
 
 def golden_of(digits: Trained) -> dict[str, NDArray[Any]]:
@@ -27,7 +31,7 @@ def golden_of(digits: Trained) -> dict[str, NDArray[Any]]:
 def test_the_manifest_is_read_back_with_all_that_is_known(digits: Trained) -> None:
     manifest, parts = digits.published.manifest, digits.parts
     assert (manifest.name, manifest.version, manifest.task) == ("digits", 1, CLASSIFICATION)
-    assert manifest.classes == tuple("0123456789")
+    assert manifest.classes == tuple(range(10))
     assert (manifest.input_shape, manifest.input_dtype, manifest.opset) == ((8, 8), "float32", 20)
     assert manifest.data["rows"] == {
         "train": len(parts.train),
@@ -85,3 +89,47 @@ def test_the_example_is_the_first_test_row_that_is_answered_rightly(digits: Trai
     first = int((digits.answers[1] == digits.test_targets).argmax())
     image = digits.test_inputs[first].reshape(8, 8)
     assert json.loads(digits.published.example) == {"inputs": [image.tolist()]}
+
+
+@pytest.mark.parametrize(
+    ("labels", "columns", "target", "message"),
+    [
+        (("a\x00", "b"), ("x",), "y", "label 'a\\x00' has the character U+0000"),
+        (("\udcff", "b"), ("x",), "y", "label '\\udcff' has the character U+DCFF"),  # a folder's name that is no UTF-8
+        (("a", "b"), ("x\ny",), "y", "column 'x\\ny' has the character U+000A"),
+        (("a", "b"), ("x",), "\x1b[2J", "target '\\x1b[2J' has the character U+001B"),
+    ],
+)
+def test_names_that_no_answer_can_show_are_refused_before_training(
+    labels: tuple[str, ...], columns: tuple[str, ...], target: str, message: str
+) -> None:
+    dataset = small.classes(np.zeros((2, 1), np.float32), [0, 1], labels, columns=tuple(map(Column, columns)))
+    with pytest.raises(DataError) as refused:
+        publish.check_names(replace(dataset, target_names=(target,)))
+    assert str(refused.value) == (
+        f"{message}, a control character or no character of UTF-8, which no answer, metric or log can show; rename it"
+    )
+
+
+def test_labels_of_any_script_and_type_are_taken() -> None:
+    for labels in (("Ä b", "\u00a0", "鞋", "\U0001f469\u200d\U0001f692"), (0, 1), (False, True)):
+        publish.check_names(small.classes(np.zeros((2, 1), np.float32), [0, 1], labels))
+
+
+def test_names_of_files_that_are_no_utf8_are_written_so_that_they_are(
+    tmp_path: Path,
+) -> None:
+    """As a file called ``daten\\xff.csv``, which Python has as a text with half a character in it."""
+    odd = "daten\udcff.csv"
+    folder = tmp_path / "in"
+    folder.mkdir()
+    rows = "".join(f"{row % 7},{row % 3},{'ab'[row % 2]}\n" for row in range(60))
+    (folder / odd).write_text("x,y,label\n" + rows)
+    status, said = run(
+        tmp_path, str(folder / odd), "--target", "label", "--epochs", "1", "--hidden", "4", "--name", "odd"
+    )
+    assert status == 0, said
+    manifest = artifact.read(tmp_path / "odd" / "1").manifest
+    assert manifest.data["name"] == "daten\\udcff.csv"
+    assert "daten\\udcff.csv" in manifest.config["command"]
+    assert "daten\\udcff.csv" in (tmp_path / "odd" / "1" / "README.md").read_text()

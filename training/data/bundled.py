@@ -13,7 +13,7 @@ import numpy as np
 import sklearn
 from sklearn import datasets
 
-from training.data.dataset import Column, Dataset
+from training.data.dataset import Column, Dataset, labels_of
 
 LOADERS: Final[dict[str, Callable[[], Any]]] = {
     "digits": datasets.load_digits,
@@ -36,7 +36,7 @@ def load(name: str) -> Dataset:
         name=name.replace("_", "-"),
         inputs=inputs,
         targets=targets.reshape(-1, 1) if regression else targets,
-        labels=() if regression else tuple(str(label) for label in bunch.target_names),
+        labels=() if regression else labels_of(bunch.target_names),
         columns=tuple(Column(str(column).replace(" ", "_")) for column in bunch.feature_names),
         target_names=("progression",) if regression else ("class",),
         shape=(8, 8) if name == "digits" else (inputs.shape[1],),

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.dataset import Column, Dataset, plain_name
+from training.data.dataset import Column, Dataset, labels_of, plain_name, text_of
 from training.errors import DataError
 
 _LISTED: Final = 10
@@ -36,7 +36,8 @@ def dataset_of(
     """
     height, width = images.shape[1:]
     found, targets = np.unique(labels, return_inverse=True)
-    names = tuple(map(str, found.tolist()))
+    known = labels_of(found)
+    names = tuple(map(text_of, known))
     unknown = np.setdiff1d(labels, labels[: len(labels) - test_rows])
     if len(unknown):
         raise DataError(
@@ -50,7 +51,7 @@ def dataset_of(
         name=plain_name(path.resolve().stem, otherwise="images"),
         inputs=images.reshape(len(images), -1),
         targets=targets.astype(np.int64),
-        labels=names,
+        labels=known,
         columns=pixels(height, width),
         target_names=("class",),
         shape=(height, width),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from training.data import columns, precision
+from training.data.dataset import Label, text_of
 from training.errors import DataError, OptionError
 
 TASKS: Final = ("auto", "classification", "regression")
@@ -28,7 +30,7 @@ class Target:
     in words."""
 
     values: NDArray[Any]
-    labels: tuple[str, ...]
+    labels: tuple[Label, ...]
     note: str
 
 
@@ -61,7 +63,8 @@ def _looks_like_classes(array: pa.ChunkedArray) -> bool:
 
 def _classes(name: str, array: pa.ChunkedArray, override: str) -> Target:
     texts = columns.texts_of(array)
-    labels, places = columns.codes_of(texts)
+    texts_found, places = columns.codes_of(texts)
+    labels = _typed(array, texts_found)
     if len(labels) > len(texts) / 3:
         raise DataError(
             f"target {name!r} has {len(labels):,} different values in {len(texts):,} rows, and each class needs 3 rows "
@@ -69,13 +72,24 @@ def _classes(name: str, array: pa.ChunkedArray, override: str) -> Target:
             + (", or predict numbers with --task regression" if columns.is_numeric(array) else "")
         )
     if len(labels) == 1:
-        raise DataError(f"target {name!r} is {labels[0]!r:.60} in every row; there is nothing to predict")
+        raise DataError(f"target {name!r} is {texts_found[0]!r:.60} in every row; there is nothing to predict")
     values = places.astype(np.int64)
     if columns.is_whole(array):
-        order = np.argsort([int(label) for label in labels])
+        order = np.argsort(np.array(labels))
         labels, values = tuple(labels[index] for index in order), np.argsort(order)[values]
-    shown = ", ".join(labels[:_SHOWN]) + (f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else "")
+    shown = ", ".join(map(text_of, labels[:_SHOWN])) + (
+        f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
+    )
     return Target(values, labels, f"target {name}: {len(labels)} classes ({shown}){override}")
+
+
+def _typed(array: pa.ChunkedArray, texts: tuple[str, ...]) -> tuple[Label, ...]:
+    """Labels in the target's own type, of their texts: integers also where a column of them came with a point."""
+    if pa.types.is_boolean(array.type):
+        return tuple(text == "true" for text in texts)
+    if columns.is_whole(array):
+        return tuple(int(Decimal(text)) for text in texts)
+    return texts
 
 
 def _numbers(names: list[str], arrays: list[pa.ChunkedArray], override: str) -> Target:

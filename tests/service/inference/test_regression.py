@@ -64,12 +64,14 @@ def test_a_graph_of_another_task_or_number_of_targets_is_refused() -> None:
     classes = Network.random(4, 3, seed=0).graph()
     wanted = "{'prediction': ('tensor(float)', [1])}"
     assert refusal(numbers, "cpu", features=4, classes=0, targets=1) == (
-        f"the graph gives {{'prediction': ('tensor(float)', [2])}}, expected {wanted}"
+        f"the graph gives {{'prediction': ('tensor(float)', [2])}}, expected {wanted}; publish the model again"
     )
     given = "{'probabilities': ('tensor(float)', [3]), 'prediction': ('tensor(int64)', [])}"
-    assert refusal(classes, "cpu", features=4, classes=0, targets=1) == f"the graph gives {given}, expected {wanted}"
+    assert refusal(classes, "cpu", features=4, classes=0, targets=1) == (
+        f"the graph gives {given}, expected {wanted}; publish the model again"
+    )
     assert refusal(numbers, "cpu", features=4, classes=3) == (
-        f"the graph gives {{'prediction': ('tensor(float)', [2])}}, expected {given}"
+        f"the graph gives {{'prediction': ('tensor(float)', [2])}}, expected {given}; publish the model again"
     )
 
 
@@ -180,14 +182,13 @@ def test_one_wrong_answer_among_many_is_enough(manifest: Manifest) -> None:
 def test_golden_answers_of_another_shape_are_refused(manifest: Manifest) -> None:
     answers = Answers(PUBLISHED, (0, 0))
     assert refusal(answers, golden(PUBLISHED[:, :1]), manifest, "fp32") == (
-        "golden.npz holds arrays of shapes ((9, 4), (9, 1)), which do not fit the manifest"
+        "golden.npz has 'prediction' of shape (9, 1), expected (9, 2); publish the model again"
     )
     assert refusal(answers, golden(PUBLISHED[:0]), manifest, "fp32") == (
-        "golden.npz holds arrays of shapes ((0, 4), (0, 2)), which do not fit the manifest"
+        "golden.npz has 'inputs' of shape (0, 4), expected (1 to 4096 rows, 4); publish the model again"
     )
     assert refusal(answers, golden(PUBLISHED), manifest, "int8") == (
-        "golden.npz does not hold the golden rows ('int8_prediction is not a file in the archive'); "
-        "publish the model again"
+        "golden.npz has no array 'int8_prediction'; publish the model again"
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+from dataclasses import asdict
+from dataclasses import replace as replace_figures
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,10 @@ from service.errors import ModelRefused, NotFound, StartError
 from service.inference import repository
 from service.inference.batcher import Batcher, Costs, Run
 from service.inference.repository import Model, Repository, Wish
+from service.int8 import Int8
 from service.manifest import Manifest
-from tests.service.published import publish
-from tests.service.quantized import publish_int8
+from tests.service.published import publish, rewrite
+from tests.service.quantized import EVIDENCE, publish_int8
 from tests.service.trapped import replace
 
 
@@ -94,7 +97,12 @@ def test_int8_that_does_not_prove_itself_is_refused_where_asked_for_and_left_out
 ) -> None:
     publish_int8(tmp_path)
     spoil_int8(tmp_path)
-    assert "at most 0.02 is allowed" in refusal(tmp_path, precision="int8")
+    message = refusal(tmp_path, precision="int8")
+    assert message.startswith(
+        f"{tmp_path}/small/1 is refused: its int8 graph does not prove itself on this processor, as a golden row is "
+        "answered with "
+    )
+    assert message.endswith("; at most 0.02 is allowed; start with --precision auto, which runs it in fp32 then")
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         assert load(tmp_path).precision == "fp32"
@@ -102,6 +110,37 @@ def test_int8_that_does_not_prove_itself_is_refused_where_asked_for_and_left_out
     assert warning.getMessage().startswith(
         "small runs in fp32: its int8 graph is refused on this processor: a golden row is answered with "
     )
+    assert warning.getMessage().endswith("; at most 0.02 is allowed")
+
+
+@pytest.mark.parametrize(
+    ("evidence", "doubt"),
+    [
+        (None, "its manifest has no figures of both side by side"),
+        (
+            replace_figures(EVIDENCE, class_rows=(600, 600, 600), rows=1800),
+            "it was held against fp32 on 1,800 rows, and 2,000 are needed",
+        ),
+        (
+            replace_figures(EVIDENCE, log_loss_int8=0.3),
+            "its log-loss is 0.3 beside 0.2 in fp32, and may rise by 1% at most",
+        ),
+    ],
+)
+def test_int8_that_is_not_shown_to_be_as_good_runs_where_asked_for_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, evidence: Int8 | None, doubt: str
+) -> None:
+    publish_int8(tmp_path)
+    caplog.clear()
+    rewrite(tmp_path / "small" / "1", lambda document: document.update(int8=evidence and asdict(evidence)))
+    with caplog.at_level(logging.WARNING):
+        assert load(tmp_path).precision == "fp32"
+        assert load(tmp_path, precision="fp32").precision == "fp32"
+        assert load(tmp_path, precision="int8").precision == "int8"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"small runs in fp32: its int8 graph is not shown to be as good, as {doubt}",
+        f"small runs in int8, as --precision asks, though {doubt}",
+    ]
 
 
 def test_models_are_found_by_name_and_version(tmp_path: Path) -> None:

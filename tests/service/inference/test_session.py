@@ -134,17 +134,19 @@ def test_an_operator_that_does_not_exist_is_refused() -> None:
     [
         (
             {"features": 5, "classes": 3},
-            "the graph takes [('inputs', 'tensor(float)', [4])], expected one float32 input 'inputs' (rows, 5)",
+            "the graph takes [('inputs', 'tensor(float)', [4])], expected one float32 input 'inputs' (rows, 5); "
+            "publish the model again",
         ),
         (
             {"features": 4, "classes": 2},
             "the graph gives {'probabilities': ('tensor(float)', [3]), 'prediction': ('tensor(int64)', [])}, "
-            "expected {'probabilities': ('tensor(float)', [2]), 'prediction': ('tensor(int64)', [])}",
+            "expected {'probabilities': ('tensor(float)', [2]), 'prediction': ('tensor(int64)', [])}; "
+            "publish the model again",
         ),
         (
             {"features": 4, "classes": 0, "targets": 2},
             "the graph gives {'probabilities': ('tensor(float)', [3]), 'prediction': ('tensor(int64)', [])}, "
-            "expected {'prediction': ('tensor(float)', [2])}",
+            "expected {'prediction': ('tensor(float)', [2])}; publish the model again",
         ),
     ],
 )

@@ -35,7 +35,7 @@ def test_images_and_labels_are_taken_as_they_are(path: Path) -> None:
     dataset = arrays.load(path)
     assert np.array_equal(dataset.inputs, IMAGES.reshape(6, 6))
     assert (dataset.inputs.dtype, dataset.shape, dataset.images) == (np.uint8, (2, 3), True)
-    assert (dataset.labels, dataset.targets.tolist()) == (("9", "10"), [1, 0, 1, 0, 1, 0])
+    assert (dataset.labels, dataset.targets.tolist()) == ((9, 10), [1, 0, 1, 0, 1, 0])
     assert (dataset.name, dataset.test_rows, dataset.source["name"]) == ("my-digits", 0, "my digits.npz")
 
 

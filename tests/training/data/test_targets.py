@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from training.data import targets
+from training.data.dataset import Label
 from training.data.targets import Target
 from training.errors import DataError
 
@@ -21,19 +23,22 @@ def of(values: list[Any], task: str = "auto") -> Target:
     ("values", "labels", "places"),
     [
         (["b", "a", "b", "b", "a", "a"], ("a", "b"), [1, 0, 1, 1, 0, 0]),
-        ([True, False, True] * 2, ("false", "true"), [1, 0, 1] * 2),
-        ([10, 9, 10, 9, 10, 9], ("9", "10"), [1, 0] * 3),
-        ([-1, 1] * 3, ("-1", "1"), [0, 1] * 3),
-        ([1.0, 0.0] * 3, ("0", "1"), [1, 0] * 3),
+        (["01", "1", "1", "1", "01", "01"], ("01", "1"), [0, 1, 1, 1, 0, 0]),
+        ([True, False, True] * 2, (False, True), [1, 0, 1] * 2),
+        ([10, 9, 10, 9, 10, 9], (9, 10), [1, 0] * 3),
+        ([-1, 1] * 3, (-1, 1), [0, 1] * 3),
+        ([1.0, 0.0] * 3, (0, 1), [1, 0] * 3),
+        ([Decimal("10.00"), Decimal("9.00")] * 3, (9, 10), [1, 0] * 3),
     ],
 )
-def test_classes(values: list[Any], labels: tuple[str, ...], places: list[int]) -> None:
+def test_classes(values: list[Any], labels: tuple[Label, ...], places: list[int]) -> None:
     found = of(values)
     assert (found.labels, found.values.tolist()) == (labels, places)
+    assert [type(label) for label in found.labels] == [type(label) for label in labels]
 
 
 def test_few_whole_numbers_are_classes_and_many_are_not() -> None:
-    assert of([row % 20 for row in range(60)]).labels == tuple(map(str, range(20)))
+    assert of([row % 20 for row in range(60)]).labels == tuple(range(20))
     assert of([row % 21 for row in range(63)]).labels == ()
     assert of([row % 20 for row in range(59)]).labels == ()
     assert of([row % 2 + 0.5 for row in range(60)]).labels == ()
@@ -44,10 +49,11 @@ def test_the_user_has_the_last_word() -> None:
     assert of(grades, "regression").values.tolist() == [[grade] for grade in grades]
     assert of([grade / 2 for grade in grades], "classification").labels == ("0", "0.5", "1")
     many = [row % 30 for row in range(90)]
-    assert of(many, "classification").labels == tuple(map(str, range(30)))
+    assert of(many, "classification").labels == tuple(range(30))
 
 
 def test_the_note_says_what_was_told_and_how_to_say_otherwise() -> None:
+    assert of([True, False] * 3).note == "target y: 2 classes (false, true)"
     assert of([1, 2] * 3).note == "target y: 2 classes (1, 2); --task regression would take it for a number"
     assert of([1, 2] * 3, "classification").note == "target y: 2 classes (1, 2)"
     assert of([0.5, 2] * 3).note == (

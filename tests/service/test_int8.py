@@ -1,0 +1,120 @@
+"""The rule an int8 graph is held to: what it lets pass and what it refuses, and how seldom chance alone is a reason."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from service import int8
+from service.int8 import Int8
+from tests.service.quantized import EVIDENCE
+
+LABELS = ("ape", "bee", "cat")
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({}, None),
+        ({"rows": 1999, "class_rows": (1000, 999, 0)}, "it was held against fp32 on 1,999 rows, and 2,000 are needed"),
+        ({"rows": 2000, "class_rows": (1000, 1000, 0)}, None),
+        ({"log_loss_int8": 0.2019}, None),
+        ({"log_loss_int8": 0.2021}, "its log-loss is 0.2021 beside 0.2 in fp32, and may rise by 1% at most"),
+        ({"log_loss_fp32": 0.184, "log_loss_int8": 0.464}, "its log-loss is 0.464 beside 0.184 in fp32, and may rise"),
+        ({"log_loss_fp32": 0.0, "log_loss_int8": 0.1}, "its log-loss is 0.1 beside 0 in fp32, and may rise by 1% at"),
+        ({"log_loss_int8": 0.0}, None),
+        ({"labels_changed": 9}, None),
+        ({"labels_changed": 10}, "it changes 0.33% of the labels, and may change 0.3% at most"),
+        (
+            {"labels_changed": 4, "class_lost": (2, 1, 1), "class_won": (0, 0, 0)},
+            "its accuracy is 0.13% lower, and may be 0.1% lower at most",
+        ),
+        # in a class of many rows that a small fall is no chance, and in one of few that the fall is large
+        (
+            {"rows": 10_000, "class_rows": (4000, 3000, 3000), "labels_changed": 16}
+            | {"class_lost": (9, 0, 0), "class_won": (0, 3, 4)},
+            "the recall of 'ape' falls by 0.22% (9 rows lost, 0 won)",
+        ),
+        ({"labels_changed": 8, "class_lost": (5, 0, 0), "class_won": (0, 3, 0)}, None),
+        (
+            {"class_rows": (1500, 1450, 50), "class_lost": (0, 0, 1), "class_won": (0, 1, 0)},
+            "the recall of 'cat' falls by 2.00% (1 rows lost, 0 won)",
+        ),
+        ({"class_rows": (1500, 1400, 100), "class_lost": (0, 0, 1), "class_won": (0, 1, 0)}, None),
+    ],
+)
+def test_it_is_as_good_or_the_first_reason_is_told(changed: dict[str, object], fault: str | None) -> None:
+    found = replace(EVIDENCE, **changed)  # type: ignore[arg-type]
+    assert found.is_consistent(3)
+    said = found.fault(LABELS)
+    assert (said is None) == (fault is None)
+    assert said is None or said.startswith(str(fault))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"rows": 0, "class_rows": (0, 0, 0)},
+        {"rows": 3001},
+        {"rows": 3000.0},
+        {"rows": -3000, "class_rows": (-1000, -1000, -1000)},
+        {"rows": 3 * 10**6, "class_rows": (10**6, 10**6, 10**6)},
+        {"class_rows": (1500, 1500)},
+        {"class_lost": (1001, 0, 0), "labels_changed": 1002},
+        {"class_lost": (1, 1, 1)},
+        {"class_lost": ("1", 0, 0)},
+        {"class_won": (0, True, 0)},
+        {"labels_changed": 3001},
+        {"log_loss_fp32": math.nan},
+        {"log_loss_int8": -1.0},
+        {"max_probability_change": math.inf},
+    ],
+)
+def test_figures_that_do_not_fit_each_other_are_seen(changed: dict[str, object]) -> None:
+    assert not replace(EVIDENCE, **changed).is_consistent(3)  # type: ignore[arg-type]
+
+
+def test_figures_of_other_classes_are_seen() -> None:
+    assert not EVIDENCE.is_consistent(2)
+    assert not EVIDENCE.is_consistent(4)
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_the_sign_test_is_scipys(lost: int, won: int) -> None:
+    expected = stats.binomtest(lost, lost + won, alternative="greater").pvalue if lost + won else 1.0
+    assert int8._sign_test(lost, won) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_most_that_can_be_changed_is_judged_at_once() -> None:
+    rows = int8.MAX_ROWS
+    lost = int(rows * int8.MAX_LABELS_CHANGED) // 2
+    found = Int8(rows, 0.2, 0.2, 2 * lost, 0.1, (rows // 2, rows // 2), (lost, 0), (0, lost))
+    assert found.is_consistent(2)
+    assert found.fault(("a", "b")) is not None
+
+
+def test_chance_alone_is_seldom_a_reason_and_a_fall_nearly_always_is_one() -> None:
+    """Ten classes of 1,000 rows: 1.5 in a thousand change either way by chance; or, in one of them, half a point more
+    is lost than that."""
+    random = np.random.default_rng(0)
+    labels = tuple("0123456789")
+
+    def refused(extra: float) -> float:
+        refusals = 0
+        for _ in range(400):
+            lost, won = (random.binomial(1000, 0.00075, 10) for _ in range(2))
+            lost[3] += random.binomial(1000, extra)
+            won[5] += max(int(lost.sum() - won.sum()) - 10, 0)  # so that accuracy as a whole is no reason
+            counts = (tuple(map(int, lost)), tuple(map(int, won)))
+            found = Int8(10_000, 0.2, 0.2, sum(map(sum, counts)), 0.1, (1000,) * 10, *counts)
+            refusals += found.fault(labels) is not None
+        return refusals / 400
+
+    assert refused(0.0) < 0.05
+    assert refused(0.015) > 0.9
