@@ -28,8 +28,7 @@ from service.http.bodies import Bodies
 from service.http.connection import BoundedProtocol
 from service.http.guard import Bounds, RequestIds
 from service.http.messages import Request, Response
-from service.http.predict import Predict
-from service.inference.batcher import Job
+from service.http.predict import Pending, Predict
 from service.journal import Journal
 from service.lifecycle import Lifecycle
 
@@ -115,7 +114,7 @@ class Exchange(RequestResponseCycle):
     _whole = False
     _answered = False
     _refusal: RequestError | None = None
-    _job: Job | None = None
+    _job: Pending | None = None
 
     def __init__(
         self, protocol: ExpressProtocol, target: Target, headers: Mapping[bytes, bytes], *, keep_alive: bool

@@ -16,8 +16,7 @@ from starlette.responses import Response as HttpResponse
 
 from service.errors import RequestError
 from service.http import messages, openapi, problems
-from service.http.predict import Predict
-from service.inference.batcher import Job
+from service.http.predict import Pending, Predict
 from service.inference.repository import Model, Repository
 from service.journal import Record
 from service.lifecycle import Lifecycle, State
@@ -128,7 +127,7 @@ async def _predicted(
     return _http(answered.result())
 
 
-async def _until(answered: asyncio.Future[messages.Response], request: HttpRequest, job: Job) -> None:
+async def _until(answered: asyncio.Future[messages.Response], request: HttpRequest, job: Pending) -> None:
     """Wait; where nobody does any more, cancel the ``job``. Raises `ClientDisconnect`."""
     gone = asyncio.ensure_future(request.receive())  # after the body there is nothing else to hear of
     try:

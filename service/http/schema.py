@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from service.errors import Fault, InvalidInput
 from service.http import columns
 from service.http.columns import FLOAT32_MAX, Column
+from service.http.slices import Steps
 from service.manifest import Manifest
 
 _FEW_VALUES: Final = 8192
+_STEP_VALUES: Final = 32_768
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +52,34 @@ class Schema:
             detail = f"there are {rows} rows, and at most {self.max_rows} are taken; send several requests"
             raise InvalidInput(Fault(detail))
 
-    def checked(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """``rows`` (rows, features) if its columns take all their numbers; `InvalidInput` for the first they do not."""
-        if self.numeric and (rows.dtype.kind != "f" or fits_float32(rows.reshape(-1))):
-            return rows
+    def checked(self, rows: NDArray[Any]) -> NDArray[Any] | Steps[NDArray[Any]]:
+        """``rows`` (rows, *shape) as (rows, features) if its columns take all their numbers, or steps that come to it.
+
+        `InvalidInput`, now or in a step, for the first number that its column does not take.
+        """
+        if self.numeric and rows.flags.c_contiguous and (rows.dtype.kind != "f" or fits_float32(rows.reshape(-1))):
+            return rows.reshape(-1, self.width)
+        return self._checked_in_steps(rows)
+
+    def _checked_in_steps(self, rows: NDArray[Any]) -> Steps[NDArray[Any]]:
         lowest, highest, whole, missing = np.array(
             [(column.lowest, column.highest, column.whole, column.missing) for column in self.columns]
         ).T
-        with np.errstate(invalid="ignore"):
-            numbers = rows.astype(np.float64) * 1.0  # makes a signalling NaN one like others, of which nobody warns
-            taken = (lowest <= numbers) & (numbers <= highest) & ((whole == 0) | (numbers == np.rint(numbers)))
-            taken |= np.isnan(numbers) & (missing == 1)
-        for row, column in np.argwhere(~taken).tolist():
-            raise self.columns[column].refusal(row, float(numbers[row, column]))
-        return numbers
+        result = np.empty((len(rows), self.width), rows.dtype if self.numeric else np.float64)
+        step_rows = max(1, _STEP_VALUES // self.width)
+        for first in range(0, len(rows), step_rows):
+            if first:
+                yield
+            part = rows[first : first + step_rows].reshape(-1, self.width)
+            with np.errstate(invalid="ignore"):
+                numbers = part.astype(np.float64) * 1.0  # makes a signalling NaN one like others, of which nobody warns
+                taken = (lowest <= numbers) & (numbers <= highest) & ((whole == 0) | (numbers == np.rint(numbers)))
+                taken |= np.isnan(numbers) & (missing == 1)
+                result[first : first + len(part)] = numbers
+            if not taken.all():
+                row, column = divmod(int(np.argmin(taken)), self.width)
+                raise self.columns[column].refusal(first + row, float(numbers[row, column]))
+        return result
 
 
 def fits_float32(values: NDArray[Any]) -> bool:

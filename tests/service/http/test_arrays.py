@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 
 from service.errors import InvalidInput, MalformedBody, RequestError
 from service.http import columns
-from service.http.arrays import npy_from, rows_from_npy, rows_from_raw
+from service.http.arrays import rows_from_npy as npy_or_steps
+from service.http.arrays import rows_from_raw as raw_or_steps
 from service.http.columns import Column
+from service.http.npy import write as npy_from
 from service.http.schema import Schema
+from service.http.slices import finish
 from tests.service.published import TABLE as PEOPLE_FEATURES
 from tests.service.published import values_of
 
@@ -31,6 +34,19 @@ TABLE = Schema((4,), numbers("a", "b", "c", "d"), max_rows=3)
 
 NUMBERS = "expected float or integer numbers of up to 64 bits"
 BOTH = "expected one or more rows of 6 values: 24 of float32 or 6 of uint8"
+
+
+def whole(rows: Any) -> NDArray[Any]:
+    """Rows that were read at once, or the steps that are left taken."""
+    return rows if isinstance(rows, np.ndarray) else finish(rows)
+
+
+def rows_from_npy(body: bytes, schema: Schema) -> NDArray[Any]:
+    return whole(npy_or_steps(body, schema))
+
+
+def rows_from_raw(body: bytes, dtype: str | None, schema: Schema) -> NDArray[Any]:
+    return whole(raw_or_steps(body, dtype, schema))
 
 
 def saved(array: NDArray[Any], *, allow_pickle: bool = False) -> bytes:

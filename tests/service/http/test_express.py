@@ -179,9 +179,9 @@ def chunked(body: bytes, path: str = "/predict", pieces: int = 3) -> bytes:
 
 
 def npy(array: np.ndarray[Any, Any]) -> bytes:
-    from service.http.arrays import npy_from  # noqa: PLC0415
+    from service.http.npy import write  # noqa: PLC0415
 
-    return npy_from(array)
+    return write(array)
 
 
 GOOD = {"inputs": [ROW, ROW]}

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from service import app, metrics
 from service.app import Service
-from service.http.arrays import npy_from
+from service.http.bodies import Bodies
 from service.http.messages import Request, Response
+from service.http.npy import write as npy_from
 from service.http.predict import Predict
 from service.inference.batcher import Job
 from service.inference.repository import Model, Repository
@@ -473,7 +474,7 @@ def test_a_failure_of_our_own_is_answered_without_its_inside(
 ) -> None:
     broken = dataclasses.replace(desk.models()["small"], batcher=BrokenBatcher(at_once=at_once))
     lifecycle = desk.service.lifecycle
-    limits = {"max_body_bytes": 1000, "max_rows": 10, "longest_s": 1.0, "clock": app._CLOCK}
+    limits = {"max_body_bytes": 1000, "max_rows": 10, "longest_s": 1.0, "clock": app._CLOCK, "bodies": Bodies(1000)}
     failing = copy.copy(desk)
     failing.predict = Predict(Repository([broken], "small"), lifecycle, **limits)
     with caplog.at_level(logging.ERROR):

@@ -15,6 +15,7 @@ from service.errors import InvalidInput, MalformedBody, RequestError
 from service.http import columns
 from service.http.columns import FLOAT32_MAX, Boolean, Column
 from service.http.schema import Schema
+from service.http.slices import finish
 from service.http.tensors import rows_from_json
 from tests.service.published import TABLE, as_json, values_of
 
@@ -202,7 +203,7 @@ def test_rows_of_a_table_are_read_by_name_in_any_order_and_by_place(seed: int, d
 def test_whatever_a_table_is_sent_is_taken_or_refused(inputs: Any) -> None:
     rows = read(body(inputs), OF_TABLE)
     if rows is not None:
-        OF_TABLE.checked(np.array(rows))
+        finish(OF_TABLE.checked(np.array(rows)))
 
 
 # By name
