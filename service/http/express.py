@@ -27,7 +27,7 @@ from service.http import problems
 from service.http.bodies import Bodies
 from service.http.connection import BoundedProtocol
 from service.http.guard import Bounds, RequestIds
-from service.http.messages import Request, Response
+from service.http.messages import Request, Response, by_name
 from service.http.predict import Pending, Predict
 from service.journal import Journal
 from service.lifecycle import Lifecycle
@@ -256,7 +256,7 @@ class ExpressProtocol(BoundedProtocol):
         self._in_head = False
         earlier: RequestResponseCycle | None = self.cycle
         keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
-        self.cycle = exchange = Exchange(self, target, dict(self.headers), keep_alive=keep_alive)
+        self.cycle = exchange = Exchange(self, target, by_name(self.headers), keep_alive=keep_alive)
         exchange.waiting_for_100_continue = self.expect_100_continue
         if earlier is None or earlier.response_complete:
             exchange.start()

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.errors import BodyTooLarge, HeadersTooLarge, MalformedRequest, ReceiveTimeout, ServerFailed
 from service.http import problems
 from service.http.bodies import Bodies
+from service.http.messages import by_name
 from service.journal import Journal, Record
 from service.lifecycle import Lifecycle
 
@@ -103,7 +104,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
+        headers = by_name(scope["headers"])
         record = self._journal.begin(scope["method"], scope["path"], self._ids.of(headers.get(b"x-request-id")))
         scope.setdefault("state", {})["record"] = record
         answer = _Answer(scope, record, self._journal, self._lifecycle, send)

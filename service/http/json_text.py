@@ -17,7 +17,7 @@ WINDOW_BYTES: Final = 64 * 1024
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _BOM: Final = b"\xef\xbb\xbf"
 _MAX_DIGITS: Final = 4000  # Python's own bound on an integer's digits is 4,300
-_CUT_CHARS: Final = 16  # a literal or an escape that a window cuts is refused no farther from its end
+_CUT_CHARS: Final = 16  # what a window cuts of a number, literal or escape is no longer
 
 
 class TooLong(Exception):
@@ -31,6 +31,9 @@ class JsonText:
     """
 
     def __init__(self, body: bytes, longest_bytes: int) -> None:
+        encoding = json.detect_encoding(body[:4])
+        if not encoding.startswith("utf-8"):
+            raise MalformedBody(f"the body is {encoding[:6].upper()}, expected JSON in UTF-8")
         self._body = body
         self._longest_bytes = max(longest_bytes, WINDOW_BYTES)
         self._text = ""  # the window, and how far it is read
@@ -78,7 +81,7 @@ class JsonText:
             except RecursionError as error:
                 raise MalformedBody("the body is JSON nested too deeply; send a list of rows") from error
             else:
-                if end < len(self._text) or self._to_byte == len(self._body):
+                if end + _CUT_CHARS <= len(self._text) or self._to_byte == len(self._body):
                     self._at = end
                     return value
             if size > self._longest_bytes:
@@ -117,7 +120,8 @@ class JsonText:
         try:
             text = self._body[start:end].decode()
         except UnicodeDecodeError as error:
-            raise _not_utf8(self._body, start + error.start) from error
+            at = start + error.start
+            raise MalformedBody(f"the body is not UTF-8: byte {at} is {self._body[at]:#04x}") from error
         self._chars_before += self._at
         self._from_byte, self._to_byte, self._text, self._at = start, end, text, 0
 
@@ -158,10 +162,3 @@ def _decoded(text: str, at: int) -> tuple[Any, int]:
 
 def _bytes_in(text: str, end: int) -> int:
     return end if text.isascii() else len(text[:end].encode())
-
-
-def _not_utf8(body: bytes, at: int) -> MalformedBody:
-    encoding = json.detect_encoding(body[:4])
-    if encoding.startswith(("utf-16", "utf-32")):
-        return MalformedBody(f"the body is {encoding[:6].upper()}, expected JSON in UTF-8")
-    return MalformedBody(f"the body is not UTF-8: byte {at} is {body[at]:#04x}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -15,6 +15,17 @@ class Request:
     query: str | None
     headers: Mapping[bytes, bytes]
     body: bytes
+
+
+def by_name(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by name: the values of one that is sent several times are one list, in which nothing sensible hides."""
+    found = dict(headers)
+    if len(found) != len(headers):
+        values: dict[bytes, list[bytes]] = {}
+        for name, value in headers:
+            values.setdefault(name, []).append(value)
+        found = {name: b", ".join(each) for name, each in values.items()}
+    return found
 
 
 @dataclass(slots=True)

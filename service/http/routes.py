@@ -119,7 +119,7 @@ async def _predicted(
     body = await request.body()
     answered: asyncio.Future[messages.Response] = asyncio.get_running_loop().create_future()
     message = messages.Request(
-        name, version, request.scope["query_string"].decode("latin-1"), dict(request.scope["headers"]), body
+        name, version, request.scope["query_string"].decode("latin-1"), messages.by_name(request.scope["headers"]), body
     )
     job = predict(message, record, answered.set_result)
     if job is not None:

@@ -316,12 +316,12 @@ def test_a_body_without_a_type_and_one_of_curl_is_json_and_a_type_may_have_param
             "content-type is 'text/csv', expected one of application/json, application/x-www-form-urlencoded, "
             "application/octet-stream, application/x-npy",
         ),
-        ({b"content-encoding": b"br"}, b"x", 415, "content-encoding is 'br', expected gzip or none"),
+        ({b"content-encoding": b"br"}, b"x", 415, "content-encoding is 'br', expected gzip, once, or none"),
         (
             {b"content-encoding": b"gzip"},
             b"no gzip",
             400,
-            "the body is not gzip: Error -3 while decompressing data: incorrect header check",
+            "the body is not gzip: incorrect header check; send it again",
         ),
         (
             {b"content-encoding": b"gzip"},
@@ -345,7 +345,7 @@ def test_a_body_without_a_type_and_one_of_curl_is_json_and_a_type_may_have_param
             {b"content-type": NPY},
             b"\x93NUMPY",
             400,
-            "the body is no .npy file: EOF: reading magic string, expected 8 bytes got 6",
+            "the body is no whole .npy file: its header is cut off",
         ),
     ],
 )
