@@ -273,7 +273,8 @@ def _ends(row: object) -> re.Pattern[bytes]:
     depth = 0
     while isinstance(row, list) and row:
         depth, row = depth + 1, row[0]
-    return re.compile(rb"(?:\][ \t\n\r]*+){%d}(?=,[ \t\n\r]*+\[|\][ \t\n\r]*+[,}])" % max(depth, 1))
+    closing = rb"\][ \t\n\r]*+" * max(depth, 1)  # one after the other: a group that repeats is searched slowly
+    return re.compile(closing + rb"(?=,[ \t\n\r]*+\[|\][ \t\n\r]*+[,}])")
 
 
 def _block(text: JsonText, ends: re.Pattern[bytes], schema: Schema) -> Steps[NDArray[np.float64] | None]:
