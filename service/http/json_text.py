@@ -13,8 +13,9 @@ from typing import Any, Final
 from service.errors import MalformedBody
 from service.http.slices import Steps
 
-WINDOW_BYTES: Final = 64 * 1024
+WINDOW_BYTES: Final = 32 * 1024
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
+_COMMA: Final = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
 _BOM: Final = b"\xef\xbb\xbf"
 _MAX_DIGITS: Final = 4000  # Python's own bound on an integer's digits is 4,300
 _CUT_CHARS: Final = 16  # what a window cuts of a number, literal or escape is no longer
@@ -40,6 +41,7 @@ class JsonText:
         self._at = 0
         self._from_byte = self._to_byte = len(_BOM) if body.startswith(_BOM) else 0
         self._chars_before = 0
+        self._guessed_wrong = False
         self._refill(WINDOW_BYTES)
 
     @property
@@ -94,6 +96,25 @@ class JsonText:
         """Read what stands after a value of a list or an object that ``end`` ends: whether one more comes."""
         return (yield from self.read("," + end, "',' delimiter")) == ","
 
+    def values_at_hand(self, ends: re.Pattern[str]) -> list[Any]:
+        """Read all values of a list that follow in the window, where the last of ``ends`` there ends one of them.
+
+        It may be none: where that guess is wrong, they are to be read one by one.
+        """
+        comma, last = _COMMA.match(self._text, self._at), None
+        if comma is not None and not self._guessed_wrong:
+            for last in ends.finditer(self._text, comma.end()):  # noqa: B007 - the last one is wanted
+                pass
+        if comma is None or last is None:
+            return []
+        try:
+            values: list[Any] = DECODER.decode(f"[{self._text[comma.end() : last.end()]}]")
+        except (ValueError, RecursionError, MalformedBody):
+            self._guessed_wrong = True  # not again in this window: that would take a time quadratic in its length
+            return []
+        self._at = last.end()
+        return values
+
     def window(self, size_bytes: int) -> bytes:
         """The next bytes, not yet read."""
         at = self.at_byte
@@ -124,6 +145,7 @@ class JsonText:
             raise MalformedBody(f"the body is not UTF-8: byte {at} is {self._body[at]:#04x}") from error
         self._chars_before += self._at
         self._from_byte, self._to_byte, self._text, self._at = start, end, text, 0
+        self._guessed_wrong = False
 
 
 def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

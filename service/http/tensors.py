@@ -219,12 +219,12 @@ def _rows(text: JsonText, key: str, schema: Schema, body_bytes: int) -> Steps[ND
     # No row takes fewer bytes; what is not filled takes no memory.
     rows = np.empty((min(schema.max_rows, body_bytes // (2 * schema.width) + 1), schema.width))
     rows[0] = _numbers_of(0, row, schema)
-    count, step_rows = 1, max(1, _STEP_VALUES // schema.width)
+    count = 1
     by_blocks, carefully_to_byte = schema.numeric and body_bytes > _WHOLE_BYTES, 0
-    ends = _ends(row)
+    ends, byte_ends = re.compile(_ends(row)), re.compile(_ends(row).encode())
     while more:
         if by_blocks and text.at_byte >= carefully_to_byte:
-            block = yield from _block(text, ends, schema)
+            block = yield from _block(text, byte_ends, schema)
             if block is None:
                 carefully_to_byte = text.at_byte + _PIECE_BYTES
                 continue
@@ -232,12 +232,13 @@ def _rows(text: JsonText, key: str, schema: Schema, body_bytes: int) -> Steps[ND
             rows[count : count + len(block)] = block
             count += len(block)
         else:
-            _check_room(count + 1, schema)
-            rows[count] = _numbers_of(count, (yield from _row(text, count, schema)), schema)
-            count += 1
+            found = [(yield from _row(text, count, schema)), *text.values_at_hand(ends)]
+            for row in found:
+                _check_room(count + 1, schema)
+                rows[count] = _numbers_of(count, row, schema)
+                count += 1
         more = yield from text.another("]")
-        if count % step_rows == 0:
-            yield
+        yield
     return rows[:count]
 
 
@@ -268,13 +269,14 @@ def _rest_of_row(text: JsonText, first: object, schema: Schema, *, more: bool) -
     return row
 
 
-def _ends(row: object) -> re.Pattern[bytes]:
-    """How a row nested as ``row`` ends before another one, and at the end of the list."""
-    depth = 0
-    while isinstance(row, list) and row:
-        depth, row = depth + 1, row[0]
-    closing = rb"\][ \t\n\r]*+" * max(depth, 1)  # one after the other: a group that repeats is searched slowly
-    return re.compile(closing + rb"(?=,[ \t\n\r]*+\[|\][ \t\n\r]*+[,}])")
+def _ends(row: object) -> str:
+    """A pattern of how a row like this ends, before another one or at the end of the list."""
+    brackets = [r"\}"] if isinstance(row, dict) else []
+    while isinstance(row, list):
+        brackets.append(r"\]")
+        row = row[0] if row else None
+    # One bracket after the other: a group that repeats is searched slowly.
+    return "".join(f"{bracket}[ \\t\\n\\r]*+" for bracket in brackets) + r"(?=[,\]])"
 
 
 def _block(text: JsonText, ends: re.Pattern[bytes], schema: Schema) -> Steps[NDArray[np.float64] | None]:
@@ -284,13 +286,12 @@ def _block(text: JsonText, ends: re.Pattern[bytes], schema: Schema) -> Steps[NDA
     """
     yield from text.next()
     piece = text.window(max(_PIECE_BYTES, 32 * schema.width))
-    end = 0
-    for match in ends.finditer(piece):
-        end = match.end()
-        if match.end() < len(piece) and piece[match.end()] == 0x5D:  # the list of rows ends
-            break
-    if end == 0:
+    last = None
+    for last in ends.finditer(piece):  # noqa: B007 - the last one is wanted
+        pass
+    if last is None:
         return None
+    end = last.end()
     rows = b"[%b]" % piece[:end]
     try:
         block = _regular(simdjson.Parser().parse(rows), rows, schema, single=False)
