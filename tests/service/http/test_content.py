@@ -122,11 +122,10 @@ def test_a_damaged_stream_is_refused_or_holds_what_zlib_says(body: bytes, data: 
 
 def test_a_bomb_is_opened_a_step_at_a_time_and_no_farther_than_its_bound() -> None:
     bomb = gzip.compress(bytes(50_000_000))
-    steps, taken = content.inflated(bomb, 1_000_000), 0
+    taken: list[None] = []
     with pytest.raises(BodyTooLarge, match="the body expands to more than 1000000 bytes; send fewer rows at once"):
-        for _ in steps:
-            taken += 1
-    assert taken == 1_000_000 // content.INFLATE_BYTES
+        taken.extend(content.inflated(bomb, 1_000_000))
+    assert len(taken) == 1_000_000 // content.INFLATE_BYTES
 
 
 @pytest.mark.parametrize("tail", [b"x", b"\0" * 70_000, gzip.compress(b"more")])
