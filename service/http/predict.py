@@ -104,6 +104,7 @@ class Predict:
         clock: Callable[[], float],
         bodies: Bodies,
     ) -> None:
+        self.max_rows = max_rows
         self._repository = repository
         self._lifecycle = lifecycle
         self._max_body_bytes = max_body_bytes

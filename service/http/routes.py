@@ -31,7 +31,7 @@ def router(
 ) -> APIRouter:
     """All paths; ``exposition`` gives the metrics as text of ``exposition_type``."""
     routes = APIRouter()
-    _add_predictions(routes, predict, openapi.prediction(list(repository)))
+    _add_predictions(routes, predict, openapi.prediction(list(repository), predict.max_rows))
     _add_models(routes, repository)
     _add_health(routes, lifecycle)
 
@@ -66,7 +66,13 @@ def _add_models(routes: APIRouter, repository: Repository) -> None:
         """The models that are served."""
         return {"models": [{"name": model.manifest.name, "version": model.manifest.version} for model in repository]}
 
-    @routes.get("/models/{name}", tags=["models"])
+    # With 4XX described, FastAPI adds no 422, which is never answered.
+    described: dict[int | str, dict[str, Any]] = {
+        404: openapi.problem("There is no such model (`not-found`)"),
+        "4XX": openapi.problem("Other problems"),
+    }
+
+    @routes.get("/models/{name}", tags=["models"], responses=described)
     async def describe_model(name: str) -> dict[str, Any]:
         """What a model takes and gives, where it runs, how good it is, and what it was made from."""
         return _description(repository.find(name, None))

@@ -244,7 +244,8 @@ def _rows(text: JsonText, key: str, schema: Schema, body_bytes: int) -> Steps[ND
 
 def _check_room(count: int, schema: Schema) -> None:
     if count > schema.max_rows:
-        raise InvalidInput(Fault(f"there are more than {schema.max_rows} rows; send several requests"))
+        detail = f"there are more rows than the {schema.max_rows} that are taken at most; send several requests"
+        raise InvalidInput(Fault(detail))
 
 
 def _row(text: JsonText, index: int, schema: Schema) -> Steps[Any]:
