@@ -18,6 +18,7 @@ NPY: Final = b"application/x-npy"
 INFLATE_BYTES: Final = 64 * 1024  # a step's
 
 _CACHED: Final = 256
+_MAX_ENCODING_BYTES: Final = 100  # nobody needs more, and what was read is remembered
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 _CHARSETS: Final = (b"utf-8", b"utf8", b"us-ascii")
 _PARAMETER: Final = re.compile(rb';[ \t]*(?:([^\s;="]+)=("(?:[^"\\]|\\.)*+"|[^\s;"]*))?[ \t]*')
@@ -50,7 +51,7 @@ def is_gzip(content_encoding: bytes) -> bool:
     """Whether a body is compressed once with gzip, and not at all. Raises `UnsupportedMedia` for anything else."""
     codings = [coding.strip().lower() for coding in content_encoding.split(b",")]
     applied = [coding for coding in codings if coding not in {b"", b"identity"}]
-    if applied not in ([], [b"gzip"], [b"x-gzip"]):
+    if applied not in ([], [b"gzip"], [b"x-gzip"]) or len(content_encoding) > _MAX_ENCODING_BYTES:
         raise UnsupportedMedia(f"content-encoding is {_shown(content_encoding)}, expected gzip, once, or none")
     return bool(applied)
 

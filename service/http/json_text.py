@@ -79,7 +79,7 @@ class JsonText:
             except json.JSONDecodeError as error:
                 is_cut = error.pos >= len(self._text) - _CUT_CHARS or error.msg.startswith("Unterminated string")
                 if not is_cut or self._to_byte == len(self._body):
-                    raise self.error(error.msg[0].lower() + error.msg[1:], error.pos) from error
+                    raise self.error(error.msg[0].lower() + error.msg[1:].removesuffix(" at"), error.pos) from error
             except RecursionError as error:
                 raise MalformedBody("the body is JSON nested too deeply; send a list of rows") from error
             else:

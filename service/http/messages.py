@@ -8,13 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Request:
-    """What a door read: ``headers`` by lower-case name, ``query`` and ``body`` as they came."""
+    """What a door read: ``headers`` by lower-case name, ``query`` and ``body`` as they came.
+
+    ``counted`` says that the door counts the body's bytes till the request is answered.
+    """
 
     model: str | None
     version: str | None
     query: str | None
     headers: Mapping[bytes, bytes]
     body: bytes
+    counted: bool = False
 
 
 def by_name(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -15,6 +15,7 @@ from service.errors import InvalidOption
 DTYPES: Final = ("float32", "uint8")
 _BAD_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 _SHOWN: Final = 60
+_MAX_QUERY: Final = 1000  # nobody needs more, and what was read is remembered
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -60,6 +61,8 @@ def from_query(query: str | None, classes: int) -> Options:
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:
+    if len(query) > _MAX_QUERY:
+        raise InvalidOption(f"the query string has {len(query)} characters, expected at most {_MAX_QUERY}")
     if _BAD_ESCAPE.search(query):
         raise InvalidOption(f"the query string {query!r:.60} has a % without two hexadecimal digits; write %25 for it")
     try:

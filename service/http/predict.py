@@ -143,7 +143,7 @@ class Predict:
         record.decode_s = self._clock() - decode_from_s
         if isinstance(read, np.ndarray):
             return self._submit(model, chosen, record, reply, read, deadline_s, as_npy=as_npy)
-        decoding = _Decoding(self._bodies, len(request.body))
+        decoding = _Decoding(self._bodies, 0 if request.counted else len(request.body))
 
         def decoded(rows: Rows | Exception, spent_s: float, waited_s: float) -> None:
             decoding.let_go()

@@ -124,9 +124,9 @@ async def _predicted(
     record = _record(request)
     body = await request.body()
     answered: asyncio.Future[messages.Response] = asyncio.get_running_loop().create_future()
-    message = messages.Request(
-        name, version, request.scope["query_string"].decode("latin-1"), messages.by_name(request.scope["headers"]), body
-    )
+    query = request.scope["query_string"].decode("latin-1")
+    headers = messages.by_name(request.scope["headers"])
+    message = messages.Request(name, version, query, headers, body, counted=True)
     job = predict(message, record, answered.set_result)
     if job is not None:
         await _until(answered, request, job)

@@ -66,11 +66,13 @@ def test_a_body_is_compressed_once_or_not(sent: bytes, found: bool) -> None:
     assert content.is_gzip(sent) == found
 
 
-@pytest.mark.parametrize("sent", [b"gzip, gzip", b"br", b"deflate", b"gzip;q=1", b"gzip gzip", b"gzip, br", b"*"])
+@pytest.mark.parametrize(
+    "sent", [b"gzip, gzip", b"br", b"deflate", b"gzip;q=1", b"gzip gzip", b"gzip, br", b"*", b"identity," * 20]
+)
 def test_other_encodings_are_refused(sent: bytes) -> None:
     with pytest.raises(UnsupportedMedia) as refused:
         content.is_gzip(sent)
-    assert str(refused.value) == f"content-encoding is {sent.decode()!r}, expected gzip, once, or none"
+    assert str(refused.value) == f"content-encoding is {sent[:60].decode()!r}, expected gzip, once, or none"
 
 
 @pytest.mark.parametrize(

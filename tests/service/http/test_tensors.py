@@ -313,6 +313,8 @@ def test_a_key_twice_in_one_object_is_an_error() -> None:
         (b'{"inputs": ' + b"[" * 100_000, "the body is JSON nested too deeply; send a list of rows"),
         ('{"inputs": [[1,2,3,4]]}'.encode("utf-16"), "the body is UTF-16, expected JSON in UTF-8"),
         ('{"inputs": [[1,2,3,4]]}'.encode("utf-32-be"), "the body is UTF-32, expected JSON in UTF-8"),
+        (b'{"inputs": "a\nb"}', "the body is not JSON: invalid control character at character 13"),
+        (b'{"inputs": "ab', "the body is not JSON: unterminated string starting at character 11"),
         (b"\xef\xbb\xbf", "the body is not JSON: expecting value at character 0"),
         (
             b'{"inputs": [[1,2,3,4]], }',
