@@ -143,6 +143,11 @@ class Running:
         """Proportional set size of all its processes: pages they share count once."""
         return float(sum(process.memory_full_info().pss for process in self._family())) / 2**20
 
+    def peak_memory_mb(self) -> float:
+        """The most memory that was resident at once since the start, of its first process."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 2**10
+
     def processor_s(self) -> float:
         """Processor time that all its processes used so far, in user and kernel mode."""
         spent = [process.cpu_times() for process in self._family()]

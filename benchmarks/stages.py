@@ -21,13 +21,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from benchmarks import load, payloads, provenance, report, wire
 from service import artifact, logs, metrics
+from service.http.answers import encode
 from service.http.arrays import rows_from_npy, rows_from_raw
 from service.http.bodies import Bodies
 from service.http.express import Door, protocol_of
 from service.http.guard import Bounds, RequestIds
 from service.http.messages import JSON_HEADERS, Request, Response
 from service.http.options import Options
-from service.http.predict import Predict, Reply, _encode
+from service.http.predict import Predict, Reply
 from service.http.schema import Schema, fits_float32
 from service.http.tensors import rows_from_json
 from service.inference import session
@@ -67,7 +68,7 @@ def stages(model: Path) -> Stages:
             found[f"run {precision}, {rows} row(s)"] = (partial(live.run, inputs), 1)
     for rows in (1, 32):
         outputs = _outputs(rows, len(manifest.classes))
-        found[f"encode, {rows} row(s)"] = (partial(_encode, manifest, Options(), outputs), 1)
+        found[f"encode, {rows} row(s)"] = (partial(encode, manifest, Options(), outputs), 1)
     return found | _doors() | _journal()
 
 

@@ -63,6 +63,7 @@ def build(chosen: Settings, request_log: logs.RequestLog | None, counted: Metric
         counted.state(ready=state is State.READY, answering=state in {State.READY, State.DRAINING})
 
     lifecycle = Lifecycle(changed)
+    bodies = Bodies(chosen.max_held_bytes)
     predict = Predict(
         repository,
         lifecycle,
@@ -70,6 +71,7 @@ def build(chosen: Settings, request_log: logs.RequestLog | None, counted: Metric
         max_rows=min(chosen.max_request_rows, chosen.max_queue_rows),  # more would never find room
         longest_s=chosen.request_timeout_s,
         clock=_CLOCK,
+        bodies=bodies,
     )
     readers: list[Reader] = [counted.requests]
     if request_log is not None:
@@ -88,8 +90,7 @@ def build(chosen: Settings, request_log: logs.RequestLog | None, counted: Metric
         lifecycle.advance(State.READY)
         yield
         lifecycle.advance(State.STOPPED)
-        for model in repository:
-            model.batcher.close()
+        predict.close()
         journal.flush()
 
     app = FastAPI(
@@ -101,7 +102,7 @@ def build(chosen: Settings, request_log: logs.RequestLog | None, counted: Metric
     )
     app.include_router(router(predict, repository, lifecycle, exposition, metrics.CONTENT_TYPE))
     add_problems(app)
-    ids, bodies = RequestIds(), Bodies(chosen.max_held_bytes)
+    ids = RequestIds()
     bounds = Bounds(min(chosen.max_body_bytes, chosen.max_held_bytes), chosen.receive_timeout_s)
     app.add_middleware(Guard, journal=journal, lifecycle=lifecycle, ids=ids, bounds=bounds, bodies=bodies)
     return Service(app, lifecycle, Door(predict, journal, lifecycle, ids, bounds, bodies))

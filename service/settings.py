@@ -58,7 +58,11 @@ class Settings(BaseSettings):
         16 * 1024**2, "largest request body, also after decompression", "bytes", ge=1024, le=2**30
     )
     max_held_bytes: int = _option(
-        256 * 1024**2, "bodies that wait to be whole, all together; over it 429", "bytes", ge=1024, le=2**37
+        256 * 1024**2,
+        "bodies that wait to be whole or to be read, all together; over it 429",
+        "bytes",
+        ge=1024,
+        le=2**37,
     )
     max_request_rows: int = _option(10_000, "most rows in one request", "rows", ge=1, le=1_000_000)
     max_queue_rows: int = _option(

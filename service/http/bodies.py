@@ -1,4 +1,4 @@
-"""How many bytes of request bodies wait in memory until they are whole, of all connections together."""
+"""How many bytes of request bodies wait in memory to be whole, or to be read, of all connections together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _RETRY_S: Final = 1.0
 
 
 class Bodies:
-    """Counts them; a body that came in one piece is read at once, and need not be counted."""
+    """Counts them; a body that came in one piece and is read at once need not be counted."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes

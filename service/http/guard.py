@@ -27,6 +27,7 @@ from service.errors import (
 )
 from service.http import problems
 from service.http.bodies import Bodies
+from service.http.messages import by_name
 from service.journal import Journal, Record
 from service.lifecycle import Lifecycle
 
@@ -126,7 +127,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
+        headers = by_name(scope["headers"])
         record = self._journal.begin(scope["method"], scope["path"], self._ids.of(headers.get(b"x-request-id")))
         state = scope.setdefault("state", {})
         state["record"] = record

@@ -3,59 +3,95 @@
 from __future__ import annotations
 
 import logging
-import zlib
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+import math
+from collections.abc import Callable
+from typing import Final, Protocol
 
 import numpy as np
-import orjson
-from numpy.typing import NDArray
 
-from service.errors import (
-    BodyTooLarge,
-    MalformedBody,
-    NotReady,
-    RequestError,
-    ServerFailed,
-    UnsupportedMedia,
-)
+from service.errors import NotReady, RequestError, ServerFailed, UnsupportedMedia
+from service.http import answers, content, npy, problems
 from service.http import options as wishes
-from service.http import problems
-from service.http.arrays import npy_from, rows_from_npy, rows_from_raw
+from service.http.arrays import rows_from_npy, rows_from_raw
 from service.http.arrivals import LARGE_BYTES, Arrival, Arrivals
+from service.http.bodies import Bodies
 from service.http.messages import JSON_HEADERS, NPY_HEADERS, Request, Response
 from service.http.options import Options
 from service.http.schema import Schema
-from service.http.tensors import rows_from_json
+from service.http.slices import Slices, Steps, T, finish
+from service.http.tensors import quick_rows, rows_in_steps
 from service.inference.batcher import Job, Rows
 from service.inference.repository import Model, Repository
 from service.inference.session import Outputs
 from service.journal import Record
 from service.lifecycle import Lifecycle
-from service.manifest import Label, Manifest
 
 _log = logging.getLogger(__name__)
 
 _STARTING_S: Final = 1.0
-_JSON: Final = b"application/json"
-_NPY: Final = b"application/x-npy"
-_READERS: Final[dict[bytes, Callable[[bytes, str | None, Schema], Rows]]] = {
-    _JSON: lambda body, _dtype, schema: rows_from_json(body, schema),
-    # What `curl -d` says of a body where nobody told it better.
-    b"application/x-www-form-urlencoded": lambda body, _dtype, schema: rows_from_json(body, schema),
-    b"application/octet-stream": rows_from_raw,
-    _NPY: lambda body, _dtype, schema: rows_from_npy(body, schema),
-}
-_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
+# What is read in steps is so small that they are taken at once; and so much of a compressed body is.
+_AT_ONCE_BYTES: Final = 32 * 1024
+_INFLATED_AT_ONCE: Final = 4  # steps
+_HEADER_BYTES: Final = 512
 
 Reply = Callable[[Response], None]
+Read = Callable[[bytes, str | None, Schema], Rows | Steps[Rows]]
+
+
+def _json(body: bytes, _dtype: str | None, schema: Schema) -> Rows | Steps[Rows]:
+    rows = quick_rows(body, schema)
+    return rows_in_steps(body, schema) if rows is None else rows
+
+
+_TEXTS: Final[dict[bytes, Read]] = {
+    content.JSON: _json,
+    # What `curl -d` says of a body where nobody told it better.
+    b"application/x-www-form-urlencoded": _json,
+}
+_READERS: Final[dict[bytes, Read]] = {
+    **_TEXTS,
+    b"application/octet-stream": rows_from_raw,
+    content.NPY: lambda body, _dtype, schema: rows_from_npy(body, schema),
+}
+
+
+class Pending(Protocol):
+    """A request that is not answered yet."""
+
+    def cancel(self) -> None:
+        """Nobody waits for the answer any more: it is not given."""
+
+
+class _Decoding:
+    """A request whose body is read in slices; once it is, the ``job`` that its rows are."""
+
+    cancelled = False
+
+    def __init__(self, bodies: Bodies, body_bytes: int) -> None:
+        bodies.hold(body_bytes)
+        self._bodies = bodies
+        self._body_bytes = body_bytes
+        self.job: Job | None = None
+
+    def let_go(self) -> None:
+        """The body is read, or nobody will read it."""
+        self._bodies.let_go(self._body_bytes)
+        self._body_bytes = 0
+
+    def cancel(self) -> None:
+        """Nobody waits for the answer any more."""
+        self.cancelled = True
+        self.let_go()
+        if self.job is not None:
+            self.job.cancel()
 
 
 class Predict:
     """Answers predictions with the live models.
 
     ``max_body_bytes`` bounds a body after decompression, ``max_rows`` its rows; ``longest_s`` is how long a request may
-    take in all, told from its record's ``started_s`` on ``clock``.
+    take in all, told from its record's ``started_s`` on ``clock``. What takes long to read or to write is done in
+    slices, one request after the other; ``bodies`` counts the bodies that wait for it.
     """
 
     def __init__(
@@ -67,27 +103,28 @@ class Predict:
         max_rows: int,
         longest_s: float,
         clock: Callable[[], float],
+        bodies: Bodies,
     ) -> None:
+        self.max_rows = max_rows
         self._repository = repository
         self._lifecycle = lifecycle
         self._max_body_bytes = max_body_bytes
         self._longest_s = longest_s
         self._clock = clock
         self._arrivals = Arrivals()
+        self._bodies = bodies
+        self._slices = Slices(clock)
         self._schemas = {model.manifest.name: Schema.of(model.manifest, max_rows) for model in repository}
 
-    def __call__(self, request: Request, record: Record, reply: Reply) -> Job | None:
-        """Answer ``request`` through ``reply``, now or when the network has run; the job can be cancelled till then.
+    def __call__(self, request: Request, record: Record, reply: Reply) -> Pending | None:
+        """Answer ``request`` through ``reply``, now or later in the running loop; till then it can be cancelled.
 
         ``record`` is filled in on the way. Nothing is raised: whatever goes wrong becomes an answer.
         """
         try:
             return self._accept(request, record, reply)
-        except RequestError as error:
-            record.problem = problems.name_of(error)
-            reply(problems.response(error, record.request_id))
-        except Exception:  # noqa: BLE001 - every request is answered
-            reply(self._unforeseen(record))
+        except Exception as error:  # noqa: BLE001 - every request is answered
+            reply(self._refusal(error, record))
         return None
 
     def arrive(self, request: Request, record: Record, declared_bytes: int) -> Arrival | None:
@@ -106,117 +143,134 @@ class Predict:
         return self._arrivals.begin(model, schema, dtype, request, declared_bytes, deadline_s)
 
     def close(self) -> None:
-        """Tell what still waits to be run that it will not be."""
+        """Tell what still waits to be read, or to be run, that it will not be."""
+        self._slices.close()
         for model in self._repository:
             model.batcher.close()
 
-    def _accept(self, request: Request, record: Record, reply: Reply) -> Job:
+    def _accept(self, request: Request, record: Record, reply: Reply) -> Pending:
         if not self._lifecycle.answering:
             raise NotReady(f"the server is {self._lifecycle.state}; try again", _STARTING_S)
         model = self._repository.find(request.model, request.version)
         manifest = model.manifest
         chosen = wishes.from_query(request.query, len(manifest.classes))
+        accept = request.headers.get(b"accept")
+        as_npy = accept is not None and content.prefers_npy(accept[:_HEADER_BYTES])
         deadline_s = record.started_s + wishes.timeout_s(request.headers, self._longest_s)
         decode_from_s = self._clock()
-        rows = self._rows(request, chosen.dtype, self._schemas[manifest.name])
+        read = self._read(request, chosen.dtype, self._schemas[manifest.name])
         record.decode_s = self._clock() - decode_from_s
-        record.model, record.version, record.rows = manifest.name, manifest.version, len(rows)
-        if len(request.body) > LARGE_BYTES:
-            self._arrivals.learn(model, request, len(rows))
+        if isinstance(read, np.ndarray):
+            if len(request.body) > LARGE_BYTES:
+                self._arrivals.learn(model, request, len(request.body), len(read))
+            return self._submit(model, chosen, record, reply, read, deadline_s, as_npy=as_npy)
+        size_bytes = len(request.body)
+        decoding = _Decoding(self._bodies, 0 if request.counted else size_bytes)
+
+        def decoded(rows: Rows | Exception, spent_s: float, waited_s: float) -> None:
+            decoding.let_go()
+            record.decode_s += spent_s
+            record.queue_s = waited_s
+            try:
+                if size_bytes > LARGE_BYTES:
+                    self._arrivals.learn(model, request, size_bytes, len(_good(rows)))
+                decoding.job = self._submit(model, chosen, record, reply, _good(rows), deadline_s, as_npy=as_npy)
+            except Exception as error:  # noqa: BLE001 - every request is answered
+                reply(self._refusal(error, record))
+
+        self._slices.add(read, decoding, deadline_s, decoded)
+        return decoding
+
+    def _read(self, request: Request, dtype: str | None, schema: Schema) -> Rows | Steps[Rows]:
+        """The rows, or what is to be done for them and takes long."""
+        headers, body = request.headers, request.body
+        read = _reader(headers.get(b"content-type", content.JSON))
+        encoding = headers.get(b"content-encoding")
+        if encoding is not None and content.is_gzip(encoding):
+            inflating = content.inflated(body, self._max_body_bytes)
+            try:
+                for _ in range(_INFLATED_AT_ONCE):
+                    next(inflating)
+                return _read_later(inflating, read, dtype, schema)
+            except StopIteration as end:
+                body = end.value
+        rows = read(body, dtype, schema)
+        return finish(rows) if not isinstance(rows, np.ndarray) and len(body) <= _AT_ONCE_BYTES else rows
+
+    def _submit(
+        self,
+        model: Model,
+        chosen: Options,
+        record: Record,
+        reply: Reply,
+        rows: Rows,
+        deadline_s: float,
+        *,
+        as_npy: bool,
+    ) -> Job:
+        record.model, record.version, record.rows = model.manifest.name, model.manifest.version, len(rows)
 
         def done(outcome: Outputs | RequestError) -> None:
+            record.queue_s, record.inference_s = record.queue_s + job.queue_s, job.inference_s
             try:
-                reply(self._answer(model, chosen, request, record, job, outcome))
-            except Exception:  # noqa: BLE001 - every request is answered
-                reply(self._unforeseen(record))
+                encode_from_s, outputs = self._clock(), _good(outcome)
+                if as_npy:
+                    body = npy.write(outputs.prediction if outputs.probabilities is None else outputs.probabilities)
+                elif answers.is_large(outputs, chosen):
+                    steps = answers.encode_in_steps(model.manifest, chosen, outputs)
+                    self._slices.add(steps, job, math.inf, encoded, first=True)
+                    return
+                else:
+                    body = answers.encode(model.manifest, chosen, outputs)
+                encoded(body, self._clock() - encode_from_s, 0.0)
+            except Exception as error:  # noqa: BLE001 - every request is answered
+                reply(self._refusal(error, record))
+
+        def encoded(body: bytes | Exception, spent_s: float, _waited_s: float) -> None:
+            if isinstance(body, Exception):
+                reply(self._refusal(body, record))
+                return
+            record.encode_s = spent_s
+            headers: tuple[tuple[bytes, bytes], ...] = NPY_HEADERS if as_npy else JSON_HEADERS
+            if chosen.timing:
+                headers = (*headers, (b"server-timing", _server_timing(record)))
+            reply(Response(200, headers, body))
 
         job = model.batcher.submit(rows, deadline_s, done)
         return job
 
-    def _rows(self, request: Request, dtype: str | None, schema: Schema) -> Rows:
-        media = request.headers.get(b"content-type", _JSON)
-        if media not in _READERS:
-            media = media.split(b";", 1)[0].strip().lower()
-        read = _READERS.get(media)
-        if read is None:
-            shown, known = media[:60].decode("latin-1"), b", ".join(_READERS).decode()
-            raise UnsupportedMedia(f"content-type is {shown!r}, expected one of {known}")
-        encoding = request.headers.get(b"content-encoding")
-        body = request.body if encoding is None else _expanded(request.body, encoding, self._max_body_bytes)
-        return read(body, dtype, schema)
-
-    def _answer(
-        self,
-        model: Model,
-        chosen: Options,
-        request: Request,
-        record: Record,
-        job: Job,
-        outcome: Outputs | RequestError,
-    ) -> Response:
-        record.queue_s, record.inference_s = job.queue_s, job.inference_s
-        if isinstance(outcome, RequestError):
-            record.problem = problems.name_of(outcome)
-            return problems.response(outcome, record.request_id)
-        encode_from_s = self._clock()
-        headers: tuple[tuple[bytes, bytes], ...]
-        if request.headers.get(b"accept") == _NPY:
-            numbers = outcome.prediction if outcome.probabilities is None else outcome.probabilities
-            headers, body = NPY_HEADERS, npy_from(numbers)
-        else:
-            headers, body = JSON_HEADERS, _encode(model.manifest, chosen, outcome)
-        record.encode_s = self._clock() - encode_from_s
-        if chosen.timing:
-            headers = (*headers, (b"server-timing", _server_timing(record)))
-        return Response(200, headers, body)
-
-    def _unforeseen(self, record: Record) -> Response:
-        _log.exception("request %s failed", record.request_id)
-        error = ServerFailed()
+    def _refusal(self, error: Exception, record: Record) -> Response:
+        if not isinstance(error, RequestError):
+            _log.error("request %s failed", record.request_id, exc_info=error)
+            error = ServerFailed()
         record.problem = problems.name_of(error)
         return problems.response(error, record.request_id)
 
 
-def _expanded(body: bytes, encoding: bytes, max_bytes: int) -> bytes:
-    if encoding.lower() == b"identity":
-        return body
-    if encoding.lower() != b"gzip":
-        shown = encoding[:60].decode("latin-1")
-        raise UnsupportedMedia(f"content-encoding is {shown!r}, expected gzip or none")
-    unzip = zlib.decompressobj(_GZIP_WINDOW)
-    try:
-        expanded = unzip.decompress(body, max_bytes + 1)
-    except zlib.error as error:
-        raise MalformedBody(f"the body is not gzip: {error}") from error
-    if len(expanded) > max_bytes:
-        raise BodyTooLarge(f"the body expands to more than {max_bytes} bytes; send fewer rows at once")
-    if not unzip.eof or unzip.unused_data:
-        raise MalformedBody("the body is not one whole gzip stream; send it again")
-    return expanded
+def _good(result: T | Exception) -> T:
+    """What something came to; the error is raised that it was."""
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
-def _encode(manifest: Manifest, chosen: Options, outputs: Outputs) -> bytes:
-    answer: dict[str, Any] = {"model": manifest.name, "version": manifest.version}
-    prediction, probabilities = outputs.prediction, outputs.probabilities
-    if probabilities is None:
-        answer["predictions"] = prediction.reshape(-1) if len(manifest.targets) == 1 else prediction
-    else:
-        classes = prediction.tolist()
-        answer["predictions"] = [manifest.classes[index] for index in classes]
-        answer["classes"] = classes
-        if chosen.probabilities:
-            answer["probabilities"] = probabilities
-        if chosen.top_k:
-            answer["top_k"] = _top_k(probabilities, chosen.top_k, manifest.classes)
-    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+def _reader(content_type: bytes) -> Read:
+    read = _READERS.get(content_type)
+    if read is None:
+        media = content.media_type(content_type[:_HEADER_BYTES])
+        read = _READERS.get(media.name)
+        if read is None:
+            shown, known = content_type[:60].decode("latin-1"), b", ".join(_READERS).decode()
+            raise UnsupportedMedia(f"content-type is {shown!r}, expected one of {known}")
+        if media.name in _TEXTS:
+            content.check_charset(media)
+    return read
 
 
-def _top_k(probabilities: NDArray[np.float32], k: int, labels: Sequence[Label]) -> dict[str, Any]:
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
-    return {
-        "predictions": [[labels[index] for index in row] for row in best.tolist()],
-        "probabilities": np.ascontiguousarray(np.take_along_axis(probabilities, best, axis=1)),
-    }
+def _read_later(inflating: Steps[bytes], read: Read, dtype: str | None, schema: Schema) -> Steps[Rows]:
+    body = yield from inflating
+    rows = read(body, dtype, schema)
+    return rows if isinstance(rows, np.ndarray) else (yield from rows)
 
 
 def _server_timing(record: Record) -> bytes:

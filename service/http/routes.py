@@ -17,8 +17,7 @@ from starlette.responses import Response as HttpResponse
 from service.errors import MethodNotAllowed, NotFound, RequestError
 from service.http import messages, openapi, problems
 from service.http.arrivals import LARGE_BYTES
-from service.http.predict import Predict
-from service.inference.batcher import Job
+from service.http.predict import Pending, Predict
 from service.inference.repository import Model, Repository
 from service.journal import Record
 from service.lifecycle import Lifecycle, State
@@ -35,7 +34,7 @@ def router(
 ) -> APIRouter:
     """All paths; ``exposition`` gives the metrics as text of ``exposition_type``."""
     routes = APIRouter()
-    _add_predictions(routes, predict, openapi.prediction(list(repository)))
+    _add_predictions(routes, predict, openapi.prediction(list(repository), predict.max_rows))
     _add_models(routes, repository)
     _add_health(routes, lifecycle)
 
@@ -70,7 +69,13 @@ def _add_models(routes: APIRouter, repository: Repository) -> None:
         """The models that are served."""
         return {"models": [{"name": model.manifest.name, "version": model.manifest.version} for model in repository]}
 
-    @routes.get("/models/{name}", tags=["models"])
+    # With 4XX described, FastAPI adds no 422, which is never answered.
+    described: dict[int | str, dict[str, Any]] = {
+        404: openapi.problem("There is no such model (`not-found`)"),
+        "4XX": openapi.problem("Other problems"),
+    }
+
+    @routes.get("/models/{name}", tags=["models"], responses=described)
     async def describe_model(name: str) -> dict[str, Any]:
         """What a model takes and gives, where it runs, how good it is, and what it was made from."""
         return _description(repository.find(name, None))
@@ -131,9 +136,9 @@ async def _predicted(
     predict: Predict, request: HttpRequest, name: str | None = None, version: str | None = None
 ) -> HttpResponse:
     record = _record(request)
-    message = messages.Request(
-        name, version, request.scope["query_string"].decode("latin-1"), dict(request.scope["headers"]), b""
-    )
+    query = request.scope["query_string"].decode("latin-1")
+    headers = messages.by_name(request.scope["headers"])
+    message = messages.Request(name, version, query, headers, b"", counted=True)
     message.body = await _body(predict, message, request)
     answered: asyncio.Future[messages.Response] = asyncio.get_running_loop().create_future()
     job = predict(message, record, answered.set_result)
@@ -162,7 +167,7 @@ async def _body(predict: Predict, message: messages.Request, request: HttpReques
     return b"".join(pieces)
 
 
-async def _until(answered: asyncio.Future[messages.Response], request: HttpRequest, job: Job) -> None:
+async def _until(answered: asyncio.Future[messages.Response], request: HttpRequest, job: Pending) -> None:
     """Wait; where nobody does any more, cancel the ``job``. Raises `ClientDisconnect`."""
     gone = asyncio.ensure_future(request.receive())  # after the body there is nothing else to hear of
     try:

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from service.errors import Fault, InvalidInput
 from service.http import columns
 from service.http.columns import FLOAT32_MAX, Column, Pixel
+from service.http.slices import Steps
 from service.manifest import Manifest
 
 _FEW_VALUES: Final = 8192
+_STEP_VALUES: Final = 32_768
 _NUMBERS: Final = (Column, Pixel)
 # For each kind of float the integer of its size, and the bits of 1 and of a white pixel.
 _BITS: Final = {
@@ -86,21 +88,36 @@ class Schema:
             )
         return True
 
-    def checked(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """``rows`` (rows, features) if its columns take all their numbers; `InvalidInput` for the first they do not."""
-        if self.numeric and self.fits(rows.reshape(-1)):
-            return rows
+    def checked(self, rows: NDArray[Any]) -> NDArray[Any] | Steps[NDArray[Any]]:
+        """``rows`` (rows, *shape) as (rows, features) if its columns take all their numbers, or steps that come to it.
+
+        `InvalidInput`, now or in a step, for the first number that its column does not take.
+        """
+        if self.numeric and rows.flags.c_contiguous and self.fits(rows.reshape(-1)):
+            return rows.reshape(-1, self.width)
+        return self._checked_in_steps(rows)
+
+    def _checked_in_steps(self, rows: NDArray[Any]) -> Steps[NDArray[Any]]:
         lowest, highest, whole, missing = np.array(
             [(column.lowest, column.highest, column.whole, column.missing) for column in self.columns]
         ).T
-        with np.errstate(invalid="ignore", over="ignore"):
-            numbers = rows.astype(np.float64) * 1.0  # makes a signalling NaN one like others, of which nobody warns
-            self._mark_missing(rows, numbers)
-            taken = (lowest <= numbers) & (numbers <= highest) & ((whole == 0) | (numbers == np.rint(numbers)))
-            taken |= np.isnan(numbers) & (missing == 1)
-        for row, column in np.argwhere(~taken).tolist():
-            raise self.columns[column].refusal(row, float(numbers[row, column]))
-        return numbers
+        result = np.empty((len(rows), self.width), rows.dtype if self.numeric else np.float64)
+        step_rows = max(1, _STEP_VALUES // self.width)
+        for first in range(0, len(rows), step_rows):
+            if first:
+                yield
+            part = rows[first : first + step_rows].reshape(-1, self.width)
+            with np.errstate(invalid="ignore", over="ignore"):
+                numbers = part.astype(np.float64) * 1.0  # makes a signalling NaN one like others, of which nobody warns
+                self._mark_missing(part, numbers)
+                taken = (lowest <= numbers) & (numbers <= highest) & ((whole == 0) | (numbers == np.rint(numbers)))
+                taken |= np.isnan(numbers) & (missing == 1)
+                result[first : first + len(part)] = numbers
+            if not taken.all():
+                row, column = divmod(int(np.argmin(taken)), self.width)
+                raise self.columns[column].refusal(first + row, float(numbers[row, column]))
+        self.check_pixels(result)
+        return result
 
     def _mark_missing(self, rows: NDArray[Any], numbers: NDArray[np.float64]) -> None:
         """Write NaN into ``numbers`` where the same ``rows`` (rows, features) have what stands for a missing value."""
@@ -108,6 +125,11 @@ class Schema:
             if column.sentinels:
                 marks = np.array(sorted(column.sentinels)).astype(rows.dtype if rows.dtype.kind == "f" else np.float64)
                 numbers[np.isin(rows[:, place], marks), place] = np.nan
+
+    def check_pixels(self, rows: NDArray[Any]) -> None:
+        """`InvalidInput` where ``rows`` (rows, features) are pictures whose pixels were scaled."""
+        if self.brightest is not None:
+            self.fits(rows.reshape(-1))
 
 
 def _surely_pixels(values: NDArray[Any]) -> bool:

@@ -57,9 +57,9 @@ def ask(doors: tuple[asyncio.Runner, Doors]) -> Ask:
 
 
 def npy(array: np.ndarray[Any, Any]) -> bytes:
-    from service.http.arrays import npy_from  # noqa: PLC0415
+    from service.http.npy import write  # noqa: PLC0415
 
-    return npy_from(array)
+    return write(array)
 
 
 GOOD = {"inputs": [ROW, ROW]}

@@ -22,7 +22,7 @@ from service.http.options import Options, from_query, timeout_s
         ("probabilities=0&timing=1", Options(probabilities=False, timing=True)),
         ("dtype=uint8&top_k=1&timing=true", Options(top_k=1, timing=True, dtype="uint8")),
         ("top%5Fk=2", Options(top_k=2)),
-        ("top_k=1&top_k=2", Options(top_k=2)),
+        ("top_k=1&", Options(top_k=1)),
     ],
 )
 def test_options_are_read(query: str | None, options: Options) -> None:
@@ -44,6 +44,13 @@ def test_options_are_read(query: str | None, options: Options) -> None:
             3,
             "top_k is '000000001999', expected an integer from 1 to 3, the number of classes",
         ),
+        ("top_k=1&top_k=2", 3, "query parameter top_k is sent twice; send it once"),
+        ("top_k=1&timing=1&top%5fk=1", 3, "query parameter top_k is sent twice; send it once"),
+        ("top_k=%1", 3, "the query string 'top_k=%1' has a % without two hexadecimal digits; write %25 for it"),
+        ("%zz=1", 3, "the query string '%zz=1' has a % without two hexadecimal digits; write %25 for it"),
+        ("dtype=%ff", 3, "the query string 'dtype=%ff' is not UTF-8 once its % are read"),
+        ("&" * 1001, 3, "the query string has 1001 characters, expected at most 1000"),
+        ("dtype=object", 3, "dtype is 'object', expected float32 or uint8"),
         ("probabilities=yes", 3, "probabilities is 'yes', expected true or false"),
         ("timing", 3, "timing is '', expected true or false"),
         (
@@ -75,7 +82,7 @@ def test_a_request_may_take_what_it_asks_for_and_no_more_than_the_server_gives(
     assert timeout_s(headers, 30) == allowed_s
 
 
-@pytest.mark.parametrize("sent", [b"soon", b"", b"0", b"-1", b"nan", b"1,5", b"\xff", b"0x10"])
+@pytest.mark.parametrize("sent", [b"soon", b"", b"0", b"-1", b"nan", b"1,5", b"\xff", b"0x10", b"1_0"])
 def test_a_time_that_is_none_is_refused(sent: bytes) -> None:
     with pytest.raises(InvalidOption) as refused:
         timeout_s({b"x-request-timeout-s": sent}, 30)

@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 
 from service import app, metrics
 from service.app import Service
-from service.http.arrays import npy_from
+from service.http import answers, predict
+from service.http.bodies import Bodies
 from service.http.messages import Request, Response
+from service.http.npy import write as npy_from
 from service.http.predict import Predict
 from service.inference.batcher import Job
 from service.inference.repository import Model, Repository
@@ -315,12 +317,12 @@ def test_a_body_without_a_type_and_one_of_curl_is_json_and_a_type_may_have_param
             "content-type is 'text/csv', expected one of application/json, application/x-www-form-urlencoded, "
             "application/octet-stream, application/x-npy",
         ),
-        ({b"content-encoding": b"br"}, b"x", 415, "content-encoding is 'br', expected gzip or none"),
+        ({b"content-encoding": b"br"}, b"x", 415, "content-encoding is 'br', expected gzip, once, or none"),
         (
             {b"content-encoding": b"gzip"},
             b"no gzip",
             400,
-            "the body is not gzip: Error -3 while decompressing data: incorrect header check",
+            "the body is not gzip: incorrect header check; send it again",
         ),
         (
             {b"content-encoding": b"gzip"},
@@ -344,7 +346,7 @@ def test_a_body_without_a_type_and_one_of_curl_is_json_and_a_type_may_have_param
             {b"content-type": NPY},
             b"\x93NUMPY",
             400,
-            "the body is no .npy file: EOF: reading magic string, expected 8 bytes got 6",
+            "the body is no whole .npy file: its header is cut off",
         ),
     ],
 )
@@ -454,6 +456,169 @@ def test_before_it_is_ready_every_request_is_told_to_come_again(networks: tuple[
     desk.close()
 
 
+# Large bodies and answers, in slices
+
+
+def in_slices(
+    desk: Desk, *requests: Request, meanwhile: Callable[[list[Any]], None] = lambda _: None
+) -> list[Response | None]:
+    """The answers to requests that are sent together, ``meanwhile`` having been done to what is pending."""
+
+    async def story() -> list[Response | None]:
+        answers: list[Response | None] = [None] * len(requests)
+        pending = []
+        for index, each in enumerate(requests):
+            record = Record("POST", "/predict", f"id-{index}", app._CLOCK())
+
+            def reply(answer: Response, index: int = index) -> None:
+                assert answers[index] is None
+                answers[index] = answer
+
+            pending.append(desk.predict(each, record, reply))
+        meanwhile(pending)
+        while desk.predict._slices._waiting or any(
+            each is not None and not getattr(each, "cancelled", False) and answers[index] is None
+            for index, each in enumerate(pending)
+        ):
+            await asyncio.sleep(0)
+        return answers
+
+    found = desk.runner.run(story())
+    assert desk.predict._bodies.held_bytes == 0
+    return found
+
+
+def large(rows: NDArray[np.float32], **headers: bytes) -> Request:
+    """Rows as JSON, with blanks that make a large body of it."""
+    body = json.dumps({"inputs": rows.tolist()}).encode().rjust(400_000)
+    return request(body, "small", None, {name.replace("_", "-").encode(): value for name, value in headers.items()})
+
+
+@pytest.mark.parametrize("encoding", [b"identity", b"gzip"])
+def test_a_large_body_is_answered_as_a_small_one(desk: Desk, encoding: bytes) -> None:
+    rows = random_rows(5)
+    sent = large(rows, content_encoding=encoding)
+    if encoding == b"gzip":
+        sent.body = gzip.compress(sent.body)
+    small, big = in_slices(desk, request(rows.tolist()), sent)
+    assert small == big
+    assert small is not None
+    assert small.status == 200
+
+
+def test_a_large_table_and_large_arrays_are_answered_as_row_by_row(desk: Desk, network: dict[str, Network]) -> None:
+    values = values_of(TABLE, 5000, seed=3)
+    named = json.dumps({"inputs": [as_json(TABLE, row) for row in values]}).encode()
+    sent = [
+        request(named, "table", None, {b"accept": NPY}),
+        request(npy_from(np.asfortranarray(values)), "table", None, {b"content-type": NPY, b"accept": NPY}),
+        request(values.tobytes(), "table", None, {b"content-type": RAW, b"accept": NPY}),
+    ]
+    assert all(len(each.body) > 64_000 for each in sent)
+    for answer in in_slices(desk, *sent):
+        assert answer is not None
+        np.testing.assert_allclose(np.load(io.BytesIO(answer.body)), network["table"].answer(values), atol=1e-6)
+
+
+def test_a_client_that_is_gone_while_its_body_is_read_is_not_answered_and_its_bytes_are_let_go(desk: Desk) -> None:
+    rows = random_rows(2)
+
+    def hang_up(pending: list[Any]) -> None:
+        assert desk.predict._bodies.held_bytes == 3 * 400_000
+        pending[1].cancel()
+        assert desk.predict._bodies.held_bytes == 2 * 400_000
+
+    first, gone, last = in_slices(desk, *[large(rows)] * 3, meanwhile=hang_up)
+    assert gone is None
+    assert first == last is not None
+
+
+def test_a_deadline_that_passes_before_the_body_is_read_is_told(desk: Desk) -> None:
+    late, good = in_slices(
+        desk, large(random_rows(1), x_request_timeout_s=b"1e-6"), large(random_rows(1), x_request_timeout_s=b"20")
+    )
+    assert late is not None
+    assert good is not None
+    assert (late.status, good.status) == (504, 200)
+    assert "the time for this request ran out after" in json.loads(late.body)["detail"]
+
+
+def test_bodies_that_wait_to_be_read_have_a_bound_together(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk.predict._bodies, "_max_bytes", 900_000)
+    first, second, third = in_slices(desk, *[large(random_rows(1))] * 3)
+    assert first == second is not None
+    assert third is not None
+    assert third.status == 429
+
+
+def test_what_is_wrong_with_a_large_body_is_told_and_what_fails_is_logged(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (bad,) = in_slices(desk, large(random_rows(2, features=3)))
+    assert bad is not None
+    assert json.loads(bad.body)["errors"][0]["row"] == 0
+
+    def broken(*_arguments: object) -> Iterator[None]:
+        yield
+        raise RuntimeError("the inside")
+
+    monkeypatch.setattr(predict, "rows_in_steps", broken)
+    (failed,) = in_slices(desk, large(random_rows(2)))
+    assert failed is not None
+    assert failed.status == 500
+    assert b"inside" not in failed.body
+    assert "the inside" in caplog.text
+
+
+def test_what_is_still_read_when_the_server_stops_is_told_so(desk: Desk) -> None:
+    (answer,) = in_slices(desk, large(random_rows(1)), meanwhile=lambda _: desk.predict.close())
+    assert answer is not None
+    assert answer.status == 503
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_large_answer_is_the_small_ones_together(desk: Desk, monkeypatch: pytest.MonkeyPatch, *, gone: bool) -> None:
+    rows = random_rows(300)
+    expected = answered(desk, rows.tolist(), "small", "top_k=2")
+    monkeypatch.setattr(answers, "_LARGE_VALUES", 1)
+    monkeypatch.setattr(answers, "_STEP_VALUES", 100)
+    (answer,) = in_slices(
+        desk,
+        request(rows.tolist(), "small", "top_k=2"),
+        meanwhile=lambda pending: pending[0].cancel() if gone else None,
+    )
+    assert (None if answer is None else json.loads(answer.body)) == (None if gone else expected)
+
+
+# What headers say
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "detail"),
+    [
+        ({b"content-type": b"application/json; charset=utf-16"}, 415, "charset is 'utf-16', expected utf-8"),
+        ({b"content-type": b' Application/JSON ; CHARSET="UTF-8"'}, 200, ""),
+        ({b"content-encoding": b"gzip, gzip"}, 415, "content-encoding is 'gzip, gzip', expected gzip, once, or none"),
+        ({b"content-encoding": b" identity , "}, 200, ""),
+    ],
+)
+def test_headers_of_a_body(desk: Desk, headers: dict[bytes, bytes], status: int, detail: str) -> None:
+    if status == 200:
+        assert answered(desk, [[1, 2, 3, 4]], None, None, headers)
+    else:
+        assert refused(desk, [[1, 2, 3, 4]], None, None, headers) == (status, detail)
+
+
+def test_an_array_is_given_to_whoever_prefers_one(desk: Desk) -> None:
+    for accept, media in (
+        (b"application/x-npy, */*;q=0.1", NPY),
+        (b"application/json, application/x-npy", b"application/json"),
+        (b"text/html", b"application/json"),
+    ):
+        ((response, _),) = desk.ask(request([[1, 2, 3, 4]], None, None, {b"accept": accept}))
+        assert response.headers == ((b"content-type", media),)
+
+
 class BrokenBatcher:
     """Fails on what comes, or answers it later with what is no answer."""
 
@@ -473,7 +638,7 @@ def test_a_failure_of_our_own_is_answered_without_its_inside(
 ) -> None:
     broken = dataclasses.replace(desk.models()["small"], batcher=BrokenBatcher(at_once=at_once))
     lifecycle = desk.service.lifecycle
-    limits = {"max_body_bytes": 1000, "max_rows": 10, "longest_s": 1.0, "clock": app._CLOCK}
+    limits = {"max_body_bytes": 1000, "max_rows": 10, "longest_s": 1.0, "clock": app._CLOCK, "bodies": Bodies(1000)}
     failing = copy.copy(desk)
     failing.predict = Predict(Repository([broken], "small"), lifecycle, **limits)
     with caplog.at_level(logging.ERROR):

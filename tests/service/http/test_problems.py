@@ -71,9 +71,9 @@ CASES: dict[str, tuple[bytes, dict[str, str], int, str, str]] = {
         {},
         400,
         "malformed-body",
-        "the body is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+        "the body is not JSON: expecting property name enclosed in double quotes at character 1",
     ),
-    "empty": (b"", {}, 400, "malformed-body", "the body is not JSON: Expecting value: line 1 column 1 (char 0)"),
+    "empty": (b"", {}, 400, "malformed-body", "the body is not JSON: expecting value at character 0"),
     "not UTF-8": (b'{"\xff"', {}, 400, "malformed-body", "the body is not UTF-8: byte 2 is 0xff"),
     "too deep": (
         b'{"inputs":' + b"[" * 9000 + b"]" * 9000 + b"}",
@@ -87,14 +87,14 @@ CASES: dict[str, tuple[bytes, dict[str, str], int, str, str]] = {
         {"content-type": NPY},
         400,
         "malformed-body",
-        "the body is no .npy file: the magic string is not correct; expected b'\\x93NUMPY', got b'no arr'",
+        "the body is no .npy file: it begins with b'no arr', expected b'\\x93NUMPY'",
     ),
     "not gzip": (
         b"nothing",
         {"content-encoding": "gzip"},
         400,
         "malformed-body",
-        "the body is not gzip: Error -3 while decompressing data: incorrect header check",
+        "the body is not gzip: incorrect header check; send it again",
     ),
     "half a gzip stream": (
         gzip.compress(rows(GOOD))[:-4],
@@ -122,7 +122,7 @@ CASES: dict[str, tuple[bytes, dict[str, str], int, str, str]] = {
         {"content-encoding": "br"},
         415,
         "unsupported-media",
-        "content-encoding is 'br', expected gzip or none",
+        "content-encoding is 'br', expected gzip, once, or none",
     ),
     "ragged": (rows(GOOD, GOOD[:3]), {}, 422, "invalid-input", "row 1 has 3 values, expected 4 values"),
     "no keys": (
@@ -138,7 +138,7 @@ CASES: dict[str, tuple[bytes, dict[str, str], int, str, str]] = {
         {},
         422,
         "invalid-input",
-        "there are 601 rows, and at most 600 are taken; send several requests",
+        "there are more rows than the 600 that are taken at most; send several requests",
     ),
     "NaN": (
         b'{"inputs": [[1, 2, 3, 4], [1, NaN, 3, 4]]}',
@@ -180,7 +180,7 @@ CASES: dict[str, tuple[bytes, dict[str, str], int, str, str]] = {
         {"content-type": NPY},
         422,
         "invalid-input",
-        "the array is of dtype <U1, expected float or integer numbers of up to 64 bits",
+        "the array is of dtype '<U1', expected float or integer numbers of up to 64 bits, such as '<f4'",
     ),
     "the model fails": (rows(BAD), {}, 500, "model-failed", FAILED),
     "no time": (
@@ -400,7 +400,7 @@ def test_the_openapi_documents_examples_work_when_sent(client: httpx.Client) -> 
         for method, described in methods.items():
             content = described.get("requestBody", {}).get("content", {})
             for kind, media in content.items():
-                for example in media["examples"].values():
+                for example in media.get("examples", {}).values():
                     url = path.replace("{name}", "small").replace("{version}", "1")
                     answer = client.request(method, url, json=example["value"], headers={"content-type": kind})
                     assert answer.status_code == 200

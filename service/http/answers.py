@@ -1,0 +1,86 @@
+"""A prediction's answer as JSON, in columns; a large one in steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from service.http.options import Options
+from service.http.slices import Steps
+from service.inference.session import Outputs
+from service.manifest import Manifest
+
+_LARGE_VALUES: Final = 50_000  # numbers and labels: 2 ms
+_STEP_VALUES: Final = 20_000
+
+
+def is_large(outputs: Outputs, chosen: Options) -> bool:
+    """Whether it is encoded in steps."""
+    return len(outputs.prediction) * _row_values(outputs, chosen) > _LARGE_VALUES
+
+
+def encode(manifest: Manifest, chosen: Options, outputs: Outputs) -> bytes:
+    """The answer with ``outputs``."""
+    columns = _columns(manifest, chosen, outputs)
+    return _dumped({"model": manifest.name, "version": manifest.version} | columns)
+
+
+def encode_in_steps(manifest: Manifest, chosen: Options, outputs: Outputs) -> Steps[bytes]:
+    """The same, of some rows in each step."""
+    step_rows = max(1, _STEP_VALUES // _row_values(outputs, chosen))
+    parts: dict[tuple[str, ...], list[bytes]] = {}
+    for first in range(0, len(outputs.prediction), step_rows):
+        columns = _columns(manifest, chosen, outputs.rows(first, first + step_rows))
+        for name, column in columns.items():
+            for path, values in _leaves((name,), column):
+                parts.setdefault(path, []).append(_dumped(values)[1:-1])
+        yield
+    answer: dict[str, Any] = {"model": manifest.name, "version": manifest.version}
+    for (*outer, name), pieces in parts.items():
+        into = answer
+        for key in outer:
+            into = into.setdefault(key, {})
+        into[name] = orjson.Fragment(b"[%b]" % b",".join(pieces))
+    return _dumped(answer)
+
+
+def _row_values(outputs: Outputs, chosen: Options) -> int:
+    """How much work a row is, in numbers."""
+    if outputs.probabilities is None:
+        return outputs.prediction.size // max(len(outputs.prediction), 1)
+    return 2 + (outputs.probabilities.shape[1] if chosen.probabilities or chosen.top_k else 0) + 4 * chosen.top_k
+
+
+def _leaves(path: tuple[str, ...], column: Any) -> list[tuple[tuple[str, ...], Any]]:
+    if isinstance(column, dict):
+        return [leaf for name, each in column.items() for leaf in _leaves((*path, name), each)]
+    return [(path, column)]
+
+
+def _columns(manifest: Manifest, chosen: Options, outputs: Outputs) -> dict[str, Any]:
+    prediction, probabilities = outputs.prediction, outputs.probabilities
+    if probabilities is None:
+        return {"predictions": prediction.reshape(-1) if len(manifest.targets) == 1 else prediction}
+    classes = prediction.tolist()
+    columns: dict[str, Any] = {"predictions": [manifest.classes[index] for index in classes], "classes": classes}
+    if chosen.probabilities:
+        columns["probabilities"] = probabilities
+    if chosen.top_k:
+        columns["top_k"] = _top_k(probabilities, chosen.top_k, manifest.classes)
+    return columns
+
+
+def _top_k(probabilities: NDArray[np.float32], k: int, labels: Sequence[str]) -> dict[str, Any]:
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+    return {
+        "predictions": [[labels[index] for index in row] for row in best.tolist()],
+        "probabilities": np.ascontiguousarray(np.take_along_axis(probabilities, best, axis=1)),
+    }
+
+
+def _dumped(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)

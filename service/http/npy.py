@@ -1,0 +1,96 @@
+"""The .npy format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
+
+A header is a client's: it is read by a grammar of what numpy writes for an array of numbers, and never evaluated.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from typing import Any, Final
+
+import numpy as np
+from numpy.lib import format as numpy_format
+from numpy.typing import NDArray
+
+from service.errors import Fault, InvalidInput, MalformedBody
+
+_MAGIC: Final = b"\x93NUMPY"
+_LENGTH_BYTES: Final = {(1, 0): 2, (2, 0): 4, (3, 0): 4}  # of the field that tells the header's length
+_MAX_HEADER_BYTES: Final = 10_000  # numpy's own bound
+_MAX_AXES: Final = 32
+_SPACE: Final = r"[ \t]*"
+_SIZE: Final = r"(?:0|[1-9]\d{0,17})L?"  # numpy for Python 2 wrote an L after a long one
+# A tuple of sizes: a comma also stands after a single one.
+_SHAPE: Final = rf"\({_SPACE}(?:{_SIZE}{_SPACE},{_SPACE}(?:{_SIZE}{_SPACE},{_SPACE})*(?:{_SIZE}{_SPACE})?)?\)"
+_ITEM: Final = re.compile(
+    rf"{_SPACE}(?P<mark>['\"])(?:descr(?P=mark){_SPACE}:{_SPACE}(?P<quote>['\"])(?P<descr>[^'\"\\\n]{{0,40}})(?P=quote)"
+    rf"|fortran_order(?P=mark){_SPACE}:{_SPACE}(?P<fortran>True|False)"
+    rf"|shape(?P=mark){_SPACE}:{_SPACE}(?P<shape>{_SHAPE})){_SPACE}(?P<end>,|(?=\}}))",
+    re.ASCII,
+)
+_DTYPE: Final = re.compile(r"[<>=|]?(?:[fiu][1248]|[efdbBhHiIlLqQ])", re.ASCII)
+
+
+def read(body: bytes) -> NDArray[Any]:
+    """The array of numbers in a .npy file, a view of ``body``. Raises `MalformedBody` and `InvalidInput`."""
+    if not body.startswith(_MAGIC):
+        raise MalformedBody(f"the body is no .npy file: it begins with {body[:6]!r}, expected {_MAGIC!r}")
+    version = tuple(body[6:8])
+    length_bytes = _LENGTH_BYTES.get(version)  # type: ignore[arg-type]
+    if len(version) == 2 and length_bytes is None:
+        raise MalformedBody(f"the body is a .npy file of version {version}, expected (1, 0), (2, 0) or (3, 0)")
+    start = 8 + (length_bytes or 0)
+    end = start + int.from_bytes(body[8:start], "little")
+    if len(body) < start or (len(body) < end <= start + _MAX_HEADER_BYTES):
+        raise MalformedBody("the body is no whole .npy file: its header is cut off")
+    if end > start + _MAX_HEADER_BYTES:
+        raise MalformedBody(f"the .npy file's header has {end - start} bytes, expected at most {_MAX_HEADER_BYTES}")
+    descr, fortran_order, shape = _header(body[start:end].decode("latin-1"))
+    dtype = _dtype(descr)
+    # The header is believed only where the file's length bears it out: nothing is allocated on its word.
+    data_bytes = len(body) - end
+    if data_bytes != math.prod(shape) * dtype.itemsize:
+        detail = f"the .npy file promises an array {shape!s:.60} of {dtype}, and has {data_bytes} bytes for it"
+        raise MalformedBody(detail)
+    return np.frombuffer(body, dtype, offset=end).reshape(shape, order="F" if fortran_order else "C")
+
+
+def write(array: NDArray[Any]) -> bytes:
+    """``array`` as a .npy file."""
+    file = io.BytesIO()
+    numpy_format.write_array(file, array, version=(1, 0), allow_pickle=False)
+    return file.getvalue()
+
+
+def _header(text: str) -> tuple[str, bool, tuple[int, ...]]:
+    found: dict[str, str] = {}
+    opening = re.match(rf"{_SPACE}\{{", text)
+    at = opening.end() if opening else 0
+    while opening and (item := _ITEM.match(text, at)):
+        at = item.end()
+        (name,) = [name for name in ("descr", "fortran", "shape") if item[name] is not None]
+        if name in found:
+            raise MalformedBody("the .npy file's header has a key twice; save the array anew")
+        found[name] = item[name]
+    if len(found) != 3 or re.fullmatch(r"[ \t]*\}[ \t\n]*", text[at:]) is None:
+        raise MalformedBody(
+            "the .npy file's header is none of an array of numbers; expected, as numpy writes it, "
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (rows, values), }"
+        )
+    shape = tuple(int(size) for size in re.findall(r"\d+", found["shape"]))
+    if len(shape) > _MAX_AXES:
+        raise MalformedBody(f"the .npy file promises an array of {len(shape)} axes, expected at most {_MAX_AXES}")
+    return found["descr"], found["fortran"] == "True", shape
+
+
+def _dtype(descr: str) -> np.dtype[Any]:
+    if _DTYPE.fullmatch(descr):
+        try:
+            return np.dtype(descr)
+        except TypeError:  # float of 8 bits
+            pass
+    raise InvalidInput(
+        Fault(f"the array is of dtype {descr!r}, expected float or integer numbers of up to 64 bits, such as '<f4'")
+    )

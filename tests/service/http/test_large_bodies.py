@@ -1,0 +1,65 @@
+"""Large bodies through both doors of a real server: answered alike, and other requests in between."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.service.published import publish
+from tests.service.running import Running, post
+
+BODY_BYTES = 4 * 2**20
+
+
+@pytest.fixture(scope="module", params=["true", "false"], ids=["express", "asgi"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("models")
+    publish(folder, "small")
+    bounds = [f"--max-body-bytes={BODY_BYTES}", f"--max-held-bytes={BODY_BYTES}"]
+    with Running(folder, f"--express={request.param}", *bounds) as running:
+        yield running
+
+
+def filled(item: bytes) -> bytes:
+    return b'{"inputs":[%b]}' % b",".join([item] * ((BODY_BYTES - 14) // (len(item) + 1)))
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "told"),
+    [
+        (filled(b"[]"), 422, "row 0 has 0 values, expected 4 values"),
+        (filled(b"[1,2,3,4]"), 422, "there are more rows than the 10000 that are taken at most; send several requests"),
+        (b"{%b}" % b",".join(b'"%06d":1' % key for key in range(300_000)), 422, "more than 100 keys"),
+        (json.dumps({"inputs": [[1, 2, 3, 4]] * 9000}).encode().rjust(BODY_BYTES), 200, ""),
+    ],
+)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_large_body_is_answered_or_refused(
+    server: Running, body: bytes, status: int, told: str, *, compressed: bool
+) -> None:
+    headers = ["content-encoding: gzip"] if compressed else []
+    with server.connect() as line, server.connect() as probe:
+        line.send(post(gzip.compress(body, 1) if compressed else body, "/predict", *headers))
+        probe.send(b"GET /health/live HTTP/1.1\r\nhost: test\r\n\r\n")
+        assert probe.answer().status == 200
+        answer = line.answer()
+    document = json.loads(answer.body)
+    assert answer.status == status
+    assert told in document.get("detail", "")
+    assert len(document.get("predictions", [])) == (9000 if status == 200 else 0)
+
+
+def test_a_client_that_hangs_up_while_its_body_is_read_leaves_nothing(server: Running) -> None:
+    body = json.dumps({"inputs": [[1, 2, 3, 4]] * 9000}).encode().rjust(BODY_BYTES)
+    for _ in range(3):  # there is room for one of them at a time
+        with server.connect() as line:
+            line.send(post(body))
+    status = 429
+    while status == 429:  # until the server has heard of it
+        with server.connect() as line:
+            line.send(post(b'{"inputs":[[1,2,3,4]]}'))
+            status = line.answer().status
+    assert status == 200
