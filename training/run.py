@@ -50,6 +50,7 @@ def _run(command: cli.Command, console: Console, interrupts: Interrupts) -> None
     dataset = source.load(command.data, command.data_dir, command.table, command.image_size, watch)
     name = command.name or dataset.name
     publish.check(command.models, name)
+    publish.check_names(dataset)
     config = command.config(images=dataset.images)
     parts = split(dataset, config)
     dataset = categories.common(dataset, parts.train)
@@ -84,8 +85,10 @@ def _run(command: cli.Command, console: Console, interrupts: Interrupts) -> None
     twin = None
     if dataset.classifies:
         with interrupts.orderly():
-            twin = int8.compare(graph, dataset.inputs, dataset.targets, parts, config.seed)
-        if twin.as_good:
+            twin = int8.compare(graph, dataset.inputs, dataset.targets, dataset.label_texts, parts, config.seed)
+        if twin.fault is not None:
+            console.print(f"int8 is not published: {twin.fault}")
+        else:
             scores["int8"] = judge(runtime.run(twin.graph, test_inputs)[0], test_targets)
 
     outcome = Outcome(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from service.http.options import Options
 from service.http.slices import Steps
 from service.inference.session import Outputs
-from service.manifest import Manifest
+from service.manifest import Label, Manifest
 
 _LARGE_VALUES: Final = 50_000  # numbers and labels: 2 ms
 _STEP_VALUES: Final = 20_000
@@ -74,7 +74,7 @@ def _columns(manifest: Manifest, chosen: Options, outputs: Outputs) -> dict[str,
     return columns
 
 
-def _top_k(probabilities: NDArray[np.float32], k: int, labels: Sequence[str]) -> dict[str, Any]:
+def _top_k(probabilities: NDArray[np.float32], k: int, labels: Sequence[Label]) -> dict[str, Any]:
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     return {
         "predictions": [[labels[index] for index in row] for row in best.tolist()],

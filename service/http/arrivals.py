@@ -79,10 +79,10 @@ class Arrivals:
             return None
         return Arrival(model.batcher, row_bytes, declared_bytes, deadline_s)
 
-    def learn(self, model: Model, request: Request, rows: int) -> None:
-        """Note how many bytes a row of a large body took."""
+    def learn(self, model: Model, request: Request, size_bytes: int, rows: int) -> None:
+        """Note how many bytes a row of a large body, of ``size_bytes``, took."""
         kind = self._kind(model, request)
-        self._row_bytes[kind] = max(len(request.body) / rows, _FADES * self._row_bytes.get(kind, 0.0))
+        self._row_bytes[kind] = max(size_bytes / rows, _FADES * self._row_bytes.get(kind, 0.0))
 
     @staticmethod
     def _kind(model: Model, request: Request) -> tuple[str, bytes, bytes]:

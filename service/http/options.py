@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from service.errors import InvalidOption
 
-DTYPES: Final = ("float32", "uint8")
+DTYPES: Final = ("float32", "float64", "uint8")
 _BAD_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 _SHOWN: Final = 60
 _MAX_QUERY: Final = 1000  # nobody needs more, and what was read is remembered
@@ -94,7 +94,7 @@ def _top_k(text: str, classes: int) -> int:
 
 def _dtype(text: str) -> str:
     if text not in DTYPES:
-        raise InvalidOption(f"dtype is {text!r:.60}, expected {' or '.join(DTYPES)}")
+        raise InvalidOption(f"dtype is {text!r:.60}, expected {', '.join(DTYPES[:-1])} or {DTYPES[-1]}")
     return text
 
 

@@ -232,7 +232,7 @@ class Batcher:
             if not job.cancelled:
                 job.done(self._stopped())
                 job.cancel()
-        self._thread.shutdown(cancel_futures=True)
+        self._thread.shutdown(wait=False, cancel_futures=True)  # these answers are counted while a run still ends
 
     @staticmethod
     def _stopped() -> NotReady:

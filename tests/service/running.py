@@ -20,7 +20,7 @@ from typing import Self
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-PATIENCE_S = 30.0
+PATIENCE_S = 100.0
 
 
 def command(*arguments: str, python: Path | str = sys.executable) -> list[str]:

@@ -96,11 +96,11 @@ def test_json_counts_for_what_its_like_had_before(predict: Predict) -> None:
     asked = request(b"application/json")
     assert predict.arrive(asked, RECORD, 10**6) is None
     for size_bytes, rows, expected in ((100_000, 5000, 5000), (100_000, 2000, 2000), (100_000, 5000, 2105)):
-        predict._arrivals.learn(model, Request(None, None, None, asked.headers, b" " * size_bytes), rows)
+        predict._arrivals.learn(model, asked, size_bytes, rows)
         assert rows_of(predict, asked, 100_000) == expected
     for number in range(1000):
         other = request(b"text/%d" % number, content_encoding=b"%d" % number)
-        predict._arrivals.learn(model, Request(None, None, None, other.headers, b" " * 100_000), 5000)
+        predict._arrivals.learn(model, other, 100_000, 5000)
     assert len(predict._arrivals._row_bytes) <= 2
 
 

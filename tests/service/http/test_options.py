@@ -50,7 +50,7 @@ def test_options_are_read(query: str | None, options: Options) -> None:
         ("%zz=1", 3, "the query string '%zz=1' has a % without two hexadecimal digits; write %25 for it"),
         ("dtype=%ff", 3, "the query string 'dtype=%ff' is not UTF-8 once its % are read"),
         ("&" * 1001, 3, "the query string has 1001 characters, expected at most 1000"),
-        ("dtype=object", 3, "dtype is 'object', expected float32 or uint8"),
+        ("dtype=object", 3, "dtype is 'object', expected float32, float64 or uint8"),
         ("probabilities=yes", 3, "probabilities is 'yes', expected true or false"),
         ("timing", 3, "timing is '', expected true or false"),
         (

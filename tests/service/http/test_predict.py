@@ -570,10 +570,13 @@ def test_what_is_wrong_with_a_large_body_is_told_and_what_fails_is_logged(
     assert "the inside" in caplog.text
 
 
-def test_what_is_still_read_when_the_server_stops_is_told_so(desk: Desk) -> None:
+def test_what_is_still_read_when_the_server_stops_is_told_so(networks: tuple[Path, dict[str, Network]]) -> None:
+    desk = Desk(networks[0])
+    desk.service.lifecycle.advance(State.READY)
     (answer,) = in_slices(desk, large(random_rows(1)), meanwhile=lambda _: desk.predict.close())
     assert answer is not None
     assert answer.status == 503
+    desk.close()
 
 
 @pytest.mark.parametrize("gone", [False, True])
