@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 ROOT = Path(__file__).parents[1]
@@ -76,7 +76,7 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl
 
 
 @given(NAMES.filter(lambda name: name == name.strip()))
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10)
 def test_whatever_a_column_is_called(venv: Path, value: str) -> None:
     assert told(venv, "train", "DATA=x.csv", f"TARGET={value}")[3:] == [f"--target={value}"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, Summary, generate_latest
 from prometheus_client.mmap_dict import MmapedDict
@@ -28,7 +28,6 @@ from tests.service.trapped import BAD, GOOD, publish_trapped
 
 
 @given(st.lists(st.one_of(st.sampled_from([0.0, 0.1, 0.5, 1.0, 7.0]), st.floats(-10, 10)), max_size=50))
-@settings(deadline=None)
 def test_many_values_observed_together_are_those_values_observed_one_by_one(values: list[float]) -> None:
     expositions = []
     for together in (True, False):
@@ -44,7 +43,6 @@ def test_many_values_observed_together_are_those_values_observed_one_by_one(valu
 
 
 @given(st.lists(st.floats(-10, 10), max_size=50))
-@settings(deadline=None)
 def test_a_sum_of_many_values_is_those_values_observed_one_by_one(values: list[float]) -> None:
     expositions = []
     for together in (True, False):

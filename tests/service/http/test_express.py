@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import uvicorn
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service import app, metrics
@@ -145,7 +145,7 @@ def test_both_doors_answer_alike_wherever_the_bytes_are_cut(ask: Ask, name: str)
 
 
 @given(st.data())
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400)
 def test_both_doors_answer_damaged_requests_alike(ask: Ask, data: st.DataObject) -> None:
     request = bytearray(REQUESTS[data.draw(st.sampled_from(sorted(REQUESTS)))][:1500])
     for _ in range(data.draw(st.integers(1, 4))):
@@ -171,7 +171,7 @@ def test_a_request_that_is_sent_again_is_answered_alike(ask: Ask, name: str) -> 
 
 
 @given(st.lists(st.tuples(st.sampled_from(sorted(REQUESTS.keys() - {"garbage"})), st.integers(0, 700)), max_size=8))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 def test_requests_one_after_the_other_are_answered_alike(ask: Ask, drawn: list[tuple[str, int]]) -> None:
     """Whatever came before on the connection, whole or in two pieces."""
     parts = [piece for name, cut in drawn for piece in (REQUESTS[name][:cut], REQUESTS[name][cut:]) if piece]

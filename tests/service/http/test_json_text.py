@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import MalformedBody
@@ -43,7 +43,6 @@ def values(body: bytes, longest_bytes: int = 10**6) -> list[Any]:
 
 
 @given(st.lists(documents, max_size=6), st.sampled_from([None, 1]), st.booleans(), st.sampled_from([4, 5, 7, 64]))
-@settings(deadline=None)
 def test_values_are_those_of_the_standard_library_whatever_a_window_cuts(
     document: list[Any], indent: int | None, plain: bool, window: int
 ) -> None:
@@ -54,7 +53,6 @@ def test_values_are_those_of_the_standard_library_whatever_a_window_cuts(
 
 
 @given(st.lists(documents, max_size=3), st.data())
-@settings(deadline=None)
 def test_a_damaged_text_is_refused_where_the_standard_library_refuses_it(
     document: list[Any], data: st.DataObject
 ) -> None:

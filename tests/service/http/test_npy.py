@@ -74,7 +74,7 @@ def headers(draw: st.DrawFn) -> str:
 
 
 @given(headers(), st.sampled_from([b"\x01\x00", b"\x02\x00", b"\x03\x00"]), st.sampled_from([4, 12, 24, 48, 96]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_a_header_is_understood_as_numpy_understands_it(header: str, version: bytes, size: int) -> None:
     if version == b"\x03\x00" and "L" in header:
         header = header.replace("L", "")  # Python 2 wrote none of that version
@@ -87,7 +87,7 @@ def test_a_header_is_understood_as_numpy_understands_it(header: str, version: by
 
 
 @given(headers(), st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_a_damaged_header_is_refused_or_understood_as_numpy_understands_it(header: str, data: st.DataObject) -> None:
     content = bytearray(file_of(header))
     for _ in range(data.draw(st.integers(1, 3))):

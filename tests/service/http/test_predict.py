@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -381,7 +381,7 @@ def test_a_body_may_expand_to_the_limit_and_not_beyond(desk: Desk) -> None:
         st.sampled_from([NPY, RAW, b"application/json", b"gzip", b"9"]) | st.binary(max_size=8),
     ),
 )
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400)
 def test_no_request_is_answered_with_a_failure_of_the_server(
     desk: Desk, body: bytes, model: str, query: str | None, headers: dict[bytes, bytes]
 ) -> None:
@@ -391,7 +391,7 @@ def test_no_request_is_answered_with_a_failure_of_the_server(
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 def test_a_damaged_request_is_answered_with_finite_numbers_or_refused(desk: Desk, data: st.DataObject) -> None:
     model = data.draw(st.sampled_from(["table", "price"]))
     row = as_json(TABLE, values_of(TABLE, 1, seed=0)[0])

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service import errors
@@ -373,7 +373,7 @@ bodies = st.one_of(
     query=st.sampled_from(["", "?top_k=1", "?dtype=float32", "?dtype=f", "?timing=true", "?probabilities=0", "?x=%00"]),
     encoding=st.sampled_from([None, None, None, "gzip", "identity", "deflate"]),
 )
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 def test_whatever_is_sent_is_answered_or_refused_and_never_fails(
     client: httpx.Client, body: bytes, kind: str, query: str, encoding: str | None
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import InvalidInput, MalformedBody, RequestError
@@ -151,7 +151,7 @@ layouts = st.sampled_from(
 
 
 @given(documents(), layouts, st.sampled_from([None, 1]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_a_document_is_read_as_the_oracle_reads_it_or_refused(
     document: tuple[Schema, Any], layout: str, indent: int | None
 ) -> None:
@@ -161,7 +161,7 @@ def test_a_document_is_read_as_the_oracle_reads_it_or_refused(
 
 
 @given(documents(), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_damaged_document_is_read_as_the_oracle_reads_it_or_refused(
     document: tuple[Schema, Any], data: st.DataObject
 ) -> None:
@@ -178,7 +178,6 @@ def test_a_damaged_document_is_read_as_the_oracle_reads_it_or_refused(
 
 
 @given(st.integers(0, 2**32 - 1), st.data())
-@settings(deadline=None)
 def test_rows_of_a_table_are_read_by_name_in_any_order_and_by_place(seed: int, data: st.DataObject) -> None:
     expected = values_of(TABLE, data.draw(st.integers(1, 5)), seed)
     rows = []
@@ -200,7 +199,7 @@ def test_rows_of_a_table_are_read_by_name_in_any_order_and_by_place(seed: int, d
         max_leaves=12,
     )
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_whatever_a_table_is_sent_is_taken_or_refused(inputs: Any) -> None:
     rows = read(body(inputs), OF_TABLE)
     if rows is not None:
@@ -393,7 +392,7 @@ def tiny_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("tiny_steps")
 @given(documents(), layouts, st.sampled_from([None, 1]))
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400)
 def test_a_large_document_is_read_as_the_oracle_reads_it_or_refused(
     document: tuple[Schema, Any], layout: str, indent: int | None
 ) -> None:
@@ -403,7 +402,7 @@ def test_a_large_document_is_read_as_the_oracle_reads_it_or_refused(
 
 
 @given(documents(), layouts, st.sampled_from([None, 1]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_is_wrong_is_told_alike_of_a_small_body_and_of_a_large_one(
     document: tuple[Schema, Any], layout: str, indent: int | None
 ) -> None:
@@ -423,7 +422,6 @@ def test_what_is_wrong_is_told_alike_of_a_small_body_and_of_a_large_one(
 
 @pytest.mark.usefixtures("tiny_steps")
 @given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.sampled_from([None, 1]))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_large_table_is_read_row_by_row(seed: int, count: int, indent: int | None) -> None:
     expected = values_of(TABLE, count, seed)
     content = json.dumps({"inputs": [as_json(TABLE, row) for row in expected]}, indent=indent).encode()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -620,7 +620,6 @@ requests = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(requests, max_size=25))
 def test_whatever_comes_each_accepted_request_is_answered_once_and_with_its_own_rows(story: list[Request]) -> None:
     async def live() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -240,7 +240,7 @@ def test_a_file_that_is_no_picture_is_named(folder: Path) -> None:
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # of the sizes that damage makes up
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".gif", ".webp", ".pgm"])
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 def test_a_damaged_picture_is_read_or_named(suffix: str, data: st.DataObject, tmp_path: Path) -> None:
     whole = put(tmp_path, f"whole{suffix}", grey(0, 12, 9)).read_bytes()
     content = bytearray(whole[: data.draw(st.integers(0, len(whole)))])

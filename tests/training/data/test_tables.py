@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -154,7 +154,6 @@ WHOLE = (HEADER + BODY * 3).encode()
     st.sampled_from(["age", "member", "job", "label"]),
     st.sampled_from(["auto", "classification", "regression"]),
 )
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_in_a_file_it_is_a_table_or_a_sentence_for_each_fault(
     path: Path, changes: list[tuple[int, int, bytes]], target: str, task: str
 ) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -103,7 +103,7 @@ def as_json_number(cell: str) -> Any:
 
 
 @given(messy_columns(), rules, st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_each_cell_is_to_the_server_what_it_was_in_training(cells: list[str], rule: Cells, categorical: bool) -> None:
     column, values = read(cells, rule, categorical=categorical)
     server = served_by(column, rule)
@@ -116,7 +116,7 @@ def test_each_cell_is_to_the_server_what_it_was_in_training(cells: list[str], ru
 
 
 @given(messy_columns(), rules, st.booleans(), st.sampled_from((*NUMBERS, *WORDS, *CODES, *ODD, *MARKS)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_cell_that_training_never_saw_is_what_it_would_have_been(
     cells: list[str], rule: Cells, categorical: bool, cell: str
 ) -> None:
@@ -159,7 +159,6 @@ def table(path: Path, cells: dict[str, list[str]], quoting: Any = csv.QUOTE_MINI
     st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
     st.sampled_from(",;\t|"),
 )
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_file_has_the_cells_that_were_written_whatever_they_are(
     tmp_path: Path, rows: list[tuple[str, str]], quoting: Any, delimiter: str
 ) -> None:
