@@ -23,6 +23,7 @@ from benchmarks import load, payloads, provenance, report, wire
 from service import artifact, logs, metrics
 from service.http.answers import encode
 from service.http.arrays import rows_from_npy, rows_from_raw
+from service.http.arrivals import Arrival
 from service.http.bodies import Bodies
 from service.http.express import Door, protocol_of
 from service.http.guard import Bounds, RequestIds
@@ -106,7 +107,7 @@ class _AtOnce(Predict):
     def __init__(self) -> None:
         self._response = Response(200, JSON_HEADERS, b"{}" * 100)
 
-    def __call__(self, request: Request, record: Record, reply: Reply) -> None:  # noqa: ARG002
+    def __call__(self, _request: Request, _record: Record, reply: Reply, _arrival: Arrival | None = None) -> None:
         reply(self._response)
 
 

@@ -232,8 +232,9 @@ class Exchange(RequestResponseCycle):
 
     def _run(self) -> None:
         self._request.body = bytes(self._body)
+        arrival, self._arrival = self._arrival, None
         self._body_is_over()
-        self._job = self._protocol.door.predict(self._request, self._record, self._reply)
+        self._job = self._protocol.door.predict(self._request, self._record, self._reply, arrival)
         self._request.body = b""  # its rows wait, and have a bound of their own
 
     def _count(self) -> None:

@@ -67,16 +67,19 @@ class _Decoding:
 
     cancelled = False
 
-    def __init__(self, bodies: Bodies, body_bytes: int) -> None:
+    def __init__(self, bodies: Bodies, body_bytes: int, arrival: Arrival | None) -> None:
         bodies.hold(body_bytes)
         self._bodies = bodies
         self._body_bytes = body_bytes
+        self._arrival = arrival
         self.job: Job | None = None
 
     def let_go(self) -> None:
         """The body is read, or nobody will read it."""
         self._bodies.let_go(self._body_bytes)
         self._body_bytes = 0
+        if self._arrival is not None:
+            self._arrival.close()
 
     def cancel(self) -> None:
         """Nobody waits for the answer any more."""
@@ -116,14 +119,19 @@ class Predict:
         self._slices = Slices(clock)
         self._schemas = {model.manifest.name: Schema.of(model.manifest, max_rows) for model in repository}
 
-    def __call__(self, request: Request, record: Record, reply: Reply) -> Pending | None:
+    def __call__(
+        self, request: Request, record: Record, reply: Reply, arrival: Arrival | None = None
+    ) -> Pending | None:
         """Answer ``request`` through ``reply``, now or later in the running loop; till then it can be cancelled.
 
-        ``record`` is filled in on the way. Nothing is raised: whatever goes wrong becomes an answer.
+        ``record`` is filled in on the way. ``arrival`` counts the rows of a large body until they are in the queue.
+        Nothing is raised: whatever goes wrong becomes an answer.
         """
         try:
-            return self._accept(request, record, reply)
+            return self._accept(request, record, reply, arrival)
         except Exception as error:  # noqa: BLE001 - every request is answered
+            if arrival is not None:
+                arrival.close()
             reply(self._refusal(error, record))
         return None
 
@@ -148,7 +156,7 @@ class Predict:
         for model in self._repository:
             model.batcher.close()
 
-    def _accept(self, request: Request, record: Record, reply: Reply) -> Pending:
+    def _accept(self, request: Request, record: Record, reply: Reply, arrival: Arrival | None) -> Pending:
         if not self._lifecycle.answering:
             raise NotReady(f"the server is {self._lifecycle.state}; try again", _STARTING_S)
         model = self._repository.find(request.model, request.version)
@@ -161,11 +169,13 @@ class Predict:
         read = self._read(request, chosen.dtype, self._schemas[manifest.name])
         record.decode_s = self._clock() - decode_from_s
         if isinstance(read, np.ndarray):
+            if arrival is not None:
+                arrival.close()
             if len(request.body) > LARGE_BYTES:
                 self._arrivals.learn(model, request, len(request.body), len(read))
             return self._submit(model, chosen, record, reply, read, deadline_s, as_npy=as_npy)
         size_bytes = len(request.body)
-        decoding = _Decoding(self._bodies, 0 if request.counted else size_bytes)
+        decoding = _Decoding(self._bodies, 0 if request.counted else size_bytes, arrival)
 
         def decoded(rows: Rows | Exception, spent_s: float, waited_s: float) -> None:
             decoding.let_go()

@@ -16,7 +16,7 @@ from starlette.responses import Response as HttpResponse
 
 from service.errors import MethodNotAllowed, NotFound, RequestError
 from service.http import messages, openapi, problems
-from service.http.arrivals import LARGE_BYTES
+from service.http.arrivals import LARGE_BYTES, Arrival
 from service.http.predict import Pending, Predict
 from service.inference.repository import Model, Repository
 from service.journal import Record
@@ -139,16 +139,16 @@ async def _predicted(
     query = request.scope["query_string"].decode("latin-1")
     headers = messages.by_name(request.scope["headers"])
     message = messages.Request(name, version, query, headers, b"", counted=True)
-    message.body = await _body(predict, message, request)
+    message.body, arrival = await _body(predict, message, request)
     answered: asyncio.Future[messages.Response] = asyncio.get_running_loop().create_future()
-    job = predict(message, record, answered.set_result)
+    job = predict(message, record, answered.set_result, arrival)
     if job is not None:
         await _until(answered, request, job)
     return _http(answered.result())
 
 
-async def _body(predict: Predict, message: messages.Request, request: HttpRequest) -> bytes:
-    """The whole body; a large one counts for its rows while it arrives. Raises `Overloaded`."""
+async def _body(predict: Predict, message: messages.Request, request: HttpRequest) -> tuple[bytes, Arrival | None]:
+    """The whole body, and what counts the rows of a large one from its arrival on. Raises `Overloaded`."""
     declared_bytes = int(message.headers.get(b"content-length", 0))
     arrival, pieces, received_bytes = None, [], 0
     try:
@@ -161,10 +161,11 @@ async def _body(predict: Predict, message: messages.Request, request: HttpReques
                 arrival = arrival or predict.arrive(message, _record(request), declared_bytes)
                 if arrival is not None:
                     arrival.reached(received_bytes)
-    finally:
+    except BaseException:
         if arrival is not None:
             arrival.close()
-    return b"".join(pieces)
+        raise
+    return b"".join(pieces), arrival
 
 
 async def _until(answered: asyncio.Future[messages.Response], request: HttpRequest, job: Pending) -> None:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from service import app, metrics
 from service.app import Service
 from service.http import answers, predict
+from service.http.arrivals import Arrival
 from service.http.bodies import Bodies
 from service.http.messages import Request, Response
 from service.http.npy import write as npy_from
@@ -492,6 +493,39 @@ def large(rows: NDArray[np.float32], **headers: bytes) -> Request:
     """Rows as JSON, with blanks that make a large body of it."""
     body = json.dumps({"inputs": rows.tolist()}).encode().rjust(400_000)
     return request(body, "small", None, {name.replace("_", "-").encode(): value for name, value in headers.items()})
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_the_rows_of_a_large_body_count_until_they_are_in_the_queue(desk: Desk, *, gone: bool) -> None:
+    batcher = desk.models()["small"].batcher
+    arrival = Arrival(batcher, row_bytes=1, declared_bytes=500, deadline_s=math.inf)
+    arrival.reached(500)
+    counted = []
+
+    async def story() -> None:
+        answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        record = Record("POST", "/predict", "id", app._CLOCK())
+        pending = desk.predict(large(random_rows(500)), record, answered.set_result, arrival)
+        counted.append(batcher.arriving_rows)
+        assert pending is not None
+        if gone:
+            pending.cancel()
+        else:
+            assert (await answered).status == 200
+        counted.append(batcher.arriving_rows)
+
+    desk.runner.run(story())
+    assert counted == [500, 0]
+
+
+def test_the_rows_of_a_body_that_is_refused_count_no_more(desk: Desk) -> None:
+    batcher = desk.models()["small"].batcher
+    arrival = Arrival(batcher, row_bytes=1, declared_bytes=500, deadline_s=math.inf)
+    arrival.reached(500)
+    replies: list[Response] = []
+    asked = Request("nowhere", None, None, {}, b"")
+    assert desk.predict(asked, Record("POST", "/predict", "id", app._CLOCK()), replies.append, arrival) is None
+    assert (replies[0].status, batcher.arriving_rows) == (404, 0)
 
 
 @pytest.mark.parametrize("encoding", [b"identity", b"gzip"])
