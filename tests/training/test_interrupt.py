@@ -149,6 +149,8 @@ def before(path, do):
 
 def fork(stage, later, send):
     folder = pathlib.Path(stage)
+    if folder.exists():
+        return  # it came here before
     folder.mkdir()
     if os.fork():
         folder.joinpath("status").write_text(str(os.waitstatus_to_exitcode(os.wait()[1])))
@@ -186,7 +188,7 @@ def test_a_signal_at_any_stage_ends_the_run_truly(whole_run: Path, stage: str) -
     assert "Traceback" not in said
     if status == "0":
         assert said.endswith("published models/digits/1; its card is models/digits/1/README.md\n")
-        assert [path.name for path in models.glob("**/.*")] == []
+        assert list(models.glob("**/.publishing*")) == []
         artifact.read(models / "digits" / "1")
     else:
         assert said.endswith(SENTENCE)

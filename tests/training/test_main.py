@@ -241,7 +241,7 @@ def test_a_kill_at_the_last_moment_leaves_no_version(models: Path) -> None:
     kill = "import os; from service import artifact; artifact._rename = lambda *_: os.kill(os.getpid(), 9)"
     killed = subprocess.run(command(models, "iris", *QUICK, before=kill), stderr=subprocess.PIPE, check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert b"published" not in killed.stderr
+    assert b"\npublished " not in killed.stderr
     (left,) = models.iterdir()
     assert left.name.startswith(".publishing-")
     assert (left / "1" / artifact.MANIFEST).exists()

@@ -18,7 +18,8 @@ BODY_BYTES = 4 * 2**20
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("models")
     publish(folder, "small")
-    bounds = [f"--max-body-bytes={BODY_BYTES}", f"--max-held-bytes={BODY_BYTES}"]
+    held_bytes = BODY_BYTES + 2**20  # one body, and what was received and is not parsed yet
+    bounds = [f"--max-body-bytes={BODY_BYTES}", f"--max-held-bytes={held_bytes}"]
     with Running(folder, f"--express={request.param}", *bounds) as running:
         yield running
 

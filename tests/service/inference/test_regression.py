@@ -52,10 +52,12 @@ def test_a_graph_of_another_dtype_is_refused() -> None:
     graph = Network.random(4, 1, seed=0, regression=True).graph()
     sizes = {"features": 4, "classes": 0}
     assert refusal(graph, "cpu", **sizes, input_dtype="float64") == (
-        "the graph takes [('inputs', 'tensor(float)', [4])], expected one float64 input 'inputs' (rows, 4)"
+        "the graph takes [('inputs', 'tensor(float)', [4])], expected one float64 input 'inputs' (rows, 4); "
+        "publish the model again"
     )
     assert refusal(graph, "cpu", **sizes, output_dtype="float64") == (
-        "the graph gives {'prediction': ('tensor(float)', [1])}, expected {'prediction': ('tensor(double)', [1])}"
+        "the graph gives {'prediction': ('tensor(float)', [1])}, expected {'prediction': ('tensor(double)', [1])}; "
+        "publish the model again"
     )
 
 

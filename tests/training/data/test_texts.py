@@ -318,16 +318,16 @@ def test_the_faults_of_all_columns_are_told_at_once(tmp_path: Path) -> None:
     [
         (["01", "02", "03"], "auto", ("01", "02", "03")),
         (["01", "02", "03"], "classification", ("01", "02", "03")),
-        (["1", "2", "10"], "auto", ("1", "2", "10")),
+        (["1", "2", "10"], "auto", (1, 2, 10)),
         (["250.1", "250.10"], "classification", ("250.1", "250.10")),
-        (["1", "2", "NA"], "auto", ("1", "2")),
+        (["1", "2", "NA"], "auto", (1, 2)),
         (["1", "2", "NA"], "classification", ("1", "2", "NA")),
         ([" a ", "b", ""], "auto", ("a", "b")),
         (["12345678901234567890", "12345678901234567891"], "classification", None),
     ],
 )
 def test_labels_are_the_texts_as_they_stand(
-    tmp_path: Path, target: list[str], task: str, labels: tuple[str, ...] | None
+    tmp_path: Path, target: list[str], task: str, labels: tuple[str | int, ...] | None
 ) -> None:
     whole = (target * 24)[:24]
     dataset = load(tmp_path, ["1", "2"] * 12, whole, task=task)
