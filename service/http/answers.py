@@ -16,17 +16,23 @@ from service.manifest import Label, Manifest
 
 _LARGE_VALUES: Final = 50_000  # numbers and labels: 2 ms
 _STEP_VALUES: Final = 20_000
+# Of a row, in numbers, for each of its probabilities: two classes at least, and the best of as many (see _row_values).
+_MOST_WORK: Final = 6
 
 
 def is_large(outputs: Outputs, chosen: Options) -> bool:
     """Whether it is encoded in steps."""
+    values = outputs.prediction if outputs.probabilities is None else outputs.probabilities
+    if values.size * _MOST_WORK <= _LARGE_VALUES:
+        return False
     return len(outputs.prediction) * _row_values(outputs, chosen) > _LARGE_VALUES
 
 
 def encode(manifest: Manifest, chosen: Options, outputs: Outputs) -> bytes:
     """The answer with ``outputs``."""
-    columns = _columns(manifest, chosen, outputs)
-    return _dumped({"model": manifest.name, "version": manifest.version} | columns)
+    answer: dict[str, Any] = {"model": manifest.name, "version": manifest.version}
+    _add_columns(answer, manifest, chosen, outputs)
+    return _dumped(answer)
 
 
 def encode_in_steps(manifest: Manifest, chosen: Options, outputs: Outputs) -> Steps[bytes]:
@@ -34,7 +40,8 @@ def encode_in_steps(manifest: Manifest, chosen: Options, outputs: Outputs) -> St
     step_rows = max(1, _STEP_VALUES // _row_values(outputs, chosen))
     parts: dict[tuple[str, ...], list[bytes]] = {}
     for first in range(0, len(outputs.prediction), step_rows):
-        columns = _columns(manifest, chosen, outputs.rows(first, first + step_rows))
+        columns: dict[str, Any] = {}
+        _add_columns(columns, manifest, chosen, outputs.rows(first, first + step_rows))
         for name, column in columns.items():
             for path, values in _leaves((name,), column):
                 parts.setdefault(path, []).append(_dumped(values)[1:-1])
@@ -61,17 +68,18 @@ def _leaves(path: tuple[str, ...], column: Any) -> list[tuple[tuple[str, ...], A
     return [(path, column)]
 
 
-def _columns(manifest: Manifest, chosen: Options, outputs: Outputs) -> dict[str, Any]:
+def _add_columns(answer: dict[str, Any], manifest: Manifest, chosen: Options, outputs: Outputs) -> None:
     prediction, probabilities = outputs.prediction, outputs.probabilities
     if probabilities is None:
-        return {"predictions": prediction.reshape(-1) if len(manifest.targets) == 1 else prediction}
+        answer["predictions"] = prediction.reshape(-1) if len(manifest.targets) == 1 else prediction
+        return
     classes = prediction.tolist()
-    columns: dict[str, Any] = {"predictions": [manifest.classes[index] for index in classes], "classes": classes}
+    answer["predictions"] = [manifest.classes[index] for index in classes]
+    answer["classes"] = classes
     if chosen.probabilities:
-        columns["probabilities"] = probabilities
+        answer["probabilities"] = probabilities
     if chosen.top_k:
-        columns["top_k"] = _top_k(probabilities, chosen.top_k, manifest.classes)
-    return columns
+        answer["top_k"] = _top_k(probabilities, chosen.top_k, manifest.classes)
 
 
 def _top_k(probabilities: NDArray[np.float32], k: int, labels: Sequence[Label]) -> dict[str, Any]:

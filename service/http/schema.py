@@ -17,11 +17,6 @@ from service.manifest import Manifest
 _FEW_VALUES: Final = 8192
 _STEP_VALUES: Final = 32_768
 _NUMBERS: Final = (Column, Pixel)
-# For each kind of float the integer of its size, and the bits of 1 and of a white pixel.
-_BITS: Final = {
-    np.dtype(kind): (bits, int(kind(1).view(bits)), int(kind(Pixel.highest).view(bits)))
-    for kind, bits in ((np.float32, np.uint32), (np.float64, np.uint64))
-}
 _RAW_DTYPES: Final = {"float32": ("float32",), "uint8": ("float32", "uint8"), "float64": ("float64",)}
 
 
@@ -133,15 +128,10 @@ class Schema:
 
 
 def _surely_pixels(values: NDArray[Any]) -> bool:
-    """Whether ``values`` (n,) are surely from 0 to 255, and one of them above 1: by one reduction of their bits.
-
-    Bits of numbers that are not negative are ordered as the numbers are; those of all others, and of NaN, come after.
-    """
-    bounds = _BITS.get(values.dtype)
-    if bounds is None:
-        return False
-    bits, one, white = bounds
-    return one < int(np.maximum.reduce(values.view(bits))) <= white
+    """Whether ``values`` (n,) are from 0 to 255, and one of them above 1."""
+    # Of so few values their places are found in half the time of a reduction. NaN compares false.
+    brightest, darkest = values.item(values.argmax()), values.item(values.argmin())
+    return bool(1 < brightest <= Pixel.highest and darkest >= Pixel.lowest)
 
 
 def fits_float32(values: NDArray[Any]) -> bool:
