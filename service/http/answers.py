@@ -32,7 +32,7 @@ def encode(manifest: Manifest, chosen: Options, outputs: Outputs) -> bytes:
     """The answer with ``outputs``."""
     answer: dict[str, Any] = {"model": manifest.name, "version": manifest.version}
     _add_columns(answer, manifest, chosen, outputs)
-    return _dumped(answer)
+    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def encode_in_steps(manifest: Manifest, chosen: Options, outputs: Outputs) -> Steps[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 import numpy as np
@@ -34,6 +35,7 @@ _AT_ONCE_BYTES: Final = 32 * 1024
 _INFLATED_AT_ONCE: Final = 4  # steps
 _HEADER_BYTES: Final = 512
 
+Headers = tuple[tuple[bytes, bytes], ...]
 Reply = Callable[[Response], None]
 Read = Callable[[bytes, str | None, Schema], Rows | Steps[Rows]]
 
@@ -205,7 +207,9 @@ class Predict:
             except StopIteration as end:
                 body = end.value
         rows = read(body, dtype, schema)
-        return finish(rows) if not isinstance(rows, np.ndarray) and len(body) <= _AT_ONCE_BYTES else rows
+        if isinstance(rows, np.ndarray) or len(body) > _AT_ONCE_BYTES:
+            return rows
+        return finish(rows)
 
     def _submit(
         self,
@@ -222,32 +226,37 @@ class Predict:
 
         def done(outcome: Outputs | RequestError) -> None:
             record.queue_s, record.inference_s = record.queue_s + job.queue_s, job.inference_s
+            if isinstance(outcome, RequestError):
+                reply(self._refusal(outcome, record))
+                return
             try:
-                encode_from_s, outputs = self._clock(), _good(outcome)
+                encode_from_s = self._clock()
                 if as_npy:
-                    body = npy.write(outputs.prediction if outputs.probabilities is None else outputs.probabilities)
-                elif answers.is_large(outputs, chosen):
-                    steps = answers.encode_in_steps(model.manifest, chosen, outputs)
+                    body = npy.write(outcome.prediction if outcome.probabilities is None else outcome.probabilities)
+                    headers = NPY_HEADERS
+                elif answers.is_large(outcome, chosen):
+                    steps = answers.encode_in_steps(model.manifest, chosen, outcome)
+                    encoded = partial(self._answer_large, chosen, record, reply)
                     self._slices.add(steps, job, math.inf, encoded, first=True)
                     return
                 else:
-                    body = answers.encode(model.manifest, chosen, outputs)
-                encoded(body, self._clock() - encode_from_s, 0.0)
+                    body, headers = answers.encode(model.manifest, chosen, outcome), JSON_HEADERS
+                record.encode_s = self._clock() - encode_from_s
+                reply(_response(body, headers, chosen, record))
             except Exception as error:  # noqa: BLE001 - every request is answered
                 reply(self._refusal(error, record))
 
-        def encoded(body: bytes | Exception, spent_s: float, _waited_s: float) -> None:
-            if isinstance(body, Exception):
-                reply(self._refusal(body, record))
-                return
-            record.encode_s = spent_s
-            headers: tuple[tuple[bytes, bytes], ...] = NPY_HEADERS if as_npy else JSON_HEADERS
-            if chosen.timing:
-                headers = (*headers, (b"server-timing", _server_timing(record)))
-            reply(Response(200, headers, body))
-
         job = model.batcher.submit(rows, deadline_s, done)
         return job
+
+    def _answer_large(
+        self, chosen: Options, record: Record, reply: Reply, body: bytes | Exception, spent_s: float, _waited_s: float
+    ) -> None:
+        record.encode_s = spent_s
+        if isinstance(body, Exception):
+            reply(self._refusal(body, record))
+        else:
+            reply(_response(body, JSON_HEADERS, chosen, record))
 
     def _refusal(self, error: Exception, record: Record) -> Response:
         if not isinstance(error, RequestError):
@@ -281,6 +290,12 @@ def _read_later(inflating: Steps[bytes], read: Read, dtype: str | None, schema: 
     body = yield from inflating
     rows = read(body, dtype, schema)
     return rows if isinstance(rows, np.ndarray) else (yield from rows)
+
+
+def _response(body: bytes, headers: Headers, chosen: Options, record: Record) -> Response:
+    if chosen.timing:
+        headers = (*headers, (b"server-timing", _server_timing(record)))
+    return Response(200, headers, body)
 
 
 def _server_timing(record: Record) -> bytes:

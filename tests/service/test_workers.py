@@ -105,8 +105,10 @@ def test_a_scrape_while_a_worker_is_dead_tells_the_truth(models: Path) -> None:
         assert after["mlp_worker_deaths_total"] == after["mlp_worker_starts_total"] - 2 >= 2
 
 
+# Root needs no user namespace for it, and in a chroot may have none.
+UNSHARE = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
 IN_A_FILE_SYSTEM = """#!/bin/sh
-exec unshare --map-root-user --mount \\
+exec {unshare} \\
     sh -c 'mount -t tmpfs -o size={size} tmpfs "{folder}" && exec "{python}" "$@"' sh "$@"
 """
 
@@ -114,14 +116,16 @@ exec unshare --map-root-user --mount \\
 def with_temporary_files_of(folder: Path, size: str) -> Path:
     """A program that is Python, and for which ``folder`` is a file system of that size."""
     program = folder.with_suffix(".sh")
-    program.write_text(IN_A_FILE_SYSTEM.format(folder=folder, size=size, python=sys.executable))
+    program.write_text(
+        IN_A_FILE_SYSTEM.format(unshare=" ".join(UNSHARE), folder=folder, size=size, python=sys.executable)
+    )
     program.chmod(0o700)
     return program
 
 
 def may_mount() -> bool:
     """Whether a process of ours may have file systems of its own: containers' hosts differ in that."""
-    command = ["unshare", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    command = [*UNSHARE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
     return shutil.which("unshare") is not None and subprocess.run(command, check=False).returncode == 0
 
 

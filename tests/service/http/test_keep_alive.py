@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from service.http.arrivals import Arrival
 from service.http.bodies import Bodies
 from service.http.express import Door, ExpressProtocol, protocol_of
 from service.http.guard import Bounds, RequestIds
@@ -83,7 +84,7 @@ class Later(Predict):
     def __init__(self) -> None:
         self.replies: list[Reply] = []
 
-    def __call__(self, request: Request, record: Record, reply: Reply) -> None:  # noqa: ARG002
+    def __call__(self, _request: Request, _record: Record, reply: Reply, _arrival: Arrival | None = None) -> None:
         self.replies.append(reply)
 
     def answer(self) -> None:
