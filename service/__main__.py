@@ -23,7 +23,7 @@ _STDERR: Final = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; the exit status is 0 then, and 1 where the server cannot start."""
+    """Serve until a signal to stop; the exit status is 0 then, and 1 where the server cannot start."""
     stop = server.Stop()
     stop.listen()
     if sys.stderr is None:  # it was closed, and the next file or socket would take its place
