@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
@@ -154,3 +155,34 @@ def test_a_graph_of_another_shape_than_the_manifest_says_is_refused(sizes: dict[
     with pytest.raises(ModelRefused) as refused:
         session.build(Network.random(4, 3, seed=0).graph(), "cpu", **sizes)
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx512f avx512bw\n", True),
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx512f avx512_vnni avx512_bitalg\n", False),
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx_vnni\nbugs\t\t: spectre_v1\n", False),
+        ("processor\t: 0\nflags\t\t: fpu avx2\nbugs\t\t: avx_vnni\n", True),
+        ("", True),
+        (None, True),
+    ],
+)
+def test_only_without_vnni_are_int8_products_computed_the_slow_way(
+    tmp_path: Path, cpuinfo: str | None, expected: bool
+) -> None:
+    path = tmp_path / "cpuinfo"
+    if cpuinfo is not None:
+        path.write_text(cpuinfo)
+    assert session.saturates(path) is expected
+
+
+def test_int8_answers_on_this_processor_as_exact_products_do() -> None:
+    graph = quantized(mlp(*FASHION), rows_of(784))
+    rows = 3 * rows_of(784)  # beyond the scales: every value is at the end of its range
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    exact = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    answered = session.build(graph, "cpu", features=784, classes=10).run(rows)
+    np.testing.assert_array_equal(answered.probabilities, exact.run(["probabilities"], {"inputs": rows})[0])
