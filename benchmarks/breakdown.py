@@ -25,7 +25,7 @@ import uvloop
 from benchmarks import load, payloads, provenance, report, wire
 from benchmarks.servers import Running, ours, peer
 from service import app, logs, metrics
-from service.http import express
+from service.http import answers, express
 from service.http.express import Exchange, ExpressProtocol
 from service.http.predict import Predict
 from service.inference.batcher import Batcher
@@ -34,15 +34,15 @@ from service.log_writer import LogWriter
 from service.settings import Settings
 
 # In the order of a request's path; a stage may be several functions.
-STAGES: Final[dict[str, list[tuple[type, str]]]] = {
+STAGES: Final[dict[str, list[tuple[Any, str]]]] = {
     "know the head, or parse it": [(ExpressProtocol, "data_received")],
     "begin: id, record": [(Exchange, "__init__")],
     "find model and options": [(Exchange, "_run"), (Predict, "__call__")],
-    "decode and check the rows": [(Predict, "_rows")],
+    "decode and check the rows": [(Predict, "_read")],
     "add them to the turn's batch": [(Batcher, "submit")],
     "run the network": [(Batcher, "_guarded")],
     "split the batch": [(Batcher, "_run_small")],
-    "encode the answer": [(Predict, "_answer")],
+    "encode the answer": [(answers, "encode")],
     "write it, await the next request": [(Exchange, "_reply")],
     "count and log": [(Journal, "_tell")],
 }
@@ -94,9 +94,8 @@ class Stopwatch:
         return {stage: taken_s - ends[stage] * each_s for stage, taken_s in spent_s.items()}
 
 
-def in_memory(service: app.Service, request: bytes, connections: int) -> dict[str, float]:
-    """Microseconds of each stage of a request, with so many in one turn of the loop."""
-    turns = _TURNS // connections
+def in_memory(service: app.Service, request: bytes, connections: int, turns: int) -> dict[str, float]:
+    """Microseconds of each stage of a request, with so many in each turn of the loop."""
     watch = Stopwatch()
 
     async def measure() -> float:
@@ -151,7 +150,7 @@ def run(model: Path) -> report.Results:
             for kind in ("json", "raw"):
                 service = app.build(Settings(models=model.parents[1]), request_log, metrics.alone())
                 request = wire.request(payloads.body(kind, 1), load.CONTENT_TYPES[kind], load.query_of("ours", kind))
-                stages = in_memory(service, request, connections)
+                stages = in_memory(service, request, connections, _TURNS // connections)
                 rest_us = outside[f"ours {kind}"] - sum(stages.values())
                 requests[f"{kind}, {over}"] = stages | {KERNEL: rest_us}
             requests[f"bare uvicorn, {over}"] = {KERNEL: outside["bare uvicorn raw"]}
