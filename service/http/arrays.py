@@ -37,7 +37,9 @@ def rows_from_raw(body: bytes, dtype: str | None, schema: Schema) -> NDArray[Any
     if rest or count == 0:
         raise _no_rows(len(body), schema)
     schema.check_count(count)
-    return schema.checked(np.frombuffer(body, DTYPES[dtype]).reshape(count, schema.width))
+    values = np.frombuffer(body, DTYPES[dtype])
+    rows = values.reshape(count, schema.width)
+    return rows if schema.fits(values) else schema.checked_in_steps(rows)
 
 
 def _only_dtype(length: int, schema: Schema) -> str:

@@ -65,10 +65,10 @@ class Schema:
             raise InvalidInput(Fault(detail))
 
     def fits(self, values: NDArray[Any]) -> bool:
-        """Whether columns of numbers surely take all of ``values`` (n,); False where they do not, or it takes a closer
-        look. `InvalidInput` for the pixels of a whole request, scaled to lie between 0 and 1 as other networks want."""
+        """Whether the columns surely take all of ``values`` (n,); False where they do not, or it takes a closer look.
+        `InvalidInput` for the pixels of a whole request, scaled to lie between 0 and 1 as other networks want."""
         if self.brightest is None:
-            return values.dtype.kind != "f" or fits_float32(values)
+            return self.numeric and (values.dtype.kind != "f" or fits_float32(values))
         if values.dtype == np.uint8 or _surely_pixels(values):
             return True
         brightest = np.maximum.reduce(values)
@@ -88,11 +88,12 @@ class Schema:
 
         `InvalidInput`, now or in a step, for the first number that its column does not take.
         """
-        if self.numeric and rows.flags.c_contiguous and self.fits(rows.reshape(-1)):
+        if rows.flags.c_contiguous and self.fits(rows.reshape(-1)):
             return rows.reshape(-1, self.width)
-        return self._checked_in_steps(rows)
+        return self.checked_in_steps(rows)
 
-    def _checked_in_steps(self, rows: NDArray[Any]) -> Steps[NDArray[Any]]:
+    def checked_in_steps(self, rows: NDArray[Any]) -> Steps[NDArray[Any]]:
+        """The same for rows that take a closer look."""
         lowest, highest, whole, missing = np.array(
             [(column.lowest, column.highest, column.whole, column.missing) for column in self.columns]
         ).T
