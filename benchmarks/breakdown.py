@@ -25,12 +25,13 @@ import uvloop
 from benchmarks import load, payloads, provenance, report, wire
 from benchmarks.servers import Running, ours, peer
 from service import app, logs, metrics
-from service.http import answers, express
-from service.http.express import Exchange, ExpressProtocol
+from service.http.codecs import json_answers
 from service.http.predict import Predict
+from service.http.transport import fast_path
+from service.http.transport.fast_path import Exchange, ExpressProtocol
 from service.inference.batcher import Batcher
-from service.journal import Journal
 from service.log_writer import LogWriter
+from service.requests import Journal
 from service.settings import Settings
 
 # In the order of a request's path; a stage may be several functions.
@@ -42,7 +43,7 @@ STAGES: Final[dict[str, list[tuple[Any, str]]]] = {
     "add them to the turn's batch": [(Batcher, "submit")],
     "run the network": [(Batcher, "_guarded")],
     "split the batch": [(Batcher, "_run_small")],
-    "encode the answer": [(answers, "encode")],
+    "encode the answer": [(json_answers, "encode")],
     "write it, await the next request": [(Exchange, "_reply")],
     "count and log": [(Journal, "_tell")],
 }
@@ -100,7 +101,7 @@ def in_memory(service: app.Service, request: bytes, connections: int, turns: int
 
     async def measure() -> float:
         async with service.app.router.lifespan_context(service.app):
-            clients = wire.Connections(service.app, express.protocol_of(service.door), connections)
+            clients = wire.Connections(service.app, fast_path.protocol_of(service.door), connections)
             for _ in range(turns // 10):
                 await clients.turn(request)
             started_s = time.thread_time()

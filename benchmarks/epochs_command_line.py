@@ -13,11 +13,12 @@ import time
 
 import numpy as np
 
-from training import device, learn
 from training.config import DEFAULT, RECIPES, Config
 from training.data import fashion_mnist
 from training.data.split import Split
-from training.fit import Epoch
+from training.engine import device
+from training.engine.trainer import Epoch
+from training.recipe.train import learn
 
 
 def main() -> None:
@@ -39,7 +40,7 @@ def main() -> None:
             wait()
 
     wait()
-    learn.learn(images, Split(train, test, test), config, device.choose("auto"), ended)
+    learn(images, Split(train, test, test), config, device.choose("auto"), ended)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from service import artifact
-from training import int8, report
 from training.config import Config
 from training.data import fashion_mnist
 from training.data.split import split
-from training.int8 import Comparison
+from training.release import card, quantize
+from training.release.quantize import Comparison
 
 
 def main(version_dir: Path) -> int:
@@ -27,16 +27,16 @@ def main(version_dir: Path) -> int:
     assert published.model_int8 is not None
     assert manifest.seed is not None
     chosen = {name: manifest.config[name] for name in ("seed", "validation_fraction", "test_fraction")}
-    judged = int8.judged_rows(split(dataset, Config(**chosen)), manifest.seed)
+    judged = quantize.judged_rows(split(dataset, Config(**chosen)), manifest.seed)
     rows, targets = dataset.inputs[judged], dataset.targets[judged]
-    found = int8.judge(published.model, published.model_int8, rows, targets, len(manifest.classes))
+    found = quantize.judge(published.model, published.model_int8, rows, targets, len(manifest.classes))
     twin = Comparison(published.model_int8, found, found.fault(manifest.label_texts))
 
-    card_path = version_dir / report.README
-    said = report.int8(twin, manifest.label_texts)
-    card = re.sub(r"The int8 graph .*? a probability is \d\.\d+\.", lambda _: said, card_path.read_text()).encode()
-    files = {**manifest.files, report.README: artifact.sha256(card)}
-    card_path.write_bytes(card)
+    card_path = version_dir / card.README
+    said = card.int8(twin, manifest.label_texts)
+    text = re.sub(r"The int8 graph .*? a probability is \d\.\d+\.", lambda _: said, card_path.read_text()).encode()
+    files = {**manifest.files, card.README: artifact.sha256(text)}
+    card_path.write_bytes(text)
     (version_dir / artifact.MANIFEST).write_text(replace(manifest, files=files, int8=found).to_json())
     print(said)
     return 0 if twin.as_good else 1

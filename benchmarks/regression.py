@@ -29,7 +29,8 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks import provenance, report
-from training import MLPRegressor, cli
+from training import MLPRegressor
+from training.cli import parser
 from training.data import source
 from training.data.split import split
 
@@ -62,7 +63,7 @@ def arguments_of(path: Path, seed: int) -> list[str]:
 
 def parts_of(path: Path, seed: int) -> dict[str, NDArray[np.float64]]:
     """The rows (rows, features and the target) that the command line takes for each part."""
-    command = cli.parse(arguments_of(path, seed))
+    command = parser.parse(arguments_of(path, seed))
     dataset = source.load(command.data, choices=command.table)
     parts = split(dataset, command.config(images=False))
     rows = np.column_stack([dataset.inputs, dataset.targets])

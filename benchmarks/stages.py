@@ -21,24 +21,24 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from benchmarks import load, payloads, provenance, report, wire
 from service import artifact, logs, metrics
-from service.http.answers import encode
-from service.http.arrays import rows_from_npy, rows_from_raw
-from service.http.arrivals import Arrival
-from service.http.bodies import Bodies
-from service.http.express import Door, protocol_of
-from service.http.guard import Bounds, RequestIds
+from service.http.admission import Arrival
+from service.http.codecs.arrays import rows_from_npy, rows_from_raw
+from service.http.codecs.json_answers import encode
+from service.http.codecs.json_rows import rows_from_json
+from service.http.codecs.schema import Schema, fits_float32
+from service.http.limits import Bodies
 from service.http.messages import JSON_HEADERS, Request, Response
 from service.http.options import Options
 from service.http.predict import Predict, Reply
-from service.http.schema import Schema, fits_float32
-from service.http.tensors import rows_from_json
+from service.http.transport.fast_path import Door, protocol_of
+from service.http.transport.middleware import Bounds, RequestIds
 from service.inference import session
 from service.inference.batcher import Batcher, Costs
 from service.inference.session import Outputs
-from service.journal import TELL_AT, Journal, Record
 from service.lifecycle import Lifecycle
 from service.log_writer import LogWriter
 from service.manifest import Manifest
+from service.requests import TELL_AT, Journal, Record
 
 Stages = dict[str, tuple[Callable[[], object], int]]
 

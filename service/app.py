@@ -17,20 +17,20 @@ from fastapi import FastAPI
 
 from service import artifact, logs, metrics, settings
 from service.errors import ModelRefused, RequestError
-from service.http.bodies import Bodies
-from service.http.express import Door
-from service.http.guard import Bounds, Guard, RequestIds
+from service.http.codecs.json_rows import rows_from_json
+from service.http.codecs.schema import Schema
+from service.http.limits import Bodies
 from service.http.predict import Predict
 from service.http.routes import add_problems, router
-from service.http.schema import Schema
-from service.http.tensors import rows_from_json
+from service.http.transport.fast_path import Door
+from service.http.transport.middleware import Bounds, Guard, RequestIds
 from service.inference.batcher import Batcher, Costs, Run
 from service.inference.repository import Model, Repository, Wish, load
-from service.journal import Journal, Reader
 from service.lifecycle import Lifecycle, State
 from service.log_writer import LAST_LINES_S, LogWriter
 from service.manifest import REGRESSION, ArtifactError, Manifest
 from service.metrics import Metrics
+from service.requests import Journal, Reader
 from service.settings import Settings
 
 _CLOCK: Final = time.perf_counter

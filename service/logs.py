@@ -13,8 +13,8 @@ from typing import Any, Final, Literal, TextIO
 
 import orjson
 
-from service.journal import Record
 from service.log_writer import LogWriter
+from service.requests import Record
 
 _log = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from service.errors import StartError
-from service.journal import Record
+from service.requests import Record
 
 _log = logging.getLogger(__name__)
 

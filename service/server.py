@@ -20,8 +20,8 @@ from uvicorn.server import HANDLED_SIGNALS
 
 from service.app import Service
 from service.errors import NotReady, StartError
-from service.http import connection, express
-from service.http.connection import BoundedProtocol
+from service.http.transport import connection, fast_path
+from service.http.transport.connection import BoundedProtocol
 from service.lifecycle import State, stop_signals
 from service.listener import Listener
 from service.settings import Settings
@@ -190,7 +190,7 @@ def run(service: Service, settings: Settings, listener: socket.socket, ready: Ca
     plain = connection.protocol_of(door.journal, door.ids, door.bounds, door.bodies)
     config = uvicorn.Config(
         service.app,
-        http=express.protocol_of(door) if settings.express else plain,
+        http=fast_path.protocol_of(door) if settings.express else plain,
         loop="uvloop",
         ws="none",
         log_config=None,

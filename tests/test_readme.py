@@ -22,7 +22,7 @@ from service.http import problems
 from service.metrics import Metrics
 from service.settings import PREFIX, Settings
 from tests.service.running import Running
-from training.data import pictures
+from training.data.images import picture_folder
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -127,7 +127,7 @@ def test_its_pixels_are_those_that_were_learned_from(
     image.save("new.png", "TIFF" if mode == "CMYK" else "PNG")
     names: dict[str, Any] = {"Image": Image, "ImageOps": ImageOps}
     exec(PYTHON["picture = "].partition("answer = ")[0], names)  # noqa: S102 - it is ours
-    assert np.array_equal(np.asarray(names["pixels"]), pictures._read(tmp_path / "new.png", (28, 28)))
+    assert np.array_equal(np.asarray(names["pixels"]), picture_folder._read(tmp_path / "new.png", (28, 28)))
 
 
 def test_the_python_in_it_trains_and_publishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

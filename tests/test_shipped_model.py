@@ -10,8 +10,8 @@ import pytest
 from service import artifact
 from tests.asked import ask, assert_counted
 from tests.service.running import Running
-from training import runtime
 from training.data import fashion_mnist
+from training.release import onnx_runtime
 
 MODELS = Path(__file__).parents[1] / "models"
 NAME = fashion_mnist.NAME
@@ -25,7 +25,7 @@ def test_every_test_image_is_answered_as_on_the_card(precision: str) -> None:
     inputs, labels = dataset.inputs[-dataset.test_rows :], dataset.targets[-dataset.test_rows :]
     graph = published.model if precision == "fp32" else published.model_int8
     assert graph is not None
-    probabilities, classes = runtime.run(graph, inputs)
+    probabilities, classes = onnx_runtime.run(graph, inputs)
     with Running(MODELS, "--precision", precision, "--provider", "cpu", "--model", NAME) as server:
         images = inputs.reshape(-1, 28, 28)
         found = [ask(server, images[:2000], 1)] + [ask(server, images, batch_rows) for batch_rows in (7, 32, 1000)]

@@ -5,7 +5,7 @@ import os
 import sys
 from typing import NoReturn
 
-from training.interrupt import Interrupts
+from training.cli.interrupt import Interrupts
 
 
 def main() -> NoReturn:
@@ -17,7 +17,7 @@ def main() -> NoReturn:
     interrupts = Interrupts()
     interrupts.take()
     try:
-        from training import run  # noqa: PLC0415 - takes seconds, in which a signal must find its handler
+        from training.cli import run  # noqa: PLC0415 - takes seconds, in which a signal must find its handler
 
         status = run.main(sys.argv[1:], interrupts)
     except KeyboardInterrupt:

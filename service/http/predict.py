@@ -11,21 +11,22 @@ from typing import Final, Protocol
 import numpy as np
 
 from service.errors import NotReady, RequestError, ServerFailed, UnsupportedMedia
-from service.http import answers, content, npy, problems
 from service.http import options as wishes
-from service.http.arrays import rows_from_npy, rows_from_raw
-from service.http.arrivals import LARGE_BYTES, Arrival, Arrivals
-from service.http.bodies import Bodies
+from service.http import problems
+from service.http.admission import LARGE_BYTES, Arrival, Arrivals
+from service.http.codecs import json_answers, media_types, npy
+from service.http.codecs.arrays import rows_from_npy, rows_from_raw
+from service.http.codecs.json_rows import quick_rows, rows_in_steps
+from service.http.codecs.schema import Schema
+from service.http.limits import Bodies
 from service.http.messages import JSON_HEADERS, NPY_HEADERS, Request, Response
 from service.http.options import Options
-from service.http.schema import Schema
 from service.http.slices import Slices, Steps, T, finish
-from service.http.tensors import quick_rows, rows_in_steps
 from service.inference.batcher import Job, Rows
 from service.inference.repository import Model, Repository
 from service.inference.session import Outputs
-from service.journal import Record
 from service.lifecycle import Lifecycle
+from service.requests import Record
 
 _log = logging.getLogger(__name__)
 
@@ -46,14 +47,14 @@ def _json(body: bytes, _dtype: str | None, schema: Schema) -> Rows | Steps[Rows]
 
 
 _TEXTS: Final[dict[bytes, Read]] = {
-    content.JSON: _json,
+    media_types.JSON: _json,
     # What `curl -d` says of a body where nobody told it better.
     b"application/x-www-form-urlencoded": _json,
 }
 _READERS: Final[dict[bytes, Read]] = {
     **_TEXTS,
     b"application/octet-stream": rows_from_raw,
-    content.NPY: lambda body, _dtype, schema: rows_from_npy(body, schema),
+    media_types.NPY: lambda body, _dtype, schema: rows_from_npy(body, schema),
 }
 
 
@@ -165,7 +166,7 @@ class Predict:
         manifest = model.manifest
         chosen = wishes.from_query(request.query, len(manifest.classes))
         accept = request.headers.get(b"accept")
-        as_npy = accept is not None and content.prefers_npy(accept[:_HEADER_BYTES])
+        as_npy = accept is not None and media_types.prefers_npy(accept[:_HEADER_BYTES])
         deadline_s = record.started_s + wishes.timeout_s(request.headers, self._longest_s)
         decode_from_s = self._clock()
         read = self._read(request, chosen.dtype, self._schemas[manifest.name])
@@ -196,10 +197,10 @@ class Predict:
     def _read(self, request: Request, dtype: str | None, schema: Schema) -> Rows | Steps[Rows]:
         """The rows, or what is to be done for them and takes long."""
         headers, body = request.headers, request.body
-        read = _reader(headers.get(b"content-type", content.JSON))
+        read = _reader(headers.get(b"content-type", media_types.JSON))
         encoding = headers.get(b"content-encoding")
-        if encoding is not None and content.is_gzip(encoding):
-            inflating = content.inflated(body, self._max_body_bytes)
+        if encoding is not None and media_types.is_gzip(encoding):
+            inflating = media_types.inflated(body, self._max_body_bytes)
             try:
                 for _ in range(_INFLATED_AT_ONCE):
                     next(inflating)
@@ -234,13 +235,13 @@ class Predict:
                 if as_npy:
                     body = npy.write(outcome.prediction if outcome.probabilities is None else outcome.probabilities)
                     headers = NPY_HEADERS
-                elif answers.is_large(outcome, chosen):
-                    steps = answers.encode_in_steps(model.manifest, chosen, outcome)
+                elif json_answers.is_large(outcome, chosen):
+                    steps = json_answers.encode_in_steps(model.manifest, chosen, outcome)
                     encoded = partial(self._answer_large, chosen, record, reply)
                     self._slices.add(steps, job, math.inf, encoded, first=True)
                     return
                 else:
-                    body, headers = answers.encode(model.manifest, chosen, outcome), JSON_HEADERS
+                    body, headers = json_answers.encode(model.manifest, chosen, outcome), JSON_HEADERS
                 record.encode_s = self._clock() - encode_from_s
                 reply(_response(body, headers, chosen, record))
             except Exception as error:  # noqa: BLE001 - every request is answered
@@ -276,13 +277,13 @@ def _good(result: T | Exception) -> T:
 def _reader(content_type: bytes) -> Read:
     read = _READERS.get(content_type)
     if read is None:
-        media = content.media_type(content_type[:_HEADER_BYTES])
+        media = media_types.media_type(content_type[:_HEADER_BYTES])
         read = _READERS.get(media.name)
         if read is None:
             shown, known = content_type[:60].decode("latin-1"), b", ".join(_READERS).decode()
             raise UnsupportedMedia(f"content-type is {shown!r}, expected one of {known}")
         if media.name in _TEXTS:
-            content.check_charset(media)
+            media_types.check_charset(media)
     return read
 
 

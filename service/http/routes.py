@@ -16,11 +16,11 @@ from starlette.responses import Response as HttpResponse
 
 from service.errors import MethodNotAllowed, NotFound, RequestError
 from service.http import messages, openapi, problems
-from service.http.arrivals import LARGE_BYTES, Arrival
+from service.http.admission import LARGE_BYTES, Arrival
 from service.http.predict import Pending, Predict
 from service.inference.repository import Model, Repository
-from service.journal import Record
 from service.lifecycle import Lifecycle, State
+from service.requests import Record
 
 _PATHS: Final = "GET /docs lists every path and its methods"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from service import artifact
 from service.artifact import Artifact
 from service.errors import ModelRefused, NotFound, StartError
-from service.inference import proving, session
+from service.inference import self_check, session
 from service.inference.batcher import Batcher, Costs, Run
 from service.inference.session import Session
 from service.manifest import ArtifactError, Manifest
@@ -57,7 +57,7 @@ def load(models_dir: Path, name: str, wish: Wish, make_batcher: Callable[[Manife
         raise ModelRefused(str(error)) from error
     try:
         live, precision = _choose(read, wish)
-        costs = proving.measure(live, len(read.manifest.features), read.manifest.graph_dtype)
+        costs = self_check.measure(live, len(read.manifest.features), read.manifest.graph_dtype)
     except ModelRefused as error:
         raise ModelRefused(f"{version_dir} is refused: {error}") from error
     manifest = read.manifest
@@ -110,7 +110,7 @@ def _proved(read: Artifact, graph: bytes, provider: str, precision: str) -> Sess
     manifest = read.manifest
     sizes = {"features": len(manifest.features), "classes": len(manifest.classes), "targets": len(manifest.targets)}
     live = session.build(graph, provider, **sizes, input_dtype=manifest.graph_dtype, output_dtype=manifest.output_dtype)
-    proving.replay(live, read.golden, manifest, precision)
+    self_check.replay(live, read.golden, manifest, precision)
     return live
 
 

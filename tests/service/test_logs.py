@@ -16,8 +16,8 @@ from typing import Literal, Self
 import pytest
 
 from service import logs
-from service.journal import Record
 from service.log_writer import LogWriter
+from service.requests import Record
 
 PATIENCE_S = 30
 

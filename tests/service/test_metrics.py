@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service import metrics
 from service.errors import StartError
-from service.journal import Record
+from service.requests import Record
 from tests.service.forked import in_a_child
 from tests.service.published import Network, publish
 from tests.service.running import Running, post

@@ -21,7 +21,7 @@ from sklearn.metrics import r2_score
 from service import artifact
 from service.artifact import Artifact
 from tests.service.running import Running
-from training.run import main
+from training.cli.run import main
 
 ROWS = 400
 NOW = 1_700_000_000

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from tests.training import small
-from training import learn
 from training.config import Config
 from training.data.dataset import Column, Dataset
 from training.data.split import split
 from training.errors import OptionError
-from training.network import Network
+from training.model.network import Network
+from training.recipe import train
 
 COLUMNS = (
     Column("age", missing=True),
@@ -25,11 +25,11 @@ COLUMNS = (
 
 def trained(dataset: Dataset, **choices: Any) -> Network:
     config = Config(**{"hidden": (16,), "batch_size": 32, "epochs": 30, "lr": 0.01} | choices)
-    return learn.learn(dataset, split(dataset, config), config, torch.device("cpu"), lambda _: None).network
+    return train.learn(dataset, split(dataset, config), config, torch.device("cpu"), lambda _: None).network
 
 
 def outputs(network: Network, *rows: list[float]) -> NDArray[np.float32]:
-    return learn.outputs_of(network, np.array(rows, np.float32))
+    return train.outputs_of(network, np.array(rows, np.float32))
 
 
 def test_what_no_training_row_has_says_nothing() -> None:
@@ -53,7 +53,7 @@ def test_what_no_training_row_has_says_nothing() -> None:
 @pytest.mark.parametrize(("class_weight", "expected"), [("none", 0.1), ("balanced", 0.5)])
 def test_where_nothing_is_to_be_learned_a_class_is_as_likely_as_it_counts(class_weight: str, expected: float) -> None:
     dataset = small.classes(small.noise(2000, 2), (np.arange(2000) % 10 == 0).astype(np.int64))
-    logits = torch.from_numpy(learn.outputs_of(trained(dataset, class_weight=class_weight), dataset.inputs))
+    logits = torch.from_numpy(train.outputs_of(trained(dataset, class_weight=class_weight), dataset.inputs))
     assert float(torch.softmax(logits, dim=1)[:, 1].mean()) == pytest.approx(expected, abs=0.05)
 
 
@@ -64,7 +64,7 @@ def test_each_loss_has_its_own_idea_of_the_middle(loss: str, expected: float) ->
     """Of exponentially distributed numbers: the mean, the median, and between both."""
     targets = np.random.default_rng(1).exponential(1, 4000).astype(np.float32)
     dataset = small.values(small.noise(4000, 1), targets)
-    values = learn.outputs_of(trained(dataset, loss=loss), dataset.inputs)
+    values = train.outputs_of(trained(dataset, loss=loss), dataset.inputs)
     assert float(values.mean()) == pytest.approx(expected, abs=0.06)
 
 

@@ -25,7 +25,7 @@ from service import artifact
 from service.cells import Cells
 from service.manifest import Feature
 from tests.service.running import Running
-from training.run import main
+from training.cli.run import main
 
 ROWS = 400
 QUICK = ("--epochs", "3", "--hidden", "16")

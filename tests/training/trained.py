@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from service import artifact
 from service.artifact import Artifact
-from training import cli, learn
+from training.cli import parser
+from training.cli.run import main
 from training.config import Config
 from training.data import source
 from training.data.dataset import Dataset
 from training.data.split import Split, split
-from training.network import Network
-from training.run import main
+from training.model.network import Network
+from training.recipe.train import learn
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Trained:
     @property
     def answers(self) -> list[NDArray[Any]]:
         """Torch's, for the test rows."""
-        return learn.answers_of(self.network, self.test_inputs, classifies=self.dataset.classifies)
+        return train.answers_of(self.network, self.test_inputs, classifies=self.dataset.classifies)
 
 
 def run(models: Path, *arguments: str) -> tuple[int, str]:
@@ -64,7 +65,7 @@ def train(models: Path, name: str, *options: str) -> Trained:
     status, said = run(models, name, *options)
     assert status == 0, said
     dataset = source.load(name)
-    config = cli.parse([name, *options]).config(images=dataset.images)
+    config = parser.parse([name, *options]).config(images=dataset.images)
     parts = split(dataset, config)
-    network = learn.learn(dataset, parts, config, torch.device("cpu"), lambda _: None).network
+    network = learn(dataset, parts, config, torch.device("cpu"), lambda _: None).network
     return Trained(models / dataset.name / "1", said, dataset, config, parts, network)

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from training.data import images
 from training.data.dataset import Dataset
+from training.data.images import dataset
 from training.errors import DataError
 
 NAME: Final = "fashion-mnist"
@@ -71,7 +71,7 @@ def load(folder: Path | None, *, installed: Path = DEBIAN, cache: Path | None = 
         inputs=np.concatenate([train_images, test_images]).reshape(-1, EDGE * EDGE),
         targets=np.concatenate([train_labels, test_labels]).astype(np.int64),
         labels=LABELS,
-        columns=images.pixels(EDGE, EDGE),
+        columns=dataset.pixels(EDGE, EDGE),
         target_names=("article",),
         shape=(EDGE, EDGE),
         test_rows=TEST_ROWS,

@@ -6,11 +6,13 @@ import difflib
 from contextlib import nullcontext
 from pathlib import Path
 
-from training.data import arrays, bundled, fashion_mnist, pictures, tables
+from training.data import bundled, fashion_mnist
 from training.data.dataset import Dataset
-from training.data.pictures import Watch
-from training.data.reading import SUFFIXES
-from training.data.tables import Choices
+from training.data.images import arrays, picture_folder
+from training.data.images.picture_folder import Watch
+from training.data.tables import table_file
+from training.data.tables.reader import SUFFIXES
+from training.data.tables.table_file import Choices
 from training.errors import DataError, OptionError
 
 
@@ -34,7 +36,7 @@ def load(
     if image_size is not None and (named or not path.is_dir()):
         raise OptionError(f"--image-size is for a folder of pictures of your own, and {word!r} is none")
     if path.suffix.lower() in SUFFIXES:
-        return tables.load(path, choices)
+        return table_file.load(path, choices)
     if choices != Choices():
         raise OptionError(
             "--target, --task, --categorical, --drop, --missing, --decimal and --thousands are for a table of your own "
@@ -47,7 +49,7 @@ def load(
     if path.suffix.lower() == arrays.SUFFIX:
         return arrays.load(path)
     if path.is_dir():
-        return pictures.load(path, image_size, watch)
+        return picture_folder.load(path, image_size, watch)
     names = [fashion_mnist.NAME, *bundled.LOADERS]
     nearest = difflib.get_close_matches(word, names, n=1)
     remedy = (

@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 
 from service import app, metrics
 from service.app import Service
-from service.http import connection, express
+from service.http.transport import connection, fast_path
 from service.settings import Settings
 
 LIMIT_BYTES = 4096
@@ -109,7 +109,7 @@ class Doors:
         self.config.load()
         self.state = ServerState()
         door = service.door
-        self.express = express.protocol_of(door)
+        self.express = fast_path.protocol_of(door)
         self.plain = connection.protocol_of(door.journal, door.ids, door.bounds, door.bodies)
 
     def client(self, *, through_express: bool) -> Client:

@@ -10,14 +10,14 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from service.http.arrivals import Arrival
-from service.http.bodies import Bodies
-from service.http.express import Door, ExpressProtocol, protocol_of
-from service.http.guard import Bounds, RequestIds
+from service.http.admission import Arrival
+from service.http.limits import Bodies
 from service.http.messages import JSON_HEADERS, Request, Response
 from service.http.predict import Predict, Reply
-from service.journal import Journal, Record
+from service.http.transport.fast_path import Door, ExpressProtocol, protocol_of
+from service.http.transport.middleware import Bounds, RequestIds
 from service.lifecycle import Lifecycle
+from service.requests import Journal, Record
 
 TIMEOUT_S = 75
 REQUEST = b"POST /predict HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\n{}"

@@ -23,16 +23,17 @@ from numpy.typing import NDArray
 
 from service import app, metrics
 from service.app import Service
-from service.http import answers, predict
-from service.http.arrivals import Arrival
-from service.http.bodies import Bodies
+from service.http import predict
+from service.http.admission import Arrival
+from service.http.codecs import json_answers
+from service.http.codecs.npy import write as npy_from
+from service.http.limits import Bodies
 from service.http.messages import Request, Response
-from service.http.npy import write as npy_from
 from service.http.predict import Predict
 from service.inference.batcher import Job
 from service.inference.repository import Model, Repository
-from service.journal import Record
 from service.lifecycle import State
+from service.requests import Record
 from service.settings import Settings
 from tests.service.published import TABLE, Network, as_json, publish, values_of
 
@@ -68,7 +69,7 @@ class Desk:
             answer: asyncio.Future[Response] = loop.create_future()
             record = Record("POST", "/predict", f"id-{number}", app._CLOCK())
             self.predict(request, record, answer.set_result)
-            answers.append(answer)
+            json_answers.append(answer)
             records.append(record)
         return list(zip(await asyncio.gather(*answers), records, strict=True))
 
@@ -617,8 +618,8 @@ def test_what_is_still_read_when_the_server_stops_is_told_so(networks: tuple[Pat
 def test_a_large_answer_is_the_small_ones_together(desk: Desk, monkeypatch: pytest.MonkeyPatch, *, gone: bool) -> None:
     rows = random_rows(300)
     expected = answered(desk, rows.tolist(), "small", "top_k=2")
-    monkeypatch.setattr(answers, "_LARGE_VALUES", 1)
-    monkeypatch.setattr(answers, "_STEP_VALUES", 100)
+    monkeypatch.setattr(json_answers, "_LARGE_VALUES", 1)
+    monkeypatch.setattr(json_answers, "_STEP_VALUES", 100)
     (answer,) = in_slices(
         desk,
         request(rows.tolist(), "small", "top_k=2"),

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service import artifact, metrics
 from service.errors import ModelRefused
-from service.inference import proving, session
+from service.inference import self_check, session
 from service.inference.session import Outputs
 from service.manifest import Manifest
 from service.metrics import Metrics
@@ -24,7 +24,7 @@ TARGETS = ("price", "year")
 
 def refusal(*arguments: object, **named: object) -> str:
     with pytest.raises(ModelRefused) as caught:
-        session.build(*arguments, **named) if named else proving.replay(*arguments)
+        session.build(*arguments, **named) if named else self_check.replay(*arguments)
     return str(caught.value)
 
 
@@ -138,7 +138,7 @@ def test_answers_within_a_small_part_of_the_range_that_was_published_are_accepte
     manifest: Manifest, precision: str, error: tuple[float, float]
 ) -> None:
     rows = golden(PUBLISHED, "int8_" if precision == "int8" else "")
-    proving.replay(Answers(PUBLISHED, error), rows, manifest, precision)
+    self_check.replay(Answers(PUBLISHED, error), rows, manifest, precision)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_answers_in_float64_are_held_to_their_range_however_far_from_zero(manife
             return Outputs(None, (seconds + self.moved)[inputs[:, 0].astype(int)])
 
     near, far = (Exact(np.zeros_like(seconds), (error, 0)) for error in (0.09, 0.2))
-    proving.replay(near, rows.getvalue(), exact, "fp32")
+    self_check.replay(near, rows.getvalue(), exact, "fp32")
     assert "'price' of 1.7e+09, 0.2 away" in refusal(far, rows.getvalue(), exact, "fp32")
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from training.data import bundled, source
-from training.data.tables import Choices
+from training.data.tables.table_file import Choices
 from training.errors import DataError, OptionError
 
 NAMES = "fashion-mnist, digits, iris, wine, breast_cancer, diabetes"

@@ -1,0 +1,1 @@
+"""Bytes to checked arrays, and arrays to bytes."""

@@ -1,0 +1,146 @@
+"""What rows a model takes, and the checks that hold however the rows came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import Fault, InvalidInput
+from service.http.codecs import columns
+from service.http.codecs.columns import FLOAT32_MAX, Column, Pixel
+from service.http.slices import Steps
+from service.manifest import Manifest
+
+_FEW_VALUES: Final = 8192
+_STEP_VALUES: Final = 32_768
+_NUMBERS: Final = (Column, Pixel)
+_RAW_DTYPES: Final = {"float32": ("float32",), "uint8": ("float32", "uint8"), "float64": ("float64",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The ``shape`` a row may be nested to, its columns, how many rows at most, and raw bodies' dtypes.
+
+    The raw dtype is float64 alone where float32 could not hold the values of a column apart: what was rounded to
+    float32 before it was sent would be answered wrongly, and nobody would know. ``numeric`` says that all columns are
+    of numbers, so that JSON's numbers stand for themselves. Of a model for pictures ``brightest`` is the largest pixel
+    that it was trained on, None of others.
+    """
+
+    shape: tuple[int, ...]
+    columns: tuple[Column, ...]
+    max_rows: int
+    raw_dtypes: tuple[str, ...] = ("float32",)
+    brightest: float | None = None
+    width: int = field(init=False)
+    names: dict[str, None] = field(init=False)  # in order, and quick to look one up
+    numeric: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "width", len(self.columns))
+        object.__setattr__(self, "names", dict.fromkeys(column.name for column in self.columns))
+        object.__setattr__(self, "numeric", all(type(column) in _NUMBERS for column in self.columns))
+
+    @classmethod
+    def of(cls, manifest: Manifest, max_rows: int) -> Schema:
+        """The schema of a published model."""
+        pixels = manifest.input_dtype == "uint8"
+        return cls(
+            manifest.input_shape,
+            tuple(columns.of(feature, manifest.cells, pixels=pixels) for feature in manifest.features),
+            max_rows,
+            _RAW_DTYPES[manifest.input_dtype],
+            max(feature.max for feature in manifest.features) if pixels else None,
+        )
+
+    def check_count(self, rows: int) -> None:
+        """`InvalidInput` for no rows, or more than are taken at once."""
+        if rows == 0:
+            raise InvalidInput(Fault("there are zero rows; send one or more"))
+        if rows > self.max_rows:
+            detail = f"there are {rows} rows, and at most {self.max_rows} are taken; send several requests"
+            raise InvalidInput(Fault(detail))
+
+    def fits(self, values: NDArray[Any]) -> bool:
+        """Whether the columns surely take all of ``values`` (n,); False where they do not, or it takes a closer look.
+        `InvalidInput` for the pixels of a whole request, scaled to lie between 0 and 1 as other networks want."""
+        if self.brightest is None:
+            return self.numeric and (values.dtype.kind != "f" or fits_float32(values))
+        if values.dtype == np.uint8 or _surely_pixels(values):
+            return True
+        brightest = np.maximum.reduce(values)
+        if not (brightest <= Pixel.highest and np.minimum.reduce(values) >= Pixel.lowest):  # NaN compares false
+            return False
+        if brightest <= 1 < self.brightest and not (values == np.rint(values)).all():
+            raise InvalidInput(
+                Fault(
+                    "all pixels are fractions from 0 to 1, and the model was trained on pixels from 0 to "
+                    f"{self.brightest:g}; send them as they are in the picture (multiply by 255)"
+                )
+            )
+        return True
+
+    def checked(self, rows: NDArray[Any]) -> NDArray[Any] | Steps[NDArray[Any]]:
+        """``rows`` (rows, *shape) as (rows, features) if its columns take all their numbers, or steps that come to it.
+
+        `InvalidInput`, now or in a step, for the first number that its column does not take.
+        """
+        if rows.flags.c_contiguous and self.fits(rows.reshape(-1)):
+            return rows.reshape(-1, self.width)
+        return self.checked_in_steps(rows)
+
+    def checked_in_steps(self, rows: NDArray[Any]) -> Steps[NDArray[Any]]:
+        """The same for rows that take a closer look."""
+        lowest, highest, whole, missing = np.array(
+            [(column.lowest, column.highest, column.whole, column.missing) for column in self.columns]
+        ).T
+        result = np.empty((len(rows), self.width), rows.dtype if self.numeric else np.float64)
+        step_rows = max(1, _STEP_VALUES // self.width)
+        for first in range(0, len(rows), step_rows):
+            if first:
+                yield
+            part = rows[first : first + step_rows].reshape(-1, self.width)
+            with np.errstate(invalid="ignore", over="ignore"):
+                numbers = part.astype(np.float64) * 1.0  # makes a signalling NaN one like others, of which nobody warns
+                self._mark_missing(part, numbers)
+                taken = (lowest <= numbers) & (numbers <= highest) & ((whole == 0) | (numbers == np.rint(numbers)))
+                taken |= np.isnan(numbers) & (missing == 1)
+                result[first : first + len(part)] = numbers
+            if not taken.all():
+                row, column = divmod(int(np.argmin(taken)), self.width)
+                raise self.columns[column].refusal(first + row, float(numbers[row, column]))
+        self.check_pixels(result)
+        return result
+
+    def _mark_missing(self, rows: NDArray[Any], numbers: NDArray[np.float64]) -> None:
+        """Write NaN into ``numbers`` where the same ``rows`` (rows, features) have what stands for a missing value."""
+        for place, column in enumerate(self.columns):
+            if column.sentinels:
+                marks = np.array(sorted(column.sentinels)).astype(rows.dtype if rows.dtype.kind == "f" else np.float64)
+                numbers[np.isin(rows[:, place], marks), place] = np.nan
+
+    def check_pixels(self, rows: NDArray[Any]) -> None:
+        """`InvalidInput` where ``rows`` (rows, features) are pictures whose pixels were scaled."""
+        if self.brightest is not None:
+            self.fits(rows.reshape(-1))
+
+
+def _surely_pixels(values: NDArray[Any]) -> bool:
+    """Whether ``values`` (n,) are from 0 to 255, and one of them above 1."""
+    # Of so few values their places are found in half the time of a reduction. NaN compares false.
+    brightest, darkest = values.item(values.argmax()), values.item(values.argmin())
+    return bool(1 < brightest <= Pixel.highest and darkest >= Pixel.lowest)
+
+
+def fits_float32(values: NDArray[Any]) -> bool:
+    """Whether all of ``values`` (n,) are surely finite as float32; False where they are not, or it takes a closer look.
+
+    For a few rows one product tells as much as two reductions: no value is larger than the root of the sum of squares.
+    For many, BLAS would start threads.
+    """
+    if len(values) <= _FEW_VALUES:
+        return float(np.vdot(values, values)) <= FLOAT32_MAX**2  # NaN compares false
+    return float(np.maximum.reduce(values)) <= FLOAT32_MAX and float(np.minimum.reduce(values)) >= -FLOAT32_MAX

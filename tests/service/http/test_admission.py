@@ -1,0 +1,257 @@
+"""What a large body counts for while it arrives: alone, and as stories of a full server, through both doors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service import app, metrics
+from service.errors import Overloaded
+from service.http.admission import LARGE_BYTES, Arrival
+from service.http.messages import Request
+from service.http.predict import Predict
+from service.inference.batcher import Batcher
+from service.requests import Record
+from service.settings import Settings
+from tests.service.published import publish
+from tests.service.running import Answer, Connection, Running, post
+from tests.service.trapped import GOOD, publish_trapped, slow
+
+QUEUE_ROWS = 100_000
+RAW = "content-type: application/octet-stream"
+RECORD = Record("POST", "/predict", "id", math.inf)
+SMALL = post(json.dumps({"inputs": [GOOD]}).encode())
+
+
+@pytest.fixture(scope="module")
+def predict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predict]:
+    folder = tmp_path_factory.mktemp("models")
+    publish(folder)
+
+    async def build() -> Predict:
+        chosen = Settings(models=folder, max_request_rows=QUEUE_ROWS, max_queue_rows=QUEUE_ROWS)
+        return app.build(chosen, None, metrics.alone()).door.predict
+
+    built = asyncio.run(build())
+    yield built
+    built.close()
+
+
+def batcher(predict: Predict) -> Batcher:
+    return next(iter(predict._repository)).batcher
+
+
+def request(media: bytes, **headers: bytes) -> Request:
+    named = {name.replace("_", "-").encode(): value for name, value in headers.items()}
+    return Request(None, None, None, {b"content-type": media, **named}, b"")
+
+
+def rows_of(predict: Predict, asked: Request, size_bytes: int) -> int:
+    """What a body counts for once it has arrived."""
+    arrival = predict.arrive(asked, RECORD, size_bytes)
+    if arrival is None:
+        return 0
+    arrival.reached(size_bytes)
+    counted = batcher(predict).arriving_rows
+    arrival.close()
+    assert batcher(predict).arriving_rows == 0
+    return counted
+
+
+def test_raw_rows_are_known_by_their_length(predict: Predict) -> None:
+    assert rows_of(predict, request(b"application/octet-stream"), 16 * 5000) == 5000
+    assert rows_of(predict, request(b"Application/Octet-Stream; a=b"), 16 * 5000 + 15) == 5000
+    assert rows_of(predict, request(b"application/octet-stream", content_encoding=b"gzip"), 16 * 5000) == 0
+
+
+def test_of_an_array_it_is_known_how_few_there_can_be(predict: Predict) -> None:
+    assert rows_of(predict, request(b"application/x-npy"), 128 + 32 * 5000) == 5004
+
+
+def test_few_rows_count_for_none(predict: Predict) -> None:
+    assert rows_of(predict, request(b"application/octet-stream"), 16) == 0
+
+
+@pytest.mark.parametrize("asked", [Request("other", None, None, {}, b""), Request(None, None, "no=1", {}, b"")])
+def test_what_will_be_refused_for_other_reasons_counts_for_none(predict: Predict, asked: Request) -> None:
+    assert predict.arrive(asked, RECORD, 10**6) is None
+
+
+def test_more_rows_than_are_ever_taken_are_not_told_to_come_again(predict: Predict) -> None:
+    assert predict.arrive(request(b"application/octet-stream"), RECORD, 16 * (QUEUE_ROWS + 1)) is None
+
+
+def test_json_counts_for_what_its_like_had_before(predict: Predict) -> None:
+    predict._arrivals._row_bytes.clear()
+    model = next(iter(predict._repository))
+    asked = request(b"application/json")
+    assert predict.arrive(asked, RECORD, 10**6) is None
+    for size_bytes, rows, expected in ((100_000, 5000, 5000), (100_000, 2000, 2000), (100_000, 5000, 2105)):
+        predict._arrivals.learn(model, asked, size_bytes, rows)
+        assert rows_of(predict, asked, 100_000) == expected
+    for number in range(1000):
+        other = request(b"text/%d" % number, content_encoding=b"%d" % number)
+        predict._arrivals.learn(model, other, 100_000, 5000)
+    assert len(predict._arrivals._row_bytes) <= 2
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 50_000)), max_size=60))
+def test_whatever_comes_no_more_rows_arrive_than_have_room_and_none_is_left(pieces: list[tuple[int, int]]) -> None:
+    class Lane(Batcher):
+        def __init__(self) -> None:
+            self.arriving_rows = 0
+
+        def is_sliced(self, rows: int) -> bool:
+            return rows > 10
+
+        def check_arriving(self, rows: int, deadline_s: float) -> None:  # noqa: ARG002
+            if self.arriving_rows + rows > 1000:
+                raise Overloaded("full", 1.0)
+
+    lane = Lane()
+    arriving = {name: Arrival(lane, 16.5, 16_500, math.inf) for name in range(10)}
+    received = dict.fromkeys(arriving, 0)
+    for name, size_bytes in pieces:
+        if name in arriving:
+            received[name] += size_bytes
+            try:
+                arriving[name].reached(received[name])
+            except Overloaded:
+                arriving.pop(name).close()
+        assert 0 <= lane.arriving_rows <= 1000
+    for arrival in arriving.values():
+        arrival.close()
+    assert lane.arriving_rows == 0
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    publish_trapped(folder)
+    return folder
+
+
+@pytest.fixture(params=["true", "false"], ids=["express", "asgi"])
+def server(request: pytest.FixtureRequest, models: Path) -> Iterator[Running]:
+    options = {"express": request.param, "max-request-rows": QUEUE_ROWS, "max-queue-rows": QUEUE_ROWS}
+    with Running(models, *(f"--{name}={value}" for name, value in options.items())) as running:
+        yield running
+
+
+def raw(rows: int, first: list[float] = GOOD) -> bytes:
+    values = np.tile(np.array(GOOD, "<f4"), (rows, 1))
+    values[0] = first
+    return post(values.tobytes(), "/predict", RAW)
+
+
+def head_of(request_: bytes) -> bytes:
+    return request_[: request_.index(b"\r\n\r\n") + 4]
+
+
+def filled(server: Running) -> Connection:
+    """A request of 4,000 rows that runs for seconds, and is in the queue for sure: one after it was answered."""
+    line = server.connect()
+    line.send(raw(4000, slow(1.5e6)))
+    assert small(server).status == 200
+    return line
+
+
+def small(server: Running) -> Answer:
+    with server.connect() as line:
+        line.send(SMALL)
+        return line.answer()
+
+
+def test_what_has_no_room_is_refused_at_its_head_and_small_requests_are_not(server: Running) -> None:
+    """1. The lane of large requests is not empty. 2. One that would fill it is refused before its body is sent.
+
+    3. The body is sent nevertheless, and thrown away. 4. The connection goes on. 5. Small requests were answered.
+    """
+    too_many = raw(QUEUE_ROWS)
+    with filled(server) as busy, server.connect() as line:
+        line.send(head_of(too_many))
+        refused = line.answer()
+        assert (refused.status, int(refused.headers["retry-after"]) >= 1) == (429, True)
+        assert json.loads(refused.body)["detail"] == (
+            "4000 rows wait already, and 100000 more would exceed 100000; send fewer requests at once, or add replicas"
+        )
+        assert [small(server).status for _ in range(5)] == [200] * 5
+        line.send(too_many[len(head_of(too_many)) :] + SMALL)
+        assert line.answer().status == 200
+        answer = busy.answer()
+        assert (answer.status, len(json.loads(answer.body)["predictions"])) == (200, 4000)
+    after = server.metrics()
+    assert after["mlp_rejections_total overloaded"] == 1
+
+
+def test_what_cannot_be_answered_in_time_is_refused_at_its_head(server: Running) -> None:
+    with server.connect() as line:
+        line.send(
+            head_of(raw(QUEUE_ROWS)).replace(b"host: test\r\n", b"host: test\r\nx-request-timeout-s: 0.000001\r\n")
+        )
+        assert line.answer().status == 504
+
+
+def test_a_client_that_waits_to_be_told_to_go_on_is_refused_instead(server: Running) -> None:
+    with filled(server), server.connect() as line:
+        line.send(head_of(raw(QUEUE_ROWS)).replace(b"host: test\r\n", b"host: test\r\nexpect: 100-continue\r\n"))
+        assert line.answer().status == 429
+
+
+def test_bodies_that_never_become_whole_keep_no_place(server: Running) -> None:
+    """1. Clients send most of a large body, and go. 2. One as large as the lane is answered."""
+    whole = raw(QUEUE_ROWS)
+    for _ in range(5):
+        with server.connect() as line:
+            line.send(whole[: len(whole) // 2])
+            assert small(server).status == 200
+    while server.metrics()["mlp_requests_in_flight"] > 1:
+        time.sleep(0.01)
+    with server.connect() as line:
+        line.send(whole)
+        answer = line.answer()
+        assert (answer.status, len(json.loads(answer.body)["predictions"])) == (200, QUEUE_ROWS)
+
+
+def test_heads_that_promise_much_and_send_nothing_keep_nobody_out(server: Running) -> None:
+    lines = [server.connect() for _ in range(20)]
+    for line in lines:
+        line.send(head_of(raw(QUEUE_ROWS)))
+    with server.connect() as line:
+        line.send(raw(LARGE_BYTES // 16 + 1))
+        assert line.answer().status == 200
+
+
+def test_many_that_have_no_room_together_are_answered_or_told_so(server: Running) -> None:
+    """More rows than the lane takes begin to arrive at once: each is answered for itself, and some get through."""
+    request_ = raw(QUEUE_ROWS // 2 + 1)
+    lines = [server.connect() for _ in range(6)]
+    for part in np.array_split(np.frombuffer(request_, np.uint8), 4):
+        for line in lines:
+            line.send(part.tobytes())
+    statuses = [line.answer().status for line in lines]
+    assert set(statuses) <= {200, 429}
+    assert 200 in statuses
+
+
+def test_a_body_in_chunks_is_refused_as_soon_as_its_rows_have_no_room(server: Running) -> None:
+    """1. The lane of large requests is not empty. 2. One in chunks would fill it, and is refused before it is whole."""
+    whole = raw(QUEUE_ROWS)
+    body = whole[len(head_of(whole)) :]
+    with filled(server), server.connect() as line:
+        line.send(
+            b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n" + RAW.encode() + b"\r\n\r\n"
+        )
+        line.send(b"%x\r\n" % len(body) + body)
+        assert line.answer().status == 429
+        line.send(b"\r\n0\r\n\r\n" + SMALL)
+        assert line.answer().status == 200

@@ -1,0 +1,110 @@
+"""Every choice of a run is an option, with its bounds and defaults in the help."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from training.cli import parser
+from training.config import DEFAULT, RECIPES, Config, flag_of, range_of
+from training.data.tables.table_file import Choices
+from training.errors import OptionError
+
+
+def help_text(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("COLUMNS", "1000")
+    with pytest.raises(SystemExit) as ended:
+        parser.parse(["--help"])
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_every_choice_is_in_the_help_with_its_bounds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = " ".join(help_text(capsys, monkeypatch).split())
+    for each in fields(Config):
+        bounds = each.metadata
+        before, after = text.split(f" {bounds['meaning']}")
+        allowed = after.split(" (default: ")[0]
+        assert f" {flag_of(each.name)}" in before
+        if bounds["among"]:
+            assert allowed == f"; one of {', '.join(bounds['among'])}"
+        else:
+            assert allowed == (f"; {range_of(bounds)}" if bounds["ge"] is not None else "")
+
+
+def test_the_help_begins_with_how_to_say_it_and_ends_with_examples_that_can_be_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = help_text(capsys, monkeypatch)
+    assert text.startswith("usage: mlp-train DATA [option ...]\n")
+    examples = [line.split() for line in text.split("examples:\n", 1)[1].splitlines()]
+    assert len(examples) == 4
+    for program, *arguments in examples:
+        assert program == "mlp-train"
+        parser.parse(arguments).config(images=False)
+
+
+def test_nothing_chosen_is_the_recipe_for_the_kind_of_data() -> None:
+    command = parser.parse(["digits"])
+    assert (command.data, command.data_dir, command.models, command.name) == ("digits", None, Path("models"), None)
+    assert command.config(images=False) == Config(**RECIPES[DEFAULT]["table"])
+    assert command.config(images=True) == Config(**RECIPES[DEFAULT]["image"])
+
+
+@pytest.mark.parametrize("recipe", list(RECIPES))
+def test_only_what_is_known_to_have_no_left_and_right_is_mirrored_unasked(recipe: str) -> None:
+    for words, flip in (("fashion-mnist", True), ("fashion-mnist --no-flip", False), ("digits", False), ("x", False)):
+        assert parser.parse([*words.split(), "--recipe", recipe]).config(images=True).flip is flip
+
+
+def test_a_recipe_goes_by_its_name() -> None:
+    command = parser.parse(["digits", "--recipe", "best", "--epochs", "7"])
+    assert command.config(images=True) == Config(**RECIPES["best"]["image"] | {"epochs": 7})
+
+
+def test_a_recipe_for_images_is_refused_where_there_are_none() -> None:
+    command = parser.parse(["houses.csv", "--target", "price", "--recipe", "best"])
+    with pytest.raises(OptionError, match=r"^--recipe is 'best', which is for images, and houses\.csv has none$"):
+        command.config(images=False)
+
+
+def test_what_is_chosen_goes_before_the_recipe() -> None:
+    words = "digits --hidden 256 128 --no-batch-norm --flip --lr 1e-2 --epochs 3 --activation tanh --seed 7"
+    config = parser.parse(words.split()).config(images=True)
+    assert (config.hidden, config.batch_norm, config.flip, config.lr) == ((256, 128), False, True, 0.01)
+    assert (config.epochs, config.activation, config.seed) == (3, "tanh", 7)
+    assert config.weight_decay == RECIPES[DEFAULT]["image"]["weight_decay"]
+
+
+def test_the_rules_of_a_table_can_be_said() -> None:
+    said = "houses.csv --target price --missing NA -999 - --decimal , --thousands ."
+    assert parser.parse(said.split()).table == Choices(
+        ("price",), missing=("NA", "-999", "-"), decimal=",", thousands="."
+    )
+    assert parser.parse(["houses.csv", "--target", "price"]).table.missing is None
+    assert parser.parse(["houses.csv", "--missing", "--target", "price"]).table == Choices(("price",), missing=())
+
+
+def test_the_command_can_be_said_again() -> None:
+    assert parser.parse(["digits", "--models", "my models"]).text == "python -m training digits --models 'my models'"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "the following arguments are required: DATA"),
+        ("digits --learning-rate 1", "unrecognized arguments: --learning-rate 1"),
+        ("digits --epoch 1", "unrecognized arguments: --epoch 1"),
+        ("digits --lr abc", "argument --lr: invalid float value: 'abc'"),
+        ("digits --hidden", "argument --hidden: expected at least one argument"),
+    ],
+)
+def test_what_cannot_be_understood_is_told(capsys: pytest.CaptureFixture[str], words: str, message: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parser.parse(words.split())
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"usage: mlp-train DATA [option ...]\nmlp-train: error: {message}\n"

@@ -1,0 +1,254 @@
+"""A folder of pictures against the arrays they were made from, and folders that nothing can be learned from."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from training.data.images import picture_folder
+from training.errors import DataError
+
+HEIGHT, WIDTH = 5, 7
+
+
+def grey(seed: int, height: int = HEIGHT, width: int = WIDTH) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (height, width), np.uint8)
+
+
+def put(folder: Path, name: str, pixels: NDArray[Any], **options: Any) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two classes of two pictures."""
+    folder = tmp_path / "my shoes"
+    for seed, name in enumerate(("boot/b.png", "boot/a.png", "sandal/1.PNG", "sandal/2.bmp")):
+        put(folder, name, grey(seed))
+    return folder
+
+
+def refusal(folder: Path, size: tuple[int, int] | None = None) -> str:
+    """The message, the path in it as FOLDER."""
+    with pytest.raises(DataError) as refused:
+        picture_folder.load(folder, size)
+    return str(refused.value).replace(str(folder), "FOLDER")
+
+
+def test_pictures_are_read_in_the_order_of_their_names_and_the_folders_are_the_labels(folder: Path) -> None:
+    dataset = picture_folder.load(folder, None)
+    expected = [grey(seed).flatten() for seed in (1, 0, 2, 3)]
+    assert np.array_equal(dataset.inputs, expected)
+    assert (dataset.inputs.dtype, dataset.shape) == (np.uint8, (HEIGHT, WIDTH))
+    assert dataset.labels == ("boot", "sandal")
+    assert dataset.targets.tolist() == [0, 0, 1, 1]
+    assert (dataset.name, dataset.test_rows, dataset.target_names) == ("my-shoes", 0, ("class",))
+    assert [dataset.columns[0].name, dataset.columns[-1].name] == ["pixel_0_0", "pixel_4_6"]
+    assert dataset.notes == ("4 images of 5 x 7 pixels, 2 classes (boot, sandal)",)
+    assert {name: dataset.source[name] for name in ("name", "pictures")} == {"name": "my shoes", "pictures": 4}
+
+
+def test_the_hash_is_of_what_is_learned_from(folder: Path) -> None:
+    first = picture_folder.load(folder, None).source["sha256"]
+    assert picture_folder.load(folder, None).source["sha256"] == first
+    (folder / "boot/a.png").rename(folder / "sandal/0.png")
+    assert picture_folder.load(folder, None).source["sha256"] != first
+
+
+def test_a_test_split_of_its_own_is_kept_as_that(folder: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    folder.rename(whole / "train")
+    put(whole, "test/sandal/x.png", grey(9))
+    dataset = picture_folder.load(whole, None)
+    assert (dataset.test_rows, dataset.targets.tolist()) == (1, [0, 0, 1, 1, 1])
+    assert np.array_equal(dataset.inputs[-1], grey(9).flatten())
+    put(whole, "test/slipper/x.png", grey(9))
+    assert refusal(whole) == (
+        "FOLDER has class 'slipper' in its test split alone; put some of its images with the others"
+    )
+
+
+def test_colour_becomes_grey_as_everywhere(folder: Path) -> None:
+    """By the weights of https://www.itu.int/rec/R-REC-BT.601, as Pillow and OpenCV have them."""
+    colour = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    put(folder, "boot/c.png", colour)
+    found = picture_folder.load(folder, None).inputs[2].reshape(HEIGHT, WIDTH)
+    assert np.abs(found - colour @ [0.299, 0.587, 0.114]).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".pgm"])
+def test_other_formats_are_read_without_loss(folder: Path, suffix: str) -> None:
+    put(folder, f"boot/c{suffix}", grey(5), **({"lossless": True} if suffix == ".webp" else {}))
+    assert np.abs(picture_folder.load(folder, None).inputs[2].astype(int) - grey(5).flatten()).max() <= 1
+
+
+def test_a_photograph_is_turned_as_its_camera_was_held(folder: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be seen right it is turned by 90 degrees clockwise
+    put(folder, "boot/c.png", np.rot90(grey(5)), exif=turned)
+    assert np.array_equal(picture_folder.load(folder, None).inputs[2], grey(5).flatten())
+
+
+def test_pictures_are_brought_to_the_size_asked_for(folder: Path) -> None:
+    put(folder, "boot/large.jpg", np.full((900, 1400, 3), 90, np.uint8))
+    put(folder, "boot/small.png", np.full((2, 3), 200, np.uint8))
+    dataset = picture_folder.load(folder, (4, 6))
+    assert dataset.shape == (4, 6)
+    found = dict(zip(("a", "b", "large", "small"), dataset.inputs, strict=False))
+    assert np.abs(found["large"].astype(int) - 90).max() <= 1
+    assert (found["small"] == 200).all()
+    expected = np.asarray(Image.fromarray(grey(1)).resize((6, 4), Image.Resampling.BILINEAR))
+    assert np.array_equal(found["a"].reshape(4, 6), expected)
+
+
+def test_who_watches_sees_every_picture_come(folder: Path) -> None:
+    seen = []
+
+    @contextlib.contextmanager
+    def watch(things: Iterable[Any], count: int) -> Iterator[Iterable[Any]]:
+        yield (seen.append(count) or thing for thing in things)
+
+    picture_folder.load(folder, None, watch)
+    assert seen == [4] * 4
+
+
+def test_what_is_left_out_is_told(folder: Path) -> None:
+    (folder / "notes.txt").write_text("x")
+    (folder / "boot/.DS_Store").write_text("x")
+    (folder / ".cache").mkdir()
+    (folder / ".cache/x.png").write_text("x")
+    put(folder, "boot/old/a.png", grey(0))
+    put(folder, "cover.png", grey(0))
+    assert len(picture_folder.load(folder, None).inputs) == 4
+    assert picture_folder.load(folder, None).notes[1] == (
+        "left out, as they are no pictures (.png .jpg .jpeg .bmp .gif .webp .pgm) in the folder of a class: "
+        "boot/old/a.png, cover.png, notes.txt"
+    )
+    (folder / "other.txt").write_text("x")
+    assert picture_folder.load(folder, None).notes[1].endswith("boot/old/a.png, cover.png, notes.txt and 1 more")
+
+
+def test_a_folder_without_classes_or_pictures_is_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path) == "FOLDER has no folders, expected one for each class, with its pictures in it"
+    (tmp_path / "boot").mkdir()
+    assert refusal(tmp_path) == (
+        "FOLDER/boot has no pictures (.png .jpg .jpeg .bmp .gif .webp .pgm); bring some, or take the folder away"
+    )
+    assert refusal(tmp_path / "gone") == "FOLDER cannot be read: No such file or directory"
+
+
+def test_pictures_of_several_sizes_are_refused_with_the_way_out(folder: Path) -> None:
+    put(folder, "sandal/0.png", grey(0, 6, 7))
+    assert refusal(folder) == (
+        "FOLDER/sandal/0.png is 6 x 7 pixels (height x width) and FOLDER/boot/a.png 5 x 7, expected one size for all; "
+        "bring them to one with --image-size HEIGHT WIDTH"
+    )
+
+
+def test_large_pictures_are_learned_from_only_where_that_was_asked_for(tmp_path: Path) -> None:
+    put(tmp_path, "a/1.png", grey(0, 129, 3))
+    assert refusal(tmp_path) == (
+        "FOLDER/a/1.png is 129 x 3 pixels, a lot for a perceptron; bring all to fewer with --image-size, such as: "
+        "--image-size 28 28"
+    )
+    assert picture_folder.load(tmp_path, (129, 3)).shape == (129, 3)
+
+
+ALPHA = np.linspace(0, 255, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH).astype(np.uint8)
+
+
+def drawn(colour: tuple[int, int, int], alpha: NDArray[np.uint8] = ALPHA) -> Image.Image:
+    """One colour, the drawing in the alpha channel: black ink on nothing, say."""
+    image = Image.new("RGB", alpha.shape[::-1], colour)
+    image.putalpha(Image.fromarray(alpha))
+    return image
+
+
+def test_a_drawing_in_the_alpha_channel_is_learned_as_it_looks_on_a_white_page(folder: Path) -> None:
+    for name, picture, expected in (
+        ("rgba.png", drawn((0, 0, 0)), 255 - ALPHA),
+        ("la.png", drawn((0, 0, 0)).convert("LA"), 255 - ALPHA),
+        ("grey.webp", drawn((100, 100, 100)), 255 - ALPHA * (155 / 255)),
+        ("opaque.png", drawn((9, 9, 9), np.full_like(ALPHA, 255)), np.full(ALPHA.shape, 9)),
+        ("nothing.png", drawn((0, 0, 0), np.zeros_like(ALPHA)), np.full(ALPHA.shape, 255)),
+    ):
+        picture.save(folder / name, **({"lossless": True, "exact": True} if name.endswith("webp") else {}))
+        assert np.abs(picture_folder._read(folder / name, None) - expected).max() <= 1, name
+
+
+@pytest.mark.parametrize("name", ["p.png", "p.gif", "l.png", "rgb.png"])
+def test_a_colour_that_stands_for_nothing_is_white(folder: Path, name: str) -> None:
+    """Palettes, and PNG's single transparent colour: here that of the left half, all of it black."""
+    halves = np.zeros((4, 6), np.uint8)
+    halves[:, 3:] = 1
+    kinds: dict[str, tuple[Image.Image, Any]] = {
+        "p": (Image.fromarray(halves).convert("P"), 0),
+        "l": (Image.fromarray(halves * 77), 0),
+        "rgb": (Image.fromarray(np.stack([halves * 77] * 3, axis=2)), (0, 0, 0)),
+    }
+    image, transparent = kinds[name.partition(".")[0]]
+    if image.mode == "P":
+        image.putpalette([0, 0, 0, 77, 77, 77])
+    image.save(folder / name, transparency=transparent)
+    found = picture_folder._read(folder / name, None)
+    assert (found[:, :3] == 255).all()
+    assert (found[:, 3:] == 77).all()
+
+
+def test_a_white_drawing_on_nothing_is_refused_with_the_way_out(folder: Path) -> None:
+    drawn((255, 255, 255)).save(folder / "boot/white.png")
+    assert refusal(folder) == (
+        "FOLDER/boot/white.png is a white drawing on nothing, of which no white page shows anything; put it on black"
+    )
+
+
+def test_one_picture_that_is_refused_ends_the_reading_of_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not all the others are read first: as many as there are threads may be under way."""
+    for number in range(2000):
+        (folder / f"boot/x{number}.png").write_bytes(b"")
+    (folder / "boot/a.png").write_text("hello")
+    read: list[Path] = []
+    real = picture_folder._read
+    monkeypatch.setattr(picture_folder, "_read", lambda path, size: read.append(path) or real(path, size))
+    assert refusal(folder).startswith("FOLDER/boot/a.png is no picture")
+    assert len(read) < 2000
+
+
+def test_pixels_of_16_bits_are_not_cut_down_in_silence(folder: Path) -> None:
+    put(folder, "boot/c.png", grey(0).astype(np.uint16) * 257)
+    assert refusal(folder) == "FOLDER/boot/c.png has pixels of kind 'I;16', expected 8 bits each; convert it"
+
+
+def test_a_file_that_is_no_picture_is_named(folder: Path) -> None:
+    (folder / "boot/c.png").write_text("hello")
+    assert refusal(folder).startswith("FOLDER/boot/c.png is no picture that can be read (cannot identify image file")
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # of the sizes that damage makes up
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".gif", ".webp", ".pgm"])
+@given(data=st.data())
+@settings(max_examples=60)
+def test_a_damaged_picture_is_read_or_named(suffix: str, data: st.DataObject, tmp_path: Path) -> None:
+    whole = put(tmp_path, f"whole{suffix}", grey(0, 12, 9)).read_bytes()
+    content = bytearray(whole[: data.draw(st.integers(0, len(whole)))])
+    for place in data.draw(st.lists(st.integers(0, len(whole) - 1), max_size=4)):
+        if place < len(content):
+            content[place] = data.draw(st.integers(0, 255))
+    path = tmp_path / f"damaged{suffix}"
+    path.write_bytes(content)
+    with contextlib.suppress(DataError):
+        found = picture_folder._read(path, (4, 4))
+        assert (found.shape, found.dtype) == ((4, 4), np.uint8)

@@ -1,0 +1,88 @@
+"""Images of your own as numpy arrays in one ``.npz`` file: ``images`` and ``labels``, and the same for the test."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.dataset import Dataset
+from training.data.images import dataset
+from training.errors import DataError
+
+SUFFIX: Final = ".npz"
+_TEST: Final = ("test_images", "test_labels")
+_NAMES: Final = ("images", "labels", *_TEST)
+_LABEL_KINDS: Final = "biuU"  # truth values, whole numbers, texts
+
+
+def load(path: Path) -> Dataset:
+    """``images`` uint8 (rows, height, width), their ``labels`` (rows,), whole numbers or texts; where the file also has
+    ``test_images`` and ``test_labels``, they are the test split.
+
+    Raises `DataError`. Nothing is unpickled.
+    """
+    arrays = _read(path)
+    parts = [_part(path, arrays, "images", "labels")]
+    if any(name in arrays for name in _TEST):
+        parts.append(_part(path, arrays, *_TEST))
+        if len({part[0].shape[1:] for part in parts}) > 1:
+            shapes = " and ".join(str(part[0].shape) for part in parts)
+            raise DataError(f"{path} has images and test_images of shapes {shapes}, expected the same but for the rows")
+    return dataset.dataset_of(
+        path,
+        np.concatenate([part[0] for part in parts]),
+        np.concatenate([part[1] for part in parts]),
+        test_rows=len(parts[1][0]) if len(parts) > 1 else 0,
+        source={},
+    )
+
+
+def _read(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        file = np.load(io.BytesIO(content), allow_pickle=False)
+        arrays = {name: file[name] for name in getattr(file, "files", ())}  # a lone array has none
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path} is not as numpy.savez writes it ({error}); save it again") from error
+    if set(arrays) - set(_NAMES) or set(_NAMES[:2]) - set(arrays):
+        raise DataError(
+            f"{path} has {', '.join(arrays) or 'no named arrays'}, expected images and labels, and for a test split of "
+            "its own test_images and test_labels"
+        )
+    return arrays
+
+
+def _part(
+    path: Path, arrays: dict[str, NDArray[Any]], images_name: str, labels_name: str
+) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    """Images (rows, height, width) and their labels, checked."""
+    for name in (images_name, labels_name):
+        if name not in arrays:
+            raise DataError(f"{path} has no {name}, expected {images_name} and {labels_name} together")
+    pixels, labels = arrays[images_name], arrays[labels_name]
+    if pixels.ndim == 4 and pixels.shape[3] == 1:
+        pixels = pixels[..., 0]
+    if pixels.ndim != 3 or not pixels.size:
+        raise DataError(
+            f"{path}: {images_name} is of shape {pixels.shape}, expected (rows, height, width), of one channel"
+        )
+    if pixels.dtype != np.uint8:
+        raise DataError(
+            f"{path}: {images_name} is {pixels.dtype}, expected uint8 from 0 to 255; numbers from 0 to 1 become that "
+            "by (images * 255).round().astype('uint8')"
+        )
+    if labels.shape != (len(pixels),) or labels.dtype.kind not in _LABEL_KINDS:
+        raise DataError(
+            f"{path}: {labels_name} is {labels.dtype} of shape {labels.shape}, expected a whole number or a text for "
+            f"each of the {len(pixels):,} rows of {images_name}"
+        )
+    return pixels, labels

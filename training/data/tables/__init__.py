@@ -1,0 +1,1 @@
+"""Tables of your own, CSV or Parquet."""

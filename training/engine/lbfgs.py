@@ -1,0 +1,72 @@
+"""L-BFGS over all rows at once, for few of them: scipy's, with torch's gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult, minimize
+
+from training.engine.flat_parameters import Flat
+from training.engine.gradient import Gradient
+from training.engine.loop import Rows
+
+_CHUNK_ROWS: Final = 8192
+
+
+def minimise(
+    flat: Flat,
+    rows: Rows,
+    gradient: Gradient,
+    *,
+    l2: float,
+    gradient_tolerance: float,
+    max_iterations: int,
+    max_evaluations: int,
+    ended: Callable[[int, float], bool],
+) -> OptimizeResult:
+    """Train in place; scipy's result, with its number of iterations and its message.
+
+    ``l2`` / 2 / (sum of the rows' weights) times the squared weights is added to the mean loss. ``ended`` is told of
+    each iteration's number and loss, with its parameters in place, and may stop it.
+    """
+    total = float(len(rows.inputs) if rows.weights is None else rows.weights.sum())
+    chunks = torch.split(torch.arange(len(rows.inputs), device=rows.inputs.device), _CHUNK_ROWS)
+    number = 0
+
+    def place(vector: NDArray[np.float64]) -> None:
+        flat.values.copy_(torch.from_numpy(vector))
+
+    def value_and_slope(vector: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        place(vector)
+        matrices = vector[: flat.matrices]
+        value = l2 / 2 / total * float(matrices @ matrices)
+        slope = np.zeros_like(vector)
+        slope[: flat.matrices] = l2 / total * matrices
+        for chunk in chunks:
+            inputs, targets, weights = rows.take(chunk)
+            share = float(len(chunk) if weights is None else weights.sum()) / total
+            value += share * float(gradient(inputs, targets, weights))
+            slope += share * flat.gradients.double().cpu().numpy()
+        return value, slope
+
+    def iterated(intermediate_result: OptimizeResult) -> None:
+        nonlocal number
+        number += 1
+        place(intermediate_result.x)
+        if ended(number, float(intermediate_result.fun)):
+            raise StopIteration
+
+    result = minimize(
+        value_and_slope,
+        flat.values.double().cpu().numpy(),
+        method="L-BFGS-B",
+        jac=True,
+        callback=iterated,
+        options={"gtol": gradient_tolerance, "maxiter": max_iterations, "maxfun": max_evaluations},
+    )
+    place(result.x)
+    return result

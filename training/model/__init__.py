@@ -1,0 +1,1 @@
+"""What the exported graph holds: preprocessing, the network, whitening, calibration."""

@@ -1,0 +1,1 @@
+"""What is fitted, with which choices: preprocessing, training, calibration, distillation."""

@@ -1,0 +1,1 @@
+"""From a fitted network to a published version: evaluate, export, check, quantize, publish."""
