@@ -28,24 +28,24 @@ from service import app, logs, metrics
 from service.http.codecs import json_answers
 from service.http.predict import Predict
 from service.http.transport import fast_path
-from service.http.transport.fast_path import Exchange, ExpressProtocol
+from service.http.transport.fast_path import FastPathProtocol, PredictionCycle
 from service.inference.batcher import Batcher
 from service.log_writer import LogWriter
-from service.requests import Journal
+from service.requests import RequestTracker
 from service.settings import Settings
 
 # In the order of a request's path; a stage may be several functions.
 STAGES: Final[dict[str, list[tuple[Any, str]]]] = {
-    "know the head, or parse it": [(ExpressProtocol, "data_received")],
-    "begin: id, record": [(Exchange, "__init__")],
-    "find model and options": [(Exchange, "_run"), (Predict, "__call__")],
+    "know the head, or parse it": [(FastPathProtocol, "data_received")],
+    "begin: id, record": [(PredictionCycle, "__init__")],
+    "find model and options": [(PredictionCycle, "_run"), (Predict, "__call__")],
     "decode and check the rows": [(Predict, "_read")],
     "add them to the turn's batch": [(Batcher, "submit")],
     "run the network": [(Batcher, "_guarded")],
     "split the batch": [(Batcher, "_run_small")],
     "encode the answer": [(json_answers, "encode")],
-    "write it, await the next request": [(Exchange, "_reply")],
-    "count and log": [(Journal, "_tell")],
+    "write it, await the next request": [(PredictionCycle, "_reply")],
+    "count and log": [(RequestTracker, "_tell")],
 }
 BETWEEN: Final = "between these"
 KERNEL: Final = "kernel, sockets and event loop"
@@ -101,7 +101,7 @@ def in_memory(service: app.Service, request: bytes, connections: int, turns: int
 
     async def measure() -> float:
         async with service.app.router.lifespan_context(service.app):
-            clients = wire.Connections(service.app, fast_path.protocol_of(service.door), connections)
+            clients = wire.Connections(service.app, fast_path.protocol_of(service.fast_path), connections)
             for _ in range(turns // 10):
                 await clients.turn(request)
             started_s = time.thread_time()

@@ -1,4 +1,4 @@
-"""Bodies made to be slow to read, each beside a legitimate one of the same size: does anybody else have to wait?
+"""BodyBudget made to be slow to read, each beside a legitimate one of the same size: does anybody else have to wait?
 
 For each: the status, the seconds until it is answered or refused, the longest time that a probe of /health/live took
 meanwhile, and the server's largest resident set. Prints a table:

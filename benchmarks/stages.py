@@ -26,11 +26,11 @@ from service.http.codecs.arrays import rows_from_npy, rows_from_raw
 from service.http.codecs.json_answers import encode
 from service.http.codecs.json_rows import rows_from_json
 from service.http.codecs.schema import Schema, fits_float32
-from service.http.limits import Bodies
+from service.http.limits import BodyBudget
 from service.http.messages import JSON_HEADERS, Request, Response
 from service.http.options import Options
 from service.http.predict import Predict, Reply
-from service.http.transport.fast_path import Door, protocol_of
+from service.http.transport.fast_path import FastPathContext, protocol_of
 from service.http.transport.middleware import Bounds, RequestIds
 from service.inference import session
 from service.inference.batcher import Batcher, Costs
@@ -38,7 +38,7 @@ from service.inference.session import Outputs
 from service.lifecycle import Lifecycle
 from service.log_writer import LogWriter
 from service.manifest import Manifest
-from service.requests import TELL_AT, Journal, Record
+from service.requests import FLUSH_BATCH, RequestRecord, RequestTracker
 
 Stages = dict[str, tuple[Callable[[], object], int]]
 
@@ -70,7 +70,7 @@ def stages(model: Path) -> Stages:
     for rows in (1, 32):
         outputs = _outputs(rows, len(manifest.classes))
         found[f"encode, {rows} row(s)"] = (partial(encode, manifest, Options(), outputs), 1)
-    return found | _doors() | _journal()
+    return found | _doors() | _tracker()
 
 
 def _outputs(rows: int, classes: int) -> Outputs:
@@ -107,15 +107,17 @@ class _AtOnce(Predict):
     def __init__(self) -> None:
         self._response = Response(200, JSON_HEADERS, b"{}" * 100)
 
-    def __call__(self, _request: Request, _record: Record, reply: Reply, _arrival: Arrival | None = None) -> None:
+    def __call__(
+        self, _request: Request, _record: RequestRecord, reply: Reply, _arrival: Arrival | None = None
+    ) -> None:
         reply(self._response)
 
 
 def _doors() -> Stages:
     """HTTP without the prediction: a head seen before, one that is new, and an ASGI application that does nothing."""
     lifecycle = Lifecycle(changed=lambda _: None)
-    journal = Journal([], lambda _: None, asyncio.new_event_loop().time)
-    door = Door(_AtOnce(), journal, lifecycle, RequestIds(), Bounds(2**24, 10.0), Bodies(2**28))
+    tracker = RequestTracker([], lambda _: None, asyncio.new_event_loop().time)
+    door = FastPathContext(_AtOnce(), tracker, lifecycle, RequestIds(), Bounds(2**24, 10.0), BodyBudget(2**28))
     body, runner = payloads.body("raw", 1), asyncio.Runner()
 
     async def connections(protocol: type[HttpToolsProtocol]) -> wire.Connections:
@@ -133,11 +135,11 @@ def _doors() -> Stages:
     }
 
 
-def _journal() -> Stages:
+def _tracker() -> Stages:
     """Telling metrics and log of as many requests as are told together under load."""
     records = []
-    for number in range(TELL_AT):
-        record = Record("POST", _ROUTE, f"0123456789ab-{number}", 0.0)
+    for number in range(FLUSH_BATCH):
+        record = RequestRecord("POST", _ROUTE, f"0123456789ab-{number}", 0.0)
         record.route, record.status, record.model, record.version, record.rows = _ROUTE, 200, "fashion-mnist", 1, 1
         record.duration_s = record.queue_s = 1e-3 + number * 1e-6
         records.append(record)
@@ -145,8 +147,8 @@ def _journal() -> Stages:
     assert log is not None
     counted = metrics.alone()
     return {
-        "count a request": (lambda: counted.requests(records), TELL_AT),
-        "log a request": (lambda: log(records), TELL_AT),
+        "count a request": (lambda: counted.requests(records), FLUSH_BATCH),
+        "log a request": (lambda: log(records), FLUSH_BATCH),
     }
 
 

@@ -47,7 +47,7 @@ def _serve(chosen: Settings, stop: server.Stop, writer: LogWriter) -> int:
         try:
             server.run(service, chosen, listener(), ready, stop)
         finally:
-            service.door.journal.flush()  # what was answered after all else was over
+            service.fast_path.tracker.flush()  # what was answered after all else was over
         return 0
 
     if count == 1:

@@ -19,18 +19,18 @@ from service import artifact, logs, metrics, settings
 from service.errors import ModelRefused, RequestError
 from service.http.codecs.json_rows import rows_from_json
 from service.http.codecs.schema import Schema
-from service.http.limits import Bodies
+from service.http.limits import BodyBudget
 from service.http.predict import Predict
 from service.http.routes import add_problems, router
-from service.http.transport.fast_path import Door
+from service.http.transport.fast_path import FastPathContext
 from service.http.transport.middleware import Bounds, Guard, RequestIds
 from service.inference.batcher import Batcher, Costs, Run
-from service.inference.repository import Model, Repository, Wish, load
+from service.inference.repository import Model, Placement, Repository, load
 from service.lifecycle import Lifecycle, State
 from service.log_writer import LAST_LINES_S, LogWriter
 from service.manifest import REGRESSION, ArtifactError, Manifest
 from service.metrics import Metrics
-from service.requests import Journal, Reader
+from service.requests import RequestTracker, Sink
 from service.settings import Settings
 
 _CLOCK: Final = time.perf_counter
@@ -43,7 +43,7 @@ class Service:
 
     app: FastAPI
     lifecycle: Lifecycle
-    door: Door
+    fast_path: FastPathContext
 
 
 def create_app() -> FastAPI:
@@ -63,7 +63,7 @@ def build(chosen: Settings, request_log: logs.RequestLog | None, counted: Metric
         counted.state(ready=state is State.READY, answering=state in {State.READY, State.DRAINING})
 
     lifecycle = Lifecycle(changed)
-    bodies = Bodies(chosen.max_held_bytes)
+    bodies = BodyBudget(chosen.max_held_bytes)
     predict = Predict(
         repository,
         lifecycle,
@@ -73,13 +73,13 @@ def build(chosen: Settings, request_log: logs.RequestLog | None, counted: Metric
         clock=_CLOCK,
         bodies=bodies,
     )
-    readers: list[Reader] = [counted.requests]
+    sinks: list[Sink] = [counted.requests]
     if request_log is not None:
-        readers.append(request_log)
-    journal = Journal(readers, counted.in_flight, _CLOCK)
+        sinks.append(request_log)
+    tracker = RequestTracker(sinks, counted.in_flight, _CLOCK)
 
     def exposition() -> bytes:
-        journal.flush()
+        tracker.flush()
         return counted.exposition()
 
     @asynccontextmanager
@@ -91,7 +91,7 @@ def build(chosen: Settings, request_log: logs.RequestLog | None, counted: Metric
         yield
         lifecycle.advance(State.STOPPED)
         predict.close()
-        journal.flush()
+        tracker.flush()
 
     app = FastAPI(
         title="mlp-serving",
@@ -104,8 +104,8 @@ def build(chosen: Settings, request_log: logs.RequestLog | None, counted: Metric
     add_problems(app)
     ids = RequestIds()
     bounds = Bounds(min(chosen.max_body_bytes, chosen.max_held_bytes), chosen.receive_timeout_s)
-    app.add_middleware(Guard, journal=journal, lifecycle=lifecycle, ids=ids, bounds=bounds, bodies=bodies)
-    return Service(app, lifecycle, Door(predict, journal, lifecycle, ids, bounds, bodies))
+    app.add_middleware(Guard, tracker=tracker, lifecycle=lifecycle, ids=ids, bounds=bounds, bodies=bodies)
+    return Service(app, lifecycle, FastPathContext(predict, tracker, lifecycle, ids, bounds, bodies))
 
 
 def _load_all(chosen: Settings, counted: Metrics) -> list[Model]:
@@ -131,10 +131,10 @@ def _load_all(chosen: Settings, counted: Metrics) -> list[Model]:
         raise ModelRefused(str(error)) from error
     if not names:
         raise ModelRefused(f"models folder {str(chosen.models)!r} is empty; publish a model with: make train")
-    models, wish = [], Wish(chosen.provider, chosen.precision)
+    models, placement = [], Placement(chosen.provider, chosen.precision)
     for name in names:
         try:
-            model = load(chosen.models, name, wish, make_batcher)
+            model = load(chosen.models, name, placement, make_batcher)
             _check_example(model, chosen)
         except ModelRefused:
             counted.refused(name)

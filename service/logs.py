@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TextIO
 import orjson
 
 from service.log_writer import LogWriter
-from service.requests import Record
+from service.requests import RequestRecord
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class RequestLog:
         self._writer = writer
         self._line = _text_line if text else _json_line
 
-    def __call__(self, records: Sequence[Record]) -> None:
+    def __call__(self, records: Sequence[RequestRecord]) -> None:
         """Queue the lines; a full disk, a closed pipe or a slow reader costs the lines, never the answers."""
         if self._writer.full:
             self._writer.drop(len(records))
@@ -111,7 +111,7 @@ class RequestLog:
         self._writer.put(b"".join([self._line(time, record) for record in records]))
 
 
-def _json_line(time: str, record: Record) -> bytes:
+def _json_line(time: str, record: RequestRecord) -> bytes:
     line: dict[str, Any] = {
         "time": time,
         "level": "info",
@@ -130,7 +130,7 @@ def _json_line(time: str, record: Record) -> bytes:
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _text_line(_time: str, record: Record) -> bytes:
+def _text_line(_time: str, record: RequestRecord) -> bytes:
     rows = f" {record.rows} row{'s' if record.rows > 1 else ''}" if record.rows else ""
     problem = f" {record.problem}" if record.problem else ""
     path = record.path[:_LONGEST_PATH].encode("unicode_escape").decode()  # a path must not move the terminal's cursor

@@ -33,7 +33,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from service.errors import StartError
-from service.requests import Record
+from service.requests import RequestRecord
 
 _log = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ class Metrics:
         self._count_runs()
         return generate_latest(self._registry if self._shared is None else self._shared)
 
-    def requests(self, records: Sequence[Record]) -> None:
+    def requests(self, records: Sequence[RequestRecord]) -> None:
         """Count finished requests, and the network's runs up to now."""
         self._count_runs()
         self._count_left_out()

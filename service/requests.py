@@ -8,10 +8,10 @@ from typing import Final, Protocol
 
 # How long a finished request may wait to be told, and how many of them: telling them must not hold up a turn.
 TELL_WITHIN_S: Final = 0.01
-TELL_AT: Final = 128
+FLUSH_BATCH: Final = 128
 
 
-class Record:
+class RequestRecord:
     """One request, filled in on its way. Times are seconds; a stage that did not happen took 0."""
 
     # Defaults on the class: one is made for each request, and only what it comes to is set.
@@ -34,42 +34,42 @@ class Record:
         self.started_s = started_s
 
 
-class Reader(Protocol):
+class Sink(Protocol):
     """Someone who wants to know of finished requests."""
 
-    def __call__(self, records: Sequence[Record], /) -> None:
+    def __call__(self, records: Sequence[RequestRecord], /) -> None:
         """Take what finished since the last time."""
 
 
-class Journal:
-    """Gathers finished requests and hands them to its readers together, which costs less than one by one.
+class RequestTracker:
+    """Gathers finished requests and hands them to its sinks together, which costs less than one by one.
 
     They wait `TELL_WITHIN_S` at most. ``in_flight`` is told as often how many requests are open; ``clock`` gives the
     seconds that records are told in.
     """
 
-    def __init__(self, readers: Sequence[Reader], in_flight: Callable[[int], None], clock: Callable[[], float]) -> None:
-        self._readers = tuple(readers)
+    def __init__(self, sinks: Sequence[Sink], in_flight: Callable[[int], None], clock: Callable[[], float]) -> None:
+        self._sinks = tuple(sinks)
         self._in_flight = in_flight
         self._clock = clock
         self._open = 0
-        self._finished: list[Record] = []
+        self._finished: list[RequestRecord] = []
         self._tell_soon: asyncio.Handle | None = None
 
-    def begin(self, method: str, path: str, request_id: str) -> Record:
+    def begin(self, method: str, path: str, request_id: str) -> RequestRecord:
         """A record for a request whose headers are there."""
         self._open += 1
         if self._tell_soon is None:
             self._schedule()
-        return Record(method, path, request_id, self._clock())
+        return RequestRecord(method, path, request_id, self._clock())
 
-    def finish(self, record: Record, status: int) -> None:
+    def finish(self, record: RequestRecord, status: int) -> None:
         """Note that the answer to a request was handed to the connection."""
         record.status = status
         record.duration_s = self._clock() - record.started_s
         self._open -= 1
         self._finished.append(record)
-        if self._tell_soon is None or len(self._finished) == TELL_AT:
+        if self._tell_soon is None or len(self._finished) == FLUSH_BATCH:
             self._schedule()
 
     def abandon(self) -> None:
@@ -79,10 +79,10 @@ class Journal:
             self._schedule()
 
     def flush(self) -> None:
-        """Tell the readers now: for one who asks what they know, and at shutdown, when it is not done later."""
+        """Tell the sinks now: for one who asks what they know, and at shutdown, when it is not done later."""
         finished, self._finished = self._finished, []
         if finished:
-            for reader in self._readers:
+            for reader in self._sinks:
                 reader(finished)
 
     def _schedule(self) -> None:

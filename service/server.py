@@ -70,7 +70,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._drain_timeout_s = drain_timeout_s
         self._lifecycle = service.lifecycle
-        self._give_up = service.door.predict.close
+        self._give_up = service.fast_path.predict.close
         self._ready = ready
         self._stop = stop
         self._listeners: list[Listener] = []
@@ -186,8 +186,8 @@ def _readable(connections: Iterable[BoundedProtocol]) -> set[int]:
 
 def run(service: Service, settings: Settings, listener: socket.socket, ready: Callable[[], None], stop: Stop) -> None:
     """Serve on ``listener`` until a signal to stop; ``ready`` is called once requests are taken."""
-    door = service.door
-    plain = connection.protocol_of(door.journal, door.ids, door.bounds, door.bodies)
+    door = service.fast_path
+    plain = connection.protocol_of(door.tracker, door.ids, door.bounds, door.bodies)
     config = uvicorn.Config(
         service.app,
         http=fast_path.protocol_of(door) if settings.express else plain,

@@ -4,7 +4,7 @@ TrainingError
 ├── OptionError      an option has a value that means nothing
 ├── DataError        the data cannot be had, or nothing can be learned from it
 ├── Diverged         the loss is no number any more
-└── ProofFailed      the exported graph does not compute what the network does
+└── ParityError      the exported graph does not compute what the network does
 """
 
 from __future__ import annotations
@@ -26,5 +26,5 @@ class Diverged(TrainingError):
     """Training ran away: losses or weights are NaN or infinite."""
 
 
-class ProofFailed(TrainingError):
+class ParityError(TrainingError):
     """ONNX Runtime answers otherwise than torch; nothing is published."""

@@ -9,14 +9,14 @@ from service.errors import Overloaded
 _RETRY_S: Final = 1.0
 
 
-class Bodies:
+class BodyBudget:
     """Counts them; a body that came in one piece and is read at once need not be counted."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self.held_bytes = 0
 
-    def hold(self, size_bytes: int) -> None:
+    def acquire(self, size_bytes: int) -> None:
         """Count a piece more. Raises `Overloaded` where there is no room for it."""
         if self.held_bytes + size_bytes > self._max_bytes:
             raise Overloaded(
@@ -26,6 +26,6 @@ class Bodies:
             )
         self.held_bytes += size_bytes
 
-    def let_go(self, size_bytes: int) -> None:
+    def release(self, size_bytes: int) -> None:
         """Count so many less."""
         self.held_bytes -= size_bytes

@@ -11,14 +11,13 @@ from typing import Final, Protocol
 import numpy as np
 
 from service.errors import NotReady, RequestError, ServerFailed, UnsupportedMedia
-from service.http import options as wishes
-from service.http import problems
+from service.http import options, problems
 from service.http.admission import LARGE_BYTES, Arrival, Arrivals
 from service.http.codecs import json_answers, media_types, npy
 from service.http.codecs.arrays import rows_from_npy, rows_from_raw
 from service.http.codecs.json_rows import quick_rows, rows_in_steps
 from service.http.codecs.schema import Schema
-from service.http.limits import Bodies
+from service.http.limits import BodyBudget
 from service.http.messages import JSON_HEADERS, NPY_HEADERS, Request, Response
 from service.http.options import Options
 from service.http.slices import Slices, Steps, T, finish
@@ -26,7 +25,7 @@ from service.inference.batcher import Job, Rows
 from service.inference.repository import Model, Repository
 from service.inference.session import Outputs
 from service.lifecycle import Lifecycle
-from service.requests import Record
+from service.requests import RequestRecord
 
 _log = logging.getLogger(__name__)
 
@@ -70,8 +69,8 @@ class _Decoding:
 
     cancelled = False
 
-    def __init__(self, bodies: Bodies, body_bytes: int, arrival: Arrival | None) -> None:
-        bodies.hold(body_bytes)
+    def __init__(self, bodies: BodyBudget, body_bytes: int, arrival: Arrival | None) -> None:
+        bodies.acquire(body_bytes)
         self._bodies = bodies
         self._body_bytes = body_bytes
         self._arrival = arrival
@@ -79,7 +78,7 @@ class _Decoding:
 
     def let_go(self) -> None:
         """The body is read, or nobody will read it."""
-        self._bodies.let_go(self._body_bytes)
+        self._bodies.release(self._body_bytes)
         self._body_bytes = 0
         if self._arrival is not None:
             self._arrival.close()
@@ -109,7 +108,7 @@ class Predict:
         max_rows: int,
         longest_s: float,
         clock: Callable[[], float],
-        bodies: Bodies,
+        bodies: BodyBudget,
     ) -> None:
         self.max_rows = max_rows
         self._repository = repository
@@ -123,7 +122,7 @@ class Predict:
         self._schemas = {model.manifest.name: Schema.of(model.manifest, max_rows) for model in repository}
 
     def __call__(
-        self, request: Request, record: Record, reply: Reply, arrival: Arrival | None = None
+        self, request: Request, record: RequestRecord, reply: Reply, arrival: Arrival | None = None
     ) -> Pending | None:
         """Answer ``request`` through ``reply``, now or later in the running loop; till then it can be cancelled.
 
@@ -138,7 +137,7 @@ class Predict:
             reply(self._refusal(error, record))
         return None
 
-    def arrive(self, request: Request, record: Record, declared_bytes: int) -> Arrival | None:
+    def arrive(self, request: Request, record: RequestRecord, declared_bytes: int) -> Arrival | None:
         """Begin to read a large body, of ``declared_bytes``: None where it counts for no rows that are known.
 
         Raises `Overloaded` or `DeadlineExceeded` where they would find no room or time. Whatever else is wrong is told
@@ -146,8 +145,8 @@ class Predict:
         """
         try:
             model = self._repository.find(request.model, request.version)
-            dtype = wishes.from_query(request.query, len(model.manifest.classes)).dtype
-            deadline_s = record.started_s + wishes.timeout_s(request.headers, self._longest_s)
+            dtype = options.from_query(request.query, len(model.manifest.classes)).dtype
+            deadline_s = record.started_s + options.timeout_s(request.headers, self._longest_s)
         except RequestError:
             return None
         schema = self._schemas[model.manifest.name]
@@ -159,15 +158,15 @@ class Predict:
         for model in self._repository:
             model.batcher.close()
 
-    def _accept(self, request: Request, record: Record, reply: Reply, arrival: Arrival | None) -> Pending:
+    def _accept(self, request: Request, record: RequestRecord, reply: Reply, arrival: Arrival | None) -> Pending:
         if not self._lifecycle.answering:
             raise NotReady(f"the server is {self._lifecycle.state}; try again", _STARTING_S)
         model = self._repository.find(request.model, request.version)
         manifest = model.manifest
-        chosen = wishes.from_query(request.query, len(manifest.classes))
+        chosen = options.from_query(request.query, len(manifest.classes))
         accept = request.headers.get(b"accept")
         as_npy = accept is not None and media_types.prefers_npy(accept[:_HEADER_BYTES])
-        deadline_s = record.started_s + wishes.timeout_s(request.headers, self._longest_s)
+        deadline_s = record.started_s + options.timeout_s(request.headers, self._longest_s)
         decode_from_s = self._clock()
         read = self._read(request, chosen.dtype, self._schemas[manifest.name])
         record.decode_s = self._clock() - decode_from_s
@@ -216,7 +215,7 @@ class Predict:
         self,
         model: Model,
         chosen: Options,
-        record: Record,
+        record: RequestRecord,
         reply: Reply,
         rows: Rows,
         deadline_s: float,
@@ -251,7 +250,13 @@ class Predict:
         return job
 
     def _answer_large(
-        self, chosen: Options, record: Record, reply: Reply, body: bytes | Exception, spent_s: float, _waited_s: float
+        self,
+        chosen: Options,
+        record: RequestRecord,
+        reply: Reply,
+        body: bytes | Exception,
+        spent_s: float,
+        _waited_s: float,
     ) -> None:
         record.encode_s = spent_s
         if isinstance(body, Exception):
@@ -259,7 +264,7 @@ class Predict:
         else:
             reply(_response(body, JSON_HEADERS, chosen, record))
 
-    def _refusal(self, error: Exception, record: Record) -> Response:
+    def _refusal(self, error: Exception, record: RequestRecord) -> Response:
         if not isinstance(error, RequestError):
             _log.error("request %s failed", record.request_id, exc_info=error)
             error = ServerFailed()
@@ -293,13 +298,13 @@ def _read_later(inflating: Steps[bytes], read: Read, dtype: str | None, schema: 
     return rows if isinstance(rows, np.ndarray) else (yield from rows)
 
 
-def _response(body: bytes, headers: Headers, chosen: Options, record: Record) -> Response:
+def _response(body: bytes, headers: Headers, chosen: Options, record: RequestRecord) -> Response:
     if chosen.timing:
         headers = (*headers, (b"server-timing", _server_timing(record)))
     return Response(200, headers, body)
 
 
-def _server_timing(record: Record) -> bytes:
+def _server_timing(record: RequestRecord) -> bytes:
     """The stages as https://www.w3.org/TR/server-timing/ writes them, in milliseconds."""
     stages = {
         "decode": record.decode_s,

@@ -20,7 +20,7 @@ from service.http.admission import LARGE_BYTES, Arrival
 from service.http.predict import Pending, Predict
 from service.inference.repository import Model, Repository
 from service.lifecycle import Lifecycle, State
-from service.requests import Record
+from service.requests import RequestRecord
 
 _PATHS: Final = "GET /docs lists every path and its methods"
 
@@ -181,8 +181,8 @@ async def _until(answered: asyncio.Future[messages.Response], request: HttpReque
         raise ClientDisconnect
 
 
-def _record(request: HttpRequest) -> Record:
-    record: Record = request.scope["state"]["record"]
+def _record(request: HttpRequest) -> RequestRecord:
+    record: RequestRecord = request.scope["state"]["record"]
     return record
 
 

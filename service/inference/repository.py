@@ -33,14 +33,16 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Placement:
     """Where a network should run and in which arithmetic; ``auto`` leaves the choice to what is there."""
 
     provider: str
     precision: str
 
 
-def load(models_dir: Path, name: str, wish: Wish, make_batcher: Callable[[Manifest, Run, Costs], Batcher]) -> Model:
+def load(
+    models_dir: Path, name: str, placement: Placement, make_batcher: Callable[[Manifest, Run, Costs], Batcher]
+) -> Model:
     """Read, verify, build, prove and warm up the newest version of ``name``.
 
     Raises `ModelRefused` with the reason where that version is not fit to serve, and `ProviderUnavailable`. An older
@@ -56,7 +58,7 @@ def load(models_dir: Path, name: str, wish: Wish, make_batcher: Callable[[Manife
     except ArtifactError as error:
         raise ModelRefused(str(error)) from error
     try:
-        live, precision = _choose(read, wish)
+        live, precision = _choose(read, placement)
         costs = self_check.measure(live, len(read.manifest.features), read.manifest.graph_dtype)
     except ModelRefused as error:
         raise ModelRefused(f"{version_dir} is refused: {error}") from error
@@ -71,11 +73,11 @@ def load(models_dir: Path, name: str, wish: Wish, make_batcher: Callable[[Manife
     return Model(manifest, read.example, live.provider, precision, costs, batcher, load_s)
 
 
-def _choose(read: Artifact, wish: Wish) -> tuple[Session, str]:
+def _choose(read: Artifact, placement: Placement) -> tuple[Session, str]:
     """A session that proved itself, in int8 where that is wished or, on the CPU, can be had and is shown to be good."""
-    full = _proved(read, read.model, wish.provider, "fp32")
-    asked, name, graph = wish.precision == "int8", read.manifest.name, read.model_int8
-    if wish.precision == "fp32" or (not asked and (full.provider != "cpu" or graph is None)):
+    full = _proved(read, read.model, placement.provider, "fp32")
+    asked, name, graph = placement.precision == "int8", read.manifest.name, read.model_int8
+    if placement.precision == "fp32" or (not asked and (full.provider != "cpu" or graph is None)):
         return full, "fp32"
     if graph is None:
         raise ModelRefused("it was published without int8; start with --precision fp32, or publish one that has it")

@@ -17,7 +17,7 @@ import pytest
 
 from service import logs
 from service.log_writer import LogWriter
-from service.requests import Record
+from service.requests import RequestRecord
 
 PATIENCE_S = 30
 
@@ -61,15 +61,15 @@ def logging_as_before() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def record(path: str = "/predict", status: int = 200, rows: int = 0, problem: str = "") -> Record:
-    made = Record("POST", path, "an-id", 0.0)
+def record(path: str = "/predict", status: int = 200, rows: int = 0, problem: str = "") -> RequestRecord:
+    made = RequestRecord("POST", path, "an-id", 0.0)
     made.status, made.duration_s, made.rows, made.problem = status, 0.0123456789, rows, problem
     if rows:
         made.model, made.version = "small", 3
     return made
 
 
-def written(form: Literal["auto", "json", "text"], *records: Record) -> str:
+def written(form: Literal["auto", "json", "text"], *records: RequestRecord) -> str:
     with Log() as log:
         request_log = logs.configure("info", form, log.writer)
         assert request_log is not None

@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service import metrics
 from service.errors import StartError
-from service.requests import Record
+from service.requests import RequestRecord
 from tests.service.forked import in_a_child
 from tests.service.published import Network, publish
 from tests.service.running import Running, post
@@ -65,8 +65,8 @@ def samples(exposition: bytes) -> dict[str, float]:
     }
 
 
-def record(route: str, status: int, duration_s: float, rows: int = 0, problem: str = "") -> Record:
-    made = Record("POST", "/somewhere", "id", 0.0)
+def record(route: str, status: int, duration_s: float, rows: int = 0, problem: str = "") -> RequestRecord:
+    made = RequestRecord("POST", "/somewhere", "id", 0.0)
     made.route, made.status, made.duration_s, made.rows, made.problem = route, status, duration_s, rows, problem
     made.decode_s, made.queue_s, made.inference_s, made.encode_s = (duration_s / part for part in (2, 4, 8, 16))
     return made

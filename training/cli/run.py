@@ -16,7 +16,7 @@ from training.engine import device, subnormal, trainer
 from training.errors import TrainingError
 from training.recipe import train
 from training.release import evaluate, onnx_export, onnx_runtime, parity, publish, quantize
-from training.release.training_run import Outcome
+from training.release.training_run import TrainingRun
 
 
 @subnormal.flushed()
@@ -79,7 +79,7 @@ def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> N
         else:
             scores["int8"] = judge(onnx_runtime.run(twin.graph, test_inputs)[0], test_targets)
 
-    outcome = Outcome(
+    outcome = TrainingRun(
         name=name,
         command=command.text,
         dataset=dataset,

@@ -13,7 +13,7 @@ from training.data import summary
 from training.release import plots
 from training.release.evaluate import BINS, regression
 from training.release.quantize import Comparison
-from training.release.training_run import Outcome
+from training.release.training_run import TrainingRun
 
 README: Final = "README.md"
 LEARNING: Final = "learning.png"
@@ -34,7 +34,7 @@ _SCORES: Final = {
 
 
 def card(
-    outcome: Outcome, version: int, created: str, commit: str | None, libraries: Mapping[str, str], example: int
+    outcome: TrainingRun, version: int, created: str, commit: str | None, libraries: Mapping[str, str], example: int
 ) -> dict[str, bytes]:
     """The card and its pictures, by file name. ``example`` is the place of the example among the test rows."""
     dataset = outcome.dataset
@@ -63,7 +63,7 @@ def card(
     return files
 
 
-def _head(outcome: Outcome, version: int) -> str:
+def _head(outcome: TrainingRun, version: int) -> str:
     dataset, split = outcome.dataset, outcome.split
     layers = " → ".join(
         map(str, (len(dataset.columns), *outcome.hidden, len(dataset.labels) or len(dataset.target_names)))
@@ -84,7 +84,7 @@ def _head(outcome: Outcome, version: int) -> str:
     )
 
 
-def _scores(outcome: Outcome) -> str:
+def _scores(outcome: TrainingRun) -> str:
     precisions = list(outcome.scores)
     rows = [
         [_SCORES[metric], *(f"{outcome.scores[precision][metric]:.4f}" for precision in precisions)]
@@ -93,7 +93,7 @@ def _scores(outcome: Outcome) -> str:
     return "## Scores\n\n" + _table(["on the test rows", *precisions], rows)
 
 
-def _per_class(outcome: Outcome) -> str:
+def _per_class(outcome: TrainingRun) -> str:
     labels = outcome.dataset.label_texts
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
         outcome.test_targets, outcome.answers[1], labels=np.arange(len(labels)), zero_division=0
@@ -106,7 +106,7 @@ def _per_class(outcome: Outcome) -> str:
     return "## Each class\n\n" + _table(head, rows)
 
 
-def _per_target(outcome: Outcome) -> str:
+def _per_target(outcome: TrainingRun) -> str:
     names = outcome.dataset.target_names
     if len(names) == 1:
         return ""
@@ -118,7 +118,7 @@ def _per_target(outcome: Outcome) -> str:
     return "## Each target\n\n" + _table(["target", *(_SCORES[metric] for metric in scores[0])], rows)
 
 
-def _columns(outcome: Outcome) -> str:
+def _columns(outcome: TrainingRun) -> str:
     dataset = outcome.dataset
     if len(dataset.shape) > 1:
         return ""
@@ -143,7 +143,7 @@ def int8(twin: Comparison, labels: Sequence[str]) -> str:
     )
 
 
-def _learned(outcome: Outcome) -> str:
+def _learned(outcome: TrainingRun) -> str:
     kept = outcome.kept
     loss = "" if math.isnan(kept.validation_loss) else f", whose validation loss was {kept.validation_loss:.4f}"
     calibrated = "" if outcome.temperature is None else f" Calibration temperature {outcome.temperature:.3f}."
@@ -154,7 +154,7 @@ def _learned(outcome: Outcome) -> str:
     )
 
 
-def _taught(outcome: Outcome) -> str:
+def _taught(outcome: TrainingRun) -> str:
     history = outcome.teacher_history
     if not history:
         return ""
@@ -168,7 +168,7 @@ def _taught(outcome: Outcome) -> str:
     )
 
 
-def _use(outcome: Outcome, example: int) -> str:
+def _use(outcome: TrainingRun, example: int) -> str:
     dataset = outcome.dataset
     answer = (
         f"the test row in `example.json`, which is *{dataset.label_texts[outcome.test_targets[example]]}*"
@@ -182,7 +182,7 @@ def _use(outcome: Outcome, example: int) -> str:
     )
 
 
-def _provenance(outcome: Outcome, created: str, commit: str | None, libraries: Mapping[str, str]) -> str:
+def _provenance(outcome: TrainingRun, created: str, commit: str | None, libraries: Mapping[str, str]) -> str:
     source = outcome.dataset.source
     hashes = source.get("sha256", "")
     digests = hashes.items() if isinstance(hashes, Mapping) else [(outcome.dataset.name, hashes)]

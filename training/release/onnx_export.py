@@ -10,7 +10,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from training.errors import ProofFailed
+from training.errors import ParityError
 from training.model.network import Network, folded
 from training.model.preprocess import Prepare
 from training.release.quiet import quiet
@@ -49,7 +49,7 @@ def export(network: Network, features: int, *, classifies: bool, activation: str
     for regression ``prediction`` float32 (rows, targets); inputs are float64 where the network prepares rows from it,
     predictions where it restores them in it. The ``activation`` of the outputs is the softmax or the
     identity if not said otherwise; after "logistic" both answers are (rows, labels), after "exp" numbers are positive.
-    Raises `ProofFailed` where the exporter wrote another opset.
+    Raises `ParityError` where the exporter wrote another opset.
     """
     activation = activation or ("softmax" if classifies else "identity")
     network = copy.deepcopy(network).cpu()
@@ -71,7 +71,7 @@ def export(network: Network, features: int, *, classifies: bool, activation: str
     model = program.model_proto
     written = {each.domain: each.version for each in model.opset_import}
     if written.get("") != OPSET:
-        raise ProofFailed(f"torch {torch.__version__} exported opset {written}, expected {OPSET}; nothing is published")
+        raise ParityError(f"torch {torch.__version__} exported opset {written}, expected {OPSET}; nothing is published")
     _forget_where_it_was_made(model.graph)
     content: bytes = model.SerializeToString()
     return content

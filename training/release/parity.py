@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.errors import ProofFailed
+from training.errors import ParityError
 from training.release import onnx_runtime
 
 # Of probabilities as they are; of values in the target's unit, as a share of the range that they span.
@@ -22,14 +22,14 @@ def prove(graph: bytes, inputs: NDArray[Any], expected: Sequence[NDArray[Any]]) 
     """How far ``graph`` is from torch's ``expected`` outputs for raw ``inputs``, for the manifest.
 
     ``expected`` is probabilities float32 (rows, classes) and prediction int64 (rows,), or values float32 or float64
-    (rows, targets). Raises `ProofFailed` where numbers are more than `TOLERANCE` apart or a label differs.
+    (rows, targets). Raises `ParityError` where numbers are more than `TOLERANCE` apart or a label differs.
     """
     found = onnx_runtime.run(graph, inputs)
     numbers = expected[0]
     apart = np.abs(found[0].astype(np.float64) - numbers)
     error = float((apart if len(expected) > 1 else apart / _unit(numbers)).max())
     if not error <= TOLERANCE:  # NaN compares false
-        raise ProofFailed(
+        raise ParityError(
             f"ONNX Runtime {onnx_runtime.VERSION} and torch are {error:.2g} apart, expected {TOLERANCE:g} at most; "
             "nothing is published"
         )
@@ -37,7 +37,7 @@ def prove(graph: bytes, inputs: NDArray[Any], expected: Sequence[NDArray[Any]]) 
         return {"rows": len(inputs), "max_relative_error": error}
     changed = int((found[1] != expected[1]).sum())
     if changed:
-        raise ProofFailed(
+        raise ParityError(
             f"ONNX Runtime {onnx_runtime.VERSION} and torch differ in {changed} of {len(inputs)} labels; "
             "nothing is published"
         )

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from training.data.dataset import Column, Dataset, Label
 from training.data.split import Split
 from training.engine.trainer import Epoch
-from training.errors import ProofFailed
+from training.errors import ParityError
 from training.model.network import Network
 from training.recipe.train import outputs_of
 from training.release import evaluate, onnx_export, parity, publish
-from training.release.training_run import Outcome
+from training.release.training_run import TrainingRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def release(fitted: Fitted, models_dir: Path, name: str, train: Rows, test: Rows
         fitted.network, len(fitted.features), classifies=dataset.classifies, activation=fitted.activation
     )
     judge = evaluate.classification if dataset.classifies else evaluate.regression
-    outcome = Outcome(
+    outcome = TrainingRun(
         name=name,
         command=f"publish() in Python {platform.python_version()}",
         dataset=dataset,
@@ -93,11 +93,11 @@ def release(fitted: Fitted, models_dir: Path, name: str, train: Rows, test: Rows
 
 
 def _check_kept(answers: NDArray[Any], expected: NDArray[Any], *, classifies: bool) -> None:
-    """Raise `ProofFailed` where the published network, whose layers are in float32, is not the estimator any more."""
+    """Raise `ParityError` where the published network, whose layers are in float32, is not the estimator any more."""
     apart = np.abs(answers.astype(np.float64) - expected)
     allowed = _KEPT_WITHIN * (np.ones(1) if classifies else np.ptp(expected, axis=0))
     if not (apart <= allowed).all():  # NaN compares false
-        raise ProofFailed(
+        raise ParityError(
             f"in float32, as it would be served, the network answers up to {apart.max():.2g} away from what it says "
             "itself; scale features and targets before fit, such as with StandardScaler; nothing is published"
         )

@@ -23,7 +23,7 @@ from training.data.dataset import Dataset
 from training.errors import DataError, TrainingError
 from training.release import card, onnx_runtime
 from training.release.onnx_export import CLASSIFIES, OPSET, REGRESSES
-from training.release.training_run import Outcome
+from training.release.training_run import TrainingRun
 
 _GOLDEN_ROWS: Final = 32
 # Golden rows are answered beyond doubt: where two labels nearly tie, another processor's rounding may choose the other.
@@ -61,7 +61,7 @@ def check_names(dataset: Dataset) -> None:
                 )
 
 
-def publish(outcome: Outcome, models_dir: Path, on_commit: Callable[[], None] = lambda: None) -> Path:
+def publish(outcome: TrainingRun, models_dir: Path, on_commit: Callable[[], None] = lambda: None) -> Path:
     """Write ``models_dir/<name>/<next version>``, whole or not at all; its folder. Raises `TrainingError`.
 
     ``on_commit`` is called when all but the last step is done, and can still prevent it by raising.
@@ -86,7 +86,7 @@ def publish(outcome: Outcome, models_dir: Path, on_commit: Callable[[], None] = 
         raise TrainingError(str(error)) from error
 
 
-def _in_utf8(outcome: Outcome) -> Outcome:
+def _in_utf8(outcome: TrainingRun) -> TrainingRun:
     """``outcome`` with what is no UTF-8 in the names of files written as ``\\udcff``, in its command and its data."""
 
     def plain(value: Any) -> Any:
@@ -100,7 +100,7 @@ def _in_utf8(outcome: Outcome) -> Outcome:
     return replace(outcome, command=plain(outcome.command), dataset=dataset)
 
 
-def _manifest(outcome: Outcome, version: int, created: str, commit: str | None) -> Manifest:
+def _manifest(outcome: TrainingRun, version: int, created: str, commit: str | None) -> Manifest:
     dataset, split = outcome.dataset, outcome.split
     parts = {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)}
     return Manifest(
@@ -130,7 +130,7 @@ def _manifest(outcome: Outcome, version: int, created: str, commit: str | None) 
     )
 
 
-def _features(outcome: Outcome) -> tuple[Feature, ...]:
+def _features(outcome: TrainingRun) -> tuple[Feature, ...]:
     dataset = outcome.dataset
     return tuple(
         Feature(
@@ -148,7 +148,7 @@ def _features(outcome: Outcome) -> tuple[Feature, ...]:
     )
 
 
-def _clear_rows(outcome: Outcome) -> NDArray[np.int64]:
+def _clear_rows(outcome: TrainingRun) -> NDArray[np.int64]:
     """Some test rows, always the same, for the server to prove itself on: places among the test rows."""
     places = np.random.default_rng(0).permutation(len(outcome.test_inputs))
     if outcome.dataset.classifies:
@@ -159,7 +159,7 @@ def _clear_rows(outcome: Outcome) -> NDArray[np.int64]:
     return np.sort(places[:_GOLDEN_ROWS])
 
 
-def _golden(outcome: Outcome, places: NDArray[np.int64]) -> bytes:
+def _golden(outcome: TrainingRun, places: NDArray[np.int64]) -> bytes:
     names = CLASSIFIES if outcome.dataset.classifies else REGRESSES
     inputs = outcome.test_inputs[places]
     arrays = {"inputs": inputs} | {name: answer[places] for name, answer in zip(names, outcome.answers, strict=True)}
@@ -171,14 +171,14 @@ def _golden(outcome: Outcome, places: NDArray[np.int64]) -> bytes:
     return file.getvalue()
 
 
-def _first_right(outcome: Outcome) -> int:
+def _first_right(outcome: TrainingRun) -> int:
     """The place of the first test row that is answered rightly: the example to send."""
     if not outcome.dataset.classifies:
         return 0
     return int((outcome.answers[1] == outcome.test_targets).argmax())
 
 
-def _as_client_sends(outcome: Outcome, place: int) -> Any:
+def _as_client_sends(outcome: TrainingRun, place: int) -> Any:
     """A row nested to its shape, or by feature name with texts for categories and null for what is missing."""
     dataset, row = outcome.dataset, outcome.test_inputs[place]
     if len(dataset.shape) > 1:

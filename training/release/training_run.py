@@ -15,7 +15,7 @@ from training.release.quantize import Comparison
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrainingRun:
     """``answers`` are torch's for the test rows: probabilities and prediction, or values. ``int8`` is None where the
     network was not compared in int8; ``scores`` has those of each precision that is published, over the test rows.
     ``chosen`` is every choice that was made, for the manifest; ``kept`` the epoch whose weights stayed.

@@ -23,11 +23,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.errors import MalformedRequest, RequestError, ServerFailed
 from service.http import problems
-from service.http.limits import Bodies
+from service.http.limits import BodyBudget
 from service.http.messages import Response
 from service.http.transport.closing import ClosingTransport
 from service.http.transport.middleware import REFUSED, Bounds, RequestIds
-from service.requests import Journal, Record
+from service.requests import RequestRecord, RequestTracker
 
 _log = logging.getLogger(__name__)
 
@@ -64,22 +64,24 @@ BETWEEN: Final = Reading.BETWEEN
 _HEAD, _UPGRADE, _BODY, _OVER = Reading.HEAD, Reading.UPGRADE, Reading.BODY, Reading.OVER
 
 
-def protocol_of(journal: Journal, ids: RequestIds, bounds: Bounds, bodies: Bodies) -> type[HttpToolsProtocol]:
+def protocol_of(
+    tracker: RequestTracker, ids: RequestIds, bounds: Bounds, bodies: BodyBudget
+) -> type[HttpToolsProtocol]:
     """The protocol class to give to uvicorn as its ``http``, for a service without the express door."""
-    own = {"journal": journal, "ids": ids, "bounds": bounds, "bodies": bodies}
+    own = {"tracker": tracker, "ids": ids, "bounds": bounds, "bodies": bodies}
     return type("Bounded", (BoundedProtocol,), own)
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection; a subclass is given ``journal``, ``ids``, ``bounds`` and ``bodies``.
+    """One connection; a subclass is given ``tracker``, ``ids``, ``bounds`` and ``bodies``.
 
     ``current`` is the request whose turn it is, while uvicorn's ``cycle`` is the one read last.
     """
 
-    journal: ClassVar[Journal]
+    tracker: ClassVar[RequestTracker]
     ids: ClassVar[RequestIds]
     bounds: ClassVar[Bounds]
-    bodies: ClassVar[Bodies]
+    bodies: ClassVar[BodyBudget]
     current: RequestResponseCycle | None = None
     reading: Reading = BETWEEN
     rest: asyncio.TimerHandle | None = None  # runs while more of a request is to come
@@ -156,7 +158,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._told.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Hand on a request that is one; an upgrade is not offered, so the head is read again without the wish."""
+        """Hand on a request that is one; an upgrade is not offered, so the head is read again without the placement."""
         parser = self.parser
         self.method, self.version = parser.get_method(), parser.get_http_version()
         if parser.should_upgrade() and self.method != b"CONNECT":
@@ -314,8 +316,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self.rest.cancel()
         self.rest = self.loop.call_later(self.bounds.receive_timeout_s, self._too_late)
 
-    def write(self, response: Response, record: Record, *, keep_alive: bool) -> None:
-        """Send an answer, and enter it in the journal."""
+    def write(self, response: Response, record: RequestRecord, *, keep_alive: bool) -> None:
+        """Send an answer, and enter it in the tracker."""
         self.transport.write(
             b"%bcontent-length: %d\r\n%bx-request-id: %b\r\n%b\r\n%b"
             % (
@@ -327,7 +329,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 b"" if record.method == "HEAD" else response.body,
             )
         )
-        self.journal.finish(record, response.status)
+        self.tracker.finish(record, response.status)
 
     @property
     def is_idle(self) -> bool:
@@ -482,10 +484,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """Count what this connection holds in memory beside bodies."""
         more_bytes, self._held_bytes = size_bytes - self._held_bytes, size_bytes
         if more_bytes < 0:
-            self.bodies.let_go(-more_bytes)
+            self.bodies.release(-more_bytes)
             return
         try:
-            self.bodies.hold(more_bytes)
+            self.bodies.acquire(more_bytes)
         except RequestError as error:
             self._held_bytes -= more_bytes
             self.refuse(error.with_traceback(None))
@@ -542,7 +544,7 @@ class Refusal(RequestResponseCycle):
         """All earlier requests of the connection are answered."""
         protocol = self._protocol
         method, path, sent_id = self._asked
-        record = protocol.journal.begin(method, path, protocol.ids.of(sent_id))
+        record = protocol.tracker.begin(method, path, protocol.ids.of(sent_id))
         record.problem = problems.name_of(self._error)
         self.response_complete = True
         protocol.write(problems.response(self._error, record.request_id), record, keep_alive=False)
@@ -589,7 +591,7 @@ def _target(url: bytes, method: bytes) -> bytes:
 
 
 def _without_upgrade(method: bytes, url: bytes, version: str, headers: list[tuple[bytes, bytes]]) -> bytes:
-    """A head as the client sent it, but for its wish to leave HTTP: https://www.rfc-editor.org/rfc/rfc9110#section-7.8"""
+    """A head as the client sent it, but for its placement to leave HTTP: https://www.rfc-editor.org/rfc/rfc9110#section-7.8"""
     line = b"%b %b HTTP/%b\r\n" % (method, url, version.encode())
     return line + b"".join([b"%b: %b\r\n" % header for header in headers if header[0] != b"upgrade"]) + b"\r\n"
 

@@ -4,11 +4,11 @@ A prediction's path through a framework costs more than the network: a scope, a 
 request. Here its body goes from uvicorn's parser to `Predict`, and the answer from there to the socket. Everything
 else — other paths, other methods, upgrades — is uvicorn's and the application's, untouched.
 
-An `Exchange` stands where uvicorn keeps its own request-response cycle, so that keep-alive, pipelining and shutdown
-stay uvicorn's: this module relies on what `INTERNALS` names, and a test checks it.
+A `PredictionCycle` stands where uvicorn keeps its own request-response cycle: keep-alive, pipelining and shutdown
+stay uvicorn's. This module relies on what `INTERNALS` names, and a test checks it.
 
 A client sends the same request line and headers again and again: what the parser made of them is remembered as a
-`Head`, and the next request that begins with the same bytes, and comes in one piece, is not parsed at all.
+`CachedHead`, and the next request that begins with the same bytes, and comes in one piece, is not parsed at all.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from service.errors import RequestError
 from service.http import problems
 from service.http.admission import LARGE_BYTES, Arrival
-from service.http.limits import Bodies
+from service.http.limits import BodyBudget
 from service.http.messages import Request, Response, by_name
 from service.http.predict import Pending, Predict
 from service.http.transport.connection import BETWEEN, BoundedProtocol
 from service.http.transport.middleware import Bounds, RequestIds
 from service.lifecycle import Lifecycle
-from service.requests import Journal
+from service.requests import RequestTracker
 
 # What the protocol and its cycle are used for here: uvicorn promises none of it, so its version is pinned.
 INTERNALS: Final = {
@@ -52,7 +52,7 @@ _HEAD_BYTES: Final = 1024
 _HEADS: Final = 256
 
 
-class Target(NamedTuple):
+class RouteMatch(NamedTuple):
     """What a prediction's URL says."""
 
     path: str
@@ -63,42 +63,42 @@ class Target(NamedTuple):
 
 
 @lru_cache(maxsize=256)  # clients ask for few different URLs, again and again
-def _target(url: bytes) -> Target | None:
+def _target(url: bytes) -> RouteMatch | None:
     match = _PATH.fullmatch(url)
     if match is None:
         return None
     model, version, query = (None if part is None else part.decode("ascii") for part in match.groups())
     route = _ROUTES[(model is not None) + (version is not None)]
-    return Target(url.split(b"?", 1)[0].decode("ascii"), route, model, version, query)
+    return RouteMatch(url.split(b"?", 1)[0].decode("ascii"), route, model, version, query)
 
 
-class Head(NamedTuple):
+class CachedHead(NamedTuple):
     """What a request line and headers say that were parsed before."""
 
-    target: Target
+    target: RouteMatch
     headers: Mapping[bytes, bytes]
     body_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class FastPathContext:
     """What the protocol needs of the service."""
 
     predict: Predict
-    journal: Journal
+    tracker: RequestTracker
     lifecycle: Lifecycle
     ids: RequestIds
     bounds: Bounds
-    bodies: Bodies
+    bodies: BodyBudget
 
 
-def protocol_of(door: Door) -> type[HttpToolsProtocol]:
+def protocol_of(context: FastPathContext) -> type[HttpToolsProtocol]:
     """The protocol class to give to uvicorn as its ``http``."""
-    own = {"journal": door.journal, "ids": door.ids, "bounds": door.bounds, "bodies": door.bodies}
-    return type("Express", (ExpressProtocol,), own | {"door": door, "heads": {}})
+    own = {"tracker": context.tracker, "ids": context.ids, "bounds": context.bounds, "bodies": context.bodies}
+    return type("Express", (FastPathProtocol,), own | {"context": context, "heads": {}})
 
 
-class Exchange(RequestResponseCycle):
+class PredictionCycle(RequestResponseCycle):
     """One prediction on one connection, from its headers to its answer, in the place of uvicorn's cycle.
 
     Of the cycle it keeps what the protocol reads and writes: ``response_complete``, ``keep_alive``, ``disconnected``
@@ -119,13 +119,13 @@ class Exchange(RequestResponseCycle):
     _arrival: Arrival | None = None
 
     def __init__(
-        self, protocol: ExpressProtocol, target: Target, headers: Mapping[bytes, bytes], *, keep_alive: bool
+        self, protocol: FastPathProtocol, target: RouteMatch, headers: Mapping[bytes, bytes], *, keep_alive: bool
     ) -> None:
-        door = protocol.door
+        context = protocol.context
         self.keep_alive = keep_alive
         self._protocol = protocol
         self._target = target
-        self._record = door.journal.begin("POST", target.path, door.ids.of(headers.get(b"x-request-id")))
+        self._record = context.tracker.begin("POST", target.path, context.ids.of(headers.get(b"x-request-id")))
         self._record.route = target.route
         self._request = Request(target.model, target.version, target.query, headers, b"")
 
@@ -166,7 +166,7 @@ class Exchange(RequestResponseCycle):
             self.refuse(self._protocol.bounds.too_large())
             return
         try:
-            self._protocol.door.bodies.hold(len(data))
+            self._protocol.context.bodies.acquire(len(data))
             self._held_bytes += len(data)
             if self._held_bytes > LARGE_BYTES:
                 self._count()
@@ -195,7 +195,7 @@ class Exchange(RequestResponseCycle):
         if self.in_turn:
             self._protocol.loop.call_soon(self._give_refusal)
 
-    def head_before(self, body: bytes) -> Head | None:
+    def head_before(self, body: bytes) -> CachedHead | None:
         """What came before ``body``, if it will say the same before any body of that length."""
         headers = self._request.headers
         if (
@@ -205,7 +205,7 @@ class Exchange(RequestResponseCycle):
             and b"transfer-encoding" not in headers
             and b"x-request-id" not in headers  # it will not come again
         ):
-            return Head(self._target, headers, len(body))
+            return CachedHead(self._target, headers, len(body))
         return None
 
     def abandon(self) -> None:
@@ -216,7 +216,7 @@ class Exchange(RequestResponseCycle):
             self._job.cancel()
         if not self._answered:
             self._answered = True
-            self._protocol.door.journal.abandon()
+            self._protocol.context.tracker.abandon()
 
     def finish(self) -> None:
         """The answer is on its way out, and there is room for the next one."""
@@ -234,14 +234,14 @@ class Exchange(RequestResponseCycle):
         self._request.body = bytes(self._body)
         arrival, self._arrival = self._arrival, None
         self._body_is_over()
-        self._job = self._protocol.door.predict(self._request, self._record, self._reply, arrival)
+        self._job = self._protocol.context.predict(self._request, self._record, self._reply, arrival)
         self._request.body = b""  # its rows wait, and have a bound of their own
 
     def _count(self) -> None:
         """Count the rows of a large body, as far as it is there. Raises `Overloaded` where they have no room."""
         if self._arrival is None:
             declared_bytes = int(self._request.headers.get(b"content-length", 0))
-            self._arrival = self._protocol.door.predict.arrive(self._request, self._record, declared_bytes)
+            self._arrival = self._protocol.context.predict.arrive(self._request, self._record, declared_bytes)
         if self._arrival is not None:
             self._arrival.reached(self._held_bytes)
 
@@ -251,14 +251,14 @@ class Exchange(RequestResponseCycle):
             self._arrival = None
         self._body = b""
         if self._held_bytes:
-            self._protocol.door.bodies.let_go(self._held_bytes)
+            self._protocol.context.bodies.release(self._held_bytes)
             self._held_bytes = 0
 
     def _reply(self, response: Response) -> None:
         self._answered = True
         protocol = self._protocol
         closes = problems.CLOSE in response.headers or self.waiting_for_100_continue
-        if closes or protocol.door.lifecycle.draining:
+        if closes or protocol.context.lifecycle.draining:
             self.keep_alive = False
         protocol.write(response, self._record, keep_alive=self.keep_alive)
         if protocol.flow.write_paused:
@@ -267,16 +267,16 @@ class Exchange(RequestResponseCycle):
             self.finish()
 
 
-class ExpressProtocol(BoundedProtocol):
+class FastPathProtocol(BoundedProtocol):
     """uvicorn's protocol, with its bounds and with the express door in it; `protocol_of` gives the class its ``door``.
 
-    ``unsent`` is an exchange whose answer the client is slow to read: the connection's next request waits for it, so
+    ``unsent`` is an cycle whose answer the client is slow to read: the connection's next request waits for it, so
     that answers nobody reads do not pile up.
     """
 
-    door: ClassVar[Door]
-    heads: ClassVar[dict[bytes, Head]]
-    unsent: Exchange | None = None
+    context: ClassVar[FastPathContext]
+    heads: ClassVar[dict[bytes, CachedHead]]
+    unsent: PredictionCycle | None = None
     _read = b""
 
     def dispatch(self) -> None:
@@ -287,24 +287,24 @@ class ExpressProtocol(BoundedProtocol):
             return
         earlier: RequestResponseCycle | None = self.cycle
         keep_alive = self.version != "1.0" and self.parser.should_keep_alive()
-        self.cycle = exchange = Exchange(self, target, by_name(self.headers), keep_alive=keep_alive)
-        exchange.waiting_for_100_continue = self.expect_100_continue
+        self.cycle = cycle = PredictionCycle(self, target, by_name(self.headers), keep_alive=keep_alive)
+        cycle.waiting_for_100_continue = self.expect_100_continue
         if earlier is None or earlier.response_complete:
-            exchange.start()
+            cycle.start()
         else:
             self.flow.pause_reading()
-            self.pipeline.appendleft((exchange, self.app))
+            self.pipeline.appendleft((cycle, self.app))
 
     def take(self, body: bytes) -> None:
         """Hand a piece of body to whoever the request is with."""
-        if isinstance(self.cycle, Exchange):
+        if isinstance(self.cycle, PredictionCycle):
             self.cycle.take(body)
         else:
             super().take(body)
 
     def complete(self) -> None:
         """Tell whoever the request is with that its body is whole."""
-        if isinstance(self.cycle, Exchange):
+        if isinstance(self.cycle, PredictionCycle):
             self._remember(self.cycle)
             self.cycle.complete()
         else:
@@ -318,8 +318,8 @@ class ExpressProtocol(BoundedProtocol):
             head = self.heads.get(data[:end])
             if head is not None and len(data) == end + head.body_bytes:
                 self._unset_keepalive_if_required()
-                self.cycle = exchange = Exchange(self, head.target, head.headers, keep_alive=True)
-                exchange.start_whole(data[end:])
+                self.cycle = cycle = PredictionCycle(self, head.target, head.headers, keep_alive=True)
+                cycle.start_whole(data[end:])
                 return
             self._read = data
         else:
@@ -328,23 +328,23 @@ class ExpressProtocol(BoundedProtocol):
 
     def body_too_late(self) -> None:
         """Refuse a prediction whose body did not come, unless it was we who did not read it before its turn."""
-        if isinstance(self.cycle, Exchange) and self.cycle.in_turn:
+        if isinstance(self.cycle, PredictionCycle) and self.cycle.in_turn:
             self.cycle.refuse(self.bounds.too_late())
         else:
             super().body_too_late()
 
     def refuse_body(self, error: RequestError) -> None:
         """Refuse the request that is not answered yet for a body that is none."""
-        if isinstance(self.cycle, Exchange):
+        if isinstance(self.cycle, PredictionCycle):
             self.cycle.refuse(error)
         else:
             super().refuse_body(error)
 
-    def _remember(self, exchange: Exchange) -> None:
+    def _remember(self, cycle: PredictionCycle) -> None:
         """Remember the head of a request that was all of one read, its body all that follows its head."""
         data, self._read = self._read, b""
         end = data.find(_HEAD_END) + len(_HEAD_END)
-        head = exchange.head_before(data[end:]) if end <= _HEAD_BYTES else None
+        head = cycle.head_before(data[end:]) if end <= _HEAD_BYTES else None
         if head is not None:
             if len(self.heads) >= _HEADS:
                 self.heads.clear()
@@ -352,7 +352,7 @@ class ExpressProtocol(BoundedProtocol):
 
     def abandon(self, cycle: RequestResponseCycle) -> None:
         """Give up what the client no longer waits for."""
-        if isinstance(cycle, Exchange):
+        if isinstance(cycle, PredictionCycle):
             cycle.abandon()
         else:
             super().abandon(cycle)
@@ -365,7 +365,7 @@ class ExpressProtocol(BoundedProtocol):
             unsent.finish()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        if isinstance(cycle, Exchange):
+        if isinstance(cycle, PredictionCycle):
             if self.rest is not None:
                 self.wait_for_rest()
             cycle.start()

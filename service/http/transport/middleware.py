@@ -1,4 +1,4 @@
-"""Before any parsing: a request's id, the bounds on its body's size and time, and its entry in the journal.
+"""Before any parsing: a request's id, the bounds on its body's size and time, and its entry in the tracker.
 
 After everything else: what went wrong and was not foreseen becomes an answer too.
 """
@@ -26,10 +26,10 @@ from service.errors import (
     ServerFailed,
 )
 from service.http import problems
-from service.http.limits import Bodies
+from service.http.limits import BodyBudget
 from service.http.messages import by_name
 from service.lifecycle import Lifecycle
-from service.requests import Journal, Record
+from service.requests import RequestRecord, RequestTracker
 
 _log = logging.getLogger(__name__)
 
@@ -109,14 +109,14 @@ class Guard:
         self,
         app: ASGIApp,
         *,
-        journal: Journal,
+        tracker: RequestTracker,
         lifecycle: Lifecycle,
         ids: RequestIds,
         bounds: Bounds,
-        bodies: Bodies,
+        bodies: BodyBudget,
     ) -> None:
         self._app = app
-        self._journal = journal
+        self._tracker = tracker
         self._lifecycle = lifecycle
         self._ids = ids
         self._bounds = bounds
@@ -128,13 +128,13 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = by_name(scope["headers"])
-        record = self._journal.begin(scope["method"], scope["path"], self._ids.of(headers.get(b"x-request-id")))
+        record = self._tracker.begin(scope["method"], scope["path"], self._ids.of(headers.get(b"x-request-id")))
         state = scope.setdefault("state", {})
         state["record"] = record
         if scope["method"] == "HEAD":  # the server leaves the body away
             scope = {**scope, "method": "GET"}
         body = _BoundedBody(headers, state, self._bounds, self._bodies, receive)
-        answer = _Answer(scope, record, self._journal, self._lifecycle, body, send)
+        answer = _Answer(scope, record, self._tracker, self._lifecycle, body, send)
         try:
             await self._app(scope, body.receive, answer.send)
         except ClientDisconnect:
@@ -158,7 +158,7 @@ class _BoundedBody:
         headers: Mapping[bytes, bytes],
         state: Mapping[str, Any],
         bounds: Bounds,
-        bodies: Bodies,
+        bodies: BodyBudget,
         receive: Receive,
     ) -> None:
         self.is_waited_for = headers.get(b"expect", b"").lower() == b"100-continue"
@@ -190,25 +190,31 @@ class _BoundedBody:
         refused: RequestError | None = self._state.get(REFUSED)
         if refused is not None:
             raise refused
-        self._bodies.hold(size_bytes)
+        self._bodies.acquire(size_bytes)
         self._received_bytes += size_bytes
         self._whole = not message.get("more_body", False)
         return message
 
     def close(self) -> None:
         """The request is over, and its body with it."""
-        self._bodies.let_go(self._received_bytes)
+        self._bodies.release(self._received_bytes)
 
 
 class _Answer:
     """One request's answer on its way out: gets the id, and closes the connection where no other may follow."""
 
     def __init__(
-        self, scope: Scope, record: Record, journal: Journal, lifecycle: Lifecycle, body: _BoundedBody, send: Send
+        self,
+        scope: Scope,
+        record: RequestRecord,
+        tracker: RequestTracker,
+        lifecycle: Lifecycle,
+        body: _BoundedBody,
+        send: Send,
     ) -> None:
         self._scope = scope
         self._record = record
-        self._journal = journal
+        self._tracker = tracker
         self._lifecycle = lifecycle
         self._body = body
         self._send = send
@@ -239,9 +245,9 @@ class _Answer:
             self._finished = True
             # The router wrote the route it chose, the pattern and not the path, into the scope.
             self._record.route = getattr(self._scope.get("route"), "path", self._record.route)
-            self._journal.finish(self._record, self._status)
+            self._tracker.finish(self._record, self._status)
 
     def close(self) -> None:
         """The application is done: where it gave no whole answer, its client is gone, or it failed in the middle."""
         if not self._finished:
-            self._journal.abandon()
+            self._tracker.abandon()

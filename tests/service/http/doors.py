@@ -108,9 +108,9 @@ class Doors:
         self.config = uvicorn.Config(service.app, log_config=None, access_log=False, ws="none", lifespan="off")
         self.config.load()
         self.state = ServerState()
-        door = service.door
+        door = service.fast_path
         self.express = fast_path.protocol_of(door)
-        self.plain = connection.protocol_of(door.journal, door.ids, door.bounds, door.bodies)
+        self.plain = connection.protocol_of(door.tracker, door.ids, door.bounds, door.bodies)
 
     def client(self, *, through_express: bool) -> Client:
         return Client(self.express if through_express else self.plain, self.config, self.state)

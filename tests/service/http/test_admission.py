@@ -20,7 +20,7 @@ from service.http.admission import LARGE_BYTES, Arrival
 from service.http.messages import Request
 from service.http.predict import Predict
 from service.inference.batcher import Batcher
-from service.requests import Record
+from service.requests import RequestRecord
 from service.settings import Settings
 from tests.service.published import publish
 from tests.service.running import Answer, Connection, Running, post
@@ -28,7 +28,7 @@ from tests.service.trapped import GOOD, publish_trapped, slow
 
 QUEUE_ROWS = 100_000
 RAW = "content-type: application/octet-stream"
-RECORD = Record("POST", "/predict", "id", math.inf)
+RECORD = RequestRecord("POST", "/predict", "id", math.inf)
 SMALL = post(json.dumps({"inputs": [GOOD]}).encode())
 
 
@@ -39,7 +39,7 @@ def predict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predict]:
 
     async def build() -> Predict:
         chosen = Settings(models=folder, max_request_rows=QUEUE_ROWS, max_queue_rows=QUEUE_ROWS)
-        return app.build(chosen, None, metrics.alone()).door.predict
+        return app.build(chosen, None, metrics.alone()).fast_path.predict
 
     built = asyncio.run(build())
     yield built

@@ -90,10 +90,10 @@ UPGRADED = {
 
 
 @pytest.mark.parametrize("request_", UPGRADED.values(), ids=UPGRADED)
-@pytest.mark.parametrize("wish", UPGRADES.values(), ids=UPGRADES)
-def test_an_upgrade_is_ignored(ask: Ask, request_: bytes, wish: tuple[str, ...]) -> None:
-    upgraded = with_headers(request_, *wish) + GET
-    plain = with_headers(request_, *(header for header in wish if not header.lower().startswith("upgrade"))) + GET
+@pytest.mark.parametrize("placement", UPGRADES.values(), ids=UPGRADES)
+def test_an_upgrade_is_ignored(ask: Ask, request_: bytes, placement: tuple[str, ...]) -> None:
+    upgraded = with_headers(request_, *placement) + GET
+    plain = with_headers(request_, *(header for header in placement if not header.lower().startswith("upgrade"))) + GET
     expected = normal(ask(plain))
     for parts in cuts(upgraded) if len(upgraded) < 500 else [(upgraded,)]:
         assert normal(ask(*parts)) == expected
@@ -356,7 +356,7 @@ def test_what_has_no_end_is_refused_and_not_kept(models: Path, name: str, *, thr
             _, peak_bytes = tracemalloc.get_traced_memory()
             tracemalloc.stop()
             client.hang_up()
-            assert doors.service.door.bodies.held_bytes == 0
+            assert doors.service.fast_path.bodies.held_bytes == 0
             return bytes(client.wire.sent), sent_bytes, peak_bytes
 
     said, sent_bytes, peak_bytes = asyncio.run(story())
@@ -382,7 +382,7 @@ def test_requests_without_end_are_not_parsed_ahead(models: Path, request_: bytes
             tracemalloc.stop()
             assert not client.wire.reading
             assert len(client.protocol.pipeline) < 200
-            held_bytes = doors.service.door.bodies.held_bytes
+            held_bytes = doors.service.fast_path.bodies.held_bytes
             assert (held_bytes > 20_000) != request_.startswith(b"GET\r")
             await client.settle()
             client.hang_up()
@@ -405,12 +405,12 @@ def test_what_is_not_parsed_yet_is_counted(models: Path, *, through_express: boo
             assert heads[2].wire.ended
             for client in heads:
                 client.hang_up()
-            assert doors.service.door.bodies.held_bytes == 0
+            assert doors.service.fast_path.bodies.held_bytes == 0
             client = doors.client(through_express=through_express)
             client.send(GET + GET * 2000)
             await client.settle()
             client.hang_up()
-            assert doors.service.door.bodies.held_bytes == 0
+            assert doors.service.fast_path.bodies.held_bytes == 0
             return statuses(bytes(client.wire.sent))
 
     *answered, refused = asyncio.run(story())

@@ -11,13 +11,13 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from service.http.admission import Arrival
-from service.http.limits import Bodies
+from service.http.limits import BodyBudget
 from service.http.messages import JSON_HEADERS, Request, Response
 from service.http.predict import Predict, Reply
-from service.http.transport.fast_path import Door, ExpressProtocol, protocol_of
+from service.http.transport.fast_path import FastPathContext, FastPathProtocol, protocol_of
 from service.http.transport.middleware import Bounds, RequestIds
 from service.lifecycle import Lifecycle
-from service.requests import Journal, Record
+from service.requests import RequestRecord, RequestTracker
 
 TIMEOUT_S = 75
 REQUEST = b"POST /predict HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\n{}"
@@ -84,7 +84,9 @@ class Later(Predict):
     def __init__(self) -> None:
         self.replies: list[Reply] = []
 
-    def __call__(self, _request: Request, _record: Record, reply: Reply, _arrival: Arrival | None = None) -> None:
+    def __call__(
+        self, _request: Request, _record: RequestRecord, reply: Reply, _arrival: Arrival | None = None
+    ) -> None:
         self.replies.append(reply)
 
     def answer(self) -> None:
@@ -96,11 +98,13 @@ class Connected:
 
     def __init__(self) -> None:
         self.loop, self.line, self.predict = Loop(), Line(), Later()
-        journal = Journal([], lambda _: None, self.loop.time)
-        door = Door(self.predict, journal, Lifecycle(lambda _: None), RequestIds(), Bounds(1000, 10.0), Bodies(1000))
+        tracker = RequestTracker([], lambda _: None, self.loop.time)
+        door = FastPathContext(
+            self.predict, tracker, Lifecycle(lambda _: None), RequestIds(), Bounds(1000, 10.0), BodyBudget(1000)
+        )
         config = uvicorn.Config(ignore, log_config=None, ws="none", lifespan="off", timeout_keep_alive=TIMEOUT_S)
         protocol: Any = protocol_of(door)
-        self.protocol: ExpressProtocol = protocol(config, ServerState(), {}, _loop=self.loop)
+        self.protocol: FastPathProtocol = protocol(config, ServerState(), {}, _loop=self.loop)
         self.protocol.connection_made(self.line)
 
 

@@ -27,13 +27,13 @@ from service.http import predict
 from service.http.admission import Arrival
 from service.http.codecs import json_answers
 from service.http.codecs.npy import write as npy_from
-from service.http.limits import Bodies
+from service.http.limits import BodyBudget
 from service.http.messages import Request, Response
 from service.http.predict import Predict
 from service.inference.batcher import Job
 from service.inference.repository import Model, Repository
 from service.lifecycle import State
-from service.requests import Record
+from service.requests import RequestRecord
 from service.settings import Settings
 from tests.service.published import TABLE, Network, as_json, publish, values_of
 
@@ -53,23 +53,23 @@ class Desk:
         self.runner = asyncio.Runner()
         options = Settings(models=models, model="small", max_body_bytes=BODY_BYTES, max_request_rows=5000)
         self.service = self.runner.run(self._built(options))
-        self.predict = self.service.door.predict
+        self.predict = self.service.fast_path.predict
 
     async def _built(self, options: Settings) -> Service:
         return app.build(options, None, metrics.alone())
 
-    def ask(self, *requests: Request) -> list[tuple[Response, Record]]:
+    def ask(self, *requests: Request) -> list[tuple[Response, RequestRecord]]:
         """The answers to requests that come in one turn of the loop."""
         return self.runner.run(self._asked(requests))
 
-    async def _asked(self, requests: tuple[Request, ...]) -> list[tuple[Response, Record]]:
+    async def _asked(self, requests: tuple[Request, ...]) -> list[tuple[Response, RequestRecord]]:
         loop = asyncio.get_running_loop()
         answers, records = [], []
         for number, request in enumerate(requests):
             answer: asyncio.Future[Response] = loop.create_future()
-            record = Record("POST", "/predict", f"id-{number}", app._CLOCK())
+            record = RequestRecord("POST", "/predict", f"id-{number}", app._CLOCK())
             self.predict(request, record, answer.set_result)
-            json_answers.append(answer)
+            answers.append(answer)
             records.append(record)
         return list(zip(await asyncio.gather(*answers), records, strict=True))
 
@@ -387,7 +387,7 @@ def test_a_body_may_expand_to_the_limit_and_not_beyond(desk: Desk) -> None:
 def test_no_request_is_answered_with_a_failure_of_the_server(
     desk: Desk, body: bytes, model: str, query: str | None, headers: dict[bytes, bytes]
 ) -> None:
-    # A deadline too short to keep is the client's wish.
+    # A deadline too short to keep is the client's placement.
     ((response, _),) = desk.ask(Request(model, None, query, headers, body))
     assert response.status < 500 or response.status == 504
 
@@ -470,7 +470,7 @@ def in_slices(
         answers: list[Response | None] = [None] * len(requests)
         pending = []
         for index, each in enumerate(requests):
-            record = Record("POST", "/predict", f"id-{index}", app._CLOCK())
+            record = RequestRecord("POST", "/predict", f"id-{index}", app._CLOCK())
 
             def reply(answer: Response, index: int = index) -> None:
                 assert answers[index] is None
@@ -505,7 +505,7 @@ def test_the_rows_of_a_large_body_count_until_they_are_in_the_queue(desk: Desk, 
 
     async def story() -> None:
         answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        record = Record("POST", "/predict", "id", app._CLOCK())
+        record = RequestRecord("POST", "/predict", "id", app._CLOCK())
         pending = desk.predict(large(random_rows(500)), record, answered.set_result, arrival)
         counted.append(batcher.arriving_rows)
         assert pending is not None
@@ -525,7 +525,7 @@ def test_the_rows_of_a_body_that_is_refused_count_no_more(desk: Desk) -> None:
     arrival.reached(500)
     replies: list[Response] = []
     asked = Request("nowhere", None, None, {}, b"")
-    assert desk.predict(asked, Record("POST", "/predict", "id", app._CLOCK()), replies.append, arrival) is None
+    assert desk.predict(asked, RequestRecord("POST", "/predict", "id", app._CLOCK()), replies.append, arrival) is None
     assert (replies[0].status, batcher.arriving_rows) == (404, 0)
 
 
@@ -676,7 +676,7 @@ def test_a_failure_of_our_own_is_answered_without_its_inside(
 ) -> None:
     broken = dataclasses.replace(desk.models()["small"], batcher=BrokenBatcher(at_once=at_once))
     lifecycle = desk.service.lifecycle
-    limits = {"max_body_bytes": 1000, "max_rows": 10, "longest_s": 1.0, "clock": app._CLOCK, "bodies": Bodies(1000)}
+    limits = {"max_body_bytes": 1000, "max_rows": 10, "longest_s": 1.0, "clock": app._CLOCK, "bodies": BodyBudget(1000)}
     failing = copy.copy(desk)
     failing.predict = Predict(Repository([broken], "small"), lifecycle, **limits)
     with caplog.at_level(logging.ERROR):

@@ -15,7 +15,7 @@ from service import artifact
 from service.errors import ModelRefused, NotFound, StartError
 from service.inference import repository
 from service.inference.batcher import Batcher, Costs, Run
-from service.inference.repository import Model, Repository, Wish
+from service.inference.repository import Model, Placement, Repository
 from service.int8 import Int8
 from service.manifest import Manifest
 from tests.service.published import publish, rewrite
@@ -28,7 +28,7 @@ def make_batcher(manifest: Manifest, run: Run, costs: Costs) -> Batcher:
 
 
 def load(models: Path, name: str = "small", precision: str = "auto") -> Model:
-    return repository.load(models, name, Wish("cpu", precision), make_batcher)
+    return repository.load(models, name, Placement("cpu", precision), make_batcher)
 
 
 def refusal(models: Path, name: str = "small", precision: str = "auto") -> str:

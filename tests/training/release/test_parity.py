@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from tests.training.trained import Trained
-from training.errors import ProofFailed
+from training.errors import ParityError
 from training.release import onnx_runtime, parity
 
 
@@ -28,7 +28,7 @@ def altered(graph: bytes, change: float) -> bytes:
 
 
 def refusal(graph: bytes, inputs: NDArray[Any], expected: list[NDArray[Any]]) -> str:
-    with pytest.raises(ProofFailed) as refused:
+    with pytest.raises(ParityError) as refused:
         parity.prove(graph, inputs, expected)
     return str(refused.value)
 

@@ -272,7 +272,7 @@ def test_a_body_in_many_small_chunks_takes_little_more_memory_than_the_body(mode
 def test_bodies_that_wait_to_be_whole_are_bounded_all_together(models: Path, *, through_express: bool) -> None:
     async def story() -> list[bytes]:
         async with running(models, max_held_bytes=2 * LIMIT_BYTES) as doors:
-            bodies = doors.service.door.bodies
+            bodies = doors.service.fast_path.bodies
             clients = [doors.client(through_express=through_express) for _ in range(4)]
             body = json.dumps({"inputs": [ROW]}).encode().ljust(LIMIT_BYTES)
             request = post(body)
@@ -357,7 +357,7 @@ def test_rows_that_wait_do_not_run_once_their_client_hangs_up(models: Path, *, t
 
     async def story() -> None:
         async with running(models) as doors:
-            batcher = doors.service.door.predict._repository.find(None, None).batcher
+            batcher = doors.service.fast_path.predict._repository.find(None, None).batcher
             run, costs = batcher._run, batcher._costs
 
             def held_up(rows: np.ndarray[Any, Any]) -> Outputs:
@@ -387,7 +387,7 @@ def test_both_doors_tell_the_journal_the_same(models: Path) -> None:
     async def story() -> list[list[tuple[Any, ...]]]:
         async with running(models) as doors:
             told: list[list[tuple[Any, ...]]] = []
-            doors.service.door.journal._readers = (
+            doors.service.fast_path.tracker._sinks = (
                 lambda records: told[-1].extend(
                     (r.method, r.path, r.route, r.status, r.problem, r.model, r.version, r.rows) for r in records
                 ),
@@ -399,7 +399,7 @@ def test_both_doors_tell_the_journal_the_same(models: Path) -> None:
                     client.send(request)
                     await client.settle()
                     client.hang_up()
-                doors.service.door.journal.flush()
+                doors.service.fast_path.tracker.flush()
             return told
 
     by_express, by_asgi = asyncio.run(story())

@@ -1,4 +1,4 @@
-"""The ASGI middleware in front of an application made for the test: ids, bounds, the journal, and what goes wrong."""
+"""The ASGI middleware in front of an application made for the test: ids, bounds, the tracker, and what goes wrong."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from service.errors import BodyTooLarge, ReceiveTimeout
-from service.http.limits import Bodies
+from service.http.limits import BodyBudget
 from service.http.transport.middleware import Bounds, Guard, RequestIds
 from service.lifecycle import Lifecycle, State
-from service.requests import Journal, Record
+from service.requests import RequestRecord, RequestTracker
 
 Application = Callable[[Scope, Receive, Send], Any]
 
 
 class Asked:
-    """One request through the guard: what was sent back, and what the journal was told."""
+    """One request through the guard: what was sent back, and what the tracker was told."""
 
     def __init__(
         self, application: Application, *messages: Message, headers: list[tuple[bytes, bytes]] | None = None
     ) -> None:
         self.sent: list[Message] = []
-        self.records: list[Record] = []
+        self.records: list[RequestRecord] = []
         self.open = -1
         self.lifecycle = Lifecycle(changed=lambda _: None)
         self._application = application
@@ -36,16 +36,16 @@ class Asked:
         self._scope: Scope = {"type": "http", "method": "POST", "path": "/there", "headers": headers or []}
 
     async def run(self) -> None:
-        journal = Journal([self.records.extend], self._note_open, asyncio.get_running_loop().time)
+        tracker = RequestTracker([self.records.extend], self._note_open, asyncio.get_running_loop().time)
         bounds = Bounds(max_body_bytes=10, receive_timeout_s=0.05)
         ids = RequestIds()
-        bodies = Bodies(max_bytes=100)
+        bodies = BodyBudget(max_bytes=100)
         guard = Guard(
-            self._application, journal=journal, lifecycle=self.lifecycle, ids=ids, bounds=bounds, bodies=bodies
+            self._application, tracker=tracker, lifecycle=self.lifecycle, ids=ids, bounds=bounds, bodies=bodies
         )
         await guard(self._scope, self._receive, self._send)
         assert bodies.held_bytes == 0
-        journal._tell()
+        tracker._tell()
 
     @property
     def start(self) -> tuple[int, dict[bytes, bytes]]:
