@@ -14,6 +14,7 @@ import sklearn
 from sklearn import datasets
 
 from training.data.dataset import Column, Dataset, labels_of
+from training.data.kind import DataKind
 
 LOADERS: Final[dict[str, Callable[[], Any]]] = {
     "digits": datasets.load_digits,
@@ -42,3 +43,10 @@ def load(name: str) -> Dataset:
         shape=(8, 8) if name == "digits" else (inputs.shape[1],),
         source={"name": name, "from": f"scikit-learn {sklearn.__version__}", "sha256": digest},
     )
+
+
+KIND: Final = DataKind(
+    description="a data set bundled with scikit-learn",
+    load=lambda name, _options, _track: load(name),
+    names=tuple(LOADERS),
+)

@@ -23,6 +23,7 @@ from platformdirs import user_cache_path
 
 from training.data.dataset import Dataset
 from training.data.images import dataset
+from training.data.kind import DataKind, DataOption
 from training.errors import DataError
 
 NAME: Final = "fashion-mnist"
@@ -30,8 +31,6 @@ LABELS: Final = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
-# What suits it and not every image: clothes face either way, where letters and digits would become others.
-CHOICES: Final = {"flip": True}
 EDGE: Final = 28
 TEST_ROWS: Final = 10_000
 DEBIAN: Final = Path("/usr/share/datasets/fashion-mnist")
@@ -137,3 +136,13 @@ def _keep(path: Path, packed: bytes) -> None:
             whole = Path(folder) / path.name
             whole.write_bytes(packed)
             whole.replace(path)
+
+
+KIND: Final = DataKind(
+    description=NAME,
+    load=lambda _name, options, _track: load(options["data_dir"]),
+    names=(NAME,),
+    options=(DataOption("data_dir", "--data-dir", "folder with the four .gz files", type=Path, metavar="FOLDER"),),
+    options_help="read from this machine if installed, else downloaded once",
+    defaults={"flip": True},  # clothes may face either way; mirrored letters or digits would be different ones
+)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from training.data.dataset import Dataset
 from training.data.images import dataset
+from training.data.kind import DataKind
 from training.errors import DataError
 
-SUFFIX: Final = ".npz"
 _TEST: Final = ("test_images", "test_labels")
 _NAMES: Final = ("images", "labels", *_TEST)
 _LABEL_KINDS: Final = "biuU"  # truth values, whole numbers, texts
@@ -86,3 +86,10 @@ def _part(
             f"each of the {len(pixels):,} rows of {images_name}"
         )
     return pixels, labels
+
+
+KIND: Final = DataKind(
+    description="image arrays (.npz)",
+    load=lambda path, _options, _track: load(Path(path)),
+    suffixes=(".npz",),
+)

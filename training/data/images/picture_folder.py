@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,10 @@ from PIL import Image, ImageOps
 
 from training.data.dataset import Dataset
 from training.data.images import dataset
-from training.errors import DataError
+from training.data.kind import DataKind, DataOption, Track, untracked
+from training.errors import DataError, OptionError
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm")
-# Given things as they come, and how many there will be, gives them on inside: for a progress bar.
-Watch = Callable[[Iterable[Any], int], AbstractContextManager[Iterable[Any]]]
 Pixels = NDArray[np.uint8]
 
 _SPLIT: Final = ["test", "train"]
@@ -27,11 +26,10 @@ _LARGEST: Final = 128  # pixels of an edge that nobody chose: a photograph's wou
 _GREY: Final = "L"
 _TAKEN: Final = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr", "HSV", "LAB"})
 _LISTED: Final = 3
+_MAX_EDGE_PIXELS: Final = 1024
 
 
-def load(
-    folder: Path, size: tuple[int, int] | None, watch: Watch = lambda pictures, _count: nullcontext(pictures)
-) -> Dataset:
+def load(folder: Path, size: tuple[int, int] | None, track: Track = untracked) -> Dataset:
     """The pictures in ``folder``, grey and brought to ``size`` (height, width); the folders' names are the labels.
 
     Without a ``size`` all have to be of the same. Raises `DataError` where a file cannot be read, or nothing can be
@@ -41,7 +39,7 @@ def load(
     train = _pictures(folder / "train" if split else folder)
     test = _pictures(folder / "test") if split else []
     paths = [*train, *test]
-    with _pool() as pool, watch(pool.map(partial(_read, size=size), paths), len(paths)) as read:
+    with _pool() as pool, track(pool.map(partial(_read, size=size), paths), len(paths)) as read:
         pixels = np.stack(list(_alike(read, paths, size)))
     strangers = _strangers(folder, set(paths))
     return dataset.dataset_of(
@@ -148,3 +146,29 @@ def _left_out(strangers: list[Path]) -> str:
     more = f" and {len(strangers) - _LISTED} more" if len(strangers) > _LISTED else ""
     listed = ", ".join(map(str, strangers[:_LISTED]))
     return f"left out, as they are no pictures ({' '.join(SUFFIXES)}) in the folder of a class: {listed}{more}"
+
+
+def _image_size(given: Sequence[int]) -> tuple[int, int]:
+    height, width = given
+    if not (1 <= height <= _MAX_EDGE_PIXELS and 1 <= width <= _MAX_EDGE_PIXELS):
+        raise OptionError(f"--image-size is {height} {width}, expected 1 to {_MAX_EDGE_PIXELS:,} each")
+    return height, width
+
+
+KIND: Final = DataKind(
+    description="a folder of pictures",
+    load=lambda path, options, track: load(Path(path), options["image_size"], track),
+    folders=True,
+    options=(
+        DataOption(
+            "image_size",
+            "--image-size",
+            "resize all pictures, in pixels (default: keep their size)",
+            type=int,
+            nargs=2,
+            metavar=("HEIGHT", "WIDTH"),
+            convert=_image_size,
+        ),
+    ),
+    options_help="one folder per class; pictures are converted to greyscale",
+)

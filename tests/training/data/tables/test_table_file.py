@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 from training.data.dataset import Column, Dataset
 from training.data.tables import table_file
-from training.data.tables.table_file import Choices
+from training.data.tables.options import TableOptions
 from training.errors import DataError, OptionError
 
 HEADER = "age,member,job,label\n"
@@ -35,11 +35,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "people of 2024.csv"
 
 
-def refusal(path: Path, content: str | bytes, choices: Choices | None = None) -> str:
+def refusal(path: Path, content: str | bytes, options: TableOptions | None = None) -> str:
     """The message, the path in it as FILE."""
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises((DataError, OptionError)) as caught:
-        table_file.load(path, choices or Choices(("label",)))
+        table_file.load(path, options or TableOptions(("label",)))
     return str(caught.value).replace(str(path), "FILE")
 
 
@@ -51,7 +51,7 @@ def grown(rows: int, column: str = "{row}", label: str = "{label}") -> str:
 
 def test_kinds_missing_values_and_codes_are_told_by_the_values(path: Path) -> None:
     path.write_text(HEADER + BODY)
-    dataset = table_file.load(path, Choices(("label",)))
+    dataset = table_file.load(path, TableOptions(("label",)))
     assert dataset.columns == (
         Column("age", "numeric", missing=True),
         Column("member", "boolean", missing=True),
@@ -82,7 +82,7 @@ def test_a_parquet_file_is_the_same_table(path: Path, tmp_path: Path) -> None:
         }
     )
     parquet.write_table(table, twin)
-    one, other = (table_file.load(each, Choices(("label",))) for each in (path, twin))
+    one, other = (table_file.load(each, TableOptions(("label",))) for each in (path, twin))
     assert one.columns == other.columns
     assert np.array_equal(one.inputs, other.inputs, equal_nan=True)
     assert (one.labels, one.targets.tolist()) == (other.labels, other.targets.tolist())
@@ -100,7 +100,7 @@ def test_what_pandas_writes_is_read_as_it_was(tmp_path: Path) -> None:
         }
     )
     frame.to_parquet(path)
-    dataset = table_file.load(path, Choices(("label",), categorical=("age",)))
+    dataset = table_file.load(path, TableOptions(("label",), categorical=("age",)))
     assert dataset.columns == (
         Column("age", "categorical", missing=True, categories=("25", "33", "41", "7")),
         Column("member", "boolean", missing=True),
@@ -114,7 +114,7 @@ def test_the_index_of_a_frame_is_no_column_of_its(tmp_path: Path) -> None:
     path = tmp_path / "people.parquet"
     frame = pd.DataFrame({"age": [41.0, 7.0] * 6, "label": ["yes", "no"] * 6}).iloc[::-1]
     frame.to_parquet(path)
-    assert [column.name for column in table_file.load(path, Choices(("label",))).columns] == ["age"]
+    assert [column.name for column in table_file.load(path, TableOptions(("label",))).columns] == ["age"]
 
 
 @pytest.mark.parametrize("slip", ["1,200", "1'200'000", "$12", "€ 3.5", "12 %", "3,14", "-1 000", "1.234,56"])
@@ -126,12 +126,12 @@ def test_a_number_as_people_write_it_is_no_category(path: Path, slip: str) -> No
 
 def test_a_delimiter_in_a_quoted_name_is_none(path: Path) -> None:
     path.write_text('"size, in m²";label\n' + "".join(f"{row / 2};{row % 2}\n" for row in range(9)))
-    assert table_file.load(path, Choices(("label",))).columns == (Column("size, in m²"),)
+    assert table_file.load(path, TableOptions(("label",))).columns == (Column("size, in m²"),)
 
 
-def loaded(path: Path, choices: Choices) -> Dataset | str:
+def loaded(path: Path, options: TableOptions) -> Dataset | str:
     try:
-        return table_file.load(path, choices)
+        return table_file.load(path, options)
     except (DataError, OptionError) as error:
         return str(error)
 
@@ -161,7 +161,7 @@ def test_whatever_is_in_a_file_it_is_a_table_or_a_sentence_for_each_fault(
     for at, removed, added in changes:
         content = content[:at] + added + content[at + removed :]
     path.write_bytes(content)
-    dataset = loaded(path, Choices((target,), task))
+    dataset = loaded(path, TableOptions((target,), task))
     if isinstance(dataset, str):
         head, *faults = dataset.split("\n")
         assert (len(faults) > 1 and head.endswith(f"for {len(faults)} reasons:")) if faults else head
@@ -180,7 +180,7 @@ def test_the_delimiter_is_found_and_spaces_around_names_and_texts_are_none_of_th
     path: Path, delimiter: str
 ) -> None:
     path.write_text(("\ufeff" + HEADER + BODY).replace(",", delimiter))
-    dataset = table_file.load(path, Choices(("label",)))
+    dataset = table_file.load(path, TableOptions(("label",)))
     assert [column.name for column in dataset.columns] == ["age", "member", "job"]
     assert dataset.columns[2].categories == ("cook", "nurse")
     assert dataset.labels == ("no", "yes")
@@ -188,7 +188,7 @@ def test_the_delimiter_is_found_and_spaces_around_names_and_texts_are_none_of_th
 
 def test_the_user_corrects_what_was_told_wrongly(path: Path) -> None:
     path.write_text("zip,id,grade\n" + "".join(f"{row % 3 + 10115},{row},{row % 4}\n" for row in range(24)))
-    dataset = table_file.load(path, Choices(("grade",), "regression", ("zip",), ("id",)))
+    dataset = table_file.load(path, TableOptions(("grade",), "regression", ("zip",), ("id",)))
     assert dataset.columns == (Column("zip", "categorical", categories=("10115", "10116", "10117")),)
     assert dataset.source["dropped"] == ["id"]
     assert (dataset.labels, dataset.targets[:5].tolist()) == ((), [[0], [1], [2], [3], [0]])
@@ -196,7 +196,7 @@ def test_the_user_corrects_what_was_told_wrongly(path: Path) -> None:
 
 def test_an_id_is_warned_of(path: Path) -> None:
     path.write_text(grown(12))
-    assert table_file.load(path, Choices(("label",))).notes == (
+    assert table_file.load(path, TableOptions(("label",))).notes == (
         "column 'x' has another whole number in each row, as an id has, from which a network learns nothing that holds "
         "for new rows; if it is one, leave it out with --drop x",
         "target label: 2 classes (no, yes)",
@@ -214,7 +214,7 @@ def test_an_id_is_warned_of(path: Path) -> None:
 )
 def test_values_that_float32_blurs_are_kept_in_float64_and_told(path: Path, column: str, dtype: type) -> None:
     path.write_text(grown(24, column=column + ",0.{row}").replace("x,", "x,y,", 1))
-    dataset = table_file.load(path, Choices(("label",)))
+    dataset = table_file.load(path, TableOptions(("label",)))
     assert dataset.inputs.dtype == dtype
     assert dataset.inputs.tolist() == [[dtype(column.format(row=row)), dtype(f"0.{row}")] for row in range(24)]
     told = "float32 cannot hold the values of 'x' apart: rows are taken in float64"
@@ -226,7 +226,7 @@ def test_a_value_that_stands_for_something_else_far_away_is_warned_of(path: Path
     assert (
         "column 'x' has values so far from the others, from 0 to 1.7e+09, that what tells those apart is lost beside "
         "them; where they stand for something else, such as 0 for never, leave them empty"
-    ) in table_file.load(path, Choices(("label",))).notes
+    ) in table_file.load(path, TableOptions(("label",))).notes
 
 
 @pytest.mark.parametrize("column", ["90071992547410{row:02}", "900719925474099{row:02}000"])
@@ -236,19 +236,19 @@ def test_ids_that_even_float64_rounds_are_warned_of(path: Path, column: str) -> 
     assert (
         f"column 'x' has whole numbers so large that float64 rounds them to steps of {step}; where that matters, take "
         "them for categories with --categorical x, or leave them out with --drop x"
-    ) in table_file.load(path, Choices(("label",))).notes
+    ) in table_file.load(path, TableOptions(("label",))).notes
 
 
 def test_rows_without_a_target_are_left_out_and_counted(path: Path) -> None:
     path.write_text(HEADER + BODY + "8,true,cook, \n9,true,cook,\n")
-    dataset = table_file.load(path, Choices(("label",)))
+    dataset = table_file.load(path, TableOptions(("label",)))
     assert len(dataset.inputs) == len(dataset.targets) == 6
     assert dataset.notes[0] == "2 of 8 rows have no label ('' 2) and are left out"
 
 
 def test_several_targets_are_numbers(path: Path) -> None:
     path.write_text("x,a,b\n" + "".join(f"{row / 2},{row % 2},{row / 4}\n" for row in range(8)))
-    dataset = table_file.load(path, Choices(("b", "a")))
+    dataset = table_file.load(path, TableOptions(("b", "a")))
     assert (dataset.target_names, dataset.labels, dataset.targets.dtype) == (("b", "a"), (), np.float64)
     assert dataset.targets[:3].tolist() == [[0, 0], [0.25, 1], [0.5, 0]]
     assert dataset.notes == ("target b (0 to 1.75), a (0 to 1): numbers",)
@@ -380,42 +380,53 @@ def test_a_table_that_cannot_be_learned_from_is_refused(path: Path, content: str
 
 
 @pytest.mark.parametrize(
-    ("choices", "message"),
+    ("options", "message"),
     [
-        (Choices(), "FILE: which column is to be predicted? say --target NAME; it has age, member, job, label"),
-        (Choices(("lable",)), "--target: FILE has no column 'lable'; did you mean 'label'?"),
-        (Choices(("price",)), "--target: FILE has no column 'price'; it has age, member, job, label"),
-        (Choices(("label",), drop=("Age",)), "--drop: FILE has no column 'Age'; did you mean 'age'?"),
-        (Choices(("label",), categorical=("jobs",)), "--categorical: FILE has no column 'jobs'; did you mean 'job'?"),
-        (Choices(("label",), drop=("age", "age")), "--drop has 'age' twice; name it once"),
-        (Choices(("label",), drop=("label",)), "'label' is both in --target and in --drop; to predict it, keep it"),
+        (TableOptions(), "FILE: which column is to be predicted? say --target NAME; it has age, member, job, label"),
+        (TableOptions(("lable",)), "--target: FILE has no column 'lable'; did you mean 'label'?"),
+        (TableOptions(("price",)), "--target: FILE has no column 'price'; it has age, member, job, label"),
+        (TableOptions(("label",), drop=("Age",)), "--drop: FILE has no column 'Age'; did you mean 'age'?"),
         (
-            Choices(("age",), categorical=("age",)),
+            TableOptions(("label",), categorical=("jobs",)),
+            "--categorical: FILE has no column 'jobs'; did you mean 'job'?",
+        ),
+        (TableOptions(("label",), drop=("age", "age")), "--drop has 'age' twice; name it once"),
+        (
+            TableOptions(("label",), drop=("label",)),
+            "'label' is both in --target and in --drop; to predict it, keep it",
+        ),
+        (
+            TableOptions(("age",), categorical=("age",)),
             "'age' is both in --target and in --categorical; to predict it, say --task classification",
         ),
-        (Choices(("age", "member"), "classification"), "--task is 'classification', which takes one --target, not 2"),
         (
-            Choices(("age", "label")),
+            TableOptions(("age", "member"), "classification"),
+            "--task is 'classification', which takes one --target, not 2",
+        ),
+        (
+            TableOptions(("age", "label")),
             "target 'label' is of type string, and regression predicts numbers; leave it out",
         ),
         (
-            Choices(("label",), "regression"),
+            TableOptions(("label",), "regression"),
             "target 'label' is of type string, and regression predicts numbers; leave it out",
         ),
     ],
 )
-def test_choices_that_do_not_fit_the_table_are_refused(path: Path, choices: Choices, message: str) -> None:
-    assert refusal(path, HEADER + BODY, choices) == message
+def test_options_that_do_not_fit_the_table_are_refused(path: Path, options: TableOptions, message: str) -> None:
+    assert refusal(path, HEADER + BODY, options) == message
 
 
 def test_a_remedy_can_be_typed_as_it_stands(path: Path) -> None:
     table = "id,first name,when,label\n" + "".join(
         f"{row % 2},Mr. {row},2024-01-0{row},{'yes' if row % 3 else 'no'}\n" for row in range(1, 10)
     )
-    first, second = refusal(path, table, Choices(("label",), drop=("id",))).splitlines()[1:]
+    first, second = refusal(path, table, TableOptions(("label",), drop=("id",))).splitlines()[1:]
     assert first.endswith("with --drop id when")
     assert second.endswith("with --drop id when 'first name'")
-    assert refusal(path, table, Choices(("label",), drop=("id", "when"))).endswith("with --drop id when 'first name'")
+    assert refusal(path, table, TableOptions(("label",), drop=("id", "when"))).endswith(
+        "with --drop id when 'first name'"
+    )
 
 
 @pytest.mark.parametrize(
@@ -433,7 +444,7 @@ def test_types_that_no_network_takes_are_refused(tmp_path: Path, values: list[ob
     path = tmp_path / "table.parquet"
     parquet.write_table(pa.table({"x": values, "label": ["yes", "no"] * 6}), path)
     with pytest.raises(DataError) as caught:
-        table_file.load(path, Choices(("label",)))
+        table_file.load(path, TableOptions(("label",)))
     assert str(caught.value) == message
 
 
@@ -444,11 +455,11 @@ def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
     for content in (b"x,label\n1,yes\n", whole.read_bytes()[:-20], whole.read_bytes()[:100]):
         path.write_bytes(content)
         with pytest.raises(DataError) as caught:
-            table_file.load(path, Choices(("label",)))
+            table_file.load(path, TableOptions(("label",)))
         assert str(caught.value).startswith(f"{path} is not a Parquet file, or a damaged one: ")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
-        table_file.load(tmp_path / "none.csv", Choices(("label",)))
+        table_file.load(tmp_path / "none.csv", TableOptions(("label",)))
     assert str(caught.value) == f"{tmp_path / 'none.csv'} cannot be read: No such file or directory"

@@ -26,7 +26,7 @@ from service.http.codecs import columns as served
 from service.manifest import Feature
 from training.data.dataset import Column, Dataset
 from training.data.tables import columns, reader, table_file, texts
-from training.data.tables.table_file import Choices
+from training.data.tables.options import TableOptions
 from training.errors import DataError, OptionError
 
 NUMBERS = ("0", "1", "-7", "+3", "12.5", "250.10", "250.1", ".5", "5.", "1e3", "007", "01067", "-999", "-999.0", "1e39")
@@ -174,7 +174,7 @@ LABELS = ["yes", "no"] * 12
 
 def load(path: Path, cells: list[str], target: list[str] | None = None, **choices: Any) -> Dataset:
     return table_file.load(
-        table(path / "t.csv", {"x": cells, "label": target or LABELS}), Choices(("label",), **choices)
+        table(path / "t.csv", {"x": cells, "label": target or LABELS}), TableOptions(("label",), **choices)
     )
 
 
@@ -187,7 +187,7 @@ def refusal(path: Path, cells: list[str], **choices: Any) -> str:
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
 def test_namibia_is_no_missing_value(tmp_path: Path, quoting: Any) -> None:
     path = table(tmp_path / "t.csv", {"x": ["NA", "DE", "FR", ""] * 6, "label": ["NA", "ZA"] * 12}, quoting)
-    dataset = table_file.load(path, Choices(("label",)))
+    dataset = table_file.load(path, TableOptions(("label",)))
     assert dataset.columns == (Column("x", "categorical", missing=True, categories=("DE", "FR", "NA")),)
     assert dataset.labels == ("NA", "ZA")
     assert dataset.notes == (
@@ -275,7 +275,7 @@ def test_a_number_as_people_write_it_is_refused_with_the_option_that_reads_it(
 def test_european_numbers_in_a_file_of_semicolons(tmp_path: Path) -> None:
     cells = {"price": ["19.118,50", "999", "1.250,5"] * 8, "share": ["0,5", "1", ""] * 8, "label": LABELS}
     path = table(tmp_path / "t.csv", cells, delimiter=";")
-    dataset = table_file.load(path, Choices(("label",), thousands="."))
+    dataset = table_file.load(path, TableOptions(("label",), thousands="."))
     assert dataset.inputs[:3].tolist() == [[19118.5, 0.5], [999, 1], [1250.5, pytest.approx(math.nan, nan_ok=True)]]
 
 
@@ -303,7 +303,7 @@ def test_the_faults_of_all_columns_are_told_at_once(tmp_path: Path) -> None:
     }
     path = table(tmp_path / "t.csv", cells)
     with pytest.raises(DataError) as caught:
-        table_file.load(path, Choices(("label",)))
+        table_file.load(path, TableOptions(("label",)))
     head, *faults = str(caught.value).split("\n- ")
     assert head == f"{path} cannot be learned from as it is, for 5 reasons:"
     assert [fault.split(" ha")[0].split(" ho")[0] for fault in faults] == [
@@ -350,7 +350,7 @@ def test_numbers_for_a_target_that_begin_with_a_zero_are_numbers_where_that_is_a
 
 def of_parquet(path: Path, values: pa.Array, **choices: Any) -> Dataset:
     parquet.write_table(pa.table({"x": values, "label": LABELS}), path / "t.parquet")
-    return table_file.load(path / "t.parquet", Choices(("label",), **choices))
+    return table_file.load(path / "t.parquet", TableOptions(("label",), **choices))
 
 
 def test_a_text_of_a_parquet_file_is_no_missing_value(tmp_path: Path) -> None:
