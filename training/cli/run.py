@@ -36,7 +36,7 @@ def main(arguments: Sequence[str], interrupts: Interrupts | None = None) -> int:
 
 def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> None:
     watch = progress.watching(console, interrupts)
-    dataset = source.load(command.data, command.data_dir, command.table, command.image_size, watch)
+    dataset = source.load(command.data, command.data_options, watch)
     name = command.name or dataset.name
     publish.check(command.models, name)
     publish.check_names(dataset)
