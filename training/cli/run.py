@@ -42,7 +42,7 @@ def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> N
     publish.check_names(dataset)
     config = command.config(images=dataset.images)
     parts = split(dataset, config)
-    dataset = categories.common(dataset, parts.train)
+    dataset = categories.group_rare(dataset, parts.train)
     summary.show(console, dataset, parts.train)
     place = device.choose(config.device)
     console.print(
@@ -73,7 +73,7 @@ def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> N
     twin = None
     if dataset.classifies:
         with interrupts.orderly():
-            twin = quantize.compare(graph, dataset.inputs, dataset.targets, dataset.label_texts, parts, config.seed)
+            twin = quantize.compare(graph, dataset.inputs, dataset.targets, dataset.class_names, parts, config.seed)
         if twin.fault is not None:
             console.print(f"int8 is not published: {twin.fault}")
         else:

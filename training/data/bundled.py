@@ -1,4 +1,4 @@
-"""The small classification sets inside scikit-learn: there without a download, and trained on in seconds.
+"""Small data sets that come with scikit-learn.
 
 https://scikit-learn.org/stable/datasets/toy_dataset.html
 """
@@ -27,7 +27,7 @@ _REGRESSION: Final = ("diabetes",)
 
 
 def load(name: str) -> Dataset:
-    """One of `LOADERS` by name."""
+    """Load one of `LOADERS`."""
     bunch = LOADERS[name]()
     inputs = np.ascontiguousarray(bunch.data, np.float32)
     regression = name in _REGRESSION

@@ -37,8 +37,8 @@ def features_of(
         column, values = columns.column_of(name, array, categorical=name in categorical)
         found.append(column)
         inputs[:, place] = values
-        if column.kind == "numeric":
-            if precision.float32_blurs(values):
+        if column.type == "numeric":
+            if precision.needs_float64(values):
                 blurred.append(name)
                 notes += _outliers(name, values)
             notes += _coarse(name, values, dropped)
@@ -63,7 +63,7 @@ def features_of(
 
 
 def _outliers(name: str, values: NDArray[np.float64]) -> list[str]:
-    if not precision.outliers_blur(values):
+    if not precision.outliers_hide_differences(values):
         return []
     return [
         f"column {name!r} has values so far from the others, from {np.nanmin(values):.6g} to {np.nanmax(values):.6g}, "
@@ -103,11 +103,11 @@ def _fault(column: Column, values: NDArray[np.float64]) -> str | None:
         return f"{shown!r:.40} in every row" if column.categories else f"{shown} in every row"
     if column.categories:
         counts = np.bincount(known.astype(np.int64))
-        if counts.max() < categories.fewest_rows(len(values)):
+        if counts.max() < categories.min_rows(len(values)):
             return f"{len(column.categories):,} different texts in {len(known):,} rows"
     return None
 
 
 def _looks_like_an_id(column: Column, values: NDArray[np.float64]) -> bool:
-    whole = column.kind == "numeric" and not column.missing and bool((values == np.rint(values)).all())
+    whole = column.type == "numeric" and not column.missing and bool((values == np.rint(values)).all())
     return whole and len(np.unique(values)) == len(values)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from service.cells import Cells
-from training.data.dataset import Dataset, plain_name
+from training.data.dataset import Dataset, file_name
 from training.data.kind import DataKind
 from training.data.tables import columns, features, reader, targets, texts
 from training.data.tables.options import OPTIONS, TableOptions
@@ -55,7 +55,7 @@ def load(path: Path, options: TableOptions) -> Dataset:
     if told or target is None:
         raise DataError(_listed_faults(path, told))
     return Dataset(
-        name=plain_name(path.stem, otherwise="table"),
+        name=file_name(path.stem, default="table"),
         inputs=inputs,
         targets=target.values,
         labels=target.labels,

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from training.data import precision
-from training.data.dataset import Label, text_of
+from training.data.dataset import Label, label_string
 from training.data.tables import columns
 from training.errors import DataError, OptionError
 
@@ -78,7 +78,7 @@ def _classes(name: str, array: pa.ChunkedArray, override: str) -> Target:
     if columns.is_whole(array):
         order = np.argsort(np.array(labels))
         labels, values = tuple(labels[index] for index in order), np.argsort(order)[values]
-    shown = ", ".join(map(text_of, labels[:_SHOWN])) + (
+    shown = ", ".join(map(label_string, labels[:_SHOWN])) + (
         f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
     )
     return Target(values, labels, f"target {name}: {len(labels)} classes ({shown}){override}")
@@ -110,13 +110,13 @@ def _numbers(names: list[str], arrays: list[pa.ChunkedArray], override: str) -> 
 def _range(values: NDArray[np.float64]) -> str:
     lowest, highest = float(values.min()), float(values.max())
     spread = highest - lowest
-    return f"{precision.shown(lowest, spread, 6)} to {precision.shown(highest, spread, 6)}"
+    return f"{precision.format_value(lowest, spread, 6)} to {precision.format_value(highest, spread, 6)}"
 
 
 def _coarse(name: str, values: NDArray[np.float64]) -> str:
     step = precision.float64_step(values)
     if step is not None:
         return f"; float64 rounds those of {name} to steps of {step:,.0f}, as they are so large"
-    if precision.float32_blurs(values) and precision.outliers_blur(values):
+    if precision.needs_float64(values) and precision.outliers_hide_differences(values):
         return f"; some of {name} are so far from the others that what tells those apart is lost: leave such rows out"
     return ""

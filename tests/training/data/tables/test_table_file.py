@@ -171,7 +171,7 @@ def test_whatever_is_in_a_file_it_is_a_table_or_a_sentence_for_each_fault(
     for column, values in zip(dataset.columns, dataset.inputs.T, strict=True):
         assert not np.isinf(values).any()
         assert column.missing == np.isnan(values).any()
-        if column.kind == "categorical":
+        if column.type == "categorical":
             assert set(values[~np.isnan(values)]) == set(range(column.codes))
 
 

@@ -76,7 +76,7 @@ def read(cells: list[str], rule: Cells, *, categorical: bool) -> tuple[Column, l
 
 def served_by(column: Column, rule: Cells) -> served.Column:
     return served.of(
-        Feature(column.name, column.kind, column.missing, column.categories, column.other, 0.0, 0.0, 0.0, 0.0), rule
+        Feature(column.name, column.type, column.missing, column.categories, column.other, 0.0, 0.0, 0.0, 0.0), rule
     )
 
 
@@ -122,7 +122,7 @@ def test_a_cell_that_training_never_saw_is_what_it_would_have_been(
 ) -> None:
     column, _ = read(cells, rule, categorical=categorical)
     other, values = read([*cells, cell], rule, categorical=categorical)
-    known = column.categories == other.categories and column.kind == other.kind and column.missing == other.missing
+    known = column.categories == other.categories and column.type == other.type and column.missing == other.missing
     expected = values[-1] if known and not abs(values[-1]) > served.FLOAT32_MAX else None
     assert same(sent(served_by(column, rule), cell), expected)
 
