@@ -1,15 +1,20 @@
-"""What the user says about a table: which columns to use, how to read its cells, and the options for it."""
+"""The options of a table: which columns to use, and how to read its cells."""
 
 from __future__ import annotations
 
+import difflib
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from service.cells import DECIMALS, THOUSANDS, Cells, strip
 from training.data.kind import DataOption
 from training.data.tables.targets import TASKS
 from training.errors import OptionError
+
+_MAX_LISTED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,41 @@ class TableOptions:
             return Cells(decimal=decimal, thousands=thousands)
         missing = tuple(dict.fromkeys(string for string in map(strip, self.missing) if string))
         return Cells(missing, missing, decimal, thousands)
+
+    def check_names(self, path: Path, names: Sequence[str]) -> None:
+        """Raise `OptionError` if an option does not fit the table's column ``names``."""
+        if not self.targets:
+            raise OptionError(f"{path} needs a target; name a column with --target: {_listed(names)}")
+        for flag, chosen in (
+            ("--target", self.targets),
+            ("--categorical", self.categorical),
+            ("--drop", self.drop),
+        ):
+            for name in chosen:
+                if name not in names:
+                    nearest = difflib.get_close_matches(name, names, n=1)
+                    remedy = f"did you mean {nearest[0]!r}?" if nearest else f"it has {_listed(names)}"
+                    raise OptionError(f"{flag}: {path} has no column {name!r}; {remedy}")
+                if chosen.count(name) > 1:
+                    raise OptionError(f"{flag} has {name!r} twice; name it once")
+        for name in self.targets:
+            if name in self.drop:
+                raise OptionError(f"{name!r} is in both --target and --drop; to predict it, do not drop it")
+            if name in self.categorical:
+                raise OptionError(
+                    f"{name!r} is in both --target and --categorical; to predict it, use --task classification"
+                )
+
+    def keep_strings_flag(self, name: str) -> str:
+        """Return the option that keeps the strings of column ``name``."""
+        if name in self.targets:
+            return "--task classification"
+        return f"--categorical {shlex.join([*self.categorical, name])}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MAX_LISTED
+    return ", ".join(names[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _columns(name: str, flag: str, meaning: str) -> DataOption:
