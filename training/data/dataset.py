@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -20,6 +20,12 @@ _MAX_LABEL: Final = 2**53 - 1  # every JSON reader holds integers up to here exa
 def file_name(name: str, *, default: str) -> str:
     """Return ``name`` with only letters, digits and ``._-``, for files and URLs; ``default`` if nothing is left."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or default
+
+
+def join_names(names: Sequence[str], limit: int) -> str:
+    """Join the first ``limit`` names with commas, followed by how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
 
 
 def labels_of(values: Iterable[Any]) -> tuple[Label, ...]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.dataset import Column, Dataset, file_name, label_string, labels_of
+from training.data.dataset import Column, Dataset, file_name, join_names, label_string, labels_of
 from training.errors import DataError
 
 _MAX_LISTED: Final = 10
@@ -46,9 +46,7 @@ def dataset_of(
     digest = hashlib.sha256(repr((images.shape, names)).encode())
     for array in (images, targets):
         digest.update(np.ascontiguousarray(array).data)
-    listed = ", ".join(names[:_MAX_LISTED]) + (
-        f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-    )
+    listed = join_names(names, _MAX_LISTED)
     return Dataset(
         name=file_name(path.resolve().stem, default="images"),
         inputs=images.reshape(len(images), -1),

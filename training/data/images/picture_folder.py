@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, join_names
 from training.data.images import dataset
 from training.data.kind import DataKind, DataOption, Track, untracked
 from training.errors import DataError, OptionError
@@ -144,9 +144,8 @@ def _ignored_files(folder: Path, pictures: set[Path]) -> list[Path]:
 
 
 def _ignored_note(ignored: list[Path]) -> str:
-    more = f" and {len(ignored) - _MAX_LISTED} more" if len(ignored) > _MAX_LISTED else ""
-    listed = ", ".join(map(str, ignored[:_MAX_LISTED]))
-    return f"ignored, not pictures ({' '.join(SUFFIXES)}) in a class folder: {listed}{more}"
+    names = join_names(tuple(map(str, ignored)), _MAX_LISTED)
+    return f"ignored, not pictures ({' '.join(SUFFIXES)}) in a class folder: {names}"
 
 
 def _image_size(given: Sequence[int]) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from service.cells import DECIMALS, THOUSANDS, Cells, strip
+from training.data.dataset import join_names
 from training.data.kind import DataOption
 from training.data.tables.targets import TASKS
 from training.errors import OptionError
@@ -53,17 +54,11 @@ class TableOptions:
     def check_names(self, path: Path, names: Sequence[str]) -> None:
         """Raise `OptionError` if an option does not fit the table's column ``names``."""
         if not self.targets:
-            raise OptionError(f"{path} needs a target; name a column with --target: {_listed(names)}")
-        for flag, chosen in (
-            ("--target", self.targets),
-            ("--categorical", self.categorical),
-            ("--drop", self.drop),
-        ):
+            raise OptionError(f"{path} needs a target; name a column with --target: {join_names(names, _MAX_LISTED)}")
+        for flag, chosen in (("--target", self.targets), ("--categorical", self.categorical), ("--drop", self.drop)):
             for name in chosen:
                 if name not in names:
-                    nearest = difflib.get_close_matches(name, names, n=1)
-                    remedy = f"did you mean {nearest[0]!r}?" if nearest else f"it has {_listed(names)}"
-                    raise OptionError(f"{flag}: {path} has no column {name!r}; {remedy}")
+                    raise OptionError(f"{flag}: {path} has no column {name!r}; {_suggestion(name, names)}")
                 if chosen.count(name) > 1:
                     raise OptionError(f"{flag} has {name!r} twice; name it once")
         for name in self.targets:
@@ -81,20 +76,16 @@ class TableOptions:
         return f"--categorical {shlex.join([*self.categorical, name])}"
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _MAX_LISTED
-    return ", ".join(names[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
+def _suggestion(name: str, names: Sequence[str]) -> str:
+    nearest = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {nearest[0]!r}?" if nearest else f"it has {join_names(names, _MAX_LISTED)}"
 
 
-def _columns(name: str, flag: str, meaning: str) -> DataOption:
-    many: dict[str, Any] = {"nargs": "+", "metavar": "COLUMN", "convert": tuple}
-    return DataOption(name, flag, meaning, default=(), **many)
-
-
+_COLUMNS: Final[dict[str, Any]] = {"default": (), "nargs": "+", "metavar": "COLUMN", "convert": tuple}
 OPTIONS: Final = (
-    _columns("targets", "--target", "column to predict; several if they are numeric"),
-    _columns("categorical", "--categorical", "treat as categories, even if the values look like numbers"),
-    _columns("drop", "--drop", "leave out"),
+    DataOption("targets", "--target", "column to predict; several if they are numeric", **_COLUMNS),
+    DataOption("categorical", "--categorical", "treat as categories, even if they look like numbers", **_COLUMNS),
+    DataOption("drop", "--drop", "leave out", **_COLUMNS),
     DataOption(
         "missing",
         "--missing",

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from training.data import precision
-from training.data.dataset import Label, label_string
+from training.data.dataset import Label, join_names, label_string
 from training.data.tables import columns
 from training.errors import DataError, OptionError
 
@@ -78,10 +78,8 @@ def _classes(name: str, array: pa.ChunkedArray, hint: str) -> Target:
     if columns.is_integral(array):
         order = np.argsort(np.array(labels))
         labels, values = tuple(labels[index] for index in order), np.argsort(order)[values]
-    shown = ", ".join(map(label_string, labels[:_MAX_LISTED])) + (
-        f" and {len(labels) - _MAX_LISTED} more" if len(labels) > _MAX_LISTED else ""
-    )
-    return Target(values, labels, f"target {name}: {len(labels)} classes ({shown}){hint}")
+    names = join_names(tuple(map(label_string, labels)), _MAX_LISTED)
+    return Target(values, labels, f"target {name}: {len(labels)} classes ({names}){hint}")
 
 
 def _typed(array: pa.ChunkedArray, strings: tuple[str, ...]) -> tuple[Label, ...]:

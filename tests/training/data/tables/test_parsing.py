@@ -6,11 +6,8 @@ if it is a JSON number, as a number.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +16,15 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyarrow import parquet
 
 from service.cells import BLANKS, MARKS, Cells
 from service.errors import InvalidInput
 from service.http.codecs import columns as served
 from service.manifest import Feature
 from tests.training.data.errors import message_of
-from training.data.dataset import Column, Dataset
-from training.data.tables import columns, parsing, reader, table_file
+from tests.training.data.tables.tables import LABELS, load_cells, load_parquet, write_csv
+from training.data.dataset import Column
+from training.data.tables import columns, parsing, table_file
 from training.data.tables.options import TableOptions
 
 NUMBERS = ("0", "1", "-7", "+3", "12.5", "250.10", "250.1", ".5", "5.", "1e3", "007", "01067", "-999", "-999.0", "1e39")
@@ -142,78 +139,14 @@ def test_numbers_follow_the_shared_rules(cells: list[str], rule: Cells) -> None:
 # From CSV files
 
 
-def write_csv(
-    path: Path, cells: Mapping[str, Sequence[str]], quoting: Any = csv.QUOTE_MINIMAL, delimiter: str = ","
-) -> Path:
-    file = io.StringIO(newline="")
-    writer = csv.writer(file, quoting=quoting, delimiter=delimiter)
-    writer.writerow(cells)
-    writer.writerows(zip(*cells.values(), strict=True))
-    path.write_text(file.getvalue(), encoding="utf-8", newline="")
-    return path
-
-
-@given(
-    st.lists(st.tuples(*[st.text(st.characters(codec="utf-8"), max_size=6) | st.sampled_from(ODD)] * 2), min_size=1),
-    st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
-    st.sampled_from(",;\t|"),
-)
-def test_cells_of_a_file_are_read_unchanged(
-    tmp_path: Path, rows: list[tuple[str, str]], quoting: Any, delimiter: str
-) -> None:
-    if any("\0" in cell for row in rows for cell in row):
-        return  # csv cannot write it
-    path = write_csv(
-        tmp_path / "t.csv", {"a": [row[0] for row in rows], "b": [row[1] for row in rows]}, quoting, delimiter
-    )
-    found, _ = reader.read(path)
-    assert [tuple(row.values()) for row in found.to_pylist()] == rows
-
-
-LABELS = ["yes", "no"] * 12
-
-
-def load(path: Path, cells: list[str], target: list[str] | None = None, **options: Any) -> Dataset:
-    return table_file.load(
-        write_csv(path / "t.csv", {"x": cells, "label": target or LABELS}), TableOptions(("label",), **options)
-    )
-
-
-def rejection(path: Path, cells: list[str], **options: Any) -> str:
-    return message_of(load, path, cells, **options)
-
-
-@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
-def test_namibia_is_not_a_missing_value(tmp_path: Path, quoting: Any) -> None:
-    path = write_csv(tmp_path / "t.csv", {"x": ["NA", "DE", "FR", ""] * 6, "label": ["NA", "ZA"] * 12}, quoting)
-    dataset = table_file.load(path, TableOptions(("label",)))
-    assert dataset.columns == (Column("x", "categorical", missing=True, categories=("DE", "FR", "NA")),)
-    assert dataset.labels == ("NA", "ZA")
-    assert dataset.notes == (
-        "x: 6 missing ('' 6)",
-        "read as ordinary strings: x has 'NA' 6; label has 'NA' 12; if they mean a missing value, use --missing NA, "
-        "which applies to all columns",
-        "target label: 2 classes (NA, ZA)",
-    )
-
-
 def test_codes_are_unchanged_categories(tmp_path: Path) -> None:
     codes = ["01067", "1067", "250.10", "250.1", "12345678901234567890", "12345678901234567891"]
-    dataset = load(tmp_path, codes * 4, categorical=("x",))
+    dataset = load_cells(tmp_path, codes * 4, categorical=("x",))
     assert dataset.columns == (Column("x", "categorical", categories=tuple(sorted(codes))),)
 
 
-def test_leading_zeros_have_a_note(tmp_path: Path) -> None:
-    dataset = load(tmp_path, ["01067", "10115", "20095"] * 8)
-    assert dataset.columns == (Column("x"),)
-    assert dataset.notes[0] == (
-        "column 'x' has numbers with a leading zero, such as 01067, as codes have; they are read as numbers unless you "
-        "use --categorical x"
-    )
-
-
 def test_missing_values_are_counted(tmp_path: Path) -> None:
-    dataset = load(tmp_path, ["1", "2", " ", "NA", "?", "NA", "3", "4.5"] * 3)
+    dataset = load_cells(tmp_path, ["1", "2", " ", "NA", "?", "NA", "3", "4.5"] * 3)
     assert dataset.columns == (Column("x", missing=True),)
     assert dataset.notes[0] == "x: 12 missing ('NA' 6, '' 3, '?' 3)"
     assert dataset.cells == Cells()
@@ -221,51 +154,12 @@ def test_missing_values_are_counted(tmp_path: Path) -> None:
 
 def test_missing_values_can_be_set(tmp_path: Path) -> None:
     cells = ["1", "2", "-999", "-999.0", "unknown", "NA"] * 4
-    assert "treat it as missing with --missing NA unknown" in rejection(tmp_path, cells)
-    dataset = load(tmp_path, cells, missing=("NA", " unknown ", "-999", "NA"))
+    assert "treat it as missing with --missing NA unknown" in message_of(load_cells, tmp_path, cells)
+    dataset = load_cells(tmp_path, cells, missing=("NA", " unknown ", "-999", "NA"))
     assert dataset.notes[0] == "x: 16 missing ('-999' 4, '-999.0' 4, 'unknown' 4, 'NA' 4)"
     assert dataset.cells == Cells(("NA", "unknown", "-999"), ("NA", "unknown", "-999"))
-    assert load(tmp_path, ["a", "b", "NA"] * 8, missing=("NA",)).columns[0].categories == ("a", "b")
-    assert "column 'x' has 'NA' in row 3" in rejection(tmp_path, ["1", "2", "NA"] * 8, missing=())
-
-
-def test_ambiguous_point_is_rejected_unless_an_option_resolves_it(tmp_path: Path) -> None:
-    cells = ["19.118", "999", "120", "1.200"] * 6
-    assert rejection(tmp_path, cells) == (
-        "column 'x' has 19.118 beside 999: the point may be a decimal mark or a thousands separator; use --thousands . "
-        "to read it as 19118, or --decimal . to read it as a fraction"
-    )
-    loaded = load(tmp_path, cells, thousands=".")
-    assert loaded.inputs[:4, 0].tolist() == [19118, 999, 120, 1200]
-    assert loaded.cells == Cells(decimal=",", thousands=".")
-    assert load(tmp_path, cells, decimal=".").inputs[0, 0] == np.float32(19.118)
-
-
-@pytest.mark.parametrize("cells", [["19.118", "1999"], ["19.118", "999.5"], ["0.126", "1"], ["1.25", "1"]])
-def test_unambiguous_point_is_accepted(tmp_path: Path, cells: list[str]) -> None:
-    assert load(tmp_path, cells * 12).notes == ("target label: 2 classes (no, yes)",)
-
-
-def test_three_digits_after_each_point_have_a_note(tmp_path: Path) -> None:
-    assert load(tmp_path, ["19.118", "20.500", "7.250"] * 8).notes[0] == (
-        "column 'x' has three digits after the point in each value, such as 19.118, read as fractions; use --thousands "
-        ". to read it as 19118"
-    )
-
-
-@pytest.mark.parametrize(
-    ("cell", "remedy"),
-    [
-        ("1,200", "leave it empty, use --decimal , to read it as 1.2, use --thousands , to read it as 1200, or treat"),
-        ("0,126", "leave it empty, use --decimal , to read it as 0.126, or treat"),
-        ("1.234,56", "leave it empty, use --decimal , --thousands . to read it as 1234.56, or treat"),
-        ("1'200", """leave it empty, use --thousands "'" to read it as 1200, or treat"""),
-        ("$72,147", "leave it empty, or treat"),
-        ("96%", "leave it empty, or treat"),
-    ],
-)
-def test_formatted_number_is_rejected_with_the_option_that_reads_it(tmp_path: Path, cell: str, remedy: str) -> None:
-    assert remedy in rejection(tmp_path, [cell] * 24)
+    assert load_cells(tmp_path, ["a", "b", "NA"] * 8, missing=("NA",)).columns[0].categories == ("a", "b")
+    assert "column 'x' has 'NA' in row 3" in message_of(load_cells, tmp_path, ["1", "2", "NA"] * 8, missing=())
 
 
 def test_european_numbers_separated_by_semicolons(tmp_path: Path) -> None:
@@ -273,40 +167,6 @@ def test_european_numbers_separated_by_semicolons(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "t.csv", cells, delimiter=";")
     dataset = table_file.load(path, TableOptions(("label",), thousands="."))
     assert dataset.inputs[:3].tolist() == [[19118.5, 0.5], [999, 1], [1250.5, pytest.approx(math.nan, nan_ok=True)]]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"decimal": ";"}, "--decimal is ';', expected one of . ,"),
-        ({"thousands": "_"}, """--thousands is '_', expected one of . , ''"'"'' ' '"""),
-        ({"decimal": ",", "thousands": ","}, "--decimal and --thousands are both ',', expected different marks"),
-    ],
-)
-def test_invalid_marks_are_rejected(tmp_path: Path, options: dict[str, str], message: str) -> None:
-    assert rejection(tmp_path, ["1", "2"] * 12, **options) == message
-
-
-def test_errors_of_all_columns_are_reported_at_once(tmp_path: Path) -> None:
-    cells = {
-        "price": ["1,200", "1,300"] * 12,
-        "rate": ["1", "2", "3", "n/k"] * 6,
-        "when": ["2024-01-05", "2024-02-05"] * 12,
-        "at": ["12:30", "09:15:00"] * 12,
-        "same": ["cook"] * 24,
-        "good": ["1", "2"] * 12,
-        "label": ["0,5", "1,5"] * 12,
-    }
-    path = write_csv(tmp_path / "t.csv", cells)
-    head, *errors = message_of(table_file.load, path, TableOptions(("label",))).split("\n- ")
-    assert head == f"{path} has 5 errors:"
-    assert [error.split(" ha")[0].split(" ho")[0] for error in errors] == [
-        "column 'price'",
-        "column 'rate'",
-        "column 'label'",
-        "'when' and 'at'",
-        "nothing can be learned from 'same' ('cook' in every row); use --drop when at same",
-    ]
 
 
 @pytest.mark.parametrize(
@@ -325,25 +185,23 @@ def test_errors_of_all_columns_are_reported_at_once(tmp_path: Path) -> None:
 def test_labels_are_unchanged_strings(
     tmp_path: Path, target: list[str], task: str, labels: tuple[str | int, ...] | None
 ) -> None:
-    dataset = load(tmp_path, ["1", "2"] * 12, (target * 24)[:24], task=task)
+    dataset = load_cells(tmp_path, ["1", "2"] * 12, (target * 24)[:24], task=task)
     assert dataset.labels == (tuple(sorted(target)) if labels is None else labels)
 
 
 def test_note_on_rows_without_a_target_counts_their_strings(tmp_path: Path) -> None:
-    dataset = load(tmp_path, ["1", "2"] * 12, ["1", "2", "NA", ""] * 6)
+    dataset = load_cells(tmp_path, ["1", "2"] * 12, ["1", "2", "NA", ""] * 6)
     assert dataset.notes[0] == "12 of 24 rows have no label ('NA' 6, '' 6) and are left out"
 
 
 def test_regression_reads_leading_zeros_as_numbers(tmp_path: Path) -> None:
-    assert load(tmp_path, ["1", "2"] * 12, ["01", "02"] * 12, task="regression").targets[:2].tolist() == [[1], [2]]
+    assert load_cells(tmp_path, ["1", "2"] * 12, ["01", "02"] * 12, task="regression").targets[:2].tolist() == [
+        [1],
+        [2],
+    ]
 
 
 # From Parquet files
-
-
-def load_parquet(path: Path, values: pa.Array, **options: Any) -> Dataset:
-    parquet.write_table(pa.table({"x": values, "label": LABELS}), path / "t.parquet")
-    return table_file.load(path / "t.parquet", TableOptions(("label",), **options))
 
 
 def test_parquet_string_is_not_a_missing_value(tmp_path: Path) -> None:
@@ -352,12 +210,6 @@ def test_parquet_string_is_not_a_missing_value(tmp_path: Path) -> None:
         found = load_parquet(tmp_path, array)
         assert found.columns == (Column("x", "categorical", missing=True, categories=("DE", "NA")),)
     assert load_parquet(tmp_path, strings, missing=("NA",)).columns[0].missing
-
-
-def test_parquet_strings_that_look_like_numbers_have_a_note(tmp_path: Path) -> None:
-    found = load_parquet(tmp_path, pa.array(["01", "02", "NA"] * 8))
-    assert found.columns[0].categories == ("01", "02", "NA")
-    assert found.notes[1] == "column 'x' has strings that look like numbers; they are treated as categories"
 
 
 @pytest.mark.parametrize(
