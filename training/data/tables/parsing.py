@@ -84,9 +84,9 @@ def without_sentinels(values: pa.ChunkedArray, cells: Cells) -> pa.ChunkedArray:
 def keep_strings(parsed: ParsedColumn, strings: ParsedColumn, *, classification: bool) -> bool:
     """Return whether the labels of a target are its ``strings`` rather than the ``parsed`` values.
 
-    For a requested ``classification``: unless the values are booleans or integers, nothing else is missing and none has
-    a leading zero, so that value and string correspond. Otherwise: if they are integers with leading zeros, as codes
-    have, and few enough for classes.
+    If ``classification`` was requested, the strings are kept unless they are integers or booleans without leading zeros
+    and with the same missing rows. Otherwise they are kept if they are integers with leading zeros, as codes have, with
+    few enough distinct values for classes.
     """
     if columns.is_string(parsed.array):
         return classification
