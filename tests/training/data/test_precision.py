@@ -45,7 +45,7 @@ NEED_FLOAT32 = {
     "of any magnitude, widely": 10 ** uniform(-30, 30),
     "evenly spread": uniform(0, 1),
     "years": integers(1950, 2030),
-    "places": uniform(-74.1, -73.8),
+    "longitudes": uniform(-74.1, -73.8),
     "integers up to 2**24": integers(2**24 - 2000, 2**24),
     "ids far from each other": integers(0, 2**53),
     "seconds since 1970 in ten years": integers(NOW, NOW + 315_360_000),
