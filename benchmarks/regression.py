@@ -64,7 +64,7 @@ def arguments_of(path: Path, seed: int) -> list[str]:
 def parts_of(path: Path, seed: int) -> dict[str, NDArray[np.float64]]:
     """The rows (rows, features and the target) that the command line takes for each part."""
     command = parser.parse(arguments_of(path, seed))
-    dataset = source.load(command.data, choices=command.table)
+    dataset = source.load(command.data, command.data_options)
     parts = split(dataset, command.config(images=False))
     rows = np.column_stack([dataset.inputs, dataset.targets])
     return {"train": rows[parts.train], "validation": rows[parts.validation], "test": rows[parts.test]}

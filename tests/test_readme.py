@@ -127,7 +127,7 @@ def test_its_pixels_are_those_that_were_learned_from(
     image.save("new.png", "TIFF" if mode == "CMYK" else "PNG")
     names: dict[str, Any] = {"Image": Image, "ImageOps": ImageOps}
     exec(PYTHON["picture = "].partition("answer = ")[0], names)  # noqa: S102 - it is ours
-    assert np.array_equal(np.asarray(names["pixels"]), picture_folder._read(tmp_path / "new.png", (28, 28)))
+    assert np.array_equal(np.asarray(names["pixels"]), picture_folder.read_picture(tmp_path / "new.png", (28, 28)))
 
 
 def test_the_python_in_it_trains_and_publishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,7 +225,7 @@ def test_a_quick_refusal_is_one_sentence_and_the_process_ends_there(models: Path
     before = "import atexit; atexit.register(print, 'on the way out')"
     arguments = command(models, str(tmp_path / "header.csv"), "--target", "b", before=before)
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=BUSY_S, check=False)
-    said = f"mlp-train: {tmp_path}/header.csv has a header and no rows; bring more rows\n"
+    said = f"mlp-train: {tmp_path}/header.csv has a header but no rows; add rows\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 from training.config import DEFAULT, RECIPES, RECIPES_MEANING, Config, flag_of, range_of
-from training.data import bundled, fashion_mnist
-from training.data.images import arrays
-from training.data.tables.reader import SUFFIXES
-from training.data.tables.table_file import Choices
-from training.data.tables.targets import TASKS
+from training.data import source
+from training.data.kind import DataKind, DataOption
 from training.errors import OptionError
 
-_YOURS: Final = f"your table ({', '.join(SUFFIXES)}), your images ({arrays.SUFFIX}, or a folder of pictures)"
 _METAVARS: Final[dict[Any, str]] = {int: "N", float: "X", str: "NAME"}
 _EXAMPLES: Final = """examples:
   mlp-train fashion-mnist --epochs 5
@@ -25,7 +21,6 @@ _EXAMPLES: Final = """examples:
   mlp-train houses.csv --target price --drop id
   mlp-train photographs/ --image-size 28 28
 """
-_MAX_EDGE_PIXELS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +28,8 @@ class Command:
     """What was asked for: the data, where the model goes, and the choices among `Config`'s that were made."""
 
     data: str
-    data_dir: Path | None
-    table: Choices
-    image_size: tuple[int, int] | None
+    data_options: dict[str, Any]
+    data_defaults: Mapping[str, Any]
     models: Path
     name: str | None
     recipe: str
@@ -48,11 +42,10 @@ class Command:
         kind = "image" if images else "table"
         if kind not in recipe:
             raise OptionError(f"--recipe is {self.recipe!r}, which is for images, and {self.data} has none")
-        own = fashion_mnist.CHOICES if self.data == fashion_mnist.NAME else {}
-        return Config(**(recipe[kind] | own | self.chosen))
+        return Config(**(recipe[kind] | dict(self.data_defaults) | self.chosen))
 
 
-def parse(arguments: Sequence[str]) -> Command:
+def parse(arguments: Sequence[str], kinds: Sequence[DataKind] = source.KINDS) -> Command:
     """Read the command line; prints the help, or what is wrong with it, and exits where there is nothing to run."""
     parser = argparse.ArgumentParser(
         "mlp-train",
@@ -63,70 +56,32 @@ def parse(arguments: Sequence[str]) -> Command:
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    names = ", ".join((fashion_mnist.NAME, *bundled.LOADERS))
-    parser.add_argument("data", metavar="DATA", help=f"{_YOURS}, or a data set: {names}")
+    parser.add_argument("data", metavar="DATA", help=", ".join((*source.paths(kinds), *source.names(kinds))))
     folder: dict[str, Any] = {"type": Path, "metavar": "FOLDER"}
-    parser.add_argument("--data-dir", **folder, default=None, help="where Fashion-MNIST's four .gz files are")
     parser.add_argument("--models", **folder, default=Path("models"), help="to publish in (default: models)")
     parser.add_argument("--name", default=None, help="the model's name (default: the data set's)")
-    _add_table(parser)
-    pictures = parser.add_argument_group("your pictures", "a folder for each class; they are taken as grey")
-    size: dict[str, Any] = {"type": int, "nargs": 2, "metavar": ("HEIGHT", "WIDTH"), "default": None}
-    pictures.add_argument("--image-size", **size, help="to bring them to, in pixels (default: as they are)")
+    for kind, options in source.option_groups(kinds):
+        _add_options(parser.add_argument_group(kind.description, kind.options_help), options)
     group = parser.add_argument_group("training", "defaults as for images | for tables, where they differ")
     group.add_argument("--recipe", choices=tuple(RECIPES), default=DEFAULT, help=RECIPES_MEANING)
     types = get_type_hints(Config)
     for each in fields(Config):
         group.add_argument(flag_of(each.name), dest=each.name, **_kind(types[each.name]), help=_help(each))
     given = vars(parser.parse_args(arguments))
-    own = {name: given.pop(name) for name in ("data", "data_dir", "models", "name", "recipe")}
-    own["image_size"] = _image_size(given.pop("image_size"))
-    own["table"] = Choices(
-        tuple(given.pop("target")),
-        given.pop("task"),
-        tuple(given.pop("categorical")),
-        tuple(given.pop("drop")),
-        None if (missing := given.pop("missing")) is None else tuple(missing),
-        given.pop("decimal"),
-        given.pop("thousands"),
-    )
+    own = {name: given.pop(name) for name in ("data", "models", "name", "recipe")}
+    found = source.kind_of(own["data"], kinds)
+    own["data_defaults"] = found.defaults if found else {}
+    options = [option for _, group in source.option_groups(kinds) for option in group if option.name in given]
+    own["data_options"] = {option.name: option.convert(given.pop(option.name)) for option in options}
     if "hidden" in given:
         given["hidden"] = tuple(given["hidden"])
     return Command(**own, chosen=given, text=f"python -m training {shlex.join(arguments)}")
 
 
-def _add_table(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("your table", "its columns' kinds are told by their values; correct them here")
-
-    def add(flag: str, meaning: str) -> None:
-        group.add_argument(flag, nargs="+", default=(), metavar="COLUMN", help=meaning)
-
-    add("--target", "to predict; several where they are numbers")
-    add("--categorical", "to take for categories though they look like something else, as codes do")
-    add("--drop", "to leave out")
-    group.add_argument(
-        "--missing",
-        nargs="*",
-        metavar="TEXT",
-        default=None,
-        help="texts that stand for a missing value, in all columns; without any, the empty text alone (default: among "
-        "numbers NA, nan, null, None, ? and the like, among texts the empty one)",
-    )
-    marks: dict[str, Any] = {"metavar": "MARK", "default": None}
-    group.add_argument("--decimal", **marks, help="what begins a number's fraction; . or , (default: .)")
-    group.add_argument("--thousands", **marks, help="what parts a number's thousands; . , ' or a space (default: none)")
-    group.add_argument(
-        "--task", choices=TASKS, default=TASKS[0], help="auto: texts, booleans and few whole numbers are classes"
-    )
-
-
-def _image_size(given: list[int] | None) -> tuple[int, int] | None:
-    if given is None:
-        return None
-    height, width = given
-    if not (1 <= height <= _MAX_EDGE_PIXELS and 1 <= width <= _MAX_EDGE_PIXELS):
-        raise OptionError(f"--image-size is {height} {width}, expected 1 to {_MAX_EDGE_PIXELS:,} each")
-    return height, width
+def _add_options(group: Any, options: Sequence[DataOption]) -> None:
+    for each in options:
+        settings = {"type": each.type, "nargs": each.nargs, "choices": each.choices, "metavar": each.metavar}
+        group.add_argument(each.flag, dest=each.name, help=each.help, **settings)
 
 
 def _kind(hint: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from training.cli.interrupt import Interrupts
-from training.data.images.picture_folder import Watch
+from training.data.kind import Track
 from training.engine.trainer import Epoch
 
 
@@ -33,7 +33,7 @@ def shown(console: Console, epochs: Mapping[str, int], score_name: str) -> Itera
         }
 
 
-def watching(console: Console, interrupts: Interrupts) -> Watch:
+def watching(console: Console, interrupts: Interrupts) -> Track:
     """Gives things on as they come, under a bar of how many of them there are yet to come."""
 
     @contextmanager

@@ -36,13 +36,13 @@ def main(arguments: Sequence[str], interrupts: Interrupts | None = None) -> int:
 
 def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> None:
     watch = progress.watching(console, interrupts)
-    dataset = source.load(command.data, command.data_dir, command.table, command.image_size, watch)
+    dataset = source.load(command.data, command.data_options, watch)
     name = command.name or dataset.name
     publish.check(command.models, name)
     publish.check_names(dataset)
     config = command.config(images=dataset.images)
     parts = split(dataset, config)
-    dataset = categories.common(dataset, parts.train)
+    dataset = categories.group_rare(dataset, parts.train)
     summary.show(console, dataset, parts.train)
     place = device.choose(config.device)
     console.print(
@@ -73,7 +73,7 @@ def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> N
     twin = None
     if dataset.classifies:
         with interrupts.orderly():
-            twin = quantize.compare(graph, dataset.inputs, dataset.targets, dataset.label_texts, parts, config.seed)
+            twin = quantize.compare(graph, dataset.inputs, dataset.targets, dataset.class_names, parts, config.seed)
         if twin.fault is not None:
             console.print(f"int8 is not published: {twin.fault}")
         else:

@@ -1,1 +1,1 @@
-"""Where rows come from and how they are split."""
+"""Loading data sets, describing them, and splitting their rows."""

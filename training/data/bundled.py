@@ -1,4 +1,4 @@
-"""The small classification sets inside scikit-learn: there without a download, and trained on in seconds.
+"""Small data sets that come with scikit-learn.
 
 https://scikit-learn.org/stable/datasets/toy_dataset.html
 """
@@ -14,6 +14,7 @@ import sklearn
 from sklearn import datasets
 
 from training.data.dataset import Column, Dataset, labels_of
+from training.data.kind import DataKind
 
 LOADERS: Final[dict[str, Callable[[], Any]]] = {
     "digits": datasets.load_digits,
@@ -26,7 +27,7 @@ _REGRESSION: Final = ("diabetes",)
 
 
 def load(name: str) -> Dataset:
-    """One of `LOADERS` by name."""
+    """Load one of `LOADERS`."""
     bunch = LOADERS[name]()
     inputs = np.ascontiguousarray(bunch.data, np.float32)
     regression = name in _REGRESSION
@@ -42,3 +43,10 @@ def load(name: str) -> Dataset:
         shape=(8, 8) if name == "digits" else (inputs.shape[1],),
         source={"name": name, "from": f"scikit-learn {sklearn.__version__}", "sha256": digest},
     )
+
+
+KIND: Final = DataKind(
+    description="a data set bundled with scikit-learn",
+    load=lambda name, _options, _track: load(name),
+    names=tuple(LOADERS),
+)

@@ -1,6 +1,6 @@
-"""Categories the training rows know well enough keep a code of their own; all rarer ones share one, as unknown ones do.
+"""Group rare categories: each common category keeps a code, all others share the code `other`.
 
-The choice sees no row but those trained on, so that a test row with a rare text is as new to the network as a client's.
+Only training rows are counted, so a rare category in the test rows is as new to the network as a client's.
 """
 
 from __future__ import annotations
@@ -13,38 +13,39 @@ from numpy.typing import NDArray
 
 from training.data.dataset import Column, Dataset
 
-MOST: Final = 100  # a code of its own costs each row an input, and each hidden unit a weight
-_ENOUGH_ROWS: Final = 10  # of so many rows the mean is known to a third of their spread
+MAX_CATEGORIES: Final = 100  # each adds an input to every row and a weight to every hidden unit
+_ENOUGH_ROWS: Final = 10  # their mean is within a third of their standard deviation
 
 
-def fewest_rows(rows: int) -> int:
-    """How many of ``rows`` a category needs: `_ENOUGH_ROWS`; where rows are few 1 % of them, but never one alone."""
+def min_rows(rows: int) -> int:
+    """Return how many of ``rows`` a category needs to be common: 1 %, but at least 2 and at most `_ENOUGH_ROWS`."""
     return min(_ENOUGH_ROWS, max(2, rows // 100))
 
 
-def common(dataset: Dataset, train: NDArray[np.int64]) -> Dataset:
-    """``dataset`` with the categories that are common in the rows ``train``, and ``other`` where there are more."""
-    found, inputs = list(dataset.columns), dataset.inputs
-    for place, column in enumerate(dataset.columns):
-        if column.kind != "categorical":
+def group_rare(dataset: Dataset, train: NDArray[np.int64]) -> Dataset:
+    """Return ``dataset`` with the categories that are common in the rows ``train``; the others become ``other``."""
+    columns, inputs = list(dataset.columns), dataset.inputs
+    for index, column in enumerate(dataset.columns):
+        if column.type != "categorical":
             continue
         if inputs is dataset.inputs:
             inputs = inputs.copy()
-        found[place], inputs[:, place] = _common(column, dataset.inputs[:, place], train)
-    return replace(dataset, columns=tuple(found), inputs=inputs)
+        columns[index], inputs[:, index] = _group_rare(column, dataset.inputs[:, index], train)
+    return replace(dataset, columns=tuple(columns), inputs=inputs)
 
 
-def _common(column: Column, codes: NDArray[np.float32], train: NDArray[np.int64]) -> tuple[Column, NDArray[np.float32]]:
-    missing = np.isnan(codes)
-    places = np.where(missing, 0, codes).astype(np.int64)
-    trained = places[train][~missing[train]]
-    counts = np.bincount(trained, minlength=len(column.categories))
-    order = np.argsort(-counts, kind="stable")[:MOST]
-    kept = np.sort(order[counts[order] >= fewest_rows(len(train))])
-    if not len(kept):
-        kept = order[:1]
-    recoded = np.full(len(column.categories), len(kept), np.float32)
-    recoded[kept] = np.arange(len(kept))
-    known = tuple(column.categories[index] for index in kept.tolist())
-    other = len(known) < len(column.categories)
-    return replace(column, categories=known, other=other), np.where(missing, codes, recoded[places])
+def _group_rare(
+    column: Column, values: NDArray[np.float32], train: NDArray[np.int64]
+) -> tuple[Column, NDArray[np.float32]]:
+    missing = np.isnan(values)
+    codes = np.where(missing, 0, values).astype(np.int64)
+    counts = np.bincount(codes[train][~missing[train]], minlength=len(column.categories))
+    by_count = np.argsort(-counts, kind="stable")[:MAX_CATEGORIES]
+    common = np.sort(by_count[counts[by_count] >= min_rows(len(train))])
+    if not len(common):
+        common = by_count[:1]
+    new_codes = np.full(len(column.categories), len(common), np.float32)
+    new_codes[common] = np.arange(len(common))
+    names = tuple(column.categories[code] for code in common.tolist())
+    other = len(names) < len(column.categories)
+    return replace(column, categories=names, other=other), np.where(missing, values, new_codes[codes])

@@ -1,9 +1,9 @@
-"""What a data set is: rows, targets, and what is known of its columns."""
+"""A data set: rows, targets, and a description of each column."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -12,23 +12,28 @@ from numpy.typing import NDArray
 
 from service.cells import Cells
 
-# A class in the target's own type; all of a data set are of one.
+# A class, in the type of the target; all labels of a data set have the same type.
 Label = str | int | bool
-# What every reader of JSON holds exactly.
-_MAX_LABEL: Final = 2**53 - 1
+_MAX_LABEL: Final = 2**53 - 1  # every JSON reader holds integers up to here exactly
 
 
-def plain_name(text: str, *, otherwise: str) -> str:
-    """``text`` as a name for files and paths, of letters, digits and ``._-``; ``otherwise`` where nothing is left."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._") or otherwise
+def file_name(name: str, *, default: str) -> str:
+    """Return ``name`` with only letters, digits and ``._-``, for files and URLs; ``default`` if nothing is left."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or default
+
+
+def join_names(names: Sequence[str], limit: int) -> str:
+    """Join the first ``limit`` names with commas, followed by how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
 
 
 def labels_of(values: Iterable[Any]) -> tuple[Label, ...]:
-    """Classes, as Python or numpy has them, in their own type: booleans, integers, or else texts.
+    """Return classes given as Python or numpy values as booleans, integers or, failing both, strings.
 
-    Floating-point numbers without a fraction are integers: JSON knows no difference, and a column of integers in which
-    some are missing comes as such. With a fraction, or beyond 2^53 - 1, numbers are texts: not every reader of JSON
-    would hold them apart.
+    Floats without a fraction become integers: JSON does not distinguish them, and numpy stores a column of integers
+    with missing values as floats. Numbers with a fraction or beyond 2^53 - 1 become strings, because some JSON readers
+    would not hold them exactly.
     """
     found = [each.item() if isinstance(each, np.generic) else each for each in values]
     if all(isinstance(each, bool) for each in found):
@@ -36,44 +41,45 @@ def labels_of(values: Iterable[Any]) -> tuple[Label, ...]:
     numbers = [each for each in found if isinstance(each, (int, float)) and not isinstance(each, bool)]
     if len(numbers) == len(found) and all(abs(each) <= _MAX_LABEL and each == int(each) for each in numbers):
         return tuple(int(each) for each in numbers)
-    return tuple(map(text_of, found))
+    return tuple(map(label_string, found))
 
 
-def text_of(label: object) -> str:
-    """``label`` as a text for people; a boolean as JSON writes it."""
+def label_string(label: object) -> str:
+    """Return ``label`` for display; a boolean as in JSON."""
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One feature. ``kind`` is ``numeric``, ``boolean`` or ``categorical``; ``missing`` says whether it may be.
+    """One feature. ``missing`` says whether its value may be missing.
 
-    A category's value in a row is its place in ``categories``, or ``len(categories)`` for ``other`` ones.
+    A categorical value is its index in ``categories``, or ``len(categories)`` for any other if ``other`` is set.
     """
 
     name: str
-    kind: Literal["numeric", "boolean", "categorical"] = "numeric"
+    type: Literal["numeric", "boolean", "categorical"] = "numeric"
     missing: bool = False
     categories: tuple[str, ...] = ()
     other: bool = False
 
     @property
     def codes(self) -> int:
-        """How many values a categorical column takes; 0 for the others."""
+        """How many values a categorical column can have; 0 for other types."""
         return len(self.categories) + self.other
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """``inputs`` (rows, features), NaN where a value is missing, and what is to be predicted.
+    """Rows and targets.
 
-    Inputs are uint8, float32, or float64 where float32 could not hold a column's values apart: the graph takes them in
-    float64 then. ``targets`` are int64 (rows,) places in ``labels``, or, where there are no labels, float64
-    (rows, targets), as the publisher has them.
-    ``shape`` is what one row can be nested to. The last ``test_rows`` rows are the publisher's own test split, where it
-    has one. ``source`` is where the rows came from, for the manifest: name, SHA-256, and so on. ``notes`` are sentences
-    on how the data was understood, for the user to see before training. ``cells`` are the rules by which the texts of a
-    table were read; None where there was no table.
+    ``inputs`` (rows, features) are uint8 pixels, float32, or float64 if float32 would lose differences between values;
+    NaN where a value is missing.
+    ``targets`` (rows,) int64 are indices into ``labels``; without labels they are (rows, targets) float64.
+    ``shape`` is the shape of one row, such as (28, 28) for an image.
+    The last ``test_rows`` rows are the publisher's test split, if there is one.
+    ``source`` describes the origin for the manifest: name, SHA-256 and more.
+    ``notes`` are sentences on how the data was interpreted, shown before training.
+    ``cells`` are the rules by which a table's cells were read; None without a table.
     """
 
     name: str
@@ -90,15 +96,15 @@ class Dataset:
 
     @property
     def images(self) -> bool:
-        """Whether a row is a picture of one channel: its values are pixels, to be scaled together."""
+        """Whether rows are images of one channel."""
         return self.inputs.dtype == np.uint8
 
     @property
-    def label_texts(self) -> tuple[str, ...]:
-        """The labels for people."""
-        return tuple(map(text_of, self.labels))
+    def class_names(self) -> tuple[str, ...]:
+        """The labels for display."""
+        return tuple(map(label_string, self.labels))
 
     @property
     def classifies(self) -> bool:
-        """Whether the target is one of ``labels``, and not a number."""
+        """Whether the target is one of ``labels`` rather than a number."""
         return bool(self.labels)

@@ -1,4 +1,4 @@
-"""Fashion-MNIST from its publisher's idx files: a folder given, Debian's package, or fetched once and kept.
+"""Fashion-MNIST from its idx files: in a given folder, from Debian's package, or downloaded once to a cache.
 
 https://github.com/zalandoresearch/fashion-mnist
 """
@@ -23,6 +23,7 @@ from platformdirs import user_cache_path
 
 from training.data.dataset import Dataset
 from training.data.images import dataset
+from training.data.kind import DataKind, DataOption
 from training.errors import DataError
 
 NAME: Final = "fashion-mnist"
@@ -30,14 +31,12 @@ LABELS: Final = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
-# What suits it and not every image: clothes face either way, where letters and digits would become others.
-CHOICES: Final = {"flip": True}
 EDGE: Final = 28
 TEST_ROWS: Final = 10_000
 DEBIAN: Final = Path("/usr/share/datasets/fashion-mnist")
 UPSTREAM: Final = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 
-# SHA-256 of the unpacked files: packers differ from place to place.
+# SHA-256 of the uncompressed files; the compressed ones differ between distributors.
 FILES: Final = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -49,21 +48,22 @@ _REMEDY: Final = "install the package dataset-fashion-mnist, or give the publish
 
 
 def load(folder: Path | None, *, installed: Path = DEBIAN, cache: Path | None = None, url: str = UPSTREAM) -> Dataset:
-    """All 70,000 images, the publisher's test split last.
+    """Load all 70,000 images; the last 10,000 are the test split.
 
-    From ``folder`` where one is given; else from ``installed``; else from ``cache``, to which what is missing or
-    damaged is fetched from ``url``. Raises `DataError` where a file is not there or not the publisher's.
+    Reads from ``folder`` if given, else from ``installed`` if that exists, else from ``cache``; files that are missing
+    or damaged there are downloaded from ``url``. Raises `DataError` if a file is missing or its content is not the
+    publisher's.
     """
     if folder is not None or installed.is_dir():
-        place = folder or installed
+        directory = folder or installed
 
         def read(name: str) -> bytes:
-            return _packed(name, place / f"{name}.gz")
+            return _read_file(name, directory / f"{name}.gz")
     else:
-        kept = cache or user_cache_path("mlp-serving") / NAME
+        directory = cache or user_cache_path("mlp-serving") / NAME
 
         def read(name: str) -> bytes:
-            return _fetched(name, kept / f"{name}.gz", url)
+            return _read_cached(name, directory / f"{name}.gz", url)
 
     train_images, train_labels, test_images, test_labels = (_idx(name, read) for name in FILES)
     return Dataset(
@@ -80,60 +80,70 @@ def load(folder: Path | None, *, installed: Path = DEBIAN, cache: Path | None = 
 
 
 def _idx(name: str, read: Callable[[str], bytes]) -> NDArray[np.uint8]:
-    """One idx file as an array: its hash was pinned, so its header need not be doubted."""
+    """Parse an idx file; its hash was checked, so its header is valid."""
     content = read(name)
     dimensions = content[3]
     shape = np.frombuffer(content, ">u4", dimensions, offset=4).tolist()
     return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
 
 
-def _packed(name: str, path: Path) -> bytes:
+def _read_file(name: str, path: Path) -> bytes:
     try:
-        packed = path.read_bytes()
+        compressed = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}; {_REMEDY}") from error
-    return _unpacked(name, packed, path)
+    return _decompress(name, compressed, path)
 
 
-def _unpacked(name: str, packed: bytes, origin: Path | str) -> bytes:
-    """The file called ``name``, proven to be the publisher's."""
+def _decompress(name: str, compressed: bytes, origin: Path | str) -> bytes:
+    """Decompress the file ``name`` and check its hash."""
     try:
-        content = gzip.decompress(packed)
+        content = gzip.decompress(compressed)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{origin} is damaged, or no .gz file ({error}); {_REMEDY}") from error
+        raise DataError(f"{origin} is damaged or not a .gz file ({error}); {_REMEDY}") from error
     found = hashlib.sha256(content).hexdigest()
     if found != FILES[name]:
         raise DataError(
-            f"{origin} is not Fashion-MNIST's: unpacked, its SHA-256 is {found[:12]}…, expected {FILES[name][:12]}…; "
-            f"{_REMEDY}"
+            f"{origin} is not a file of Fashion-MNIST: its uncompressed SHA-256 is {found[:12]}…, "
+            f"expected {FILES[name][:12]}…; {_REMEDY}"
         )
     return content
 
 
-def _fetched(name: str, path: Path, url: str) -> bytes:
-    """From the cache at ``path`` where it is whole there, else from ``url``."""
+def _read_cached(name: str, path: Path, url: str) -> bytes:
+    """Read from the cache at ``path`` if valid there, else download from ``url``."""
     with contextlib.suppress(DataError):
-        return _packed(name, path)
+        return _read_file(name, path)
     origin = f"{url}/{path.name}"
     try:
         with urllib.request.urlopen(origin, timeout=_DOWNLOAD_TIMEOUT_S) as answer:  # noqa: S310
-            packed: bytes = answer.read()
+            compressed: bytes = answer.read()
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
-            error.close()  # it is an answer, with a connection
+            error.close()  # it holds a connection
         raise DataError(
-            f"Fashion-MNIST is not on this machine and cannot be fetched from {origin} ({error}); {_REMEDY}"
+            f"Fashion-MNIST is not on this machine and cannot be downloaded from {origin} ({error}); {_REMEDY}"
         ) from error
-    content = _unpacked(name, packed, origin)
-    _keep(path, packed)
+    content = _decompress(name, compressed, origin)
+    _cache(path, compressed)
     return content
 
 
-def _keep(path: Path, packed: bytes) -> None:
-    """Whole or not at all; where there is no room or right for a cache, training does without."""
+def _cache(path: Path, compressed: bytes) -> None:
+    """Write atomically; ignore a cache that cannot be written."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            whole = Path(folder) / path.name
-            whole.write_bytes(packed)
-            whole.replace(path)
+            temporary = Path(folder) / path.name
+            temporary.write_bytes(compressed)
+            temporary.replace(path)
+
+
+KIND: Final = DataKind(
+    description=NAME,
+    load=lambda _name, options, _track: load(options["data_dir"]),
+    names=(NAME,),
+    options=(DataOption("data_dir", "--data-dir", "folder with the four .gz files", type=Path, metavar="FOLDER"),),
+    options_help="read from this machine if installed, else downloaded once",
+    defaults={"flip": True},  # clothes look the same mirrored, unlike letters and digits
+)

@@ -1,4 +1,4 @@
-"""Which numbers float32 holds too coarsely to tell apart, which even float64 does, and the digits that show them."""
+"""Which columns lose differences between their values in float32 or even float64, and how many digits to show."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 _PAIRS: Final = 2**16
-_COARSE: Final = 0.01  # a difference that is off by this share of itself is another difference
-_OFTEN: Final = 0.01  # so many pairs of a hundred: what is rarer no network sees
-_NOISE: Final = 2.0**-44  # of a number's size: what differs by less, and is not whole, was computed in two ways
-_WHOLE_MAX: Final = 2.0**53
-_FAR: Final = 1000
+_CHANGED: Final = 0.01  # relative error from which a difference counts as changed
+_CHANGED_SHARE: Final = 0.01  # of the pairs; fewer do not affect a network
+_NOISE: Final = 2.0**-44  # smaller relative differences between non-integers are rounding errors
+_MAX_EXACT: Final = 2.0**53
+_FAR_RATIO: Final = 1000
 
 
-def float32_blurs(values: NDArray[Any]) -> bool:
-    """Whether float32 changes what tells ``values`` (rows,) apart; NaN is a missing value.
+def needs_float64(values: NDArray[Any]) -> bool:
+    """Return whether float32 would lose differences between ``values`` (rows,); NaN is a missing value.
 
-    It does where, of the pairs of rows that differ, it changes the difference of more than one in a hundred by more
-    than a hundredth: in seconds since 1970 over a day, or in ids that count on from 2**24, but not in numbers of any
-    size that are spread as widely as they are large. Pairs are compared, and not the standard deviation, because a few
-    values far away, such as a 0 for "never" among times, would hide what is lost among all others.
+    True if float32 changes the difference by more than 1 % in more than 1 % of the pairs of different values. That
+    holds for seconds since 1970 within a day or ids that count on from 2**24, but not for numbers that are spread as
+    widely as they are large. Random pairs are compared instead of the standard deviation, because a few outliers, such
+    as 0 for "never" among times, would hide the loss.
     """
     known = values[~np.isnan(values)].astype(np.float64)
     with np.errstate(over="ignore"):
@@ -31,33 +31,34 @@ def float32_blurs(values: NDArray[Any]) -> bool:
         return False
     noise = 0.0 if (known == np.rint(known)).all() else _NOISE
     first, second = np.random.default_rng(0).integers(len(known), size=(2, _PAIRS))
-    apart = known[first] - known[second]
-    differ = np.abs(apart) > noise * np.maximum(np.abs(known[first]), np.abs(known[second]))
-    with np.errstate(invalid="ignore"):  # beyond float32's largest number
-        kept = np.abs(rounded[first] - rounded[second] - apart) <= _COARSE * np.abs(apart)
-    return int((differ & ~kept).sum()) > _OFTEN * int(differ.sum())
+    difference = known[first] - known[second]
+    differ = np.abs(difference) > noise * np.maximum(np.abs(known[first]), np.abs(known[second]))
+    with np.errstate(invalid="ignore"):  # inf - inf, beyond float32's range
+        kept = np.abs(rounded[first] - rounded[second] - difference) <= _CHANGED * np.abs(difference)
+    return int((differ & ~kept).sum()) > _CHANGED_SHARE * int(differ.sum())
 
 
-def outliers_blur(values: NDArray[np.float64]) -> bool:
-    """Whether float32 blurs ``values`` (rows,) even in standard deviations from their mean: where some are so far away
-    that beside them all others are one."""
+def outliers_hide_differences(values: NDArray[np.float64]) -> bool:
+    """Return whether ``values`` (rows,) need float64 even when standardised, because of far outliers."""
     centred = values - np.nanmin(values)
     centred -= np.nanmean(centred)
-    return float32_blurs(centred / np.nanstd(centred))
+    return needs_float64(centred / np.nanstd(centred))
 
 
 def float64_step(values: NDArray[np.float64]) -> float | None:
-    """The least difference that float64 holds among ``values`` (rows,), all of them whole numbers, some of them so
-    large that it is more than 1; else None. They were rounded to it when they were read."""
+    """Return the step to which float64 rounds the largest of ``values`` (rows,), if all are integers and it exceeds 1.
+
+    None otherwise. The values were rounded to it when they were read.
+    """
     known = values[~np.isnan(values)]
     largest = float(np.abs(known).max(initial=0))
-    if largest <= _WHOLE_MAX or not (known == np.rint(known)).all():
+    if largest <= _MAX_EXACT or not (known == np.rint(known)).all():
         return None
     return float(np.spacing(largest))
 
 
-def shown(value: float, spread: float, digits: int = 4) -> str:
-    """``value`` in so many ``digits``, or, where it is far from zero, in as many as show a tenth of ``spread``."""
-    if not 0 < spread * _FAR < abs(value):
+def format_value(value: float, spread: float, digits: int = 4) -> str:
+    """Format with ``digits`` significant digits, or, if ``spread`` is tiny beside the value, to a tenth of it."""
+    if not 0 < spread * _FAR_RATIO < abs(value):
         return f"{value:.{digits}g}"
     return f"{value:.{max(0, 1 - math.floor(math.log10(spread)))}f}"

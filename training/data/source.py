@@ -1,61 +1,78 @@
-"""A data set by the word it was asked for with."""
+"""The registry of data kinds: finds the kind of a DATA argument and loads it."""
 
 from __future__ import annotations
 
 import difflib
-from contextlib import nullcontext
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
 
 from training.data import bundled, fashion_mnist
 from training.data.dataset import Dataset
 from training.data.images import arrays, picture_folder
-from training.data.images.picture_folder import Watch
+from training.data.kind import DataKind, DataOption, Track, untracked
 from training.data.tables import table_file
-from training.data.tables.reader import SUFFIXES
-from training.data.tables.table_file import Choices
 from training.errors import DataError, OptionError
+
+KINDS: Final[tuple[DataKind, ...]] = (
+    table_file.KIND,
+    arrays.KIND,
+    fashion_mnist.KIND,
+    bundled.KIND,
+    picture_folder.KIND,
+)
+
+
+def kind_of(data: str, kinds: Sequence[DataKind] = KINDS) -> DataKind | None:
+    """Return the first kind that accepts ``data``."""
+    return next((kind for kind in kinds if kind.accepts(data)), None)
+
+
+def names(kinds: Sequence[DataKind] = KINDS) -> tuple[str, ...]:
+    """Return the data sets that are known by name."""
+    return tuple(name for kind in kinds for name in kind.names)
+
+
+def paths(kinds: Sequence[DataKind] = KINDS) -> tuple[str, ...]:
+    """Return descriptions of the kinds that are given as a path."""
+    return tuple(kind.description for kind in kinds if not kind.names)
+
+
+def option_groups(kinds: Sequence[DataKind] = KINDS) -> list[tuple[DataKind, list[DataOption]]]:
+    """Return the kinds that have options, each with those that no earlier kind has."""
+    groups, seen = [], set[str]()
+    for kind in kinds:
+        if own := [option for option in kind.options if option.name not in seen]:
+            groups.append((kind, own))
+            seen.update(option.name for option in own)
+    return groups
 
 
 def load(
-    word: str,
-    data_dir: Path | None = None,
-    choices: Choices | None = None,
-    image_size: tuple[int, int] | None = None,
-    watch: Watch = lambda pictures, _count: nullcontext(pictures),
+    data: str,
+    options: Mapping[str, Any] = MappingProxyType({}),
+    track: Track = untracked,
+    kinds: Sequence[DataKind] = KINDS,
 ) -> Dataset:
-    """The data set called ``word``, or what is in the file or the folder of that path: a table, or images.
+    """Load the data set with that name or path.
 
-    ``data_dir`` has the files of a data set that comes as files; ``choices`` say what a table's columns are; pictures
-    are brought to ``image_size``, height and width, and ``watch`` sees them come. Raises `DataError`, and `OptionError`
-    for choices that do not fit.
+    ``options`` are values of `DataOption` by name; a missing one has its default. ``track`` shows progress. Raises
+    `DataError`, and `OptionError` if an option is not for this kind of data or does not fit it.
     """
-    choices, path = choices or Choices(), Path(word)
-    if data_dir is not None and word != fashion_mnist.NAME:
-        raise OptionError(f"--data-dir is where {fashion_mnist.NAME}'s files are, and {word!r} takes none")
-    named = word == fashion_mnist.NAME or word in bundled.LOADERS
-    if image_size is not None and (named or not path.is_dir()):
-        raise OptionError(f"--image-size is for a folder of pictures of your own, and {word!r} is none")
-    if path.suffix.lower() in SUFFIXES:
-        return table_file.load(path, choices)
-    if choices != Choices():
-        raise OptionError(
-            "--target, --task, --categorical, --drop, --missing, --decimal and --thousands are for a table of your own "
-            f"({', '.join(SUFFIXES)}), and {word!r} is none"
-        )
-    if word == fashion_mnist.NAME:
-        return fashion_mnist.load(data_dir)
-    if word in bundled.LOADERS:
-        return bundled.load(word)
-    if path.suffix.lower() == arrays.SUFFIX:
-        return arrays.load(path)
-    if path.is_dir():
-        return picture_folder.load(path, image_size, watch)
-    names = [fashion_mnist.NAME, *bundled.LOADERS]
-    nearest = difflib.get_close_matches(word, names, n=1)
-    remedy = (
-        f"did you mean {nearest[0]}?"
-        if nearest
-        else f"there are: {', '.join(names)}, and what is yours: a table ({', '.join(SUFFIXES)}), arrays of images "
-        f"({arrays.SUFFIX}), or a folder of pictures"
-    )
-    raise DataError(f"unknown data set {word!r}; {remedy}")
+    kind = kind_of(data, kinds)
+    own = {option.name: option.default for option in kind.options} if kind else {}
+    for other in kinds:
+        given = [each for each in other.options if options.get(each.name, each.default) != each.default]
+        if foreign := [each.flag for each in given if each.name not in own]:
+            flags = ", ".join(foreign)
+            raise OptionError(f"{flags} can only be used with {other.description}, which {data!r} is not")
+    if kind is None:
+        raise DataError(f"unknown data set {data!r}; {_remedy(data, kinds)}")
+    return kind.load(data, {name: options.get(name, default) for name, default in own.items()}, track)
+
+
+def _remedy(data: str, kinds: Sequence[DataKind]) -> str:
+    nearest = difflib.get_close_matches(data, names(kinds), n=1)
+    if nearest:
+        return f"did you mean {nearest[0]}?"
+    return f"expected one of {', '.join(names(kinds))}; or a path: {', '.join(paths(kinds))}"

@@ -1,4 +1,4 @@
-"""Rows to train on, rows to choose and calibrate by, rows for the card: by seed, each class in its share."""
+"""Split rows at random, stratified by class, for training, validation and test."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from training.data.dataset import Dataset
 from training.errors import DataError
 
 _USES: Final = ("to train", "to validate", "to test")
-_FEWEST_VALUES: Final = 2  # of a regression's targets in a part: of one alone no R² can be told
+_MIN_TARGETS: Final = 2  # of a regression in each part: R² needs two
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Three parts of a data set as int64 row numbers in ascending order, none in two of them."""
+    """Disjoint row indices (rows,) int64, ascending."""
 
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
@@ -26,10 +26,10 @@ class Split:
 
 
 def split(dataset: Dataset, config: Config) -> Split:
-    """The test rows are the publisher's where there are such, else a part by ``config.seed`` as the others.
+    """Split by ``config.seed``; the test rows are the publisher's if there are any.
 
-    Every part has of each class its share, give or take half a row, and one row at the least: scikit-learn's stratified
-    split leaves a rare class out of the small parts. Raises `DataError` where there are too few rows for that.
+    Each part has its share of each class, rounded, and at least one row: scikit-learn's stratified split can leave a
+    rare class out of a small part. Raises `DataError` if there are too few rows.
     """
     random = np.random.default_rng(config.seed)
     rows = np.arange(len(dataset.inputs))
@@ -38,44 +38,43 @@ def split(dataset: Dataset, config: Config) -> Split:
         _check(dataset, rest, _USES[:2])
     else:
         _check(dataset, rows, _USES)
-        rest, test = _parted(dataset, rows, config.test_fraction, random, parts_left=2)
-    train, validation = _parted(dataset, rest, config.validation_fraction, random, parts_left=1)
+        rest, test = _take_fraction(dataset, rows, config.test_fraction, random, parts_left=2)
+    train, validation = _take_fraction(dataset, rest, config.validation_fraction, random, parts_left=1)
     return Split(train, validation, test)
 
 
-def _parted(
+def _take_fraction(
     dataset: Dataset, rows: NDArray[np.int64], fraction: float, random: np.random.Generator, *, parts_left: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """``rows`` without a ``fraction`` of them, enough for ``parts_left``, and that fraction."""
-    fewest = 1 if dataset.classifies else _FEWEST_VALUES
-    larger, smaller = [], []
+    """Return the rest and a ``fraction`` of ``rows``; the rest is enough for ``parts_left`` parts."""
+    minimum = 1 if dataset.classifies else _MIN_TARGETS
+    rest, taken = [], []
     for members in _groups(dataset, rows):
-        size = min(max(round(len(members) * fraction), fewest), len(members) - parts_left * fewest)
+        size = min(max(round(len(members) * fraction), minimum), len(members) - parts_left * minimum)
         shuffled = random.permutation(members)
-        smaller.append(shuffled[:size])
-        larger.append(shuffled[size:])
-    return np.sort(np.concatenate(larger)), np.sort(np.concatenate(smaller))
+        taken.append(shuffled[:size])
+        rest.append(shuffled[size:])
+    return np.sort(np.concatenate(rest)), np.sort(np.concatenate(taken))
 
 
 def _groups(dataset: Dataset, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """The ``rows`` of each class, or all of them where there are none."""
+    """Return the ``rows`` of each class; for a regression, all rows as one group."""
     if not dataset.classifies:
         return [rows]
     targets = dataset.targets[rows]
-    return [rows[targets == place] for place in range(len(dataset.labels))]
+    return [rows[targets == label] for label in range(len(dataset.labels))]
 
 
 def _check(dataset: Dataset, rows: NDArray[np.int64], uses: tuple[str, ...]) -> None:
     if dataset.classifies and len(dataset.labels) < 2:
-        raise DataError(f"{dataset.name} has one class alone, {dataset.labels[0]!r}; there is nothing to tell apart")
-    needed = f"{', '.join(uses[:-1])} and {uses[-1]}"
-    if not dataset.classifies and len(rows) < len(uses) * _FEWEST_VALUES:
-        raise DataError(
-            f"{dataset.name} needs {len(uses) * _FEWEST_VALUES} rows {needed}, and has {len(rows)}; bring more rows"
-        )
+        raise DataError(f"{dataset.name} has only the class {dataset.labels[0]!r}, expected at least two")
+    purpose = f"{', '.join(uses[:-1])} and {uses[-1]}"
+    minimum = len(uses) * _MIN_TARGETS
+    if not dataset.classifies and len(rows) < minimum:
+        raise DataError(f"{dataset.name} needs at least {minimum} rows {purpose}, but has {len(rows)}; add more rows")
     for label, members in zip(dataset.labels, _groups(dataset, rows), strict=False):
         if len(members) < len(uses):
             raise DataError(
-                f"{dataset.name} needs {len(uses)} rows of class {label!r} {needed}, and has {len(members)}; "
-                "bring more rows, or drop the class"
+                f"{dataset.name} needs at least {len(uses)} rows of class {label!r} {purpose}, but has {len(members)}; "
+                "add more rows or drop the class"
             )

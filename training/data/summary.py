@@ -1,4 +1,4 @@
-"""The columns of a data set as they were understood, over the training rows: in figures and in words."""
+"""Statistics of a data set's columns over the training rows, as numbers and as a printed table."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from rich.text import Text
 from training.data import precision
 from training.data.dataset import Column, Dataset
 
-HEAD: Final = ("column", "kind", "missing", "values in the training rows")
-_LINES: Final = 100
-_LOG_WIDTH: Final = 200  # letters; a file need not be broken into lines of 80
-_SHOWN: Final = 6
-_SHOWN_LETTERS: Final = 24
+HEAD: Final = ("column", "type", "missing", "values in the training rows")
+_MAX_LINES: Final = 100
+_LOG_WIDTH: Final = 200  # characters, where there is no terminal to be as wide as
+_MAX_CATEGORIES: Final = 6
+_MAX_CHARACTERS: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Of one column: the share of rows where it is ``missing``; over the others its moments and bounds in its own unit
-    (0 where a category's code has none, and where no row has a value), and for a categorical one the rows of each
-    code."""
+    """Statistics of one column.
+
+    ``missing`` is the share of rows without a value. The moments and bounds are over the others, in the column's unit;
+    0 for a categorical column or one without values. ``counts`` are the rows of each code of a categorical column.
+    """
 
     missing: float
     mean: float
@@ -38,21 +40,21 @@ class Statistics:
 
 
 def statistics(dataset: Dataset, rows: NDArray[np.int64]) -> list[Statistics]:
-    """Of each column, over ``rows``."""
+    """Return those of each column over ``rows``."""
     inputs = dataset.inputs[rows]
-    return [_statistics(column, inputs[:, place]) for place, column in enumerate(dataset.columns)]
+    return [_statistics(column, inputs[:, index]) for index, column in enumerate(dataset.columns)]
 
 
 def table(columns: Sequence[Column], found: Sequence[Statistics]) -> list[list[str]]:
-    """A line for each column, of cells under `HEAD`."""
+    """Return a line for each column, with cells as in `HEAD`."""
     return [
-        [column.name, column.kind, f"{each.missing:.1%}" if column.missing else "never", _values(column, each)]
+        [column.name, column.type, f"{each.missing:.1%}" if column.missing else "never", _values(column, each)]
         for column, each in zip(columns, found, strict=True)
     ]
 
 
 def show(console: Console, dataset: Dataset, rows: NDArray[np.int64]) -> None:
-    """Print the columns, where they are not pixels, and what is to be said of the data, for the user to correct."""
+    """Print the columns, unless they are pixels, and the notes, so that the user can check them."""
     if len(dataset.shape) == 1:
         _show_columns(console, dataset, rows)
     for note in dataset.notes:
@@ -62,12 +64,12 @@ def show(console: Console, dataset: Dataset, rows: NDArray[np.int64]) -> None:
 def _show_columns(console: Console, dataset: Dataset, rows: NDArray[np.int64]) -> None:
     grid = Table(*HEAD, box=box.SIMPLE_HEAD, pad_edge=False)
     lines = table(dataset.columns, statistics(dataset, rows))
-    for cells in lines[:_LINES]:
+    for cells in lines[:_MAX_LINES]:
         grid.add_row(*map(Text, cells))
     wide = console if console.is_terminal else Console(file=console.file, width=_LOG_WIDTH)
     wide.print(grid)
-    if len(lines) > _LINES:
-        console.print(f"and {len(lines) - _LINES} more columns, all of them in the model's card\n")
+    if len(lines) > _MAX_LINES:
+        console.print(f"and {len(lines) - _MAX_LINES} more columns; the model card lists all\n")
 
 
 def _statistics(column: Column, values: NDArray[Any]) -> Statistics:
@@ -85,20 +87,20 @@ def _statistics(column: Column, values: NDArray[Any]) -> Statistics:
 def _values(column: Column, found: Statistics) -> str:
     if found.missing == 1:
         return "no value"
-    if column.kind == "boolean":
+    if column.type == "boolean":
         return f"true in {found.mean:.1%}"
     if not column.codes:
-        lowest, highest, mean = (precision.shown(each, found.std) for each in (found.min, found.max, found.mean))
+        lowest, highest, mean = (precision.format_value(each, found.std) for each in (found.min, found.max, found.mean))
         return f"{lowest} to {highest}, mean {mean} ± {found.std:.4g}"
     named = sorted(zip(column.categories, found.counts, strict=False), key=lambda pair: -pair[1])
-    words = [f"{_short(text)} {count:,}" for text, count in named[:_SHOWN]]
-    if len(named) > _SHOWN:
-        words.append(f"{len(named) - _SHOWN} more {sum(count for _, count in named[_SHOWN:]):,}")
+    parts = [f"{_shorten(name)} {count:,}" for name, count in named[:_MAX_CATEGORIES]]
+    if len(named) > _MAX_CATEGORIES:
+        parts.append(f"{len(named) - _MAX_CATEGORIES} more {sum(count for _, count in named[_MAX_CATEGORIES:]):,}")
     if column.other:
-        words.append(f"all others {found.counts[-1]:,}")
-    return ", ".join(words)
+        parts.append(f"all others {found.counts[-1]:,}")
+    return ", ".join(parts)
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     text = " ".join(text.split())  # a line break would end the table's line
-    return text if len(text) <= _SHOWN_LETTERS else text[: _SHOWN_LETTERS - 1] + "…"
+    return text if len(text) <= _MAX_CHARACTERS else text[: _MAX_CHARACTERS - 1] + "…"

@@ -79,7 +79,7 @@ class Serving(Solving):
         """
         check_is_fitted(self)
         trained, tested = self._given(*train), self._given(*test)
-        dtype = np.float64 if any(map(precision.float32_blurs, trained[0].T)) else np.float32
+        dtype = np.float64 if any(map(precision.needs_float64, trained[0].T)) else np.float32
         network, activation = self._served(*trained)
         fitted = pipeline.Fitted(
             network=network,
@@ -116,13 +116,13 @@ class Serving(Solving):
         prepare = Prepare(columns, torch.zeros(len(columns)), torch.ones(len(columns)))
         body, activation = self._answering()
         first, last = (cast("nn.Linear", body[place]) for place in (0, -1))
-        if inputs is not None and any(map(precision.float32_blurs, inputs.T)):
+        if inputs is not None and any(map(precision.needs_float64, inputs.T)):
             prepare = prepared.fitted(columns, inputs.astype(np.float64), together=False)
             mean, per_deviation = prepare.standard
             first.bias.add_(first.weight @ mean)
             first.weight.div_(per_deviation)
         network = Network(prepare, body, last.out_features)
-        if targets is not None and is_regressor(self) and any(map(precision.float32_blurs, targets.T)):
+        if targets is not None and is_regressor(self) and any(map(precision.needs_float64, targets.T)):
             network.output_scale = torch.ones_like(last.bias)
             network.output_offset = last.bias.clone()
             last.bias.zero_()

@@ -38,7 +38,7 @@ class Prepare(nn.Module):
 
     def __init__(self, columns: Sequence[Column], offset: Tensor, scale: Tensor) -> None:
         super().__init__()
-        numeric = [index for index, column in enumerate(columns) if column.kind != "categorical"]
+        numeric = [index for index, column in enumerate(columns) if column.type != "categorical"]
         flagged = [index for index, column in enumerate(columns) if column.missing]
         spread = [(index, code) for index, column in enumerate(columns) for code in range(column.codes)]
         self.register_buffer("_numeric", torch.tensor(numeric, dtype=torch.int64))
@@ -99,7 +99,7 @@ def fitted(columns: Sequence[Column], inputs: NDArray[Any], *, together: bool) -
     that are nearly always black would be blown up otherwise. A constant feature keeps scale 1, one that no
     row has keeps mean 0. Rows in float64 are prepared from float64.
     """
-    numeric = [index for index, column in enumerate(columns) if column.kind != "categorical"]
+    numeric = [index for index, column in enumerate(columns) if column.type != "categorical"]
     values, axis = inputs[:, numeric], None if together else 0
     start, dtype = np.zeros(len(numeric)), torch.float32
     if inputs.dtype == np.float64:  # far from zero sums are rounded; those of distances from the least value are not

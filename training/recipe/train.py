@@ -164,7 +164,7 @@ def _standardise_targets(network: Network, targets: NDArray[np.float64]) -> None
     """Give answers in float64 where float32 could not hold them apart."""
     start = targets.min(axis=0)  # far from zero sums are rounded; those of distances from the least value are not
     mean, deviation = start + (targets - start).mean(axis=0), (targets - start).std(axis=0)
-    dtype = torch.float64 if any(map(precision.float32_blurs, targets.T)) else torch.float32
+    dtype = torch.float64 if any(map(precision.needs_float64, targets.T)) else torch.float32
     network.output_scale = torch.tensor(np.where(deviation > 0, deviation, 1.0), dtype=dtype)
     network.output_offset = torch.tensor(mean, dtype=dtype)
 

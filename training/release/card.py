@@ -42,9 +42,9 @@ def card(
     sections = [_head(outcome, version), _scores(outcome)]
     if dataset.classifies:
         probabilities, prediction = outcome.answers
-        files[CONFUSION] = plots.confusion(outcome.test_targets, prediction, dataset.label_texts)
+        files[CONFUSION] = plots.confusion(outcome.test_targets, prediction, dataset.class_names)
         files[RELIABILITY] = plots.reliability(probabilities, outcome.test_targets)
-        sections += [_per_class(outcome), "" if outcome.int8 is None else int8(outcome.int8, dataset.label_texts)]
+        sections += [_per_class(outcome), "" if outcome.int8 is None else int8(outcome.int8, dataset.class_names)]
         pictures = f"![confusion matrix]({CONFUSION})\n\n![reliability diagram]({RELIABILITY})"
     else:
         sections.append(_per_target(outcome))
@@ -69,7 +69,7 @@ def _head(outcome: TrainingRun, version: int) -> str:
         map(str, (len(dataset.columns), *outcome.hidden, len(dataset.labels) or len(dataset.target_names)))
     )
     what = (
-        f"tells {len(dataset.labels)} classes apart ({', '.join(dataset.label_texts)})"
+        f"tells {len(dataset.labels)} classes apart ({', '.join(dataset.class_names)})"
         if dataset.classifies
         else f"predicts {', '.join(dataset.target_names)}"
     )
@@ -94,7 +94,7 @@ def _scores(outcome: TrainingRun) -> str:
 
 
 def _per_class(outcome: TrainingRun) -> str:
-    labels = outcome.dataset.label_texts
+    labels = outcome.dataset.class_names
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
         outcome.test_targets, outcome.answers[1], labels=np.arange(len(labels)), zero_division=0
     )
@@ -171,7 +171,7 @@ def _taught(outcome: TrainingRun) -> str:
 def _use(outcome: TrainingRun, example: int) -> str:
     dataset = outcome.dataset
     answer = (
-        f"the test row in `example.json`, which is *{dataset.label_texts[outcome.test_targets[example]]}*"
+        f"the test row in `example.json`, which is *{dataset.class_names[outcome.test_targets[example]]}*"
         if dataset.classifies
         else "the test row in `example.json`"
     )

@@ -51,7 +51,7 @@ def check(models_dir: Path, name: str) -> None:
 
 def check_names(dataset: Dataset) -> None:
     """Raise `DataError` now where a label or a name could not be shown by the server, and so would not be published."""
-    names = {"label": dataset.label_texts, "target": dataset.target_names}
+    names = {"label": dataset.class_names, "target": dataset.target_names}
     for what, texts in {**names, "column": [column.name for column in dataset.columns]}.items():
         for text in texts:
             if found := unprintable(text):
@@ -135,7 +135,7 @@ def _features(outcome: TrainingRun) -> tuple[Feature, ...]:
     return tuple(
         Feature(
             column.name,
-            column.kind,
+            column.type,
             column.missing,
             column.categories,
             column.other,
@@ -187,10 +187,10 @@ def _as_client_sends(outcome: TrainingRun, place: int) -> Any:
     for column, value in zip(dataset.columns, row.tolist(), strict=True):
         if value != value:  # noqa: PLR0124 - NaN
             values[column.name] = None
-        elif column.kind == "categorical":
+        elif column.type == "categorical":
             values[column.name] = (*column.categories, "something else")[int(value)]
         else:
-            values[column.name] = bool(value) if column.kind == "boolean" else float(str(row.dtype.type(value)))
+            values[column.name] = bool(value) if column.type == "boolean" else float(str(row.dtype.type(value)))
     return values
 
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from tests.training.data import numbered
 from training.cli import parser
 from training.config import DEFAULT, RECIPES, Config, flag_of, range_of
-from training.data.tables.table_file import Choices
+from training.data import source
+from training.data.kind import DataKind
 from training.errors import OptionError
 
 
-def help_text(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
+def help_text(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    kinds: Sequence[DataKind] = source.KINDS,
+) -> str:
     monkeypatch.setenv("COLUMNS", "1000")
     with pytest.raises(SystemExit) as ended:
-        parser.parse(["--help"])
+        parser.parse(["--help"], kinds)
     assert ended.value.code == 0
     return capsys.readouterr().out
 
@@ -50,7 +57,7 @@ def test_the_help_begins_with_how_to_say_it_and_ends_with_examples_that_can_be_s
 
 def test_nothing_chosen_is_the_recipe_for_the_kind_of_data() -> None:
     command = parser.parse(["digits"])
-    assert (command.data, command.data_dir, command.models, command.name) == ("digits", None, Path("models"), None)
+    assert (command.data, command.data_options, command.models, command.name) == ("digits", {}, Path("models"), None)
     assert command.config(images=False) == Config(**RECIPES[DEFAULT]["table"])
     assert command.config(images=True) == Config(**RECIPES[DEFAULT]["image"])
 
@@ -80,13 +87,31 @@ def test_what_is_chosen_goes_before_the_recipe() -> None:
     assert config.weight_decay == RECIPES[DEFAULT]["image"]["weight_decay"]
 
 
-def test_the_rules_of_a_table_can_be_said() -> None:
-    said = "houses.csv --target price --missing NA -999 - --decimal , --thousands ."
-    assert parser.parse(said.split()).table == Choices(
-        ("price",), missing=("NA", "-999", "-"), decimal=",", thousands="."
-    )
-    assert parser.parse(["houses.csv", "--target", "price"]).table.missing is None
-    assert parser.parse(["houses.csv", "--missing", "--target", "price"]).table == Choices(("price",), missing=())
+def test_data_options_are_those_that_were_given() -> None:
+    words = "houses.csv --target price --missing NA -999 - --decimal , --thousands ."
+    assert parser.parse(words.split()).data_options == {
+        "targets": ("price",),
+        "missing": ("NA", "-999", "-"),
+        "decimal": ",",
+        "thousands": ".",
+    }
+    assert parser.parse(["houses.csv", "--missing", "--target", "price"]).data_options == {
+        "targets": ("price",),
+        "missing": (),
+    }
+
+
+def test_a_new_kind_of_data_brings_its_options_and_defaults(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = (*source.KINDS, numbered.KIND)
+    command = parser.parse(["numbered", "--rows", "30"], kinds)
+    assert command.data_options == {"rows": 30}
+    assert command.config(images=False).epochs == 3
+    assert source.load(command.data, command.data_options, kinds=kinds).inputs.shape == (30, 1)
+    text = help_text(capsys, monkeypatch, kinds)
+    assert "diabetes, numbered\n" in text
+    assert "\nrows that count up:\n  each a class of its own\n\n  --rows N " in text
 
 
 def test_the_command_can_be_said_again() -> None:

@@ -1,4 +1,4 @@
-"""Labels in the target's own type, from whatever held them."""
+"""Labels keep their type if JSON has it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training.data.dataset import Label, labels_of, text_of
+from training.data.dataset import Label, label_string, labels_of
 
 
 @pytest.mark.parametrize(
@@ -29,11 +29,11 @@ from training.data.dataset import Label, labels_of, text_of
         (np.array([1, 2], object), (1, 2)),
     ],
 )
-def test_labels_are_of_their_own_type_where_json_has_it(values: Any, labels: tuple[Label, ...]) -> None:
+def test_labels_keep_a_type_that_json_has(values: Any, labels: tuple[Label, ...]) -> None:
     found = labels_of(values)
     assert found == labels
     assert [type(label) for label in found] == [type(label) for label in labels]
 
 
-def test_labels_are_shown_as_json_writes_them() -> None:
-    assert [text_of(label) for label in ("a", 7, True, False)] == ["a", "7", "true", "false"]
+def test_label_strings_are_as_in_json() -> None:
+    assert [label_string(label) for label in ("a", 7, True, False)] == ["a", "7", "true", "false"]

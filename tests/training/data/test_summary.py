@@ -1,4 +1,4 @@
-"""The columns in figures and words, over the training rows alone."""
+"""Statistics of the columns over the training rows only, and their table."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LINES = [
 ]
 
 
-def test_figures_are_over_the_rows_that_have_a_value() -> None:
+def test_statistics_ignore_missing_values() -> None:
     age, member, job = summary.statistics(DATASET, TRAIN)
     assert (age.missing, age.mean, age.min, age.max) == (pytest.approx(0.2), 30, 20, 40)
     assert age.std == pytest.approx(np.std([20, 40, 30, 30]))
@@ -37,12 +37,12 @@ def test_figures_are_over_the_rows_that_have_a_value() -> None:
     assert (job.missing, job.mean, job.counts) == (pytest.approx(0.2), 0, (1, 2, 1))
 
 
-def test_a_column_without_a_value_in_the_training_rows_counts_as_zero() -> None:
+def test_statistics_without_any_value_are_zero() -> None:
     found = summary.statistics(DATASET, np.array([1]))[0]
     assert (found.missing, found.mean, found.std, found.min, found.max) == (1, 0, 0, 0, 0)
 
 
-def test_a_column_without_a_value_in_the_training_rows_is_shown_so() -> None:
+def test_table_says_no_value() -> None:
     inputs = np.full((4, 3), NAN, np.float32)
     inputs[3] = [7, 1, 0]
     columns = tuple(replace(column, missing=True) for column in COLUMNS)
@@ -51,17 +51,17 @@ def test_a_column_without_a_value_in_the_training_rows_is_shown_so() -> None:
     assert [line[2:] for line in lines] == [["100.0%", "no value"]] * 3
 
 
-def test_numbers_far_from_zero_are_shown_with_what_tells_them_apart() -> None:
+def test_numbers_far_from_zero_have_enough_digits() -> None:
     dataset = small.classes(1.7e9 + np.array([[1.0], [1234.0]]), [0, 1])
     (line,) = summary.table(dataset.columns, summary.statistics(dataset, np.arange(2)))
     assert line[3] == "1700000001 to 1700001234, mean 1700000618 ± 616.5"
 
 
-def test_each_column_is_a_line() -> None:
+def test_table_has_a_line_per_column() -> None:
     assert summary.table(COLUMNS, summary.statistics(DATASET, TRAIN)) == LINES
 
 
-def test_many_categories_are_counted_together() -> None:
+def test_least_frequent_categories_are_counted_together() -> None:
     column = Column("job", "categorical", categories=tuple("abcdefgh"))
     inputs = np.repeat(np.arange(8), np.arange(1, 9)).astype(np.float32)[:, None]
     dataset = small.classes(inputs, np.zeros(len(inputs)), columns=(column,))
@@ -69,9 +69,9 @@ def test_many_categories_are_counted_together() -> None:
     assert line[3] == "h 8, g 7, f 6, e 5, d 4, c 3, 2 more 3"
 
 
-def test_the_terminal_shows_columns_and_notes_as_they_are() -> None:
+def test_columns_and_notes_are_printed_unchanged() -> None:
     file = io.StringIO()
-    console = Console(file=file, width=40, soft_wrap=True)  # of a log no line is broken
+    console = Console(file=file, width=40, soft_wrap=True)  # a log's lines are not wrapped
     summary.show(console, replace(DATASET, notes=("column 'x [y]' is an id",)), TRAIN)
     shown = [line.split("  ") for line in file.getvalue().splitlines()]
     cells = [[cell.strip() for cell in line if cell.strip()] for line in shown]

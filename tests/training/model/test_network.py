@@ -33,9 +33,9 @@ def rows_of(columns: Sequence[Column], rows: int, seed: int = 0) -> np.ndarray[A
     random = np.random.default_rng(seed)
     inputs = random.normal(3, 2, (rows, len(columns))).astype(np.float32)
     for place, column in enumerate(columns):
-        if column.kind == "boolean":
+        if column.type == "boolean":
             inputs[:, place] = random.integers(0, 2, rows)
-        if column.kind == "categorical":
+        if column.type == "categorical":
             inputs[:, place] = random.integers(0, column.codes, rows)
         if column.missing:
             inputs[random.random(rows) < 0.25, place] = np.nan

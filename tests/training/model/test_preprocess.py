@@ -19,7 +19,7 @@ def prepared_by_hand(row: list[float], means: dict[int, float], deviations: dict
     """Standard scores, of a missing number 0; then what is missing; then the categories."""
     numbers, missing, categories = [], [], []
     for place, (column, value) in enumerate(zip(MIXED, row, strict=True)):
-        if column.kind != "categorical":
+        if column.type != "categorical":
             numbers.append(0.0 if math.isnan(value) else (value - means[place]) / deviations[place])
         if column.missing:
             missing.append(float(math.isnan(value)))

@@ -27,7 +27,7 @@ def twin(digits: Trained) -> Comparison:
 def compared(digits: Trained) -> Comparison:
     dataset = digits.dataset
     return quantize.compare(
-        digits.published.model, dataset.inputs, dataset.targets, dataset.label_texts, digits.parts, seed=0
+        digits.published.model, dataset.inputs, dataset.targets, dataset.class_names, digits.parts, seed=0
     )
 
 
@@ -120,7 +120,7 @@ def test_columns_of_very_different_units_are_refused(scale: float, as_good: bool
     parts = split(dataset, config)
     network = train.learn(dataset, parts, config, train.torch.device("cpu"), lambda _: None).network
     graph = export(network, 2, classifies=True)
-    twin = quantize.compare(graph, dataset.inputs, dataset.targets, dataset.label_texts, parts, seed=0)
+    twin = quantize.compare(graph, dataset.inputs, dataset.targets, dataset.class_names, parts, seed=0)
     assert twin.found.rows > 2000
     assert twin.as_good == as_good, twin
     if not as_good:

@@ -1,1 +1,1 @@
-"""Images of your own."""
+"""Data sets of images."""

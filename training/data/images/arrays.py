@@ -1,4 +1,4 @@
-"""Images of your own as numpy arrays in one ``.npz`` file: ``images`` and ``labels``, and the same for the test."""
+"""Load images from numpy arrays in an ``.npz`` file."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from numpy.typing import NDArray
 
 from training.data.dataset import Dataset
 from training.data.images import dataset
+from training.data.kind import DataKind
 from training.errors import DataError
 
-SUFFIX: Final = ".npz"
 _TEST: Final = ("test_images", "test_labels")
 _NAMES: Final = ("images", "labels", *_TEST)
-_LABEL_KINDS: Final = "biuU"  # truth values, whole numbers, texts
+_LABEL_DTYPES: Final = "biuU"  # booleans, integers, strings
 
 
 def load(path: Path) -> Dataset:
-    """``images`` uint8 (rows, height, width), their ``labels`` (rows,), whole numbers or texts; where the file also has
-    ``test_images`` and ``test_labels``, they are the test split.
+    """Load ``images`` (rows, height, width) uint8 and ``labels`` (rows,), booleans, integers or strings.
 
-    Raises `DataError`. Nothing is unpickled.
+    ``test_images`` and ``test_labels``, if present, are the test split. Nothing is unpickled. Raises `DataError`.
     """
     arrays = _read(path)
     parts = [_part(path, arrays, "images", "labels")]
@@ -33,7 +32,7 @@ def load(path: Path) -> Dataset:
         parts.append(_part(path, arrays, *_TEST))
         if len({part[0].shape[1:] for part in parts}) > 1:
             shapes = " and ".join(str(part[0].shape) for part in parts)
-            raise DataError(f"{path} has images and test_images of shapes {shapes}, expected the same but for the rows")
+            raise DataError(f"{path} has images and test_images of shapes {shapes}, expected the same height and width")
     return dataset.dataset_of(
         path,
         np.concatenate([part[0] for part in parts]),
@@ -50,13 +49,13 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     try:
         file = np.load(io.BytesIO(content), allow_pickle=False)
-        arrays = {name: file[name] for name in getattr(file, "files", ())}  # a lone array has none
+        arrays = {name: file[name] for name in getattr(file, "files", ())}  # an .npy file has none
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} is not as numpy.savez writes it ({error}); save it again") from error
+        raise DataError(f"{path} is not a file of numpy.savez ({error}); save it again") from error
     if set(arrays) - set(_NAMES) or set(_NAMES[:2]) - set(arrays):
         raise DataError(
-            f"{path} has {', '.join(arrays) or 'no named arrays'}, expected images and labels, and for a test split of "
-            "its own test_images and test_labels"
+            f"{path} has {', '.join(arrays) or 'no named arrays'}, expected images and labels, and optionally "
+            "test_images and test_labels"
         )
     return arrays
 
@@ -64,25 +63,32 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
 def _part(
     path: Path, arrays: dict[str, NDArray[Any]], images_name: str, labels_name: str
 ) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    """Images (rows, height, width) and their labels, checked."""
+    """Return images (rows, height, width) and their labels, validated."""
     for name in (images_name, labels_name):
         if name not in arrays:
-            raise DataError(f"{path} has no {name}, expected {images_name} and {labels_name} together")
+            raise DataError(f"{path} has no {name}, expected both {images_name} and {labels_name}")
     pixels, labels = arrays[images_name], arrays[labels_name]
     if pixels.ndim == 4 and pixels.shape[3] == 1:
         pixels = pixels[..., 0]
     if pixels.ndim != 3 or not pixels.size:
         raise DataError(
-            f"{path}: {images_name} is of shape {pixels.shape}, expected (rows, height, width), of one channel"
+            f"{path}: {images_name} has shape {pixels.shape}, expected (rows, height, width) with one channel"
         )
     if pixels.dtype != np.uint8:
         raise DataError(
-            f"{path}: {images_name} is {pixels.dtype}, expected uint8 from 0 to 255; numbers from 0 to 1 become that "
-            "by (images * 255).round().astype('uint8')"
+            f"{path}: {images_name} is {pixels.dtype}, expected uint8 from 0 to 255; convert values from 0 to 1 with "
+            "(images * 255).round().astype('uint8')"
         )
-    if labels.shape != (len(pixels),) or labels.dtype.kind not in _LABEL_KINDS:
+    if labels.shape != (len(pixels),) or labels.dtype.kind not in _LABEL_DTYPES:
         raise DataError(
-            f"{path}: {labels_name} is {labels.dtype} of shape {labels.shape}, expected a whole number or a text for "
+            f"{path}: {labels_name} is {labels.dtype} with shape {labels.shape}, expected an integer or a string for "
             f"each of the {len(pixels):,} rows of {images_name}"
         )
     return pixels, labels
+
+
+KIND: Final = DataKind(
+    description="image arrays (.npz)",
+    load=lambda path, _options, _track: load(Path(path)),
+    suffixes=(".npz",),
+)

@@ -1,4 +1,4 @@
-"""Images and their labels, however they were read, as a data set: of one size, grey, a byte a pixel."""
+"""A data set from greyscale images of one size, uint8, and their labels."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.dataset import Column, Dataset, labels_of, plain_name, text_of
+from training.data.dataset import Column, Dataset, file_name, join_names, label_string, labels_of
 from training.errors import DataError
 
-_LISTED: Final = 10
+_MAX_LISTED: Final = 10
 
 
 def pixels(height: int, width: int) -> tuple[Column, ...]:
-    """The features of an image, row by row."""
+    """Return the columns of an image, row by row."""
     return tuple(Column(f"pixel_{row}_{column}") for row in range(height) for column in range(width))
 
 
@@ -30,28 +30,28 @@ def dataset_of(
     source: Mapping[str, Any],
     notes: tuple[str, ...] = (),
 ) -> Dataset:
-    """``images`` (rows, height, width) and ``labels`` (rows,) of ``path``; the last ``test_rows`` are the test split.
+    """Return ``images`` (rows, height, width) and ``labels`` (rows,) as a data set named after ``path``.
 
-    Raises `DataError` where the test split has a class that the others have not.
+    The last ``test_rows`` rows are the test split. Raises `DataError` if only the test split has some class.
     """
     height, width = images.shape[1:]
-    found, targets = np.unique(labels, return_inverse=True)
-    known = labels_of(found)
-    names = tuple(map(text_of, known))
-    unknown = np.setdiff1d(labels, labels[: len(labels) - test_rows])
-    if len(unknown):
+    classes, targets = np.unique(labels, return_inverse=True)
+    class_labels = labels_of(classes)
+    names = tuple(map(label_string, class_labels))
+    untrained = np.setdiff1d(labels, labels[: len(labels) - test_rows])
+    if len(untrained):
         raise DataError(
-            f"{path} has class {str(unknown[0])!r} in its test split alone; put some of its images with the others"
+            f"{path} has class {str(untrained[0])!r} only in its test split; move some of its images to training"
         )
     digest = hashlib.sha256(repr((images.shape, names)).encode())
     for array in (images, targets):
         digest.update(np.ascontiguousarray(array).data)
-    listed = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+    listed = join_names(names, _MAX_LISTED)
     return Dataset(
-        name=plain_name(path.resolve().stem, otherwise="images"),
+        name=file_name(path.resolve().stem, default="images"),
         inputs=images.reshape(len(images), -1),
         targets=targets.astype(np.int64),
-        labels=known,
+        labels=class_labels,
         columns=pixels(height, width),
         target_names=("class",),
         shape=(height, width),

@@ -1,62 +1,79 @@
-"""A folder of pictures of your own: a folder for each class in it, or such folders in its ``train`` and ``test``."""
+"""Load a folder of pictures: one folder per class, or ``train`` and ``test`` with such folders."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, join_names
 from training.data.images import dataset
-from training.errors import DataError
+from training.data.kind import DataKind, DataOption, Track, untracked
+from training.errors import DataError, OptionError
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm")
-# Given things as they come, and how many there will be, gives them on inside: for a progress bar.
-Watch = Callable[[Iterable[Any], int], AbstractContextManager[Iterable[Any]]]
 Pixels = NDArray[np.uint8]
 
 _SPLIT: Final = ["test", "train"]
-_LARGEST: Final = 128  # pixels of an edge that nobody chose: a photograph's would make a network of gigabytes
+_MAX_UNRESIZED_PIXELS: Final = 128  # of an edge; a photograph's own size would make a network of gigabytes
+_MAX_EDGE_PIXELS: Final = 1024
 _GREY: Final = "L"
-_TAKEN: Final = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr", "HSV", "LAB"})
-_LISTED: Final = 3
+_MODES: Final = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr", "HSV", "LAB"})
+_MAX_LISTED: Final = 3
 
 
-def load(
-    folder: Path, size: tuple[int, int] | None, watch: Watch = lambda pictures, _count: nullcontext(pictures)
-) -> Dataset:
-    """The pictures in ``folder``, grey and brought to ``size`` (height, width); the folders' names are the labels.
+def load(folder: Path, size: tuple[int, int] | None, track: Track = untracked) -> Dataset:
+    """Load the pictures in ``folder`` as greyscale, resized to ``size`` (height, width); folder names are the labels.
 
-    Without a ``size`` all have to be of the same. Raises `DataError` where a file cannot be read, or nothing can be
-    learned from what is there.
+    Without ``size`` all pictures must have the same. Raises `DataError` if a picture cannot be read or the folders are
+    not as expected.
     """
     split = _folders(folder) == _SPLIT
     train = _pictures(folder / "train" if split else folder)
     test = _pictures(folder / "test") if split else []
     paths = [*train, *test]
-    with _pool() as pool, watch(pool.map(partial(_read, size=size), paths), len(paths)) as read:
-        pixels = np.stack(list(_alike(read, paths, size)))
-    strangers = _strangers(folder, set(paths))
+    with _pool() as pool, track(pool.map(partial(read_picture, size=size), paths), len(paths)) as pictures:
+        pixels = np.stack(list(_check_sizes(pictures, paths, size)))
+    ignored = _ignored_files(folder, set(paths))
     return dataset.dataset_of(
         folder,
         pixels,
         np.array([path.parent.name for path in paths]),
         test_rows=len(test),
         source={"pictures": len(paths)},
-        notes=(_left_out(strangers),) if strangers else (),
+        notes=(_ignored_note(ignored),) if ignored else (),
     )
+
+
+def read_picture(path: Path, size: tuple[int, int] | None) -> Pixels:
+    """Read one picture, upright, greyscale, resized to ``size`` if given: (height, width) uint8.
+
+    Raises `DataError`.
+    """
+    try:
+        with Image.open(path) as image:
+            if size is not None:
+                image.draft(_GREY, (max(size), max(size)))  # decodes a JPEG at a reduced size, many times faster
+            if image.mode not in _MODES:
+                raise DataError(f"{path} has pixels of mode {image.mode!r}, expected 8 bits per channel; convert it")
+            grey = _grey(path, ImageOps.exif_transpose(image))
+            if size is not None:
+                grey = grey.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+            return np.asarray(grey)
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} cannot be read as a picture ({error}); repair or remove it") from error
 
 
 @contextmanager
 def _pool() -> Iterator[ThreadPoolExecutor]:
-    """Threads that do not read the rest first where one picture is refused."""
+    """Threads that skip the remaining pictures after an error."""
     pool = ThreadPoolExecutor()
     try:
         yield pool
@@ -72,55 +89,37 @@ def _folders(folder: Path) -> list[str]:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """Those of each class in ``folder``, in the order of their names."""
+    """Return the pictures of each class in ``folder``, sorted by class and name."""
     names = _folders(folder)
     if not names:
-        raise DataError(f"{folder} has no folders, expected one for each class, with its pictures in it")
-    found = []
+        raise DataError(f"{folder} has no folders, expected one per class, with its pictures")
+    pictures = []
     for name in names:
         paths = sorted(path for path in (folder / name).iterdir() if _is_picture(path))
         if not paths:
-            raise DataError(
-                f"{folder / name} has no pictures ({' '.join(SUFFIXES)}); bring some, or take the folder away"
-            )
-        found += paths
-    return found
+            raise DataError(f"{folder / name} has no pictures ({' '.join(SUFFIXES)}); add some or remove the folder")
+        pictures += paths
+    return pictures
 
 
 def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def _read(path: Path, size: tuple[int, int] | None) -> Pixels:
-    """One picture, upright, grey, of that size where there is one: uint8 (height, width)."""
-    try:
-        with Image.open(path) as image:
-            if size is not None:
-                image.draft(_GREY, (max(size), max(size)))  # a JPEG can be read smaller than it is, many times faster
-            if image.mode not in _TAKEN:
-                raise DataError(f"{path} has pixels of kind {image.mode!r}, expected 8 bits each; convert it")
-            grey = _grey(path, ImageOps.exif_transpose(image))
-            if size is not None:
-                grey = grey.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            return np.asarray(grey)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} is no picture that can be read ({error}); mend it, or take it away") from error
-
-
 def _grey(path: Path, image: Image.Image) -> Image.Image:
-    """As it looks on a white page, which is what shows through where it is transparent, in grey."""
+    """Convert to greyscale, transparent parts on white."""
     if not image.has_transparency_data:
         return image.convert(_GREY)
-    drawn = image.convert("RGBA")
-    grey = Image.alpha_composite(Image.new("RGBA", drawn.size, "white"), drawn).convert(_GREY)
-    opacity = drawn.getchannel("A").getextrema()
+    rgba = image.convert("RGBA")
+    grey = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert(_GREY)
+    opacity = rgba.getchannel("A").getextrema()
     if grey.getextrema() == (255, 255) and opacity[0] != opacity[1]:
-        raise DataError(f"{path} is a white drawing on nothing, of which no white page shows anything; put it on black")
+        raise DataError(f"{path} is white on transparent, which is invisible on white; give it a black background")
     return grey
 
 
-def _alike(pictures: Iterable[Pixels], paths: list[Path], size: tuple[int, int] | None) -> Iterator[Pixels]:
-    """The ``pictures``, as long as they are of the first one's size, and that is none too large."""
+def _check_sizes(pictures: Iterable[Pixels], paths: list[Path], size: tuple[int, int] | None) -> Iterator[Pixels]:
+    """Yield ``pictures``; raise `DataError` if one differs in size from the first or is too large."""
     expected = size
     for picture, path in zip(pictures, paths, strict=True):
         height, width = picture.shape
@@ -128,23 +127,48 @@ def _alike(pictures: Iterable[Pixels], paths: list[Path], size: tuple[int, int] 
         if (height, width) != expected:
             raise DataError(
                 f"{path} is {height} x {width} pixels (height x width) and {paths[0]} {expected[0]} x {expected[1]}, "
-                "expected one size for all; bring them to one with --image-size HEIGHT WIDTH"
+                "expected one size for all; resize them with --image-size HEIGHT WIDTH"
             )
-        if size is None and max(expected) > _LARGEST:
+        if size is None and max(expected) > _MAX_UNRESIZED_PIXELS:
             raise DataError(
-                f"{path} is {height} x {width} pixels, a lot for a perceptron; bring all to fewer with --image-size, "
-                "such as: --image-size 28 28"
+                f"{path} is {height} x {width} pixels, expected at most {_MAX_UNRESIZED_PIXELS} per edge; resize all, "
+                "such as with --image-size 28 28"
             )
         yield picture
 
 
-def _strangers(folder: Path, taken: set[Path]) -> list[Path]:
-    """Files that somebody may believe to be learned from, and are not, as seen from ``folder``."""
-    others = (path for path in sorted(folder.rglob("*")) if path.is_file() and path not in taken)
+def _ignored_files(folder: Path, pictures: set[Path]) -> list[Path]:
+    """Return visible files that are not among ``pictures``, relative to ``folder``."""
+    others = (path for path in sorted(folder.rglob("*")) if path.is_file() and path not in pictures)
     return [path for path in (each.relative_to(folder) for each in others) if not any(p[0] == "." for p in path.parts)]
 
 
-def _left_out(strangers: list[Path]) -> str:
-    more = f" and {len(strangers) - _LISTED} more" if len(strangers) > _LISTED else ""
-    listed = ", ".join(map(str, strangers[:_LISTED]))
-    return f"left out, as they are no pictures ({' '.join(SUFFIXES)}) in the folder of a class: {listed}{more}"
+def _ignored_note(ignored: list[Path]) -> str:
+    names = join_names(tuple(map(str, ignored)), _MAX_LISTED)
+    return f"ignored, not pictures ({' '.join(SUFFIXES)}) in a class folder: {names}"
+
+
+def _image_size(given: Sequence[int]) -> tuple[int, int]:
+    height, width = given
+    if not (1 <= height <= _MAX_EDGE_PIXELS and 1 <= width <= _MAX_EDGE_PIXELS):
+        raise OptionError(f"--image-size is {height} {width}, expected 1 to {_MAX_EDGE_PIXELS:,} each")
+    return height, width
+
+
+KIND: Final = DataKind(
+    description="a folder of pictures",
+    load=lambda path, options, track: load(Path(path), options["image_size"], track),
+    folders=True,
+    options=(
+        DataOption(
+            "image_size",
+            "--image-size",
+            "resize all pictures, in pixels (default: keep their size)",
+            type=int,
+            nargs=2,
+            metavar=("HEIGHT", "WIDTH"),
+            convert=_image_size,
+        ),
+    ),
+    options_help="one folder per class; pictures are converted to greyscale",
+)

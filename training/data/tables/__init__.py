@@ -1,1 +1,1 @@
-"""Tables of your own, CSV or Parquet."""
+"""Data sets from CSV and Parquet files."""

@@ -1,9 +1,10 @@
-"""The columns to predict from: what each holds, and which of them nothing can be learned from."""
+"""The features of a table: types, values, and errors for those that carry no information."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,99 +16,110 @@ from training.data.dataset import Column
 from training.data.tables import columns
 
 
-def features_of(
-    table: pa.Table, categorical: Sequence[str], dropped: Sequence[str]
-) -> tuple[tuple[Column, ...], NDArray[Any], list[str], list[str]]:
-    """What ``table``'s columns are, their values (rows, columns), what the user is to be told of them, and why nothing
-    can be learned from some of them.
+@dataclass(frozen=True, slots=True)
+class Features:
+    """``inputs`` (rows, columns) are float32, or float64 if float32 would lose differences between values.
 
-    The values are float32, or float64 where float32 could not hold those of a column apart.
-    ``categorical`` are to be taken for categories whatever they hold; ``dropped`` were left out, which a remedy that
-    names columns to ``--drop`` repeats.
+    ``notes`` are for the user to check; with ``errors`` the features cannot be used.
+    """
+
+    columns: tuple[Column, ...]
+    inputs: NDArray[Any]
+    notes: list[str]
+    errors: list[str]
+
+
+def features_of(table: pa.Table, categorical: Sequence[str], dropped: Sequence[str]) -> Features:
+    """Return all columns of ``table`` as features.
+
+    Columns in ``categorical`` are categories whatever they hold. ``dropped`` columns are no longer in the table; a
+    remedy that suggests ``--drop`` repeats them.
     """
     pairs = list(zip(table.column_names, table.columns, strict=True))
     dates = [name for name, array in pairs if name not in categorical and columns.is_date(array)]
-    faults = _dates(dates, dropped)
     pairs = [(name, array) for name, array in pairs if name not in dates]
-    found, notes = [], []
-    inputs: NDArray[Any] = np.empty((table.num_rows, len(pairs)), np.float64)
-    blurred: list[str] = []
+    found: list[Column] = []
+    notes: list[str] = []
+    inputs = np.empty((table.num_rows, len(pairs)), np.float64)
+    need_float64: list[str] = []
     useless: dict[str, str] = {}
-    for place, (name, array) in enumerate(pairs):
-        column, values = columns.column_of(name, array, categorical=name in categorical)
+    for index, (name, array) in enumerate(pairs):
+        column, values = columns.to_feature(name, array, categorical=name in categorical)
         found.append(column)
-        inputs[:, place] = values
-        if column.kind == "numeric":
-            if precision.float32_blurs(values):
-                blurred.append(name)
-                notes += _outliers(name, values)
-            notes += _coarse(name, values, dropped)
-        if fault := _fault(column, values):
-            useless[name] = fault
-        if _looks_like_an_id(column, values):
-            notes.append(
-                f"column {name!r} has another whole number in each row, as an id has, from which a network learns "
-                "nothing that holds for new rows; if it is one, leave it out with "
-                f"--drop {shlex.join([*dropped, name])}"
-            )
-    if useless:
-        reasons = ", ".join(f"{name!r} ({fault})" for name, fault in useless.items())
-        faults.append(
-            f"nothing can be learned from {reasons}; leave out with --drop {shlex.join([*dropped, *dates, *useless])}"
-        )
-    if not blurred:
-        return tuple(found), inputs.astype(np.float32), notes, faults
-    names = " and ".join(map(repr, blurred))
-    notes.append(f"float32 cannot hold the values of {names} apart: rows are taken in float64")
-    return tuple(found), inputs, notes, faults
+        inputs[:, index] = values
+        if column.type == "numeric" and precision.needs_float64(values):
+            need_float64.append(name)
+            notes += _outlier_notes(name, values)
+        notes += _integer_notes(column, values, dropped)
+        if reason := _useless(column, values):
+            useless[name] = reason
+    errors = [*_date_errors(dates, dropped), *_useless_errors(useless, [*dropped, *dates])]
+    if not need_float64:
+        return Features(tuple(found), inputs.astype(np.float32), notes, errors)
+    notes.append(
+        f"float32 cannot distinguish all values of {' and '.join(map(repr, need_float64))}: inputs are float64"
+    )
+    return Features(tuple(found), inputs, notes, errors)
 
 
-def _outliers(name: str, values: NDArray[np.float64]) -> list[str]:
-    if not precision.outliers_blur(values):
+def _outlier_notes(name: str, values: NDArray[np.float64]) -> list[str]:
+    if not precision.outliers_hide_differences(values):
         return []
     return [
-        f"column {name!r} has values so far from the others, from {np.nanmin(values):.6g} to {np.nanmax(values):.6g}, "
-        "that what tells those apart is lost beside them; where they stand for something else, such as 0 for never, "
-        "leave them empty"
+        f"column {name!r} has outliers, from {np.nanmin(values):.6g} to {np.nanmax(values):.6g}, that hide the "
+        "differences between its other values; if they mean something else, such as 0 for never, leave them empty"
     ]
 
 
-def _coarse(name: str, values: NDArray[np.float64], dropped: Sequence[str]) -> list[str]:
+def _integer_notes(column: Column, values: NDArray[np.float64], dropped: Sequence[str]) -> list[str]:
+    name, drop = column.name, f"--drop {shlex.join([*dropped, column.name])}"
+    notes = []
     step = precision.float64_step(values)
-    if step is None:
+    if step is not None:
+        notes.append(
+            f"column {name!r} has integers so large that float64 rounds them to multiples of {step:,.0f}; if that "
+            f"matters, treat them as categories with --categorical {shlex.quote(name)}, or leave them out with {drop}"
+        )
+    if _looks_like_an_id(column, values):
+        notes.append(
+            f"column {name!r} has a different integer in each row, as an id has; ids do not generalise to new rows, so "
+            f"if it is one, leave it out with {drop}"
+        )
+    return notes
+
+
+def _date_errors(dates: Sequence[str], dropped: Sequence[str]) -> list[str]:
+    if not dates:
         return []
     return [
-        f"column {name!r} has whole numbers so large that float64 rounds them to steps of {step:,.0f}; where that "
-        f"matters, take them for categories with --categorical {shlex.quote(name)}, or leave them out with --drop "
-        f"{shlex.join([*dropped, name])}"
+        f"{' and '.join(map(repr, dates))} hold{'s' * (len(dates) == 1)} dates or times, expected numbers; convert "
+        "them, such as to an age in days, a month or an hour, or leave them out with "
+        f"--drop {shlex.join([*dropped, *dates])}"
     ]
 
 
-def _dates(names: Sequence[str], dropped: Sequence[str]) -> list[str]:
-    if not names:
+def _useless_errors(useless: dict[str, str], dropped: Sequence[str]) -> list[str]:
+    if not useless:
         return []
-    return [
-        f"{' and '.join(map(repr, names))} hold{'s' * (len(names) == 1)} dates or times, which no network takes as "
-        "they are; replace them by numbers that matter (an age in days, a month, an hour), or leave them out with "
-        f"--drop {shlex.join([*dropped, *names])}"
-    ]
+    reasons = ", ".join(f"{name!r} ({reason})" for name, reason in useless.items())
+    return [f"nothing can be learned from {reasons}; use --drop {shlex.join([*dropped, *useless])}"]
 
 
-def _fault(column: Column, values: NDArray[np.float64]) -> str | None:
-    """Why nothing can be learned from a column, if so."""
+def _useless(column: Column, values: NDArray[np.float64]) -> str | None:
+    """Return why nothing can be learned from a column, if so."""
     known = values[~np.isnan(values)]
     if not len(known):
         return "no value in any row"
     if not column.missing and (known == known[0]).all():
-        shown = column.categories[0] if column.categories else f"{known[0]:g}"
-        return f"{shown!r:.40} in every row" if column.categories else f"{shown} in every row"
+        value = f"{column.categories[0]!r:.40}" if column.categories else f"{known[0]:g}"
+        return f"{value} in every row"
     if column.categories:
         counts = np.bincount(known.astype(np.int64))
-        if counts.max() < categories.fewest_rows(len(values)):
-            return f"{len(column.categories):,} different texts in {len(known):,} rows"
+        if counts.max() < categories.min_rows(len(values)):
+            return f"{len(column.categories):,} different strings in {len(known):,} rows"
     return None
 
 
 def _looks_like_an_id(column: Column, values: NDArray[np.float64]) -> bool:
-    whole = column.kind == "numeric" and not column.missing and bool((values == np.rint(values)).all())
-    return whole and len(np.unique(values)) == len(values)
+    integers = column.type == "numeric" and not column.missing and bool((values == np.rint(values)).all())
+    return integers and len(np.unique(values)) == len(values)

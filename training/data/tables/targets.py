@@ -1,4 +1,4 @@
-"""What is to be predicted: classes, or numbers, told by the columns themselves unless the user says it."""
+"""The targets of a table: classes or numbers, inferred from the values unless the user gives a task."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from training.data import precision
-from training.data.dataset import Label, text_of
+from training.data.dataset import Label, join_names, label_string
 from training.data.tables import columns
 from training.errors import DataError, OptionError
 
 TASKS: Final = ("auto", "classification", "regression")
 
-# Whole numbers that take few values are mostly grades, stars or codes: for each of them there is a class.
-_FEW: Final = 20
-_SHOWN: Final = 10
-_OR_CLASSES: Final = "; --task classification would take each value for a class"
-_OR_NUMBERS: Final = "; --task regression would take it for a number"
+_MAX_INTEGER_CLASSES: Final = 20  # integers with few distinct values are mostly grades, ratings or codes
+_MAX_LISTED: Final = 10
+_OR_CLASSES: Final = "; use --task classification to treat each value as a class"
+_OR_NUMBERS: Final = "; use --task regression to predict numbers"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """``values`` int64 (rows,) places in ``labels``, or float64 (rows, targets) where there are none; ``note`` says it
-    in words."""
+    """``values`` (rows,) int64 indices into ``labels``; without labels (rows, targets) float64.
+
+    ``note`` describes the target for the user.
+    """
 
     values: NDArray[Any]
     labels: tuple[Label, ...]
@@ -36,87 +37,86 @@ class Target:
 
 
 def target_of(table: pa.Table, task: str) -> Target:
-    """What ``table``, the target columns alone and no value of them missing, asks to be predicted.
+    """Return the target in ``table``, which has only the target columns and no missing values.
 
-    ``task`` is one of `TASKS`. Raises `DataError` where nothing can be learned, `OptionError` where the task does not
+    ``task`` is one of `TASKS`. Raises `DataError` if the target cannot be learned, `OptionError` if the task does not
     fit.
     """
     names, arrays = table.column_names, table.columns
     for name, array in zip(names, arrays, strict=True):
         if columns.is_date(array):
-            raise DataError(f"target {name!r} holds dates; turn it into a number, such as days, to predict it")
+            raise DataError(f"target {name!r} holds dates, expected classes or numbers; convert it, such as to days")
     if len(arrays) > 1:
         if task == "classification":
             raise OptionError(f"--task is 'classification', which takes one --target, not {len(names)}")
         return _numbers(names, arrays, "")
     (array,) = arrays
-    asked = task != "auto"
-    if task == "classification" or (not asked and _looks_like_classes(array)):
-        return _classes(names[0], array, _OR_NUMBERS if columns.is_numeric(array) and not asked else "")
-    return _numbers(names, arrays, "" if asked else _OR_CLASSES)
+    inferred = task == "auto"
+    if task == "classification" or (inferred and _looks_like_classes(array)):
+        return _classes(names[0], array, _OR_NUMBERS if columns.is_numeric(array) and inferred else "")
+    return _numbers(names, arrays, _OR_CLASSES if inferred else "")
 
 
 def _looks_like_classes(array: pa.ChunkedArray) -> bool:
-    if columns.is_whole(array):
-        return bool(pc.count_distinct(array).as_py() <= min(_FEW, len(array) // 3))
+    if columns.is_integral(array):
+        return bool(pc.count_distinct(array).as_py() <= min(_MAX_INTEGER_CLASSES, len(array) // 3))
     return not columns.is_numeric(array)
 
 
-def _classes(name: str, array: pa.ChunkedArray, override: str) -> Target:
-    texts = columns.texts_of(array)
-    texts_found, places = columns.codes_of(texts)
-    labels = _typed(array, texts_found)
-    if len(labels) > len(texts) / 3:
+def _classes(name: str, array: pa.ChunkedArray, hint: str) -> Target:
+    strings, codes = columns.encode(columns.to_strings(array))
+    labels = _typed(array, strings)
+    if len(labels) > len(array) / 3:
         raise DataError(
-            f"target {name!r} has {len(labels):,} different values in {len(texts):,} rows, and each class needs 3 rows "
-            "or more; name another --target"
+            f"target {name!r} has {len(labels):,} different values in {len(array):,} rows, expected at least 3 rows "
+            "per class; choose another --target"
             + (", or predict numbers with --task regression" if columns.is_numeric(array) else "")
         )
     if len(labels) == 1:
-        raise DataError(f"target {name!r} is {texts_found[0]!r:.60} in every row; there is nothing to predict")
-    values = places.astype(np.int64)
-    if columns.is_whole(array):
+        raise DataError(f"target {name!r} is {strings[0]!r:.60} in every row; choose another --target")
+    values = codes.astype(np.int64)
+    if columns.is_integral(array):
         order = np.argsort(np.array(labels))
         labels, values = tuple(labels[index] for index in order), np.argsort(order)[values]
-    shown = ", ".join(map(text_of, labels[:_SHOWN])) + (
-        f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
-    )
-    return Target(values, labels, f"target {name}: {len(labels)} classes ({shown}){override}")
+    names = join_names(tuple(map(label_string, labels)), _MAX_LISTED)
+    return Target(values, labels, f"target {name}: {len(labels)} classes ({names}){hint}")
 
 
-def _typed(array: pa.ChunkedArray, texts: tuple[str, ...]) -> tuple[Label, ...]:
-    """Labels in the target's own type, of their texts: integers also where a column of them came with a point."""
+def _typed(array: pa.ChunkedArray, strings: tuple[str, ...]) -> tuple[Label, ...]:
+    """Return labels in the target's type from their ``strings``; floats without a fraction are integers."""
     if pa.types.is_boolean(array.type):
-        return tuple(text == "true" for text in texts)
-    if columns.is_whole(array):
-        return tuple(int(Decimal(text)) for text in texts)
-    return texts
+        return tuple(string == "true" for string in strings)
+    if columns.is_integral(array):
+        return tuple(int(Decimal(string)) for string in strings)
+    return strings
 
 
-def _numbers(names: list[str], arrays: list[pa.ChunkedArray], override: str) -> Target:
+def _numbers(names: list[str], arrays: list[pa.ChunkedArray], hint: str) -> Target:
     values = []
     for name, array in zip(names, arrays, strict=True):
         if not columns.is_numeric(array):
-            raise DataError(f"target {name!r} is of type {array.type}, and regression predicts numbers; leave it out")
-        numbers = columns.numbers_of(array)
+            raise DataError(
+                f"target {name!r} has type {array.type}, expected numbers for regression; remove it from --target"
+            )
+        numbers = columns.to_numbers(array)
         if (numbers == numbers[0]).all():
-            raise DataError(f"target {name!r} is {numbers[0]:g} in every row; there is nothing to predict")
+            raise DataError(f"target {name!r} is {numbers[0]:g} in every row; choose another --target")
         values.append(numbers)
     ranges = ", ".join(f"{name} ({_range(each)})" for name, each in zip(names, values, strict=True))
-    coarse = "".join(map(_coarse, names, values))
-    return Target(np.stack(values, axis=1), (), f"target {ranges}: numbers{override}{coarse}")
+    warnings = "".join(map(_precision_warning, names, values))
+    return Target(np.stack(values, axis=1), (), f"target {ranges}: numbers{hint}{warnings}")
 
 
 def _range(values: NDArray[np.float64]) -> str:
     lowest, highest = float(values.min()), float(values.max())
     spread = highest - lowest
-    return f"{precision.shown(lowest, spread, 6)} to {precision.shown(highest, spread, 6)}"
+    return f"{precision.format_value(lowest, spread, 6)} to {precision.format_value(highest, spread, 6)}"
 
 
-def _coarse(name: str, values: NDArray[np.float64]) -> str:
+def _precision_warning(name: str, values: NDArray[np.float64]) -> str:
     step = precision.float64_step(values)
     if step is not None:
-        return f"; float64 rounds those of {name} to steps of {step:,.0f}, as they are so large"
-    if precision.float32_blurs(values) and precision.outliers_blur(values):
-        return f"; some of {name} are so far from the others that what tells those apart is lost: leave such rows out"
+        return f"; {name} is so large that float64 rounds it to multiples of {step:,.0f}"
+    if precision.needs_float64(values) and precision.outliers_hide_differences(values):
+        return f"; {name} has outliers that hide the differences between its other values: remove those rows"
     return ""

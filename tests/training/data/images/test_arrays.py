@@ -1,4 +1,4 @@
-"""An .npz file of images, and files that are something else."""
+"""Loading images from an .npz file, and rejecting files with other content."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.training.data.errors import message_of
 from training.data.images import arrays
-from training.errors import DataError
 
 IMAGES = np.arange(6 * 2 * 3, dtype=np.uint8).reshape(6, 2, 3)
 LABELS = np.array([10, 9, 10, 9, 10, 9])
@@ -21,16 +21,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "my digits.npz"
 
 
-def refusal(path: Path, **content: Any) -> str:
-    """The message, the path in it as FILE."""
+def rejection(path: Path, **content: Any) -> str:
+    """Return the message, with FILE for the path."""
     if content:
         np.savez(path, **content)
-    with pytest.raises(DataError) as refused:
-        arrays.load(path)
-    return str(refused.value).replace(str(path), "FILE")
+    return message_of(arrays.load, path).replace(str(path), "FILE")
 
 
-def test_images_and_labels_are_taken_as_they_are(path: Path) -> None:
+def test_images_and_labels_are_loaded(path: Path) -> None:
     np.savez(path, images=IMAGES, labels=LABELS)
     dataset = arrays.load(path)
     assert np.array_equal(dataset.inputs, IMAGES.reshape(6, 6))
@@ -39,13 +37,13 @@ def test_images_and_labels_are_taken_as_they_are(path: Path) -> None:
     assert (dataset.name, dataset.test_rows, dataset.source["name"]) == ("my-digits", 0, "my digits.npz")
 
 
-def test_labels_may_be_texts_and_images_have_an_axis_for_their_one_channel(path: Path) -> None:
+def test_string_labels_and_a_channel_axis_are_accepted(path: Path) -> None:
     np.savez_compressed(path, images=IMAGES[..., None], labels=np.array(["b", "a"] * 3))
     dataset = arrays.load(path)
     assert (dataset.labels, dataset.targets.tolist(), dataset.shape) == (("a", "b"), [1, 0] * 3, (2, 3))
 
 
-def test_a_test_split_of_its_own_is_kept_as_that(path: Path) -> None:
+def test_test_images_are_the_test_split(path: Path) -> None:
     np.savez(path, images=IMAGES, labels=LABELS, test_images=IMAGES[:2] + 100, test_labels=LABELS[:2])
     dataset = arrays.load(path)
     assert (dataset.test_rows, len(dataset.inputs)) == (2, 8)
@@ -57,79 +55,78 @@ def test_a_test_split_of_its_own_is_kept_as_that(path: Path) -> None:
     [
         (
             {"x": IMAGES, "y": LABELS},
-            "FILE has x, y, expected images and labels, and for a test split of its own test_images and test_labels",
+            "FILE has x, y, expected images and labels, and optionally test_images and test_labels",
         ),
         (
             {"images": IMAGES, "labels": LABELS, "test_images": IMAGES},
-            "FILE has no test_labels, expected test_images and test_labels together",
+            "FILE has no test_labels, expected both test_images and test_labels",
         ),
         (
             {"images": IMAGES.reshape(6, 6), "labels": LABELS},
-            "FILE: images is of shape (6, 6), expected (rows, height, width), of one channel",
+            "FILE: images has shape (6, 6), expected (rows, height, width) with one channel",
         ),
         (
             {"images": np.stack([IMAGES] * 3, axis=3), "labels": LABELS},
-            "FILE: images is of shape (6, 2, 3, 3), expected (rows, height, width), of one channel",
+            "FILE: images has shape (6, 2, 3, 3), expected (rows, height, width) with one channel",
         ),
         (
             {"images": IMAGES[:0], "labels": LABELS[:0]},
-            "FILE: images is of shape (0, 2, 3), expected (rows, height, width), of one channel",
+            "FILE: images has shape (0, 2, 3), expected (rows, height, width) with one channel",
         ),
         (
             {"images": IMAGES / 255, "labels": LABELS},
-            "FILE: images is float64, expected uint8 from 0 to 255; numbers from 0 to 1 become that by "
+            "FILE: images is float64, expected uint8 from 0 to 255; convert values from 0 to 1 with "
             "(images * 255).round().astype('uint8')",
         ),
         (
             {"images": IMAGES, "labels": LABELS[:5]},
-            "FILE: labels is int64 of shape (5,), expected a whole number or a text for each of the 6 rows of images",
+            "FILE: labels is int64 with shape (5,), expected an integer or a string for each of the 6 rows of images",
         ),
         (
             {"images": IMAGES, "labels": LABELS / 2},
-            "FILE: labels is float64 of shape (6,), expected a whole number or a text for each of the 6 rows of images",
+            "FILE: labels is float64 with shape (6,), expected an integer or a string for each of the 6 rows of images",
         ),
         (
             {"images": IMAGES, "labels": LABELS, "test_images": IMAGES[:, :1], "test_labels": LABELS},
-            "FILE has images and test_images of shapes (6, 2, 3) and (6, 1, 3), expected the same but for the rows",
+            "FILE has images and test_images of shapes (6, 2, 3) and (6, 1, 3), expected the same height and width",
         ),
         (
             {"images": IMAGES, "labels": LABELS, "test_images": IMAGES[:1], "test_labels": [11]},
-            "FILE has class '11' in its test split alone; put some of its images with the others",
+            "FILE has class '11' only in its test split; move some of its images to training",
         ),
     ],
     ids=lambda value: "" if isinstance(value, str) else ", ".join(value),
 )
-def test_what_cannot_be_learned_from_is_told(path: Path, content: dict[str, Any], message: str) -> None:
-    assert refusal(path, **content) == message
+def test_invalid_content_is_rejected(path: Path, content: dict[str, Any], message: str) -> None:
+    assert rejection(path, **content) == message
 
 
 class Trap:
-    """Whoever unpickles it, is told."""
+    """Fails the test when unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return pytest.fail, ("unpickled",)
 
 
 def test_no_object_is_unpickled(path: Path) -> None:
-    found = refusal(path, images=np.array([Trap()], object), labels=LABELS)
-    assert found.startswith("FILE is not as numpy.savez writes it (Object arrays cannot be loaded")
+    found = rejection(path, images=np.array([Trap()], object), labels=LABELS)
+    assert found.startswith("FILE is not a file of numpy.savez (Object arrays cannot be loaded")
     path.write_bytes(pickle.dumps(Trap()))
-    assert "unpickled" not in refusal(path)
+    assert "unpickled" not in rejection(path)
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 400])
-def test_a_file_cut_short_is_refused(path: Path, size: int) -> None:
+def test_truncated_file_is_rejected(path: Path, size: int) -> None:
     np.savez(path, images=IMAGES, labels=LABELS)
     path.write_bytes(path.read_bytes()[:size])
-    assert refusal(path).startswith("FILE is not as numpy.savez writes it (")
+    assert rejection(path).startswith("FILE is not a file of numpy.savez (")
 
 
-def test_a_single_array_and_no_file_are_refused(path: Path, tmp_path: Path) -> None:
+def test_single_array_and_missing_file_are_rejected(path: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "one.npy", IMAGES)
     (tmp_path / "one.npy").rename(path)
-    assert refusal(path) == (
-        "FILE has no named arrays, expected images and labels, and for a test split of its own test_images and "
-        "test_labels"
+    assert rejection(path) == (
+        "FILE has no named arrays, expected images and labels, and optionally test_images and test_labels"
     )
     path.unlink()
-    assert refusal(path) == "FILE cannot be read: No such file or directory"
+    assert rejection(path) == "FILE cannot be read: No such file or directory"

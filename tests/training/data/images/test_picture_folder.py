@@ -1,4 +1,4 @@
-"""A folder of pictures against the arrays they were made from, and folders that nothing can be learned from."""
+"""Loading a folder of pictures, compared with the arrays they were made from, and rejecting others."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.training.data.errors import message_of
 from training.data.images import picture_folder
 from training.errors import DataError
 
@@ -40,14 +41,12 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def refusal(folder: Path, size: tuple[int, int] | None = None) -> str:
-    """The message, the path in it as FOLDER."""
-    with pytest.raises(DataError) as refused:
-        picture_folder.load(folder, size)
-    return str(refused.value).replace(str(folder), "FOLDER")
+def rejection(folder: Path, size: tuple[int, int] | None = None) -> str:
+    """Return the message, with FOLDER for the path."""
+    return message_of(picture_folder.load, folder, size).replace(str(folder), "FOLDER")
 
 
-def test_pictures_are_read_in_the_order_of_their_names_and_the_folders_are_the_labels(folder: Path) -> None:
+def test_pictures_are_sorted_by_name_and_labelled_by_folder(folder: Path) -> None:
     dataset = picture_folder.load(folder, None)
     expected = [grey(seed).flatten() for seed in (1, 0, 2, 3)]
     assert np.array_equal(dataset.inputs, expected)
@@ -60,14 +59,14 @@ def test_pictures_are_read_in_the_order_of_their_names_and_the_folders_are_the_l
     assert {name: dataset.source[name] for name in ("name", "pictures")} == {"name": "my shoes", "pictures": 4}
 
 
-def test_the_hash_is_of_what_is_learned_from(folder: Path) -> None:
+def test_hash_covers_pixels_and_labels(folder: Path) -> None:
     first = picture_folder.load(folder, None).source["sha256"]
     assert picture_folder.load(folder, None).source["sha256"] == first
     (folder / "boot/a.png").rename(folder / "sandal/0.png")
     assert picture_folder.load(folder, None).source["sha256"] != first
 
 
-def test_a_test_split_of_its_own_is_kept_as_that(folder: Path, tmp_path: Path) -> None:
+def test_test_folder_is_the_test_split(folder: Path, tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     whole.mkdir()
     folder.rename(whole / "train")
@@ -76,13 +75,11 @@ def test_a_test_split_of_its_own_is_kept_as_that(folder: Path, tmp_path: Path) -
     assert (dataset.test_rows, dataset.targets.tolist()) == (1, [0, 0, 1, 1, 1])
     assert np.array_equal(dataset.inputs[-1], grey(9).flatten())
     put(whole, "test/slipper/x.png", grey(9))
-    assert refusal(whole) == (
-        "FOLDER has class 'slipper' in its test split alone; put some of its images with the others"
-    )
+    assert rejection(whole) == "FOLDER has class 'slipper' only in its test split; move some of its images to training"
 
 
-def test_colour_becomes_grey_as_everywhere(folder: Path) -> None:
-    """By the weights of https://www.itu.int/rec/R-REC-BT.601, as Pillow and OpenCV have them."""
+def test_colour_is_converted_to_luma(folder: Path) -> None:
+    """With the weights of https://www.itu.int/rec/R-REC-BT.601, as in Pillow and OpenCV."""
     colour = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     put(folder, "boot/c.png", colour)
     found = picture_folder.load(folder, None).inputs[2].reshape(HEIGHT, WIDTH)
@@ -90,19 +87,19 @@ def test_colour_becomes_grey_as_everywhere(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".pgm"])
-def test_other_formats_are_read_without_loss(folder: Path, suffix: str) -> None:
+def test_other_formats_are_lossless(folder: Path, suffix: str) -> None:
     put(folder, f"boot/c{suffix}", grey(5), **({"lossless": True} if suffix == ".webp" else {}))
     assert np.abs(picture_folder.load(folder, None).inputs[2].astype(int) - grey(5).flatten()).max() <= 1
 
 
-def test_a_photograph_is_turned_as_its_camera_was_held(folder: Path) -> None:
-    turned = Image.Exif()
-    turned[0x0112] = 6  # to be seen right it is turned by 90 degrees clockwise
-    put(folder, "boot/c.png", np.rot90(grey(5)), exif=turned)
+def test_exif_orientation_is_applied(folder: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: to be rotated by 90 degrees clockwise
+    put(folder, "boot/c.png", np.rot90(grey(5)), exif=exif)
     assert np.array_equal(picture_folder.load(folder, None).inputs[2], grey(5).flatten())
 
 
-def test_pictures_are_brought_to_the_size_asked_for(folder: Path) -> None:
+def test_pictures_are_resized(folder: Path) -> None:
     put(folder, "boot/large.jpg", np.full((900, 1400, 3), 90, np.uint8))
     put(folder, "boot/small.png", np.full((2, 3), 200, np.uint8))
     dataset = picture_folder.load(folder, (4, 6))
@@ -114,18 +111,18 @@ def test_pictures_are_brought_to_the_size_asked_for(folder: Path) -> None:
     assert np.array_equal(found["a"].reshape(4, 6), expected)
 
 
-def test_who_watches_sees_every_picture_come(folder: Path) -> None:
+def test_track_sees_every_picture(folder: Path) -> None:
     seen = []
 
     @contextlib.contextmanager
-    def watch(things: Iterable[Any], count: int) -> Iterator[Iterable[Any]]:
-        yield (seen.append(count) or thing for thing in things)
+    def track(items: Iterable[Any], count: int) -> Iterator[Iterable[Any]]:
+        yield (seen.append(count) or item for item in items)
 
-    picture_folder.load(folder, None, watch)
+    picture_folder.load(folder, None, track)
     assert seen == [4] * 4
 
 
-def test_what_is_left_out_is_told(folder: Path) -> None:
+def test_ignored_files_are_listed(folder: Path) -> None:
     (folder / "notes.txt").write_text("x")
     (folder / "boot/.DS_Store").write_text("x")
     (folder / ".cache").mkdir()
@@ -134,35 +131,34 @@ def test_what_is_left_out_is_told(folder: Path) -> None:
     put(folder, "cover.png", grey(0))
     assert len(picture_folder.load(folder, None).inputs) == 4
     assert picture_folder.load(folder, None).notes[1] == (
-        "left out, as they are no pictures (.png .jpg .jpeg .bmp .gif .webp .pgm) in the folder of a class: "
+        "ignored, not pictures (.png .jpg .jpeg .bmp .gif .webp .pgm) in a class folder: "
         "boot/old/a.png, cover.png, notes.txt"
     )
     (folder / "other.txt").write_text("x")
     assert picture_folder.load(folder, None).notes[1].endswith("boot/old/a.png, cover.png, notes.txt and 1 more")
 
 
-def test_a_folder_without_classes_or_pictures_is_refused(tmp_path: Path) -> None:
-    assert refusal(tmp_path) == "FOLDER has no folders, expected one for each class, with its pictures in it"
+def test_folder_without_classes_or_pictures_is_rejected(tmp_path: Path) -> None:
+    assert rejection(tmp_path) == "FOLDER has no folders, expected one per class, with its pictures"
     (tmp_path / "boot").mkdir()
-    assert refusal(tmp_path) == (
-        "FOLDER/boot has no pictures (.png .jpg .jpeg .bmp .gif .webp .pgm); bring some, or take the folder away"
+    assert rejection(tmp_path) == (
+        "FOLDER/boot has no pictures (.png .jpg .jpeg .bmp .gif .webp .pgm); add some or remove the folder"
     )
-    assert refusal(tmp_path / "gone") == "FOLDER cannot be read: No such file or directory"
+    assert rejection(tmp_path / "gone") == "FOLDER cannot be read: No such file or directory"
 
 
-def test_pictures_of_several_sizes_are_refused_with_the_way_out(folder: Path) -> None:
+def test_different_sizes_are_rejected(folder: Path) -> None:
     put(folder, "sandal/0.png", grey(0, 6, 7))
-    assert refusal(folder) == (
+    assert rejection(folder) == (
         "FOLDER/sandal/0.png is 6 x 7 pixels (height x width) and FOLDER/boot/a.png 5 x 7, expected one size for all; "
-        "bring them to one with --image-size HEIGHT WIDTH"
+        "resize them with --image-size HEIGHT WIDTH"
     )
 
 
-def test_large_pictures_are_learned_from_only_where_that_was_asked_for(tmp_path: Path) -> None:
+def test_large_pictures_require_an_image_size(tmp_path: Path) -> None:
     put(tmp_path, "a/1.png", grey(0, 129, 3))
-    assert refusal(tmp_path) == (
-        "FOLDER/a/1.png is 129 x 3 pixels, a lot for a perceptron; bring all to fewer with --image-size, such as: "
-        "--image-size 28 28"
+    assert rejection(tmp_path) == (
+        "FOLDER/a/1.png is 129 x 3 pixels, expected at most 128 per edge; resize all, such as with --image-size 28 28"
     )
     assert picture_folder.load(tmp_path, (129, 3)).shape == (129, 3)
 
@@ -171,13 +167,13 @@ ALPHA = np.linspace(0, 255, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH).astype(np.uin
 
 
 def drawn(colour: tuple[int, int, int], alpha: NDArray[np.uint8] = ALPHA) -> Image.Image:
-    """One colour, the drawing in the alpha channel: black ink on nothing, say."""
+    """Return one colour with the drawing in the alpha channel, such as black on transparent."""
     image = Image.new("RGB", alpha.shape[::-1], colour)
     image.putalpha(Image.fromarray(alpha))
     return image
 
 
-def test_a_drawing_in_the_alpha_channel_is_learned_as_it_looks_on_a_white_page(folder: Path) -> None:
+def test_alpha_channel_is_composited_on_white(folder: Path) -> None:
     for name, picture, expected in (
         ("rgba.png", drawn((0, 0, 0)), 255 - ALPHA),
         ("la.png", drawn((0, 0, 0)).convert("LA"), 255 - ALPHA),
@@ -186,69 +182,69 @@ def test_a_drawing_in_the_alpha_channel_is_learned_as_it_looks_on_a_white_page(f
         ("nothing.png", drawn((0, 0, 0), np.zeros_like(ALPHA)), np.full(ALPHA.shape, 255)),
     ):
         picture.save(folder / name, **({"lossless": True, "exact": True} if name.endswith("webp") else {}))
-        assert np.abs(picture_folder._read(folder / name, None) - expected).max() <= 1, name
+        assert np.abs(picture_folder.read_picture(folder / name, None) - expected).max() <= 1, name
 
 
 @pytest.mark.parametrize("name", ["p.png", "p.gif", "l.png", "rgb.png"])
-def test_a_colour_that_stands_for_nothing_is_white(folder: Path, name: str) -> None:
-    """Palettes, and PNG's single transparent colour: here that of the left half, all of it black."""
+def test_transparent_colour_becomes_white(folder: Path, name: str) -> None:
+    """Palettes and PNG's transparent colour, here that of the black left half."""
     halves = np.zeros((4, 6), np.uint8)
     halves[:, 3:] = 1
-    kinds: dict[str, tuple[Image.Image, Any]] = {
+    images: dict[str, tuple[Image.Image, Any]] = {
         "p": (Image.fromarray(halves).convert("P"), 0),
         "l": (Image.fromarray(halves * 77), 0),
         "rgb": (Image.fromarray(np.stack([halves * 77] * 3, axis=2)), (0, 0, 0)),
     }
-    image, transparent = kinds[name.partition(".")[0]]
+    image, transparent = images[name.partition(".")[0]]
     if image.mode == "P":
         image.putpalette([0, 0, 0, 77, 77, 77])
     image.save(folder / name, transparency=transparent)
-    found = picture_folder._read(folder / name, None)
+    found = picture_folder.read_picture(folder / name, None)
     assert (found[:, :3] == 255).all()
     assert (found[:, 3:] == 77).all()
 
 
-def test_a_white_drawing_on_nothing_is_refused_with_the_way_out(folder: Path) -> None:
+def test_white_on_transparent_is_rejected(folder: Path) -> None:
     drawn((255, 255, 255)).save(folder / "boot/white.png")
-    assert refusal(folder) == (
-        "FOLDER/boot/white.png is a white drawing on nothing, of which no white page shows anything; put it on black"
+    assert rejection(folder) == (
+        "FOLDER/boot/white.png is white on transparent, which is invisible on white; give it a black background"
     )
 
 
-def test_one_picture_that_is_refused_ends_the_reading_of_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not all the others are read first: as many as there are threads may be under way."""
+def test_first_error_stops_reading(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the pictures that the threads have already begun are still read."""
     for number in range(2000):
         (folder / f"boot/x{number}.png").write_bytes(b"")
     (folder / "boot/a.png").write_text("hello")
     read: list[Path] = []
-    real = picture_folder._read
-    monkeypatch.setattr(picture_folder, "_read", lambda path, size: read.append(path) or real(path, size))
-    assert refusal(folder).startswith("FOLDER/boot/a.png is no picture")
+    real = picture_folder.read_picture
+    monkeypatch.setattr(picture_folder, "read_picture", lambda path, size: read.append(path) or real(path, size))
+    assert rejection(folder).startswith("FOLDER/boot/a.png cannot be read as a picture")
     assert len(read) < 2000
 
 
-def test_pixels_of_16_bits_are_not_cut_down_in_silence(folder: Path) -> None:
+def test_16_bit_pixels_are_rejected(folder: Path) -> None:
     put(folder, "boot/c.png", grey(0).astype(np.uint16) * 257)
-    assert refusal(folder) == "FOLDER/boot/c.png has pixels of kind 'I;16', expected 8 bits each; convert it"
+    assert rejection(folder) == "FOLDER/boot/c.png has pixels of mode 'I;16', expected 8 bits per channel; convert it"
 
 
-def test_a_file_that_is_no_picture_is_named(folder: Path) -> None:
+def test_file_that_is_not_a_picture_is_rejected(folder: Path) -> None:
     (folder / "boot/c.png").write_text("hello")
-    assert refusal(folder).startswith("FOLDER/boot/c.png is no picture that can be read (cannot identify image file")
+    assert rejection(folder).startswith("FOLDER/boot/c.png cannot be read as a picture (cannot identify image file")
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # of the sizes that damage makes up
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # damaged headers may claim any size
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".gif", ".webp", ".pgm"])
 @given(data=st.data())
 @settings(max_examples=60)
-def test_a_damaged_picture_is_read_or_named(suffix: str, data: st.DataObject, tmp_path: Path) -> None:
+def test_damaged_picture_is_read_or_rejected(suffix: str, data: st.DataObject, tmp_path: Path) -> None:
     whole = put(tmp_path, f"whole{suffix}", grey(0, 12, 9)).read_bytes()
     content = bytearray(whole[: data.draw(st.integers(0, len(whole)))])
-    for place in data.draw(st.lists(st.integers(0, len(whole) - 1), max_size=4)):
-        if place < len(content):
-            content[place] = data.draw(st.integers(0, 255))
+    for index in data.draw(st.lists(st.integers(0, len(whole) - 1), max_size=4)):
+        if index < len(content):
+            content[index] = data.draw(st.integers(0, 255))
     path = tmp_path / f"damaged{suffix}"
     path.write_bytes(content)
     with contextlib.suppress(DataError):
-        found = picture_folder._read(path, (4, 4))
+        found = picture_folder.read_picture(path, (4, 4))
         assert (found.shape, found.dtype) == ((4, 4), np.uint8)
