@@ -175,7 +175,7 @@ class Solving(Parameters):
     def _evaluate(self, rows: Rows, loss: Loss) -> tuple[float, float]:
         """Loss and score of validation rows, NaN where outputs are not finite."""
         outputs = self._outputs_of(rows.inputs)
-        value = float(gradient.mean(loss.of(outputs, rows.targets), rows.weights))
+        value = float(gradient.mean(loss.value(outputs, rows.targets), rows.weights))
         return value, self._score_outputs(outputs, rows) if bool(outputs.isfinite().all()) else math.nan
 
     def _record(self, epoch: Epoch, rows: int, early_stopping: EarlyStopping, *, validated: bool) -> None:
