@@ -21,9 +21,9 @@ from training.data.dataset import Column, Label
 from training.engine.trainer import Epoch
 from training.estimators.fitting import Solving
 from training.estimators.parameters import STOCHASTIC
-from training.model import preprocess as prepared
+from training.model import preprocess
 from training.model.network import Network
-from training.model.preprocess import Prepare
+from training.model.preprocess import Preprocess
 from training.release import onnx_export, pipeline
 
 _PLAIN: Final = (bool, int, float, str, tuple, type(None))  # what JSON has a word for
@@ -113,15 +113,15 @@ class Serving(Solving):
         """A network that takes raw rows, and the activation of its outputs; what float32 cannot hold apart of the
         training rows' ``inputs`` (rows, features) and ``targets`` it takes and gives in float64."""
         columns = tuple(map(Column, self._features()))
-        prepare = Prepare(columns, torch.zeros(len(columns)), torch.ones(len(columns)))
+        preparation = Preprocess(columns, torch.zeros(len(columns)), torch.ones(len(columns)))
         body, activation = self._answering()
         first, last = (cast("nn.Linear", body[place]) for place in (0, -1))
         if inputs is not None and any(map(precision.float32_blurs, inputs.T)):
-            prepare = prepared.fitted(columns, inputs.astype(np.float64), together=False)
-            mean, per_deviation = prepare.standard
+            preparation = preprocess.fitted(columns, inputs.astype(np.float64), together=False)
+            mean, per_deviation = preparation.float64_scaling
             first.bias.add_(first.weight @ mean)
             first.weight.div_(per_deviation)
-        network = Network(prepare, body, last.out_features)
+        network = Network(preparation, body, last.out_features)
         if targets is not None and is_regressor(self) and any(map(precision.float32_blurs, targets.T)):
             network.output_scale = torch.ones_like(last.bias)
             network.output_offset = last.bias.clone()
