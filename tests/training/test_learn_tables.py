@@ -71,16 +71,16 @@ def test_each_loss_predicts_its_own_average(loss: str, expected: float) -> None:
 @pytest.mark.parametrize(
     ("classifies", "choices", "message"),
     [
-        (True, {"loss": "huber"}, "--loss is 'huber', which is for numbers, and small has classes"),
+        (True, {"loss": "huber"}, "--loss is 'huber', which is for numbers, but small has classes; leave it out"),
         (
             False,
             {"loss": "log_loss"},
-            "--loss is 'log_loss', which is for classes, and small has numbers to predict",
+            "--loss is 'log_loss', which is for classes, but small has numbers to predict; leave it out",
         ),
         (
             False,
             {"class_weight": "balanced"},
-            "--class-weight is 'balanced', which is for classes, and small has numbers to predict",
+            "--class-weight is 'balanced', which is for classes, but small has numbers to predict; leave it out",
         ),
     ],
 )

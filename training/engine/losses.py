@@ -43,7 +43,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """Train on ``loss``; validate by ``validation_loss`` (rows,) and ``score``, a scalar, higher is better."""
+    """Train on ``loss``; validate by the mean of ``validation_loss`` (rows,) and by ``score``, higher is better."""
 
     loss: Loss
     validation_loss: RowLosses
@@ -72,7 +72,9 @@ def smooth(loss: Loss, label_smoothing: float) -> Loss:
     if not label_smoothing:
         return loss
     if loss.smoothed is None:
-        raise ValueError("label_smoothing is for the loss 'log_loss'")
+        raise ValueError(
+            f"label_smoothing is {label_smoothing:g}, which this loss does not support; choose the loss 'log_loss'"
+        )
     return loss.smoothed(label_smoothing)
 
 

@@ -172,7 +172,9 @@ def _objective(dataset: Dataset, config: Config) -> losses.Objective:
     """Loss and validation measures for the target. Raises `OptionError` if an option does not fit the target."""
     if dataset.classifies:
         if config.loss not in {"auto", *losses.LOSSES["classes"]}:
-            raise OptionError(f"--loss is {config.loss!r}, which is for numbers, and {dataset.name} has classes")
+            raise OptionError(
+                f"--loss is {config.loss!r}, which is for numbers, but {dataset.name} has classes; leave it out"
+            )
         return losses.classification("log_loss" if config.loss == "auto" else config.loss, config.label_smoothing)
     for name, fits in (
         ("loss", config.loss in {"auto", *losses.LOSSES["numbers"]}),
@@ -180,8 +182,8 @@ def _objective(dataset: Dataset, config: Config) -> losses.Objective:
     ):
         if not fits:
             raise OptionError(
-                f"{flag_of(name)} is {getattr(config, name)!r}, which is for classes, and {dataset.name} has numbers "
-                "to predict"
+                f"{flag_of(name)} is {getattr(config, name)!r}, which is for classes, but {dataset.name} has numbers "
+                "to predict; leave it out"
             )
     return losses.regression("squared_error" if config.loss == "auto" else config.loss)
 

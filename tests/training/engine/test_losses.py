@@ -40,7 +40,7 @@ def test_smoothing_spreads_a_share_of_each_label(kind: losses.TargetKind) -> Non
 
 
 def test_a_loss_without_label_smoothing_rejects_it() -> None:
-    with pytest.raises(ValueError, match=r"^label_smoothing is for the loss 'log_loss'$"):
+    with pytest.raises(ValueError, match=r"^label_smoothing is 0.1, which this loss does not support; choose"):
         losses.smooth(losses.LOSSES["classes"]["focal"], 0.1)
 
 
