@@ -1,4 +1,4 @@
-"""L-BFGS finds the exact solution of a linear least-squares problem, and stops when it is told to."""
+"""L-BFGS finds the exact solution of a linear least-squares problem, and stops when the callback asks for it."""
 
 from __future__ import annotations
 
