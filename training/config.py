@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal
@@ -10,7 +11,7 @@ from training.errors import OptionError
 
 ACTIVATIONS: Final = ("relu", "tanh", "logistic", "gelu", "silu", "identity")
 OPTIMIZERS: Final = ("adamw", "adam", "sgd")
-LOSSES: Final = ("auto", "cross_entropy", "squared_error", "absolute_error", "huber")
+LOSSES: Final = ("auto", "log_loss", "squared_error", "absolute_error", "huber")
 CLASS_WEIGHTS: Final = ("none", "balanced")
 DEVICES: Final = ("auto", "cuda", "mps", "cpu")
 SEED_MAX: Final = 2**32 - 1
@@ -43,7 +44,7 @@ class Config:
     batch_size: int = _choice(128, "rows a step", ge=1, le=65536)
     epochs: int = _choice(40, "passes over the training rows", ge=1, le=100_000)
     loss: str = _choice(
-        "auto", "what training makes small; auto: cross_entropy for classes, squared_error for numbers", among=LOSSES
+        "auto", "what training makes small; auto: log_loss for classes, squared_error for numbers", among=LOSSES
     )
     class_weight: str = _choice(
         "none",
@@ -81,6 +82,9 @@ class Config:
     device: str = _choice("auto", "where to train; auto takes the first that is there", among=DEVICES)
 
     def __post_init__(self) -> None:
+        if self.loss == "cross_entropy":  # its name in 0.1
+            warnings.warn("--loss cross_entropy is now called log_loss", FutureWarning, stacklevel=3)
+            object.__setattr__(self, "loss", "log_loss")
         for each in fields(self):
             check(each.name, getattr(self, each.name), each.metadata)
         if not self.hidden:

@@ -1,4 +1,4 @@
-"""A run of the command line in this process, and its parts one by one: what the command published is made of them."""
+"""Run the command line in this process, and repeat its parts one by one to compare with what it published."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from training.data import source
 from training.data.dataset import Dataset
 from training.data.split import Split, split
 from training.model.network import Network
-from training.recipe.train import learn
+from training.recipe.train import answers_of, train_network
 
 
 @dataclass(frozen=True)
 class Trained:
-    """``said`` is what the command wrote; ``network`` the same network once more: a seed makes but one."""
+    """``said`` is the output of the command; ``network`` is the same network, trained again with the same seed."""
 
     folder: Path
     said: str
@@ -49,23 +49,23 @@ class Trained:
 
     @property
     def answers(self) -> list[NDArray[Any]]:
-        """Torch's, for the test rows."""
-        return train.answers_of(self.network, self.test_inputs, classifies=self.dataset.classifies)
+        """Of torch, for the test rows."""
+        return answers_of(self.network, self.test_inputs, classifies=self.dataset.classifies)
 
 
 def run(models: Path, *arguments: str) -> tuple[int, str]:
-    """Exit status and what was said."""
+    """Exit status and standard error."""
     with contextlib.redirect_stderr(io.StringIO()) as said:
         status = main([*arguments, "--models", str(models)])
     return status, said.getvalue()
 
 
 def train(models: Path, name: str, *options: str) -> Trained:
-    """Train on a bundled set and publish version 1 of it."""
+    """Train on a bundled data set and publish version 1 of it."""
     status, said = run(models, name, *options)
     assert status == 0, said
     dataset = source.load(name)
     config = parser.parse([name, *options]).config(images=dataset.images)
     parts = split(dataset, config)
-    network = learn(dataset, parts, config, torch.device("cpu"), lambda _: None).network
+    network = train_network(dataset, parts, config, torch.device("cpu"), lambda _: None).network
     return Trained(models / dataset.name / "1", said, dataset, config, parts, network)

@@ -54,9 +54,11 @@ def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> N
     epochs = {"teacher's epoch": config.teacher_epochs, "epoch": config.epochs}
     score_name = "accuracy" if dataset.classifies else "R²"
     with interrupts.orderly(), progress.shown(console, epochs, score_name) as ended:
-        learned = train.learn(dataset, parts, config, place, ended["epoch"], ended["teacher's epoch"], interrupts.check)
+        learned = train.train_network(
+            dataset, parts, config, place, ended["epoch"], ended["teacher's epoch"], interrupts.check
+        )
     fit_s = time.perf_counter() - started_s
-    kept = trainer.kept(learned.history, config)
+    kept = trainer.best_epoch(learned.history, config)
     if learned.teacher_history:
         console.print(f"the teacher's validation accuracy is {learned.teacher_history[-1].validation_score:.4f}")
     console.print(

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from training.errors import ParityError
-from training.model.network import Network, folded
-from training.model.preprocess import Prepare
+from training.model.network import Network, fold
+from training.model.preprocess import Preprocess
 from training.release.quiet import quiet
 
 OPSET: Final = 20
@@ -32,14 +32,14 @@ ANSWERS: Final[dict[str, Callable[[Tensor], tuple[Tensor, ...]]]] = {
 class _Graph(nn.Module):
     """Encode, the folded layers, and what clients ask of the outputs."""
 
-    def __init__(self, prepare: Prepare, layers: nn.Sequential, activation: str) -> None:
+    def __init__(self, preprocess: Preprocess, layers: nn.Sequential, activation: str) -> None:
         super().__init__()
-        self.prepare = prepare
+        self.preprocess = preprocess
         self.layers = layers
         self.activation = activation
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        return ANSWERS[self.activation](self.layers(self.prepare.encode(inputs)))
+        return ANSWERS[self.activation](self.layers(self.preprocess.encode(inputs)))
 
 
 def export(network: Network, features: int, *, classifies: bool, activation: str | None = None) -> bytes:
@@ -53,12 +53,12 @@ def export(network: Network, features: int, *, classifies: bool, activation: str
     """
     activation = activation or ("softmax" if classifies else "identity")
     network = copy.deepcopy(network).cpu()
-    graph = _Graph(network.prepare, folded(network), activation).eval()
+    graph = _Graph(network.preprocess, fold(network), activation).eval()
     # Two rows: of one, the exporter would conclude that there is always one.
     with quiet():
         program = torch.onnx.export(
             graph,
-            (torch.zeros(2, features, dtype=network.prepare.takes),),
+            (torch.zeros(2, features, dtype=network.preprocess.input_dtype),),
             dynamo=True,
             opset_version=OPSET,
             input_names=["inputs"],

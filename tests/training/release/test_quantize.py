@@ -118,7 +118,7 @@ def test_columns_of_very_different_units_are_refused(scale: float, as_good: bool
     dataset = small.classes(inputs, (random.random(rows) < share).astype(np.int64))
     config = Config(epochs=8, hidden=(16,), lr=0.02)
     parts = split(dataset, config)
-    network = train.learn(dataset, parts, config, train.torch.device("cpu"), lambda _: None).network
+    network = train.train_network(dataset, parts, config, train.torch.device("cpu"), lambda _: None).network
     graph = export(network, 2, classifies=True)
     twin = quantize.compare(graph, dataset.inputs, dataset.targets, dataset.class_names, parts, seed=0)
     assert twin.found.rows > 2000
