@@ -13,14 +13,14 @@ from training.config import RECIPES, Config, Constraint, Interval, Options, mism
 from training.errors import OptionError
 
 
-def refusal(**choices: Any) -> str:
-    with pytest.raises(OptionError) as refused:
-        Config(**choices)
-    return str(refused.value)
+def error_of(**options: Any) -> str:
+    with pytest.raises(OptionError) as raised:
+        Config(**options)
+    return str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("choices", "message"),
+    ("options", "message"),
     [
         ({"hidden": (256, 0)}, "--hidden is 0, expected an integer from 1 to 65,536"),
         ({"hidden": ()}, "--hidden is empty, expected one or more sizes such as: --hidden 256 128"),
@@ -41,8 +41,8 @@ def refusal(**choices: Any) -> str:
         ),
     ],
 )
-def test_a_value_out_of_bounds_is_rejected(choices: dict[str, Any], message: str) -> None:
-    assert refusal(**choices) == message
+def test_a_value_out_of_bounds_is_rejected(options: dict[str, Any], message: str) -> None:
+    assert error_of(**options) == message
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_an_interval_includes_its_ends_and_nothing_beyond(each: Any) -> None:
     for number in (low, high):
         Config(**{each.name: value_of(number)})
     for number in (low - 1, high + 1):
-        assert refusal(**{each.name: value_of(number)}).startswith(f"--{each.name.replace('_', '-')} is ")
+        assert error_of(**{each.name: value_of(number)}).startswith(f"--{each.name.replace('_', '-')} is ")
 
 
 def test_recipes_are_within_bounds() -> None:
     for recipe in RECIPES.values():
-        for choices in recipe.values():
-            Config(**choices)
+        for options in recipe.values():
+            Config(**options)
 
 
 INF = math.inf

@@ -36,8 +36,8 @@ def everything_in(folder: Path) -> list[Path]:
 
 def command(models: Path, *arguments: str, before: str = "pass") -> list[str]:
     """The command as a new process that runs ``before`` first, and handles SIGINT even if this process ignores it."""
-    take = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    code = f"{take}; from training.__main__ import main; {before}; main()"
+    handle = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{handle}; from training.__main__ import main; {before}; main()"
     return [sys.executable, "-c", code, *arguments, "--models", str(models)]
 
 
@@ -68,20 +68,20 @@ def test_the_service_responds_with_the_outputs_of_torch_in_batches_of_any_size(d
     images = rows.reshape(-1, 8, 8)
     probabilities, classes = (np.concatenate([output] * 3) for output in digits.outputs)
     with Running(digits.folder.parents[1], "--precision", "fp32") as server:
-        found = [ask(server, images, 1000)] + [ask(server, images[:359], batch_rows) for batch_rows in (1, 7, 32)]
-        assert_counted(server, found)
+        results = [ask(server, images, 1000)] + [ask(server, images[:359], batch_rows) for batch_rows in (1, 7, 32)]
+        assert_counted(server, results)
         with server.connect() as connection:
             connection.send(post(digits.published.example))
             example = json.loads(connection.answer().body)
-    for asked in found:
-        count = len(asked.classes)
-        assert asked.models == {("digits", 1)}
-        assert np.array_equal(asked.classes, classes[:count])
-        assert asked.predictions == classes[:count].tolist()
-        assert np.abs(asked.probabilities - probabilities[:count]).max() < 1e-5
+    for result in results:
+        count = len(result.classes)
+        assert result.models == {("digits", 1)}
+        assert np.array_equal(result.classes, classes[:count])
+        assert result.predictions == classes[:count].tolist()
+        assert np.abs(result.probabilities - probabilities[:count]).max() < 1e-5
         # bit for bit, whatever the batch
-        assert np.array_equal(asked.probabilities, found[0].probabilities[:count])
-    accuracy = (found[1].classes == digits.test_targets).mean()
+        assert np.array_equal(result.probabilities, results[0].probabilities[:count])
+    accuracy = (results[1].classes == digits.test_targets).mean()
     assert accuracy == digits.published.manifest.scores["fp32"]["accuracy"] > 0.9
     first_right = int((digits.outputs[1] == digits.test_targets).argmax())
     assert example["predictions"] == [digits.dataset.labels[digits.test_targets[first_right]]]
@@ -125,10 +125,10 @@ def test_a_folder_of_pictures_becomes_a_served_model(models: Path, tmp_path: Pat
     with Running(models) as server:
         files = sorted((tmp_path / "numbers").glob("*/*.png"))[::7]
         body = b"".join(np.asarray(Image.open(file)).tobytes() for file in files)
-        answer = httpx.post(
+        response = httpx.post(
             f"{server.address}/predict?dtype=uint8", content=body, headers={"content-type": "application/octet-stream"}
         )
-    right = [file.parent.name == label for file, label in zip(files, answer.json()["predictions"], strict=True)]
+    right = [file.parent.name == label for file, label in zip(files, response.json()["predictions"], strict=True)]
     assert sum(right) > 0.9 * len(right)
 
 

@@ -67,10 +67,11 @@ def card(
 def _head(run: TrainingRun, version: int) -> str:
     dataset, split = run.dataset, run.split
     sizes = (len(dataset.columns), *run.hidden, len(dataset.labels) or len(dataset.target_names))
+    features = f"{len(dataset.columns)} features"
     task = (
-        f"tells {len(dataset.labels)} classes apart ({', '.join(dataset.label_texts)})"
+        f"classifies rows of {features} into {len(dataset.labels)} classes ({', '.join(dataset.label_texts)})"
         if dataset.classifies
-        else f"predicts {', '.join(dataset.target_names)}"
+        else f"predicts {', '.join(dataset.target_names)} from {features}"
     )
     validation = (
         f"; {len(split.validation):,} other rows were used for validation and calibration"
@@ -79,9 +80,9 @@ def _head(run: TrainingRun, version: int) -> str:
     )
     return (
         f"# {run.name}, version {version}\n\n"
-        f"A multi-layer perceptron ({' → '.join(map(str, sizes))}, {run.activation}) that {task} from "
-        f"{len(dataset.columns)} features. Trained on {len(split.train):,} rows of {dataset.name}{validation}. Scores "
-        f"and errors are for {len(split.test):,} held-out test rows."
+        f"A multi-layer perceptron ({' → '.join(map(str, sizes))}, {run.activation}) that {task}. "
+        f"Trained on {len(split.train):,} rows of {dataset.name}{validation}. Scores and errors are for "
+        f"{len(split.test):,} held-out test rows."
     )
 
 

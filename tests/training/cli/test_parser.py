@@ -77,8 +77,8 @@ def test_options_override_the_default_recipe() -> None:
 
 
 def test_the_options_of_a_table() -> None:
-    said = "houses.csv --target price --missing NA -999 - --decimal , --thousands ."
-    assert parser.parse(said.split()).table == Choices(
+    command = "houses.csv --target price --missing NA -999 - --decimal , --thousands ."
+    assert parser.parse(command.split()).table == Choices(
         ("price",), missing=("NA", "-999", "-"), decimal=",", thousands="."
     )
     assert parser.parse(["houses.csv", "--target", "price"]).table.missing is None

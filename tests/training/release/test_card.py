@@ -63,9 +63,10 @@ def test_it_begins_with_the_network_and_its_data(digits: Trained) -> None:
     parts = digits.parts
     assert card_of(digits).startswith(
         "# digits, version 1\n\n"
-        "A multi-layer perceptron (64 → 32 → 10, relu) that tells 10 classes apart (0, 1, 2, 3, 4, 5, 6, 7, 8, 9) from "
-        f"64 features. Trained on {len(parts.train):,} rows of digits; {len(parts.validation)} other rows were used "
-        f"for validation and calibration. Scores and errors are for {len(parts.test)} held-out test rows.\n"
+        "A multi-layer perceptron (64 → 32 → 10, relu) that classifies rows of 64 features into 10 classes "
+        f"(0, 1, 2, 3, 4, 5, 6, 7, 8, 9). Trained on {len(parts.train):,} rows of digits; {len(parts.validation)} "
+        "other rows were used for validation and calibration. Scores and errors are for "
+        f"{len(parts.test)} held-out test rows.\n"
     )
 
 
