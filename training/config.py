@@ -98,7 +98,7 @@ class Config:
     hidden: tuple[int, ...] = _option((512, 512), "units of each hidden layer", _integer(1, 65536))
     activation: str = _option("relu", "activation function of the hidden layers", Options(ACTIVATIONS))
     dropout: float = _option(0.0, "share of hidden units dropped at each step", Interval(0, 0.95))
-    batch_norm: bool = _option(False, "batch normalisation after each hidden layer; folded into the weights at export")
+    batch_norm: bool = _option(False, "batch normalization after each hidden layer; folded into the weights at export")
     whiten: float = _option(
         0.0,
         "ZCA-whiten the inputs, with this share of the largest variance added to all; folded into the weights at "
@@ -127,7 +127,7 @@ class Config:
     )
     local_pixels: int = _option(
         0,
-        "images: initialise each unit of the first layer around one point, with a Gaussian of this standard deviation; "
+        "images: initialize each unit of the first layer around one point, with a Gaussian of this standard deviation; "
         "0: over the whole image",
         _integer(0, 1024),
     )
@@ -181,7 +181,7 @@ RECIPES_HELP: Final = (
     "longer"
 )
 
-# The classic network, regularised against overfitting 55,000 images.
+# The classic network, regularized against overfitting 55,000 images.
 _IMAGE: Final[dict[str, Any]] = {
     "batch_norm": True,
     "dropout": 0.05,

@@ -73,11 +73,8 @@ def _head(run: TrainingRun, version: int) -> str:
         if dataset.classifies
         else f"predicts {', '.join(dataset.target_names)} from {features}"
     )
-    validation = (
-        f"; {len(split.validation):,} other rows were used for validation and calibration"
-        if len(split.validation)
-        else ""
-    )
+    use = "validation" if run.temperature is None else "validation and calibration"
+    validation = f"; {len(split.validation):,} other rows were used for {use}" if len(split.validation) else ""
     return (
         f"# {run.name}, version {version}\n\n"
         f"A multi-layer perceptron ({' → '.join(map(str, sizes))}, {run.activation}) that {task}. "
