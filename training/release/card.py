@@ -136,9 +136,9 @@ def int8(comparison: Comparison, labels: Sequence[str]) -> str:
         f"The int8 graph {verdict}. Compared with fp32 on {measured.rows:,} validation and training rows that were not "
         f"used to calibrate its scales: accuracy {0 - measured.accuracy_loss * 100:+.2f} percentage points, log-loss "
         f"{measured.log_loss_fp32:.4f} → {measured.log_loss_int8:.4f}; {measured.labels_changed / measured.rows:.2%} "
-        f"of the labels differ; the largest fall in recall is that of {labels[worst]}, "
-        f"{0 - falls[worst] * 100:+.2f} points ({measured.class_lost[worst]} of {measured.class_rows[worst]:,} rows "
-        f"lost, {measured.class_won[worst]} won); the largest change of a probability is "
+        f"of the labels differ; the worst change in recall is {0 - falls[worst] * 100:+.2f} points, for "
+        f"{labels[worst]} ({measured.class_lost[worst]} of {measured.class_rows[worst]:,} rows lost, "
+        f"{measured.class_won[worst]} won); the largest change of a probability is "
         f"{measured.max_probability_change:.3f}."
     )
 
