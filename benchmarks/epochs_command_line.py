@@ -1,8 +1,8 @@
-"""Our command line with few epochs, one for each line that comes in: python -m benchmarks.epochs_command_line EPOCHS
+"""Our command line, one epoch per line of stdin: python -m benchmarks.epochs_command_line EPOCHS
 
-As `python -m training fashion-mnist --no-flip --shift-pixels 0 --erase-pixels 0 --epochs EPOCHS` trains: images that
-are changed each time take many epochs. The learning rate goes up and down once over all of them, so that their number
-has to be known from the first one on. The test rows take the validation rows' place, and nothing is chosen by them.
+Trains as `python -m training fashion-mnist --no-flip --shift-pixels 0 --erase-pixels 0 --epochs EPOCHS` does: augmented
+images would need many epochs. The number of epochs is fixed in advance, as the one-cycle schedule spans all of them.
+The test rows stand in for the validation rows, and nothing is selected by them.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from training.recipe.train import train_network
 def main() -> None:
     images = fashion_mnist.load(None)
     train, test = np.split(np.arange(len(images.inputs)), [-images.test_rows])
-    unchanged = {"flip": False, "shift_pixels": 0, "erase_pixels": 0}
-    config = Config(**RECIPES[DEFAULT]["image"] | unchanged | {"epochs": int(sys.argv[1])})
+    no_augmentation = {"flip": False, "shift_pixels": 0, "erase_pixels": 0}
+    config = Config(**RECIPES[DEFAULT]["image"] | no_augmentation | {"epochs": int(sys.argv[1])})
     began_s = 0.0
 
     def wait() -> None:
@@ -33,14 +33,14 @@ def main() -> None:
         sys.stdin.readline()
         began_s = time.perf_counter()
 
-    def ended(epoch: Epoch) -> None:
+    def on_epoch(epoch: Epoch) -> None:
         epoch_s = time.perf_counter() - began_s
         print(json.dumps({"epoch_s": epoch_s, "accuracy": epoch.validation_score}), flush=True)
         if epoch.number < config.epochs:
             wait()
 
     wait()
-    train_network(images, Split(train, test, test), config, device.choose("auto"), ended)
+    train_network(images, Split(train, test, test), config, device.choose("auto"), on_epoch)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Our estimator, an epoch for each line that comes in: python -m benchmarks.epochs_ours DATA float32|bfloat16"""
+"""Our estimator, one epoch per line of stdin: python -m benchmarks.epochs_ours DATA float32|bfloat16"""
 
 from __future__ import annotations
 

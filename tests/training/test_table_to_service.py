@@ -1,6 +1,6 @@
-"""A table goes through the command line and a real server: what clients get is what torch answered.
+"""A table goes through the command line and a real server, which responds with the outputs of torch.
 
-The golden rows of a published version hold torch's own answers; here they are sent as a client has them.
+The golden rows of a published version have torch's outputs; here they are sent as a client has them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ UNKNOWN = "a job nobody had"
 
 
 def train(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command as a user runs it, on one thread: the network is tiny."""
+    """The command as a user runs it, on one thread as the network is tiny."""
     return subprocess.run(
         [sys.executable, "-m", "training", *arguments],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -45,7 +45,7 @@ def train(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def people() -> dict[str, list[Any]]:
-    """Ages of which some are missing, jobs of which some are rare; who is young or a nurse mostly says yes."""
+    """Some ages are missing, some jobs are rare; the young and the nurses mostly answer yes."""
     random = np.random.default_rng(0)
     ages = random.uniform(18, 90, ROWS).round(1).tolist()
     jobs = random.choice(
@@ -73,8 +73,8 @@ def golden(version: artifact.Artifact) -> dict[str, NDArray[Any]]:
         return dict(file)
 
 
-def as_sent(features: Sequence[Feature], row: Sequence[float]) -> dict[str, Any]:
-    """A row of the network's inputs as a client has it: by name, with texts, true or false, and null."""
+def as_json(features: Sequence[Feature], row: Sequence[float]) -> dict[str, Any]:
+    """A row of the network's inputs as a client sends it: by name, with strings, booleans and nulls."""
 
     def value_of(feature: Feature, value: float) -> Any:
         if np.isnan(value):
@@ -86,10 +86,10 @@ def as_sent(features: Sequence[Feature], row: Sequence[float]) -> dict[str, Any]
     return {feature.name: value_of(feature, value) for feature, value in zip(features, row, strict=True)}
 
 
-def answered(client: httpx.Client, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    answer = client.post("/predict", json={"inputs": rows})
-    assert answer.status_code == 200, answer.text
-    document: dict[str, Any] = answer.json()
+def predict(client: httpx.Client, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    response = client.post("/predict", json={"inputs": rows})
+    assert response.status_code == 200, response.text
+    document: dict[str, Any] = response.json()
     return document
 
 
@@ -119,12 +119,12 @@ def test_a_table_of_people(tmp_path: Path) -> None:
 
     with Running(models) as server, server.client() as client:
         torch = golden(version)
-        rows = [as_sent(features, row) for row in torch["inputs"].tolist()]
+        rows = [as_json(features, row) for row in torch["inputs"].tolist()]
         assert None in [row["age"] for row in rows]
         assert UNKNOWN in [row["job"] for row in rows]
-        answer = answered(client, rows)
-        assert np.abs(np.array(answer["probabilities"]) - torch["probabilities"]).max() < 1e-5
-        assert answer["predictions"] == [("no", "yes")[code] for code in torch["prediction"].tolist()]
+        response = predict(client, rows)
+        assert np.abs(np.array(response["probabilities"]) - torch["probabilities"]).max() < 1e-5
+        assert response["predictions"] == [("no", "yes")[code] for code in torch["prediction"].tolist()]
 
         example = client.post("/predict", content=version.example)
         assert example.status_code == 200, example.text
@@ -135,15 +135,15 @@ def test_a_table_of_people(tmp_path: Path) -> None:
             ("country", None, "null, and the model allows no missing value here; send a text"),
             ("visits", None, "null, and the model allows no missing value here; send a number"),
         ):
-            refused = client.post("/predict", json={"inputs": [rows[0], rows[1] | {name: value}]})
-            assert (refused.status_code, refused.json()["detail"]) == (422, f"row 1, feature {name!r} is {detail}")
-            assert refused.json()["errors"][0]["feature"] == name
+            rejected = client.post("/predict", json={"inputs": [rows[0], rows[1] | {name: value}]})
+            assert (rejected.status_code, rejected.json()["detail"]) == (422, f"row 1, feature {name!r} is {detail}")
+            assert rejected.json()["errors"][0]["feature"] == name
 
 
-def test_a_file_of_codes_gaps_and_european_numbers_is_sent_as_it_stands(
+def test_codes_missing_values_and_european_numbers_are_sent_as_in_the_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each row as the file's texts, and with numbers where JSON has such, gets the answer of its golden row."""
+    """A row of the file's strings, and one of JSON numbers, get the outputs of their golden row."""
     random = np.random.default_rng(0)
     columns: dict[str, list[str]] = {
         "zip": random.choice(["01067", "1067", "10115"], ROWS).tolist(),
@@ -156,10 +156,10 @@ def test_a_file_of_codes_gaps_and_european_numbers_is_sent_as_it_stands(
     path.write_text("".join(";".join(row) + "\n" for row in [columns, *zip(*columns.values(), strict=True)]))
     arguments = [str(path), "--target", "code", "--models", str(models), *QUICK, "--thousands", "."]
     assert main([*arguments, "--categorical", "zip"]) == 0
-    told = capsys.readouterr().err
-    assert f"country has 'NA' {columns['country'].count('NA')}; code has 'NA'" in told
+    log = capsys.readouterr().err
+    assert f"country has 'NA' {columns['country'].count('NA')}; code has 'NA'" in log
     missing = {text: columns["price"].count(text) for text in ("NA", " ")}
-    assert f"price: {sum(missing.values())} missing (" in told
+    assert f"price: {sum(missing.values())} missing (" in log
     assert f"'NA' {missing['NA']}" in (models / "shop" / "1" / "README.md").read_text()
 
     version = artifact.read(models / "shop" / "1")
@@ -178,8 +178,8 @@ def test_a_file_of_codes_gaps_and_european_numbers_is_sent_as_it_stands(
             | {"zip": 10115 if row["zip"] == "10115" else row["zip"]}
             for row in texts
         ]
-        probabilities = answered(client, texts)["probabilities"]
-        assert probabilities == answered(client, typed)["probabilities"]
+        probabilities = predict(client, texts)["probabilities"]
+        assert probabilities == predict(client, typed)["probabilities"]
 
         codes = [
             (zips.categories.index(row["zip"]), countries.categories.index(row["country"].strip())) for row in texts
@@ -190,11 +190,11 @@ def test_a_file_of_codes_gaps_and_european_numbers_is_sent_as_it_stands(
         for inputs, expected in zip(torch["inputs"], torch["probabilities"], strict=True):
             alike = [np.array_equal(row, inputs, equal_nan=True) for row in by_hand]
             assert np.abs(np.array(probabilities[alike.index(True)]) - expected).max() < 1e-5
-        refused = client.post("/predict", json={"inputs": texts[0] | {"zip": 1068}})
-        assert (refused.status_code, refused.json()["errors"][0]["feature"]) == (422, "zip")
+        rejected = client.post("/predict", json={"inputs": texts[0] | {"zip": 1068}})
+        assert (rejected.status_code, rejected.json()["errors"][0]["feature"]) == (422, "zip")
 
 
-def test_several_numbers_to_predict_from_parquet(tmp_path: Path) -> None:
+def test_several_targets_from_parquet(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     size, city = random.uniform(30, 200, ROWS), random.choice(["Bern", "Rome"], ROWS)
     price = size * np.where(city == "Bern", 9000, 4000) + random.normal(0, 1e4, ROWS)
@@ -212,18 +212,16 @@ def test_several_numbers_to_predict_from_parquet(tmp_path: Path) -> None:
     (price,) = re.findall(r"\| price \| .* \| ([\d.]+) \|\n", card)
     (rent,) = re.findall(r"\| rent \| .* \| ([\d.]+) \|\n", card)
     assert (float(price) + float(rent)) / 2 == pytest.approx(version.manifest.scores["fp32"]["r2"], abs=1e-3)
-    assert "![predicted against true, and what is left over](predicted.png)" in card
+    assert "![predicted against true values, and residuals](predicted.png)" in card
 
     with Running(models) as server, server.client() as client:
         torch = golden(version)
-        rows = [as_sent(version.manifest.features, row) for row in torch["inputs"].tolist()]
-        values = np.array(answered(client, rows)["predictions"])
+        rows = [as_json(version.manifest.features, row) for row in torch["inputs"].tolist()]
+        values = np.array(predict(client, rows)["predictions"])
         assert np.abs(values / torch["prediction"] - 1).max() < 1e-5
 
 
-def test_a_table_that_cannot_be_learned_from_ends_in_one_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_table_without_the_target_ends_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "people.csv"
     write_csv(path, people())
     assert main([str(path), "--target", "anser", "--models", str(tmp_path / "models")]) == 1

@@ -1,4 +1,4 @@
-"""The command line: every field of `Config` is an option, and a data set's kind gives what was not asked for."""
+"""Parse the command line: one option for each field of `Config`, with defaults by recipe and kind of data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
-from training.config import DEFAULT, RECIPES, RECIPES_MEANING, Config, flag_of, range_of
+from training.config import DEFAULT, RECIPES, RECIPES_HELP, Config, flag_of
 from training.data import source
 from training.data.kind import DataKind, DataOption
 from training.errors import OptionError
@@ -25,7 +25,7 @@ _EXAMPLES: Final = """examples:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What was asked for: the data, where the model goes, and the choices among `Config`'s that were made."""
+    """A parsed command line; ``options`` are the fields of `Config` that were given, ``text`` is the command itself."""
 
     data: str
     data_options: dict[str, Any]
@@ -33,20 +33,37 @@ class Command:
     models: Path
     name: str | None
     recipe: str
-    chosen: dict[str, Any]
+    options: dict[str, Any]
     text: str
 
     def config(self, *, images: bool) -> Config:
-        """All choices: those made over those that suit the data set, and its kind. Raises `OptionError`."""
+        """The options given, over the defaults of the data set, over those of the recipe. Raises `OptionError`."""
         recipe = RECIPES[self.recipe]
         kind = "image" if images else "table"
         if kind not in recipe:
-            raise OptionError(f"--recipe is {self.recipe!r}, which is for images, and {self.data} has none")
-        return Config(**(recipe[kind] | dict(self.data_defaults) | self.chosen))
+            raise OptionError(f"--recipe is {self.recipe!r}, which is for images only, and {self.data} has none")
+        return Config(**(recipe[kind] | dict(self.data_defaults) | self.options))
 
 
 def parse(arguments: Sequence[str], kinds: Sequence[DataKind] = source.KINDS) -> Command:
-    """Read the command line; prints the help, or what is wrong with it, and exits where there is nothing to run."""
+    """Parse the ``arguments``, with the options of all ``kinds`` of data.
+
+    Prints help or an error and exits if there is nothing to run. Raises `OptionError`.
+    """
+    given = vars(_parser(kinds).parse_args(arguments))
+    own = {name: given.pop(name) for name in ("data", "models", "name", "recipe")}
+    kind = source.kind_of(own["data"], kinds)
+    data_options = [each for _, group in source.option_groups(kinds) for each in group if each.name in given]
+    return Command(
+        **own,
+        data_options={each.name: each.convert(given.pop(each.name)) for each in data_options},
+        data_defaults=kind.defaults if kind else {},
+        options={name: tuple(value) if isinstance(value, list) else value for name, value in given.items()},
+        text=f"python -m training {shlex.join(arguments)}",
+    )
+
+
+def _parser(kinds: Sequence[DataKind]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "mlp-train",
         usage="%(prog)s DATA [option ...]",
@@ -58,24 +75,16 @@ def parse(arguments: Sequence[str], kinds: Sequence[DataKind] = source.KINDS) ->
     )
     parser.add_argument("data", metavar="DATA", help=", ".join((*source.paths(kinds), *source.names(kinds))))
     folder: dict[str, Any] = {"type": Path, "metavar": "FOLDER"}
-    parser.add_argument("--models", **folder, default=Path("models"), help="to publish in (default: models)")
-    parser.add_argument("--name", default=None, help="the model's name (default: the data set's)")
+    parser.add_argument("--models", **folder, default=Path("models"), help="folder to publish in (default: models)")
+    parser.add_argument("--name", default=None, help="name of the model (default: that of the data set)")
     for kind, options in source.option_groups(kinds):
         _add_options(parser.add_argument_group(kind.description, kind.options_help), options)
-    group = parser.add_argument_group("training", "defaults as for images | for tables, where they differ")
-    group.add_argument("--recipe", choices=tuple(RECIPES), default=DEFAULT, help=RECIPES_MEANING)
+    group = parser.add_argument_group("training", "where two defaults are shown, they are for images | for tables")
+    group.add_argument("--recipe", choices=tuple(RECIPES), default=DEFAULT, help=RECIPES_HELP)
     types = get_type_hints(Config)
     for each in fields(Config):
-        group.add_argument(flag_of(each.name), dest=each.name, **_kind(types[each.name]), help=_help(each))
-    given = vars(parser.parse_args(arguments))
-    own = {name: given.pop(name) for name in ("data", "models", "name", "recipe")}
-    found = source.kind_of(own["data"], kinds)
-    own["data_defaults"] = found.defaults if found else {}
-    options = [option for _, group in source.option_groups(kinds) for option in group if option.name in given]
-    own["data_options"] = {option.name: option.convert(given.pop(option.name)) for option in options}
-    if "hidden" in given:
-        given["hidden"] = tuple(given["hidden"])
-    return Command(**own, chosen=given, text=f"python -m training {shlex.join(arguments)}")
+        group.add_argument(flag_of(each.name), dest=each.name, **_argument(types[each.name]), help=_help(each))
+    return parser
 
 
 def _add_options(group: Any, options: Sequence[DataOption]) -> None:
@@ -84,7 +93,7 @@ def _add_options(group: Any, options: Sequence[DataOption]) -> None:
         group.add_argument(each.flag, dest=each.name, help=each.help, **settings)
 
 
-def _kind(hint: Any) -> dict[str, Any]:
+def _argument(hint: Any) -> dict[str, Any]:
     if hint is bool:
         return {"action": argparse.BooleanOptionalAction}
     if hint in _METAVARS:
@@ -93,15 +102,10 @@ def _kind(hint: Any) -> dict[str, Any]:
 
 
 def _help(each: Any) -> str:
-    bounds = each.metadata
-    if bounds["among"]:
-        allowed = f"; one of {', '.join(bounds['among'])}"
-    elif bounds["ge"] is not None:
-        allowed = f"; {range_of(bounds)}"
-    else:
-        allowed = ""
+    bounds = each.metadata["bounds"]
+    allowed = "" if bounds is None else f"; {bounds}"
     defaults = dict.fromkeys(_shown(recipe.get(each.name, each.default)) for recipe in RECIPES[DEFAULT].values())
-    return f"{bounds['meaning']}{allowed} (default: {' | '.join(defaults)})"
+    return f"{each.metadata['help']}{allowed} (default: {' | '.join(defaults)})"
 
 
 def _shown(value: Any) -> str:

@@ -110,6 +110,6 @@ def test_the_card_and_the_log_mention_the_teacher(tmp_path: Path, monkeypatch: p
     words = ("--recipe", "best", "--hidden", "8", "--epochs", "1", "--teacher-epochs", "2", "--shift-pixels", "0")
     status, said = run(tmp_path, "digits", *words)
     assert status == 0
-    assert "the teacher's validation accuracy is 0." in said
+    assert "teacher: validation accuracy 0." in said
     card = (tmp_path / "digits" / "1" / "README.md").read_text()
     assert "a convolutional network that was trained first, on the same rows: 2 epochs in" in card
