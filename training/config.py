@@ -1,10 +1,14 @@
-"""Every choice of a training run once: name, default, bounds, meaning. The command line is made from it."""
+"""The options of a training run: name, default, bounds and help text of each, and the language of bounds.
+
+The command line is generated from `Config`. The estimators state their parameters in the same bounds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, Literal
+from numbers import Integral, Real
+from typing import Any, Final, Literal, Protocol
 
 from training.errors import OptionError
 
@@ -16,108 +20,168 @@ DEVICES: Final = ("auto", "cuda", "mps", "cpu")
 SEED_MAX: Final = 2**32 - 1
 
 
-def _choice(
-    default: Any, meaning: str, *, ge: float | None = None, le: float | None = None, among: tuple[str, ...] = ()
-) -> Any:
-    return field(default=default, metadata={"meaning": meaning, "ge": ge, "le": le, "among": among})
+class Constraint(Protocol):
+    """A set of valid values; its text completes the sentence "expected ..."."""
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is valid."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """One of a few strings or numbers."""
+
+    values: tuple[Any, ...]
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is one of them."""
+        return isinstance(value, (str, Real)) and value in self.values
+
+    def __str__(self) -> str:
+        listed = ", ".join(map(repr, self.values))
+        return listed if len(self.values) == 1 else f"one of {listed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A number from ``low`` to ``high``, both included unless ``open_low`` or ``open_high``; see ``integer``."""
+
+    low: float
+    high: float = math.inf
+    integer: bool = False
+    open_low: bool = False
+    open_high: bool = False
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is a number in the interval; NaN is not."""
+        if not isinstance(value, Integral if self.integer else Real):
+            return False
+        number = float(value)
+        above = number > self.low if self.open_low else number >= self.low
+        return above and (number < self.high if self.open_high else number <= self.high)
+
+    def __str__(self) -> str:
+        number = "an integer" if self.integer else "a number"
+        low, high = _shown(self.low), _shown(self.high)
+        if not (self.open_low or self.open_high or self.high == math.inf):
+            return f"{number} from {low} to {high}"
+        above = f"above {low}" if self.open_low else f"of at least {low}"
+        if self.high == math.inf:
+            return f"{number} {above}"
+        return f"{number} {above} and {'below' if self.open_high else 'at most'} {high}"
+
+
+def _shown(end: float) -> str:
+    return f"{end:,}" if isinstance(end, int) else f"{end:g}"
+
+
+def mismatch(name: str, value: object, *constraints: Constraint) -> str | None:
+    """Return what is wrong with the ``value`` of option ``name``, or None if one of the ``constraints`` accepts it."""
+    if any(each.accepts(value) for each in constraints):
+        return None
+    return f"{name} is {value!r}, expected {', or '.join(map(str, constraints))}"
+
+
+def _option(default: Any, text: str, bounds: Constraint | None = None) -> Any:
+    return field(default=default, metadata={"help": text, "bounds": bounds})
+
+
+def _integer(low: int, high: int) -> Interval:
+    return Interval(low, high, integer=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What a run does with its data. Raises `OptionError` where a value is out of its bounds."""
+    """The options of one training run. Raises `OptionError` if a value is out of bounds."""
 
-    hidden: tuple[int, ...] = _choice((512, 512), "units of each hidden layer", ge=1, le=65536)
-    activation: str = _choice("relu", "of the hidden layers", among=ACTIVATIONS)
-    dropout: float = _choice(0.0, "share of hidden units left out at each step", ge=0, le=0.95)
-    batch_norm: bool = _choice(False, "normalise each hidden layer over the batch; folded away at export")
-    whiten: float = _choice(
+    hidden: tuple[int, ...] = _option((512, 512), "units of each hidden layer", _integer(1, 65536))
+    activation: str = _option("relu", "activation function of the hidden layers", Options(ACTIVATIONS))
+    dropout: float = _option(0.0, "share of hidden units dropped at each step", Interval(0, 0.95))
+    batch_norm: bool = _option(False, "batch normalisation after each hidden layer; folded into the weights at export")
+    whiten: float = _option(
         0.0,
-        "bring inputs that vary together apart, down to this share of the largest variance; folded away at export, and "
-        "0 does without",
-        ge=0,
-        le=1,
+        "ZCA-whiten the inputs, with this share of the largest variance added to all; folded into the weights at "
+        "export; 0: off",
+        Interval(0, 1),
     )
-    optimizer: str = _choice("adamw", "how weights are moved", among=OPTIMIZERS)
-    lr: float = _choice(1e-3, "highest learning rate of the one-cycle schedule", ge=1e-7, le=10)
-    weight_decay: float = _choice(0.01, "decoupled for adamw, else in the gradient", ge=0, le=10)
-    batch_size: int = _choice(128, "rows a step", ge=1, le=65536)
-    epochs: int = _choice(40, "passes over the training rows", ge=1, le=100_000)
-    loss: str = _choice(
-        "auto", "what training makes small; auto: cross_entropy for classes, squared_error for numbers", among=LOSSES
+    optimizer: str = _option("adamw", "optimizer", Options(OPTIMIZERS))
+    lr: float = _option(1e-3, "peak learning rate of the one-cycle schedule", Interval(1e-7, 10))
+    weight_decay: float = _option(0.01, "decoupled for adamw, part of the gradient otherwise", Interval(0, 10))
+    batch_size: int = _option(128, "rows per step", _integer(1, 65536))
+    epochs: int = _option(40, "passes over the training rows", _integer(1, 100_000))
+    loss: str = _option(
+        "auto", "training loss; auto: cross_entropy for classes, squared_error for numbers", Options(LOSSES)
     )
-    class_weight: str = _choice(
+    class_weight: str = _option(
         "none",
-        "balanced: each class counts alike, however few its rows; probabilities then suppose so",
-        among=CLASS_WEIGHTS,
+        "balanced: all classes weigh the same, however few their rows; probabilities then assume equally frequent "
+        "classes",
+        Options(CLASS_WEIGHTS),
     )
-    label_smoothing: float = _choice(0.0, "share of each label spread over all of them", ge=0, le=0.9)
-    flip: bool = _choice(
-        False, "images: mirror half of them, left to right; fashion-mnist does so unless told otherwise"
+    label_smoothing: float = _option(0.0, "share of each label spread evenly over all classes", Interval(0, 0.9))
+    flip: bool = _option(False, "images: mirror half of them left to right; fashion-mnist does so by default")
+    shift_pixels: int = _option(0, "images: shift each by up to this many pixels", _integer(0, 64))
+    erase_pixels: int = _option(
+        0, "images: blank a square with edges of this length in half of them", _integer(0, 1024)
     )
-    shift_pixels: int = _choice(0, "images: move each by up to this many pixels", ge=0, le=64)
-    erase_pixels: int = _choice(0, "images: blank a square of this edge in half of them", ge=0, le=1024)
-    local_pixels: int = _choice(
+    local_pixels: int = _option(
         0,
-        "images: let each unit of the first layer begin with one place of them, about so many pixels around it; 0 lets "
-        "it begin with all of them",
-        ge=0,
-        le=1024,
+        "images: initialise each unit of the first layer around one point, with a Gaussian of this standard deviation; "
+        "0: over the whole image",
+        _integer(0, 1024),
     )
-    teacher_epochs: int = _choice(
+    teacher_epochs: int = _option(
         0,
-        "images: epochs of a convolutional network that is trained first and whose probabilities are then learned with "
-        "the labels; 0 does without",
-        ge=0,
-        le=100_000,
+        "images: epochs of a convolutional teacher, trained first, whose probabilities are learned along with the "
+        "labels; 0: no teacher",
+        _integer(0, 100_000),
     )
-    patience: int = _choice(
-        0, "epochs without a better validation loss before training stops; 0 trains them all", ge=0, le=100_000
+    patience: int = _option(
+        0,
+        "stop after this many epochs without a lower validation loss and keep the best weights; 0: train all epochs",
+        _integer(0, 100_000),
     )
-    validation_fraction: float = _choice(0.1, "share of the rows to choose and calibrate by", ge=0.01, le=0.5)
-    test_fraction: float = _choice(
-        0.2, "share of the rows for the card, where the data has no test split of its own", ge=0.01, le=0.5
+    validation_fraction: float = _option(
+        0.1, "share of the rows for early stopping and calibration", Interval(0.01, 0.5)
     )
-    seed: int = _choice(0, "of the split, the first weights and the order of rows", ge=0, le=SEED_MAX)
-    device: str = _choice("auto", "where to train; auto takes the first that is there", among=DEVICES)
+    test_fraction: float = _option(
+        0.2, "share of the rows for test scores, if the data has no test split of its own", Interval(0.01, 0.5)
+    )
+    seed: int = _option(0, "seed of the split, the initial weights and the order of the rows", _integer(0, SEED_MAX))
+    device: str = _option("auto", "device to train on; auto: the first one available", Options(DEVICES))
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            check(each.name, getattr(self, each.name), each.metadata)
+            _check(each.name, getattr(self, each.name), each.metadata["bounds"])
         if not self.hidden:
             raise OptionError("--hidden is empty, expected one or more sizes such as: --hidden 256 128")
         if self.batch_norm and self.batch_size == 1:
-            raise OptionError("--batch-size is 1, expected 2 or more with --batch-norm, which measures rows together")
+            raise OptionError("--batch-size is 1, expected 2 or more with --batch-norm, which averages over the batch")
 
 
-def check(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
-    """`OptionError` where ``value``, or an item of it, is not ``among`` its choices or not from ``ge`` to ``le``."""
-    flag = flag_of(name)
-    if bounds["among"] and value not in bounds["among"]:
-        raise OptionError(f"{flag} is {value!r}, expected one of {', '.join(bounds['among'])}")
-    if bounds["ge"] is not None:
-        for each in value if isinstance(value, tuple) else (value,):
-            if not bounds["ge"] <= each <= bounds["le"]:  # NaN compares false
-                raise OptionError(f"{flag} is {each!r}, expected {range_of(bounds)}")
-
-
-def range_of(bounds: Mapping[str, Any]) -> str:
-    """The least and the largest value in words."""
-    least, largest = (f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in (bounds["ge"], bounds["le"]))
-    return f"{least} to {largest}"
+def _check(name: str, value: Any, bounds: Constraint | None) -> None:
+    """Raise `OptionError` if ``value``, or an item of a tuple, is out of ``bounds``."""
+    if bounds is None:
+        return
+    for each in value if isinstance(value, tuple) else (value,):
+        if found := mismatch(flag_of(name), each, bounds):
+            raise OptionError(found)
 
 
 def flag_of(name: str) -> str:
-    """The command line's word for a field."""
+    """The command-line flag of a field, such as ``--batch-size``."""
     return f"--{name.replace('_', '-')}"
 
 
 Kind = Literal["image", "table"]
 DEFAULT: Final = "default"
-RECIPES_MEANING: Final = (
-    "choices that go together; best, for images: the network learns from a convolutional teacher, which takes longer"
+RECIPES_HELP: Final = (
+    "preset of options; best, for images only: the network is distilled from a convolutional teacher, which takes "
+    "longer"
 )
 
-# The classic network with what keeps it from learning its 55,000 images by heart.
+# The classic network, regularised against overfitting 55,000 images.
 _IMAGE: Final[dict[str, Any]] = {
     "batch_norm": True,
     "dropout": 0.05,
@@ -138,7 +202,7 @@ _TABLE: Final[dict[str, Any]] = {
     "validation_fraction": 0.15,
 }
 
-# Chosen with as many validation rows as the default has; trained with fewer of them, to have more to learn from.
+# Selected with the default number of validation rows; trained with fewer of them, to leave more rows for training.
 _BEST_IMAGE: Final[dict[str, Any]] = _IMAGE | {
     "whiten": 0.05,
     "epochs": 1200,
@@ -146,8 +210,7 @@ _BEST_IMAGE: Final[dict[str, Any]] = _IMAGE | {
     "validation_fraction": 1 / 60,
 }
 
-# What suits a kind of data where nothing else was asked for, by the recipe's name. Those of images were chosen on
-# Fashion-MNIST's validation rows.
+# Defaults by recipe and kind of data. Those for images were selected on the validation rows of Fashion-MNIST.
 RECIPES: Final[dict[str, dict[Kind, dict[str, Any]]]] = {
     DEFAULT: {"image": _IMAGE, "table": _TABLE},
     "best": {"image": _BEST_IMAGE},

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
-from training.config import DEFAULT, RECIPES, RECIPES_MEANING, Config, flag_of, range_of
+from training.config import DEFAULT, RECIPES, RECIPES_HELP, Config, flag_of
 from training.data import bundled, fashion_mnist
 from training.data.images import arrays
 from training.data.tables.reader import SUFFIXES
@@ -74,7 +74,7 @@ def parse(arguments: Sequence[str]) -> Command:
     size: dict[str, Any] = {"type": int, "nargs": 2, "metavar": ("HEIGHT", "WIDTH"), "default": None}
     pictures.add_argument("--image-size", **size, help="to bring them to, in pixels (default: as they are)")
     group = parser.add_argument_group("training", "defaults as for images | for tables, where they differ")
-    group.add_argument("--recipe", choices=tuple(RECIPES), default=DEFAULT, help=RECIPES_MEANING)
+    group.add_argument("--recipe", choices=tuple(RECIPES), default=DEFAULT, help=RECIPES_HELP)
     types = get_type_hints(Config)
     for each in fields(Config):
         group.add_argument(flag_of(each.name), dest=each.name, **_kind(types[each.name]), help=_help(each))
@@ -138,15 +138,10 @@ def _kind(hint: Any) -> dict[str, Any]:
 
 
 def _help(each: Any) -> str:
-    bounds = each.metadata
-    if bounds["among"]:
-        allowed = f"; one of {', '.join(bounds['among'])}"
-    elif bounds["ge"] is not None:
-        allowed = f"; {range_of(bounds)}"
-    else:
-        allowed = ""
+    bounds = each.metadata["bounds"]
+    allowed = "" if bounds is None else f"; {bounds}"
     defaults = dict.fromkeys(_shown(recipe.get(each.name, each.default)) for recipe in RECIPES[DEFAULT].values())
-    return f"{bounds['meaning']}{allowed} (default: {' | '.join(defaults)})"
+    return f"{each.metadata['help']}{allowed} (default: {' | '.join(defaults)})"
 
 
 def _shown(value: Any) -> str:

@@ -21,6 +21,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 from torch import Tensor, nn
 
+from training.config import Interval, Options
 from training.data.dataset import Label, labels_of
 from training.engine import gradient, losses
 from training.engine.loop import Rows
@@ -32,9 +33,7 @@ from training.estimators.parameters import (
     HIDDEN_LAYER_SIZES,
     MAPPING,
     NOTHING,
-    Among,
     Function,
-    Within,
     parameter,
 )
 
@@ -56,10 +55,10 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
     activation: str = parameter(*ACTIVATION)
     _: KW_ONLY
     loss: str | Callable[[Tensor, Tensor], Tensor] = parameter(  # noqa: RUF009 - a field
-        "log_loss", Among(("log_loss", "focal")), Function()
+        "log_loss", Options(("log_loss", "focal")), Function()
     )
-    label_smoothing: float = parameter(0.0, Within(0, 0.9))
-    class_weight: str | Mapping[Any, float] | None = parameter(None, NOTHING, Among(("balanced",)), MAPPING)
+    label_smoothing: float = parameter(0.0, Interval(0, 0.9))
+    class_weight: str | Mapping[Any, float] | None = parameter(None, NOTHING, Options(("balanced",)), MAPPING)
 
     @available_if(lambda self: self._can_go_on())  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
@@ -212,7 +211,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
     """
 
     loss: str | Callable[[Tensor, Tensor], Tensor] = parameter(  # noqa: RUF009 - a field
-        "squared_error", Among(tuple(losses.REGRESSION)), Function()
+        "squared_error", Options(tuple(losses.REGRESSION)), Function()
     )
     hidden_layer_sizes: int | Sequence[int] = parameter(*HIDDEN_LAYER_SIZES)
     activation: str = parameter(*ACTIVATION)
