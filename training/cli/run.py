@@ -56,7 +56,7 @@ def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> N
     with interrupts.orderly(), progress.shown(console, epochs, score_name) as ended:
         learned = train.learn(dataset, parts, config, place, ended["epoch"], ended["teacher's epoch"], interrupts.check)
     fit_s = time.perf_counter() - started_s
-    kept = trainer.kept(learned.history, config)
+    kept = trainer.best_epoch(learned.history, config)
     if learned.teacher_history:
         console.print(f"the teacher's validation accuracy is {learned.teacher_history[-1].validation_score:.4f}")
     console.print(

@@ -1,4 +1,4 @@
-"""How long a run goes on without getting better, and the weights of its best epoch."""
+"""Early stopping: when to stop training, and the weights of the best epoch."""
 
 from __future__ import annotations
 
@@ -9,37 +9,44 @@ from typing import Any
 from torch import nn
 
 
-class Patience:
-    """Counts the epochs in a row whose value, higher being better, is not ``tolerance`` above the ``best``.
+class EarlyStopping:
+    """Counts the epochs in a row whose score, higher being better, is not ``tolerance`` above the ``best``.
 
-    More of them than ``limit`` exhaust it. With ``keep`` it holds a copy of the weights of the best epoch, at first
-    those that ``body`` starts with.
+    Training should stop after more than ``patience`` of them. With ``keep_best`` it holds a copy of the weights of the
+    best epoch, at first the weights that ``body`` starts with.
     """
 
     def __init__(
-        self, body: nn.Module, limit: float, *, tolerance: float = 0.0, best: float = -math.inf, keep: bool
+        self,
+        body: nn.Module,
+        patience: float,
+        *,
+        tolerance: float = 0.0,
+        best: float = -math.inf,
+        no_improvement_count: int = 0,
+        keep_best: bool,
     ) -> None:
         self._body = body
-        self._limit = limit
+        self._patience = patience
         self._tolerance = tolerance
-        self._weights: dict[str, Any] | None = copy.deepcopy(body.state_dict()) if keep else None
+        self._weights: dict[str, Any] | None = copy.deepcopy(body.state_dict()) if keep_best else None
         self.best = best
-        self.waited = 0
+        self.no_improvement_count = no_improvement_count
 
-    def saw(self, value: float) -> None:
-        """An epoch ended with ``value``."""
-        self.waited = self.waited + 1 if value < self.best + self._tolerance else 0
-        if value > self.best:
-            self.best = value
+    def update(self, score: float) -> None:
+        """Take note of the ``score`` of an epoch."""
+        self.no_improvement_count = self.no_improvement_count + 1 if score < self.best + self._tolerance else 0
+        if score > self.best:
+            self.best = score
             if self._weights is not None:
                 self._weights = copy.deepcopy(self._body.state_dict())
 
     @property
-    def exhausted(self) -> bool:
-        """Whether more than ``limit`` epochs in a row were no better."""
-        return self.waited > self._limit
+    def should_stop(self) -> bool:
+        """Whether more than ``patience`` epochs in a row were no better."""
+        return self.no_improvement_count > self._patience
 
-    def restore(self) -> None:
-        """Give the network the weights of its best epoch."""
+    def restore_best(self) -> None:
+        """Load the weights of the best epoch, if they were kept."""
         if self._weights is not None:
             self._body.load_state_dict(self._weights)

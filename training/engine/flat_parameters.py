@@ -1,4 +1,4 @@
-"""All parameters of a network in one vector, and all their gradients in another: what changes them does so at once."""
+"""All parameters of a network in one vector and all gradients in another, so that one operation updates them all."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 
-class Flat:
-    """Moves the parameters of ``body`` into ``values`` (parameters,), matrices first, and makes them views of it.
+class FlatParameters:
+    """Moves the parameters of ``body`` into ``values`` (parameters,) and makes each a view of it.
 
-    ``gradients`` (parameters,) is laid out alike, each parameter's ``grad`` a view of it; the first ``matrices``
-    numbers of both belong to weight matrices, the others to biases and batch norms.
+    ``gradients`` (parameters,) has the same layout, with each parameter's ``grad`` a view of it. Weight matrices come
+    first and take up the first ``matrices`` numbers of both; biases and batch norms follow.
     """
 
     def __init__(self, body: nn.Module) -> None:
@@ -24,29 +24,29 @@ class Flat:
         self.matrices = sum(parameter.numel() for parameter in self._parameters if parameter.ndim > 1)
         self.values = torch.cat([parameter.detach().flatten() for parameter in matrices_first])
         self.gradients = torch.zeros_like(self.values)
-        parts = zip(self._parameters, self.parts(self.values), self.parts(self.gradients), strict=True)
-        for parameter, value, gradient in parts:
+        views = zip(self._parameters, self.views(self.values), self.views(self.gradients), strict=True)
+        for parameter, value, gradient in views:
             parameter.data = value
             parameter.grad = gradient
 
-    def parts(self, vector: Tensor) -> list[Tensor]:
-        """Views of a ``vector`` that is laid out alike, in the order and the shapes of the network's parameters."""
+    def views(self, vector: Tensor) -> list[Tensor]:
+        """Views of a ``vector`` of the same layout, in the order and the shapes of the network's parameters."""
         return [
             vector[self._ends[id(parameter)] - parameter.numel() : self._ends[id(parameter)]].view(parameter.shape)
             for parameter in self._parameters
         ]
 
     def release(self) -> None:
-        """Give each parameter its own memory back, so that it can be saved and moved by itself."""
+        """Give each parameter its own memory again, so that it can be saved and moved alone."""
         for parameter in self._parameters:
             parameter.data = parameter.data.clone()
             parameter.grad = None
 
 
 @contextmanager
-def flattened(body: nn.Module) -> Iterator[Flat]:
-    """The parameters of ``body`` in one vector inside, each in its own memory again afterwards."""
-    flat = Flat(body)
+def flattened(body: nn.Module) -> Iterator[FlatParameters]:
+    """Flatten the parameters of ``body`` inside the context, and release them after it."""
+    flat = FlatParameters(body)
     try:
         yield flat
     finally:

@@ -11,10 +11,10 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from training.engine.flat_parameters import Flat
+from training.engine.flat_parameters import FlatParameters
 from training.engine.losses import Loss
 
-# Of (inputs, targets, weights or None): puts the gradient of the mean loss where `Flat` has it, and gives the loss.
+# Of (inputs, targets, weights or None): writes the gradient of the mean loss to `FlatParameters`, returns the loss.
 Gradient = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 # The derivative by what went in, from the derivative by what came out and what came out.
@@ -26,7 +26,7 @@ _SLOPES: Final[dict[type[nn.Module], Callable[[Tensor, Tensor], Tensor]]] = {
 }
 
 
-def of(body: nn.Sequential, flat: Flat, loss: Loss, *, l2: float = 0.0, half: bool = False) -> Gradient:
+def of(body: nn.Sequential, flat: FlatParameters, loss: Loss, *, l2: float = 0.0, half: bool = False) -> Gradient:
     """The gradient of the weighted mean of ``loss`` plus ``l2`` / 2 / (sum of weights) times the squared weights.
 
     Biases and batch norms are not in the second term. ``half`` takes the products in bfloat16.
@@ -46,7 +46,7 @@ def _total(weights: Tensor) -> Tensor:
     return weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)  # rows of no weight at all count as nothing
 
 
-def _decayed(of_batch: Gradient, flat: Flat, l2: float) -> Gradient:
+def _decayed(of_batch: Gradient, flat: FlatParameters, l2: float) -> Gradient:
     values, gradients = flat.values[: flat.matrices], flat.gradients[: flat.matrices]
 
     def gradient(inputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
@@ -58,7 +58,7 @@ def _decayed(of_batch: Gradient, flat: Flat, l2: float) -> Gradient:
     return gradient
 
 
-def _autograd(body: nn.Sequential, flat: Flat, loss: Loss, *, half: bool) -> Gradient:
+def _autograd(body: nn.Sequential, flat: FlatParameters, loss: Loss, *, half: bool) -> Gradient:
     device = flat.values.device
 
     def gradient(inputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
@@ -77,12 +77,12 @@ def _autograd(body: nn.Sequential, flat: Flat, loss: Loss, *, half: bool) -> Gra
 class _ByHand:
     """In bfloat16 it works on a copy of the parameters, and the gradients are copied back: two operations a step."""
 
-    def __init__(self, body: nn.Sequential, flat: Flat, loss: Loss, *, half: bool) -> None:
+    def __init__(self, body: nn.Sequential, flat: FlatParameters, loss: Loss, *, half: bool) -> None:
         dtype = torch.bfloat16 if half else flat.values.dtype
         self._flat = flat
         self._values = flat.values.to(dtype)
         self._gradients = flat.gradients.to(dtype)
-        values, gradients = flat.parts(self._values), flat.parts(self._gradients)
+        values, gradients = flat.views(self._values), flat.views(self._gradients)
         self._weights, self._biases = values[::2], values[1::2]
         self._weight_gradients, self._bias_gradients = gradients[::2], gradients[1::2]
         self._activations = [layer.forward for layer in body if not isinstance(layer, nn.Linear)]

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 
-from training.engine.flat_parameters import Flat
+from training.engine.flat_parameters import FlatParameters
 from training.engine.gradient import Gradient
 from training.engine.loop import Rows
 
@@ -18,7 +18,7 @@ _CHUNK_ROWS: Final = 8192
 
 
 def minimise(
-    flat: Flat,
+    flat: FlatParameters,
     rows: Rows,
     gradient: Gradient,
     *,
@@ -26,12 +26,12 @@ def minimise(
     gradient_tolerance: float,
     max_iterations: int,
     max_evaluations: int,
-    ended: Callable[[int, float], bool],
+    on_iteration: Callable[[int, float], bool],
 ) -> OptimizeResult:
     """Train in place; scipy's result, with its number of iterations and its message.
 
-    ``l2`` / 2 / (sum of the rows' weights) times the squared weights is added to the mean loss. ``ended`` is told of
-    each iteration's number and loss, with its parameters in place, and may stop it.
+    ``l2`` / 2 / (sum of the rows' weights) times the squared weights is added to the mean loss. ``on_iteration`` is
+    called with the number and the loss of each iteration, its parameters in place; it stops by returning True.
     """
     total = float(len(rows.inputs) if rows.weights is None else rows.weights.sum())
     chunks = torch.split(torch.arange(len(rows.inputs), device=rows.inputs.device), _CHUNK_ROWS)
@@ -57,7 +57,7 @@ def minimise(
         nonlocal number
         number += 1
         place(intermediate_result.x)
-        if ended(number, float(intermediate_result.fun)):
+        if on_iteration(number, float(intermediate_result.fun)):
             raise StopIteration
 
     result = minimize(

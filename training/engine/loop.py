@@ -1,4 +1,4 @@
-"""The training loop: rows in memory, one gather a batch, a gradient, a step."""
+"""One epoch of training: for each batch gather its rows, augment them, compute the gradient, take a step."""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.engine import subnormal
 from training.engine.gradient import Gradient
+
+# Of (inputs, targets): changed copies of the inputs, and the targets that fit them.
+Augmentation = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Inputs(Protocol):
-    """Rows to gather from: a tensor, or a sparse matrix that gives its rows as one."""
+    """Rows to gather from: a tensor, or a sparse matrix whose rows are gathered as a dense tensor."""
 
     @property
     def device(self) -> torch.device:
-        """Where the rows that are gathered lie."""
+        """The device of the gathered rows."""
         ...
 
     def __len__(self) -> int: ...
 
     def index_select(self, dim: int, index: Tensor, /) -> Tensor:
-        """The rows (``dim`` is 0) that ``index`` int64 (rows,) names, as a float tensor (rows, width)."""
+        """Rows (``dim`` is 0) at ``index`` int64 (rows,), as a float tensor (rows, width)."""
         ...
 
 
 class Rows(NamedTuple):
-    """Prepared ``inputs`` float (rows, width), their ``targets`` and weights, on the device they are trained on.
+    """Preprocessed ``inputs`` float (rows, width), their ``targets`` and weights, on the training device.
 
-    ``exact_targets`` are numbers as they were given, for scores: those trained on may be rounded.
+    ``exact_targets`` are the targets of a regression in float64, for scores: ``targets`` may be rounded.
     """
 
     inputs: Inputs
@@ -41,35 +43,35 @@ class Rows(NamedTuple):
     exact_targets: NDArray[np.float64] | None = None
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Inputs, targets and weights of the rows that ``index`` names."""
+        """Inputs, targets and weights of the rows at ``index`` int64 (rows,)."""
         weights = None if self.weights is None else self.weights.index_select(0, index)
         return self.inputs.index_select(0, index), self.targets.index_select(0, index), weights
 
 
-@subnormal.flushed()
-def run(
+def train_epoch(
     rows: Rows,
+    batches: Iterable[Tensor],
     gradient: Gradient,
     step: Callable[[], None],
     *,
-    passes: Iterable[Iterable[Tensor]],
-    change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
-    ended: Callable[[int, float], bool],
-) -> None:
-    """For each batch of each pass take the ``gradient``, then a ``step``; until ``ended`` says so.
+    augment: Augmentation | None = None,
+    on_step: Callable[[], None] | None = None,
+) -> float:
+    """Take a step for each batch; return the mean loss of the rows, each as it was before the step of its batch.
 
-    A pass has the row numbers of each of its batches. ``change`` makes the inputs of a batch a little different,
-    and the targets where they depend on it; ``ended`` is told of each epoch's number, from 1 on, and mean loss.
+    ``batches`` gives the row indices int64 (batch rows,) of each batch. ``on_step`` is called before each step and may
+    end training by raising. Call this inside `subnormal.flushed`, or training may become many times slower.
     """
-    for number, batches in enumerate(passes, 1):
-        losses, sizes = [], []
-        for batch in batches:
-            inputs, targets, weights = rows.take(batch)
-            if change is not None:
-                inputs, targets = change(inputs, targets)
-            losses.append(gradient(inputs, targets, weights))
-            sizes.append(len(batch))
-            step()
-        found = torch.stack(losses).tolist()  # a device is asked but once
-        if ended(number, sum(map(float.__mul__, found, map(float, sizes))) / sum(sizes)):
-            break
+    losses, sizes = [], []
+    for index in batches:
+        inputs, targets, weights = rows.take(index)
+        if augment is not None:
+            inputs, targets = augment(inputs, targets)
+        losses.append(gradient(inputs, targets, weights))
+        if on_step is not None:
+            on_step()
+        step()
+        sizes.append(len(index))
+    values = torch.stack(losses).tolist()  # one copy from the device per epoch
+    total: float = sum(loss * size for loss, size in zip(values, sizes, strict=True))
+    return total / sum(sizes)

@@ -6,8 +6,9 @@ import math
 import time
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -15,8 +16,8 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
-from training.engine import device, gradient, lbfgs, loop
-from training.engine.early_stopping import Patience
+from training.engine import device, gradient, lbfgs, loop, subnormal
+from training.engine.early_stopping import EarlyStopping
 from training.engine.flat_parameters import flattened
 from training.engine.loop import Rows
 from training.engine.losses import Loss
@@ -56,7 +57,7 @@ class Solving(Parameters):
     def _minimise(self, rows: Rows) -> None:
         began_s = time.perf_counter()
 
-        def ended(number: int, loss: float) -> bool:
+        def on_iteration(number: int, loss: float) -> bool:
             nonlocal began_s
             now_s = time.perf_counter()
             self.history_.append(Epoch(number, loss, math.nan, math.nan, now_s - began_s))
@@ -73,7 +74,7 @@ class Solving(Parameters):
                 gradient_tolerance=self.tol,
                 max_iterations=self.max_iter,
                 max_evaluations=self.max_fun,
-                ended=ended,
+                on_iteration=on_iteration,
             )
         self.n_iter_ = min(result.nit, self.max_iter)
         self.loss_ = float(result.fun)
@@ -86,27 +87,41 @@ class Solving(Parameters):
             )
 
     def _descend(self, rows: Rows, held: Rows | None, random: np.random.RandomState, *, once: bool) -> None:
-        """Pass after pass until nothing gets better, or ``once``; ``held`` rows are judged after each."""
-        patience = self._patience()
+        """Train for one epoch after another until early stopping, or ``once``; evaluate ``held`` rows after each."""
+        early_stopping = self._early_stopping()
         size = self._batch_rows(len(rows.inputs))
-        with flattened(self.body_) as flat, self._torch_seeded(random), device.threads_for(self.body_, size):
+        loss, validation_loss = self._losses()
+        self._done = False
+        with (
+            flattened(self.body_) as flat,
+            self._torch_seeded(random),
+            device.threads_for(self.body_, size),
+            subnormal.flushed(),
+        ):
             if self._optimizer is None or not once:
                 self._optimizer = solvers.of(flat, self)
             solver = self._optimizer
-            ended = self._ended(len(rows.inputs), held, solver, patience)
+            batch_gradient = gradient.of(self.body_, flat, loss, l2=self.alpha, half=self.mixed_precision)
+            step = partial(solver.step, flat)
             try:
-                loop.run(
-                    rows,
-                    gradient.of(self.body_, flat, self._losses()[0], l2=self.alpha, half=self.mixed_precision),
-                    lambda: solver.step(flat),
-                    passes=self._passes(len(rows.inputs), size, random, 1 if once else self.max_iter),
-                    ended=ended,
-                )
+                passes = self._passes(len(rows.inputs), size, random, 1 if once else self.max_iter)
+                for number, batches in enumerate(passes, 1):
+                    started_s = time.perf_counter()
+                    train_loss = loop.train_epoch(rows, batches, batch_gradient, step)
+                    validated = (math.nan, math.nan) if held is None else self._evaluate(held, validation_loss)
+                    epoch = Epoch(number, train_loss, *validated, time.perf_counter() - started_s)
+                    self._record(epoch, len(rows.inputs), early_stopping, validated=held is not None)
+                    solver.epoch_ended(self.t_)
+                    self._done = self._called(epoch) or (
+                        early_stopping.should_stop and self._stops(solver, early_stopping)
+                    )
+                    if self._done:
+                        break
             except KeyboardInterrupt:
                 self._done = True
                 warnings.warn("Training was interrupted; what was learned so far is kept.", stacklevel=4)
-        self._no_improvement_count = patience.waited
-        patience.restore()
+        self._no_improvement_count = early_stopping.no_improvement_count
+        early_stopping.restore_best()
         if not (once or self._done):
             warnings.warn(
                 f"{self.solver} made all {self.max_iter} passes (max_iter) and did not converge; allow it more.",
@@ -114,36 +129,21 @@ class Solving(Parameters):
                 stacklevel=4,
             )
 
-    def _patience(self) -> Patience:
+    def _early_stopping(self) -> EarlyStopping:
         """As it was left by the last fit, if this one goes on from there."""
         best = self.best_validation_score_ if self.early_stopping else self.best_loss_
         if best is None:
             best = -math.inf
         elif not self.early_stopping:
             best = -best
-        limit, keep = self.n_iter_no_change, self.early_stopping
-        patience = Patience(self.body_, limit, tolerance=self.tol, best=best, keep=keep)
-        patience.waited = self._no_improvement_count
-        return patience
-
-    def _ended(self, rows: int, held: Rows | None, solver: Solver, patience: Patience) -> Callable[[int, float], bool]:
-        """What is done after each epoch, of ``rows`` rows."""
-        began_s = time.perf_counter()
-        self._done = False
-        loss = self._losses()[1]
-
-        def ended(number: int, train_loss: float) -> bool:
-            nonlocal began_s
-            judged = (math.nan, math.nan) if held is None else self._judge(held, loss)
-            now_s = time.perf_counter()
-            epoch = Epoch(number, train_loss, *judged, now_s - began_s)
-            began_s = now_s
-            self._record(epoch, rows, patience, validated=held is not None)
-            solver.epoch_ended(self.t_)
-            self._done = self._called(epoch) or (patience.exhausted and self._stops(solver, patience))
-            return self._done
-
-        return ended
+        return EarlyStopping(
+            self.body_,
+            self.n_iter_no_change,
+            tolerance=self.tol,
+            best=best,
+            no_improvement_count=self._no_improvement_count,
+            keep_best=self.early_stopping,
+        )
 
     def _passes(self, rows: int, size: int, random: np.random.RandomState, count: int) -> Iterator[Iterable[Tensor]]:
         """The row numbers of the batches of each pass, in an order that is drawn anew for each."""
@@ -172,13 +172,13 @@ class Solving(Parameters):
         return _seeded(int(random.randint(2**31)))
 
     @torch.no_grad()
-    def _judge(self, rows: Rows, loss: Loss) -> tuple[float, float]:
+    def _evaluate(self, rows: Rows, loss: Loss) -> tuple[float, float]:
         """Loss and score of validation rows, NaN where outputs are not finite."""
         outputs = self._outputs_of(rows.inputs)
         value = float(gradient.mean(loss.of(outputs, rows.targets), rows.weights))
         return value, self._score_outputs(outputs, rows) if bool(outputs.isfinite().all()) else math.nan
 
-    def _record(self, epoch: Epoch, rows: int, patience: Patience, *, validated: bool) -> None:
+    def _record(self, epoch: Epoch, rows: int, early_stopping: EarlyStopping, *, validated: bool) -> None:
         self.history_.append(epoch)
         self.n_iter_ = epoch.number
         self.t_ += rows
@@ -191,20 +191,20 @@ class Solving(Parameters):
             self.validation_scores_.append(epoch.validation_score)
             self.validation_loss_curve_.append(epoch.validation_loss)
             self._say(f"Validation score: {epoch.validation_score:f}, loss: {epoch.validation_loss:f}")
-        patience.saw(epoch.validation_score if self.early_stopping else -epoch.train_loss)
+        early_stopping.update(epoch.validation_score if self.early_stopping else -epoch.train_loss)
         if self.early_stopping:
-            self.best_validation_score_ = patience.best
+            self.best_validation_score_ = early_stopping.best
         else:
-            self.best_loss_ = -patience.best
-        self._no_improvement_count = patience.waited
+            self.best_loss_ = -early_stopping.best
+        self._no_improvement_count = early_stopping.no_improvement_count
 
-    def _stops(self, solver: Solver, patience: Patience) -> bool:
+    def _stops(self, solver: Solver, early_stopping: EarlyStopping) -> bool:
         measure = "Validation score" if self.early_stopping else "Training loss"
         goes_on = solver.stalled()
         next_ = f"the learning rate is now {solver.learning_rate:g}" if goes_on else "stopping"
         self._say(f"{measure} did not improve by {self.tol:g} (tol) for {self.n_iter_no_change} epochs: {next_}.")
         if goes_on:
-            patience.waited = 0
+            early_stopping.no_improvement_count = 0
         return not goes_on
 
     def _called(self, epoch: Epoch) -> bool:

@@ -11,7 +11,7 @@ from typing import Final
 import torch
 from torch.optim.adam import adam
 
-from training.engine.flat_parameters import Flat
+from training.engine.flat_parameters import FlatParameters
 from training.estimators.parameters import Parameters
 
 _SMALLEST_RATE: Final = 1e-6  # an adaptive rate is not lowered from below it
@@ -24,7 +24,7 @@ class Solver:
     def __init__(self, chosen: Parameters) -> None:
         self.learning_rate = float(chosen.learning_rate_init)
 
-    def step(self, flat: Flat) -> None:
+    def step(self, flat: FlatParameters) -> None:
         """Move ``flat.values`` once."""
         raise NotImplementedError
 
@@ -39,7 +39,7 @@ class Solver:
 class Adam(Solver):
     """https://arxiv.org/abs/1412.6980, with epsilon added before the bias of the moments is corrected."""
 
-    def __init__(self, flat: Flat, chosen: Parameters) -> None:
+    def __init__(self, flat: FlatParameters, chosen: Parameters) -> None:
         super().__init__(chosen)
         self._betas = chosen.beta_1, chosen.beta_2
         self._epsilon = chosen.epsilon
@@ -48,7 +48,7 @@ class Adam(Solver):
         self._count = torch.zeros((), device=flat.values.device)
         self._steps = 0
 
-    def step(self, flat: Flat) -> None:
+    def step(self, flat: FlatParameters) -> None:
         """Torch adds epsilon after the correction: it is given the number that comes to the same."""
         self._steps += 1
         adam(
@@ -72,7 +72,7 @@ class Adam(Solver):
 class SGD(Solver):
     """With momentum; the rate is constant, falls with the rows seen, or is lowered each time nothing gets better."""
 
-    def __init__(self, flat: Flat, chosen: Parameters) -> None:
+    def __init__(self, flat: FlatParameters, chosen: Parameters) -> None:
         super().__init__(chosen)
         self._rule = chosen.learning_rate
         self._first_rate = self.learning_rate
@@ -81,7 +81,7 @@ class SGD(Solver):
         self._nesterov = chosen.nesterovs_momentum
         self._velocity = torch.zeros_like(flat.values)
 
-    def step(self, flat: Flat) -> None:
+    def step(self, flat: FlatParameters) -> None:
         """Nesterov's way looks one step of the velocity ahead."""
         self._velocity.mul_(self._momentum).sub_(flat.gradients, alpha=self.learning_rate)
         if self._nesterov:
@@ -102,6 +102,6 @@ class SGD(Solver):
         return True
 
 
-def of(flat: Flat, chosen: Parameters) -> Solver:
+def of(flat: FlatParameters, chosen: Parameters) -> Solver:
     """The solver that was chosen, at its beginning."""
     return Adam(flat, chosen) if chosen.solver == "adam" else SGD(flat, chosen)

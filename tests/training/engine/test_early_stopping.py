@@ -1,4 +1,4 @@
-"""When a run has gone on for long enough, and which weights it ends with."""
+"""When early stopping stops, and which weights it restores."""
 
 from __future__ import annotations
 
@@ -8,46 +8,51 @@ import pytest
 import torch
 from torch import nn
 
-from training.engine.early_stopping import Patience
+from training.engine.early_stopping import EarlyStopping
 
 
-def seen(patience: Patience, *values: float) -> list[bool]:
-    """Whether it was exhausted after each of ``values``."""
+def decisions(early_stopping: EarlyStopping, *scores: float) -> list[bool]:
+    """Whether training should stop after each of ``scores``."""
     found = []
-    for value in values:
-        patience.saw(value)
-        found.append(patience.exhausted)
+    for score in scores:
+        early_stopping.update(score)
+        found.append(early_stopping.should_stop)
     return found
 
 
-def test_it_is_exhausted_by_more_than_its_limit_in_a_row() -> None:
-    patience = Patience(nn.Linear(1, 1), 2, keep=False)
-    assert seen(patience, 5, 4, 4, 6, 5, 5, 5) == [False, False, False, False, False, False, True]
-    assert patience.best == 6
+def test_it_stops_after_more_than_patience_epochs_in_a_row_without_improvement() -> None:
+    early_stopping = EarlyStopping(nn.Linear(1, 1), 2, keep_best=False)
+    assert decisions(early_stopping, 5, 4, 4, 6, 5, 5, 5) == [False, False, False, False, False, False, True]
+    assert early_stopping.best == 6
 
 
-def test_it_wants_to_see_it_get_better_by_the_tolerance() -> None:
-    patience = Patience(nn.Linear(1, 1), 1, tolerance=1, keep=False)
-    assert seen(patience, 0, 1, 1.5, 1.9) == [False, False, False, True]
-    assert patience.best == 1.9
+def test_an_improvement_is_at_least_the_tolerance() -> None:
+    early_stopping = EarlyStopping(nn.Linear(1, 1), 1, tolerance=1, keep_best=False)
+    assert decisions(early_stopping, 0, 1, 1.5, 1.9) == [False, False, False, True]
+    assert early_stopping.best == 1.9
 
 
-@pytest.mark.parametrize("keep", [False, True])
-def test_the_best_epochs_weights_come_back_where_they_were_kept(keep: bool) -> None:
+def test_it_goes_on_counting_where_an_earlier_one_ended() -> None:
+    early_stopping = EarlyStopping(nn.Linear(1, 1), 2, best=6, no_improvement_count=2, keep_best=False)
+    assert decisions(early_stopping, 5) == [True]
+
+
+@pytest.mark.parametrize("keep_best", [False, True])
+def test_the_weights_of_the_best_epoch_are_restored_if_kept(keep_best: bool) -> None:
     body = nn.Linear(1, 1)
-    patience = Patience(body, math.inf, keep=keep)
+    early_stopping = EarlyStopping(body, math.inf, keep_best=keep_best)
     for value in (1, 3, 2):
         nn.init.constant_(body.weight, value)
-        patience.saw(value)
-    patience.restore()
-    assert body.weight.item() == (3 if keep else 2)
+        early_stopping.update(value)
+    early_stopping.restore_best()
+    assert body.weight.item() == (3 if keep_best else 2)
 
 
-def test_where_nothing_was_better_the_first_weights_come_back() -> None:
+def test_the_first_weights_are_restored_if_nothing_was_better() -> None:
     body = nn.Linear(2, 2)
     first = body.weight.clone()
-    patience = Patience(body, 1, best=10, keep=True)
+    early_stopping = EarlyStopping(body, 1, best=10, keep_best=True)
     nn.init.zeros_(body.weight)
-    patience.saw(9)
-    patience.restore()
+    early_stopping.update(9)
+    early_stopping.restore_best()
     torch.testing.assert_close(body.weight, first)

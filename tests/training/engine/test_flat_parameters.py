@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from training.engine.flat_parameters import Flat
+from training.engine.flat_parameters import FlatParameters
 from training.model.network import perceptron
 
 
 def test_matrices_come_first_and_parameters_are_views() -> None:
     body = perceptron(3, (4, 5), 2, "relu", 0.0, batch_norm=True)
     before = [parameter.detach().clone() for parameter in body.parameters()]
-    flat = Flat(body)
+    flat = FlatParameters(body)
     for parameter, value in zip(body.parameters(), before, strict=True):
         assert torch.equal(parameter, value)
     assert flat.matrices == 3 * 4 + 4 * 5 + 5 * 2
@@ -26,7 +26,7 @@ def test_matrices_come_first_and_parameters_are_views() -> None:
 
 def test_released_parameters_keep_their_values_and_nothing_else() -> None:
     body = perceptron(3, (4,), 2, "relu", 0.0, batch_norm=False)
-    flat = Flat(body)
+    flat = FlatParameters(body)
     flat.values.fill_(1)
     flat.release()
     flat.values.zero_()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from training.engine import gradient, losses
-from training.engine.flat_parameters import Flat
+from training.engine.flat_parameters import FlatParameters
 from training.engine.losses import Loss
 from training.model.network import perceptron
 
@@ -44,8 +44,8 @@ def inputs() -> Tensor:
 def taken(
     body: nn.Sequential, loss: Loss, targets: Tensor, weights: Weights, *, l2: float = 0.0
 ) -> tuple[float, Tensor]:
-    """The loss and its gradient, as `Flat` has it."""
-    flat = Flat(body)
+    """The loss and its gradient, as `FlatParameters` has it."""
+    flat = FlatParameters(body)
     value = gradient.of(body, flat, loss, l2=l2)(inputs(), targets, weights)
     return float(value), flat.gradients.clone()
 
@@ -55,7 +55,7 @@ def test_it_is_how_the_loss_changes_with_each_parameter(name: str, weights: Weig
     loss, targets = LOSSES[name]
     body = network()
     _, found = taken(body, loss, targets, weights, l2=0.7)
-    flat = Flat(body)
+    flat = FlatParameters(body)
     evaluate = gradient.of(body, flat, loss, l2=0.7)
     for place in range(len(flat.values)):
         ends = []
@@ -83,7 +83,7 @@ def test_in_half_precision_by_hand_and_by_autograd() -> None:
         found = []
         for half in (False, True):
             body = network().float()
-            flat = Flat(body)
+            flat = FlatParameters(body)
             value = gradient.of(body, flat, chosen, half=half)(inputs().float(), CLASSES, None)
             found.append((float(value), flat.gradients))
         assert found[1][0] == pytest.approx(found[0][0], rel=0.01)
@@ -99,7 +99,7 @@ def test_rows_of_no_weight_at_all_teach_nothing() -> None:
 
 def test_a_step_starts_from_no_gradient() -> None:
     body = network("gelu")
-    flat = Flat(body)
+    flat = FlatParameters(body)
     evaluate: Callable[..., Tensor] = gradient.of(body, flat, losses.cross_entropy())
     evaluate(inputs(), CLASSES, None)
     once = flat.gradients.clone()

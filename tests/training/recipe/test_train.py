@@ -16,7 +16,7 @@ from training.config import DEFAULT, RECIPES, Config
 from training.data import bundled
 from training.data.dataset import Dataset
 from training.data.split import Split, split
-from training.engine.trainer import Epoch, kept
+from training.engine.trainer import Epoch, best_epoch
 from training.errors import Diverged, OptionError
 from training.recipe import train
 from training.recipe.train import Learned
@@ -138,7 +138,7 @@ def test_the_temperature_lessens_the_loss_of_a_network_that_is_too_sure() -> Non
 def test_patience_stops_early_and_brings_the_best_weights_back() -> None:
     dataset, config = noise(), config_of(epochs=200, hidden=(64,), patience=5)
     found = learned(dataset, config)
-    best = kept(found.history, config)
+    best = best_epoch(found.history, config)
     losses = [epoch.validation_loss for epoch in found.history]
     assert best.validation_loss == min(losses)
     assert len(losses) == best.number + 5 < 200
@@ -150,7 +150,7 @@ def test_without_patience_all_epochs_are_trained_and_the_last_weights_stay() -> 
     dataset, config = noise(), config_of(epochs=40, hidden=(64,))
     found = learned(dataset, config)
     assert [epoch.number for epoch in found.history] == list(range(1, 41))
-    assert kept(found.history, config) is found.history[-1]
+    assert best_epoch(found.history, config) is found.history[-1]
     assert validation_loss(found, dataset, config) == pytest.approx(found.history[-1].validation_loss, abs=1e-6)
     assert found.history[-1].validation_loss > min(epoch.validation_loss for epoch in found.history) + 1e-3
 
