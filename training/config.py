@@ -6,6 +6,7 @@ The command line is generated from `Config`. The estimators state their paramete
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any, Final, Literal, Protocol
@@ -14,7 +15,7 @@ from training.errors import OptionError
 
 ACTIVATIONS: Final = ("relu", "tanh", "logistic", "gelu", "silu", "identity")
 OPTIMIZERS: Final = ("adamw", "adam", "sgd")
-LOSSES: Final = ("auto", "cross_entropy", "squared_error", "absolute_error", "huber")
+LOSSES: Final = ("auto", "log_loss", "squared_error", "absolute_error", "huber")
 CLASS_WEIGHTS: Final = ("none", "balanced")
 DEVICES: Final = ("auto", "cuda", "mps", "cpu")
 SEED_MAX: Final = 2**32 - 1
@@ -111,7 +112,7 @@ class Config:
     batch_size: int = _option(128, "rows per step", _integer(1, 65536))
     epochs: int = _option(40, "passes over the training rows", _integer(1, 100_000))
     loss: str = _option(
-        "auto", "training loss; auto: cross_entropy for classes, squared_error for numbers", Options(LOSSES)
+        "auto", "training loss; auto: log_loss for classes, squared_error for numbers", Options(LOSSES)
     )
     class_weight: str = _option(
         "none",
@@ -152,6 +153,9 @@ class Config:
     device: str = _option("auto", "device to train on; auto: the first one available", Options(DEVICES))
 
     def __post_init__(self) -> None:
+        if self.loss == "cross_entropy":  # its name in 0.1
+            warnings.warn("--loss cross_entropy is now called log_loss", FutureWarning, stacklevel=3)
+            object.__setattr__(self, "loss", "log_loss")
         for each in fields(self):
             _check(each.name, getattr(self, each.name), each.metadata["bounds"])
         if not self.hidden:

@@ -72,11 +72,15 @@ def test_each_loss_has_its_own_idea_of_the_middle(loss: str, expected: float) ->
     ("classifies", "choices", "message"),
     [
         (True, {"loss": "huber"}, "--loss is 'huber', which is for numbers, and small has classes"),
-        (False, {"loss": "cross_entropy"}, "--loss cross_entropy is for classes, and small has numbers to predict"),
+        (
+            False,
+            {"loss": "log_loss"},
+            "--loss is 'log_loss', which is for classes, and small has numbers to predict",
+        ),
         (
             False,
             {"class_weight": "balanced"},
-            "--class-weight balanced is for classes, and small has numbers to predict",
+            "--class-weight is 'balanced', which is for classes, and small has numbers to predict",
         ),
     ],
 )

@@ -405,7 +405,7 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
     def _evaluate(self, rows: Rows, loss: Loss) -> tuple[float, float]:
         """Loss and score of validation rows; the score is NaN if an output is not finite."""
         outputs = forward(self.body_, rows.inputs)
-        value = float(gradient.mean(loss.of(outputs, rows.targets), rows.weights))
+        value = float(gradient.mean(loss.value(outputs, rows.targets), rows.weights))
         return value, self._score_outputs(outputs, rows) if bool(outputs.isfinite().all()) else math.nan
 
     def _record(self, epoch: Epoch) -> None:

@@ -118,7 +118,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
     activation: str = parameter(*ACTIVATION)
     _: KW_ONLY
     loss: str | Callable[[Tensor, Tensor], Tensor] = parameter(  # noqa: RUF009 - a field
-        "log_loss", Options(("log_loss", "focal")), Function()
+        "log_loss", Options(tuple(losses.LOSSES["classes"])), Function()
     )
     label_smoothing: float = parameter(0.0, Interval(0, 0.9))
     class_weight: str | Mapping[Any, float] | None = parameter(None, NOTHING, Options(("balanced",)), MAPPING)
@@ -275,16 +275,10 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
 
     def _losses(self) -> tuple[Loss, Loss]:
         if callable(self.loss):
-            loss = losses.own(self.loss)
+            loss = losses.custom(self.loss)
             return loss, loss
-        multiclass = self.out_activation_ == "softmax"
-        if self.loss == "focal":
-            if self.label_smoothing:
-                raise ValueError("label_smoothing applies only to the loss 'log_loss'")
-            loss = losses.focal() if multiclass else losses.binary_focal()
-            return loss, loss
-        make = losses.cross_entropy if multiclass else losses.binary_cross_entropy
-        return make(self.label_smoothing), make()
+        loss = losses.LOSSES["classes" if self.out_activation_ == "softmax" else "labels"][self.loss]
+        return losses.smooth(loss, self.label_smoothing), loss
 
     def _score_outputs(self, outputs: Tensor, rows: Rows) -> float:
         if self.out_activation_ == "softmax":
@@ -382,7 +376,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
     """
 
     loss: str | Callable[[Tensor, Tensor], Tensor] = parameter(  # noqa: RUF009 - a field
-        "squared_error", Options(tuple(losses.REGRESSION)), Function()
+        "squared_error", Options(tuple(losses.LOSSES["numbers"])), Function()
     )
     hidden_layer_sizes: int | Sequence[int] = parameter(*HIDDEN_LAYER_SIZES)
     activation: str = parameter(*ACTIVATION)
@@ -451,7 +445,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
         return "exp" if self.loss == "poisson" else "identity"
 
     def _losses(self) -> tuple[Loss, Loss]:
-        loss = losses.own(self.loss) if callable(self.loss) else losses.REGRESSION[self.loss]
+        loss = losses.custom(self.loss) if callable(self.loss) else losses.LOSSES["numbers"][self.loss]
         return loss, loss
 
     def _score_outputs(self, outputs: Tensor, rows: Rows) -> float:

@@ -85,7 +85,7 @@ def learn(
             assert augment is not None  # noqa: S101 - _augment gives one where there is a teacher
             lesson = distillation.lesson(train, validation, outputs, config, augment, on_teacher_epoch, on_step)
             teacher_history = lesson.history
-            train, goal = train._replace(targets=lesson.targets), losses.taught()
+            train, goal = train._replace(targets=lesson.targets), losses.distillation()
         history = fit(body, train, validation, goal, config, augment=augment, on_epoch=on_epoch, on_step=on_step)
     network.cpu().eval()
     if not dataset.classifies:
@@ -149,14 +149,20 @@ def _silence(first: nn.Linear, prepared: Tensor) -> None:
 
 
 def _objective(dataset: Dataset, config: Config) -> losses.Objective:
-    """What suits the target. Raises `OptionError`."""
+    """Loss and validation measures for the target. Raises `OptionError` if an option does not fit the target."""
     if dataset.classifies:
-        if config.loss not in {"auto", "cross_entropy"}:
+        if config.loss not in {"auto", *losses.LOSSES["classes"]}:
             raise OptionError(f"--loss is {config.loss!r}, which is for numbers, and {dataset.name} has classes")
-        return losses.classification(config.label_smoothing)
-    if config.loss == "cross_entropy" or config.class_weight != "none":
-        flag = "--loss cross_entropy" if config.loss == "cross_entropy" else f"--class-weight {config.class_weight}"
-        raise OptionError(f"{flag} is for classes, and {dataset.name} has numbers to predict")
+        return losses.classification("log_loss" if config.loss == "auto" else config.loss, config.label_smoothing)
+    for name, fits in (
+        ("loss", config.loss in {"auto", *losses.LOSSES["numbers"]}),
+        ("class_weight", config.class_weight == "none"),
+    ):
+        if not fits:
+            raise OptionError(
+                f"{flag_of(name)} is {getattr(config, name)!r}, which is for classes, and {dataset.name} has numbers "
+                "to predict"
+            )
     return losses.regression("squared_error" if config.loss == "auto" else config.loss)
 
 

@@ -18,15 +18,16 @@ ROWS, WIDTH, OUTPUTS = 7, 4, 3
 CLASSES = torch.tensor([0, 2, 1, 0, 0, 1, 2])
 NUMBERS = torch.linspace(0, 3, ROWS * OUTPUTS, dtype=torch.float64).view(ROWS, OUTPUTS)
 LABELS = (NUMBERS > 1.4).double()
+TARGETS: dict[str, Tensor] = {"classes": CLASSES, "labels": LABELS, "numbers": NUMBERS}
 LOSSES: dict[str, tuple[Loss, Tensor]] = {
-    "cross_entropy": (losses.cross_entropy(), CLASSES),
     "soft": (losses.soft_cross_entropy(), torch.softmax(NUMBERS, dim=1)),
     "smoothed": (losses.cross_entropy(0.3), CLASSES),
-    "binary": (losses.binary_cross_entropy(), LABELS),
-    "binary smoothed": (losses.binary_cross_entropy(0.3), LABELS),
-    "focal": (losses.focal(), CLASSES),
-    "binary focal": (losses.binary_focal(), LABELS),
-    **{name: (loss, NUMBERS) for name, loss in losses.REGRESSION.items()},
+    "smoothed labels": (losses.binary_cross_entropy(0.3), LABELS),
+    **{
+        f"{name} of {kind}": (loss, TARGETS[kind])
+        for kind, named in losses.LOSSES.items()
+        for name, loss in named.items()
+    },
 }
 WEIGHTS = torch.tensor([1.0, 0, 2, 3, 0.5, 1, 1], dtype=torch.float64)
 Weights = Tensor | None
@@ -72,14 +73,14 @@ def test_it_is_how_the_loss_changes_with_each_parameter(name: str, weights: Weig
 def test_by_hand_as_autograd(activation: str, hidden: tuple[int, ...], weights: Weights) -> None:
     loss = losses.cross_entropy()
     by_hand = taken(network(activation, hidden), loss, CLASSES, weights)
-    by_autograd = taken(network(activation, hidden), Loss(loss.of), CLASSES, weights)
+    by_autograd = taken(network(activation, hidden), Loss(loss.value), CLASSES, weights)
     assert by_hand[0] == pytest.approx(by_autograd[0])
     torch.testing.assert_close(by_hand[1], by_autograd[1])
 
 
 def test_in_half_precision_by_hand_and_by_autograd() -> None:
     loss = losses.cross_entropy()
-    for chosen in (loss, Loss(loss.of)):
+    for chosen in (loss, Loss(loss.value)):
         found = []
         for half in (False, True):
             body = network().float()
