@@ -1,8 +1,9 @@
-"""python -m benchmarks.int8_evidence models/fashion-mnist/1: what shows a published int8 graph to be as good, anew.
+"""Compare the published int8 graph of a Fashion-MNIST version with fp32 again, and update its manifest and card.
 
-Holds it against the fp32 graph beside it on rows of Fashion-MNIST that its scales were not taken from and that are no
-test rows, as training does, and writes what was found into the version's manifest and card. For a version that was
-published before training wrote it.
+    python -m benchmarks.int8_evidence models/fashion-mnist/1
+
+The rows are those that training compares on: its scales were not calibrated on them, and none is a test row. For a
+version that was published before training recorded the comparison.
 """
 
 from __future__ import annotations
@@ -21,25 +22,26 @@ from training.release.quantize import Comparison
 
 
 def main(version_dir: Path) -> int:
-    """0 where the graph is as good, else 1; the manifest has the figures either way."""
+    """Return 0 if the int8 graph is as good as fp32, else 1; the manifest has the figures either way."""
     published = artifact.read(version_dir)
     manifest, dataset = published.manifest, fashion_mnist.load(None)
     assert published.model_int8 is not None
-    assert manifest.seed is not None
-    chosen = {name: manifest.config[name] for name in ("seed", "validation_fraction", "test_fraction")}
-    judged = quantize.judged_rows(split(dataset, Config(**chosen)), manifest.seed)
-    rows, targets = dataset.inputs[judged], dataset.targets[judged]
-    found = quantize.judge(published.model, published.model_int8, rows, targets, len(manifest.classes))
-    twin = Comparison(published.model_int8, found, found.fault(manifest.label_texts))
+    config = {name: manifest.config[name] for name in ("seed", "validation_fraction", "test_fraction")}
+    rows = quantize.comparison_rows(split(dataset, Config(**config)), manifest.seed)
+    measured = quantize.measure(
+        published.model, published.model_int8, dataset.inputs[rows], dataset.targets[rows], len(manifest.classes)
+    )
+    comparison = Comparison(published.model_int8, measured, measured.fault(manifest.label_texts))
 
     card_path = version_dir / card.README
-    said = card.int8(twin, manifest.label_texts)
-    text = re.sub(r"The int8 graph .*? a probability is \d\.\d+\.", lambda _: said, card_path.read_text()).encode()
-    files = {**manifest.files, card.README: artifact.sha256(text)}
-    card_path.write_bytes(text)
-    (version_dir / artifact.MANIFEST).write_text(replace(manifest, files=files, int8=found).to_json())
-    print(said)
-    return 0 if twin.as_good else 1
+    paragraph = card.int8(comparison, manifest.label_texts)
+    text = re.sub(r"The int8 graph .*? a probability is \d\.\d+\.", lambda _: paragraph, card_path.read_text())
+    content = text.encode()
+    files = {**manifest.files, card.README: artifact.sha256(content)}
+    card_path.write_bytes(content)
+    (version_dir / artifact.MANIFEST).write_text(replace(manifest, files=files, int8=measured).to_json())
+    print(paragraph)
+    return 0 if comparison.fault is None else 1
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Fit a multi-layer perceptron in PyTorch and publish it for the service.
+"""Train a multi-layer perceptron in PyTorch and publish it for the service.
 
-`python -m training --help` is the command line; `MLPClassifier` and `MLPRegressor` are scikit-learn's interface to it.
+The command line is `python -m training`; `MLPClassifier` and `MLPRegressor` have scikit-learn's interface.
 """
 
-TYPE_CHECKING = False  # typing's word, without the import: a signal should find the command line's handler early
+TYPE_CHECKING = False  # not imported from typing: the command line installs its signal handlers early
 if TYPE_CHECKING:
     from training.estimators import MLPClassifier, MLPRegressor
 
@@ -11,7 +11,7 @@ __all__ = ["MLPClassifier", "MLPRegressor"]
 
 
 def __getattr__(name: str) -> object:
-    """The estimators, once they are asked for: the command line starts without them."""
+    """Import the estimators on first use: the command line starts without them."""
     if name in __all__:
         from training import estimators  # noqa: PLC0415
 

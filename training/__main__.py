@@ -1,4 +1,4 @@
-"""python -m training, and mlp-train: take the signals first, then import what trains, and run it."""
+"""python -m training, and mlp-train: install the signal handlers, then import and run the command line."""
 
 import contextlib
 import os
@@ -9,27 +9,27 @@ from training.cli.interrupt import Interrupts
 
 
 def main() -> NoReturn:
-    """Run the command line as a process of its own, and end it.
+    """Run the command line and exit.
 
-    The exit status is 0 where a version was published, or help printed; 1 where what was asked for cannot be done, 2
-    where it cannot be understood, 130 after SIGINT and 143 after SIGTERM.
+    The exit status is 0 if a version was published or help was printed, 1 after an error, 2 for arguments that cannot
+    be parsed, 130 after SIGINT and 143 after SIGTERM.
     """
     interrupts = Interrupts()
-    interrupts.take()
+    interrupts.install()
     try:
-        from training.cli import run  # noqa: PLC0415 - takes seconds, in which a signal must find its handler
+        from training.cli import run  # noqa: PLC0415 - takes seconds; signals are handled meanwhile
 
         status = run.main(sys.argv[1:], interrupts)
     except KeyboardInterrupt:
         interrupts.end()
-    except SystemExit as left:
-        status = left.code if isinstance(left.code, int) else 1
-    _leave(status)
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1
+    _exit(status)
 
 
-def _leave(status: int) -> NoReturn:
-    """End here, without Python's own way out: threads that Arrow is still starting make it abort there, and a signal
-    that comes while it is on its way changes the status."""
+def _exit(status: int) -> NoReturn:
+    """Exit without Python's shutdown, in which threads that Arrow is still starting abort the process, and a signal
+    changes the status."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()

@@ -1,30 +1,30 @@
-"""Why a training run cannot go on, in one sentence that a newcomer can act on.
+"""The errors of a training run; each message is one sentence that says what to do.
 
 TrainingError
-├── OptionError      an option has a value that means nothing
-├── DataError        the data cannot be had, or nothing can be learned from it
-├── Diverged         the loss is no number any more
-└── ParityError      the exported graph does not compute what the network does
+├── OptionError      an option has an invalid value
+├── DataError        the data cannot be read, or cannot be trained on
+├── Diverged         the loss is not finite
+└── ParityError      the exported graph does not compute what the network computes
 """
 
 from __future__ import annotations
 
 
 class TrainingError(Exception):
-    """Anything a run raises on purpose; the command prints it and exits with 1."""
+    """Base class; the command line prints the message and exits with 1."""
 
 
 class OptionError(TrainingError):
-    """An option's value is out of its bounds, or does not fit the data."""
+    """An option's value is out of bounds, or does not fit the data."""
 
 
 class DataError(TrainingError):
-    """A data set is missing, damaged, or not one to learn from."""
+    """A data set is missing, damaged, or cannot be trained on."""
 
 
 class Diverged(TrainingError):
-    """Training ran away: losses or weights are NaN or infinite."""
+    """Losses or weights are NaN or infinite."""
 
 
 class ParityError(TrainingError):
-    """ONNX Runtime answers otherwise than torch; nothing is published."""
+    """ONNX Runtime and torch differ; nothing is published."""

@@ -1,4 +1,4 @@
-"""The whole run: from a data set's name to a model that is served, and every way in which it ends before that."""
+"""Whole runs of the command: from a data set to a served model, and every way a run ends early."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.asked import ask, assert_counted
 from tests.service.running import Running, post
 from tests.training.trained import Trained, run, train
 
-BUSY_S = 600.0  # for a process that imports torch, on a machine that has a lot to do
+BUSY_S = 600.0  # for a process that imports torch, on a busy machine
 QUICK = ("--hidden", "8", "--epochs", "2")
 SETS = "fashion-mnist, digits, iris, wine, breast_cancer, diabetes"
 
@@ -35,38 +35,38 @@ def everything_in(folder: Path) -> list[Path]:
 
 
 def command(models: Path, *arguments: str, before: str = "pass") -> list[str]:
-    """The command as a process of its own, which runs ``before`` first, and takes SIGINT where ours ignores it."""
+    """The command as a new process that runs ``before`` first, and handles SIGINT even if this process ignores it."""
     take = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     code = f"{take}; from training.__main__ import main; {before}; main()"
     return [sys.executable, "-c", code, *arguments, "--models", str(models)]
 
 
-def test_a_run_says_what_it_does_and_no_more(digits: Trained) -> None:
+def test_a_run_logs_its_rows_epochs_scores_and_version(digits: Trained) -> None:
     test_rows, validation_rows = len(digits.parts.test), len(digits.parts.validation)
     folder, figure = re.escape(str(digits.folder)), r"\d\.\d{4}"
     scores = f"accuracy {figure}, balanced_accuracy {figure}, log_loss {figure}, ece {figure}\n"
     pattern = (
-        f"digits: {len(digits.parts.train):,} rows to train on, {validation_rows} to validate, {test_rows} to test; "
+        f"digits: {len(digits.parts.train):,} training rows, {validation_rows} validation rows, {test_rows} test rows; "
         "training on .+\n"
-        rf"trained 20 epochs in \d+\.\d s; kept the weights of epoch \d+, whose validation loss is {figure}\n"
+        rf"trained 20 epochs in \d+\.\d s; kept the weights of epoch \d+ \(validation loss {figure}\)\n"
         "int8 is not published: it was held against fp32 on .+ rows, and 2,000 are needed\n"
-        f"test, fp32: {scores}(test, int8: {scores})?published {folder}; its card is {folder}/README.md\n"
+        f"test scores, fp32: {scores}published {folder}; its card is {folder}/README.md\n"
     )
-    assert re.fullmatch(pattern, digits.said)
+    assert re.fullmatch(pattern, digits.log)
 
 
-def test_what_was_published_is_what_was_learned(digits: Trained) -> None:
+def test_golden_outputs_are_those_of_torch(digits: Trained) -> None:
     with np.load(io.BytesIO(digits.published.golden), allow_pickle=False) as golden:
         inputs, probabilities, prediction = (golden[name] for name in ("inputs", "probabilities", "prediction"))
-    places = [int(np.flatnonzero((digits.test_inputs == row).all(axis=1))[0]) for row in inputs]
-    assert np.array_equal(probabilities, digits.answers[0][places])
-    assert np.array_equal(prediction, digits.answers[1][places])
+    rows = [int(np.flatnonzero((digits.test_inputs == row).all(axis=1))[0]) for row in inputs]
+    assert np.array_equal(probabilities, digits.outputs[0][rows])
+    assert np.array_equal(prediction, digits.outputs[1][rows])
 
 
-def test_the_service_answers_as_torch_does_in_batches_of_any_size(digits: Trained) -> None:
+def test_the_service_responds_with_the_outputs_of_torch_in_batches_of_any_size(digits: Trained) -> None:
     rows = np.concatenate([digits.test_inputs] * 3)
     images = rows.reshape(-1, 8, 8)
-    probabilities, classes = (np.concatenate([answer] * 3) for answer in digits.answers)
+    probabilities, classes = (np.concatenate([output] * 3) for output in digits.outputs)
     with Running(digits.folder.parents[1], "--precision", "fp32") as server:
         found = [ask(server, images, 1000)] + [ask(server, images[:359], batch_rows) for batch_rows in (1, 7, 32)]
         assert_counted(server, found)
@@ -79,19 +79,19 @@ def test_the_service_answers_as_torch_does_in_batches_of_any_size(digits: Traine
         assert np.array_equal(asked.classes, classes[:count])
         assert asked.predictions == classes[:count].tolist()
         assert np.abs(asked.probabilities - probabilities[:count]).max() < 1e-5
-        # no bit of an answer depends on the batch it came in
+        # bit for bit, whatever the batch
         assert np.array_equal(asked.probabilities, found[0].probabilities[:count])
     accuracy = (found[1].classes == digits.test_targets).mean()
     assert accuracy == digits.published.manifest.scores["fp32"]["accuracy"] > 0.9
-    first_right = int((digits.answers[1] == digits.test_targets).argmax())
+    first_right = int((digits.outputs[1] == digits.test_targets).argmax())
     assert example["predictions"] == [digits.dataset.labels[digits.test_targets[first_right]]]
 
 
 def test_the_same_command_publishes_the_same_model_as_the_next_version(models: Path) -> None:
     for version in (1, 2):
-        status, said = run(models, "iris", *QUICK)
+        status, log = run(models, "iris", *QUICK)
         assert status == 0
-        assert said.endswith(f"published {models}/iris/{version}; its card is {models}/iris/{version}/README.md\n")
+        assert log.endswith(f"published {models}/iris/{version}; its card is {models}/iris/{version}/README.md\n")
     first, second = (artifact.read(models / "iris" / version) for version in ("1", "2"))
     assert first.model == second.model
     assert first.golden == second.golden
@@ -100,7 +100,7 @@ def test_the_same_command_publishes_the_same_model_as_the_next_version(models: P
     assert other.published.model != first.model
 
 
-def test_a_regression_gives_its_numbers(models: Path) -> None:
+def test_a_regression_predicts_the_values_of_torch(models: Path) -> None:
     diabetes = train(models, "diabetes", *QUICK)
     graph = onnx.load_model_from_string(diabetes.published.model).graph
     assert [output.name for output in graph.output] == ["prediction"]
@@ -108,22 +108,20 @@ def test_a_regression_gives_its_numbers(models: Path) -> None:
     with Running(models) as server, server.connect() as connection:
         connection.send(post(json.dumps({"inputs": diabetes.test_inputs.tolist()}).encode()))
         values = np.array(json.loads(connection.answer().body)["predictions"])
-    expected = diabetes.answers[0]
+    expected = diabetes.outputs[0]
     assert np.abs(values.reshape(expected.shape) - expected).max() < 1e-5 * np.abs(expected).max()
 
 
-def test_a_folder_of_pictures_becomes_a_model_that_knows_them(models: Path, tmp_path: Path) -> None:
-    """Digits as files; what the server is sent are the pixels of such a file."""
+def test_a_folder_of_pictures_becomes_a_served_model(models: Path, tmp_path: Path) -> None:
+    """Digits as image files; requests have the pixels of such files."""
     digits = load_digits()
     for number, (image, label) in enumerate(zip(digits.images[:500], digits.target, strict=False)):
         folder = tmp_path / "numbers" / f"a {label}"
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray((image * 15.9).astype(np.uint8)).save(folder / f"{number:04}.png")
-    status, said = run(models, str(tmp_path / "numbers"), "--epochs", "40", "--batch-size", "64")
+    status, log = run(models, str(tmp_path / "numbers"), "--epochs", "40", "--batch-size", "64")
     assert status == 0
-    assert said.startswith(
-        "500 images of 8 x 8 pixels, 10 classes (a 0, a 1, a 2, a 3, a 4, a 5, a 6, a 7, a 8, a 9)\n"
-    )
+    assert log.startswith("500 images of 8 x 8 pixels, 10 classes (a 0, a 1, a 2, a 3, a 4, a 5, a 6, a 7, a 8, a 9)\n")
     with Running(models) as server:
         files = sorted((tmp_path / "numbers").glob("*/*.png"))[::7]
         body = b"".join(np.asarray(Image.open(file)).tobytes() for file in files)
@@ -157,28 +155,28 @@ def test_a_folder_of_pictures_becomes_a_model_that_knows_them(models: Path, tmp_
         ),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(models: Path, arguments: tuple[str, ...], message: str) -> None:
-    status, said = run(models, *arguments)
+def test_an_error_is_one_sentence_and_publishes_nothing(models: Path, arguments: tuple[str, ...], message: str) -> None:
+    status, log = run(models, *arguments)
     assert status == 1
-    assert said.splitlines()[-1] == f"mlp-train: {message}"
+    assert log.splitlines()[-1] == f"mlp-train: {message}"
     assert [path for path in everything_in(models) if path != models] == []
 
 
-def test_a_name_that_is_like_none_is_told_what_there_is(models: Path) -> None:
-    status, said = run(models, "qqqq")
+def test_an_unknown_data_set_lists_the_known_ones(models: Path) -> None:
+    status, log = run(models, "qqqq")
     assert status == 1
-    assert said.startswith("mlp-train: unknown data set 'qqqq'; ")
-    assert SETS in said
-    assert said.count("\n") == 1
+    assert log.startswith("mlp-train: unknown data set 'qqqq'; ")
+    assert SETS in log
+    assert log.count("\n") == 1
 
 
-def test_a_loss_that_is_no_number_ends_the_run(models: Path) -> None:
-    status, said = run(models, "wine", "--optimizer", "sgd", "--lr", "10", "--activation", "identity", "--epochs", "9")
+def test_a_non_finite_loss_ends_the_run(models: Path) -> None:
+    status, log = run(models, "wine", "--optimizer", "sgd", "--lr", "10", "--activation", "identity", "--epochs", "9")
     assert status == 1
     assert re.fullmatch(
         r"mlp-train: the (validation )?loss is (nan|inf) in epoch \d; try a smaller --lr \(it is 10\), and check the "
         "data for values of very different size",
-        said.splitlines()[-1],
+        log.splitlines()[-1],
     )
     assert everything_in(models) == []
 
@@ -186,58 +184,58 @@ def test_a_loss_that_is_no_number_ends_the_run(models: Path) -> None:
 @pytest.mark.parametrize(
     ("models", "reason"), [("file", "File exists"), ("file/models", "Not a directory"), ("readable", "No such file")]
 )
-def test_models_that_cannot_be_written_are_told_before_training(tmp_path: Path, models: str, reason: str) -> None:
-    """Not even the superuser can write to a process's folder of /proc."""
+def test_a_models_folder_that_cannot_be_written_fails_before_training(tmp_path: Path, models: str, reason: str) -> None:
+    """Not even root can write to /proc/self/fdinfo."""
     (tmp_path / "file").touch()
     (tmp_path / "readable").mkdir()
     (tmp_path / "readable" / "iris").symlink_to("/proc/self/fdinfo")
-    status, said = run(tmp_path / models, "iris", *QUICK)
+    status, log = run(tmp_path / models, "iris", *QUICK)
     assert status == 1
-    assert said.count("\n") == 1
-    assert said.startswith(f"mlp-train: no version of 'iris' can be written to '{tmp_path}/{models}': {reason}")
-    assert said.endswith("; name another folder with --models\n")
+    assert log.count("\n") == 1
+    assert log.startswith(f"mlp-train: no version of 'iris' can be written to '{tmp_path}/{models}': {reason}")
+    assert log.endswith("; choose another folder with --models\n")
 
 
 @pytest.mark.timeout(BUSY_S)
-def test_ctrl_c_during_training_ends_it_in_one_sentence(models: Path) -> None:
-    """1. At a terminal the bar tells of the first epoch. 2. SIGINT. 3. Nothing was published; exit status 130."""
+def test_ctrl_c_during_training_ends_in_one_sentence(models: Path) -> None:
+    """1. The progress bar shows the first epoch. 2. SIGINT. 3. Nothing was published; exit status 130."""
     ours, theirs = os.openpty()
     started = subprocess.Popen(
         command(models, "digits", "--epochs", "100000", "--patience", "0"), stdout=theirs, stderr=theirs
     )
     os.close(theirs)
-    said = b""
+    written = b""
     with contextlib.suppress(OSError), open(ours, "rb", buffering=0) as terminal:  # noqa: PTH123 - a descriptor
         while piece := terminal.read(1024):  # it ends with an error when the last writer is gone
-            if b"validation loss" not in said and b"validation loss" in said + piece:
+            if b"validation loss" not in written and b"validation loss" in written + piece:
                 started.send_signal(signal.SIGINT)
-            said += piece
+            written += piece
     assert started.wait(BUSY_S) == 130
-    assert said.endswith(b"mlp-train: interrupted; nothing was published\r\n")
-    assert b"Traceback" not in said
+    assert written.endswith(b"mlp-train: interrupted; nothing was published\r\n")
+    assert b"Traceback" not in written
     assert everything_in(models) == []
 
 
 @pytest.mark.timeout(BUSY_S)
-def test_a_quick_refusal_is_one_sentence_and_the_process_ends_there(models: Path, tmp_path: Path) -> None:
-    """Not by Python's way out, in which threads that Arrow was still starting made it abort, with status 134."""
+def test_an_early_error_is_one_sentence_and_skips_python_s_shutdown(models: Path, tmp_path: Path) -> None:
+    """Threads that Arrow was still starting made the process abort there, with status 134."""
     (tmp_path / "header.csv").write_text("a,b\n")
     before = "import atexit; atexit.register(print, 'on the way out')"
     arguments = command(models, str(tmp_path / "header.csv"), "--target", "b", before=before)
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=BUSY_S, check=False)
-    said = f"mlp-train: {tmp_path}/header.csv has a header and no rows; bring more rows\n"
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+    log = f"mlp-train: {tmp_path}/header.csv has a header and no rows; bring more rows\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", log)
 
 
 @pytest.mark.timeout(BUSY_S)
-def test_an_option_that_is_none_keeps_its_own_status(models: Path) -> None:
+def test_an_unknown_option_ends_with_status_2(models: Path) -> None:
     done = subprocess.run(command(models, "--no-such"), capture_output=True, text=True, timeout=BUSY_S, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == "mlp-train: error: the following arguments are required: DATA"
 
 
-def test_a_kill_at_the_last_moment_leaves_no_version(models: Path) -> None:
-    """1. All files are written. 2. SIGKILL, at the rename. 3. There is no version. 4. The next run makes version 1."""
+def test_sigkill_at_the_rename_leaves_no_version(models: Path) -> None:
+    """1. All files are written. 2. SIGKILL at the rename. 3. There is no version. 4. The next run makes version 1."""
     kill = "import os; from service import artifact; artifact._rename = lambda *_: os.kill(os.getpid(), 9)"
     killed = subprocess.run(command(models, "iris", *QUICK, before=kill), stderr=subprocess.PIPE, check=False)
     assert killed.returncode == -signal.SIGKILL

@@ -1,4 +1,4 @@
-"""A run of the command line in this process, and its parts one by one: what the command published is made of them."""
+"""A run of the command line in this process, and the same run in parts, to compare with what was published."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from training.data import source
 from training.data.dataset import Dataset
 from training.data.split import Split, split
 from training.model.network import Network
-from training.recipe.train import learn
+from training.recipe.train import learn, outputs_of
+from training.release import onnx_export
 
 
 @dataclass(frozen=True)
 class Trained:
-    """``said`` is what the command wrote; ``network`` the same network once more: a seed makes but one."""
+    """A published run. ``log`` is what the command wrote; ``network`` was trained again, with the same seed."""
 
     folder: Path
-    said: str
+    log: str
     dataset: Dataset
     config: Config
     parts: Split
@@ -48,24 +49,25 @@ class Trained:
         return np.asarray(self.dataset.targets[self.parts.test])
 
     @property
-    def answers(self) -> list[NDArray[Any]]:
-        """Torch's, for the test rows."""
-        return train.answers_of(self.network, self.test_inputs, classifies=self.dataset.classifies)
+    def outputs(self) -> list[NDArray[Any]]:
+        """Torch's outputs for the test rows: probabilities and prediction, or values."""
+        activation = "softmax" if self.dataset.classifies else "identity"
+        return onnx_export.outputs_of(outputs_of(self.network, self.test_inputs), activation)
 
 
 def run(models: Path, *arguments: str) -> tuple[int, str]:
-    """Exit status and what was said."""
-    with contextlib.redirect_stderr(io.StringIO()) as said:
+    """The exit status and what was written to stderr."""
+    with contextlib.redirect_stderr(io.StringIO()) as log:
         status = main([*arguments, "--models", str(models)])
-    return status, said.getvalue()
+    return status, log.getvalue()
 
 
 def train(models: Path, name: str, *options: str) -> Trained:
-    """Train on a bundled set and publish version 1 of it."""
-    status, said = run(models, name, *options)
-    assert status == 0, said
+    """Train on a bundled data set and publish version 1."""
+    status, log = run(models, name, *options)
+    assert status == 0, log
     dataset = source.load(name)
     config = parser.parse([name, *options]).config(images=dataset.images)
     parts = split(dataset, config)
     network = learn(dataset, parts, config, torch.device("cpu"), lambda _: None).network
-    return Trained(models / dataset.name / "1", said, dataset, config, parts, network)
+    return Trained(models / dataset.name / "1", log, dataset, config, parts, network)

@@ -1,8 +1,8 @@
-"""What SIGINT and SIGTERM do to a run of the command line: end it at once, at the next safe point, or not any more.
+"""Handling of SIGINT and SIGTERM: a run ends at once, at the next safe point, or not any more.
 
-A handler that raises is of no use here: what it raises can come out of an import as another exception, or be swallowed
-by a callback from C or a destructor. This one ends the process itself, or takes a note that `check` raises later. It
-imports next to nothing, to be in place before what takes seconds to import.
+A handler that raises is not reliable: its exception can leave an import as another one, or be swallowed by a C callback
+or a destructor. This one ends the process itself, or notes the signal for `check` to raise later. The module imports
+next to nothing, so that it is in place before the imports that take seconds.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from types import FrameType
 from typing import NoReturn
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_SENTENCE = b"mlp-train: interrupted; nothing was published\n"
-_BAR_AWAY = b"\r\x1b[K\x1b[?25h"  # a terminal's codes: clear the line, show the cursor
+_MESSAGE = b"mlp-train: interrupted; nothing was published\n"
+_CLEAR_BAR = b"\r\x1b[K\x1b[?25h"  # terminal codes: clear the line, show the cursor
 
 
 class _State(Enum):
@@ -30,53 +30,53 @@ class _State(Enum):
 class Interrupts:
     """The states of a run, and what a signal does in each.
 
-    at once (where nothing else is said)   one sentence, and the process ends
-    `orderly`                              the first is noted for `check` to raise; a second ends the process at once
-    `publishing`                           all are noted, for `commit` to raise
-    after `commit`                         nothing, if the rename it is called before succeeds; else as before it
+    AT_ONCE (the default)         prints one sentence and ends the process
+    ORDERLY (in `orderly`)        the first is noted for `check` to raise; a second ends the process at once
+    PUBLISHING (in `publishing`)  is noted for `commit` to raise
+    COMMITTED (after `commit`)    nothing, unless the rename fails and `commit` is called again
 
-    Until `take` signals are Python's, as they are for who calls training as a library: `check` then never raises.
+    Until `install`, Python handles signals, as for callers of training as a library; `check` then never raises.
     """
 
     def __init__(self) -> None:
         self._state = _State.AT_ONCE
         self._noted: int | None = None
 
-    def take(self) -> None:
-        """Take the signals, in the main thread. One that the parent had ignored, as `nohup` does, stays ignored."""
+    def install(self) -> None:
+        """Install the handlers, from the main thread. A signal that the parent ignores, as `nohup` does, stays so."""
         for number in _SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, self._received)
+                signal.signal(number, self._handle)
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt where a signal was noted."""
+        """Raise KeyboardInterrupt if a signal was noted."""
         if self._noted is not None:
             raise KeyboardInterrupt
 
     @contextmanager
     def orderly(self) -> Iterator[None]:
-        """Inside there is something to clean up: a bar at a terminal, temporary files. Raises as `check`."""
+        """Enter while there is something to clean up, such as a progress bar or temporary files. Raises as `check`."""
         with self._within(_State.ORDERLY):
             yield
 
     @contextmanager
     def publishing(self) -> Iterator[None]:
-        """Inside a version is written, that is whole or not at all. Raises as `check`."""
+        """Enter while a version is written, which appears complete or not at all. Raises as `check`."""
         with self._within(_State.PUBLISHING):
             yield
 
     def commit(self) -> None:
-        """From here on the run is not interrupted any more, unless it has to commit again. Raises as `check`."""
+        """Ignore signals from here on, unless the run has to commit again. Raises as `check`."""
         self._state = _State.COMMITTED
         self.check()
 
     def end(self, number: int | None = None) -> NoReturn:
-        """Say that nothing was published, and end the process with the status of signal ``number`` or the noted one."""
-        at_bar = self._state is _State.ORDERLY and os.isatty(2)
-        for each in _SIGNALS:  # should nobody read what is written
+        """Print that nothing was published and exit with the status of signal ``number``, by default the noted one."""
+        has_bar = self._state is _State.ORDERLY and os.isatty(2)
+        for each in _SIGNALS:  # in case the write below blocks
             signal.signal(each, signal.SIG_DFL)
         with suppress(OSError):
-            os.write(2, _BAR_AWAY * at_bar + _SENTENCE)
+            os.write(2, _CLEAR_BAR * has_bar + _MESSAGE)
         os._exit(128 + (number or self._noted or signal.SIGINT))
 
     @contextmanager
@@ -90,7 +90,7 @@ class Interrupts:
         if self._state is _State.AT_ONCE:
             self.check()
 
-    def _received(self, number: int, _frame: FrameType | None) -> None:
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
         first = self._noted is None
         if self._state is _State.AT_ONCE or (self._state is _State.ORDERLY and not first):
             self.end(number)

@@ -1,4 +1,4 @@
-"""The command line: every field of `Config` is an option, and a data set's kind gives what was not asked for."""
+"""Parse the command line: one option for each field of `Config`, with defaults by recipe and kind of data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MAX_EDGE_PIXELS: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What was asked for: the data, where the model goes, and the choices among `Config`'s that were made."""
+    """A parsed command line; ``options`` are the fields of `Config` that were given, ``text`` is the command itself."""
 
     data: str
     data_dir: Path | None
@@ -39,21 +39,21 @@ class Command:
     models: Path
     name: str | None
     recipe: str
-    chosen: dict[str, Any]
+    options: dict[str, Any]
     text: str
 
     def config(self, *, images: bool) -> Config:
-        """All choices: those made over those that suit the data set, and its kind. Raises `OptionError`."""
+        """The options given, over the defaults of the data set, over those of the recipe. Raises `OptionError`."""
         recipe = RECIPES[self.recipe]
         kind = "image" if images else "table"
         if kind not in recipe:
-            raise OptionError(f"--recipe is {self.recipe!r}, which is for images, and {self.data} has none")
+            raise OptionError(f"--recipe is {self.recipe!r}, which is for images only, and {self.data} has none")
         own = fashion_mnist.CHOICES if self.data == fashion_mnist.NAME else {}
-        return Config(**(recipe[kind] | own | self.chosen))
+        return Config(**(recipe[kind] | own | self.options))
 
 
 def parse(arguments: Sequence[str]) -> Command:
-    """Read the command line; prints the help, or what is wrong with it, and exits where there is nothing to run."""
+    """Parse the ``arguments``; print help or an error and exit if there is nothing to run. Raises `OptionError`."""
     parser = argparse.ArgumentParser(
         "mlp-train",
         usage="%(prog)s DATA [option ...]",
@@ -67,17 +67,17 @@ def parse(arguments: Sequence[str]) -> Command:
     parser.add_argument("data", metavar="DATA", help=f"{_YOURS}, or a data set: {names}")
     folder: dict[str, Any] = {"type": Path, "metavar": "FOLDER"}
     parser.add_argument("--data-dir", **folder, default=None, help="where Fashion-MNIST's four .gz files are")
-    parser.add_argument("--models", **folder, default=Path("models"), help="to publish in (default: models)")
-    parser.add_argument("--name", default=None, help="the model's name (default: the data set's)")
+    parser.add_argument("--models", **folder, default=Path("models"), help="folder to publish in (default: models)")
+    parser.add_argument("--name", default=None, help="name of the model (default: that of the data set)")
     _add_table(parser)
     pictures = parser.add_argument_group("your pictures", "a folder for each class; they are taken as grey")
     size: dict[str, Any] = {"type": int, "nargs": 2, "metavar": ("HEIGHT", "WIDTH"), "default": None}
     pictures.add_argument("--image-size", **size, help="to bring them to, in pixels (default: as they are)")
-    group = parser.add_argument_group("training", "defaults as for images | for tables, where they differ")
+    group = parser.add_argument_group("training", "where two defaults are shown, they are for images | for tables")
     group.add_argument("--recipe", choices=tuple(RECIPES), default=DEFAULT, help=RECIPES_HELP)
     types = get_type_hints(Config)
     for each in fields(Config):
-        group.add_argument(flag_of(each.name), dest=each.name, **_kind(types[each.name]), help=_help(each))
+        group.add_argument(flag_of(each.name), dest=each.name, **_argument(types[each.name]), help=_help(each))
     given = vars(parser.parse_args(arguments))
     own = {name: given.pop(name) for name in ("data", "data_dir", "models", "name", "recipe")}
     own["image_size"] = _image_size(given.pop("image_size"))
@@ -92,7 +92,7 @@ def parse(arguments: Sequence[str]) -> Command:
     )
     if "hidden" in given:
         given["hidden"] = tuple(given["hidden"])
-    return Command(**own, chosen=given, text=f"python -m training {shlex.join(arguments)}")
+    return Command(**own, options=given, text=f"python -m training {shlex.join(arguments)}")
 
 
 def _add_table(parser: argparse.ArgumentParser) -> None:
@@ -129,7 +129,7 @@ def _image_size(given: list[int] | None) -> tuple[int, int] | None:
     return height, width
 
 
-def _kind(hint: Any) -> dict[str, Any]:
+def _argument(hint: Any) -> dict[str, Any]:
     if hint is bool:
         return {"action": argparse.BooleanOptionalAction}
     if hint in _METAVARS:

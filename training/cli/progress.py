@@ -1,4 +1,4 @@
-"""How far training is, at a terminal: bars with loss, validation score and time left. Quiet elsewhere."""
+"""Progress bars at a terminal, with loss, validation score and time left; nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -15,50 +15,51 @@ from training.engine.trainer import Epoch
 
 
 @contextmanager
-def shown(console: Console, epochs: Mapping[str, int], score_name: str) -> Iterator[dict[str, Callable[[Epoch], None]]]:
-    """For each name a bar of so many ``epochs``, and a function to call with each that is finished."""
+def bars(console: Console, epochs: Mapping[str, int], score_name: str) -> Iterator[dict[str, Callable[[Epoch], None]]]:
+    """Show a bar for each name in ``epochs`` with its number of epochs; yield a function for each to call after an
+    epoch. A bar of 0 epochs is not shown."""
     if not console.is_terminal:
         yield dict.fromkeys(epochs, lambda _epoch: None)
         return
     columns = (
         TextColumn("{task.description} {task.completed}/{task.total}"),
         BarColumn(),
-        TextColumn("{task.fields[figures]}"),
+        TextColumn("{task.fields[metrics]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
         yield {
-            name: _told(bar, bar.add_task(name, total=total, visible=total > 0, figures=""), score_name)
+            name: _on_epoch(bar, bar.add_task(name, total=total, visible=total > 0, metrics=""), score_name)
             for name, total in epochs.items()
         }
 
 
 def watching(console: Console, interrupts: Interrupts) -> Watch:
-    """Gives things on as they come, under a bar of how many of them there are yet to come."""
+    """Return a context manager that passes on items as they are read, with a bar of their ``count``."""
 
     @contextmanager
-    def watched(things: Iterable[Any], count: int) -> Iterator[Iterable[Any]]:
+    def watched(items: Iterable[Any], count: int) -> Iterator[Iterable[Any]]:
         if not console.is_terminal:
-            yield things
+            yield items
             return
         with interrupts.orderly(), Progress(console=console, transient=True) as bar:
-            yield _checked(bar.track(things, count, description="reading"), interrupts)
+            yield _checked(bar.track(items, count, description="reading"), interrupts)
 
     return watched
 
 
-def _checked(things: Iterable[Any], interrupts: Interrupts) -> Iterator[Any]:
-    for thing in things:
+def _checked(items: Iterable[Any], interrupts: Interrupts) -> Iterator[Any]:
+    for item in items:
         interrupts.check()
-        yield thing
+        yield item
 
 
-def _told(bar: Progress, task: TaskID, score_name: str) -> Callable[[Epoch], None]:
-    def ended(epoch: Epoch) -> None:
-        figures = (
+def _on_epoch(bar: Progress, task: TaskID, score_name: str) -> Callable[[Epoch], None]:
+    def on_epoch(epoch: Epoch) -> None:
+        metrics = (
             f"loss {epoch.train_loss:.4f} · validation loss {epoch.validation_loss:.4f} · "
             f"{score_name} {epoch.validation_score:.4f}"
         )
-        bar.update(task, advance=1, figures=figures)
+        bar.update(task, advance=1, metrics=metrics)
 
-    return ended
+    return on_epoch

@@ -1,4 +1,4 @@
-"""A run of the command line: load → learn → evaluate → export → prove → quantise → publish."""
+"""A run of the command line: load the data, train, release."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from rich.console import Console
 
 from training.cli import parser, progress
 from training.cli.interrupt import Interrupts
+from training.config import Config
 from training.data import categories, source, summary
-from training.data.split import split
+from training.data.dataset import Dataset
+from training.data.split import Split, split
 from training.engine import device, subnormal, trainer
 from training.errors import TrainingError
 from training.recipe import train
-from training.release import evaluate, onnx_export, onnx_runtime, parity, publish, quantize
+from training.release import pipeline, publish
 from training.release.training_run import TrainingRun
 
 
 @subnormal.flushed()
 def main(arguments: Sequence[str], interrupts: Interrupts | None = None) -> int:
-    """Train as the command line says; the exit status is 0 where a version was published, and 1 where not.
+    """Run the command line; return 0 if a version was published, 1 if not.
 
-    Raises `KeyboardInterrupt` where ``interrupts`` has noted a signal, and then nothing was published.
+    Raises `KeyboardInterrupt` if ``interrupts`` noted a signal; then nothing was published.
     """
     console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
     try:
@@ -44,64 +46,72 @@ def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> N
     parts = split(dataset, config)
     dataset = categories.common(dataset, parts.train)
     summary.show(console, dataset, parts.train)
-    place = device.choose(config.device)
-    console.print(
-        f"{dataset.name}: {len(parts.train):,} rows to train on, {len(parts.validation):,} to validate, "
-        f"{len(parts.test):,} to test; training on {device.described(place)}"
+    run = _train(name, command.text, dataset, parts, config, console, interrupts)
+    released = pipeline.release(
+        run,
+        command.models,
+        quantizing=interrupts.orderly,
+        publishing=interrupts.publishing,
+        on_commit=interrupts.commit,
     )
+    _report(released, console)
 
+
+def _train(
+    name: str,
+    command: str,
+    dataset: Dataset,
+    parts: Split,
+    config: Config,
+    console: Console,
+    interrupts: Interrupts,
+) -> TrainingRun:
+    train_device = device.choose(config.device)
+    device_text = device.described(train_device)
+    console.print(
+        f"{dataset.name}: {len(parts.train):,} training rows, {len(parts.validation):,} validation rows, "
+        f"{len(parts.test):,} test rows; training on {device_text}"
+    )
     started_s = time.perf_counter()
-    epochs = {"teacher's epoch": config.teacher_epochs, "epoch": config.epochs}
+    epochs = {"teacher epoch": config.teacher_epochs, "epoch": config.epochs}
     score_name = "accuracy" if dataset.classifies else "R²"
-    with interrupts.orderly(), progress.shown(console, epochs, score_name) as ended:
-        learned = train.learn(dataset, parts, config, place, ended["epoch"], ended["teacher's epoch"], interrupts.check)
+    with interrupts.orderly(), progress.bars(console, epochs, score_name) as on_epoch:
+        trained = train.learn(
+            dataset, parts, config, train_device, on_epoch["epoch"], on_epoch["teacher epoch"], interrupts.check
+        )
     fit_s = time.perf_counter() - started_s
-    kept = trainer.best_epoch(learned.history, config)
-    if learned.teacher_history:
-        console.print(f"the teacher's validation accuracy is {learned.teacher_history[-1].validation_score:.4f}")
+    best = trainer.best_epoch(trained.history, config)
+    if trained.teacher_history:
+        console.print(f"teacher: validation accuracy {trained.teacher_history[-1].validation_score:.4f}")
     console.print(
-        f"trained {len(learned.history)} epochs in {fit_s:.1f} s; kept the weights of epoch {kept.number}, whose "
-        f"validation loss is {kept.validation_loss:.4f}"
+        f"trained {len(trained.history)} epochs in {fit_s:.1f} s; kept the weights of epoch {best.number} "
+        f"(validation loss {best.validation_loss:.4f})"
     )
-
-    test_inputs, test_targets = dataset.inputs[parts.test], dataset.targets[parts.test]
-    answers = train.answers_of(learned.network, test_inputs, classifies=dataset.classifies)
-    judge = evaluate.classification if dataset.classifies else evaluate.regression
-    scores = {"fp32": judge(answers[0], test_targets)}
-
-    graph = onnx_export.export(learned.network, len(dataset.columns), classifies=dataset.classifies)
-    twin = None
-    if dataset.classifies:
-        with interrupts.orderly():
-            twin = quantize.compare(graph, dataset.inputs, dataset.targets, dataset.label_texts, parts, config.seed)
-        if twin.fault is not None:
-            console.print(f"int8 is not published: {twin.fault}")
-        else:
-            scores["int8"] = judge(onnx_runtime.run(twin.graph, test_inputs)[0], test_targets)
-
-    outcome = TrainingRun(
+    return TrainingRun(
         name=name,
-        command=command.text,
+        command=command,
         dataset=dataset,
         split=parts,
-        chosen=asdict(config),
+        network=trained.network,
         hidden=config.hidden,
         activation=config.activation,
+        output_activation="softmax" if dataset.classifies else "identity",
+        config=asdict(config),
         seed=config.seed,
-        device=device.described(place),
-        history=learned.history,
-        teacher_history=learned.teacher_history,
-        kept=kept,
+        device=device_text,
+        history=trained.history,
+        best_epoch=best,
         fit_s=fit_s,
-        temperature=learned.temperature,
-        graph=graph,
-        answers=answers,
-        parity=parity.prove(graph, test_inputs, answers),
-        int8=twin,
-        scores=scores,
+        temperature=trained.temperature,
+        teacher_history=trained.teacher_history,
     )
-    with interrupts.publishing():
-        folder = publish.publish(outcome, command.models, interrupts.commit)
-    for precision, found in scores.items():
-        console.print(f"test, {precision}: " + ", ".join(f"{metric} {value:.4f}" for metric, value in found.items()))
-    console.print(f"published {folder}; its card is {folder / 'README.md'}")
+
+
+def _report(released: pipeline.Release, console: Console) -> None:
+    int8 = released.candidate.int8
+    if int8 is not None and int8.fault is not None:
+        console.print(f"int8 is not published: {int8.fault}")
+    for precision, scores in released.candidate.scores.items():
+        listed = ", ".join(f"{metric} {value:.4f}" for metric, value in scores.items())
+        console.print(f"test scores, {precision}: {listed}")
+    console.print(f"published {released.folder}; its card is {released.folder / 'README.md'}")

@@ -426,8 +426,8 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
         return outputs.exp() if self.out_activation_ == "exp" else outputs
 
     def _fit_targets(self, y: NDArray[Any], *, incremental: bool) -> None:  # noqa: ARG002 - there are no classes
-        if self.loss == "poisson" and y.min() < 0:
-            raise ValueError(f"y has {y.min():g}, expected numbers of at least 0 for the loss 'poisson'")
+        if self._losses()[0].log_outputs and y.min() < 0:
+            raise ValueError(f"y has {y.min():g}, expected numbers of at least 0 for the loss {self.loss!r}")
 
     def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
         return y.reshape(-1, 1) if y.ndim == 1 else y
@@ -442,7 +442,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
         return None
 
     def _output_activation(self) -> str:
-        return "exp" if self.loss == "poisson" else "identity"
+        return "exp" if self._losses()[0].log_outputs else "identity"
 
     def _losses(self) -> tuple[Loss, Loss]:
         loss = losses.custom(self.loss) if callable(self.loss) else losses.LOSSES["numbers"][self.loss]

@@ -1,10 +1,8 @@
-"""Export and publish the network of a fitted estimator."""
+"""The network of a fitted estimator as a graph: an ONNX file, or a published version."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from numbers import Integral
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -14,87 +12,24 @@ from numpy.typing import NDArray
 from torch import nn
 
 from training.data import precision
-from training.data.dataset import Column, Label
-from training.engine.trainer import Epoch
+from training.data.dataset import Column
 from training.model import preprocess as prepared
 from training.model.network import Network
 from training.model.preprocess import Prepare
 from training.release import onnx_export, pipeline
+from training.release.estimator_run import Fitted, Rows, training_run
 
 _JSON_TYPES: Final = (bool, int, float, str, tuple, type(None))
 
-Arrays = tuple[NDArray[Any], NDArray[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class FittedNetwork:
-    """A trained ``body`` on the CPU in float64, free to be changed, and how it was trained.
-
-    ``hidden`` are the units of the hidden layers, ``parameters`` those of the estimator; ``best_epoch`` is the epoch
-    whose weights the body has.
-    """
-
-    body: nn.Sequential
-    output_activation: str
-    classifies: bool
-    features: Sequence[str]
-    hidden: Sequence[int]
-    parameters: Mapping[str, Any]
-    history: Sequence[Epoch]
-    best_epoch: Epoch
-
-
-def export(fitted: FittedNetwork) -> bytes:
-    """Export the network as an ONNX graph from raw rows float32 to answers."""
-    return onnx_export.export(
-        _network(fitted), len(fitted.features), classifies=fitted.classifies, activation=fitted.output_activation
-    )
-
-
-def publish(
-    fitted: FittedNetwork,
-    labels: tuple[Label, ...],
-    models_dir: Path,
-    name: str,
-    train: Arrays,
-    test: Arrays,
-    *,
-    expected: NDArray[Any],
-) -> Path:
-    """Publish the next version of model ``name`` and return its folder.
-
-    ``train`` and ``test`` are inputs (rows, features) and targets, as a `Dataset` has them; ``labels`` are the classes,
-    none for a regressor; ``expected`` is what the estimator predicts for the test rows. Raises `TrainingError`.
-    """
-    seed = fitted.parameters["random_state"]
-    run = pipeline.Fitted(
-        network=_network(fitted, train),
-        activation=fitted.output_activation,
-        features=fitted.features,
-        labels=labels,
-        hidden=fitted.hidden,
-        hidden_activation=fitted.parameters["activation"],
-        seed=int(seed) if isinstance(seed, Integral) else None,
-        chosen={
-            key: value if isinstance(value, _JSON_TYPES) else repr(value) for key, value in fitted.parameters.items()
-        },
-        history=fitted.history,
-        kept=fitted.best_epoch,
-        expected=expected,
-    )
-    dtype = np.float64 if _needs_float64(train[0]) else np.float32
-    train, test = ((np.ascontiguousarray(inputs, dtype), targets) for inputs, targets in (train, test))
-    return pipeline.release(run, models_dir, name, train, test)
-
 
 @torch.no_grad()
-def _network(fitted: FittedNetwork, train: Arrays | None = None) -> Network:
-    """Put the body into a `Network` that takes raw rows.
+def network(body: nn.Sequential, features: Sequence[str], train: Rows | None = None) -> Network:
+    """Put ``body``, which is on the CPU in float64 and is changed, into a `Network` that takes raw rows.
 
-    Its layers are float32. Inputs or targets in ``train`` that need float64 are scaled outside of them, in float64.
+    Its layers become float32. Inputs and targets in ``train`` that need float64 are scaled outside of them, in float64;
+    class indices never need it.
     """
-    body = fitted.body
-    columns = tuple(map(Column, fitted.features))
+    columns = tuple(map(Column, features))
     prepare = Prepare(columns, torch.zeros(len(columns)), torch.ones(len(columns)))
     first, last = cast("nn.Linear", body[0]), cast("nn.Linear", body[-1])
     if train is not None and _needs_float64(train[0]):
@@ -102,13 +37,34 @@ def _network(fitted: FittedNetwork, train: Arrays | None = None) -> Network:
         mean, per_deviation = prepare.standard
         first.bias.add_(first.weight @ mean)
         first.weight.div_(per_deviation)
-    network = Network(prepare, body, last.out_features)
-    if train is not None and not fitted.classifies and _needs_float64(train[1]):
-        network.output_scale = torch.ones_like(last.bias)
-        network.output_offset = last.bias.clone()
+    found = Network(prepare, body, last.out_features)
+    if train is not None and train[1].dtype == np.float64 and _needs_float64(train[1]):
+        found.output_scale = torch.ones_like(last.bias)
+        found.output_offset = last.bias.clone()
         last.bias.zero_()
     body.float()
-    return network.eval()
+    return found.eval()
+
+
+def export(body: nn.Sequential, features: Sequence[str], *, activation: str, classifies: bool) -> bytes:
+    """Export ``body``, which is changed, with the output ``activation`` as an ONNX graph."""
+    exported = network(body, features)
+    return onnx_export.export(exported, len(features), classifies=classifies, activation=activation)
+
+
+def publish(fitted: Fitted, models_dir: Path, name: str, train: Rows, test: Rows) -> Path:
+    """Publish the next version of model ``name`` and return its folder.
+
+    ``train`` and ``test`` are inputs (rows, features) and targets, as a `Dataset` has them. Raises `TrainingError`.
+    """
+    dtype = np.float64 if _needs_float64(train[0]) else np.float32
+    train, test = ((np.ascontiguousarray(inputs, dtype), targets) for inputs, targets in (train, test))
+    return pipeline.release(training_run(fitted, name, train, test), models_dir).folder
+
+
+def as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace values that JSON cannot hold by their `repr`."""
+    return {key: value if isinstance(value, _JSON_TYPES) else repr(value) for key, value in parameters.items()}
 
 
 def _needs_float64(values: NDArray[Any]) -> bool:

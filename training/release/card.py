@@ -1,4 +1,4 @@
-"""The model card: README.md with the learning curve, what is confused with what, and how far probabilities hold."""
+"""The model card: README.md with scores, learning curve, errors, features and provenance, and its pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.data import summary
 from training.release import plots
 from training.release.evaluate import BINS, regression
 from training.release.quantize import Comparison
-from training.release.training_run import TrainingRun
+from training.release.training_run import Candidate, TrainingRun
 
 README: Final = "README.md"
 LEARNING: Final = "learning.png"
@@ -24,7 +24,7 @@ EXAMPLE: Final = "example.png"
 
 _SCORES: Final = {
     "accuracy": "accuracy",
-    "balanced_accuracy": "accuracy, mean over the classes",
+    "balanced_accuracy": "balanced accuracy",
     "log_loss": "log-loss",
     "ece": f"expected calibration error, {BINS} bins",
     "mae": "mean absolute error",
@@ -34,172 +34,170 @@ _SCORES: Final = {
 
 
 def card(
-    outcome: TrainingRun, version: int, created: str, commit: str | None, libraries: Mapping[str, str], example: int
+    candidate: Candidate, version: int, created: str, commit: str | None, libraries: Mapping[str, str], example: int
 ) -> dict[str, bytes]:
-    """The card and its pictures, by file name. ``example`` is the place of the example among the test rows."""
-    dataset = outcome.dataset
-    files = {LEARNING: plots.learning(outcome.history, "accuracy" if dataset.classifies else "R²")}
-    sections = [_head(outcome, version), _scores(outcome)]
+    """The card and its pictures by file name; ``example`` is the index of the example among the test rows."""
+    run = candidate.run
+    dataset = run.dataset
+    files = {LEARNING: plots.learning(run.history, "accuracy" if dataset.classifies else "R²")}
+    sections = [_head(run, version), _scores(candidate)]
     if dataset.classifies:
-        probabilities, prediction = outcome.answers
-        files[CONFUSION] = plots.confusion(outcome.test_targets, prediction, dataset.label_texts)
-        files[RELIABILITY] = plots.reliability(probabilities, outcome.test_targets)
-        sections += [_per_class(outcome), "" if outcome.int8 is None else int8(outcome.int8, dataset.label_texts)]
+        probabilities, prediction = candidate.outputs
+        files[CONFUSION] = plots.confusion(run.test_targets, prediction, dataset.label_texts)
+        files[RELIABILITY] = plots.reliability(probabilities, run.test_targets)
+        sections += [_per_class(candidate), "" if candidate.int8 is None else int8(candidate.int8, dataset.label_texts)]
         pictures = f"![confusion matrix]({CONFUSION})\n\n![reliability diagram]({RELIABILITY})"
     else:
-        sections.append(_per_target(outcome))
-        files[PREDICTED] = plots.predicted(outcome.test_targets, outcome.answers[0], dataset.target_names)
-        pictures = f"![predicted against true, and what is left over]({PREDICTED})"
+        sections.append(_per_target(candidate))
+        files[PREDICTED] = plots.predicted(run.test_targets, candidate.outputs[0], dataset.target_names)
+        pictures = f"![predicted against true values, and residuals]({PREDICTED})"
     if len(dataset.shape) == 2:
-        files[EXAMPLE] = plots.image(outcome.test_inputs[example].reshape(dataset.shape))
+        files[EXAMPLE] = plots.image(run.test_inputs[example].reshape(dataset.shape))
     sections += [
-        f"## How it learned\n\n![learning curve]({LEARNING})\n\n{_learned(outcome)}",
-        f"## Where it errs\n\n{pictures}",
-        _columns(outcome),
-        _use(outcome, example),
-        _provenance(outcome, created, commit, libraries),
+        f"## Training\n\n![learning curve]({LEARNING})\n\n{_training(run)}",
+        f"## Errors\n\n{pictures}",
+        _features(run),
+        _usage(run, example),
+        _provenance(candidate, created, commit, libraries),
     ]
     files[README] = ("\n\n".join(section for section in sections if section) + "\n").encode()
     return files
 
 
-def _head(outcome: TrainingRun, version: int) -> str:
-    dataset, split = outcome.dataset, outcome.split
-    layers = " → ".join(
-        map(str, (len(dataset.columns), *outcome.hidden, len(dataset.labels) or len(dataset.target_names)))
-    )
-    what = (
+def _head(run: TrainingRun, version: int) -> str:
+    dataset, split = run.dataset, run.split
+    sizes = (len(dataset.columns), *run.hidden, len(dataset.labels) or len(dataset.target_names))
+    task = (
         f"tells {len(dataset.labels)} classes apart ({', '.join(dataset.label_texts)})"
         if dataset.classifies
         else f"predicts {', '.join(dataset.target_names)}"
     )
-    chosen, either = (f", chosen and calibrated by {len(split.validation):,} others", "either")
-    if not len(split.validation):
-        chosen, either = ("", "it")
+    validation = (
+        f"; {len(split.validation):,} other rows were used for validation and calibration"
+        if len(split.validation)
+        else ""
+    )
     return (
-        f"# {outcome.name}, version {version}\n\n"
-        f"A multi-layer perceptron ({layers}, {outcome.activation}) that {what} from "
-        f"{len(dataset.columns)} features. Trained on {len(split.train):,} rows of {dataset.name}{chosen}; everything "
-        f"below was measured on {len(split.test):,} test rows that had no part in {either}."
+        f"# {run.name}, version {version}\n\n"
+        f"A multi-layer perceptron ({' → '.join(map(str, sizes))}, {run.activation}) that {task} from "
+        f"{len(dataset.columns)} features. Trained on {len(split.train):,} rows of {dataset.name}{validation}. Scores "
+        f"and errors are for {len(split.test):,} held-out test rows."
     )
 
 
-def _scores(outcome: TrainingRun) -> str:
-    precisions = list(outcome.scores)
+def _scores(candidate: Candidate) -> str:
+    precisions = list(candidate.scores)
     rows = [
-        [_SCORES[metric], *(f"{outcome.scores[precision][metric]:.4f}" for precision in precisions)]
-        for metric in outcome.scores[precisions[0]]
+        [_SCORES[metric], *(f"{candidate.scores[precision][metric]:.4f}" for precision in precisions)]
+        for metric in candidate.scores[precisions[0]]
     ]
     return "## Scores\n\n" + _table(["on the test rows", *precisions], rows)
 
 
-def _per_class(outcome: TrainingRun) -> str:
-    labels = outcome.dataset.label_texts
+def _per_class(candidate: Candidate) -> str:
+    labels = candidate.run.dataset.label_texts
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        outcome.test_targets, outcome.answers[1], labels=np.arange(len(labels)), zero_division=0
+        candidate.run.test_targets, candidate.outputs[1], labels=np.arange(len(labels)), zero_division=0
     )
     rows = [
         [label, f"{recall[index]:.3f}", f"{precision[index]:.3f}", f"{f1[index]:.3f}", f"{support[index]:,}"]
         for index, label in enumerate(labels)
     ]
-    head = ["class", "accuracy (recall)", "precision", "F1", "test rows"]
-    return "## Each class\n\n" + _table(head, rows)
+    head = ["class", "recall", "precision", "F1", "test rows"]
+    return "## Scores per class\n\n" + _table(head, rows)
 
 
-def _per_target(outcome: TrainingRun) -> str:
-    names = outcome.dataset.target_names
+def _per_target(candidate: Candidate) -> str:
+    names = candidate.run.dataset.target_names
     if len(names) == 1:
         return ""
     scores = [
         regression(values[:, None], true[:, None])
-        for values, true in zip(outcome.answers[0].T, outcome.test_targets.T, strict=True)
+        for values, true in zip(candidate.outputs[0].T, candidate.run.test_targets.T, strict=True)
     ]
     rows = [[name, *(f"{value:.4g}" for value in found.values())] for name, found in zip(names, scores, strict=True)]
-    return "## Each target\n\n" + _table(["target", *(_SCORES[metric] for metric in scores[0])], rows)
+    return "## Scores per target\n\n" + _table(["target", *(_SCORES[metric] for metric in scores[0])], rows)
 
 
-def _columns(outcome: TrainingRun) -> str:
-    dataset = outcome.dataset
+def _features(run: TrainingRun) -> str:
+    dataset = run.dataset
     if len(dataset.shape) > 1:
         return ""
-    found = summary.statistics(dataset, outcome.split.train)
+    found = summary.statistics(dataset, run.split.train)
     notes = "".join(f"\n- {note}" for note in dataset.notes)
     table = _table(summary.HEAD, summary.table(dataset.columns, found), "---")
-    return f"## What it takes\n\n{table}" + (f"\n{notes}" if notes else "")
+    return f"## Features\n\n{table}" + (f"\n{notes}" if notes else "")
 
 
-def int8(twin: Comparison, labels: Sequence[str]) -> str:
-    """What the card says of the int8 graph, published or not."""
-    found, falls = twin.found, twin.found.recall_falls
-    verdict = "is published beside it" if twin.fault is None else f"is **not** published: {twin.fault}"
+def int8(comparison: Comparison, labels: Sequence[str]) -> str:
+    """The card's paragraph on the int8 graph, published or not."""
+    measured, falls = comparison.measured, comparison.measured.recall_falls
+    verdict = "is also published" if comparison.fault is None else f"is **not** published: {comparison.fault}"
     worst = max(range(len(falls)), key=falls.__getitem__)
     return (
-        f"The int8 graph {verdict}. Against fp32, on {found.rows:,} rows of validation and training that its scales "
-        f"were not taken from: accuracy {0 - found.accuracy_loss * 100:+.2f} percentage points, log-loss "
-        f"{found.log_loss_fp32:.4f} → {found.log_loss_int8:.4f}; {found.labels_changed / found.rows:.2%} of the labels "
-        f"differ; the class whose recall suffers most is {labels[worst]}, by {0 - falls[worst] * 100:+.2f} points "
-        f"({found.class_lost[worst]} of {found.class_rows[worst]:,} rows lost, {found.class_won[worst]} won); the "
-        f"largest change of a probability is {found.max_probability_change:.3f}."
+        f"The int8 graph {verdict}. Compared with fp32 on {measured.rows:,} validation and training rows that were not "
+        f"used to calibrate its scales: accuracy {0 - measured.accuracy_loss * 100:+.2f} percentage points, log-loss "
+        f"{measured.log_loss_fp32:.4f} → {measured.log_loss_int8:.4f}; {measured.labels_changed / measured.rows:.2%} "
+        f"of the labels differ; the largest fall in recall is that of {labels[worst]}, "
+        f"{0 - falls[worst] * 100:+.2f} points ({measured.class_lost[worst]} of {measured.class_rows[worst]:,} rows "
+        f"lost, {measured.class_won[worst]} won); the largest change of a probability is "
+        f"{measured.max_probability_change:.3f}."
     )
 
 
-def _learned(outcome: TrainingRun) -> str:
-    kept = outcome.kept
-    loss = "" if math.isnan(kept.validation_loss) else f", whose validation loss was {kept.validation_loss:.4f}"
-    calibrated = "" if outcome.temperature is None else f" Calibration temperature {outcome.temperature:.3f}."
+def _training(run: TrainingRun) -> str:
+    best = run.best_epoch
+    loss = "" if math.isnan(best.validation_loss) else f" (validation loss {best.validation_loss:.4f})"
+    calibrated = "" if run.temperature is None else f" Calibration temperature {run.temperature:.3f}."
     return (
-        f"{len(outcome.history)} epochs in {outcome.fit_s:.0f} s on {outcome.device}, "
-        f"{np.median([epoch.duration_s for epoch in outcome.history]):.2f} s an epoch in the median; the weights are "
-        f"those of epoch {kept.number}{loss}.{calibrated}{_taught(outcome)}"
+        f"{len(run.history)} epochs in {run.fit_s:.0f} s on {run.device}, "
+        f"{np.median([epoch.duration_s for epoch in run.history]):.2f} s per epoch (median). The weights are those of "
+        f"epoch {best.number}{loss}.{calibrated}{_distillation(run)}"
     )
 
 
-def _taught(outcome: TrainingRun) -> str:
-    history = outcome.teacher_history
+def _distillation(run: TrainingRun) -> str:
+    history = run.teacher_history
     if not history:
         return ""
     duration_s = sum(epoch.duration_s for epoch in history)
     return (
-        "\n\nIt learned less from the labels than from a teacher, a convolutional network that was trained first, on "
-        f"the same rows: {len(history)} epochs in {duration_s:.0f} s of that time, after which it was right about "
-        f"{history[-1].validation_score:.2%} of the validation rows (this network about "
-        f"{outcome.kept.validation_score:.2%}). The training losses are against its probabilities, the "
-        "others against the labels: they do not compare."
+        "\n\nThe network was distilled from a teacher, a convolutional network that was trained first, on the same "
+        f"rows: {len(history)} epochs in {duration_s:.0f} s of that time, validation accuracy "
+        f"{history[-1].validation_score:.2%} (this network: {run.best_epoch.validation_score:.2%}). Training losses "
+        "are against its probabilities and validation losses against the labels, so the two do not compare."
     )
 
 
-def _use(outcome: TrainingRun, example: int) -> str:
-    dataset = outcome.dataset
-    answer = (
-        f"the test row in `example.json`, which is *{dataset.label_texts[outcome.test_targets[example]]}*"
-        if dataset.classifies
-        else "the test row in `example.json`"
-    )
+def _usage(run: TrainingRun, example: int) -> str:
+    dataset = run.dataset
+    label = f", a *{dataset.label_texts[run.test_targets[example]]}*" if dataset.classifies else ""
     picture = f"\n\n![the example]({EXAMPLE})" if len(dataset.shape) == 2 else ""
     return (
-        f"## Ask it\n\nWith the server running, send {answer}:\n\n"
-        f"    curl localhost:8000/models/{outcome.name}/predict -d @example.json{picture}"
+        f"## Usage\n\nWith the server running, send the test row in `example.json`{label}:\n\n"
+        f"    curl localhost:8000/models/{run.name}/predict -d @example.json{picture}"
     )
 
 
-def _provenance(outcome: TrainingRun, created: str, commit: str | None, libraries: Mapping[str, str]) -> str:
-    source = outcome.dataset.source
+def _provenance(candidate: Candidate, created: str, commit: str | None, libraries: Mapping[str, str]) -> str:
+    run = candidate.run
+    source = run.dataset.source
     hashes = source.get("sha256", "")
-    digests = hashes.items() if isinstance(hashes, Mapping) else [(outcome.dataset.name, hashes)]
+    digests = hashes.items() if isinstance(hashes, Mapping) else [(run.dataset.name, hashes)]
     rows = [
-        ["made", f"{created}, by `{outcome.command}`"],
+        ["created", f"{created}, by `{run.command}`"],
         ["code", commit or "not in a checkout"],
         ["libraries", ", ".join(f"{name} {version}" for name, version in libraries.items())],
-        ["data", str(source.get("url", source.get("from", source.get("name", outcome.dataset.name))))],
+        ["data", str(source.get("url", source.get("from", source.get("name", run.dataset.name))))],
         *([f"SHA-256 of {name}", f"`{digest}`"] for name, digest in digests),
-        ["seed", "none" if outcome.seed is None else str(outcome.seed)],
-        ["ONNX Runtime against torch", ", ".join(f"{name} {value:g}" for name, value in outcome.parity.items())],
+        ["seed", "none" if run.seed is None else str(run.seed)],
+        ["ONNX Runtime against torch", ", ".join(f"{name} {value:g}" for name, value in candidate.parity.items())],
     ]
-    return "## Where it comes from\n\n" + _table(["", ""], rows, "---")
+    return "## Provenance\n\n" + _table(["", ""], rows, "---")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], cells: str = "--:") -> str:
-    """Markdown; ``cells`` aligns the columns from the second on."""
+    """A Markdown table; ``cells`` aligns the columns from the second on."""
 
     def line(cells: Sequence[str]) -> str:
         return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"

@@ -1,13 +1,14 @@
-"""torch → one ONNX graph that takes raw rows, with softmax and argmax in it."""
+"""Export a network as one ONNX graph, from raw rows to probabilities and prediction."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import onnx
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.errors import ParityError
@@ -16,12 +17,11 @@ from training.model.preprocess import Prepare
 from training.release.quiet import quiet
 
 OPSET: Final = 20
-CLASSIFIES: Final = ("probabilities", "prediction")
-REGRESSES: Final = ("prediction",)
+CLASSIFIER_OUTPUTS: Final = ("probabilities", "prediction")
+REGRESSOR_OUTPUTS: Final = ("prediction",)
 
-
-# What clients ask of the outputs, by the name that scikit-learn has for what is applied to them.
-ANSWERS: Final[dict[str, Callable[[Tensor], tuple[Tensor, ...]]]] = {
+# From the network's outputs to the graph's, by scikit-learn's names of output activations.
+OUTPUT_ACTIVATIONS: Final[dict[str, Callable[[Tensor], tuple[Tensor, ...]]]] = {
     "softmax": lambda outputs: (torch.softmax(outputs, dim=1), outputs.argmax(dim=1)),
     "logistic": lambda outputs: (torch.sigmoid(outputs), (outputs > 0).long()),
     "identity": lambda outputs: (outputs,),
@@ -30,7 +30,7 @@ ANSWERS: Final[dict[str, Callable[[Tensor], tuple[Tensor, ...]]]] = {
 
 
 class _Graph(nn.Module):
-    """Encode, the folded layers, and what clients ask of the outputs."""
+    """Encoding, the folded layers, the output activation."""
 
     def __init__(self, prepare: Prepare, layers: nn.Sequential, activation: str) -> None:
         super().__init__()
@@ -39,22 +39,22 @@ class _Graph(nn.Module):
         self.activation = activation
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        return ANSWERS[self.activation](self.layers(self.prepare.encode(inputs)))
+        return OUTPUT_ACTIVATIONS[self.activation](self.layers(self.prepare.encode(inputs)))
 
 
 def export(network: Network, features: int, *, classifies: bool, activation: str | None = None) -> bytes:
-    """The network as a self-contained ONNX file of opset `OPSET`.
+    """Return the network as a self-contained ONNX file of opset `OPSET`.
 
     ``inputs`` float32 (rows, features) → ``probabilities`` float32 (rows, classes) and ``prediction`` int64 (rows,), or
-    for regression ``prediction`` float32 (rows, targets); inputs are float64 where the network prepares rows from it,
-    predictions where it restores them in it. The ``activation`` of the outputs is the softmax or the
-    identity if not said otherwise; after "logistic" both answers are (rows, labels), after "exp" numbers are positive.
-    Raises `ParityError` where the exporter wrote another opset.
+    for regression ``prediction`` float32 (rows, targets). Inputs are float64 if the network preprocesses them in
+    float64, and predictions likewise. ``activation`` is a key of `OUTPUT_ACTIVATIONS`, by default "softmax" for
+    classes and "identity" for numbers; with "logistic" both outputs are (rows, labels).
+    Raises `ParityError` if the exporter wrote another opset.
     """
     activation = activation or ("softmax" if classifies else "identity")
     network = copy.deepcopy(network).cpu()
     graph = _Graph(network.prepare, folded(network), activation).eval()
-    # Two rows: of one, the exporter would conclude that there is always one.
+    # Two rows: with one, the exporter would fix the number of rows.
     with quiet():
         program = torch.onnx.export(
             graph,
@@ -62,23 +62,28 @@ def export(network: Network, features: int, *, classifies: bool, activation: str
             dynamo=True,
             opset_version=OPSET,
             input_names=["inputs"],
-            output_names=list(CLASSIFIES if classifies else REGRESSES),
+            output_names=list(CLASSIFIER_OUTPUTS if classifies else REGRESSOR_OUTPUTS),
             dynamic_shapes=({0: torch.export.Dim("rows")},),
             external_data=False,
             verbose=False,
         )
-    assert program is not None  # noqa: S101 - it is of the exporter asked for
+    assert program is not None  # noqa: S101 - dynamo=True returns one
     model = program.model_proto
     written = {each.domain: each.version for each in model.opset_import}
     if written.get("") != OPSET:
         raise ParityError(f"torch {torch.__version__} exported opset {written}, expected {OPSET}; nothing is published")
-    _forget_where_it_was_made(model.graph)
+    _remove_traces(model.graph)
     content: bytes = model.SerializeToString()
     return content
 
 
-def _forget_where_it_was_made(graph: onnx.GraphProto) -> None:
-    """Take out the exporter's notes: the traces in them name the folders of the machine that trained."""
+def outputs_of(outputs: NDArray[Any], activation: str) -> list[NDArray[Any]]:
+    """The graph's outputs, computed by torch, from the network's ``outputs`` (rows, outputs)."""
+    return [each.numpy() for each in OUTPUT_ACTIVATIONS[activation](torch.from_numpy(outputs))]
+
+
+def _remove_traces(graph: onnx.GraphProto) -> None:
+    """Remove the exporter's metadata: its stack traces name folders of this machine."""
     for each in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         del each.metadata_props[:]
         each.doc_string = ""

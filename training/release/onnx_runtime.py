@@ -1,4 +1,4 @@
-"""ONNX Runtime, as the service runs a graph, and its quantiser. The only importer of onnxruntime in training."""
+"""Run a graph in ONNX Runtime as the service does, and quantize it. The only importer of onnxruntime in training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from training.release.quiet import quiet
 
-# From 1.29 on ONNX Runtime reports hardware and models to its maker, from its import on; ours shall not.
+# Since 1.29 ONNX Runtime sends telemetry from the time it is imported.
 # https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime as ort
@@ -21,13 +21,13 @@ from onnxruntime import quantization
 
 VERSION: Final[str] = ort.__version__
 _BATCH_ROWS: Final = 2048
-# Of the values of each tensor, from the least to the greatest: a few outliers would cost all others their precision.
-# On Fashion-MNIST probabilities change less on average with it, and more in the rare row that has such a value.
+# Clips outliers of each tensor, which would cost all other values precision. On Fashion-MNIST probabilities change less
+# on average, and more in the rare row with an outlier.
 _PERCENTILE: Final = 99.99
 
 
 def run(graph: bytes, inputs: NDArray[Any]) -> list[NDArray[Any]]:
-    """Every output of ``graph`` for raw ``inputs`` (rows, features), on one thread of the CPU as in the service."""
+    """All outputs of ``graph`` for raw ``inputs`` (rows, features), on one CPU thread as in the service."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.add_session_config_entry("session.x64quantprecision", "1")
@@ -40,22 +40,22 @@ def run(graph: bytes, inputs: NDArray[Any]) -> list[NDArray[Any]]:
     return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
 
-def quantised(graph: bytes, calibration: NDArray[Any]) -> bytes:
-    """``graph`` with its products in int8, its scales fixed by the range of values over the ``calibration`` rows.
+def quantize(graph: bytes, calibration: NDArray[Any]) -> bytes:
+    """Return ``graph`` with int8 matrix products, its scales taken from raw ``calibration`` rows (rows, features).
 
-    Static and per channel: with dynamic scales a row's answer would depend on its neighbours in the batch. What a
-    product gives stays float32 until the next one takes it, so that logits keep their order.
+    Static, per channel: with dynamic scales a row's output would depend on the other rows of its batch. The outputs of
+    products stay float32, so that logits keep their order.
     https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
     """
     with tempfile.TemporaryDirectory() as folder, quiet():
         source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         model = onnx.load_model_from_string(graph)
         onnx.save(model, source)
-        takes = onnx.helper.tensor_dtype_to_np_dtype(model.graph.input[0].type.tensor_type.elem_type)
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(model.graph.input[0].type.tensor_type.elem_type)
         quantization.quantize_static(
             source,
             target,
-            _Rows(calibration.astype(takes)),
+            _Rows(calibration.astype(dtype)),
             quant_format=quantization.QuantFormat.QDQ,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
@@ -68,7 +68,7 @@ def quantised(graph: bytes, calibration: NDArray[Any]) -> bytes:
 
 
 class _Rows(quantization.CalibrationDataReader):  # type: ignore[misc]
-    """Hands the calibration rows over, all at once."""
+    """Gives all calibration rows at once."""
 
     def __init__(self, rows: NDArray[Any]) -> None:
         self._feeds = iter([{"inputs": rows}])

@@ -1,4 +1,4 @@
-"""ONNX Runtime against torch over every test row: what differs is not published."""
+"""Check that ONNX Runtime computes what torch computes, on every test row."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from numpy.typing import NDArray
 from training.errors import ParityError
 from training.release import onnx_runtime
 
-# Of probabilities as they are; of values in the target's unit, as a share of the range that they span.
+# Absolute for probabilities; for values, relative to the range of the target.
 TOLERANCE: Final = 1e-5
-# Of a target's largest value, in steps of the dtype it is answered in: values far from 0 are rounded that coarsely,
-# however little they differ from each other.
+# Values far from 0 differ by rounding, however small their range: allow so many steps of the dtype at the largest one.
 _ROUNDING_STEPS: Final = 8
 
 
-def prove(graph: bytes, inputs: NDArray[Any], expected: Sequence[NDArray[Any]]) -> dict[str, float]:
-    """How far ``graph`` is from torch's ``expected`` outputs for raw ``inputs``, for the manifest.
+def check(graph: bytes, inputs: NDArray[Any], expected: Sequence[NDArray[Any]]) -> dict[str, float]:
+    """Return the largest differences of ``graph`` from torch's ``expected`` outputs, for the manifest.
 
-    ``expected`` is probabilities float32 (rows, classes) and prediction int64 (rows,), or values float32 or float64
-    (rows, targets). Raises `ParityError` where numbers are more than `TOLERANCE` apart or a label differs.
+    ``inputs`` are raw (rows, features). ``expected`` is probabilities float32 (rows, classes) and prediction int64
+    (rows,), or values float32 or float64 (rows, targets). Raises `ParityError` if numbers differ by more than
+    `TOLERANCE`, or any label differs.
     """
     found = onnx_runtime.run(graph, inputs)
     numbers = expected[0]
-    apart = np.abs(found[0].astype(np.float64) - numbers)
-    error = float((apart if len(expected) > 1 else apart / _unit(numbers)).max())
+    difference = np.abs(found[0].astype(np.float64) - numbers)
+    error = float((difference if len(expected) > 1 else difference / _unit(numbers)).max())
     if not error <= TOLERANCE:  # NaN compares false
         raise ParityError(
-            f"ONNX Runtime {onnx_runtime.VERSION} and torch are {error:.2g} apart, expected {TOLERANCE:g} at most; "
+            f"ONNX Runtime {onnx_runtime.VERSION} and torch differ by {error:.2g}, expected at most {TOLERANCE:g}; "
             "nothing is published"
         )
     if len(expected) == 1:
@@ -45,8 +45,8 @@ def prove(graph: bytes, inputs: NDArray[Any], expected: Sequence[NDArray[Any]]) 
 
 
 def _unit(values: NDArray[Any]) -> NDArray[np.float64]:
-    """What differences of each target's ``values`` (rows, targets) are measured by, (targets,): the range of these, or
-    more where they are rounded so coarsely that `TOLERANCE` of the range could not be told."""
+    """What errors are relative to, (targets,): the range of the target's ``values`` (rows, targets), or more if they
+    are rounded more coarsely than `TOLERANCE` of the range."""
     exact = values.astype(np.float64)
     rounding = _ROUNDING_STEPS * float(np.finfo(values.dtype).eps) * np.abs(exact).max(axis=0)
     unit: NDArray[np.float64] = np.maximum(np.ptp(exact, axis=0), rounding / TOLERANCE)

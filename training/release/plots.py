@@ -1,4 +1,4 @@
-"""The card's pictures, each as the bytes of a PNG file."""
+"""The pictures of the card, each as the bytes of a PNG file."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _LABEL_CHARS: Final = 24
 
 
 def learning(history: Sequence[Epoch], score_name: str) -> bytes:
-    """Losses over the epochs, and the validation score where there were validation rows."""
-    judged = not all(math.isnan(epoch.validation_loss) for epoch in history)
+    """Losses by epoch, and the validation score if there were validation rows."""
+    validated = not all(math.isnan(epoch.validation_loss) for epoch in history)
     with mpl.rc_context(_STYLE):
-        figure = Figure((8, 3) if judged else (4, 3), layout="constrained")
-        losses, *scores = figure.subplots(1, 2 if judged else 1, squeeze=False)[0]
+        figure = Figure((8, 3) if validated else (4, 3), layout="constrained")
+        losses, *scores = figure.subplots(1, 2 if validated else 1, squeeze=False)[0]
         numbers = [epoch.number for epoch in history]
-        losses.plot(numbers, [epoch.train_loss for epoch in history], color=_FAINT, label="training, as trained on")
-        if judged:
+        losses.plot(numbers, [epoch.train_loss for epoch in history], color=_FAINT, label="training")
+        if validated:
             losses.plot(numbers, [epoch.validation_loss for epoch in history], color=_INK, label="validation")
         losses.set(xlabel="epoch", ylabel="loss")
         losses.legend(frameon=False)
@@ -44,16 +44,16 @@ def learning(history: Sequence[Epoch], score_name: str) -> bytes:
 
 
 def confusion(true: NDArray[np.int64], predicted: NDArray[np.int64], labels: Sequence[str]) -> bytes:
-    """Share of each true class that was predicted as each class."""
-    every = np.arange(len(labels))
-    matrix = metrics.confusion_matrix(true, predicted, labels=every, normalize="true")
+    """Confusion matrix: the share of each true class that was predicted as each class."""
+    classes = np.arange(len(labels))
+    matrix = metrics.confusion_matrix(true, predicted, labels=classes, normalize="true")
     with mpl.rc_context(_TEXT):
         edge = 2.5 + 0.42 * min(len(labels), 40)
         figure = Figure((edge, edge), layout="constrained")
         axes = figure.subplots()
         axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
         names = [label if len(label) <= _LABEL_CHARS else f"{label[: _LABEL_CHARS - 1]}…" for label in labels]
-        axes.set(xticks=every, yticks=every, yticklabels=names, xlabel="predicted", ylabel="true")
+        axes.set(xticks=classes, yticks=classes, yticklabels=names, xlabel="predicted", ylabel="true")
         axes.set_xticklabels(names, rotation=45, ha="right")
         if len(labels) <= 20:
             for row, column in np.ndindex(matrix.shape):
@@ -66,43 +66,43 @@ def confusion(true: NDArray[np.int64], predicted: NDArray[np.int64], labels: Seq
 
 
 def reliability(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> bytes:
-    """How often the network is right when it says how sure it is, and how often it says so."""
+    """Reliability diagram: accuracy by predicted probability, above the distribution of that probability."""
     confidence, accuracy, counts = evaluate.reliability(probabilities, labels)
     filled = counts > 0
     with mpl.rc_context(_STYLE):
         figure = Figure((4.5, 4.5), layout="constrained")
         axes, shares = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
-        axes.plot([0, 1], [0, 1], color=_FAINT, linestyle="--", label="what it says is so")
-        sizes = 12 + 240 * counts[filled] / counts.sum()  # a bin of few rows says little
-        axes.scatter(confidence[filled], accuracy[filled], sizes, color=_INK, label="measured, by number of rows")
-        axes.set(ylabel="share that is right", ylim=(0, 1.05))
+        axes.plot([0, 1], [0, 1], color=_FAINT, linestyle="--", label="perfectly calibrated")
+        sizes = 12 + 240 * counts[filled] / counts.sum()
+        axes.scatter(confidence[filled], accuracy[filled], sizes, color=_INK, label="measured; size: rows")
+        axes.set(ylabel="accuracy", ylim=(0, 1.05))
         axes.legend(frameon=False, loc="upper left")
         shares.bar(
             (np.arange(evaluate.BINS) + 0.5) / evaluate.BINS, counts / counts.sum(), 0.9 / evaluate.BINS, color=_FAINT
         )
-        shares.set(xlabel="probability of the predicted class", ylabel="rows", xlim=(0, 1))
+        shares.set(xlabel="probability of the predicted class", ylabel="share of rows", xlim=(0, 1))
         return _png(figure)
 
 
 def predicted(true: NDArray[np.float32], values: NDArray[np.float32], names: Sequence[str]) -> bytes:
-    """For each target the predicted value against the true one, and the distribution of what is left over."""
+    """Predicted against true values, and the distribution of the residuals, for each target."""
     with mpl.rc_context(_STYLE):
         figure = Figure((8, 3.2 * len(names)), layout="constrained")
-        for (against, rest), name, x, y in zip(
+        for (scatter, residuals), name, x, y in zip(
             figure.subplots(len(names), 2, squeeze=False), names, true.T, values.T, strict=True
         ):
             ends = [min(x.min(), y.min()), max(x.max(), y.max())]
-            against.plot(ends, ends, color=_FAINT, linestyle="--")
-            against.scatter(x, y, s=8, color=_INK, alpha=0.5, linewidths=0)
-            against.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
-            rest.hist(y.astype(np.float64) - x, bins=40, color=_INK)
-            rest.axvline(0, color=_CONTRAST, linewidth=1)
-            rest.set(xlabel="predicted - true", ylabel="test rows")
+            scatter.plot(ends, ends, color=_FAINT, linestyle="--")
+            scatter.scatter(x, y, s=8, color=_INK, alpha=0.5, linewidths=0)
+            scatter.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
+            residuals.hist(y.astype(np.float64) - x, bins=40, color=_INK)
+            residuals.axvline(0, color=_CONTRAST, linewidth=1)
+            residuals.set(xlabel="predicted - true", ylabel="test rows")
         return _png(figure)
 
 
 def image(pixels: NDArray[Any]) -> bytes:
-    """A row of pixels as a picture, eight times as large."""
+    """Pixels (height, width) as a grey picture, enlarged eight times."""
     enlarged = np.kron(pixels.astype(np.float64), np.ones((8, 8)))
     file = io.BytesIO()
     mpl.image.imsave(file, enlarged, cmap="gray", format="png", metadata={"Software": ""})
@@ -112,7 +112,7 @@ def image(pixels: NDArray[Any]) -> bytes:
 def _png(figure: Figure) -> bytes:
     file = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a label may be of any script
-        # Without the maker's name and version in it the same figures give the same bytes.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # labels may be in any script
+        # Without matplotlib's version in it, the same figure gives the same bytes.
         figure.savefig(file, format="png", dpi=110, metadata={"Software": ""})
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""A finished run becomes the next version in the models folder. The only importer of service.artifact."""
+"""Write the next version of a model into the models folder. The only importer of service.artifact."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from training.data import summary
 from training.data.dataset import Dataset
 from training.errors import DataError, TrainingError
 from training.release import card, onnx_runtime
-from training.release.onnx_export import CLASSIFIES, OPSET, REGRESSES
-from training.release.training_run import TrainingRun
+from training.release.onnx_export import CLASSIFIER_OUTPUTS, OPSET, REGRESSOR_OUTPUTS
+from training.release.training_run import Candidate, TrainingRun
 
 _GOLDEN_ROWS: Final = 32
-# Golden rows are answered beyond doubt: where two labels nearly tie, another processor's rounding may choose the other.
+# Where two labels nearly tie, another processor's rounding may change the prediction.
 _CLEAR_MARGIN: Final = 0.1
 _LIBRARIES: Final = ("mlp-serving", "torch", "onnx", "onnxruntime", "numpy", "scikit-learn")
 
 
 def check(models_dir: Path, name: str) -> None:
-    """Raise `TrainingError` now where publishing would fail after training: a bad name, a folder that is none."""
+    """Raise `TrainingError` if the model name is invalid or a version cannot be written."""
     model_dir = models_dir / name
     try:
         artifact.check_name(name)
@@ -43,95 +43,95 @@ def check(models_dir: Path, name: str) -> None:
     except OSError as error:
         raise TrainingError(
             f"no version of {name!r} can be written to {str(models_dir)!r}: {error.strerror}; "
-            "name another folder with --models"
+            "choose another folder with --models"
         ) from error
     except ArtifactError as error:
         raise TrainingError(str(error)) from error
 
 
 def check_names(dataset: Dataset) -> None:
-    """Raise `DataError` now where a label or a name could not be shown by the server, and so would not be published."""
+    """Raise `DataError` if a label, target or column has a character that the server cannot show."""
     names = {"label": dataset.label_texts, "target": dataset.target_names}
     for what, texts in {**names, "column": [column.name for column in dataset.columns]}.items():
         for text in texts:
             if found := unprintable(text):
                 raise DataError(
-                    f"{what} {text!r:.60} has the character {found}, a control character or no character of UTF-8, "
-                    "which no answer, metric or log can show; rename it"
+                    f"{what} {text!r:.60} has the character {found}, a control character or not valid UTF-8, "
+                    "which responses, metrics and logs cannot show; rename it"
                 )
 
 
-def publish(outcome: TrainingRun, models_dir: Path, on_commit: Callable[[], None] = lambda: None) -> Path:
-    """Write ``models_dir/<name>/<next version>``, whole or not at all; its folder. Raises `TrainingError`.
+def publish(candidate: Candidate, models_dir: Path, on_commit: Callable[[], None] = lambda: None) -> Path:
+    """Write ``models_dir/<name>/<next version>``, complete or not at all, and return it.
 
-    ``on_commit`` is called when all but the last step is done, and can still prevent it by raising.
+    ``on_commit`` is called just before the version appears, and prevents it by raising. Raises `TrainingError`.
     """
-    outcome = _in_utf8(outcome)
+    candidate = replace(candidate, run=_in_utf8(candidate.run))
     created = datetime.now(UTC).isoformat(timespec="seconds")
     commit = _git_commit()
-    clear = _clear_rows(outcome)
-    files = {artifact.MODEL: outcome.graph, artifact.GOLDEN: _golden(outcome, clear)}
-    if outcome.int8_graph is not None:
-        files[artifact.MODEL_INT8] = outcome.int8_graph
-    example = _first_right(outcome)
-    files[artifact.EXAMPLE] = json.dumps({"inputs": [_as_client_sends(outcome, example)]}).encode()
+    files = {artifact.MODEL: candidate.graph, artifact.GOLDEN: _golden(candidate, _golden_rows(candidate))}
+    if candidate.int8_graph is not None:
+        files[artifact.MODEL_INT8] = candidate.int8_graph
+    example = _example_row(candidate)
+    files[artifact.EXAMPLE] = json.dumps({"inputs": [_as_json(candidate.run, example)]}).encode()
 
     def make(version: int) -> tuple[Manifest, Mapping[str, bytes]]:
-        manifest = _manifest(outcome, version, created, commit)
-        return manifest, files | card.card(outcome, version, created, commit, manifest.libraries, example)
+        manifest = _manifest(candidate, version, created, commit)
+        return manifest, files | card.card(candidate, version, created, commit, manifest.libraries, example)
 
     try:
-        return artifact.publish(models_dir, outcome.name, make, on_commit)
+        return artifact.publish(models_dir, candidate.run.name, make, on_commit)
     except ArtifactError as error:
         raise TrainingError(str(error)) from error
 
 
-def _in_utf8(outcome: TrainingRun) -> TrainingRun:
-    """``outcome`` with what is no UTF-8 in the names of files written as ``\\udcff``, in its command and its data."""
+def _in_utf8(run: TrainingRun) -> TrainingRun:
+    """``run`` with undecodable bytes of file names escaped as ``\\udcff``, in its command and its data source."""
 
-    def plain(value: Any) -> Any:
+    def escaped(value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {plain(key): plain(each) for key, each in value.items()}
+            return {escaped(key): escaped(each) for key, each in value.items()}
         if isinstance(value, (list, tuple)):
-            return [plain(each) for each in value]
+            return [escaped(each) for each in value]
         return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
-    dataset = replace(outcome.dataset, source=plain(outcome.dataset.source))
-    return replace(outcome, command=plain(outcome.command), dataset=dataset)
+    dataset = replace(run.dataset, source=escaped(run.dataset.source))
+    return replace(run, command=escaped(run.command), dataset=dataset)
 
 
-def _manifest(outcome: TrainingRun, version: int, created: str, commit: str | None) -> Manifest:
-    dataset, split = outcome.dataset, outcome.split
-    parts = {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)}
+def _manifest(candidate: Candidate, version: int, created: str, commit: str | None) -> Manifest:
+    run = candidate.run
+    dataset, split = run.dataset, run.split
+    rows = {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)}
     return Manifest(
         format=FORMAT,
-        name=outcome.name,
+        name=run.name,
         version=version,
         task=CLASSIFICATION if dataset.classifies else REGRESSION,
         classes=dataset.labels,
         targets=dataset.target_names,
-        features=_features(outcome),
+        features=_features(run),
         input_shape=dataset.shape,
         input_dtype=str(dataset.inputs.dtype),
-        output_dtype="float32" if dataset.classifies else str(outcome.answers[0].dtype),
+        output_dtype="float32" if dataset.classifies else str(candidate.outputs[0].dtype),
         opset=OPSET,
         files={},
-        scores=outcome.scores,
-        parity=outcome.parity,
-        data={**dataset.source, "rows": parts},
-        config={**outcome.chosen, "temperature": outcome.temperature, "command": outcome.command},
-        seed=outcome.seed,
+        scores=candidate.scores,
+        parity=candidate.parity,
+        data={**dataset.source, "rows": rows},
+        config={**run.config, "temperature": run.temperature, "command": run.command},
+        seed=run.seed,
         libraries={name: installed(name) for name in _LIBRARIES if name != "onnxruntime"}
         | {"onnxruntime": onnx_runtime.VERSION},
         git_commit=commit,
         created=created,
         cells=dataset.cells,
-        int8=None if outcome.int8 is None or outcome.int8_graph is None else outcome.int8.found,
+        int8=None if candidate.int8 is None or candidate.int8_graph is None else candidate.int8.measured,
     )
 
 
-def _features(outcome: TrainingRun) -> tuple[Feature, ...]:
-    dataset = outcome.dataset
+def _features(run: TrainingRun) -> tuple[Feature, ...]:
+    dataset = run.dataset
     return tuple(
         Feature(
             column.name,
@@ -144,43 +144,44 @@ def _features(outcome: TrainingRun) -> tuple[Feature, ...]:
             min=found.min,
             max=found.max,
         )
-        for column, found in zip(dataset.columns, summary.statistics(dataset, outcome.split.train), strict=True)
+        for column, found in zip(dataset.columns, summary.statistics(dataset, run.split.train), strict=True)
     )
 
 
-def _clear_rows(outcome: TrainingRun) -> NDArray[np.int64]:
-    """Some test rows, always the same, for the server to prove itself on: places among the test rows."""
-    places = np.random.default_rng(0).permutation(len(outcome.test_inputs))
-    if outcome.dataset.classifies:
-        best = np.sort(outcome.answers[0], axis=1)
-        margin = best[:, -1] - best[:, -2]
-        clear = places[margin[places] > _CLEAR_MARGIN]
-        places = clear if len(clear) else places
-    return np.sort(places[:_GOLDEN_ROWS])
+def _golden_rows(candidate: Candidate) -> NDArray[np.int64]:
+    """Indices of some test rows, always the same, that the server replays before a version takes traffic."""
+    rows = np.random.default_rng(0).permutation(len(candidate.run.test_inputs))
+    if candidate.run.dataset.classifies:
+        ranked = np.sort(candidate.outputs[0], axis=1)
+        margin = ranked[:, -1] - ranked[:, -2]
+        clear = rows[margin[rows] > _CLEAR_MARGIN]
+        rows = clear if len(clear) else rows
+    return np.sort(rows[:_GOLDEN_ROWS])
 
 
-def _golden(outcome: TrainingRun, places: NDArray[np.int64]) -> bytes:
-    names = CLASSIFIES if outcome.dataset.classifies else REGRESSES
-    inputs = outcome.test_inputs[places]
-    arrays = {"inputs": inputs} | {name: answer[places] for name, answer in zip(names, outcome.answers, strict=True)}
-    if outcome.int8_graph is not None:
-        answers = onnx_runtime.run(outcome.int8_graph, inputs)
-        arrays |= {f"int8_{name}": answer for name, answer in zip(names, answers, strict=True)}
+def _golden(candidate: Candidate, rows: NDArray[np.int64]) -> bytes:
+    names = CLASSIFIER_OUTPUTS if candidate.run.dataset.classifies else REGRESSOR_OUTPUTS
+    inputs = candidate.run.test_inputs[rows]
+    arrays = {"inputs": inputs} | {name: output[rows] for name, output in zip(names, candidate.outputs, strict=True)}
+    if candidate.int8_graph is not None:
+        outputs = onnx_runtime.run(candidate.int8_graph, inputs)
+        arrays |= {f"int8_{name}": output for name, output in zip(names, outputs, strict=True)}
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
     return file.getvalue()
 
 
-def _first_right(outcome: TrainingRun) -> int:
-    """The place of the first test row that is answered rightly: the example to send."""
-    if not outcome.dataset.classifies:
+def _example_row(candidate: Candidate) -> int:
+    """The index of the test row in the example: the first that is classified correctly."""
+    if not candidate.run.dataset.classifies:
         return 0
-    return int((outcome.answers[1] == outcome.test_targets).argmax())
+    return int((candidate.outputs[1] == candidate.run.test_targets).argmax())
 
 
-def _as_client_sends(outcome: TrainingRun, place: int) -> Any:
-    """A row nested to its shape, or by feature name with texts for categories and null for what is missing."""
-    dataset, row = outcome.dataset, outcome.test_inputs[place]
+def _as_json(run: TrainingRun, index: int) -> Any:
+    """A test row as a client sends it: nested to its shape, or by feature name, with strings for categories and null
+    for missing values."""
+    dataset, row = run.dataset, run.test_inputs[index]
     if len(dataset.shape) > 1:
         return row.reshape(dataset.shape).tolist()
     values: dict[str, Any] = {}
@@ -195,7 +196,7 @@ def _as_client_sends(outcome: TrainingRun, place: int) -> Any:
 
 
 def _git_commit() -> str | None:
-    """The commit that this code is of, marked where files differ from it; None outside a checkout."""
+    """The commit of this code, marked if files differ from it; None outside a checkout."""
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""Keep libraries from talking past us to the person who trains: their prints, warnings and advice."""
+"""Silence prints, warnings and log records of libraries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, only errors are heard. What goes wrong is raised as ever."""
+    """Inside, only log records above WARNING get through. Exceptions are raised as usual."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""All that is known of a finished run, for its manifest and its card."""
+"""What is known of a finished training run, and of the version made from it: the input of the manifest and the card."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from numpy.typing import NDArray
 from training.data.dataset import Dataset
 from training.data.split import Split
 from training.engine.trainer import Epoch
+from training.model.network import Network
 from training.release.quantize import Comparison
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
-    """``answers`` are torch's for the test rows: probabilities and prediction, or values. ``int8`` is None where the
-    network was not compared in int8; ``scores`` has those of each precision that is published, over the test rows.
-    ``chosen`` is every choice that was made, for the manifest; ``kept`` the epoch whose weights stayed.
-    ``teacher_history`` has its teacher's epochs, none where it had no teacher. ``seed`` is None where chance was left
-    to itself, ``temperature`` where nothing was calibrated."""
+    """A trained network, its data, and how it was trained.
+
+    ``activation`` is that of the hidden layers, ``output_activation`` a key of `onnx_export.OUTPUT_ACTIVATIONS`.
+    ``config`` maps every option to its value. ``history`` has the epochs in order, ``teacher_history`` those of the
+    teacher, if there was one; ``best_epoch`` is the epoch whose weights the network has. ``fit_s`` is the training time
+    in seconds. ``seed`` is None for an unseeded run, ``temperature`` for an uncalibrated network.
+    """
 
     name: str
     command: str
     dataset: Dataset
     split: Split
-    chosen: Mapping[str, Any]
+    network: Network
     hidden: Sequence[int]
     activation: str
+    output_activation: str
+    config: Mapping[str, Any]
     seed: int | None
     device: str
     history: Sequence[Epoch]
-    teacher_history: Sequence[Epoch]
-    kept: Epoch
+    best_epoch: Epoch
     fit_s: float
-    temperature: float | None
-    graph: bytes
-    answers: Sequence[NDArray[Any]]
-    parity: Mapping[str, float]
-    int8: Comparison | None
-    scores: Mapping[str, Mapping[str, float]]
+    temperature: float | None = None
+    teacher_history: Sequence[Epoch] = ()
 
     @property
     def test_inputs(self) -> NDArray[Any]:
@@ -50,11 +50,27 @@ class TrainingRun:
 
     @property
     def test_targets(self) -> NDArray[Any]:
-        """Their true targets."""
+        """Their targets, int64 (rows,) or float64 (rows, targets)."""
         targets: NDArray[Any] = self.dataset.targets[self.split.test]
         return targets
 
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A run that is evaluated, exported and checked, ready to be published.
+
+    ``outputs`` are those of torch for the test rows, as the graph has them: probabilities and prediction, or values.
+    ``int8`` is None if the network was not quantized. ``scores`` maps each published precision to its test scores.
+    """
+
+    run: TrainingRun
+    graph: bytes
+    outputs: Sequence[NDArray[Any]]
+    parity: Mapping[str, float]
+    int8: Comparison | None
+    scores: Mapping[str, Mapping[str, float]]
+
     @property
     def int8_graph(self) -> bytes | None:
-        """The graph in int8 where it may be published."""
-        return self.int8.graph if self.int8 is not None and self.int8.as_good else None
+        """The int8 graph, if it may be published."""
+        return self.int8.graph if self.int8 is not None and self.int8.fault is None else None

@@ -1,6 +1,6 @@
-"""Signals in each state of a run, in processes of their own; and one whole run, whose forks are sent one at each stage.
+"""Signals in each state of a run, each in a new process; and a whole run, whose forks are signalled at each stage.
 
-The processes take SIGINT whatever the parent of the tests does with it: `cmd &` in a script ignores it.
+The processes handle SIGINT even if the parent of the tests ignores it, as `cmd &` in a script does.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ import pytest
 from service import artifact
 from tests.service.running import PATIENCE_S
 
-_WHOLE_RUN_S = 600.0  # on a machine that has a lot to do
-SENTENCE = "mlp-train: interrupted; nothing was published\n"
+_WHOLE_RUN_S = 600.0  # on a busy machine
+MESSAGE = "mlp-train: interrupted; nothing was published\n"
 BEGIN = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 def INT(): signal.raise_signal(signal.SIGINT)
 def TERM(): signal.raise_signal(signal.SIGTERM)
 """
-TAKE = """
+INSTALL = """
 from training.cli.interrupt import Interrupts
 run = Interrupts()
-run.take()
+run.install()
 """
 
 
 def ended(code: str, *arguments: str, patience_s: float = 3 * PATIENCE_S) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr of a process that runs ``code``."""
+    """The exit status, stdout and stderr of a process that runs ``code``."""
     done = subprocess.run(
         [sys.executable, "-c", BEGIN + code, *arguments],
         capture_output=True,
@@ -54,49 +54,51 @@ def ended(code: str, *arguments: str, patience_s: float = 3 * PATIENCE_S) -> tup
         "with run.orderly(): pass\n{}()",
     ],
 )
-def test_a_signal_ends_the_process_at_once_whatever_it_meets(code: str, sent: str, status: int) -> None:
-    assert ended(TAKE + code.replace("{}", sent)) == (status, "", SENTENCE)
+def test_a_signal_ends_the_process_at_once(code: str, sent: str, status: int) -> None:
+    assert ended(INSTALL + code.replace("{}", sent)) == (status, "", MESSAGE)
 
 
 @pytest.mark.parametrize(
     "code",
     [
-        "with run.orderly(): TERM(); print('tidied'); run.check(); print('not here')",
-        "with run.orderly(): TERM(); print('tidied')\nprint('not here')",
-        "with run.publishing(): TERM(); INT(); INT(); print('tidied'); run.commit(); print('not here')",
-        "with run.publishing(): TERM(); print('tidied')\nprint('not here')",
+        "with run.orderly(): TERM(); print('cleaned up'); run.check(); print('not here')",
+        "with run.orderly(): TERM(); print('cleaned up')\nprint('not here')",
+        "with run.publishing(): TERM(); INT(); INT(); print('cleaned up'); run.commit(); print('not here')",
+        "with run.publishing(): TERM(); print('cleaned up')\nprint('not here')",
     ],
 )
-def test_where_there_is_something_to_tidy_up_it_waits_for_the_next_check(code: str) -> None:
+def test_with_something_to_clean_up_a_signal_waits_for_the_next_check(code: str) -> None:
     indented = code.replace("\n", "\n ")
-    code = f"{TAKE}\ntry:\n {indented}\nexcept KeyboardInterrupt:\n sys.stdout.flush()\n run.end()"
-    assert ended(code) == (143, "tidied\n", SENTENCE)
+    code = f"{INSTALL}\ntry:\n {indented}\nexcept KeyboardInterrupt:\n sys.stdout.flush()\n run.end()"
+    assert ended(code) == (143, "cleaned up\n", MESSAGE)
 
 
-def test_after_the_commit_nothing_interrupts() -> None:
+def test_after_the_commit_signals_are_ignored() -> None:
     code = "with run.publishing():\n run.commit(); INT(); TERM(); INT()\nINT(); print('published')"
-    assert ended(TAKE + code) == (0, "published\n", "")
+    assert ended(INSTALL + code) == (0, "published\n", "")
 
 
-def test_where_a_commit_came_to_nothing_the_next_one_is_interrupted() -> None:
-    """As when another run took the version's place."""
+def test_a_second_commit_can_be_interrupted() -> None:
+    """As when another run has taken the version number."""
     code = "\ntry:\n with run.publishing(): run.commit(); TERM(); run.commit(); print('not here')\n"
-    assert ended(TAKE + code + "except KeyboardInterrupt: run.end()") == (143, "", SENTENCE)
+    assert ended(INSTALL + code + "except KeyboardInterrupt: run.end()") == (143, "", MESSAGE)
 
 
-def test_what_the_parent_ignores_stays_ignored() -> None:
-    code = "signal.signal(signal.SIGINT, signal.SIG_IGN)" + TAKE + "INT()\nprint('goes on'); sys.stdout.flush(); TERM()"
-    assert ended(code) == (143, "goes on\n", SENTENCE)
+def test_a_signal_that_the_parent_ignores_stays_ignored() -> None:
+    code = (
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)" + INSTALL + "INT()\nprint('goes on'); sys.stdout.flush(); TERM()"
+    )
+    assert ended(code) == (143, "goes on\n", MESSAGE)
 
 
-def test_who_uses_it_as_a_library_has_pythons_own_handlers() -> None:
-    code = "from training.interrupt import Interrupts\nrun = Interrupts()\nwith run.orderly(): INT()"
-    status, _, said = ended(code)
+def test_without_install_python_handles_signals() -> None:
+    code = "from training.cli.interrupt import Interrupts\nrun = Interrupts()\nwith run.orderly(): INT()"
+    status, _, stderr = ended(code)
     assert status == -signal.SIGINT
-    assert said.endswith("KeyboardInterrupt\n")
+    assert stderr.endswith("KeyboardInterrupt\n")
 
 
-def test_the_command_takes_signals_before_it_imports_what_is_slow() -> None:
+def test_the_handlers_are_installed_before_the_slow_imports() -> None:
     code = (
         "import training.__main__\nprint(sorted(sys.modules.keys() & {'numpy', 'torch', 'rich', 'sklearn', 'pyarrow'}))"
     )
@@ -104,8 +106,8 @@ def test_the_command_takes_signals_before_it_imports_what_is_slow() -> None:
 
 
 @pytest.mark.parametrize(("module", "sent", "status"), [("rich.console", "INT", 130), ("numpy", "TERM", 143)])
-def test_a_signal_during_an_import_is_one_sentence(module: str, sent: str, status: int, tmp_path: Path) -> None:
-    """Also where who imports it has a way to do without."""
+def test_a_signal_during_an_import_prints_one_sentence(module: str, sent: str, status: int, tmp_path: Path) -> None:
+    """Also if the importer catches ImportError and does without."""
     code = f"""
 class Finder:
     def find_spec(name, path=None, target=None):
@@ -116,17 +118,17 @@ sys.meta_path.insert(0, Finder)
 import runpy
 runpy.run_module("training", run_name="__main__", alter_sys=True)
 """
-    assert ended(code, "digits", "--models", str(tmp_path / "models")) == (status, "", SENTENCE)
+    assert ended(code, "digits", "--models", str(tmp_path / "models")) == (status, "", MESSAGE)
     assert list(tmp_path.iterdir()) == []
 
 
-# A fork at each of these, which is sent a signal at once or where the run comes to next: what happens to it then.
+# By stage: the call at which to fork, the call at which to signal the fork (empty: at once), the signal, the status.
 STAGES: dict[str, tuple[str, str, str, int]] = {
     "reading": ("training.data.source.load", "", "INT", 130),
     "first step": ("training.engine.loop.run", "", "TERM", 143),
     "evaluating": ("training.release.evaluate.classification", "", "INT", 130),
     "exporting": ("training.release.onnx_export.export", "", "TERM", 143),
-    "quantising": ("training.release.quantize.compare", "onnxruntime.quantization.quantize_static", "INT", 130),
+    "quantizing": ("training.release.quantize.compare", "onnxruntime.quantization.quantize_static", "INT", 130),
     "drawing the card": ("training.release.card.card", "", "TERM", 143),
     "writing": ("service.artifact._place", "service.artifact._sync", "INT", 130),
     "renaming": ("service.artifact._place", "service.artifact._rename", "TERM", 0),
@@ -134,13 +136,13 @@ STAGES: dict[str, tuple[str, str, str, int]] = {
 }
 WHOLE_RUN = """
 import importlib, json, os, pathlib, torch
-torch.set_num_threads(1)  # a fork has no threads but one
-import training.__main__ as command, training.run
+torch.set_num_threads(1)  # a fork has one thread
+import training.__main__ as command, training.cli.run
 stages = json.loads(sys.argv.pop(1))
 
 def before(path, do):
-    place, _, name = path.rpartition(".")
-    module = importlib.import_module(place)
+    parent, _, name = path.rpartition(".")
+    module = importlib.import_module(parent)
     real = getattr(module, name)
     def hooked(*arguments, **options):
         do()
@@ -150,15 +152,15 @@ def before(path, do):
 def fork(stage, later, send):
     folder = pathlib.Path(stage)
     if folder.exists():
-        return  # it came here before
+        return  # not the first call
     folder.mkdir()
     if os.fork():
         folder.joinpath("status").write_text(str(os.waitstatus_to_exitcode(os.wait()[1])))
         return
     os.chdir(folder)
-    os.dup2(os.open("said", os.O_WRONLY | os.O_CREAT), 2)
+    os.dup2(os.open("stderr", os.O_WRONLY | os.O_CREAT), 2)
     global fork
-    fork = lambda *_: None  # the later stages are not its own
+    fork = lambda *_: None  # later stages do not fork again
     before(later, send) if later else send()
 
 for stage, (at, later, sent, _) in stages.items():
@@ -169,27 +171,27 @@ command.main()
 
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one for each stage: what its fork said, its status, and what it published."""
+    """A folder for each stage, with the stderr, the status and the models of its fork."""
     folder, temporary = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("temporary")
     code = f"import os; os.environ['TMPDIR'] = {str(temporary)!r}; os.chdir({str(folder)!r})\n" + WHOLE_RUN
     arguments = ["digits", "--hidden", "8", "--epochs", "2", "--models", "models"]
-    status, _, said = ended(code, json.dumps(STAGES), *arguments, patience_s=_WHOLE_RUN_S)
-    assert status == 0, said
-    assert list(temporary.glob("tmp*")) == []  # torch has a cache of its own there
+    status, _, stderr = ended(code, json.dumps(STAGES), *arguments, patience_s=_WHOLE_RUN_S)
+    assert status == 0, stderr
+    assert list(temporary.glob("tmp*")) == []  # torch keeps a cache there
     return folder
 
 
 @pytest.mark.timeout(_WHOLE_RUN_S)
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_signal_at_any_stage_ends_the_run_truly(whole_run: Path, stage: str) -> None:
-    said, status = ((whole_run / stage / name).read_text() for name in ("said", "status"))
+def test_a_signal_at_any_stage_publishes_all_or_nothing(whole_run: Path, stage: str) -> None:
+    stderr, status = ((whole_run / stage / name).read_text() for name in ("stderr", "status"))
     models = whole_run / stage / "models"
-    assert int(status) == STAGES[stage][-1], said
-    assert "Traceback" not in said
+    assert int(status) == STAGES[stage][-1], stderr
+    assert "Traceback" not in stderr
     if status == "0":
-        assert said.endswith("published models/digits/1; its card is models/digits/1/README.md\n")
+        assert stderr.endswith("published models/digits/1; its card is models/digits/1/README.md\n")
         assert list(models.glob("**/.publishing*")) == []
         artifact.read(models / "digits" / "1")
     else:
-        assert said.endswith(SENTENCE)
+        assert stderr.endswith(MESSAGE)
         assert list(models.glob("**/*")) == []

@@ -1,4 +1,4 @@
-"""Every choice of a run is an option, with its bounds and defaults in the help."""
+"""Every field of `Config` is an option, with its bounds and defaults in the help."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def help_text(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
     return capsys.readouterr().out
 
 
-def test_every_choice_is_in_the_help_with_its_bounds(
+def test_the_help_has_every_option_with_its_bounds(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = " ".join(help_text(capsys, monkeypatch).split())
@@ -32,7 +32,7 @@ def test_every_choice_is_in_the_help_with_its_bounds(
         assert f" {each.metadata['help']}{allowed} (default: " in text
 
 
-def test_the_help_begins_with_how_to_say_it_and_ends_with_examples_that_can_be_said(
+def test_the_help_begins_with_the_usage_and_ends_with_valid_examples(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = help_text(capsys, monkeypatch)
@@ -44,7 +44,7 @@ def test_the_help_begins_with_how_to_say_it_and_ends_with_examples_that_can_be_s
         parser.parse(arguments).config(images=False)
 
 
-def test_nothing_chosen_is_the_recipe_for_the_kind_of_data() -> None:
+def test_without_options_the_config_is_the_recipe_for_the_kind_of_data() -> None:
     command = parser.parse(["digits"])
     assert (command.data, command.data_dir, command.models, command.name) == ("digits", None, Path("models"), None)
     assert command.config(images=False) == Config(**RECIPES[DEFAULT]["table"])
@@ -52,23 +52,23 @@ def test_nothing_chosen_is_the_recipe_for_the_kind_of_data() -> None:
 
 
 @pytest.mark.parametrize("recipe", list(RECIPES))
-def test_only_what_is_known_to_have_no_left_and_right_is_mirrored_unasked(recipe: str) -> None:
+def test_only_fashion_mnist_is_flipped_by_default(recipe: str) -> None:
     for words, flip in (("fashion-mnist", True), ("fashion-mnist --no-flip", False), ("digits", False), ("x", False)):
         assert parser.parse([*words.split(), "--recipe", recipe]).config(images=True).flip is flip
 
 
-def test_a_recipe_goes_by_its_name() -> None:
+def test_options_override_a_named_recipe() -> None:
     command = parser.parse(["digits", "--recipe", "best", "--epochs", "7"])
     assert command.config(images=True) == Config(**RECIPES["best"]["image"] | {"epochs": 7})
 
 
-def test_a_recipe_for_images_is_refused_where_there_are_none() -> None:
+def test_a_recipe_for_images_is_rejected_for_a_table() -> None:
     command = parser.parse(["houses.csv", "--target", "price", "--recipe", "best"])
-    with pytest.raises(OptionError, match=r"^--recipe is 'best', which is for images, and houses\.csv has none$"):
+    with pytest.raises(OptionError, match=r"^--recipe is 'best', which is for images only, and houses\.csv has none$"):
         command.config(images=False)
 
 
-def test_what_is_chosen_goes_before_the_recipe() -> None:
+def test_options_override_the_default_recipe() -> None:
     words = "digits --hidden 256 128 --no-batch-norm --flip --lr 1e-2 --epochs 3 --activation tanh --seed 7"
     config = parser.parse(words.split()).config(images=True)
     assert (config.hidden, config.batch_norm, config.flip, config.lr) == ((256, 128), False, True, 0.01)
@@ -76,7 +76,7 @@ def test_what_is_chosen_goes_before_the_recipe() -> None:
     assert config.weight_decay == RECIPES[DEFAULT]["image"]["weight_decay"]
 
 
-def test_the_rules_of_a_table_can_be_said() -> None:
+def test_the_options_of_a_table() -> None:
     said = "houses.csv --target price --missing NA -999 - --decimal , --thousands ."
     assert parser.parse(said.split()).table == Choices(
         ("price",), missing=("NA", "-999", "-"), decimal=",", thousands="."
@@ -85,7 +85,7 @@ def test_the_rules_of_a_table_can_be_said() -> None:
     assert parser.parse(["houses.csv", "--missing", "--target", "price"]).table == Choices(("price",), missing=())
 
 
-def test_the_command_can_be_said_again() -> None:
+def test_the_text_of_a_command_can_be_run_again() -> None:
     assert parser.parse(["digits", "--models", "my models"]).text == "python -m training digits --models 'my models'"
 
 
@@ -99,7 +99,9 @@ def test_the_command_can_be_said_again() -> None:
         ("digits --hidden", "argument --hidden: expected at least one argument"),
     ],
 )
-def test_what_cannot_be_understood_is_told(capsys: pytest.CaptureFixture[str], words: str, message: str) -> None:
+def test_arguments_that_cannot_be_parsed_end_with_status_2(
+    capsys: pytest.CaptureFixture[str], words: str, message: str
+) -> None:
     with pytest.raises(SystemExit) as ended:
         parser.parse(words.split())
     assert ended.value.code == 2

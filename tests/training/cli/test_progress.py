@@ -1,9 +1,11 @@
-"""A bar at a terminal, nothing elsewhere."""
+"""Progress bars at a terminal, nothing elsewhere."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from rich.console import Console
@@ -13,70 +15,79 @@ from training.cli.interrupt import Interrupts
 from training.engine.trainer import Epoch
 
 EPOCHS = [Epoch(number, 1.25, 0.5, 0.875, 0.1) for number in (1, 2, 3)]
+CLEAR_LINE, SHOW_CURSOR = "\x1b[2K", "\x1b[?25h"
 
 
 def written(*, terminal: bool) -> str:
     file = io.StringIO()
     console = Console(file=file, force_terminal=terminal, width=120, color_system=None)
-    with progress.shown(console, {"teacher's epoch": 0, "epoch": 4}, "accuracy") as ended:
+    with progress.bars(console, {"teacher epoch": 0, "epoch": 4}, "accuracy") as on_epoch:
         for epoch in EPOCHS:
-            ended["epoch"](epoch)
+            on_epoch["epoch"](epoch)
     return file.getvalue()
 
 
-def test_elsewhere_than_at_a_terminal_nothing_is_written() -> None:
+def test_nothing_is_written_elsewhere_than_at_a_terminal() -> None:
     assert written(terminal=False) == ""
 
 
-def test_at_a_terminal_it_tells_how_far_it_is_and_how_well_it_goes() -> None:
+def test_a_bar_shows_the_epoch_and_its_metrics() -> None:
     text = written(terminal=True)
     assert "epoch 3/4" in text
     assert "loss 1.2500 · validation loss 0.5000 · accuracy 0.8750" in text
 
 
-def test_what_has_no_epochs_has_no_bar() -> None:
+def test_without_epochs_there_is_no_bar() -> None:
     assert "teacher" not in written(terminal=True)
 
 
-def test_the_bar_is_gone_when_it_is_done() -> None:
-    clear_line = "\x1b[2K"
-    assert written(terminal=True).rstrip().endswith(clear_line)
+def test_the_bar_is_removed_at_the_end() -> None:
+    assert written(terminal=True).rstrip().endswith(CLEAR_LINE)
 
 
-def read(act: Callable[[Interrupts, int], None], *, terminal: bool) -> str:
-    """What is written while three things are read, with each of which ``act`` is called."""
+@contextmanager
+def installed(interrupts: Interrupts) -> Iterator[None]:
+    """The handlers of ``interrupts``, inside."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    interrupts.install()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def read(act: Callable[[int], None], *, terminal: bool) -> str:
+    """What is written while three items are read; ``act`` is called with each."""
     file = io.StringIO()
     interrupts = Interrupts()
     watch = progress.watching(Console(file=file, force_terminal=terminal, width=80), interrupts)
     try:
-        with watch(iter(range(3)), 3) as things:
-            for thing in things:
-                act(interrupts, thing)
+        with installed(interrupts), watch(iter(range(3)), 3) as items:
+            for item in items:
+                act(item)
     except (ValueError, KeyboardInterrupt) as error:
         file.write(type(error).__name__)
     return file.getvalue()
 
 
-def refuse(_interrupts: Interrupts, thing: int) -> None:
-    if thing == 1:
+def fail(item: int) -> None:
+    if item == 1:
         raise ValueError
 
 
-def interrupt(interrupts: Interrupts, thing: int) -> None:
-    assert thing < 2
-    if thing == 1:
-        interrupts._received(2, None)
+def interrupt(item: int) -> None:
+    assert item < 2
+    if item == 1:
+        signal.raise_signal(signal.SIGTERM)
 
 
-@pytest.mark.parametrize(("act", "error"), [(refuse, "ValueError"), (interrupt, "KeyboardInterrupt")])
-def test_the_bar_of_what_is_read_is_gone_before_anything_else_is_said(
-    act: Callable[[Interrupts, int], None], error: str
-) -> None:
-    clear_line, show_cursor = "\x1b[2K", "\x1b[?25h"
-    written = read(act, terminal=True)
-    assert written.index("reading") < written.rindex(show_cursor) < written.rindex(clear_line)
-    assert written.endswith(error)
+@pytest.mark.parametrize(("act", "error"), [(fail, "ValueError"), (interrupt, "KeyboardInterrupt")])
+def test_the_reading_bar_is_removed_before_an_error_is_printed(act: Callable[[int], None], error: str) -> None:
+    text = read(act, terminal=True)
+    assert text.index("reading") < text.rindex(SHOW_CURSOR) < text.rindex(CLEAR_LINE)
+    assert text.endswith(error)
 
 
-def test_elsewhere_things_are_read_without_a_word() -> None:
-    assert read(lambda *_: None, terminal=False) == ""
+def test_reading_writes_nothing_elsewhere_than_at_a_terminal() -> None:
+    assert read(lambda _item: None, terminal=False) == ""

@@ -557,7 +557,8 @@ class TestPublish:
             fitted.body_[0].bias += 1e9
             fitted.body_[2].bias -= 1e9 * fitted.body_[2].weight.sum(dim=1)
         with pytest.raises(
-            TrainingError, match=r"^in float32, as it would be served, the network answers up to [\de.+]+ "
+            TrainingError,
+            match=r"^in float32, as it would be served, the network's predictions differ by up to [\de.+]+ ",
         ):
             fitted.publish(tmp_path, "far", train=(rows, targets), test=(rows, targets))
         assert not (tmp_path / "far").exists()

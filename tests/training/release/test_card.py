@@ -1,4 +1,4 @@
-"""The model card: its pictures are there, and its tables hold the figures of the run."""
+"""The model card: its pictures exist, and its tables have the figures of the run."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def card_of(digits: Trained) -> str:
 
 
 def table(card: str, heading: str) -> list[list[str]]:
-    """The rows of the first table after a heading, its cells without spaces around them."""
+    """The rows of the first table after a heading, as stripped cells."""
     lines = card.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0].splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
     return [rows[0], *rows[2:]]
 
 
-def test_all_pictures_it_shows_are_there_and_are_pictures(digits: Trained) -> None:
+def test_every_picture_it_shows_exists(digits: Trained) -> None:
     shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", card_of(digits))
     assert sorted(shown) == ["confusion.png", "example.png", "learning.png", "reliability.png"]
     assert sorted(path.name for path in digits.folder.glob("*.png")) == sorted(shown)
@@ -33,13 +33,13 @@ def test_all_pictures_it_shows_are_there_and_are_pictures(digits: Trained) -> No
         assert min(width, height) >= 64
 
 
-def test_scores_are_the_manifests(digits: Trained) -> None:
+def test_scores_are_those_of_the_manifest(digits: Trained) -> None:
     head, *rows = table(card_of(digits), "Scores")
     scores = digits.published.manifest.scores
     assert head == ["on the test rows", *scores]
     assert [row[0] for row in rows] == [
         "accuracy",
-        "accuracy, mean over the classes",
+        "balanced accuracy",
         "log-loss",
         "expected calibration error, 15 bins",
     ]
@@ -47,48 +47,47 @@ def test_scores_are_the_manifests(digits: Trained) -> None:
         assert row[1:] == [f"{scores[precision][metric]:.4f}" for precision in scores]
 
 
-def test_each_class_has_its_figures(digits: Trained) -> None:
-    _, *rows = table(card_of(digits), "Each class")
-    true, predicted = digits.test_targets, digits.answers[1]
-    for place, row in enumerate(rows):
-        hits = ((true == place) & (predicted == place)).sum()
-        recall, precision = hits / (true == place).sum(), hits / (predicted == place).sum()
-        f1 = metrics.f1_score(true == place, predicted == place)
-        figures = [f"{recall:.3f}", f"{precision:.3f}", f"{f1:.3f}", str((true == place).sum())]
-        assert row == [str(place), *figures]
+def test_scores_per_class(digits: Trained) -> None:
+    _, *rows = table(card_of(digits), "Scores per class")
+    true, predicted = digits.test_targets, digits.outputs[1]
+    for index, row in enumerate(rows):
+        hits = ((true == index) & (predicted == index)).sum()
+        recall, precision = hits / (true == index).sum(), hits / (predicted == index).sum()
+        f1 = metrics.f1_score(true == index, predicted == index)
+        figures = [f"{recall:.3f}", f"{precision:.3f}", f"{f1:.3f}", str((true == index).sum())]
+        assert row == [str(index), *figures]
     assert len(rows) == 10
 
 
-def test_it_says_what_the_network_is_and_what_it_was_trained_on(digits: Trained) -> None:
+def test_it_begins_with_the_network_and_its_data(digits: Trained) -> None:
     parts = digits.parts
     assert card_of(digits).startswith(
         "# digits, version 1\n\n"
         "A multi-layer perceptron (64 → 32 → 10, relu) that tells 10 classes apart (0, 1, 2, 3, 4, 5, 6, 7, 8, 9) from "
-        f"64 features. Trained on {len(parts.train):,} rows of digits, chosen and calibrated by "
-        f"{len(parts.validation)} others; everything below was measured on {len(parts.test)} test rows that had no "
-        "part in either.\n"
+        f"64 features. Trained on {len(parts.train):,} rows of digits; {len(parts.validation)} other rows were used "
+        f"for validation and calibration. Scores and errors are for {len(parts.test)} held-out test rows.\n"
     )
 
 
-def test_how_it_learned_is_what_the_run_said(digits: Trained) -> None:
-    kept = re.search(r"epoch (\d+), whose validation loss is (\d\.\d{4})", digits.said)
-    assert kept is not None
-    assert f"the weights are those of epoch {kept[1]}, whose validation loss was {kept[2]}." in card_of(digits)
+def test_the_epoch_and_the_temperature_are_those_of_the_run(digits: Trained) -> None:
+    best = re.search(r"epoch (\d+) \(validation loss (\d\.\d{4})\)", digits.log)
+    assert best is not None
+    assert f"The weights are those of epoch {best[1]} (validation loss {best[2]})." in card_of(digits)
     temperature = digits.published.manifest.config["temperature"]
     assert f"Calibration temperature {temperature:.3f}." in card_of(digits)
 
 
-def test_int8_is_told_of_whether_it_is_published_or_not(digits: Trained) -> None:
+def test_it_says_why_int8_is_not_published(digits: Trained) -> None:
     reason = f"it was held against fp32 on {len(digits.parts.validation)} rows, and 2,000 are needed"
-    assert f"The int8 graph is **not** published: {reason}. Against fp32, on " in card_of(digits)
-    assert f"int8 is not published: {reason}\n" in digits.said
+    assert f"The int8 graph is **not** published: {reason}. Compared with fp32 on " in card_of(digits)
+    assert f"int8 is not published: {reason}\n" in digits.log
 
 
-def test_where_it_comes_from_is_the_manifests(digits: Trained) -> None:
+def test_provenance_is_that_of_the_manifest(digits: Trained) -> None:
     manifest = digits.published.manifest
-    _, *rows = table(card_of(digits), "Where it comes from")
+    _, *rows = table(card_of(digits), "Provenance")
     found = dict(rows)
-    assert found["made"] == f"{manifest.created}, by `{manifest.config['command']}`"
+    assert found["created"] == f"{manifest.created}, by `{manifest.config['command']}`"
     assert found["code"] == (manifest.git_commit or "not in a checkout")
     assert found["SHA-256 of digits"] == f"`{manifest.data['sha256']}`"
     assert found["seed"] == "0"
@@ -99,8 +98,8 @@ def test_where_it_comes_from_is_the_manifests(digits: Trained) -> None:
     assert all(f"{name} {version}" in found["libraries"] for name, version in manifest.libraries.items())
 
 
-def test_the_example_is_named_by_its_label(digits: Trained) -> None:
-    first = int((digits.answers[1] == digits.test_targets).argmax())
+def test_the_example_is_shown_with_its_label(digits: Trained) -> None:
+    first = int((digits.outputs[1] == digits.test_targets).argmax())
     label = digits.dataset.labels[int(np.asarray(digits.test_targets)[first])]
-    assert f"send the test row in `example.json`, which is *{label}*:" in card_of(digits)
+    assert f"send the test row in `example.json`, a *{label}*:" in card_of(digits)
     assert "curl localhost:8000/models/digits/predict -d @example.json" in card_of(digits)

@@ -1,4 +1,4 @@
-"""Scores against their definitions, written out as loops."""
+"""Scores against their definitions, written as loops."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from training.release import evaluate
 
 
-def answered(seed: int, rows: int, classes: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Probabilities and labels that agree more often than not."""
+def random_predictions(seed: int, rows: int, classes: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Probabilities and labels, 70 % of which agree."""
     random = np.random.default_rng(seed)
     probabilities = random.dirichlet(np.full(classes, 0.3), rows).astype(np.float32)
     labels = np.where(random.random(rows) < 0.7, probabilities.argmax(axis=1), random.integers(0, classes, rows))
@@ -35,64 +35,64 @@ def calibration_error(probabilities: NDArray[np.float32], labels: NDArray[np.int
 
 @pytest.mark.parametrize("classes", [2, 10])
 @pytest.mark.parametrize("rows", [1, 7, 2000])
-def test_the_calibration_error_is_that_of_a_loop(rows: int, classes: int) -> None:
-    probabilities, labels = answered(rows, rows, classes)
+def test_the_calibration_error_is_its_definition(rows: int, classes: int) -> None:
+    probabilities, labels = random_predictions(rows, rows, classes)
     expected = calibration_error(probabilities, labels)
     assert evaluate.calibration_error(probabilities, labels) == pytest.approx(expected, abs=1e-12)
 
 
-def test_certainty_that_is_right_has_no_error_and_that_is_wrong_has_all() -> None:
+def test_certain_predictions_have_an_error_of_0_if_right_and_1_if_wrong() -> None:
     certain = np.array([[1, 0], [0, 1]], np.float32)
     assert evaluate.calibration_error(certain, np.array([0, 1])) == 0
     assert evaluate.calibration_error(certain, np.array([1, 0])) == 1
 
 
-def test_every_row_is_in_one_bin_of_the_diagram() -> None:
-    probabilities, labels = answered(0, 3000, 4)
+def test_every_row_is_in_one_bin() -> None:
+    probabilities, labels = random_predictions(0, 3000, 4)
     confidence, accuracy, counts = evaluate.reliability(probabilities, labels)
     assert counts.sum() == 3000
     filled = counts > 0
-    places = np.arange(evaluate.BINS)[filled]
-    assert (confidence[filled] >= places / evaluate.BINS).all()
-    assert (confidence[filled] <= (places + 1) / evaluate.BINS).all()
+    bins = np.arange(evaluate.BINS)[filled]
+    assert (confidence[filled] >= bins / evaluate.BINS).all()
+    assert (confidence[filled] <= (bins + 1) / evaluate.BINS).all()
     assert not confidence[~filled].any()
     assert not accuracy[~filled].any()
     right = (probabilities.argmax(axis=1) == labels).sum()
     assert (accuracy * counts).sum() == pytest.approx(right)
 
 
-def test_scores_of_a_classification_are_their_definitions() -> None:
-    probabilities, labels = answered(3, 500, 4)
+def test_classification_scores_are_their_definitions() -> None:
+    probabilities, labels = random_predictions(3, 500, 4)
     predicted = [row.index(max(row)) for row in probabilities.tolist()]
     right = [one == other for one, other in zip(predicted, labels.tolist(), strict=True)]
-    of_class = [[hit for hit, label in zip(right, labels, strict=True) if label == place] for place in range(4)]
-    chosen = [row[label] / sum(row) for row, label in zip(probabilities.tolist(), labels, strict=True)]
+    of_class = [[hit for hit, label in zip(right, labels, strict=True) if label == each] for each in range(4)]
+    true_probabilities = [row[label] / sum(row) for row, label in zip(probabilities.tolist(), labels, strict=True)]
     assert evaluate.classification(probabilities, labels) == {
         "accuracy": pytest.approx(sum(right) / 500),
         "balanced_accuracy": pytest.approx(sum(sum(hits) / len(hits) for hits in of_class) / 4),
-        "log_loss": pytest.approx(-sum(map(math.log, chosen)) / 500),
+        "log_loss": pytest.approx(-sum(map(math.log, true_probabilities)) / 500),
         "ece": pytest.approx(calibration_error(probabilities, labels)),
     }
 
 
-def test_an_impossible_label_is_a_large_loss_and_no_infinite_one() -> None:
+def test_a_true_class_of_probability_0_is_a_large_and_finite_loss() -> None:
     scores = evaluate.classification(np.array([[1, 0], [0, 1]], np.float32), np.array([1, 1]))
     assert 10 < scores["log_loss"] < 100
 
 
-def test_a_class_without_rows_is_not_counted_as_missed() -> None:
+def test_a_class_without_rows_does_not_lower_the_balanced_accuracy() -> None:
     scores = evaluate.classification(np.eye(3, dtype=np.float32)[[1, 1, 2]], np.array([1, 1, 1]))
     assert scores["balanced_accuracy"] == pytest.approx(2 / 3)
 
 
-def test_scores_of_a_regression_are_their_definitions() -> None:
+def test_regression_scores_are_their_definitions() -> None:
     random = np.random.default_rng(0)
     targets = random.normal(5, 2, (300, 2)).astype(np.float32)
     values = (targets + random.normal(0, 0.5, (300, 2))).astype(np.float32)
-    off = (values - targets).astype(np.float64)
+    errors = (values - targets).astype(np.float64)
     total = ((targets - targets.mean(axis=0, dtype=np.float64)) ** 2).sum(axis=0)
     assert evaluate.regression(values, targets) == {
-        "mae": pytest.approx(np.abs(off).mean(), rel=1e-5),
-        "rmse": pytest.approx(np.sqrt((off**2).mean(axis=0)).mean(), rel=1e-5),
-        "r2": pytest.approx((1 - (off**2).sum(axis=0) / total).mean(), rel=1e-5),
+        "mae": pytest.approx(np.abs(errors).mean(), rel=1e-5),
+        "rmse": pytest.approx(np.sqrt((errors**2).mean(axis=0)).mean(), rel=1e-5),
+        "r2": pytest.approx((1 - (errors**2).sum(axis=0) / total).mean(), rel=1e-5),
     }

@@ -1,4 +1,4 @@
-"""The exported graph answers as torch does, for one row as for a thousand, and needs no file beside it."""
+"""The exported graph computes what torch computes, for one row and for a thousand, and is a single file."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from training.release import onnx_export, onnx_runtime
 
 ROWS = 1000
 YEARS = (*NUMBERS, Column("year"))
-PIXELS = tuple(Column(f"pixel{place}") for place in range(144))
+PIXELS = tuple(Column(f"pixel{index}") for index in range(144))
 CODES = (Column("town", "categorical", missing=True, categories=tuple("abcdefgh")),)
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A network, its graph, and raw rows to ask both about."""
+    """A network, its graph, and raw rows for both."""
 
     network: Network
     graph: bytes
@@ -66,10 +66,11 @@ def exported(request: pytest.FixtureRequest) -> Exported:
     return exported_as(request.param)
 
 
-def test_it_answers_as_torch_does(exported: Exported) -> None:
-    expected = train.answers_of(exported.network, exported.inputs, classifies=exported.classifies)
+def test_it_computes_what_torch_computes(exported: Exported) -> None:
+    activation = "softmax" if exported.classifies else "identity"
+    expected = onnx_export.outputs_of(train.outputs_of(exported.network, exported.inputs), activation)
     found = exported.run(slice(None))
-    assert [(answer.dtype, answer.shape) for answer in found] == [(each.dtype, each.shape) for each in expected]
+    assert [(each.dtype, each.shape) for each in found] == [(each.dtype, each.shape) for each in expected]
     assert np.abs(found[0] - expected[0]).max() < 1e-5
     if exported.classifies:
         assert np.array_equal(found[1], expected[1])
@@ -83,7 +84,7 @@ def test_a_row_has_the_same_bits_alone_and_beside_others(exported: Exported, row
             assert np.array_equal(one[0], among[row])
 
 
-def test_it_is_one_file_of_the_opset_that_is_promised(exported: Exported) -> None:
+def test_it_is_one_file_of_the_promised_opset(exported: Exported) -> None:
     model = onnx.load_model_from_string(exported.graph)
     onnx.checker.check_model(model, full_check=True)
     assert {each.domain: each.version for each in model.opset_import} == {"": 20}
@@ -92,13 +93,13 @@ def test_it_is_one_file_of_the_opset_that_is_promised(exported: Exported) -> Non
     assert not model.functions
 
 
-def test_inputs_and_outputs_are_those_of_the_contract(exported: Exported) -> None:
+def test_inputs_and_outputs_follow_the_contract(exported: Exported) -> None:
     graph = onnx.load_model_from_string(exported.graph).graph
     features, outputs = exported.inputs.shape[1], len(exported.network.output_scale)
-    numbers, places = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+    numbers, indices = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
     expected = [("inputs", numbers, ["rows", features])]
     if exported.classifies:
-        expected += [("probabilities", numbers, ["rows", outputs]), ("prediction", places, ["rows"])]
+        expected += [("probabilities", numbers, ["rows", outputs]), ("prediction", indices, ["rows"])]
     else:
         expected += [("prediction", numbers, ["rows", outputs])]
     found = [
@@ -112,16 +113,16 @@ def test_inputs_and_outputs_are_those_of_the_contract(exported: Exported) -> Non
     assert found == expected
 
 
-def test_only_a_feature_far_from_zero_costs_a_step_more() -> None:
-    def steps(name: str) -> list[str]:
+def test_only_a_feature_far_from_zero_needs_another_node() -> None:
+    def nodes(name: str) -> list[str]:
         return [node.op_type for node in onnx.load_model_from_string(exported_as(name).graph).graph.node]
 
-    assert steps("relu, large") == ["Gemm", "Relu", "Gemm", "Relu", "Gemm", "Softmax", "ArgMax"]
-    assert steps("logistic, a year") == ["Sub", "Gemm", "Sigmoid", "Gemm", "Sigmoid", "Gemm", "Softmax", "ArgMax"]
+    assert nodes("relu, large") == ["Gemm", "Relu", "Gemm", "Relu", "Gemm", "Softmax", "ArgMax"]
+    assert nodes("logistic, a year") == ["Sub", "Gemm", "Sigmoid", "Gemm", "Sigmoid", "Gemm", "Softmax", "ArgMax"]
 
 
-def test_a_category_that_training_never_saw_is_other_and_what_is_missing_is_flagged() -> None:
-    """Against rows prepared by hand."""
+def test_an_unseen_category_is_other_and_a_missing_value_is_flagged() -> None:
+    """Against rows preprocessed by hand."""
     exported = exported_as("gelu, mixed")
     network, numbers = exported.network, exported.inputs[:, [0, 1, 3]].astype(np.float64)
     age, member, height = np.nanmean(numbers, axis=0)
@@ -140,16 +141,16 @@ def test_a_category_that_training_never_saw_is_other_and_what_is_missing_is_flag
         assert np.abs(probabilities - torch.softmax(logits, dim=1).numpy()).max() < 1e-6
 
 
-def test_it_does_not_say_where_it_was_made(exported: Exported) -> None:
-    root = str(Path(__file__).parents[2]).encode()
+def test_it_names_no_folder_of_this_machine(exported: Exported) -> None:
+    root = str(Path(__file__).parents[3]).encode()
     environment = str(Path(torch.__file__).parents[2]).encode()
-    for graph in (exported.graph, onnx_runtime.quantised(exported.graph, exported.inputs)):
+    for graph in (exported.graph, onnx_runtime.quantize(exported.graph, exported.inputs)):
         assert root not in graph
         assert environment not in graph
         assert b".py" not in graph
 
 
-def test_exporting_again_gives_the_same_bytes_and_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+def test_exporting_again_gives_the_same_bytes_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     exported = exported_as("gelu, mixed")
     before = copy.deepcopy(exported.network.state_dict())
     assert onnx_export.export(exported.network, len(MIXED), classifies=True) == exported.graph

@@ -1,4 +1,4 @@
-"""A published version is what the run came to: read back as the service reads it."""
+"""A published version, read back as the service reads it, has what the run produced."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def golden_of(digits: Trained) -> dict[str, NDArray[Any]]:
         return dict(file)
 
 
-def test_the_manifest_is_read_back_with_all_that_is_known(digits: Trained) -> None:
+def test_the_manifest_describes_the_run(digits: Trained) -> None:
     manifest, parts = digits.published.manifest, digits.parts
     assert (manifest.name, manifest.version, manifest.task) == ("digits", 1, CLASSIFICATION)
     assert manifest.classes == tuple(range(10))
@@ -39,8 +39,8 @@ def test_the_manifest_is_read_back_with_all_that_is_known(digits: Trained) -> No
         "test": len(parts.test),
     }
     assert re.fullmatch(r"[0-9a-f]{64}", manifest.data["sha256"])
-    chosen = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(digits.config).items()}
-    assert {key: manifest.config[key] for key in chosen} == chosen
+    config = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(digits.config).items()}
+    assert {key: manifest.config[key] for key in config} == config
     assert manifest.config["temperature"] == pytest.approx(1 / float(digits.network.output_scale[0]), rel=1e-6)
     assert manifest.config["command"].startswith(
         "python -m training digits --hidden 32 --epochs 20 --lr 0.02 --models "
@@ -52,7 +52,7 @@ def test_the_manifest_is_read_back_with_all_that_is_known(digits: Trained) -> No
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", manifest.created)
 
 
-def test_statistics_of_features_are_the_training_rows(digits: Trained) -> None:
+def test_feature_statistics_are_those_of_the_training_rows(digits: Trained) -> None:
     train = digits.dataset.inputs[digits.parts.train].astype(np.float64)
     features = digits.published.manifest.features
     assert [feature.name for feature in features] == [column.name for column in digits.dataset.columns]
@@ -65,28 +65,28 @@ def test_statistics_of_features_are_the_training_rows(digits: Trained) -> None:
         assert [getattr(feature, name) for feature in features] == pytest.approx(expected.tolist())
 
 
-def test_every_file_of_the_folder_is_in_the_manifest_with_its_hash(digits: Trained) -> None:
+def test_the_manifest_has_the_hash_of_every_file(digits: Trained) -> None:
     found = {path.name: artifact.sha256(path.read_bytes()) for path in digits.folder.iterdir()}
     del found[artifact.MANIFEST]
     assert digits.published.manifest.files == found
     assert {"model.onnx", "golden.npz", "example.json", "example.png", "README.md"} <= set(found)
 
 
-def test_golden_rows_are_test_rows_answered_beyond_doubt(digits: Trained) -> None:
+def test_golden_rows_are_test_rows_without_near_ties(digits: Trained) -> None:
     golden = golden_of(digits)
     assert golden["inputs"].shape == (32, 64)
     held_out = {row.tobytes() for row in digits.test_inputs}
     assert all(row.tobytes() in held_out for row in golden["inputs"])
-    best = np.sort(golden["probabilities"], axis=1)
-    assert (best[:, -1] - best[:, -2]).min() > 0.1
+    ranked = np.sort(golden["probabilities"], axis=1)
+    assert (ranked[:, -1] - ranked[:, -2]).min() > 0.1
     expected = onnx_runtime.run(digits.published.model, golden["inputs"])
     assert np.abs(golden["probabilities"] - expected[0]).max() < 1e-5
     assert np.array_equal(golden["prediction"], expected[1])
     assert ("int8_probabilities" in golden) == (digits.published.model_int8 is not None)
 
 
-def test_the_example_is_the_first_test_row_that_is_answered_rightly(digits: Trained) -> None:
-    first = int((digits.answers[1] == digits.test_targets).argmax())
+def test_the_example_is_the_first_test_row_classified_correctly(digits: Trained) -> None:
+    first = int((digits.outputs[1] == digits.test_targets).argmax())
     image = digits.test_inputs[first].reshape(8, 8)
     assert json.loads(digits.published.example) == {"inputs": [image.tolist()]}
 
@@ -95,40 +95,38 @@ def test_the_example_is_the_first_test_row_that_is_answered_rightly(digits: Trai
     ("labels", "columns", "target", "message"),
     [
         (("a\x00", "b"), ("x",), "y", "label 'a\\x00' has the character U+0000"),
-        (("\udcff", "b"), ("x",), "y", "label '\\udcff' has the character U+DCFF"),  # a folder's name that is no UTF-8
+        (("\udcff", "b"), ("x",), "y", "label '\\udcff' has the character U+DCFF"),  # a folder name that is not UTF-8
         (("a", "b"), ("x\ny",), "y", "column 'x\\ny' has the character U+000A"),
         (("a", "b"), ("x",), "\x1b[2J", "target '\\x1b[2J' has the character U+001B"),
     ],
 )
-def test_names_that_no_answer_can_show_are_refused_before_training(
+def test_names_that_cannot_be_shown_are_rejected(
     labels: tuple[str, ...], columns: tuple[str, ...], target: str, message: str
 ) -> None:
     dataset = small.classes(np.zeros((2, 1), np.float32), [0, 1], labels, columns=tuple(map(Column, columns)))
-    with pytest.raises(DataError) as refused:
+    with pytest.raises(DataError) as raised:
         publish.check_names(replace(dataset, target_names=(target,)))
-    assert str(refused.value) == (
-        f"{message}, a control character or no character of UTF-8, which no answer, metric or log can show; rename it"
+    assert str(raised.value) == (
+        f"{message}, a control character or not valid UTF-8, which responses, metrics and logs cannot show; rename it"
     )
 
 
-def test_labels_of_any_script_and_type_are_taken() -> None:
+def test_labels_of_any_script_and_type_are_accepted() -> None:
     for labels in (("Ä b", "\u00a0", "鞋", "\U0001f469\u200d\U0001f692"), (0, 1), (False, True)):
         publish.check_names(small.classes(np.zeros((2, 1), np.float32), [0, 1], labels))
 
 
-def test_names_of_files_that_are_no_utf8_are_written_so_that_they_are(
-    tmp_path: Path,
-) -> None:
-    """As a file called ``daten\\xff.csv``, which Python has as a text with half a character in it."""
+def test_file_names_that_are_not_utf8_are_escaped(tmp_path: Path) -> None:
+    """A file called ``daten\\xff.csv``, whose name has a lone surrogate in Python."""
     odd = "daten\udcff.csv"
     folder = tmp_path / "in"
     folder.mkdir()
     rows = "".join(f"{row % 7},{row % 3},{'ab'[row % 2]}\n" for row in range(60))
     (folder / odd).write_text("x,y,label\n" + rows)
-    status, said = run(
+    status, log = run(
         tmp_path, str(folder / odd), "--target", "label", "--epochs", "1", "--hidden", "4", "--name", "odd"
     )
-    assert status == 0, said
+    assert status == 0, log
     manifest = artifact.read(tmp_path / "odd" / "1").manifest
     assert manifest.data["name"] == "daten\\udcff.csv"
     assert "daten\\udcff.csv" in manifest.config["command"]
