@@ -142,8 +142,8 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
         """Accuracy or R² of finite ``outputs`` (rows, outputs)."""
 
     @abstractmethod
-    def _answers(self, X: NDArray[Any]) -> NDArray[Any]:
-        """Predict what a server answers: probabilities (rows, classes), or values (rows, targets)."""
+    def _graph_outputs(self, X: NDArray[Any]) -> NDArray[Any]:
+        """Predict what the graph returns: probabilities (rows, classes), or values (rows, targets)."""
 
     @abstractmethod
     def _served_body(self) -> tuple[nn.Sequential, str]:
@@ -217,10 +217,11 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
 
     def _train(self, train: Rows, validation: Rows | None, random: np.random.RandomState, *, incremental: bool) -> None:
         """Run the solver; after each epoch evaluate, record, call the callbacks, and stop if nothing improves."""
-        if self._optimizer is None or not incremental:
-            self._optimizer = solvers.create(self)
-        solver = self._optimizer
-        early_stopping = self._restore_early_stopping() if self.solver in STOCHASTIC else None
+        solver = (self._optimizer if incremental else None) or solvers.create(self)
+        early_stopping = None
+        if self.solver in STOCHASTIC:
+            self._optimizer = solver
+            early_stopping = self._restore_early_stopping()
         loss, validation_loss = self._losses()
         started_s = time.perf_counter()
 
@@ -497,7 +498,7 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
         """Publish the next version of a model for `mlp-serve`.
 
         The graph takes float64 if float32 would round different values of a feature in ``train`` to the same number,
-        and answers in float64 if it would do so to a target.
+        and returns float64 if that happens to a target.
 
         A classifier is also quantized to int8: up to 2,000 rows of ``train``, selected by ``random_state``, calibrate
         it, and up to 10,000 others compare it with float32. It is published beside the float32 graph if it is as good.
@@ -521,7 +522,7 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         TrainingError
-            If the network cannot be served, or does not answer as the estimator does.
+            If the network cannot be served, or predicts something else than the estimator.
         """
         check_is_fitted(self)
         train_rows, test_rows = self._dataset_rows(*train), self._dataset_rows(*test)
@@ -538,7 +539,7 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
             config=publishing.as_json(self.get_params(deep=False)),
             history=self.history_,
             best_epoch=self._best_epoch(),
-            predictions=self._answers(test_rows[0]),
+            predictions=self._graph_outputs(test_rows[0]),
         )
         return publishing.publish(fitted, Path(models_dir), name, train_rows, test_rows)
 

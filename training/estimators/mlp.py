@@ -31,10 +31,10 @@ from training.estimators.base import BasePerceptron
 from training.estimators.docstrings import inherit_sections
 from training.estimators.parameters import (
     ACTIVATION,
+    FUNCTION,
     HIDDEN_LAYER_SIZES,
     MAPPING,
     NOTHING,
-    Function,
     parameter,
 )
 
@@ -44,10 +44,10 @@ from training.estimators.parameters import (
 class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
     """Multi-layer perceptron for classification.
 
-    The classes may be two, more, or a set of labels of which several hold for a row.
-    Has the parameters, methods and attributes of scikit-learn's `MLPClassifier`, gives
-    the same results for the same ``random_state``, and adds losses, activations, class
-    weights, dropout, batch normalisation, devices, callbacks and publishing.
+    Predicts one class per row, or several labels per row. Has the parameters, methods
+    and attributes of scikit-learn's `MLPClassifier`, gives the same results up to
+    rounding for the same ``random_state``, and adds losses, activations, class weights,
+    dropout, batch normalisation, devices, callbacks and publishing.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
     activation: str = parameter(*ACTIVATION)
     _: KW_ONLY
     loss: str | Callable[[Tensor, Tensor], Tensor] = parameter(  # noqa: RUF009 - a field
-        "log_loss", Options(tuple(losses.LOSSES["classes"])), Function()
+        "log_loss", Options(tuple(losses.LOSSES["classes"])), FUNCTION
     )
     label_smoothing: float = parameter(0.0, Interval(0, 0.9))
     class_weight: str | Mapping[Any, float] | None = parameter(None, NOTHING, Options(("balanced",)), MAPPING)
@@ -209,7 +209,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         ).numpy()
         return probabilities
 
-    def _answers(self, X: NDArray[Any]) -> NDArray[Any]:
+    def _graph_outputs(self, X: NDArray[Any]) -> NDArray[Any]:
         return self.predict_proba(X)
 
     def _fit_classes(self, classes: Any, y: Any) -> None:
@@ -316,7 +316,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
     """Multi-layer perceptron for regression.
 
     Predicts one number per row, or several. Has the parameters, methods and attributes
-    of scikit-learn's `MLPRegressor`, gives the same results for the same
+    of scikit-learn's `MLPRegressor`, gives the same results up to rounding for the same
     ``random_state``, and adds losses, activations, dropout, batch normalisation,
     devices, callbacks and publishing.
 
@@ -376,7 +376,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
     """
 
     loss: str | Callable[[Tensor, Tensor], Tensor] = parameter(  # noqa: RUF009 - a field
-        "squared_error", Options(tuple(losses.LOSSES["numbers"])), Function()
+        "squared_error", Options(tuple(losses.LOSSES["numbers"])), FUNCTION
     )
     hidden_layer_sizes: int | Sequence[int] = parameter(*HIDDEN_LAYER_SIZES)
     activation: str = parameter(*ACTIVATION)
@@ -419,7 +419,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
         values: NDArray[Any] = self._values(self._outputs(X)).numpy()
         return values.ravel() if self.n_outputs_ == 1 else values
 
-    def _answers(self, X: NDArray[Any]) -> NDArray[Any]:
+    def _graph_outputs(self, X: NDArray[Any]) -> NDArray[Any]:
         return self.predict(X).reshape(len(X), -1)
 
     def _values(self, outputs: Tensor) -> Tensor:

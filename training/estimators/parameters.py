@@ -18,7 +18,7 @@ STOCHASTIC: Final = ("adam", "sgd")
 class OfType:
     """A value of one of ``types``."""
 
-    types: tuple[type, ...]
+    types: tuple[Any, ...]  # `Callable`, for one, is no type to mypy
     text: str
 
     def accepts(self, value: object) -> bool:
@@ -42,23 +42,12 @@ class Sizes:
         return "a sequence of them"
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A callable."""
-
-    def accepts(self, value: object) -> bool:
-        """Whether ``value`` is callable."""
-        return callable(value)
-
-    def __str__(self) -> str:
-        return "a function"
-
-
 BOOLEAN: Final = OfType((bool, np.bool_), "True or False")
 NOTHING: Final = OfType((type(None),), "None")
 RANDOM_STATE: Final = OfType((np.random.RandomState,), "a numpy RandomState")
+FUNCTION: Final = OfType((Callable,), "a function")
 CALLBACKS: Final = OfType((Sequence,), "a sequence of functions")
-MAPPING: Final = OfType((Mapping,), "a mapping from each class to its weight")
+MAPPING: Final = OfType((Mapping,), "a mapping from classes to weights")
 
 
 def parameter(default: Any, *constraints: Constraint) -> Any:

@@ -32,7 +32,7 @@ OnEpoch = Callable[[int, float], bool]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Minimise the mean ``loss`` of ``body`` on ``rows``, whose parameters are in ``flat``."""
+    """Minimise the mean ``loss`` of ``body``, whose weights are in ``flat``, on ``rows``."""
 
     body: nn.Sequential
     flat: FlatParameters
@@ -45,7 +45,7 @@ class Problem:
 
 
 class Outcome(NamedTuple):
-    """``failure`` says why the solver did not converge; it is empty if it did, or if it was told to stop."""
+    """How a run ended; ``failure`` is the reason if it neither converged nor was stopped by ``on_epoch``."""
 
     epochs: int
     loss: float
@@ -53,7 +53,7 @@ class Outcome(NamedTuple):
 
 
 class Solver(ABC):
-    """Minimises a `Problem`; may keep its state for the next one."""
+    """Minimises a `Problem`. Its learning rate and moments last until the next `partial_fit`."""
 
     learning_rate: float = math.nan
 
@@ -61,8 +61,8 @@ class Solver(ABC):
     def run(self, problem: Problem, on_epoch: OnEpoch) -> Outcome:
         """Train in place until convergence, the last epoch, or until ``on_epoch`` returns True."""
 
-    def end_epoch(self, rows_seen: int) -> None:  # noqa: B027 - most solvers need not know
-        """Note the end of an epoch, ``rows_seen`` rows after the first step."""
+    def end_epoch(self, rows_seen: int) -> None:  # noqa: B027 - most rates are constant
+        """Update the learning rate after an epoch; ``rows_seen`` counts all rows since the first."""
 
     def lower_rate(self) -> bool:
         """Lower the learning rate because training no longer improves; return False if it should stop instead."""
@@ -101,7 +101,7 @@ class LBFGS(Solver):
 
 
 class StochasticSolver(Solver):
-    """Takes one step per mini-batch; subclasses say how."""
+    """Takes one step per mini-batch; subclasses define the step."""
 
     def __init__(self, parameters: Parameters) -> None:
         self.learning_rate = float(parameters.learning_rate_init)
@@ -149,22 +149,23 @@ class Adam(StochasticSolver):
         super().__init__(parameters)
         self._betas = parameters.beta_1, parameters.beta_2
         self._epsilon = parameters.epsilon
-        self._moments: tuple[Tensor, Tensor] | None = None
+        self._state: tuple[Tensor, Tensor, Tensor] | None = None  # first moments, second moments, torch's step count
         self._steps = 0
 
     def step(self, flat: FlatParameters) -> None:
         """Update ``flat.values``; torch adds epsilon after the bias correction, so it gets the equivalent value."""
-        if self._moments is None:
-            self._moments = torch.zeros_like(flat.values), torch.zeros_like(flat.values)
-            self._count = torch.zeros((), device=flat.values.device)
+        if self._state is None:
+            count = torch.zeros((), device=flat.values.device)
+            self._state = torch.zeros_like(flat.values), torch.zeros_like(flat.values), count
+        first_moments, second_moments, count = self._state
         self._steps += 1
         adam(
             [flat.values],
             [flat.gradients],
-            [self._moments[0]],
-            [self._moments[1]],
+            [first_moments],
+            [second_moments],
             [],
-            [self._count],
+            [count],
             fused=True,
             amsgrad=False,
             beta1=self._betas[0],
