@@ -18,7 +18,7 @@ from training.data import fashion_mnist
 from training.data.split import Split
 from training.engine import device
 from training.engine.trainer import Epoch
-from training.recipe.train import learn
+from training.recipe.train import train_network
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
             wait()
 
     wait()
-    learn(images, Split(train, test, test), config, device.choose("auto"), ended)
+    train_network(images, Split(train, test, test), config, device.choose("auto"), ended)
 
 
 if __name__ == "__main__":

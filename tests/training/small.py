@@ -1,4 +1,4 @@
-"""Small data sets made up on the spot."""
+"""Small generated data sets."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def classes(
     shape: tuple[int, ...] = (),
     test_rows: int = 0,
 ) -> Dataset:
-    """``targets`` are places in ``labels``; columns are numbers and rows are flat where nothing else is said."""
+    """A classification; ``targets`` are indices in ``labels``. By default columns are numeric and rows are flat."""
     return Dataset(
         name="small",
         inputs=inputs,
         targets=np.asarray(targets, np.int64),
         labels=labels,
-        columns=columns or tuple(Column(f"f{place}") for place in range(inputs.shape[1])),
+        columns=columns or tuple(Column(f"f{index}") for index in range(inputs.shape[1])),
         target_names=("animal",),
         shape=shape or (inputs.shape[1],),
         test_rows=test_rows,
@@ -35,13 +35,13 @@ def classes(
 
 
 def values(inputs: NDArray[Any], targets: NDArray[np.float32], names: tuple[str, ...] = ("weight",)) -> Dataset:
-    """``targets`` (rows,) or (rows, targets)."""
+    """A regression; ``targets`` are (rows,) or (rows, targets)."""
     return Dataset(
         name="small",
         inputs=inputs,
         targets=targets.reshape(len(inputs), -1),
         labels=(),
-        columns=tuple(Column(f"f{place}") for place in range(inputs.shape[1])),
+        columns=tuple(Column(f"f{index}") for index in range(inputs.shape[1])),
         target_names=names,
         shape=(inputs.shape[1],),
         source={"name": "small", "from": "the tests", "sha256": "0" * 64},
@@ -54,6 +54,6 @@ def noise(rows: int, features: int, seed: int = 0) -> NDArray[np.float32]:
 
 
 def sides(rows: int, features: int = 3, seed: int = 0) -> Dataset:
-    """Two classes that a line tells apart: by the sign of the first two features' sum."""
+    """Two linearly separable classes: the sign of the sum of the first two features."""
     inputs = noise(rows, features, seed)
     return classes(inputs, (inputs[:, 0] + inputs[:, 1] > 0).astype(np.int64))

@@ -1,6 +1,6 @@
-"""Numbers that float32 cannot hold apart go from a file through training and a real server: none is rounded on the way.
+"""Numbers that float32 would round go from a file through training and a real server without loss.
 
-Each table's answers are held against its own values, in float64, as whoever wrote the file would.
+Answers are compared with the values of the file in float64.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ RANDOM = np.random.default_rng(0)
 
 
 def sides() -> NDArray[np.int64]:
-    """Distances from a threshold (rows,), with a gap around it."""
+    """Distances from a threshold (rows,), none close to it."""
     return RANDOM.integers(5, 60, ROWS) * RANDOM.choice([-1, 1], ROWS)
 
 
-# Two columns a table, of whose values float32 makes a few; the class is on which side of each threshold a row is.
+# Two columns per table, which float32 rounds to a few values; the class says on which side of each threshold a row is.
 FIRST, SECOND = sides(), sides()
 TABLES = {
     "since": {"seconds": NOW + FIRST, "id": 2**24 + 2**28 + SECOND},
@@ -54,16 +54,16 @@ def write_csv(path: Path, columns: dict[str, Any]) -> None:
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exact")
     colour = np.where(RANDOM.random(ROWS) < 0.5, "red", "blue")
-    maybe = [None if place % 5 == 0 else NOW + place for place in range(ROWS)]
+    maybe = [None if row % 5 == 0 else NOW + row for row in range(ROWS)]
     for name, columns in TABLES.items():
         write_csv(folder / f"{name}.csv", columns | {"colour": colour, "maybe": maybe, "class": CLASS})
-        trained(folder / f"{name}.csv", "class")
+        train(folder / f"{name}.csv", "class")
     write_csv(folder / "target.csv", {"bump": BUMP, "end": TARGET})
-    trained(folder / "target.csv", "end")
+    train(folder / "target.csv", "end")
     return folder / "models"
 
 
-def trained(path: Path, target: str) -> None:
+def train(path: Path, target: str) -> None:
     assert main([str(path), "--target", target, "--models", str(path.parent / "models"), *QUICK]) == 0
 
 
@@ -87,18 +87,18 @@ def npy(array: NDArray[Any]) -> bytes:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_class_that_depends_on_them_is_always_told(models: Path, name: str) -> None:
+def test_a_class_that_depends_on_exact_values_is_always_right(models: Path, name: str) -> None:
     version, golden = read(models, name)
     assert version.manifest.scores["fp32"]["accuracy"] == 1
     assert (version.manifest.input_dtype, version.manifest.output_dtype) == ("float64", "float32")
     example = json.loads(version.example)["inputs"][0]
-    for place, (column, values) in enumerate(TABLES[name].items()):
-        assert set(golden["inputs"][:, place].tolist()) <= set(values.tolist())
+    for index, (column, values) in enumerate(TABLES[name].items()):
+        assert set(golden["inputs"][:, index].tolist()) <= set(values.tolist())
         assert example[column] in values.tolist()
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_every_way_to_send_them_is_answered_as_torch_did(models: Path, client: httpx.Client, name: str) -> None:
+def test_every_encoding_gets_the_answers_of_torch(models: Path, client: httpx.Client, name: str) -> None:
     version, golden = read(models, name)
     rows, path = golden["inputs"], f"/models/{name}/predict"
     features = version.manifest.features
@@ -108,25 +108,27 @@ def test_every_way_to_send_them_is_answered_as_torch_did(models: Path, client: h
         values = [None if value != value else value for value in row]  # noqa: PLR0124 - NaN
         return dict(zip((each.name for each in features), values, strict=True)) | {"colour": colours[int(row[2])]}
 
-    ways = [
+    requests = [
         ("application/json", json.dumps({"inputs": [named(row) for row in rows.tolist()]}).encode(), path),
         ("application/octet-stream", rows.astype("<f8").tobytes(), f"{path}?dtype=float64"),
         ("application/x-npy", npy(rows), path),
         ("application/x-npy", npy(np.asfortranarray(rows).astype(">f8")), path),
     ]
-    for media, body, where in ways:
-        answer = client.post(where, content=body, headers={"content-type": media})
+    for media_type, body, url in requests:
+        answer = client.post(url, content=body, headers={"content-type": media_type})
         assert answer.status_code == 200, answer.text
         np.testing.assert_allclose(answer.json()["probabilities"], golden["probabilities"], atol=1e-5)
     assert client.post(path, content=version.example).status_code == 200
 
     known = ~np.isnan(rows).any(axis=1)
-    whole = client.post(path, content=npy(rows[known].astype(np.int64)), headers={"content-type": "application/x-npy"})
+    integers = client.post(
+        path, content=npy(rows[known].astype(np.int64)), headers={"content-type": "application/x-npy"}
+    )
     if name == "since":
-        np.testing.assert_allclose(whole.json()["probabilities"], golden["probabilities"][known], atol=1e-5)
+        np.testing.assert_allclose(integers.json()["probabilities"], golden["probabilities"][known], atol=1e-5)
 
 
-def test_what_was_rounded_before_it_was_sent_is_refused(models: Path, client: httpx.Client) -> None:
+def test_values_rounded_before_they_were_sent_are_rejected(models: Path, client: httpx.Client) -> None:
     rows, path = read(models, "since")[1]["inputs"][:2], "/models/since/predict"
     raw = {"content-type": "application/octet-stream"}
     for body, headers, query, detail in (
@@ -155,8 +157,8 @@ def test_what_was_rounded_before_it_was_sent_is_refused(models: Path, client: ht
         assert (answer.status_code, answer.json()["detail"]) == (422, detail)
 
 
-def test_scores_of_a_target_are_those_against_the_files_own_values(models: Path, client: httpx.Client) -> None:
-    """Every row of the file is asked for over HTTP; the test rows among them give the card's R²."""
+def test_scores_of_a_target_use_the_values_of_the_file(models: Path, client: httpx.Client) -> None:
+    """All rows of the file are sent over HTTP."""
     version, golden = read(models, "target")
     manifest = version.manifest
     assert (manifest.input_dtype, manifest.output_dtype) == ("float32", "float64")
@@ -180,11 +182,11 @@ def test_scores_of_a_target_are_those_against_the_files_own_values(models: Path,
         content=npy(golden["inputs"]),
         headers=accepted | {"content-type": "application/x-npy"},
     )
-    apart = np.abs(np.load(io.BytesIO(sent.content)) - golden["prediction"]).max()
-    assert apart < 0.01  # seconds, of 3,600
+    error = np.abs(np.load(io.BytesIO(sent.content)) - golden["prediction"]).max()
+    assert error < 0.01  # seconds, of 3,600
 
 
-def test_the_card_shows_them_apart(models: Path) -> None:
+def test_the_card_shows_exact_values(models: Path) -> None:
     card = (models / "since" / "1" / "README.md").read_text()
     shown = r"\| seconds \| numeric \| never \| 16999999\d\d to 17000000\d\d, mean 1[67]\d{8} ± \d\d\.\d+ \|"
     assert re.search(shown, card)
@@ -194,7 +196,7 @@ def test_the_card_shows_them_apart(models: Path) -> None:
     assert f"- target end ({TARGET.min():.0f} to {TARGET.max():.0f}): numbers" in card
 
 
-def test_the_server_tells_in_which_dtype_it_takes_and_gives(client: httpx.Client) -> None:
+def test_the_server_states_its_input_and_output_dtypes(client: httpx.Client) -> None:
     described = client.get("/models/target").json()
     assert (described["input_dtype"], described["output_dtype"]) == ("float32", "float64")
     assert client.get("/models/since").json()["input_dtype"] == "float64"

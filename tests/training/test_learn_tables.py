@@ -1,4 +1,4 @@
-"""What a table asks of training: rare classes, losses of numbers, and values that no training row has."""
+"""Training on tables: rare classes, losses of numbers, values that no training row has."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ COLUMNS = (
 
 def trained(dataset: Dataset, **choices: Any) -> Network:
     config = Config(**{"hidden": (16,), "batch_size": 32, "epochs": 30, "lr": 0.01} | choices)
-    return train.learn(dataset, split(dataset, config), config, torch.device("cpu"), lambda _: None).network
+    return train.train_network(dataset, split(dataset, config), config, torch.device("cpu"), lambda _: None).network
 
 
 def outputs(network: Network, *rows: list[float]) -> NDArray[np.float32]:
     return train.outputs_of(network, np.array(rows, np.float32))
 
 
-def test_what_no_training_row_has_says_nothing() -> None:
+def test_inputs_unseen_in_training_contribute_nothing() -> None:
     random = np.random.default_rng(0)
     inputs = np.stack([random.normal(40, 10, 200), random.integers(0, 2, 200)], axis=1).astype(np.float32)
     dataset = small.classes(inputs, (inputs[:, 0] > 40).astype(np.int64), columns=COLUMNS)
     network = trained(dataset)
-    mean = float(network.prepare.offset[0])
-    nobody = 9.0  # a code that sets none of the job's inputs
+    mean = float(network.preprocess.offset[0])
+    no_category = 9.0  # a code outside the one-hot encoding
     known, unknown, without, no_age, average = outputs(
-        network, [30, 0], [30, 2], [30, np.nan], [np.nan, nobody], [mean, nobody]
+        network, [30, 0], [30, 2], [30, np.nan], [np.nan, no_category], [mean, no_category]
     )
-    (neither,) = outputs(network, [30, nobody])
-    # To the last digits: products of rows at different places of a batch are not summed in the same order.
+    (neither,) = outputs(network, [30, no_category])
+    # Up to rounding: the order of summation depends on the position of a row in its batch.
     assert unknown == pytest.approx(neither, abs=1e-5)
     assert without == pytest.approx(neither, abs=1e-5)
     assert known != pytest.approx(neither, abs=1e-2)
@@ -51,7 +51,7 @@ def test_what_no_training_row_has_says_nothing() -> None:
 
 
 @pytest.mark.parametrize(("class_weight", "expected"), [("none", 0.1), ("balanced", 0.5)])
-def test_where_nothing_is_to_be_learned_a_class_is_as_likely_as_it_counts(class_weight: str, expected: float) -> None:
+def test_a_class_without_signal_has_its_weighted_frequency(class_weight: str, expected: float) -> None:
     dataset = small.classes(small.noise(2000, 2), (np.arange(2000) % 10 == 0).astype(np.int64))
     logits = torch.from_numpy(train.outputs_of(trained(dataset, class_weight=class_weight), dataset.inputs))
     assert float(torch.softmax(logits, dim=1)[:, 1].mean()) == pytest.approx(expected, abs=0.05)
@@ -60,8 +60,8 @@ def test_where_nothing_is_to_be_learned_a_class_is_as_likely_as_it_counts(class_
 @pytest.mark.parametrize(
     ("loss", "expected"), [("auto", 1.0), ("squared_error", 1.0), ("absolute_error", np.log(2)), ("huber", 0.85)]
 )
-def test_each_loss_has_its_own_idea_of_the_middle(loss: str, expected: float) -> None:
-    """Of exponentially distributed numbers: the mean, the median, and between both."""
+def test_each_loss_predicts_its_own_average(loss: str, expected: float) -> None:
+    """The mean, the median, or a value between them, of exponentially distributed numbers."""
     targets = np.random.default_rng(1).exponential(1, 4000).astype(np.float32)
     dataset = small.values(small.noise(4000, 1), targets)
     values = train.outputs_of(trained(dataset, loss=loss), dataset.inputs)
@@ -84,7 +84,7 @@ def test_each_loss_has_its_own_idea_of_the_middle(loss: str, expected: float) ->
         ),
     ],
 )
-def test_a_loss_that_does_not_fit_the_target_is_refused(
+def test_an_option_that_does_not_fit_the_target_is_rejected(
     classifies: bool, choices: dict[str, str], message: str
 ) -> None:
     dataset = small.sides(60) if classifies else small.values(small.noise(60, 2), np.arange(60, dtype=np.float32))

@@ -1,4 +1,4 @@
-"""A run of the command line in this process, and the same run in parts, to compare with what was published."""
+"""Run the command line in this process, and repeat its parts one by one to compare with what it published."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from training.data import source
 from training.data.dataset import Dataset
 from training.data.split import Split, split
 from training.model.network import Network
-from training.recipe.train import learn, outputs_of
+from training.recipe.train import outputs_of, train_network
 from training.release import onnx_export
 
 
@@ -69,5 +69,5 @@ def train(models: Path, name: str, *options: str) -> Trained:
     dataset = source.load(name)
     config = parser.parse([name, *options]).config(images=dataset.images)
     parts = split(dataset, config)
-    network = learn(dataset, parts, config, torch.device("cpu"), lambda _: None).network
+    network = train_network(dataset, parts, config, torch.device("cpu"), lambda _: None).network
     return Trained(models / dataset.name / "1", log, dataset, config, parts, network)

@@ -76,7 +76,7 @@ def _train(
     epochs = {"teacher epoch": config.teacher_epochs, "epoch": config.epochs}
     score_name = "accuracy" if dataset.classifies else "R²"
     with interrupts.orderly(), progress.bars(console, epochs, score_name) as on_epoch:
-        trained = train.learn(
+        trained = train.train_network(
             dataset, parts, config, train_device, on_epoch["epoch"], on_epoch["teacher epoch"], interrupts.check
         )
     fit_s = time.perf_counter() - started_s

@@ -1,1 +1,1 @@
-"""How a network is fitted: the loop, the gradient, losses, when to stop."""
+"""How a network is trained: loop, gradient, losses, early stopping."""

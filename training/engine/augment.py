@@ -1,4 +1,4 @@
-"""Images seen a little differently each time: mirrored, moved, with a part blanked out."""
+"""Image augmentation: random mirroring, shifts and erasing."""
 
 from __future__ import annotations
 
@@ -10,82 +10,81 @@ from typing import Final
 import torch
 from torch import Tensor
 
-# Rows of a batch come in random order: what a few neighbours share is still a way of its own for each image from one
-# epoch to the next, and slices are many times cheaper than a gather with an index for every pixel.
+# One transform per 16 rows: batches are shuffled, and slicing is far cheaper than a gather per pixel.
 _GROUP_ROWS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How images are seen: mirrored or not, then moved by so many pixels."""
+class Transform:
+    """Mirror images left to right or not, then shift them down and right by some pixels."""
 
     flip: bool
     down: int
     right: int
 
-    def draw(self, images: Tensor, onto: Tensor) -> None:
-        """Put ``images`` (rows, height, width) onto another such tensor; what comes in from outside stays as it is."""
+    def write(self, images: Tensor, out: Tensor) -> None:
+        """Write transformed ``images`` (rows, height, width) to ``out`` of the same shape, where they cover it."""
         to_y, from_y = _overlap(self.down, images.shape[1])
         to_x, from_x = _overlap(self.right, images.shape[2])
-        onto[:, to_y, to_x] = (images.flip(2) if self.flip else images)[:, from_y, from_x]
+        out[:, to_y, to_x] = (images.flip(2) if self.flip else images)[:, from_y, from_x]
 
 
-def ways(*, flip: bool, shift_pixels: int) -> tuple[Way, ...]:
-    """Every way that there is where images are mirrored or not, and moved by up to ``shift_pixels`` up, down, aside."""
-    steps = range(-shift_pixels, shift_pixels + 1)
-    return tuple(Way(*each) for each in product((False, True) if flip else (False,), steps, steps))
+def transforms(*, flip: bool, shift_pixels: int) -> tuple[Transform, ...]:
+    """All transforms that mirror images, with ``flip``, and shift them by up to ``shift_pixels`` along each axis."""
+    shifts = range(-shift_pixels, shift_pixels + 1)
+    return tuple(Transform(*each) for each in product((False, True) if flip else (False,), shifts, shifts))
 
 
 @cache
-def frequencies(of: tuple[Way, ...]) -> Tensor:
-    """How often each of the ways is met, next to one another, float32 (ways,): the further the move, the rarer.
+def weights(of: tuple[Transform, ...]) -> Tensor:
+    """Sampling weights of the transforms, float32 (transforms,): they fall linearly with the shift along each axis.
 
-    Along each axis it falls in even steps, to nothing one pixel beyond the furthest.
+    They would reach 0 one pixel beyond the largest shift.
     """
-    moves = torch.tensor([(abs(way.down), abs(way.right)) for way in of])
-    return (moves.max() + 1 - moves).prod(dim=1).float()
+    shifts = torch.tensor([(abs(each.down), abs(each.right)) for each in of])
+    return (shifts.max() + 1 - shifts).prod(dim=1).float()
 
 
 @dataclass(frozen=True, slots=True)
 class Augment:
-    """What may happen to an image of ``height`` x ``width`` pixels whose black is ``black``.
+    """Random changes to images of ``height`` x ``width`` pixels, where a black pixel has the value ``black``.
 
-    It is seen in any of ``ways``, with their `frequencies`, and in half of the images a square of edge
-    ``erase_pixels``, which may lie partly outside, is blanked (https://arxiv.org/abs/1708.04552).
+    Each image gets one of ``transforms``, sampled with their `weights`. In half of the images a square with edges of
+    ``erase_pixels``, which may lie partly outside, is set to black (https://arxiv.org/abs/1708.04552).
     """
 
     height: int
     width: int
     black: float
-    ways: tuple[Way, ...]
+    transforms: tuple[Transform, ...]
     erase_pixels: int
 
-    def seen(self, images: Tensor, way: Way) -> Tensor:
-        """Copies of ``images`` float32 (rows, pixels), all of them in that way."""
+    def transformed(self, images: Tensor, transform: Transform) -> Tensor:
+        """Copies of ``images`` float32 (rows, pixels), all with the same transform."""
         source, changed = self._canvas(images)
-        way.draw(source, changed)
+        transform.write(source, changed)
         return changed.view_as(images)
 
     def __call__(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Changed copies of ``images`` float32 (rows, pixels), `_GROUP_ROWS` neighbours in the same way; and targets.
+        """Randomly changed copies of ``images`` float32 (rows, pixels), one change per `_GROUP_ROWS` rows; and targets.
 
-        Where ``targets`` have three dimensions, (rows, ways, outputs), those of the way that was taken are given.
+        From targets (rows, transforms, outputs), those of the transform of each row are returned.
         """
         source, changed = self._canvas(images)
         groups = len(source) // _GROUP_ROWS + 1
-        taken = torch.multinomial(frequencies(self.ways), groups, replacement=True)
-        numbers = taken.tolist()
+        chosen = torch.multinomial(weights(self.transforms), groups, replacement=True)
+        numbers = chosen.tolist()
         erased = torch.randint(2, (groups,)).tolist()
         centres = (torch.rand(groups, 2) * torch.tensor([self.height, self.width])).long().tolist()
         for index, first in enumerate(range(0, len(source), _GROUP_ROWS)):
             group = slice(first, first + _GROUP_ROWS)
-            self.ways[numbers[index]].draw(source[group], changed[group])
+            self.transforms[numbers[index]].write(source[group], changed[group])
             if self.erase_pixels and erased[index]:
                 y, x = (_square(centre, self.erase_pixels) for centre in centres[index])
                 changed[group, y, x] = self.black
         if targets.ndim == 3:
             rows = torch.arange(len(source), device=targets.device)
-            targets = targets[rows, taken.repeat_interleave(_GROUP_ROWS)[: len(source)].to(targets.device)]
+            targets = targets[rows, chosen.repeat_interleave(_GROUP_ROWS)[: len(source)].to(targets.device)]
         return changed.view_as(images), targets
 
     def _canvas(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,7 +93,7 @@ class Augment:
 
 
 def _overlap(shift: int, size: int) -> tuple[slice, slice]:
-    """Where pixels moved by ``shift`` along an axis come to lie, and where they come from; nowhere if out of sight."""
+    """The target and source pixels of a ``shift`` along an axis; empty if the image is shifted out of view."""
     shift = max(-size, min(shift, size))
     return slice(max(shift, 0), size + min(shift, 0)), slice(max(-shift, 0), size + min(-shift, 0))
 

@@ -1,4 +1,4 @@
-"""Where to train: the device asked for, or the fastest that is there, and on how many threads of it."""
+"""Choose the device to train on, and the number of threads."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from torch import nn
 
 from training.errors import OptionError
 
-_SMALL: Final = 2**21  # multiplications of a matrix product that two threads do no faster than one
+_SMALL: Final = 2**21  # multiplications of a matrix product that two threads do not speed up
 
 
-def choose(wish: str) -> torch.device:
-    """The device for ``auto``, ``cuda``, ``mps`` or ``cpu``. Raises `OptionError` where it is not on this machine."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if wish == "auto":
-        return torch.device(next(name for name, is_there in there.items() if is_there))
-    if not there[wish]:
-        names = ", ".join(name for name, is_there in there.items() if is_there)
-        raise OptionError(f"--device is {wish!r}, and torch {torch.__version__} finds here: {names}")
-    return torch.device(wish)
+def choose(requested: str) -> torch.device:
+    """The device ``cuda``, ``mps`` or ``cpu``, or for ``auto`` the first available. Raises `OptionError`."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    names = [name for name, is_available in available.items() if is_available]
+    if requested == "auto":
+        return torch.device(names[0])
+    if requested not in names:
+        raise OptionError(
+            f"--device is {requested!r}, expected auto or one that torch {torch.__version__} finds here: "
+            f"{', '.join(names)}"
+        )
+    return torch.device(requested)
 
 
 def described(device: torch.device) -> str:
@@ -34,10 +37,9 @@ def described(device: torch.device) -> str:
 
 @contextmanager
 def threads_for(body: nn.Module, rows: int) -> Iterator[None]:
-    """One thread where the products of ``rows`` rows with the layers of ``body`` are small; afterwards as before.
+    """Use one thread inside if the matrix products of ``rows`` rows with the layers of ``body`` are small.
 
-    On cores that are free sharing them out gains nothing, and on busy ones the threads wait for each other much longer
-    than they work.
+    More threads do not speed these up, and on busy cores they wait for each other much longer than they compute.
     """
     before = torch.get_num_threads()
     if rows * max(parameter.numel() for parameter in body.parameters()) < _SMALL:

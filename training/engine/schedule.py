@@ -1,4 +1,4 @@
-"""How the learning rate changes from step to step."""
+"""The learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _LAST: Final = 1e-4  # of the first
 
 
 def one_cycle(peak: float, steps: int) -> Callable[[int], float]:
-    """The rate of a step from 0 to ``steps`` - 1: up to ``peak`` over the first third, then down to next to nothing.
+    """The learning rate of steps 0 to ``steps`` - 1: up to ``peak`` over the first 30 %, then down to nearly 0.
 
-    https://arxiv.org/abs/1708.07120 (Smith & Topin), with the cosines and shares of torch's OneCycleLR. A single step
-    is taken at the peak, or nothing would be learned.
+    https://arxiv.org/abs/1708.07120 (Smith & Topin), with the cosine shape and defaults of torch's OneCycleLR. A single
+    step is taken at the peak.
     """
     if steps == 1:
         return lambda _step: peak

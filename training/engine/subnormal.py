@@ -1,4 +1,4 @@
-"""Numbers so near to 0 that a processor is many times slower with them: Adam's moments fade into such."""
+"""Flush subnormal numbers to zero: processors are many times slower with them, and Adam's moments decay into them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 
 @contextmanager
 def flushed() -> Iterator[None]:
-    """Inside, they count as 0 on this thread, and for good on those that it starts; after it, as before it.
+    """Flush subnormal numbers to zero inside, on this thread and for good on threads started inside.
 
-    It is no choice for a whole process that others compute in, too. To have all threads of a run in it, enter it before
-    torch starts them with its first large operation.
+    The caller's process may compute other things, so the mode is not set globally. To cover all threads of a run, enter
+    before torch starts its thread pool with the first large operation.
     """
     before = bool(torch.tensor(1e-40) * 1 == 0)
     torch.set_flush_denormal(True)

@@ -13,9 +13,9 @@ from torch import nn
 
 from training.data import precision
 from training.data.dataset import Column
-from training.model import preprocess as prepared
+from training.model import preprocess
 from training.model.network import Network
-from training.model.preprocess import Prepare
+from training.model.preprocess import Preprocess
 from training.release import onnx_export, pipeline
 from training.release.estimator_run import Fitted, Rows, training_run
 
@@ -30,14 +30,14 @@ def network(body: nn.Sequential, features: Sequence[str], train: Rows | None = N
     class indices never need it.
     """
     columns = tuple(map(Column, features))
-    prepare = Prepare(columns, torch.zeros(len(columns)), torch.ones(len(columns)))
+    preparation = Preprocess(columns, torch.zeros(len(columns)), torch.ones(len(columns)))
     first, last = cast("nn.Linear", body[0]), cast("nn.Linear", body[-1])
     if train is not None and _needs_float64(train[0]):
-        prepare = prepared.fitted(columns, train[0].astype(np.float64), together=False)
-        mean, per_deviation = prepare.standard
+        preparation = preprocess.fitted(columns, train[0].astype(np.float64), together=False)
+        mean, per_deviation = preparation.float64_scaling
         first.bias.add_(first.weight @ mean)
         first.weight.div_(per_deviation)
-    found = Network(prepare, body, last.out_features)
+    found = Network(preparation, body, last.out_features)
     if train is not None and train[1].dtype == np.float64 and _needs_float64(train[1]):
         found.output_scale = torch.ones_like(last.bias)
         found.output_offset = last.bias.clone()

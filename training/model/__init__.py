@@ -1,1 +1,1 @@
-"""What the exported graph holds: preprocessing, the network, whitening, calibration."""
+"""What the exported graph contains: preprocessing, network, whitening, calibration."""

@@ -1,8 +1,8 @@
-"""The multi-layer perceptron and what belongs to it: raw rows in, logits (or values in the target's unit) out.
+"""The multi-layer perceptron: raw rows in, logits or predicted numbers out.
 
-    inputs (rows, features) raw ── prepare ──▶ (rows, width) ── body ──▶ (rows, outputs) ── scale, offset ──▶
+    inputs (rows, features) raw ── preprocess ──▶ (rows, width) ── body ──▶ (rows, outputs) ── scale, offset ──▶
 
-Scaling, imputation, category codes and calibration are part of the network, so that clients send what they have.
+Imputation, one-hot encoding, scaling and calibration are part of the network, so clients send raw values.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
-from training.model.preprocess import Prepare
+from training.model.preprocess import Preprocess
 from training.model.whitening import Whiten
 
 ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {
@@ -30,37 +30,37 @@ ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {
 }
 
 
-# A mean of so many standard deviations costs 4 of a float32's 24 bits where it is folded away.
+# Above this |mean| / standard deviation, folding the mean into the bias loses 4 of float32's 24 bits.
 _FAR: Final = 16
 
 
 class Network(nn.Module):
-    """``body`` is trained on prepared rows; ``output_scale`` and ``output_offset`` (outputs,) are set after it.
+    """``body`` is trained on preprocessed rows; ``output_scale`` and ``output_offset`` (outputs,) are set afterwards.
 
-    For classification the scale is 1 over the calibration temperature; for regression scale and offset bring values
-    back to the target's own unit, in float64 where they are float64.
+    For classification the scale is 1 / temperature. For regression scale and offset bring values back to the unit of
+    the target; if they are float64, so are the outputs.
     """
 
     output_scale: Tensor
     output_offset: Tensor
 
-    def __init__(self, prepare: Prepare, body: nn.Sequential, outputs: int) -> None:
+    def __init__(self, preprocess: Preprocess, body: nn.Sequential, outputs: int) -> None:
         super().__init__()
-        self.prepare = prepare
+        self.preprocess = preprocess
         self.body = body
         self.register_buffer("output_scale", torch.ones(outputs))
         self.register_buffer("output_offset", torch.zeros(outputs))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Logits, calibrated, or values in the target's unit (rows, outputs), in the dtype of `output_offset`."""
-        values: Tensor = self.body(self.prepare(inputs))
+        """Calibrated logits or predicted numbers (rows, outputs) of raw ``inputs``, in the dtype of `output_offset`."""
+        values: Tensor = self.body(self.preprocess(inputs))
         return values * self.output_scale + self.output_offset
 
 
 class Dropout(nn.Module):
-    """Leaves out a ``share`` of the units at each step, to the nearest 1/256: one random number serves eight units.
+    """Drop a ``share`` of the units at each step, rounded to 1/256: one random number serves eight units.
 
-    Drawing a number for each, as torch's own does, takes half as long as the products of a layer of 512 units.
+    One number per unit, as `nn.Dropout` draws, takes half as long as the matrix products of a layer of 512 units.
     """
 
     def __init__(self, share: float) -> None:
@@ -68,11 +68,11 @@ class Dropout(nn.Module):
         self.bound = round(share * 256)
 
     def forward(self, values: Tensor) -> Tensor:
-        """``values`` (rows, units), in training with some of them 0 and the others larger by as much."""
+        """``values`` (rows, units); in training some are set to 0 and the others scaled up to keep the mean."""
         if not self.training:
             return values
         draws = torch.empty(-(-values.numel() // 8), dtype=torch.int64, device=values.device)
-        # From the lowest number on, so that all 64 bits are random.
+        # From the lowest int64, so that all 64 bits are random.
         draws.random_(torch.iinfo(torch.int64).min, None)
         dropped = draws.view(torch.uint8)[: values.numel()].view_as(values) < self.bound
         return values.masked_fill(dropped, 0) * (256 / (256 - self.bound))
@@ -95,7 +95,7 @@ def perceptron(
 
 @torch.no_grad()
 def glorot_uniform(body: nn.Sequential, random: np.random.RandomState) -> None:
-    """Weights and biases as scikit-learn draws them, number for number, so that a seed gives the same network.
+    """Initialise weights and biases exactly as scikit-learn does, so that a seed gives the same network.
 
     https://proceedings.mlr.press/v9/glorot10a.html
     """
@@ -109,23 +109,23 @@ def glorot_uniform(body: nn.Sequential, random: np.random.RandomState) -> None:
 
 
 @torch.no_grad()
-def localise(first: nn.Linear, height: int, width: int, deviation_pixels: int) -> None:
-    """Let each unit of ``first`` begin with one place of an image: around it its weights fall off as a Gaussian does.
+def init_local(first: nn.Linear, height: int, width: int, deviation_pixels: int) -> None:
+    """Initialise each unit of ``first`` around one random point of the image: its weights fall off as a Gaussian.
 
-    A convolution is as local, and cannot help it; here training may go on from there to anything else. See
-    https://arxiv.org/abs/1906.06766 (d'Ascoli et al.). The weights of a unit together stay as long as they were.
+    The network starts as local as a convolution, but is free to unlearn it: https://arxiv.org/abs/1906.06766 (d'Ascoli
+    et al.). The norm of the weights of each unit stays the same.
     """
     weight = first.weight
-    lengths = weight.norm(dim=1, keepdim=True)
+    norms = weight.norm(dim=1, keepdim=True)
     pixels = weight.view(-1, height, width)
     for axis, size in ((1, height), (2, width)):
-        away = torch.arange(size) - size * torch.rand(len(weight), 1)
-        pixels.mul_(torch.exp(-away.square() / (2 * deviation_pixels**2)).unsqueeze(3 - axis))
-    weight.mul_(lengths / weight.norm(dim=1, keepdim=True))
+        distance = torch.arange(size) - size * torch.rand(len(weight), 1)
+        pixels.mul_(torch.exp(-distance.square() / (2 * deviation_pixels**2)).unsqueeze(3 - axis))
+    weight.mul_(norms / weight.norm(dim=1, keepdim=True))
 
 
 class Centre(nn.Module):
-    """Encoded rows less their ``offset`` (width,)."""
+    """Subtract ``offset`` (width,) from encoded rows."""
 
     offset: Tensor
 
@@ -134,12 +134,12 @@ class Centre(nn.Module):
         self.register_buffer("offset", offset)
 
     def forward(self, encoded: Tensor) -> Tensor:
-        """``encoded`` (rows, width) about 0."""
+        """Centred rows (rows, width)."""
         return encoded - self.offset
 
 
-class Restore(nn.Module):
-    """Values brought back to their own unit in the dtype of ``scale`` and ``offset`` (outputs,)."""
+class Unscale(nn.Module):
+    """Bring values back to the unit of the target, in the dtype of ``scale`` and ``offset`` (outputs,)."""
 
     scale: Tensor
     offset: Tensor
@@ -150,25 +150,46 @@ class Restore(nn.Module):
         self.register_buffer("offset", offset)
 
     def forward(self, values: Tensor) -> Tensor:
-        """Of ``values`` (rows, outputs)."""
+        """Values in the unit of the target (rows, outputs)."""
         return values.to(self.scale.dtype) * self.scale + self.offset
 
 
-def folded(network: Network) -> nn.Sequential:
-    """The same function of *encoded* rows in Linear layers and activations alone.
+def fold(network: Network) -> nn.Sequential:
+    """The function that ``network`` computes from *encoded* rows, as Linear layers and activations only.
 
-    Standardisation and whitening go into the first layer's weights, batch norms into the layers before them, output
-    scale and offset into the last; computed in float64, given in float32. Where a feature is far from zero, as a year
-    is, its product with a weight would take the digits that tell one value from another: there a `Centre` comes first.
-    Output scale and offset in float64 are a `Restore` of their own, as no float32 could hold what they give.
+    Standardisation and whitening are folded into the first layer, batch norms into the layers before them, output scale
+    and offset into the last layer; computed in float64, returned in float32. Two parts stay layers of their own where
+    float32 would lose digits: a `Centre` comes first if a feature is far from zero, such as a year; an `Unscale` comes
+    last if output scale and offset are float64.
     """
+    layers = _without_norms(network.body)
+    first, last = cast("nn.Linear", layers[0]), cast("nn.Linear", layers[-1])
+    float64_outputs = network.output_offset.dtype == torch.float64
+    with torch.no_grad():
+        scale, offset = network.preprocess.scale.double(), network.preprocess.offset.double()
+        first.weight.mul_(scale)
+        if (offset.abs() * scale).max() > _FAR:
+            layers.insert(0, Centre(offset))
+        else:
+            first.bias.sub_(first.weight @ offset)
+        if not float64_outputs:
+            last.weight.mul_(network.output_scale.double()[:, None])
+            last.bias.mul_(network.output_scale.double()).add_(network.output_offset.double())
+    body = nn.Sequential(*layers).float()
+    if float64_outputs:
+        body.append(Unscale(network.output_scale, network.output_offset))
+    return body.eval()
+
+
+def _without_norms(body: nn.Sequential) -> list[nn.Module]:
+    """Copies of the Linear layers in float64, with whitening and batch norms folded in, and the activations."""
     layers: list[nn.Module] = []
-    for before, layer in pairwise((None, *network.body)):
+    for previous, layer in pairwise((None, *body)):
         if isinstance(layer, nn.Linear):
             copy = nn.Linear(layer.in_features, layer.out_features, dtype=torch.float64)
             copy.load_state_dict(layer.state_dict())
-            if isinstance(before, Whiten):
-                copy.weight.data @= before.matrix.double().T
+            if isinstance(previous, Whiten):
+                copy.weight.data @= previous.matrix.double().T
             layers.append(copy)
         elif isinstance(layer, nn.BatchNorm1d):
             linear = cast("nn.Linear", layers.pop())
@@ -177,18 +198,4 @@ def folded(network: Network) -> nn.Sequential:
             layers.append(fuse_linear_bn_eval(linear.eval(), batch_norm.eval()))
         elif not isinstance(layer, Whiten | Dropout | nn.Identity):
             layers.append(layer)
-    first, last = cast("nn.Linear", layers[0]), cast("nn.Linear", layers[-1])
-    with torch.no_grad():
-        scale, offset = network.prepare.scale.double(), network.prepare.offset.double()
-        first.weight.mul_(scale)
-        if (offset.abs() * scale).max() > _FAR:
-            layers.insert(0, Centre(offset))
-        else:
-            first.bias.sub_(first.weight @ offset)
-        if network.output_offset.dtype != torch.float64:
-            last.weight.mul_(network.output_scale.double()[:, None])
-            last.bias.mul_(network.output_scale.double()).add_(network.output_offset.double())
-    chain = nn.Sequential(*layers).float()
-    if network.output_offset.dtype == torch.float64:
-        chain.append(Restore(network.output_scale, network.output_offset))
-    return chain.eval()
+    return layers

@@ -1,9 +1,8 @@
-"""Whitening: what the rows vary little in is made larger, what they vary much in smaller, so that both are learned.
+"""ZCA whitening: scale up directions of low variance and scale down directions of high variance.
 
-Neighbouring pixels tell almost the same: along the few directions in which images differ most a network learns fast,
-and slowly along the many that tell a shirt from a coat (http://yann.lecun.com/exdb/publis/pdf/lecun-98b.pdf, 4.3).
-Made all alike, the directions of mere noise would be learned as well (https://arxiv.org/abs/2008.07545): hence the
-floor.
+Neighbouring pixels are highly correlated. A network learns fast along the few directions in which images differ most,
+and slowly along the many that separate similar classes (http://yann.lecun.com/exdb/publis/pdf/lecun-98b.pdf, 4.3).
+Full whitening would amplify directions of noise as well (https://arxiv.org/abs/2008.07545): hence the floor.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 
 class Whiten(nn.Module):
-    """Rows times a symmetric ``matrix`` (width, width) that is not trained; folded into the next layer at export."""
+    """Multiply rows by a fixed symmetric ``matrix`` (width, width); folded into the next layer at export."""
 
     matrix: Tensor
 
@@ -22,14 +21,14 @@ class Whiten(nn.Module):
         self.register_buffer("matrix", matrix)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """``rows`` (rows, width), whitened."""
+        """Whitened rows (rows, width)."""
         return rows @ self.matrix
 
 
 def fitted(rows: Tensor, floor: float) -> Whiten:
-    """From training rows float32 (rows, width): (C + floor λ I)^-1/2, with C their covariance and λ its largest value.
+    """Whiten by (C + floor λ I)^-1/2, C the covariance of ``rows`` float32 (rows, width), λ its largest eigenvalue.
 
-    Scaled so that the variances of all features together stay the same. Known as ZCA:
+    Scaled so that the total variance of all features stays the same. Known as ZCA:
     https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf (Krizhevsky, appendix A)
     """
     covariance = torch.cov(rows.T, correction=0).reshape(rows.shape[1], -1)

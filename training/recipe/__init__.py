@@ -1,1 +1,1 @@
-"""What is fitted, with which choices: preprocessing, training, calibration, distillation."""
+"""What is trained, with which options: preprocessing, training, calibration, distillation."""

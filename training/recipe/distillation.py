@@ -1,7 +1,7 @@
-"""A teacher: a convolutional network, trained first; its probabilities tell more of an image than a label does.
+"""Knowledge distillation: train a convolutional teacher, whose probabilities tell more about an image than its label.
 
-https://arxiv.org/abs/1503.02531 (Hinton et al.). The student is told what the teacher makes of the very view that it is
-shown, mirrored and moved as it is: https://arxiv.org/abs/2106.05237 (Beyer et al.)
+https://arxiv.org/abs/1503.02531 (Hinton et al.). The student learns the teacher's probabilities for exactly the view
+that it sees, mirrored and shifted alike: https://arxiv.org/abs/2106.05237 (Beyer et al.)
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from training.engine.augment import Augment
 from training.engine.loop import Rows
 from training.engine.trainer import Epoch
 
-_CHANNELS: Final = 24  # twice and four times as many further in
-_LOGIT_SCALE: Final = 0.2  # of the largest values of the last channels
-_CHOICES: Final[dict[str, Any]] = {"optimizer": "sgd", "lr": 0.15, "weight_decay": 5e-4, "batch_size": 256}
-_SHARE: Final = 0.9  # of what is to be learned comes from the teacher, the rest from the label
-_CHUNK_ROWS: Final = 128  # what the first convolutions make of more would not stay in the cache
+_CHANNELS: Final = 24  # of the first convolution; doubled after each pooling
+_LOGIT_SCALE: Final = 0.2  # of the pooled features
+_OPTIONS: Final[dict[str, Any]] = {"optimizer": "sgd", "lr": 0.15, "weight_decay": 5e-4, "batch_size": 256}
+_TEACHER_SHARE: Final = 0.9  # of the soft targets; the rest comes from the label
+_CHUNK_ROWS: Final = 128  # activations of the first convolutions then fit into the cache
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """``targets`` float32 (rows, ways, classes) to learn instead of the labels; how the teacher came to know them."""
+class SoftTargets:
+    """``targets`` float32 (rows, transforms, classes) to learn instead of the labels, and the teacher's ``history``."""
 
     targets: Tensor
     history: list[Epoch]
 
 
-def lesson(
+def soft_targets(
     train: Rows,
     validation: Rows,
     classes: int,
@@ -43,32 +43,38 @@ def lesson(
     augment: Augment,
     on_epoch: Callable[[Epoch], None],
     on_step: Callable[[], None] = lambda: None,
-) -> Lesson:
-    """Train a teacher of prepared images on their labels int64 (rows,), then ask it; ``on_step`` is called all the
-    while, and may end that by what it raises. Raises `Diverged`."""
-    body = convolutional(augment.height, augment.width, classes).to(train.inputs.device)
-    chosen = replace(config, epochs=config.teacher_epochs, patience=0, **_CHOICES)
-    # Not smoothed: a teacher of smoothed labels has more accuracy and less to tell (https://arxiv.org/abs/1906.02629).
+) -> SoftTargets:
+    """Train a teacher on preprocessed images and labels int64 (rows,), and mix its probabilities with the labels.
+
+    ``on_step`` is called before each step of training and prediction, and may end either by raising. Raises `Diverged`.
+    """
+    teacher = convolutional(augment.height, augment.width, classes).to(train.inputs.device)
+    options = replace(config, epochs=config.teacher_epochs, patience=0, **_OPTIONS)
+    # Label smoothing makes a teacher more accurate but less informative: https://arxiv.org/abs/1906.02629
     goal = losses.classification()
-    history = trainer.fit(body, train, validation, goal, chosen, augment=augment, on_epoch=on_epoch, on_step=on_step)
+    history = trainer.fit(
+        teacher, train, validation, goal, options, augment=augment, on_epoch=on_epoch, on_step=on_step
+    )
     smoothing = config.label_smoothing
     labels = functional.one_hot(train.targets, classes) * (1 - smoothing) + smoothing / classes
-    probabilities = _probabilities(body, cast("Tensor", train.inputs), augment, on_step)
-    return Lesson(_SHARE * probabilities + (1 - _SHARE) * labels.unsqueeze(1), history)
+    probabilities = _probabilities(teacher, cast("Tensor", train.inputs), augment, on_step)
+    return SoftTargets(_TEACHER_SHARE * probabilities + (1 - _TEACHER_SHARE) * labels.unsqueeze(1), history)
 
 
 def convolutional(height: int, width: int, classes: int) -> nn.Sequential:
-    """Logits (rows, classes) of pixels float32 (rows, height x width): seven 3x3 convolutions, four of them in pairs
-    that add to what they are given (https://arxiv.org/abs/1512.03385), at the full, half and quarter resolution."""
+    """A network from pixels float32 (rows, height x width) to logits (rows, classes): seven 3x3 convolutions.
+
+    Four of them form two residual blocks (https://arxiv.org/abs/1512.03385), at half and at quarter resolution.
+    """
     return nn.Sequential(
         _Image(height, width),
         *_convolution(1, _CHANNELS),
         *_convolution(_CHANNELS, 2 * _CHANNELS),
         nn.MaxPool2d(2),
-        _Pair(2 * _CHANNELS),
+        _Residual(2 * _CHANNELS),
         *_convolution(2 * _CHANNELS, 4 * _CHANNELS),
         nn.MaxPool2d(2),
-        _Pair(4 * _CHANNELS),
+        _Residual(4 * _CHANNELS),
         nn.AdaptiveMaxPool2d(1),
         nn.Flatten(),
         _Scale(_LOGIT_SCALE),
@@ -78,14 +84,14 @@ def convolutional(height: int, width: int, classes: int) -> nn.Sequential:
 
 @subnormal.flushed()
 @torch.inference_mode()
-def _probabilities(body: nn.Sequential, images: Tensor, augment: Augment, on_step: Callable[[], None]) -> Tensor:
-    """Of each of ``images`` in each way, float32 (rows, ways, classes)."""
-    half = trainer.half_precision_pays(images.device, body)
+def _probabilities(teacher: nn.Sequential, images: Tensor, augment: Augment, on_step: Callable[[], None]) -> Tensor:
+    """Class probabilities of ``images`` under each transform, float32 (rows, transforms, classes)."""
+    half = trainer.half_precision_pays(images.device, teacher)
     chunks = []
     for chunk in torch.split(images, _CHUNK_ROWS):
         on_step()
         with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-            logits = torch.stack([body(augment.seen(chunk, way)) for way in augment.ways], dim=1)
+            logits = torch.stack([teacher(augment.transformed(chunk, each)) for each in augment.transforms], dim=1)
         chunks.append(torch.softmax(logits.float(), dim=2))
     return torch.cat(chunks)
 
@@ -95,7 +101,7 @@ def _convolution(channels: int, out: int) -> list[nn.Module]:
 
 
 class _Image(nn.Module):
-    """Rows of pixels as images with the channels last in memory, which convolutions on a processor are fastest with."""
+    """View rows of pixels as images, with the channels last in memory, which is fastest for convolutions on a CPU."""
 
     def __init__(self, height: int, width: int) -> None:
         super().__init__()
@@ -106,8 +112,8 @@ class _Image(nn.Module):
         return pixels.view(-1, *self.shape).permute(0, 3, 1, 2)
 
 
-class _Pair(nn.Module):
-    """What came in, and what two convolutions make of it."""
+class _Residual(nn.Module):
+    """Add the output of two convolutions to their input."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

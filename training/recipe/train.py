@@ -1,4 +1,4 @@
-"""A data set becomes a trained, calibrated network: prepare, fit, calibrate."""
+"""Train and calibrate a network for a data set: preprocess, fit, calibrate."""
 
 from __future__ import annotations
 
@@ -15,22 +15,26 @@ from training.config import Config, flag_of
 from training.data import precision
 from training.data.dataset import Dataset
 from training.data.split import Split
-from training.engine import losses
-from training.engine.augment import Augment, ways
+from training.engine import losses, trainer
+from training.engine.augment import Augment, transforms
 from training.engine.loop import Rows
-from training.engine.trainer import Epoch, fit
+from training.engine.trainer import Epoch
 from training.errors import OptionError
 from training.model import calibration, preprocess, whitening
-from training.model.network import Network, localise, perceptron
+from training.model.network import Network, init_local, perceptron
 from training.recipe import distillation
 
 _BATCH_ROWS: Final = 8192
+_IMAGE_OPTIONS: Final = ("flip", "shift_pixels", "erase_pixels", "local_pixels", "teacher_epochs")
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
-    """A network that answers, how it came to that, its teacher's way there (no epochs where it had none), and the
-    temperature in it (None where it gives numbers)."""
+class TrainResult:
+    """A trained ``network`` and how it got there.
+
+    ``teacher_history`` is empty if there was no teacher. ``temperature`` is the calibration in the network, None for a
+    regression.
+    """
 
     network: Network
     history: list[Epoch]
@@ -38,7 +42,7 @@ class Learned:
     temperature: float | None
 
 
-def learn(
+def train_network(
     dataset: Dataset,
     split: Split,
     config: Config,
@@ -46,63 +50,46 @@ def learn(
     on_epoch: Callable[[Epoch], None],
     on_teacher_epoch: Callable[[Epoch], None] = lambda _: None,
     on_step: Callable[[], None] = lambda: None,
-) -> Learned:
-    """Train on the training rows, calibrate on the validation rows; the test rows are not looked at.
+) -> TrainResult:
+    """Train on the training rows and calibrate on the validation rows; the test rows are not used.
 
-    ``on_step`` is called before each step, and may end training by what it raises. The random state of the process is
-    left as it was. Raises `Diverged` and `OptionError`.
+    ``on_step`` is called before each step, and may end training by raising. The global random state stays as it was.
+    Raises `Diverged`, and `OptionError` if an option does not fit the data set.
     """
-    _check(dataset, config)
+    _check_image_options(dataset, config)
+    objective = _objective(dataset, config)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        preparation = preprocess.fitted(dataset.columns, dataset.inputs[split.train], together=dataset.images)
-        outputs = len(dataset.labels) or dataset.targets.shape[1]
-        body = perceptron(
-            preparation.width,
-            config.hidden,
-            outputs,
-            config.activation,
-            config.dropout,
-            batch_norm=config.batch_norm,
-        )
-        if config.local_pixels:
-            height, width = dataset.shape
-            localise(cast("nn.Linear", body[0]), height, width, config.local_pixels)
-        network = Network(preparation, body, outputs)
-        if not dataset.classifies:
-            _standardise_targets(network, dataset.targets[split.train])
-        body.to(device)  # the rest may be in float64, which not every device has
-        goal = _objective(dataset, config)
+        network = _build(dataset, split, config)
+        body = network.body.to(device)  # the rest may be float64, which not every device supports
         class_weights = _class_weights(dataset, split, config)
         train = _rows(network, dataset, split.train, class_weights, device)
         validation = _rows(network, dataset, split.validation, class_weights, device)
-        _silence(cast("nn.Linear", body[0]), cast("Tensor", train.inputs))
+        _zero_unused_inputs(cast("nn.Linear", body[0]), cast("Tensor", train.inputs))
         if config.whiten:
             body.insert(0, whitening.fitted(cast("Tensor", train.inputs), config.whiten))
-        augment = _augment(dataset, config, preparation)
+        augment = _augment(dataset, config, network.preprocess)
         teacher_history: list[Epoch] = []
         if config.teacher_epochs:
-            assert augment is not None  # noqa: S101 - _augment gives one where there is a teacher
-            lesson = distillation.lesson(train, validation, outputs, config, augment, on_teacher_epoch, on_step)
-            teacher_history = lesson.history
-            train, goal = train._replace(targets=lesson.targets), losses.distillation()
-        history = fit(body, train, validation, goal, config, augment=augment, on_epoch=on_epoch, on_step=on_step)
+            assert augment is not None  # noqa: S101 - _augment returns one if there is a teacher
+            soft = distillation.soft_targets(
+                train, validation, len(dataset.labels), config, augment, on_teacher_epoch, on_step
+            )
+            teacher_history = soft.history
+            train, objective = train._replace(targets=soft.targets), losses.distillation()
+        history = trainer.fit(
+            body, train, validation, objective, config, augment=augment, on_epoch=on_epoch, on_step=on_step
+        )
     network.cpu().eval()
-    if not dataset.classifies:
-        return Learned(network, history, teacher_history, None)
-    logits = outputs_of(network, dataset.inputs[split.validation])
-    labels = dataset.targets[split.validation]
-    row_weights = None if class_weights is None else class_weights.numpy()[labels]
-    temperature = calibration.temperature(logits, labels, row_weights)
-    network.output_scale.fill_(1 / temperature)
-    return Learned(network, history, teacher_history, temperature)
+    temperature = _calibrate(network, dataset, split, class_weights) if dataset.classifies else None
+    return TrainResult(network, history, teacher_history, temperature)
 
 
 @torch.no_grad()
 def outputs_of(network: Network, inputs: NDArray[Any]) -> NDArray[Any]:
-    """The network's own outputs (rows, outputs) for raw ``inputs`` (rows, features)."""
+    """The outputs (rows, outputs) of ``network`` for raw ``inputs`` (rows, features)."""
     parts = [
-        network(torch.from_numpy(inputs[first : first + _BATCH_ROWS]).to(network.prepare.takes))
+        network(torch.from_numpy(inputs[first : first + _BATCH_ROWS]).to(network.preprocess.input_dtype))
         for first in range(0, len(inputs), _BATCH_ROWS)
     ]
     values: NDArray[Any] = torch.cat(parts).numpy()
@@ -110,11 +97,35 @@ def outputs_of(network: Network, inputs: NDArray[Any]) -> NDArray[Any]:
 
 
 def answers_of(network: Network, inputs: NDArray[Any], *, classifies: bool) -> list[NDArray[Any]]:
-    """What a client is to be told of raw ``inputs``: probabilities and prediction, or values, in the graph's order."""
+    """What the exported graph outputs for raw ``inputs``, in its order.
+
+    Probabilities (rows, classes) and predicted class int64 (rows,), or predicted numbers (rows, targets).
+    """
     outputs = outputs_of(network, inputs)
     if not classifies:
         return [outputs]
     return [torch.softmax(torch.from_numpy(outputs), dim=1).numpy(), outputs.argmax(axis=1)]
+
+
+def _build(dataset: Dataset, split: Split, config: Config) -> Network:
+    """An untrained network with fitted preprocessing, and for a regression with output scale and offset."""
+    preparation = preprocess.fitted(dataset.columns, dataset.inputs[split.train], together=dataset.images)
+    outputs = len(dataset.labels) or dataset.targets.shape[1]
+    body = perceptron(
+        preparation.width,
+        config.hidden,
+        outputs,
+        config.activation,
+        config.dropout,
+        batch_norm=config.batch_norm,
+    )
+    if config.local_pixels:
+        height, width = dataset.shape
+        init_local(cast("nn.Linear", body[0]), height, width, config.local_pixels)
+    network = Network(preparation, body, outputs)
+    if not dataset.classifies:
+        _standardise_targets(network, dataset.targets[split.train])
+    return network
 
 
 def _rows(
@@ -124,8 +135,8 @@ def _rows(
     class_weights: Tensor | None,
     device: torch.device,
 ) -> Rows:
-    """Prepared once, and only then brought to the ``device``: nothing of it is left to do in the loop."""
-    inputs = network.prepare(torch.from_numpy(dataset.inputs[part]).to(network.prepare.takes)).to(device)
+    """The rows of ``part``, preprocessed once, before training, and moved to the ``device``."""
+    inputs = network.preprocess(torch.from_numpy(dataset.inputs[part]).to(network.preprocess.input_dtype)).to(device)
     targets = torch.from_numpy(dataset.targets[part])
     if not dataset.classifies:
         targets = ((targets - network.output_offset.double()) / network.output_scale.double()).float()
@@ -134,18 +145,27 @@ def _rows(
 
 
 def _class_weights(dataset: Dataset, split: Split, config: Config) -> Tensor | None:
-    """By what a row of each class counts, so that all classes count alike; None where each row counts alike."""
+    """The weight of a row by its class (classes,), so that all classes have the same total; None for equal weights."""
     if config.class_weight == "none":
         return None
     counts = torch.bincount(torch.from_numpy(dataset.targets[split.train]), minlength=len(dataset.labels)).float()
     return counts.mean() / counts
 
 
+def _calibrate(network: Network, dataset: Dataset, split: Split, class_weights: Tensor | None) -> float:
+    """Set the temperature that suits the validation rows, and return it."""
+    logits = outputs_of(network, dataset.inputs[split.validation])
+    labels = dataset.targets[split.validation]
+    row_weights = None if class_weights is None else class_weights.numpy()[labels]
+    temperature = calibration.temperature(logits, labels, row_weights)
+    network.output_scale.fill_(1 / temperature)
+    return temperature
+
+
 @torch.no_grad()
-def _silence(first: nn.Linear, prepared: Tensor) -> None:
-    """Begin at 0 with the weights of what is 0 in every training row, and so teaches them nothing: a category or a
-    missing value that comes to be for the first time then says nothing, instead of something random."""
-    first.weight[:, (prepared == 0).all(dim=0)] = 0
+def _zero_unused_inputs(first: nn.Linear, inputs: Tensor) -> None:
+    """Zero first-layer weights of inputs that are 0 in all training rows, so unseen categories contribute nothing."""
+    first.weight[:, (inputs == 0).all(dim=0)] = 0
 
 
 def _objective(dataset: Dataset, config: Config) -> losses.Objective:
@@ -167,22 +187,22 @@ def _objective(dataset: Dataset, config: Config) -> losses.Objective:
 
 
 def _standardise_targets(network: Network, targets: NDArray[np.float64]) -> None:
-    """Give answers in float64 where float32 could not hold them apart."""
-    start = targets.min(axis=0)  # far from zero sums are rounded; those of distances from the least value are not
+    """Set output scale and offset from the training ``targets``, in float64 if float32 would lose differences."""
+    start = targets.min(axis=0)  # sums of large numbers are rounded; sums of distances from the minimum are not
     mean, deviation = start + (targets - start).mean(axis=0), (targets - start).std(axis=0)
     dtype = torch.float64 if any(map(precision.float32_blurs, targets.T)) else torch.float32
     network.output_scale = torch.tensor(np.where(deviation > 0, deviation, 1.0), dtype=dtype)
     network.output_offset = torch.tensor(mean, dtype=dtype)
 
 
-def _check(dataset: Dataset, config: Config) -> None:
-    """Raises `OptionError` where what was chosen is for images and there are none."""
-    for name in () if dataset.images else ("flip", "shift_pixels", "erase_pixels", "local_pixels", "teacher_epochs"):
-        if getattr(config, name):
+def _check_image_options(dataset: Dataset, config: Config) -> None:
+    """Raise `OptionError` if an option for images is set and there are none."""
+    for name in _IMAGE_OPTIONS:
+        if getattr(config, name) and not dataset.images:
             raise OptionError(f"{flag_of(name)} is for images, and {dataset.name} has none")
 
 
-def _augment(dataset: Dataset, config: Config, preparation: preprocess.Prepare) -> Augment | None:
+def _augment(dataset: Dataset, config: Config, preparation: preprocess.Preprocess) -> Augment | None:
     if not (config.flip or config.shift_pixels or config.erase_pixels or config.teacher_epochs):
         return None
     height, width = dataset.shape
@@ -190,6 +210,6 @@ def _augment(dataset: Dataset, config: Config, preparation: preprocess.Prepare) 
         height,
         width,
         black=float(-preparation.offset[0] * preparation.scale[0]),
-        ways=ways(flip=config.flip, shift_pixels=config.shift_pixels),
+        transforms=transforms(flip=config.flip, shift_pixels=config.shift_pixels),
         erase_pixels=config.erase_pixels,
     )

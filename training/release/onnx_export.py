@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.errors import ParityError
-from training.model.network import Network, folded
-from training.model.preprocess import Prepare
+from training.model.network import Network, fold
+from training.model.preprocess import Preprocess
 from training.release.quiet import quiet
 
 OPSET: Final = 20
@@ -32,14 +32,14 @@ OUTPUT_ACTIVATIONS: Final[dict[str, Callable[[Tensor], tuple[Tensor, ...]]]] = {
 class _Graph(nn.Module):
     """Encoding, the folded layers, the output activation."""
 
-    def __init__(self, prepare: Prepare, layers: nn.Sequential, activation: str) -> None:
+    def __init__(self, preprocess: Preprocess, layers: nn.Sequential, activation: str) -> None:
         super().__init__()
-        self.prepare = prepare
+        self.preprocess = preprocess
         self.layers = layers
         self.activation = activation
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        return OUTPUT_ACTIVATIONS[self.activation](self.layers(self.prepare.encode(inputs)))
+        return OUTPUT_ACTIVATIONS[self.activation](self.layers(self.preprocess.encode(inputs)))
 
 
 def export(network: Network, features: int, *, classifies: bool, activation: str | None = None) -> bytes:
@@ -53,12 +53,12 @@ def export(network: Network, features: int, *, classifies: bool, activation: str
     """
     activation = activation or ("softmax" if classifies else "identity")
     network = copy.deepcopy(network).cpu()
-    graph = _Graph(network.prepare, folded(network), activation).eval()
+    graph = _Graph(network.preprocess, fold(network), activation).eval()
     # Two rows: with one, the exporter would fix the number of rows.
     with quiet():
         program = torch.onnx.export(
             graph,
-            (torch.zeros(2, features, dtype=network.prepare.takes),),
+            (torch.zeros(2, features, dtype=network.preprocess.input_dtype),),
             dynamo=True,
             opset_version=OPSET,
             input_names=["inputs"],

@@ -1,4 +1,4 @@
-"""The gradient by hand against autograd's, and both against differences of the loss."""
+"""The manual gradient against autograd's, and both against finite differences of the loss."""
 
 from __future__ import annotations
 
@@ -42,43 +42,43 @@ def inputs() -> Tensor:
     return torch.randn(ROWS, WIDTH, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
 
-def taken(
+def loss_and_gradient(
     body: nn.Sequential, loss: Loss, targets: Tensor, weights: Weights, *, l2: float = 0.0
 ) -> tuple[float, Tensor]:
-    """The loss and its gradient, as `FlatParameters` has it."""
+    """The loss, and its gradient in the layout of `FlatParameters`."""
     flat = FlatParameters(body)
     value = gradient.of(body, flat, loss, l2=l2)(inputs(), targets, weights)
     return float(value), flat.gradients.clone()
 
 
 @pytest.mark.parametrize(("name", "weights"), list(product(LOSSES, [None, WEIGHTS])))
-def test_it_is_how_the_loss_changes_with_each_parameter(name: str, weights: Weights) -> None:
+def test_the_gradient_equals_finite_differences(name: str, weights: Weights) -> None:
     loss, targets = LOSSES[name]
     body = network()
-    _, found = taken(body, loss, targets, weights, l2=0.7)
+    _, found = loss_and_gradient(body, loss, targets, weights, l2=0.7)
     flat = FlatParameters(body)
     evaluate = gradient.of(body, flat, loss, l2=0.7)
-    for place in range(len(flat.values)):
+    for index in range(len(flat.values)):
         ends = []
         for change in (1e-6, -2e-6):
-            flat.values[place] += change
+            flat.values[index] += change
             ends.append(float(evaluate(inputs(), targets, weights)))
-        flat.values[place] += 1e-6
-        assert float(found[place]) == pytest.approx((ends[0] - ends[1]) / 2e-6, abs=1e-7)
+        flat.values[index] += 1e-6
+        assert float(found[index]) == pytest.approx((ends[0] - ends[1]) / 2e-6, abs=1e-7)
 
 
 @pytest.mark.parametrize("hidden", [(), (5,), (5, 6, 7)])
 @pytest.mark.parametrize("activation", ["identity", "relu", "tanh", "logistic"])
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
-def test_by_hand_as_autograd(activation: str, hidden: tuple[int, ...], weights: Weights) -> None:
+def test_the_manual_gradient_equals_autograds(activation: str, hidden: tuple[int, ...], weights: Weights) -> None:
     loss = losses.cross_entropy()
-    by_hand = taken(network(activation, hidden), loss, CLASSES, weights)
-    by_autograd = taken(network(activation, hidden), Loss(loss.value), CLASSES, weights)
-    assert by_hand[0] == pytest.approx(by_autograd[0])
-    torch.testing.assert_close(by_hand[1], by_autograd[1])
+    manual = loss_and_gradient(network(activation, hidden), loss, CLASSES, weights)
+    automatic = loss_and_gradient(network(activation, hidden), Loss(loss.value), CLASSES, weights)
+    assert manual[0] == pytest.approx(automatic[0])
+    torch.testing.assert_close(manual[1], automatic[1])
 
 
-def test_in_half_precision_by_hand_and_by_autograd() -> None:
+def test_half_precision_is_close_for_both() -> None:
     loss = losses.cross_entropy()
     for chosen in (loss, Loss(loss.value)):
         found = []
@@ -92,13 +92,13 @@ def test_in_half_precision_by_hand_and_by_autograd() -> None:
         torch.testing.assert_close(found[1][1], found[0][1], rtol=0.05, atol=2e-3)
 
 
-def test_rows_of_no_weight_at_all_teach_nothing() -> None:
-    value, found = taken(network(), losses.cross_entropy(), CLASSES, torch.zeros(ROWS, dtype=torch.float64))
+def test_rows_of_zero_weight_have_no_gradient() -> None:
+    value, found = loss_and_gradient(network(), losses.cross_entropy(), CLASSES, torch.zeros(ROWS, dtype=torch.float64))
     assert value == 0
     assert not found.any()
 
 
-def test_a_step_starts_from_no_gradient() -> None:
+def test_gradients_do_not_add_up_over_batches() -> None:
     body = network("gelu")
     flat = FlatParameters(body)
     evaluate: Callable[..., Tensor] = gradient.of(body, flat, losses.cross_entropy())

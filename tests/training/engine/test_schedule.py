@@ -1,4 +1,4 @@
-"""One cycle of learning rates against torch's."""
+"""The one-cycle schedule against torch's."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch.optim.lr_scheduler import OneCycleLR
 from training.engine.schedule import one_cycle
 
 
-def test_a_single_step_is_a_whole_one() -> None:
+def test_a_single_step_is_taken_at_the_peak() -> None:
     assert one_cycle(0.3, 1)(0) == 0.3
 
 
 @pytest.mark.parametrize("steps", [2, 3, 4, 7, 10, 101, 1000])
-def test_as_torchs(steps: int) -> None:
+def test_rates_equal_torchs(steps: int) -> None:
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=1)
     theirs = OneCycleLR(optimizer, 0.3, total_steps=max(steps, 4), cycle_momentum=False)
     ours = one_cycle(0.3, steps)

@@ -1,4 +1,4 @@
-"""The processor's mode for numbers near 0: set where we train, and as before everywhere else."""
+"""Subnormal numbers are flushed to zero during training, and nowhere else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.engine.subnormal import flushed
 TINY = 1e-40
 
 
-def counts_as_nothing() -> bool:
+def is_flushed() -> bool:
     return bool(torch.tensor(TINY) * 1 == 0)
 
 
@@ -21,17 +21,17 @@ def interrupted() -> None:
     with flushed():
         with flushed():
             pass
-        assert counts_as_nothing()
+        assert is_flushed()
         raise KeyboardInterrupt
 
 
-def test_it_is_as_before_after_it_also_where_it_is_left_by_an_error() -> None:
-    assert not counts_as_nothing()
+def test_the_mode_is_restored_also_after_an_error() -> None:
+    assert not is_flushed()
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert not counts_as_nothing()
+    assert not is_flushed()
 
 
-def test_what_imports_us_computes_as_before() -> None:
+def test_importing_training_does_not_change_the_mode() -> None:
     code = f"import training, numpy; training.MLPClassifier; assert numpy.float32({TINY}) * numpy.float32(1) != 0"
     subprocess.run([sys.executable, "-c", code], check=True)

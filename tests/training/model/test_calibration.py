@@ -1,4 +1,4 @@
-"""The temperature against a brute-force search."""
+"""The temperature against an exhaustive search."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from scipy.special import log_softmax, softmax
 from training.model import calibration
 
 
-def told(seed: int, rows: int, classes: int, times: float) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Labels drawn by a network's own probabilities, and its logits ``times`` too sure of themselves."""
+def miscalibrated(seed: int, rows: int, classes: int, times: float) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Logits ``times`` as large as calibrated ones, and labels drawn from the calibrated probabilities."""
     random = np.random.default_rng(seed)
     logits = random.normal(0, 2, (rows, classes))
     labels = np.array([random.choice(classes, p=row) for row in softmax(logits, axis=1)])
@@ -19,7 +19,7 @@ def told(seed: int, rows: int, classes: int, times: float) -> tuple[NDArray[np.f
 
 
 def log_loss(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> float:
-    """Over the rows and one more, an average one that has each label by an equal share."""
+    """The mean over the rows and one pseudo-row with a uniform label."""
     chosen = log_softmax(logits.astype(np.float64) / temperature, axis=1)
     return -float(np.sum([chosen[row, label] for row, label in enumerate(labels)]) + chosen.mean()) / (len(labels) + 1)
 
@@ -27,7 +27,7 @@ def log_loss(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature
 @pytest.mark.parametrize("times", [0.2, 1.0, 3.0])
 @pytest.mark.parametrize("classes", [2, 10])
 def test_no_other_temperature_has_a_lower_loss(classes: int, times: float) -> None:
-    logits, labels = told(classes, 400, classes, times)
+    logits, labels = miscalibrated(classes, 400, classes, times)
     found = calibration.temperature(logits, labels)
     searched = np.exp(np.linspace(np.log(1 / 20), np.log(20), 2001))
     losses = [log_loss(logits, labels, temperature) for temperature in searched]
@@ -36,31 +36,31 @@ def test_no_other_temperature_has_a_lower_loss(classes: int, times: float) -> No
 
 
 @pytest.mark.parametrize("times", [0.25, 4.0])
-def test_what_is_too_sure_by_some_factor_is_divided_by_it(times: float) -> None:
-    assert calibration.temperature(*told(0, 20_000, 5, times)) == pytest.approx(times, rel=0.05)
+def test_the_factor_of_miscalibrated_logits_is_found(times: float) -> None:
+    assert calibration.temperature(*miscalibrated(0, 20_000, 5, times)) == pytest.approx(times, rel=0.05)
 
 
 @pytest.mark.parametrize("rows", [2, 20, 200])
-def test_rows_that_are_all_right_are_no_reason_to_be_sure_of_others(rows: int) -> None:
+def test_rows_that_are_all_correct_do_not_make_it_certain(rows: int) -> None:
     logits, labels = np.tile(np.array([[30, 0, 0]], np.float32), (rows, 1)), np.zeros(rows, np.int64)
-    sure = softmax(logits[0] / calibration.temperature(logits, labels))
-    assert 1 - sure[0] == pytest.approx(2 / 3 / (rows + 1), rel=1e-2)
+    confident = softmax(logits[0] / calibration.temperature(logits, labels))
+    assert 1 - confident[0] == pytest.approx(2 / 3 / (rows + 1), rel=1e-2)
 
 
-def test_rows_that_are_all_wrong_do_not_run_away() -> None:
+def test_rows_that_are_all_wrong_give_the_highest_temperature() -> None:
     logits = np.array([[3, 0, 0], [0, 3, 0]], np.float32)
     assert calibration.temperature(logits, np.array([1, 2])) == pytest.approx(20, rel=1e-3)
 
 
-def test_large_logits_overflow_nothing() -> None:
-    logits, labels = told(1, 200, 3, 1e4)
+def test_large_logits_do_not_overflow() -> None:
+    logits, labels = miscalibrated(1, 200, 3, 1e4)
     with np.errstate(all="raise", under="ignore"):
         assert calibration.temperature(logits, labels) == pytest.approx(20, rel=1e-3)
 
 
-def test_a_row_counts_by_its_weight() -> None:
-    logits, labels = told(2, 300, 3, 2.0)
+def test_a_weighted_row_equals_repeated_rows() -> None:
+    logits, labels = miscalibrated(2, 300, 3, 2.0)
     times = np.random.default_rng(0).integers(0, 3, 300)
     weighed = calibration.temperature(logits, labels, times.astype(np.float32))
     repeated = calibration.temperature(np.repeat(logits, times, axis=0), np.repeat(labels, times))
-    assert weighed == pytest.approx(repeated, rel=0.01)  # but for the share of the one row more
+    assert weighed == pytest.approx(repeated, rel=0.01)  # the pseudo-row weighs slightly differently

@@ -1,4 +1,4 @@
-"""Offset and scale are the training rows' own, and every row is encoded as a slow loop would encode it."""
+"""Preprocessed rows against a slow loop; offset and scale come from the training rows."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from training.data.dataset import Column
 from training.model import preprocess
 
 
-def prepared_by_hand(row: list[float], means: dict[int, float], deviations: dict[int, float]) -> list[float]:
-    """Standard scores, of a missing number 0; then what is missing; then the categories."""
+def preprocessed_by_loop(row: list[float], means: dict[int, float], deviations: dict[int, float]) -> list[float]:
+    """Standard scores, 0 for a missing number; then flags of missing values; then one-hot categories."""
     numbers, missing, categories = [], [], []
-    for place, (column, value) in enumerate(zip(MIXED, row, strict=True)):
+    for index, (column, value) in enumerate(zip(MIXED, row, strict=True)):
         if column.kind != "categorical":
-            numbers.append(0.0 if math.isnan(value) else (value - means[place]) / deviations[place])
+            numbers.append(0.0 if math.isnan(value) else (value - means[index]) / deviations[index])
         if column.missing:
             missing.append(float(math.isnan(value)))
         categories += [float(value == code) for code in range(column.codes)]
     return numbers + missing + categories
 
 
-def test_rows_are_prepared_as_by_hand() -> None:
+def test_preprocessed_rows_equal_those_of_a_loop() -> None:
     inputs = rows_of(MIXED, 300)
-    means = {place: float(np.nanmean(inputs[:, place].astype(np.float64))) for place in (0, 1, 3)}
-    deviations = {place: float(np.nanstd(inputs[:, place].astype(np.float64))) for place in (0, 1, 3)}
+    means = {index: float(np.nanmean(inputs[:, index].astype(np.float64))) for index in (0, 1, 3)}
+    deviations = {index: float(np.nanstd(inputs[:, index].astype(np.float64))) for index in (0, 1, 3)}
     prepared = preprocess.fitted(MIXED, inputs, together=False)(torch.from_numpy(inputs)).numpy()
-    expected = np.array([prepared_by_hand(row, means, deviations) for row in inputs.tolist()])
+    expected = np.array([preprocessed_by_loop(row, means, deviations) for row in inputs.tolist()])
     assert prepared.shape == (300, 8)
     assert np.abs(prepared - expected).max() < 1e-6
     assert np.array_equal(prepared[:, 3:], expected[:, 3:])
 
 
-def test_each_number_is_standardised_by_itself_and_the_rest_left_alone() -> None:
+def test_each_number_is_standardised_and_the_rest_is_0_or_1() -> None:
     inputs = rows_of(MIXED, 300)
     prepared = preprocess.fitted(MIXED, inputs, together=False)(torch.from_numpy(inputs)).numpy()
     present = np.where(np.isnan(inputs[:, [0, 1, 3]]), np.nan, prepared[:, :3])
@@ -54,7 +54,7 @@ def test_pixels_are_standardised_together() -> None:
     assert prepared.numpy() == pytest.approx((pixels - pixels.mean()) / pixels.std(), abs=1e-5)
 
 
-def test_a_constant_feature_becomes_zero_and_stays_small_on_new_rows() -> None:
+def test_a_constant_feature_keeps_scale_1() -> None:
     inputs = rows_of(NUMBERS, 1000)
     inputs[:, 1] = 0.1
     preparation = preprocess.fitted(NUMBERS, inputs, together=False)
@@ -64,55 +64,55 @@ def test_a_constant_feature_becomes_zero_and_stays_small_on_new_rows() -> None:
     assert preparation(raw)[:, 1].unique().tolist() == [pytest.approx(0.2)]
 
 
-def test_a_feature_that_no_training_row_has_counts_as_zero() -> None:
+def test_a_feature_without_any_value_is_zero() -> None:
     inputs = rows_of(NUMBERS, 20)
     inputs[:, 1] = np.nan
     preparation = preprocess.fitted((NUMBERS[0], Column("f1", missing=True), *NUMBERS[2:]), inputs, together=False)
     assert preparation(torch.from_numpy(inputs))[:, [1, 5]].unique(dim=0).tolist() == [[0, 1]]
 
 
-def test_plain_numbers_are_not_even_copied() -> None:
+def test_numeric_rows_are_not_copied() -> None:
     inputs = torch.from_numpy(rows_of(NUMBERS, 20))
     assert preprocess.fitted(NUMBERS, inputs.numpy(), together=False).encode(inputs) is inputs
 
 
 def far(rows: int) -> np.ndarray[Any, Any]:
-    """`MIXED` raw rows in float64, with ages in seconds since 1970 and heights near the largest whole number."""
+    """`MIXED` raw rows in float64, with ages in seconds since 1970 and heights near the largest integer."""
     inputs = rows_of(MIXED, rows).astype(np.float64)
     inputs[:, 0] += 1_700_000_000
     inputs[:, 3] = 2.0**53 - np.random.default_rng(1).integers(0, 100, rows)
     return inputs
 
 
-def test_rows_in_float64_are_prepared_as_by_hand_however_far_from_zero() -> None:
+def test_float64_rows_far_from_zero_equal_those_of_a_loop() -> None:
     inputs = far(300)
     exact = [[Fraction(value) for value in column if not math.isnan(value)] for column in inputs.T.tolist()]
     centred = inputs.copy()
     means, deviations = {}, {}
-    for place in (0, 1, 3):
-        mean = sum(exact[place]) / len(exact[place])
-        centred[:, place] = [
-            math.nan if math.isnan(value) else float(Fraction(value) - mean) for value in inputs[:, place].tolist()
+    for index in (0, 1, 3):
+        mean = sum(exact[index]) / len(exact[index])
+        centred[:, index] = [
+            math.nan if math.isnan(value) else float(Fraction(value) - mean) for value in inputs[:, index].tolist()
         ]
-        means[place], deviations[place] = 0.0, float(np.nanstd(centred[:, place]))
+        means[index], deviations[index] = 0.0, float(np.nanstd(centred[:, index]))
     preparation = preprocess.fitted(MIXED, inputs, together=False)
     prepared = preparation(torch.from_numpy(inputs))
-    expected = np.array([prepared_by_hand(row, means, deviations) for row in centred.tolist()])
-    assert (preparation.takes, prepared.dtype) == (torch.float64, torch.float32)
-    # The mean itself is rounded: near 2**53 to the next whole number.
+    expected = np.array([preprocessed_by_loop(row, means, deviations) for row in centred.tolist()])
+    assert (preparation.input_dtype, prepared.dtype) == (torch.float64, torch.float32)
+    # The mean itself is rounded: near 2**53 to the next integer.
     assert np.abs(prepared[:, [0, 1]].numpy() - expected[:, [0, 1]]).max() < 1e-6
     assert np.abs(prepared[:, 2].numpy() - expected[:, 2]).max() <= 0.6 / deviations[3]
     assert np.array_equal(prepared[:, 3:].numpy(), expected[:, 3:])
 
 
-def test_plain_numbers_in_float64_are_standardised_before_they_are_rounded() -> None:
+def test_float64_numbers_are_standardised_before_rounding() -> None:
     inputs = 1e9 + np.random.default_rng(0).uniform(0, 1, (100, 5))
     encoded = preprocess.fitted(NUMBERS, inputs, together=False).encode(torch.from_numpy(inputs))
     assert encoded.dtype == torch.float32
     assert encoded.numpy() == pytest.approx((inputs - inputs.mean(axis=0)) / inputs.std(axis=0), abs=1e-5)
 
 
-def test_a_feature_in_float64_that_no_training_row_has_counts_as_zero() -> None:
+def test_a_float64_feature_without_any_value_is_zero() -> None:
     inputs = far(20)
     inputs[:, 0] = np.nan
     assert preprocess.fitted(MIXED, inputs, together=False)(torch.from_numpy(inputs))[:, 0].unique().tolist() == [0]

@@ -1,4 +1,4 @@
-"""Training for real on small sets: it learns, by its seed alone, stops in time, and says why it cannot go on."""
+"""Real training on small data sets: accuracy, reproducibility, early stopping, calibration, errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from training.data.split import Split, split
 from training.engine.trainer import Epoch, best_epoch
 from training.errors import Diverged, OptionError
 from training.recipe import train
-from training.recipe.train import Learned
+from training.recipe.train import TrainResult
 from training.release import evaluate
 
 CPU = torch.device("cpu")
@@ -29,94 +29,94 @@ def config_of(**choices: Any) -> Config:
     return Config(**{"hidden": (16,), "batch_size": 32, "epochs": 30, "lr": 0.01} | choices)
 
 
-def learned(dataset: Dataset, config: Config, parts: Split | None = None) -> Learned:
-    return train.learn(dataset, parts or split(dataset, config), config, CPU, lambda _: None)
+def trained(dataset: Dataset, config: Config, parts: Split | None = None) -> TrainResult:
+    return train.train_network(dataset, parts or split(dataset, config), config, CPU, lambda _: None)
 
 
-def weights(found: Learned) -> dict[str, bytes]:
+def weights(found: TrainResult) -> dict[str, bytes]:
     return {name: tensor.numpy().tobytes() for name, tensor in found.network.state_dict().items()}
 
 
-def validation_loss(found: Learned, dataset: Dataset, config: Config) -> float:
-    """Of the network as it was trained, before calibration."""
+def validation_loss(found: TrainResult, dataset: Dataset, config: Config) -> float:
+    """Validation loss of the network before calibration."""
     rows = split(dataset, config).validation
     logits = train.outputs_of(found.network, dataset.inputs[rows]).astype(np.float64) * found.temperature
     return -float(log_softmax(logits, axis=1)[np.arange(len(rows)), dataset.targets[rows]].mean())
 
 
 def noise(rows: int = 200) -> Dataset:
-    """Nothing can be learned from it: the longer one trains, the worse it is on other rows."""
+    """Random labels: the longer the training, the worse the validation loss."""
     return small.classes(small.noise(rows, 8), np.random.default_rng(1).integers(0, 2, rows))
 
 
 @pytest.mark.parametrize(
     ("name", "accuracy"), [("iris", 0.93), ("wine", 0.93), ("breast_cancer", 0.93), ("digits", 0.95)]
 )
-def test_it_learns_what_is_known_to_be_learnable(name: str, accuracy: float) -> None:
+def test_it_reaches_the_expected_accuracy(name: str, accuracy: float) -> None:
     dataset, config = (
         bundled.load(name),
         Config(**RECIPES[DEFAULT]["table"] | {"hidden": (64,), "lr": 0.01, "epochs": 60}),
     )
     test = split(dataset, config).test
     probabilities, prediction = train.answers_of(
-        learned(dataset, config).network, dataset.inputs[test], classifies=True
+        trained(dataset, config).network, dataset.inputs[test], classifies=True
     )
     assert (prediction == dataset.targets[test]).mean() >= accuracy
     assert np.abs(probabilities.sum(axis=1) - 1).max() < 1e-6
 
 
-def test_it_learns_numbers_in_their_own_unit() -> None:
-    """A sum of features, in thousands and far from zero, beside one in thousandths."""
+def test_predictions_are_in_the_unit_of_each_target() -> None:
+    """One target is far from zero and in thousands, the other in thousandths."""
     inputs = small.noise(600, 4)
     targets = np.stack([5e4 + 1e3 * inputs[:, 0] + 5e2 * inputs[:, 1], 1e-3 * inputs[:, 2]], axis=1)
     dataset = small.values(inputs, targets.astype(np.float32), ("price", "share"))
     config = config_of()
     test = split(dataset, config).test
-    (values,) = train.answers_of(learned(dataset, config).network, inputs[test], classifies=False)
+    (values,) = train.answers_of(trained(dataset, config).network, inputs[test], classifies=False)
     assert evaluate.regression(values, dataset.targets[test])["r2"] > 0.95
 
 
-def test_a_target_that_never_changes_is_predicted_as_it_is() -> None:
+def test_a_constant_target_is_predicted() -> None:
     dataset = small.values(small.noise(60, 3), np.full(60, 7.5, np.float32))
-    found = learned(dataset, config_of(epochs=40))
+    found = trained(dataset, config_of(epochs=40))
     (values,) = train.answers_of(found.network, dataset.inputs, classifies=False)
     assert np.abs(values - 7.5).max() < 0.5
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_the_seed_alone_makes_the_network(batch_norm: bool) -> None:
+def test_the_seed_alone_determines_the_network(batch_norm: bool) -> None:
     dataset = small.sides(120)
     config = config_of(batch_norm=batch_norm, dropout=0.2, epochs=3)
     torch.manual_seed(1)
-    first = weights(learned(dataset, config))
+    first = weights(trained(dataset, config))
     torch.manual_seed(2)
-    assert weights(learned(dataset, config)) == first
-    assert weights(learned(dataset, replace(config, seed=1), split(dataset, config))) != first
+    assert weights(trained(dataset, config)) == first
+    assert weights(trained(dataset, replace(config, seed=1), split(dataset, config))) != first
 
 
-def test_the_random_state_and_the_threads_of_the_process_stay_as_they_are() -> None:
+def test_the_global_random_state_and_threads_are_restored() -> None:
     torch.manual_seed(3)
     state, threads = torch.random.get_rng_state(), torch.get_num_threads()
-    learned(small.sides(60), config_of(epochs=2, dropout=0.2))
+    trained(small.sides(60), config_of(epochs=2, dropout=0.2))
     assert torch.equal(torch.random.get_rng_state(), state)
     assert torch.get_num_threads() == threads
 
 
-def test_the_test_rows_are_not_looked_at() -> None:
+def test_the_test_rows_are_not_used() -> None:
     dataset, config = small.sides(120), config_of(epochs=3)
     parts = split(dataset, config)
-    first = weights(learned(dataset, config, parts))
+    first = weights(trained(dataset, config, parts))
     dataset.inputs[parts.test] = np.nan
     dataset.targets[parts.test] = 0
-    assert weights(learned(dataset, config, parts)) == first
+    assert weights(trained(dataset, config, parts)) == first
 
 
-def test_the_validation_rows_choose_the_temperature_and_nothing_else() -> None:
+def test_validation_rows_affect_only_the_temperature() -> None:
     dataset, config = noise(), config_of(epochs=10)
     parts = split(dataset, config)
-    first = learned(dataset, config, parts)
+    first = trained(dataset, config, parts)
     dataset.targets[parts.validation] = 1 - dataset.targets[parts.validation]
-    second = learned(dataset, config, parts)
+    second = trained(dataset, config, parts)
     assert first.temperature != second.temperature
     scales = [found.network.output_scale.tolist() for found in (first, second)]
     assert scales == [[pytest.approx(1 / found.temperature)] * 2 for found in (first, second)]
@@ -125,9 +125,9 @@ def test_the_validation_rows_choose_the_temperature_and_nothing_else() -> None:
     assert weights(first) == weights(second)
 
 
-def test_the_temperature_lessens_the_loss_of_a_network_that_is_too_sure() -> None:
+def test_the_temperature_lowers_the_loss_of_an_overconfident_network() -> None:
     dataset, config = noise(), config_of(epochs=60, hidden=(64,))
-    found = learned(dataset, config)
+    found = trained(dataset, config)
     rows = split(dataset, config).validation
     probabilities, _ = train.answers_of(found.network, dataset.inputs[rows], classifies=True)
     calibrated = -np.log(probabilities[np.arange(len(rows)), dataset.targets[rows]]).mean()
@@ -135,9 +135,9 @@ def test_the_temperature_lessens_the_loss_of_a_network_that_is_too_sure() -> Non
     assert calibrated < validation_loss(found, dataset, config) - 0.1
 
 
-def test_patience_stops_early_and_brings_the_best_weights_back() -> None:
+def test_patience_stops_early_and_restores_the_best_weights() -> None:
     dataset, config = noise(), config_of(epochs=200, hidden=(64,), patience=5)
-    found = learned(dataset, config)
+    found = trained(dataset, config)
     best = best_epoch(found.history, config)
     losses = [epoch.validation_loss for epoch in found.history]
     assert best.validation_loss == min(losses)
@@ -148,42 +148,42 @@ def test_patience_stops_early_and_brings_the_best_weights_back() -> None:
 
 def test_without_patience_all_epochs_are_trained_and_the_last_weights_stay() -> None:
     dataset, config = noise(), config_of(epochs=40, hidden=(64,))
-    found = learned(dataset, config)
+    found = trained(dataset, config)
     assert [epoch.number for epoch in found.history] == list(range(1, 41))
     assert best_epoch(found.history, config) is found.history[-1]
     assert validation_loss(found, dataset, config) == pytest.approx(found.history[-1].validation_loss, abs=1e-6)
     assert found.history[-1].validation_loss > min(epoch.validation_loss for epoch in found.history) + 1e-3
 
 
-def test_each_epoch_is_told_as_it_ends() -> None:
+def test_on_epoch_gets_each_epoch() -> None:
     dataset, config = small.sides(60), config_of(epochs=4)
-    told: list[Epoch] = []
-    found = train.learn(dataset, split(dataset, config), config, CPU, told.append)
-    assert told == found.history
-    assert all(epoch.duration_s > 0 and 0 <= epoch.validation_score <= 1 for epoch in told)
+    epochs: list[Epoch] = []
+    found = train.train_network(dataset, split(dataset, config), config, CPU, epochs.append)
+    assert epochs == found.history
+    assert all(epoch.duration_s > 0 and 0 <= epoch.validation_score <= 1 for epoch in epochs)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_a_rate_that_is_far_too_high_is_told(optimizer: str) -> None:
-    """With AdamW it is the last step of an epoch that goes too far: its mean loss is a number still."""
+def test_a_learning_rate_that_is_too_high_raises_diverged(optimizer: str) -> None:
+    """With AdamW only the last step of an epoch diverges: its mean training loss is still finite."""
     dataset = small.sides(200, features=10)
     config = config_of(optimizer=optimizer, lr=10, hidden=(64, 64, 64, 64), weight_decay=10, activation="identity")
-    with pytest.raises(Diverged) as stopped:
-        learned(dataset, config)
+    with pytest.raises(Diverged) as caught:
+        trained(dataset, config)
     assert re.fullmatch(
         r"the (validation )?loss is (nan|inf) in epoch [12]; try a smaller --lr \(it is 10\), and check the data for "
         "values of very different size",
-        str(stopped.value),
+        str(caught.value),
     )
 
 
-def test_rows_that_the_network_cannot_bear_are_told_of_the_validation_too() -> None:
+def test_a_validation_loss_that_is_not_finite_raises_diverged() -> None:
     dataset, config = small.sides(60), config_of(epochs=2)
     parts = split(dataset, config)
     dataset.inputs[parts.validation[0]] = np.inf
-    with pytest.raises(Diverged) as stopped:
-        learned(dataset, config, parts)
-    assert str(stopped.value) == (
+    with pytest.raises(Diverged) as caught:
+        trained(dataset, config, parts)
+    assert str(caught.value) == (
         "the validation loss is nan in epoch 1; try a smaller --lr (it is 0.01), and check the data for values of very "
         "different size"
     )
@@ -193,41 +193,41 @@ def test_rows_that_the_network_cannot_bear_are_told_of_the_validation_too() -> N
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_any_number_of_rows_can_be_trained_on(rows: int, batch_size: int, batch_norm: bool) -> None:
     dataset = small.classes(small.noise(rows, 3), np.arange(rows) % 2)
-    found = learned(dataset, config_of(batch_size=batch_size, batch_norm=batch_norm, epochs=1))
+    found = trained(dataset, config_of(batch_size=batch_size, batch_norm=batch_norm, epochs=1))
     assert np.isfinite(train.outputs_of(found.network, dataset.inputs)).all()
 
 
-def test_one_row_a_step_will_do_without_batch_norm() -> None:
+def test_batches_of_one_row_work_without_batch_norm() -> None:
     dataset, config = small.sides(100), config_of(batch_size=1, epochs=2)
-    found = learned(dataset, config)
+    found = trained(dataset, config)
     assert found.history[-1].validation_score > 0.7
 
 
 @pytest.mark.parametrize("choice", ["flip", "shift_pixels", "erase_pixels", "local_pixels", "teacher_epochs"])
-def test_what_is_for_images_is_refused_elsewhere(choice: str) -> None:
-    with pytest.raises(OptionError) as refused:
-        learned(small.sides(60), config_of(**{choice: 1}))
-    assert str(refused.value) == f"--{choice.replace('_', '-')} is for images, and small has none"
+def test_options_for_images_are_rejected_for_tables(choice: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        trained(small.sides(60), config_of(**{choice: 1}))
+    assert str(caught.value) == f"--{choice.replace('_', '-')} is for images, and small has none"
 
 
-def test_images_are_trained_on_changed_and_judged_as_they_are() -> None:
-    """Bars that lie or stand, anywhere: to be told apart only by a network that saw them moved."""
+def test_images_are_augmented_for_training_only() -> None:
+    """Horizontal and vertical bars anywhere: only a network trained on shifted ones can distinguish them."""
     random = np.random.default_rng(0)
     pixels = np.zeros((200, 6, 6), np.uint8)
     labels = np.arange(200) % 2
-    for image, label, place in zip(pixels, labels, random.integers(0, 6, 200), strict=True):
-        (image[place] if label else image[:, place])[:] = 255
+    for image, label, position in zip(pixels, labels, random.integers(0, 6, 200), strict=True):
+        (image[position] if label else image[:, position])[:] = 255
     dataset = small.classes(pixels.reshape(200, 36), labels, shape=(6, 6))
     config = config_of(
         flip=True, shift_pixels=1, erase_pixels=2, local_pixels=2, whiten=0.03, epochs=40, batch_norm=True
     )
     test = split(dataset, config).test
-    _, prediction = train.answers_of(learned(dataset, config).network, dataset.inputs[test], classifies=True)
+    _, prediction = train.answers_of(trained(dataset, config).network, dataset.inputs[test], classifies=True)
     assert (prediction == labels[test]).mean() > 0.9
 
 
-def test_answers_are_the_outputs_softmax_and_first_largest() -> None:
-    found = learned(small.sides(60), config_of(epochs=2))
+def test_answers_are_softmax_and_argmax_of_the_outputs() -> None:
+    found = trained(small.sides(60), config_of(epochs=2))
     inputs = small.noise(50, 3)
     outputs = train.outputs_of(found.network, inputs)
     probabilities, prediction = train.answers_of(found.network, inputs, classifies=True)
@@ -236,8 +236,8 @@ def test_answers_are_the_outputs_softmax_and_first_largest() -> None:
     assert np.array_equal(prediction, outputs.argmax(axis=1))
 
 
-def test_many_rows_are_answered_in_parts_as_one_by_one() -> None:
-    found = learned(small.sides(60), config_of(epochs=1))
+def test_many_rows_are_answered_in_parts_like_single_rows() -> None:
+    found = trained(small.sides(60), config_of(epochs=1))
     inputs = small.noise(10_000, 3)
     together = train.outputs_of(found.network, inputs)
     assert together.shape == (10_000, 2)

@@ -119,7 +119,7 @@ def test_columns_of_very_different_units_are_rejected(scale: float, as_good: boo
     dataset = small.classes(inputs, (random.random(rows) < share).astype(np.int64))
     config = Config(epochs=8, hidden=(16,), lr=0.02)
     parts = split(dataset, config)
-    network = train.learn(dataset, parts, config, train.torch.device("cpu"), lambda _: None).network
+    network = train.train_network(dataset, parts, config, train.torch.device("cpu"), lambda _: None).network
     graph = export(network, 2, classifies=True)
     comparison = quantize.compare(graph, dataset, parts, seed=0)
     assert comparison.measured.rows > 2000
