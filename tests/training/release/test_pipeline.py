@@ -31,7 +31,7 @@ def finished() -> TrainingRun:
     dataset = small.sides(ROWS)
     config = Config(hidden=(8,), epochs=2, lr=0.02)
     parts = split(dataset, config)
-    trained = train.learn(dataset, parts, config, torch.device("cpu"), lambda _epoch: None)
+    trained = train.train_network(dataset, parts, config, torch.device("cpu"), lambda _epoch: None)
     return TrainingRun(
         name="small",
         command="a test",
