@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator, is_regressor
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from torch import Tensor, nn
 
@@ -38,8 +37,8 @@ from training.engine.losses import Loss
 from training.engine.trainer import Epoch
 from training.errors import OptionError
 from training.estimators import publishing, solvers
-from training.estimators.inputs import forward, to_inputs
 from training.estimators.parameters import STOCHASTIC, Parameters
+from training.estimators.rows import forward, row_weights, split, to_inputs
 from training.estimators.solvers import Problem, Solver
 from training.model.network import glorot_uniform, perceptron
 from training.release.estimator_run import Fitted
@@ -196,7 +195,7 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
         X, y = self._validate(X, y, reset=fresh)
         self._fit_targets(y, incremental=incremental)
         encoded = self._encode(y)
-        weights = self._row_weights(sample_weight, X, encoded)
+        weights = row_weights(X, sample_weight, self._class_weights(encoded))
         random = check_random_state(self.random_state)
         chosen_device = self._choose_device()
         if fresh:
@@ -277,19 +276,6 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
             y = column_or_1d(y, warn=True)
         return X.tocsr() if sparse.issparse(X) else X, y
 
-    def _row_weights(self, sample_weight: Any, X: Any, encoded: NDArray[Any]) -> NDArray[Any] | None:
-        """Weight of each row (rows,): ``sample_weight`` times the weight of its class. None if all weigh the same."""
-        class_weights = self._class_weights(encoded)
-        if sample_weight is None:
-            return class_weights
-        weights = check_array(sample_weight, ensure_2d=False, dtype=X.dtype, input_name="sample_weight")
-        if weights.shape != (X.shape[0],):
-            raise ValueError(f"sample_weight has shape {weights.shape}, expected ({X.shape[0]},): one for each row")
-        if not weights.any():
-            raise ValueError("sample_weight is zero for all rows, expected at least one row that counts")
-        row_weights: NDArray[Any] = weights if class_weights is None else weights * class_weights
-        return row_weights
-
     def _initialize(self, X: Any, outputs: int, random: np.random.RandomState) -> None:
         """Create the network and draw its weights."""
         sizes = self.hidden_layer_sizes
@@ -330,34 +316,21 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
         validation_data: tuple[Any, ...] | None,
         random: np.random.RandomState,
     ) -> tuple[Rows, Rows | None]:
-        """Rows to train on and rows for validation; the latter from ``validation_data``, else for early stopping."""
-        if self.solver not in STOCHASTIC:
-            return self._rows(X, encoded, weights), None
-        if validation_data is not None:
+        """Rows to train on, and rows for validation if there are any."""
+        if self.solver in STOCHASTIC and validation_data is not None:
             return self._rows(X, encoded, weights), self._validation_rows(*validation_data)
-        if not self.early_stopping:
-            return self._rows(X, encoded, weights), None
-        two_classes = encoded.dtype == bool and encoded.shape[1] == 1
-        parts = train_test_split(
-            np.arange(len(encoded)),
-            random_state=random,
-            test_size=self.validation_fraction,
-            stratify=encoded if two_classes else None,
-        )
-        if len(parts[1]) < 2:
-            raise ValueError(
-                f"The validation set is too small: it has {len(parts[1])} of {len(encoded)} rows, and a score needs 2. "
-                "Raise validation_fraction, or bring more rows."
+        if self.solver in STOCHASTIC and self.early_stopping:
+            train, validation = (
+                self._rows(X[part], encoded[part], None if weights is None else weights[part])
+                for part in split(encoded, self.validation_fraction, random)
             )
-        train, validation = (
-            self._rows(X[part], encoded[part], None if weights is None else weights[part]) for part in parts
-        )
-        return train, validation
+            return train, validation
+        return self._rows(X, encoded, weights), None
 
     def _validation_rows(self, X: Any, y: Any, sample_weight: Any = None) -> Rows:
         X, y = self._validate(X, y, reset=False)
         encoded = self._encode(y)
-        return self._rows(X, encoded, self._row_weights(sample_weight, X, encoded))
+        return self._rows(X, encoded, row_weights(X, sample_weight, self._class_weights(encoded)))
 
     def _rows(self, X: Any, encoded: NDArray[Any], weights: NDArray[Any] | None) -> Rows:
         like = next(self.body_.parameters())

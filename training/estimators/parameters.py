@@ -18,7 +18,7 @@ STOCHASTIC: Final = ("adam", "sgd")
 class OfType:
     """A value of one of ``types``."""
 
-    types: tuple[Any, ...]  # `Callable`, for one, is no type to mypy
+    types: tuple[Any, ...]  # not `type`, which excludes Callable for mypy
     text: str
 
     def accepts(self, value: object) -> bool:
