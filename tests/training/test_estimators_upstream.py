@@ -1,4 +1,4 @@
-"""scikit-learn's own tests of its MLP, from the installed wheel, run against ours: they only import other classes."""
+"""Run scikit-learn's own tests of its MLP, from the installed wheel, against ours."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from sklearn.neural_network.tests import test_mlp
 
 from training import MLPClassifier, MLPRegressor
 
-# They test how scikit-learn's class is made inside and not what it does; ours is made otherwise. A test that is new
-# upstream is run, until someone writes here why it cannot be.
-NOT_PUBLIC: Final = {
-    "test_fit": "puts arrays of its own, public and private, in the place of a fitted network",
-    "test_gradient": "calls the private _loss_grad_lbfgs; test_gradient.py here holds ours against autograd",
+# Tests of scikit-learn's private code, with the reason. All others are run, new ones included.
+PRIVATE: Final = {
+    "test_fit": "builds a fitted network from public and private arrays",
+    "test_gradient": "calls _loss_grad_lbfgs; our test_gradient.py compares ours with autograd",
 }
 
-# Upstream warnings are no errors there: networks are cut short on purpose, and batches are larger than the data.
+# Upstream does not turn warnings into errors: some networks do not converge, and some batches exceed the data.
 pytestmark = pytest.mark.filterwarnings("default")
 
 
 def _swapped() -> ModuleType:
-    """Upstream's test module, importing our estimators under scikit-learn's names."""
+    """Import upstream's test module with our estimators under scikit-learn's names."""
     path = Path(test_mlp.__file__)
     spec = importlib.util.spec_from_file_location("upstream_test_mlp", path)
     assert spec is not None
@@ -40,20 +39,20 @@ def _swapped() -> ModuleType:
 
 _upstream = _swapped()
 _tests: dict[str, Any] = {name: value for name, value in vars(_upstream).items() if name.startswith("test_")}
-globals().update({name: value for name, value in _tests.items() if name not in NOT_PUBLIC})
+globals().update({name: value for name, value in _tests.items() if name not in PRIVATE})
 
 
 @pytest.fixture
 def global_random_seed() -> int:
-    """Upstream's conftest gives it one of a hundred."""
+    """Replaces the fixture of upstream's conftest."""
     return 42
 
 
-def test_upstream_is_tested_against_ours() -> None:
+def test_upstream_imports_our_estimators() -> None:
     assert _upstream.MLPClassifier is MLPClassifier
     assert _upstream.MLPRegressor is MLPRegressor
-    assert len(_tests) - len(NOT_PUBLIC) >= 38
+    assert len(_tests) - len(PRIVATE) >= 38
 
 
-def test_what_is_left_out_is_there_upstream() -> None:
-    assert set(NOT_PUBLIC) <= set(_tests)
+def test_skipped_tests_exist_upstream() -> None:
+    assert set(PRIVATE) <= set(_tests)

@@ -1,15 +1,21 @@
-"""What `MLPClassifier` and `MLPRegressor` share: from rows and targets to a trained network, through the same loop.
+"""What `MLPClassifier` and `MLPRegressor` share: `fit`, from rows and targets to a trained network.
 
-What scikit-learn draws at random is drawn here in the same order and from the same generator: weights, split, order of
-rows. With the same ``random_state`` the network is scikit-learn's, but for rounding.
+Random numbers are drawn from the same generator in the same order as by scikit-learn: initial weights, validation
+split, order of the rows. With the same ``random_state`` the network is scikit-learn's, up to rounding.
 """
 
 from __future__ import annotations
 
 import copy
 import math
+import os
+import time
+import warnings
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from numbers import Integral
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -17,86 +23,190 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator, is_regressor
-from sklearn.model_selection import train_test_split
-from sklearn.utils import check_array, check_random_state
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from torch import Tensor, nn
 
-from training.engine import device, loop
+from training.data.dataset import Label
+from training.engine import device, gradient
+from training.engine.early_stopping import EarlyStopping
+from training.engine.flat_parameters import flattened
 from training.engine.loop import Rows
+from training.engine.losses import Loss
+from training.engine.trainer import Epoch
 from training.errors import OptionError
-from training.estimators.parameters import STOCHASTIC
-from training.estimators.publishing import Serving
-from training.estimators.sparse_rows import SparseRows
+from training.estimators import publishing, solvers
+from training.estimators.parameters import STOCHASTIC, Parameters
+from training.estimators.rows import forward, row_weights, split, to_inputs
+from training.estimators.solvers import Problem, Solver
 from training.model.network import glorot_uniform, perceptron
+from training.release.estimator_run import Fitted
 
 
-class BasePerceptron(Serving, BaseEstimator):  # type: ignore[misc]
-    """`fit`, and what it comes to; what targets are and what is answered is left to the two estimators.
+class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
+    """Training, prediction and publishing; subclasses encode targets and decode outputs.
 
-    ``body_`` is the trained network, in the dtype of ``X``; ``coefs_`` and ``intercepts_`` are its numbers.
+    Attributes
+    ----------
+    best_loss_ : float or None
+        Lowest training loss of an epoch; None with ``early_stopping``. Only set by
+        ``'adam'`` and ``'sgd'``.
+    best_validation_score_ : float or None
+        Highest validation score of an epoch; None without ``early_stopping``. Only set
+        by ``'adam'`` and ``'sgd'``.
+    body_ : torch.nn.Sequential
+        The trained network, from inputs to outputs before the output activation, in
+        the dtype of the training data.
+    coefs_ : list of ndarray of shape (n_inputs, n_units)
+        Weights of each layer. With ``device='cpu'`` these are views: changing them
+        changes the predictions.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features. Only set if `fit` got names, all of them strings.
+    history_ : list of Epoch
+        ``number``, ``train_loss``, ``validation_loss``, ``validation_score`` and
+        ``duration_s`` of each epoch or iteration. Validation results are NaN without
+        validation rows.
+    intercepts_ : list of ndarray of shape (n_units,)
+        Biases of each layer; views like ``coefs_``.
+    loss_ : float
+        Training loss of the last epoch or iteration.
+    loss_curve_ : list of float
+        Training loss of each epoch. Only set by ``'adam'`` and ``'sgd'``.
+    n_features_in_ : int
+        Number of features.
+    n_iter_ : int
+        Number of epochs or iterations of the last call.
+    n_layers_ : int
+        Number of layers, input and output included.
+    n_outputs_ : int
+        Number of outputs of the network.
+    t_ : int
+        Number of rows that ``'adam'`` or ``'sgd'`` has trained on, repeated ones
+        included.
+    validation_loss_curve_ : list of float or None
+        Validation loss of each epoch; None without validation rows. Only set by
+        ``'adam'`` and ``'sgd'``.
+    validation_scores_ : list of float or None
+        Validation score of each epoch, accuracy or R²; None without validation rows.
+        Only set by ``'adam'`` and ``'sgd'``.
     """
 
-    @abstractmethod
-    def _learn_targets(self, y: NDArray[Any], *, incremental: bool) -> None:
-        """Find out what targets there are, or see that they are those known."""
+    activation: str
+    hidden_layer_sizes: int | Sequence[int]
+    n_features_in_: int
+    body_: nn.Sequential
+    history_: list[Epoch]
+    n_iter_: int
+    t_: int
+    loss_: float
+    loss_curve_: list[float]
+    best_loss_: float | None
+    validation_scores_: list[float] | None
+    validation_loss_curve_: list[float] | None
+    best_validation_score_: float | None
+    _optimizer: Solver | None
+    _no_improvement_count: int
 
     @abstractmethod
-    def _targets(self, encoded: NDArray[Any]) -> Tensor:
-        """What a `Loss` takes of them."""
+    def _fit_targets(self, y: NDArray[Any], *, incremental: bool) -> None:
+        """Learn the classes, or check that ``y`` has the known ones."""
 
     @abstractmethod
-    def _class_factors(self, encoded: NDArray[Any]) -> NDArray[Any] | None:
-        """By what each row (rows,) counts for its class; None where all count alike."""
+    def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Encode ``y`` as (rows, outputs): bool for classes, numbers otherwise."""
+
+    @abstractmethod
+    def _loss_targets(self, encoded: NDArray[Any]) -> Tensor:
+        """Convert encoded targets to what the loss takes."""
+
+    @abstractmethod
+    def _dataset_targets(self, encoded: NDArray[Any]) -> NDArray[Any]:
+        """Convert encoded targets to those of a `Dataset`: class indices int64 (rows,), or float64 (rows, targets)."""
+
+    @abstractmethod
+    def _class_weights(self, encoded: NDArray[Any]) -> NDArray[Any] | None:
+        """Weight of each row (rows,) for its class; None if all classes weigh the same."""
 
     @abstractmethod
     def _output_activation(self) -> str:
-        """The name of what is applied to the network's outputs."""
+        """Name of the output activation."""
+
+    @abstractmethod
+    def _losses(self) -> tuple[Loss, Loss]:
+        """The loss for training and the loss for validation."""
+
+    @abstractmethod
+    def _score_outputs(self, outputs: Tensor, rows: Rows) -> float:
+        """Accuracy or R² of finite ``outputs`` (rows, outputs)."""
+
+    @abstractmethod
+    def _graph_outputs(self, X: NDArray[Any]) -> NDArray[Any]:
+        """Predict what the graph returns: probabilities (rows, classes), or values (rows, targets)."""
+
+    @abstractmethod
+    def _served_body(self) -> tuple[nn.Sequential, str]:
+        """A copy of the network on the CPU in float64, and the activation of its outputs."""
+
+    @abstractmethod
+    def _labels(self) -> tuple[Label, ...]:
+        """The classes as a `Dataset` has them, none for a regressor. Raises `TrainingError` if no server can answer."""
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: tuple[Any, ...] | None = None) -> Self:
-        """Train on rows ``X`` (rows, features), dense or sparse, and their targets ``y``.
+        """Train the network.
 
-        ``sample_weight`` (rows,) says by what each row counts. ``validation_data``, (X, y) or (X, y, sample_weight), is
-        scored after each epoch, and is what ``early_stopping`` goes by. Raises `ValueError` where something does not
-        fit, and warns with `ConvergenceWarning` where training ended before it was done.
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows. The network is float32 for float32 rows, else float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets: classes, 0 and 1 for each label, or numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row in the loss; None weighs all rows the same.
+        validation_data : tuple of (X, y) or (X, y, sample_weight), default=None
+            Rows that ``'adam'`` and ``'sgd'`` evaluate after each epoch, and use for
+            ``early_stopping``. They are not trained on.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or an argument is invalid, or training diverged.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If training ended before it converged.
         """
         return self._fit(X, y, sample_weight, validation_data, incremental=False)
-
-    def _can_go_on(self) -> bool:
-        """Whether there is a `partial_fit`; scikit-learn asks."""
-        if self.solver not in STOCHASTIC:
-            raise AttributeError(f"partial_fit is for the solvers adam and sgd, and this one is {self.solver!r}")
-        return True
 
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, validation_data: tuple[Any, ...] | None, *, incremental: bool
     ) -> Self:
+        """`fit`, or `partial_fit` if ``incremental``."""
         self.check()
         if incremental and self.early_stopping:
-            raise ValueError(
-                "partial_fit does not support early_stopping=True: it makes one pass over what it is given"
-            )
-        anew = not hasattr(self, "body_") or not (self.warm_start or incremental)
-        X, y = self._validated(X, y, reset=anew)
-        self._learn_targets(y, incremental=incremental)
+            raise ValueError("partial_fit does not support early_stopping=True: it trains for one epoch only")
+        fresh = not hasattr(self, "body_") or not (self.warm_start or incremental)
+        X, y = self._validate(X, y, reset=fresh)
+        self._fit_targets(y, incremental=incremental)
         encoded = self._encode(y)
-        weights = self._weights(sample_weight, X, encoded)
+        weights = row_weights(X, sample_weight, self._class_weights(encoded))
         random = check_random_state(self.random_state)
-        place = self._device()
-        if anew:
-            self._begin(X, encoded.shape[1], random)
+        chosen_device = self._choose_device()
+        if fresh:
+            self._initialize(X, encoded.shape[1], random)
         elif encoded.shape[1] != self.n_outputs_:
-            raise ValueError(f"y has {encoded.shape[1]} targets, expected {self.n_outputs_} as fitted before")
-        self.body_.to(place)
-        if self.solver == "lbfgs":
-            self._minimise(self._rows(X, encoded, weights))
-        else:
-            held = None if validation_data is None else self._held(*validation_data)
-            if self.early_stopping and held is None:
-                part, rest = self._parted(encoded, random)
-                held = self._rows(X[rest], encoded[rest], None if weights is None else weights[rest])
-                X, encoded, weights = X[part], encoded[part], None if weights is None else weights[part]
-            self._descend(self._rows(X, encoded, weights), held, random, once=incremental)
+            raise ValueError(f"y has {encoded.shape[1]} targets, expected {self.n_outputs_} as in the previous fit")
+        if fresh or (self.solver in STOCHASTIC and not hasattr(self, "loss_curve_")):
+            self._reset_progress()
+        self.body_.to(chosen_device)
+        train, validation = self._split(X, encoded, weights, validation_data, random)
+        self._train(train, validation, random, incremental=incremental)
         if not all(bool(each.isfinite().all()) for each in self.body_.parameters()):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
@@ -104,7 +214,54 @@ class BasePerceptron(Serving, BaseEstimator):  # type: ignore[misc]
             )
         return self
 
-    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, NDArray[Any]]:
+    def _train(self, train: Rows, validation: Rows | None, random: np.random.RandomState, *, incremental: bool) -> None:
+        """Run the solver; after each epoch evaluate, record, call the callbacks, and stop if nothing improves."""
+        solver = (self._optimizer if incremental else None) or solvers.create(self)
+        early_stopping = None
+        if self.solver in STOCHASTIC:
+            self._optimizer = solver
+            early_stopping = self._restore_early_stopping()
+        loss, validation_loss = self._losses()
+        started_s = time.perf_counter()
+
+        def on_epoch(number: int, train_loss: float) -> bool:
+            nonlocal started_s
+            evaluated = (math.nan, math.nan) if validation is None else self._evaluate(validation, validation_loss)
+            epoch = Epoch(number, train_loss, *evaluated, time.perf_counter() - started_s)
+            self._record(epoch)
+            if early_stopping is not None:
+                self._record_progress(epoch, len(train.inputs), early_stopping, validated=validation is not None)
+                solver.end_epoch(self.t_)
+            stop = self._call_callbacks(epoch)
+            if early_stopping is not None and not stop:
+                stop = early_stopping.should_stop and not self._lower_rate(solver, early_stopping)
+            started_s = time.perf_counter()
+            return stop
+
+        batch_rows = self._batch_rows(len(train.inputs))
+        max_epochs = 1 if incremental else self.max_iter
+        failure = ""
+        with flattened(self.body_) as flat, self._seed_dropout(random), device.threads_for(self.body_, batch_rows):
+            problem = Problem(self.body_, flat, train, loss, self, batch_rows, max_epochs, random)
+            try:
+                self.n_iter_, self.loss_, failure = solver.run(problem, on_epoch)
+            except KeyboardInterrupt:
+                if early_stopping is None:  # the weights may be in the middle of a line search
+                    raise
+                warnings.warn("Training was interrupted; the network keeps what it has learned.", stacklevel=4)
+        if early_stopping is not None:
+            self._no_improvement_count = early_stopping.no_improvement_count
+            early_stopping.restore_best()
+        if failure and not incremental:
+            warnings.warn(failure, ConvergenceWarning, stacklevel=4)
+
+    def _can_partial_fit(self) -> bool:
+        """Whether there is a `partial_fit`, for scikit-learn's `available_if`."""
+        if self.solver not in STOCHASTIC:
+            raise AttributeError(f"partial_fit needs the solver 'adam' or 'sgd', and solver is {self.solver!r}")
+        return True
+
+    def _validate(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, NDArray[Any]]:
         X, y = validate_data(
             self,
             X,
@@ -119,33 +276,22 @@ class BasePerceptron(Serving, BaseEstimator):  # type: ignore[misc]
             y = column_or_1d(y, warn=True)
         return X.tocsr() if sparse.issparse(X) else X, y
 
-    def _weights(self, sample_weight: Any, X: Any, encoded: NDArray[Any]) -> NDArray[Any] | None:
-        """By what each row counts: as the caller says, times what its class counts."""
-        factors = self._class_factors(encoded)
-        if sample_weight is None:
-            return factors
-        weights = check_array(sample_weight, ensure_2d=False, dtype=X.dtype, input_name="sample_weight")
-        if weights.shape != (X.shape[0],):
-            raise ValueError(f"sample_weight has the shape {weights.shape}, expected ({X.shape[0]},): one for each row")
-        if not weights.any():
-            raise ValueError("sample_weight is zero for all rows, expected one or more that count")
-        found: NDArray[Any] = weights if factors is None else weights * factors
-        return found
-
-    def _begin(self, X: Any, outputs: int, random: np.random.RandomState) -> None:
-        """A new network, of which nothing is known yet."""
+    def _initialize(self, X: Any, outputs: int, random: np.random.RandomState) -> None:
+        """Create the network and draw its weights."""
         sizes = self.hidden_layer_sizes
         hidden = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
         self.n_outputs_ = outputs
         self.n_layers_ = len(hidden) + 2
         self.out_activation_ = self._output_activation()
-        with torch.device("meta"):  # its numbers are drawn below
+        with torch.device("meta"):  # no memory and no random numbers yet
             body = perceptron(X.shape[1], hidden, outputs, self.activation, self.dropout, batch_norm=self.batch_norm)
         self.body_ = body.to_empty(device="cpu").to(torch.from_numpy(np.empty(0, X.dtype)).dtype)
         for layer in self.body_:
             if isinstance(layer, nn.BatchNorm1d):
                 layer.reset_parameters()
         glorot_uniform(self.body_, random)
+
+    def _reset_progress(self) -> None:
         self.history_ = []
         self.n_iter_ = self.t_ = self._no_improvement_count = 0
         self._optimizer = None
@@ -156,73 +302,235 @@ class BasePerceptron(Serving, BaseEstimator):  # type: ignore[misc]
             self.validation_loss_curve_ = None
             self.best_validation_score_ = -math.inf if self.early_stopping else None
 
-    def _device(self) -> torch.device:
+    def _choose_device(self) -> torch.device:
         try:
             return device.choose(self.device)
         except OptionError as error:
             raise ValueError(str(error).removeprefix("--")) from error
 
-    def _parted(
-        self, encoded: NDArray[Any], random: np.random.RandomState
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Places of the rows to train on and of those to stop by; two classes keep their shares."""
-        by = encoded if encoded.dtype == bool and encoded.shape[1] == 1 else None
-        part, rest = train_test_split(
-            np.arange(len(encoded)), random_state=random, test_size=self.validation_fraction, stratify=by
-        )
-        if len(rest) < 2:
-            raise ValueError(
-                f"The validation set is too small: it has {len(rest)} of {len(encoded)} rows, and a score needs 2. "
-                "Raise validation_fraction, or bring more rows."
+    def _split(
+        self,
+        X: Any,
+        encoded: NDArray[Any],
+        weights: NDArray[Any] | None,
+        validation_data: tuple[Any, ...] | None,
+        random: np.random.RandomState,
+    ) -> tuple[Rows, Rows | None]:
+        """Rows to train on, and rows for validation if there are any."""
+        if self.solver in STOCHASTIC and validation_data is not None:
+            return self._rows(X, encoded, weights), self._validation_rows(*validation_data)
+        if self.solver in STOCHASTIC and self.early_stopping:
+            train, validation = (
+                self._rows(X[part], encoded[part], None if weights is None else weights[part])
+                for part in split(encoded, self.validation_fraction, random)
             )
-        return part, rest
+            return train, validation
+        return self._rows(X, encoded, weights), None
 
-    def _held(self, X: Any, y: Any, sample_weight: Any = None) -> Rows:
-        X, y = self._validated(X, y, reset=False)
+    def _validation_rows(self, X: Any, y: Any, sample_weight: Any = None) -> Rows:
+        X, y = self._validate(X, y, reset=False)
         encoded = self._encode(y)
-        return self._rows(X, encoded, self._weights(sample_weight, X, encoded))
+        return self._rows(X, encoded, row_weights(X, sample_weight, self._class_weights(encoded)))
 
     def _rows(self, X: Any, encoded: NDArray[Any], weights: NDArray[Any] | None) -> Rows:
         like = next(self.body_.parameters())
-        targets = self._targets(encoded)
+        targets = self._loss_targets(encoded)
         return Rows(
-            self._inputs(X),
+            to_inputs(X, self.body_),
             targets.to(like) if targets.is_floating_point() else targets.to(like.device),
             None if weights is None else torch.from_numpy(weights).to(like),
             encoded if is_regressor(self) else None,
         )
 
-    def _inputs(self, X: Any) -> loop.Inputs:
-        like = next(self.body_.parameters())
-        if sparse.issparse(X):
-            return SparseRows(X.tocsr(), like.dtype, like.device)
-        # Torch takes memory over as it is, and has no word for what is read-only or in the other byte order.
-        plain = X.flags.writeable and X.dtype.isnative
-        return torch.from_numpy(X if plain else np.array(X, X.dtype.newbyteorder("="))).to(like.device, like.dtype)
+    def _batch_rows(self, rows: int) -> int:
+        if self.solver not in STOCHASTIC:
+            return rows
+        if self.batch_size == "auto":
+            return min(200, rows)
+        if int(self.batch_size) > rows:
+            warnings.warn(f"batch_size is {self.batch_size}, and there are {rows} rows; using {rows}", stacklevel=5)
+        return min(int(self.batch_size), rows)
+
+    def _restore_early_stopping(self) -> EarlyStopping:
+        """Early stopping as the last fit left it, if this one continues it."""
+        best = self.best_validation_score_ if self.early_stopping else self.best_loss_
+        if best is None:
+            best = -math.inf
+        elif not self.early_stopping:
+            best = -best
+        return EarlyStopping(
+            self.body_,
+            self.n_iter_no_change,
+            tolerance=self.tol,
+            best=best,
+            no_improvement_count=self._no_improvement_count,
+            keep_best=self.early_stopping,
+        )
+
+    @contextmanager
+    def _seed_dropout(self, random: np.random.RandomState) -> Iterator[None]:
+        """Seed torch's generators, which only dropout uses, and restore them afterwards."""
+        if not self.dropout:
+            yield
+            return
+        seed = int(random.randint(2**31))
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            yield
+
+    def _evaluate(self, rows: Rows, loss: Loss) -> tuple[float, float]:
+        """Loss and score of validation rows; the score is NaN if an output is not finite."""
+        outputs = forward(self.body_, rows.inputs)
+        value = float(gradient.mean(loss.value(outputs, rows.targets), rows.weights))
+        return value, self._score_outputs(outputs, rows) if bool(outputs.isfinite().all()) else math.nan
+
+    def _record(self, epoch: Epoch) -> None:
+        self.history_.append(epoch)
+        self.n_iter_ = epoch.number
+        self.loss_ = epoch.train_loss
+        self._print(f"Iteration {epoch.number}, loss = {epoch.train_loss:.8f}")
+
+    def _record_progress(self, epoch: Epoch, rows: int, early_stopping: EarlyStopping, *, validated: bool) -> None:
+        """Update the attributes that only ``'adam'`` and ``'sgd'`` have."""
+        self.t_ += rows
+        self.loss_curve_.append(epoch.train_loss)
+        if validated:
+            if self.validation_scores_ is None or self.validation_loss_curve_ is None:
+                self.validation_scores_, self.validation_loss_curve_ = [], []
+            self.validation_scores_.append(epoch.validation_score)
+            self.validation_loss_curve_.append(epoch.validation_loss)
+            self._print(f"Validation score: {epoch.validation_score:f}, loss: {epoch.validation_loss:f}")
+        early_stopping.update(epoch.validation_score if self.early_stopping else -epoch.train_loss)
+        if self.early_stopping:
+            self.best_validation_score_ = early_stopping.best
+        else:
+            self.best_loss_ = -early_stopping.best
+        self._no_improvement_count = early_stopping.no_improvement_count
+
+    def _lower_rate(self, solver: Solver, early_stopping: EarlyStopping) -> bool:
+        """Lower the learning rate instead of stopping, if the solver can."""
+        lowered = solver.lower_rate()
+        measure = "Validation score" if self.early_stopping else "Training loss"
+        consequence = f"the learning rate is now {solver.learning_rate:g}" if lowered else "stopping"
+        self._print(
+            f"{measure} did not improve by {self.tol:g} (tol) for {self.n_iter_no_change} epochs: {consequence}."
+        )
+        if lowered:
+            early_stopping.no_improvement_count = 0
+        return lowered
+
+    def _call_callbacks(self, epoch: Epoch) -> bool:
+        """Call all callbacks; return whether one of them asks to stop."""
+        return any([callback(self, epoch) for callback in self.callbacks or ()])  # noqa: C419 - all of them are called
+
+    def _print(self, text: str) -> None:
+        if self.verbose:
+            print(text)  # noqa: T201 - as scikit-learn's estimators do
 
     def _outputs(self, X: Any) -> Tensor:
-        """The same of rows as a caller brings them, on the CPU. Raises `NotFittedError` and `ValueError`."""
+        """Outputs (rows, outputs) on the CPU, before the output activation. Raises `NotFittedError`, `ValueError`."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        return self._outputs_of(self._inputs(X)).cpu()
+        return forward(self.body_, to_inputs(X, self.body_)).cpu()
 
     @property
     def coefs_(self) -> list[NDArray[Any]]:
-        """Weights of each layer (inputs, units); those of a network on the CPU, not a copy."""
-        return [layer.weight.detach().cpu().numpy().T for layer in self._layers()]
+        """Weights of each layer (n_inputs, n_units); views of the network if it is on the CPU."""
+        return [layer.weight.detach().cpu().numpy().T for layer in self._linear_layers()]
 
     @property
     def intercepts_(self) -> list[NDArray[Any]]:
-        """Biases of each layer (units,); those of a network on the CPU, not a copy."""
-        return [layer.bias.detach().cpu().numpy() for layer in self._layers()]
+        """Biases of each layer (n_units,); views of the network if it is on the CPU."""
+        return [layer.bias.detach().cpu().numpy() for layer in self._linear_layers()]
 
-    def _layers(self) -> list[nn.Linear]:
+    def _linear_layers(self) -> list[nn.Linear]:
         if not hasattr(self, "body_"):
             raise AttributeError(f"this {type(self).__name__} is not fitted yet")
         return [layer for layer in self.body_ if isinstance(layer, nn.Linear)]
 
+    def export_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to an ONNX file, in float32.
+
+        The graph has the input ``inputs`` (rows, features). For classes its outputs are ``probabilities``
+        (rows, classes) and ``prediction`` int64 (rows,), an index of ``classes_``; with several labels per row both
+        are (rows, labels). For a regressor its output is ``prediction`` (rows, targets).
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file to write.
+        """
+        check_is_fitted(self)
+        body, activation = self._served_body()
+        graph = publishing.export(body, self._feature_names(), activation=activation, classifies=not is_regressor(self))
+        Path(path).write_bytes(graph)
+
+    def publish(
+        self, models_dir: str | os.PathLike[str], name: str, *, train: tuple[Any, Any], test: tuple[Any, Any]
+    ) -> Path:
+        """Publish the next version of a model for `mlp-serve`.
+
+        The graph takes float64 if float32 would round different values of a feature in ``train`` to the same number,
+        and returns float64 if that happens to a target.
+
+        A classifier is also quantized to int8: up to 2,000 rows of ``train``, selected by ``random_state``, calibrate
+        it, and up to 10,000 others compare it with float32. It is published beside the float32 graph if it is as good.
+
+        Parameters
+        ----------
+        models_dir : str or path-like
+            The folder of all models.
+        name : str
+            The name of the model.
+        train : tuple of (X, y)
+            The rows that `fit` was given. They describe the features in the model card.
+        test : tuple of (X, y)
+            Rows that `fit` has not seen, for the scores and for the server's self-check.
+
+        Returns
+        -------
+        folder : pathlib.Path
+            The folder of the new version, ``models_dir/name/<version>``.
+
+        Raises
+        ------
+        TrainingError
+            If the network cannot be served, or predicts something else than the estimator.
+        """
+        check_is_fitted(self)
+        train_rows, test_rows = self._dataset_rows(*train), self._dataset_rows(*test)
+        body, activation = self._served_body()
+        features = self._feature_names()
+        fitted = Fitted(
+            network=publishing.network(body, features, train_rows),
+            output_activation=activation,
+            features=features,
+            labels=self._labels(),
+            hidden=[layer.out_features for layer in self._linear_layers()[:-1]],
+            activation=self.activation,
+            seed=int(self.random_state) if isinstance(self.random_state, Integral) else None,
+            config=publishing.as_json(self.get_params(deep=False)),
+            history=self.history_,
+            best_epoch=self._best_epoch(),
+            predictions=self._graph_outputs(test_rows[0]),
+        )
+        return publishing.publish(fitted, Path(models_dir), name, train_rows, test_rows)
+
+    def _dataset_rows(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        X, y = self._validate(X, y, reset=False)
+        return X.toarray() if sparse.issparse(X) else X, self._dataset_targets(self._encode(y))
+
+    def _feature_names(self) -> list[str]:
+        return [str(each) for each in getattr(self, "feature_names_in_", map("x{}".format, range(self.n_features_in_)))]
+
+    def _best_epoch(self) -> Epoch:
+        """The epoch whose weights the network has."""
+        if self.early_stopping and self.solver in STOCHASTIC:
+            return max(self.history_, key=lambda epoch: epoch.validation_score)
+        return self.history_[-1]
+
     def __getstate__(self) -> dict[str, Any]:
-        """What is written to a file must be readable where there is no such device."""
+        """Move the network to the CPU, so that the pickle can be read on a machine without the device."""
         state: dict[str, Any] = super().__getstate__()
         if "body_" in state and state["body_"][-1].bias.device.type != "cpu":
             state = state | {"body_": copy.deepcopy(self.body_).cpu(), "_optimizer": None}

@@ -1,145 +1,72 @@
-"""What becomes of a fitted estimator: an ONNX file, or a version that `mlp-serve` serves."""
+"""The network of a fitted estimator as a graph: an ONNX file, or a published version."""
 
 from __future__ import annotations
 
-import os
-from abc import abstractmethod
-from numbers import Integral
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
-from sklearn.base import is_regressor
-from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from training.data import precision
-from training.data.dataset import Column, Label
-from training.engine.trainer import Epoch
-from training.estimators.fitting import Solving
-from training.estimators.parameters import STOCHASTIC
-from training.model import preprocess as prepared
+from training.data.dataset import Column
+from training.model import preprocess
 from training.model.network import Network
-from training.model.preprocess import Prepare
+from training.model.preprocess import Preprocess
 from training.release import onnx_export, pipeline
 from training.release.estimator_run import Fitted, Rows, training_run
 
-_PLAIN: Final = (bool, int, float, str, tuple, type(None))  # what JSON has a word for
+_JSON_TYPES: Final = (bool, int, float, str, tuple, type(None))
 
 
-class Serving(Solving):
-    """The way out of Python."""
+@torch.no_grad()
+def network(body: nn.Sequential, features: Sequence[str], train: Rows | None = None) -> Network:
+    """Put ``body``, which is on the CPU in float64 and is changed, into a `Network` that takes raw rows.
 
-    activation: str
-    n_features_in_: int
+    Its layers become float32. Inputs and targets in ``train`` that need float64 are scaled outside of them, in float64;
+    class indices never need it.
+    """
+    columns = tuple(map(Column, features))
+    preparation = Preprocess(columns, torch.zeros(len(columns)), torch.ones(len(columns)))
+    first, last = cast("nn.Linear", body[0]), cast("nn.Linear", body[-1])
+    if train is not None and _needs_float64(train[0]):
+        preparation = preprocess.fitted(columns, train[0].astype(np.float64), together=False)
+        mean, per_deviation = preparation.float64_scaling
+        first.bias.add_(first.weight @ mean)
+        first.weight.div_(per_deviation)
+    found = Network(preparation, body, last.out_features)
+    if train is not None and train[1].dtype == np.float64 and _needs_float64(train[1]):
+        found.output_scale = torch.ones_like(last.bias)
+        found.output_offset = last.bias.clone()
+        last.bias.zero_()
+    body.float()
+    return found.eval()
 
-    @abstractmethod
-    def _answering(self) -> tuple[nn.Sequential, str]:
-        """A network on the CPU in float64, and what is applied to its outputs to answer a client."""
 
-    @abstractmethod
-    def _label_names(self) -> tuple[Label, ...]:
-        """The classes in their own type, none for numbers. Raises `TrainingError` where no server can answer them."""
+def export(body: nn.Sequential, features: Sequence[str], *, activation: str, classifies: bool) -> bytes:
+    """Export ``body``, which is changed, with the output ``activation`` as an ONNX graph."""
+    exported = network(body, features)
+    return onnx_export.export(exported, len(features), classifies=classifies, activation=activation)
 
-    @abstractmethod
-    def _places_or_numbers(self, encoded: NDArray[Any]) -> NDArray[Any]:
-        """Encoded targets as a `Dataset` has them."""
 
-    @abstractmethod
-    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, NDArray[Any]]:
-        """Rows and targets as scikit-learn has checked them."""
+def publish(fitted: Fitted, models_dir: Path, name: str, train: Rows, test: Rows) -> Path:
+    """Publish the next version of model ``name`` and return its folder.
 
-    @abstractmethod
-    def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
-        """Targets (rows, outputs) of ``y``: bool for classes, else numbers."""
+    ``train`` and ``test`` are inputs (rows, features) and targets, as a `Dataset` has them. Raises `TrainingError`.
+    """
+    dtype = np.float64 if _needs_float64(train[0]) else np.float32
+    train, test = ((np.ascontiguousarray(inputs, dtype), targets) for inputs, targets in (train, test))
+    return pipeline.release(training_run(fitted, name, train, test), models_dir).folder
 
-    def export_onnx(self, path: str | os.PathLike[str]) -> None:
-        """Write the network as an ONNX file that takes raw rows and answers as this does, in float32.
 
-        ``inputs`` (rows, features) → ``probabilities`` (rows, classes) and ``prediction`` int64 (rows,), the place of
-        the class in ``classes_``; for labels of which several may hold both are (rows, labels); for numbers
-        ``prediction`` (rows, targets).
-        """
-        check_is_fitted(self)
-        network, activation = self._served()
-        classifies = not is_regressor(self)
-        graph = onnx_export.export(network, self.n_features_in_, classifies=classifies, activation=activation)
-        Path(path).write_bytes(graph)
+def as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace values that JSON cannot hold by their `repr`."""
+    return {key: value if isinstance(value, _JSON_TYPES) else repr(value) for key, value in parameters.items()}
 
-    def publish(
-        self, models_dir: str | os.PathLike[str], name: str, *, train: tuple[Any, Any], test: tuple[Any, Any]
-    ) -> Path:
-        """Write the next version of model ``name`` for `mlp-serve`, with manifest, proof and card; its folder.
 
-        ``train`` is (X, y) as given to `fit`, for the statistics of the features; ``test`` is (X, y) that was not used
-        in it, for the scores and the golden rows that the server replays. Where float32 cannot hold the values of a
-        feature or a target in ``train`` apart, the graph takes or gives float64.
-
-        A classifier is quantized to int8, too: 2,000 rows of ``train``, selected by ``random_state``, calibrate the
-        scales, and up to 10,000 of the others compare the int8 graph with fp32. It is published beside it if it is as
-        good on 2,000 rows or more. Test rows are used for neither.
-
-        Raises `TrainingError` if the model cannot be published.
-        """
-        check_is_fitted(self)
-        trained, tested = self._given(*train), self._given(*test)
-        dtype = np.float64 if any(map(precision.needs_float64, trained[0].T)) else np.float32
-        network, activation = self._served(*trained)
-        fitted = Fitted(
-            network=network,
-            output_activation=activation,
-            features=self._features(),
-            labels=self._label_names(),
-            hidden=[layer.out_features for layer in list(self.body_)[:-1] if isinstance(layer, nn.Linear)],
-            activation=self.activation,
-            seed=int(self.random_state) if isinstance(self.random_state, Integral) else None,
-            config={key: value if isinstance(value, _PLAIN) else repr(value) for key, value in self.chosen().items()},
-            history=self.history_,
-            best_epoch=self._kept(),
-            predictions=self._answers(tested[0]),
-        )
-        train_rows, test_rows = (
-            (np.ascontiguousarray(inputs, dtype), targets) for inputs, targets in (trained, tested)
-        )
-        return pipeline.release(training_run(fitted, name, train_rows, test_rows), Path(models_dir)).folder
-
-    def _given(self, X: Any, y: Any) -> Rows:
-        X, y = self._validated(X, y, reset=False)
-        return X.toarray() if sparse.issparse(X) else X, self._places_or_numbers(self._encode(y))
-
-    @abstractmethod
-    def _answers(self, X: NDArray[Any]) -> NDArray[Any]:
-        """What this answers itself: probabilities (rows, classes), or numbers (rows, targets)."""
-
-    def _features(self) -> list[str]:
-        return [str(each) for each in getattr(self, "feature_names_in_", map("x{}".format, range(self.n_features_in_)))]
-
-    @torch.no_grad()
-    def _served(self, inputs: NDArray[Any] | None = None, targets: NDArray[Any] | None = None) -> tuple[Network, str]:
-        """A network that takes raw rows, and the activation of its outputs; what float32 cannot hold apart of the
-        training rows' ``inputs`` (rows, features) and ``targets`` it takes and gives in float64."""
-        columns = tuple(map(Column, self._features()))
-        prepare = Prepare(columns, torch.zeros(len(columns)), torch.ones(len(columns)))
-        body, activation = self._answering()
-        first, last = (cast("nn.Linear", body[place]) for place in (0, -1))
-        if inputs is not None and any(map(precision.needs_float64, inputs.T)):
-            prepare = prepared.fitted(columns, inputs.astype(np.float64), together=False)
-            mean, per_deviation = prepare.standard
-            first.bias.add_(first.weight @ mean)
-            first.weight.div_(per_deviation)
-        network = Network(prepare, body, last.out_features)
-        if targets is not None and is_regressor(self) and any(map(precision.needs_float64, targets.T)):
-            network.output_scale = torch.ones_like(last.bias)
-            network.output_offset = last.bias.clone()
-            last.bias.zero_()
-        body.float()
-        return network.eval(), activation
-
-    def _kept(self) -> Epoch:
-        """The epoch whose weights stayed."""
-        if self.early_stopping and self.solver in STOCHASTIC:
-            return max(self.history_, key=lambda epoch: epoch.validation_score)
-        return self.history_[-1]
+def _needs_float64(values: NDArray[Any]) -> bool:
+    """Whether float32 rounds different values of a column of ``values`` (rows, columns) to the same number."""
+    return any(map(precision.needs_float64, values.T))

@@ -1,9 +1,10 @@
-"""MLPClassifier and MLPRegressor against scikit-learn's, which they replace, and what they have beyond them."""
+"""MLPClassifier and MLPRegressor beside scikit-learn's, and what they add."""
 
 from __future__ import annotations
 
 import inspect
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from training.errors import TrainingError
 from training.release import onnx_runtime
 
 Arrays = tuple[NDArray[Any], NDArray[Any]]
-# Whether training was over in time is no matter here.
+# Most networks here are trained for a few epochs only.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
@@ -46,19 +47,19 @@ def iris(rows: int = 150) -> Arrays:
 
 
 def cancer() -> Arrays:
-    """Two classes, as texts."""
+    """Two classes, as strings."""
     inputs, targets = load_breast_cancer(return_X_y=True)
     return scale(inputs), np.array(["malignant", "benign"])[targets]
 
 
 def labels() -> Arrays:
-    """Labels of which several may hold."""
+    """Several labels per row."""
     inputs, targets = make_multilabel_classification(200, 8, n_classes=4, random_state=0)
     return scale(inputs), targets
 
 
 def diabetes() -> Arrays:
-    """Numbers to predict."""
+    """A regression."""
     inputs, targets = load_diabetes(return_X_y=True)
     return scale(inputs), scale(targets)
 
@@ -71,15 +72,15 @@ def classes(request: pytest.FixtureRequest) -> Arrays:
     return CLASSES[request.param]()
 
 
-# scikit-learn's own skip these too: two of its switches and methods that an MLP does not have.
-NOT_FOR_AN_MLP = {"check_array_api_input", "check_classifiers_multilabel_output_format_decision_function"}
+# Skipped for scikit-learn's MLPs, too: they need a setting of scikit-learn, or a method that an MLP does not have.
+NOT_APPLICABLE = {"check_array_api_input", "check_classifiers_multilabel_output_format_decision_function"}
 
 
 @pytest.mark.parametrize("estimator", [MLPClassifier(), MLPRegressor()], ids=["classifier", "regressor"])
 @pytest.mark.filterwarnings("ignore")
-def test_every_check_of_scikit_learn_passes(estimator: Any) -> None:
+def test_passes_the_estimator_checks_of_scikit_learn(estimator: Any) -> None:
     found = {each["check_name"]: each["status"] for each in check_estimator(estimator, on_fail=None)}
-    assert {name for name, status in found.items() if status != "passed"} <= NOT_FOR_AN_MLP
+    assert {name for name, status in found.items() if status != "passed"} <= NOT_APPLICABLE
     assert len(found) > 50
 
 
@@ -89,45 +90,45 @@ def test_every_check_of_scikit_learn_passes(estimator: Any) -> None:
     ids=["classifier", "regressor"],
 )
 class TestParameters:
-    def test_all_of_scikit_learns_with_its_defaults(self, ours: type, theirs: type) -> None:
+    def test_include_those_of_scikit_learn_with_the_same_defaults(self, ours: type, theirs: type) -> None:
         assert ours().get_params().items() >= theirs().get_params().items()
 
-    def test_those_that_go_by_place_are_the_same(self, ours: type, theirs: type) -> None:
-        assert by_place(ours) == by_place(theirs)
+    def test_positional_ones_are_the_same(self, ours: type, theirs: type) -> None:
+        assert positional(ours) == positional(theirs)
 
-    def test_what_scikit_learn_refuses_is_refused(self, ours: type, theirs: type) -> None:
+    def test_values_that_scikit_learn_rejects_are_rejected(self, ours: type, theirs: type) -> None:
         inputs, targets = iris(30)
-        for name, kinds in theirs._parameter_constraints.items():
-            for kind in map(make_constraint, kinds):
+        for name, constraints in theirs._parameter_constraints.items():
+            for constraint in map(make_constraint, constraints):
                 try:
-                    value = generate_invalid_param_val(kind)
+                    value = generate_invalid_param_val(constraint)
                 except NotImplementedError:
                     continue
-                if any(make_constraint(other).is_satisfied_by(value) for other in kinds):
+                if any(make_constraint(other).is_satisfied_by(value) for other in constraints):
                     continue
                 with pytest.raises(ValueError, match=rf"^{ours.__name__}: {name} is .*, expected "):
                     ours(**{name: value}).fit(inputs, targets)
 
-    def test_the_ends_of_its_ranges_are_taken(self, ours: type, theirs: type) -> None:
-        for name, kinds in theirs._parameter_constraints.items():
-            for kind in map(make_constraint, kinds):
-                if isinstance(kind, Interval):
-                    for end in (kind.left, kind.right):
-                        if end is not None and kind.is_satisfied_by(end):
+    def test_ends_of_its_ranges_are_accepted(self, ours: type, theirs: type) -> None:
+        for name, constraints in theirs._parameter_constraints.items():
+            for constraint in map(make_constraint, constraints):
+                if isinstance(constraint, Interval):
+                    for end in (constraint.left, constraint.right):
+                        if end is not None and constraint.is_satisfied_by(end):
                             ours(**{name: end}).check()
 
 
-def by_place(estimator: type) -> list[str]:
-    kinds = inspect.signature(estimator).parameters.values()
-    return [each.name for each in kinds if each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+def positional(estimator: type) -> list[str]:
+    parameters = inspect.signature(estimator).parameters.values()
+    return [each.name for each in parameters if each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
 
 
 class TestSameSeedSameNetwork:
-    """What is drawn at random is drawn in the same order: in float64 the results agree to the last digits."""
+    """Random numbers are drawn in the same order: in float64 the results agree up to rounding."""
 
     @pytest.mark.parametrize("early_stopping", [False, True])
     @pytest.mark.parametrize(
-        "chosen",
+        "parameters",
         [
             {"solver": "adam", "learning_rate_init": 0.01},
             {"solver": "adam", "beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3, "batch_size": 7, "alpha": 0.5},
@@ -138,50 +139,53 @@ class TestSameSeedSameNetwork:
             {"solver": "lbfgs"},
         ],
     )
-    def test_of_classes(self, chosen: dict[str, Any], early_stopping: bool, classes: Arrays) -> None:
-        chosen = {"random_state": 3, "max_iter": 40, "hidden_layer_sizes": (9, 5), **chosen}
-        ours = MLPClassifier(early_stopping=early_stopping, **chosen).fit(*classes)
-        theirs = neural_network.MLPClassifier(early_stopping=early_stopping, **chosen).fit(*classes)
+    def test_classes(self, parameters: dict[str, Any], early_stopping: bool, classes: Arrays) -> None:
+        parameters = {"random_state": 3, "max_iter": 40, "hidden_layer_sizes": (9, 5), **parameters}
+        ours = MLPClassifier(early_stopping=early_stopping, **parameters).fit(*classes)
+        theirs = neural_network.MLPClassifier(early_stopping=early_stopping, **parameters).fit(*classes)
         same(ours, theirs)
         np.testing.assert_allclose(ours.predict_proba(classes[0]), theirs.predict_proba(classes[0]), rtol=1e-6)
         np.testing.assert_array_equal(ours.predict(classes[0]), theirs.predict(classes[0]))
 
     @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
     @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
-    def test_of_numbers(self, solver: str, activation: str) -> None:
+    def test_numbers(self, solver: str, activation: str) -> None:
         inputs, targets = diabetes()
-        chosen = {"solver": solver, "activation": activation, "random_state": 1, "max_iter": 30}
-        ours = MLPRegressor(**chosen).fit(inputs, targets)
-        theirs = neural_network.MLPRegressor(**chosen).fit(inputs, targets)
+        parameters = {"solver": solver, "activation": activation, "random_state": 1, "max_iter": 30}
+        ours = MLPRegressor(**parameters).fit(inputs, targets)
+        theirs = neural_network.MLPRegressor(**parameters).fit(inputs, targets)
         same(ours, theirs)
         np.testing.assert_allclose(ours.predict(inputs), theirs.predict(inputs), rtol=1e-5)
 
     @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-    def test_of_counts(self, solver: str) -> None:
+    def test_counts(self, solver: str) -> None:
         inputs, _ = diabetes()
         counts = np.random.default_rng(0).poisson(np.exp(inputs[:, 2]))
-        chosen = {"loss": "poisson", "solver": solver, "random_state": 1, "max_iter": 20}
-        same(MLPRegressor(**chosen).fit(inputs, counts), neural_network.MLPRegressor(**chosen).fit(inputs, counts))
+        parameters = {"loss": "poisson", "solver": solver, "random_state": 1, "max_iter": 20}
+        same(
+            MLPRegressor(**parameters).fit(inputs, counts),
+            neural_network.MLPRegressor(**parameters).fit(inputs, counts),
+        )
 
-    def test_of_weighted_rows(self) -> None:
+    def test_weighted_rows(self) -> None:
         inputs, targets = iris()
         weights = np.random.default_rng(0).integers(0, 4, len(inputs)).astype(float)
-        for chosen in ({"solver": "adam", "batch_size": 40}, {"solver": "lbfgs"}, {"early_stopping": True}):
-            common = {"random_state": 1, "max_iter": 20, **chosen}
+        for parameters in ({"solver": "adam", "batch_size": 40}, {"solver": "lbfgs"}, {"early_stopping": True}):
+            common = {"random_state": 1, "max_iter": 20, **parameters}
             ours = MLPClassifier(**common).fit(inputs, targets, weights)
             same(ours, neural_network.MLPClassifier(**common).fit(inputs, targets, weights))
 
-    def test_of_several_numbers_whose_loss_is_their_sum(self) -> None:
+    def test_several_targets_whose_losses_are_summed(self) -> None:
         inputs, targets = diabetes()
         several = np.column_stack([targets, -targets, inputs[:, 0]])
-        chosen = {"random_state": 1, "max_iter": 20, "tol": 0, "n_iter_no_change": np.inf}
-        ours = MLPRegressor(**chosen).fit(inputs, several)
-        theirs = neural_network.MLPRegressor(**chosen).fit(inputs, several)
+        parameters = {"random_state": 1, "max_iter": 20, "tol": 0, "n_iter_no_change": np.inf}
+        ours = MLPRegressor(**parameters).fit(inputs, several)
+        theirs = neural_network.MLPRegressor(**parameters).fit(inputs, several)
         for mine, other in zip(ours.coefs_, theirs.coefs_, strict=True):
             np.testing.assert_allclose(mine, other, rtol=1e-6, atol=1e-9)
 
     @pytest.mark.parametrize("solver", ["adam", "sgd"])
-    def test_batch_by_batch(self, solver: str) -> None:
+    def test_partial_fit(self, solver: str) -> None:
         inputs, targets = iris()
         ours, theirs = (made(solver=solver, random_state=0) for made in (MLPClassifier, neural_network.MLPClassifier))
         for part in np.array_split(np.arange(len(inputs)), 9):
@@ -190,37 +194,39 @@ class TestSameSeedSameNetwork:
         same(ours, theirs)
 
     @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
-    def test_from_where_it_was(self, solver: str) -> None:
+    def test_warm_start(self, solver: str) -> None:
         inputs, targets = iris()
-        chosen = {"solver": solver, "random_state": 0, "max_iter": 8, "warm_start": True}
-        ours, theirs = MLPClassifier(**chosen), neural_network.MLPClassifier(**chosen)
+        parameters = {"solver": solver, "random_state": 0, "max_iter": 8, "warm_start": True}
+        ours, theirs = MLPClassifier(**parameters), neural_network.MLPClassifier(**parameters)
         for each in (ours, theirs):
             each.fit(inputs, targets).fit(inputs, targets)
         same(ours, theirs)
 
     @pytest.mark.parametrize("weighted", [False, True])
-    def test_of_more_rows_than_are_taken_at_a_time(self, weighted: bool) -> None:
+    def test_more_rows_than_one_chunk(self, weighted: bool) -> None:
         inputs, targets = (np.tile(each, (70, 1))[:9000] for each in (diabetes()[0], diabetes()[1][:, None]))
         weights = np.linspace(0, 2, len(inputs)) if weighted else None
-        chosen = {"solver": "lbfgs", "hidden_layer_sizes": (3,), "max_iter": 4, "random_state": 0}
-        ours = MLPRegressor(**chosen).fit(inputs, targets.ravel(), weights)
-        theirs = neural_network.MLPRegressor(**chosen).fit(inputs, targets.ravel(), weights)
+        parameters = {"solver": "lbfgs", "hidden_layer_sizes": (3,), "max_iter": 4, "random_state": 0}
+        ours = MLPRegressor(**parameters).fit(inputs, targets.ravel(), weights)
+        theirs = neural_network.MLPRegressor(**parameters).fit(inputs, targets.ravel(), weights)
         same(ours, theirs)
-        thin = MLPRegressor(**chosen).fit(sparse.csr_array(inputs), targets.ravel(), weights)
-        np.testing.assert_allclose(thin.predict(sparse.csr_array(inputs)), theirs.predict(inputs), rtol=1e-5, atol=1e-8)
+        sparse_fitted = MLPRegressor(**parameters).fit(sparse.csr_array(inputs), targets.ravel(), weights)
+        np.testing.assert_allclose(
+            sparse_fitted.predict(sparse.csr_array(inputs)), theirs.predict(inputs), rtol=1e-5, atol=1e-8
+        )
 
-    def test_without_hidden_layers_and_with_one_given_as_a_number(self) -> None:
+    def test_no_hidden_layer_and_one_given_as_an_int(self) -> None:
         inputs, targets = iris()
         for sizes in ((), 7):
-            chosen = {"hidden_layer_sizes": sizes, "random_state": 0, "max_iter": 8}
+            parameters = {"hidden_layer_sizes": sizes, "random_state": 0, "max_iter": 8}
             same(
-                MLPClassifier(**chosen).fit(inputs, targets),
-                neural_network.MLPClassifier(**chosen).fit(inputs, targets),
+                MLPClassifier(**parameters).fit(inputs, targets),
+                neural_network.MLPClassifier(**parameters).fit(inputs, targets),
             )
 
 
 def same(ours: Any, theirs: Any) -> None:
-    """All that scikit-learn says of a fitted network, ours says."""
+    """Check that all public attributes of ``theirs`` are those of ``ours``."""
     tolerance = {"rtol": 1e-4, "atol": 1e-5} if ours.solver == "lbfgs" else {"rtol": 1e-6, "atol": 1e-9}
     for mine, other in zip((*ours.coefs_, *ours.intercepts_), (*theirs.coefs_, *theirs.intercepts_), strict=True):
         assert mine.dtype == other.dtype
@@ -235,7 +241,7 @@ def same(ours: Any, theirs: Any) -> None:
 
 
 class TestInScikitLearn:
-    def test_in_a_pipeline_searched_and_cross_validated(self) -> None:
+    def test_pipeline_grid_search_and_cross_validation(self) -> None:
         pipeline = make_pipeline(StandardScaler(), MLPClassifier(max_iter=30, random_state=0))
         search = GridSearchCV(pipeline, {"mlpclassifier__hidden_layer_sizes": [(2,), (20,)]}, cv=3, error_score="raise")
         inputs, targets = iris()
@@ -244,7 +250,7 @@ class TestInScikitLearn:
         scores = cross_val_score(MLPRegressor(solver="lbfgs", alpha=100), *diabetes(), cv=3, error_score="raise")
         assert scores.min() > 0.3
 
-    def test_a_clone_is_not_fitted_and_tells_the_same(self) -> None:
+    def test_clone_has_the_parameters_and_is_not_fitted(self) -> None:
         original = MLPClassifier((5,), dropout=0.1, class_weight={0: 2.0}, max_iter=2).fit(*iris())
         copied = clone(original)
         assert copied.get_params() == original.get_params()
@@ -254,40 +260,43 @@ class TestInScikitLearn:
             copied.coefs_  # noqa: B018
 
     @pytest.mark.parametrize("through", ["pickle", "joblib"])
-    def test_what_is_loaded_answers_the_same_and_goes_on_the_same(self, through: str, tmp_path: Path) -> None:
+    def test_loaded_estimator_predicts_and_continues_the_same(self, through: str, tmp_path: Path) -> None:
         inputs, targets = iris()
-        kept = MLPClassifier(batch_norm=True, random_state=0).partial_fit(inputs, targets, classes=[0, 1, 2])
+        saved = MLPClassifier(batch_norm=True, random_state=0).partial_fit(inputs, targets, classes=[0, 1, 2])
         if through == "pickle":
-            loaded = pickle.loads(pickle.dumps(kept))  # noqa: S301 - what it wrote itself
+            loaded = pickle.loads(pickle.dumps(saved))  # noqa: S301 - its own file
         else:
-            joblib.dump(kept, tmp_path / "file")
+            joblib.dump(saved, tmp_path / "file")
             loaded = joblib.load(tmp_path / "file")
-        np.testing.assert_array_equal(loaded.predict_proba(inputs), kept.predict_proba(inputs))
-        for each in (kept, loaded):
+        np.testing.assert_array_equal(loaded.predict_proba(inputs), saved.predict_proba(inputs))
+        for each in (saved, loaded):
             each.partial_fit(inputs, targets)
-        np.testing.assert_array_equal(loaded.predict_proba(inputs), kept.predict_proba(inputs))
+        np.testing.assert_array_equal(loaded.predict_proba(inputs), saved.predict_proba(inputs))
 
-    def test_what_is_pickled_is_no_larger_than_its_numbers_and_those_of_the_solver(self) -> None:
+    def test_pickle_holds_the_network_and_the_solver_alone(self) -> None:
         fitted = MLPClassifier((200,), max_iter=1).fit(*cancer())
-        numbers = sum(each.nbytes for each in (*fitted.coefs_, *fitted.intercepts_))
-        assert len(pickle.dumps(fitted)) < 3 * numbers + 10_000
+        network_bytes = sum(each.nbytes for each in (*fitted.coefs_, *fitted.intercepts_))
+        assert len(pickle.dumps(fitted)) < 3 * network_bytes + 10_000
 
-    def test_weights_changed_by_hand_are_those_that_answer(self) -> None:
+    def test_changing_coefs_changes_predictions(self) -> None:
         fitted = MLPClassifier(max_iter=1).fit(*iris())
         for weights in fitted.coefs_:
             weights[...] = 0
         assert np.ptp(fitted.predict_proba(iris()[0]), axis=0) == pytest.approx([0, 0, 0])
 
     @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-    @pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_array])
-    def test_sparse_rows_are_as_good_as_dense_ones(self, solver: str, form: Any) -> None:
+    @pytest.mark.parametrize("matrix", [sparse.csr_matrix, sparse.csc_array])
+    def test_sparse_rows_give_the_same_results(self, solver: str, matrix: Any) -> None:
         inputs, targets = iris()
         inputs[np.abs(inputs) < 0.5] = 0
-        chosen = {"solver": solver, "random_state": 0, "max_iter": 5, "early_stopping": solver == "adam"}
-        dense, thin = MLPClassifier(**chosen).fit(inputs, targets), MLPClassifier(**chosen).fit(form(inputs), targets)
-        np.testing.assert_allclose(thin.predict_proba(form(inputs)), dense.predict_proba(inputs), rtol=1e-9)
+        parameters = {"solver": solver, "random_state": 0, "max_iter": 5, "early_stopping": solver == "adam"}
+        dense, sparse_fitted = (
+            MLPClassifier(**parameters).fit(inputs, targets),
+            MLPClassifier(**parameters).fit(matrix(inputs), targets),
+        )
+        np.testing.assert_allclose(sparse_fitted.predict_proba(matrix(inputs)), dense.predict_proba(inputs), rtol=1e-9)
 
-    def test_all_random_state_is_the_estimators_own(self) -> None:
+    def test_global_random_state_of_torch_is_untouched(self) -> None:
         torch.manual_seed(0)
         expected = torch.rand(1)
         torch.manual_seed(0)
@@ -297,7 +306,7 @@ class TestInScikitLearn:
 
 
 class TestBeyondScikitLearn:
-    def test_classes_that_weigh_more_are_rows_that_weigh_more(self) -> None:
+    def test_class_weights_equal_row_weights(self) -> None:
         inputs, targets = cancer()
         common = {"random_state": 0, "max_iter": 5}
         by_class = MLPClassifier(class_weight={"benign": 3, "malignant": 0.5}, **common).fit(inputs, targets)
@@ -309,38 +318,38 @@ class TestBeyondScikitLearn:
             balanced.coefs_[0], MLPClassifier(**common).fit(inputs, targets, weights).coefs_[0]
         )
 
-    def test_class_weights_where_they_make_no_sense(self) -> None:
+    def test_class_weights_that_cannot_be_used(self) -> None:
         with pytest.raises(
-            ValueError, match=r"^class_weight is for classes of which one holds; weigh rows with sample_"
+            ValueError, match=r"^class_weight does not apply to several labels per row; use sample_weig"
         ):
             MLPClassifier(class_weight="balanced").fit(*labels())
-        with pytest.raises(ValueError, match=r"^class_weight 'balanced' needs all rows, and partial_fit sees a part;"):
+        with pytest.raises(ValueError, match=r"^class_weight 'balanced' needs all rows, and partial_fit sees only s"):
             MLPClassifier(class_weight="balanced").partial_fit(*iris(), classes=[0, 1, 2])
 
     @pytest.mark.parametrize("activation", ["gelu", "silu"])
-    def test_more_activations(self, activation: str) -> None:
+    def test_additional_activations(self, activation: str) -> None:
         assert (
             MLPClassifier(activation=activation, learning_rate_init=0.01, random_state=0).fit(*iris()).score(*iris())
             > 0.95
         )
 
-    def test_dropout_and_batch_norm_train_and_then_answer_each_row_by_itself(self) -> None:
+    def test_dropout_and_batch_norm_are_off_in_prediction(self) -> None:
         inputs, targets = iris()
-        for chosen in ({"dropout": 0.5}, {"batch_norm": True, "batch_size": 149}):
-            fitted = MLPClassifier(learning_rate_init=0.01, random_state=0, **chosen).fit(inputs, targets)
+        for parameters in ({"dropout": 0.5}, {"batch_norm": True, "batch_size": 149}):
+            fitted = MLPClassifier(learning_rate_init=0.01, random_state=0, **parameters).fit(inputs, targets)
             assert fitted.score(inputs, targets) > 0.93
             alone = np.concatenate([fitted.predict_proba(row[None]) for row in inputs])
             np.testing.assert_allclose(alone, fitted.predict_proba(inputs), rtol=1e-9)
 
     @pytest.mark.parametrize("name", ["dropout", "batch_norm"])
-    def test_what_changes_from_batch_to_batch_is_not_for_lbfgs(self, name: str) -> None:
+    def test_lbfgs_has_neither_dropout_nor_batch_norm(self, name: str) -> None:
         with pytest.raises(
-            ValueError, match=f"^MLPClassifier: {name} changes from batch to batch and the solver 'lbfgs'"
+            ValueError, match=f"^MLPClassifier: {name} needs mini-batches, and the solver 'lbfgs' has none"
         ):
             MLPClassifier(solver="lbfgs", **{name: 0.5 if name == "dropout" else True}).fit(*iris())
 
     @pytest.mark.parametrize("loss", ["absolute_error", "huber"])
-    def test_losses_that_outliers_do_not_pull(self, loss: str) -> None:
+    def test_robust_losses_ignore_outliers(self, loss: str) -> None:
         inputs = np.linspace(-1, 1, 200)[:, None]
         targets = 2 * inputs[:, 0]
         targets[::10] += 100
@@ -352,87 +361,106 @@ class TestBeyondScikitLearn:
         assert errors[0] < 0.5
         assert errors[1] > 3
 
-    def test_a_focal_loss_looks_away_from_what_is_clear(self) -> None:
+    def test_focal_loss_is_less_confident(self) -> None:
         for data in (iris(), cancer()):
             plain, focal = (MLPClassifier(loss=loss, random_state=0).fit(*data) for loss in ("log_loss", "focal"))
             assert focal.score(*data) > 0.95
             assert focal.predict_proba(data[0]).max(axis=1).mean() < plain.predict_proba(data[0]).max(axis=1).mean()
 
-    def test_smoothed_labels_keep_it_from_being_sure(self, classes: Arrays) -> None:
+    def test_label_smoothing_is_less_confident(self, classes: Arrays) -> None:
         smooth, hard = (
             MLPClassifier(label_smoothing=share, alpha=0, solver="lbfgs", max_iter=300, random_state=0).fit(*classes)
             for share in (0.2, 0.0)
         )
-        # A hard label draws the probability to 1, a smoothed one to 0.9; how near L-BFGS comes, depends on rounding.
+        # The optimum is 1 for hard labels and 0.9 for smoothed ones; how near L-BFGS comes depends on rounding.
         assert smooth.predict_proba(classes[0]).max() < 0.97 < hard.predict_proba(classes[0]).max()
         assert smooth.score(*classes) > 0.9
         with pytest.raises(ValueError, match=r"^label_smoothing .* the loss 'log_loss'$"):
             MLPClassifier(label_smoothing=0.1, loss="focal").fit(*classes)
 
-    def test_a_loss_of_ones_own(self) -> None:
+    def test_custom_loss(self) -> None:
         def half_squared(outputs: Tensor, targets: Tensor) -> Tensor:
             return (outputs - targets).square().sum(dim=1) / 2
 
-        own, built_in = (
+        custom, built_in = (
             MLPRegressor(loss=loss, random_state=0, max_iter=5).fit(*diabetes())
             for loss in (half_squared, "squared_error")
         )
-        np.testing.assert_allclose(own.predict(diabetes()[0]), built_in.predict(diabetes()[0]), rtol=1e-9)
+        np.testing.assert_allclose(custom.predict(diabetes()[0]), built_in.predict(diabetes()[0]), rtol=1e-9)
 
-    def test_a_loss_of_ones_own_must_give_one_number_a_row(self) -> None:
-        expected = r"^the loss has the shape \(\), expected \(200,\): one for each row, such as .sum\(dim=1\) gives$"
-        with pytest.raises(ValueError, match=expected):
+    def test_custom_loss_must_return_one_value_per_row(self) -> None:
+        with pytest.raises(
+            ValueError, match=r"^the loss has the shape \(\), expected \(200,\): one for each row, such as "
+        ):
             MLPRegressor(loss=torch.nn.functional.mse_loss).fit(*diabetes())
 
-    def test_a_validation_set_of_ones_own(self) -> None:
-        (inputs, targets), (held, true) = (part[:100] for part in iris()), (part[100:] for part in iris())
-        fitted = MLPClassifier(max_iter=7, random_state=0).fit(inputs, targets, validation_data=(held, true))
+    def test_validation_data_is_evaluated_and_not_trained_on(self) -> None:
+        (inputs, targets), (validation, expected) = (part[:100] for part in iris()), (part[100:] for part in iris())
+        fitted = MLPClassifier(max_iter=7, random_state=0).fit(inputs, targets, validation_data=(validation, expected))
         plain = MLPClassifier(max_iter=7, random_state=0).fit(inputs, targets)
-        np.testing.assert_array_equal(fitted.coefs_[0], plain.coefs_[0])  # looked at, not learned from
+        np.testing.assert_array_equal(fitted.coefs_[0], plain.coefs_[0])
         assert len(fitted.validation_loss_curve_) == len(fitted.loss_curve_) == 7
-        assert fitted.validation_scores_[-1] == fitted.score(held, true)
-        assert fitted.validation_loss_curve_[-1] == pytest.approx(log_loss(true, fitted.predict_proba(held)))
+        assert fitted.validation_scores_[-1] == fitted.score(validation, expected)
+        assert fitted.validation_loss_curve_[-1] == pytest.approx(log_loss(expected, fitted.predict_proba(validation)))
 
-    def test_early_stopping_goes_by_the_validation_set_of_ones_own_and_back_to_its_best(self) -> None:
-        (inputs, targets), (held, true) = (part[:40] for part in diabetes()), (part[40:] for part in diabetes())
+    def test_early_stopping_uses_validation_data_and_restores_the_best_epoch(self) -> None:
+        (inputs, targets), (validation, expected) = (
+            (part[:40] for part in diabetes()),
+            (part[40:] for part in diabetes()),
+        )
         stopping = MLPRegressor(early_stopping=True, learning_rate_init=0.02, random_state=0, n_iter_no_change=5)
-        stopping.fit(inputs, targets, validation_data=(held, true))
+        stopping.fit(inputs, targets, validation_data=(validation, expected))
         assert stopping.n_iter_ < 100
         assert max(stopping.validation_scores_) == stopping.best_validation_score_
-        assert stopping.score(held, true) == pytest.approx(stopping.best_validation_score_)
+        assert stopping.score(validation, expected) == pytest.approx(stopping.best_validation_score_)
         assert stopping.validation_scores_[-1] < stopping.best_validation_score_
 
-    def test_validation_rows_with_a_class_nobody_knows(self) -> None:
-        expected = r"^y has classes that are not known: \[7\]; expected some of \[0 1 2\]$"
+    def test_validation_data_with_an_unknown_class(self) -> None:
+        expected = r"^y has unknown classes: \[7\]; expected some of \[0 1 2\]$"
         with pytest.raises(ValueError, match=expected):
             MLPClassifier().fit(*iris(), validation_data=(iris()[0], np.full(150, 7)))
 
     @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
-    def test_callbacks_hear_of_each_epoch_and_may_stop(self, solver: str) -> None:
-        heard: list[tuple[int, float, float]] = []
+    def test_callbacks_are_called_after_each_epoch_and_can_stop(self, solver: str) -> None:
+        calls: list[tuple[int, float, float]] = []
         inputs, targets = iris()
 
         def third(estimator: MLPClassifier, epoch: Epoch) -> bool:
-            heard.append((epoch.number, epoch.train_loss, estimator.score(inputs, targets)))
+            calls.append((epoch.number, epoch.train_loss, estimator.score(inputs, targets)))
             return epoch.number == 3
 
         fitted = MLPClassifier(solver=solver, callbacks=[third], random_state=0).fit(inputs, targets)
-        assert [number for number, *_ in heard] == [1, 2, 3]
+        assert [number for number, *_ in calls] == [1, 2, 3]
         assert fitted.n_iter_ == 3
-        assert heard[-1][1:] == (pytest.approx(fitted.loss_), fitted.score(inputs, targets))
+        assert calls[-1][1:] == (pytest.approx(fitted.loss_), fitted.score(inputs, targets))
 
-    def test_an_interrupted_fit_keeps_what_was_learned(self) -> None:
+    def test_lbfgs_stopped_by_a_callback_does_not_warn(self) -> None:
+        with warnings.catch_warnings(action="error"):
+            MLPClassifier(solver="lbfgs", callbacks=[lambda _, epoch: epoch.number == 2], random_state=0).fit(*iris())
+
+    @pytest.mark.parametrize("method", ["fit", "partial_fit"])
+    @pytest.mark.parametrize("solvers", [["lbfgs", "adam"], ["adam", "lbfgs", "adam"]])
+    def test_adam_continues_what_lbfgs_began(self, solvers: list[str], method: str) -> None:
+        fitted = MLPClassifier(max_iter=3, warm_start=True, random_state=0)
+        for solver in solvers[:-1]:
+            fitted.set_params(solver=solver).fit(*iris())
+        epochs = len(getattr(fitted, "loss_curve_", []))
+        getattr(fitted.set_params(solver=solvers[-1]), method)(*iris())
+        assert len(fitted.loss_curve_) == epochs + fitted.n_iter_
+        assert fitted.history_[-1].train_loss == fitted.loss_curve_[-1] < 1
+
+    def test_interrupted_fit_keeps_the_network(self) -> None:
         def interrupt(_: MLPClassifier, epoch: Epoch) -> None:
             if epoch.number == 2:
                 raise KeyboardInterrupt
 
-        with pytest.warns(UserWarning, match=r"^Training was interrupted; what was learned so far is kept.$"):
+        with pytest.warns(UserWarning, match=r"^Training was interrupted; the network keeps what it has learned.$"):
             fitted = MLPClassifier(callbacks=[interrupt], random_state=0).fit(*iris())
         np.testing.assert_array_equal(
             fitted.coefs_[0], MLPClassifier(max_iter=2, random_state=0).fit(*iris()).coefs_[0]
         )
 
-    def test_a_device_that_is_not_there(self) -> None:
+    def test_unavailable_device(self) -> None:
         if torch.cuda.is_available():
             assert MLPClassifier(device="cuda", max_iter=2).fit(*iris()).score(*iris()) > 0.3
         else:
@@ -450,10 +478,10 @@ def test_warnings_name_the_line_that_called_fit() -> None:
 
 
 class TestOnnx:
-    @pytest.mark.parametrize("chosen", [{}, {"batch_norm": True, "dropout": 0.1, "activation": "gelu"}])
-    def test_answers_as_the_classifier_does(self, chosen: dict[str, Any], classes: Arrays, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("parameters", [{}, {"batch_norm": True, "dropout": 0.1, "activation": "gelu"}])
+    def test_predicts_as_the_classifier(self, parameters: dict[str, Any], classes: Arrays, tmp_path: Path) -> None:
         inputs, targets = classes
-        fitted = MLPClassifier((8, 4), max_iter=5, random_state=0, **chosen).fit(inputs, targets)
+        fitted = MLPClassifier((8, 4), max_iter=5, random_state=0, **parameters).fit(inputs, targets)
         fitted.export_onnx(tmp_path / "model.onnx")
         probabilities, prediction = onnx_runtime.run((tmp_path / "model.onnx").read_bytes(), inputs)
         np.testing.assert_allclose(probabilities, fitted.predict_proba(inputs), atol=1e-6)
@@ -463,7 +491,7 @@ class TestOnnx:
             np.testing.assert_array_equal(prediction, fitted.predict(inputs))
 
     @pytest.mark.parametrize("loss", ["squared_error", "poisson"])
-    def test_answers_as_the_regressor_does(self, loss: str, tmp_path: Path) -> None:
+    def test_predicts_as_the_regressor(self, loss: str, tmp_path: Path) -> None:
         inputs, targets = diabetes()
         several = np.column_stack([targets, 2 * targets]) - targets.min() * 2
         fitted = MLPRegressor(loss, (8,), max_iter=5, random_state=0).fit(inputs, several)
@@ -473,14 +501,14 @@ class TestOnnx:
 
 
 def near_zero() -> MLPRegressor:
-    """Fitted in float64 to about (rows, 2) → (rows,), both near zero."""
+    """A regressor fitted in float64, features and targets near zero."""
     inputs = np.random.default_rng(0).uniform(-1, 1, (300, 2))
     targets = np.sin(2 * inputs[:, 0]) + inputs[:, 1]
     return MLPRegressor(hidden_layer_sizes=(16,), solver="lbfgs", max_iter=300, random_state=0).fit(inputs, targets)
 
 
 def far_from_zero(fitted: MLPRegressor) -> Arrays:
-    """Let it take seconds since 1970 for its first feature, and give such: some rows and their targets."""
+    """Make ``fitted`` take and predict seconds since 1970; return rows and targets of that kind."""
     random = np.random.default_rng(1)
     seconds = random.integers(-1800, 1800, 300)
     rows = np.column_stack([1_700_000_000 + seconds, random.uniform(-1, 1, 300)])
@@ -497,7 +525,7 @@ def far_from_zero(fitted: MLPRegressor) -> Arrays:
 class TestPublish:
     @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
     @pytest.mark.parametrize("kind", ["iris", "cancer", "diabetes"])
-    def test_what_is_published_answers_as_the_estimator_does(self, kind: str, solver: str, tmp_path: Path) -> None:
+    def test_published_graph_predicts_as_the_estimator(self, kind: str, solver: str, tmp_path: Path) -> None:
         inputs, targets = {**CLASSES, "diabetes": diabetes}[kind]()
         (train, test), (train_targets, test_targets) = ((each[:100], each[100:]) for each in (inputs, targets))
         made = MLPRegressor if kind == "diabetes" else MLPClassifier
@@ -518,7 +546,7 @@ class TestPublish:
             assert found.classes == tuple(fitted.classes_.tolist())
             assert {type(label) for label in found.classes} == {str if kind == "cancer" else int}
 
-    def test_numbers_far_from_zero_are_published_as_exactly_as_they_were_fitted(self, tmp_path: Path) -> None:
+    def test_values_far_from_zero_are_published_in_float64(self, tmp_path: Path) -> None:
         rows, targets = far_from_zero(fitted := near_zero())
         folder = fitted.publish(tmp_path, "far", train=(rows[:200], targets[:200]), test=(rows[200:], targets[200:]))
         found = artifact.read(folder).manifest
@@ -526,11 +554,11 @@ class TestPublish:
         assert found.scores["fp32"]["r2"] == pytest.approx(fitted.score(rows[200:], targets[200:]), abs=1e-5)
         assert found.scores["fp32"]["r2"] > 0.98
         (answers,) = onnx_runtime.run((folder / "model.onnx").read_bytes(), rows)
-        assert np.abs(answers[:, 0] - fitted.predict(rows)).max() < 0.01  # seconds, of an hour
+        assert np.abs(answers[:, 0] - fitted.predict(rows)).max() < 0.01  # seconds, in the range of an hour
 
-    def test_what_float32_layers_do_not_answer_alike_is_not_published(self, tmp_path: Path) -> None:
+    def test_a_network_that_needs_float64_layers_is_not_published(self, tmp_path: Path) -> None:
         rows, targets = far_from_zero(fitted := near_zero())
-        with torch.no_grad():  # units far from zero, and a layer behind them that takes it off again
+        with torch.no_grad():  # activations far from zero, compensated in the next layer
             fitted.body_[0].bias += 1e9
             fitted.body_[2].bias -= 1e9 * fitted.body_[2].weight.sum(dim=1)
         with pytest.raises(
@@ -540,7 +568,7 @@ class TestPublish:
             fitted.publish(tmp_path, "far", train=(rows, targets), test=(rows, targets))
         assert not (tmp_path / "far").exists()
 
-    def test_validation_scores_are_told_against_numbers_as_they_were_given(self) -> None:
+    def test_validation_scores_use_the_targets_before_rounding(self) -> None:
         inputs = small.noise(200, 3)
         targets = 1e9 + inputs[:, 0].astype(np.float64)
         fitted = MLPRegressor(hidden_layer_sizes=(), max_iter=1, learning_rate_init=1e-9, random_state=0)
@@ -548,9 +576,9 @@ class TestPublish:
             fitted.fit(inputs, targets, validation_data=(inputs, targets))
         assert fitted.validation_scores_ == [pytest.approx(fitted.score(inputs, targets), rel=1e-3)]
 
-    def test_several_labels_a_row_are_not_for_the_server(self, tmp_path: Path) -> None:
+    def test_several_labels_per_row_are_not_published(self, tmp_path: Path) -> None:
         fitted = MLPClassifier(max_iter=1).fit(*labels())
         with pytest.raises(
-            TrainingError, match=r"^a model with several labels a row cannot be served; write it with exp"
+            TrainingError, match=r"^a model with several labels per row cannot be served; use export_onnx"
         ):
             fitted.publish(tmp_path, "labels", train=labels(), test=labels())
