@@ -404,7 +404,10 @@ def test_what_the_service_would_refuse_is_not_published(version_dir: Path, tmp_p
             (dataclasses.replace(manifest, name="else"), files),
             "is of model 'else' version 1, but lies in the folder of",
         ),
-        ((dataclasses.replace(manifest, classes=("a",)), files), "'classes' is ['a'], expected two or more labels"),
+        (
+            (dataclasses.replace(manifest, classes=("a",)), files),
+            "'classes' is ['a'], expected two or more distinct labels",
+        ),
         ((dataclasses.replace(manifest, format=2), files), "'format' is 2, and this release reads up to 1"),
         ((manifest, {artifact.MODEL: b"", artifact.GOLDEN: b""}), "would be published without example.json"),
     ):

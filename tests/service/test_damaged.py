@@ -190,19 +190,22 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         "/x is a link to '3', which cannot be",
     ),
     "no JSON": (lambda folder: (folder / artifact.MANIFEST).write_bytes(b"\xff"), "metadata.json is not JSON: "),
-    "a label of half a character": (manifest_text('"ape"', '"\\ud800"'), "'classes' has the text '\\ud800', expected"),
-    "a name of half a character": (manifest_text('"age"', '"\\udfff"'), "'features' has the text '\\udfff', expected"),
-    "a date of half a character": (manifest(created="\udcff"), "'created' has the text '\\udcff', expected"),
-    "a label with a line's end": (
+    "a label with a surrogate": (manifest_text('"ape"', '"\\ud800"'), "'classes' has the string '\\ud800', expected"),
+    "a name with a surrogate": (manifest_text('"age"', '"\\udfff"'), "'features' has the string '\\udfff', expected"),
+    "a date with a surrogate": (manifest(created="\udcff"), "'created' has the string '\\udcff', expected"),
+    "a label with a line break": (
         manifest(classes=["a\nb", "c", "d"]),
-        "'classes' is ['a\\nb', 'c', 'd'], expected text",
+        "'classes' is ['a\\nb', 'c', 'd'], expected no control characters",
     ),
-    "a target with a control character": (manifest(targets=["\x1b[2J"]), "'targets' is ['\\x1b[2J'], expected text"),
+    "a target with a control character": (
+        manifest(targets=["\x1b[2J"]),
+        "'targets' is ['\\x1b[2J'], expected no control characters",
+    ),
     "labels of two types": (
         manifest(classes=[1, True, "1"]),
-        "'classes' is [1, True, '1'], expected two or more labels",
+        "'classes' is [1, True, '1'], expected two or more distinct labels",
     ),
-    "a score beyond float64": (manifest_text("0.5", "1e999"), "is not JSON: 1e999 is beyond float64"),
+    "a score beyond float64": (manifest_text("0.5", "1e999"), "is not JSON: 1e999 exceeds float64"),
     "no graph": (content(artifact.MODEL, b"no graph"), "the graph does not load: it is no ONNX file, as "),
     "no bytes": (content(artifact.MODEL, b""), "the graph does not load: "),
     "numbers in another file": (external, "the graph keeps numbers in other files, expected all of them inside"),
@@ -232,7 +235,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         content(artifact.EXAMPLE, b'{"x": NaN}'),
         "example.json is no request that the model takes (",
     ),
-    "an example of half a character": (
+    "an example with a surrogate": (
         content(artifact.EXAMPLE, b'{"x": "\\ud800"}'),
         "example.json is no request that the model takes (",
     ),
@@ -285,7 +288,7 @@ def whole_int8(tmp_path_factory: pytest.TempPathFactory) -> Path:
             arrays(int8_prediction=np.full(8, 2), int8_probabilities=np.full((8, 3), 0.3)),
             "; start with --precision auto,",
         ),
-        (manifest(int8=asdict(replace(EVIDENCE, class_rows=(1, 2, 3)))), "expected counts that fit each other"),
+        (manifest(int8=asdict(replace(EVIDENCE, class_rows=(1, 2, 3)))), "expected consistent counts"),
     ],
 )
 def test_a_damaged_int8_graph(

@@ -22,7 +22,7 @@ LABELS = ("ape", "bee", "cat")
     ("changed", "fault"),
     [
         ({}, None),
-        ({"rows": 1999, "class_rows": (1000, 999, 0)}, "it was held against fp32 on 1,999 rows, and 2,000 are needed"),
+        ({"rows": 1999, "class_rows": (1000, 999, 0)}, "it was compared with fp32 on 1,999 rows, and 2,000 are needed"),
         ({"rows": 2000, "class_rows": (1000, 1000, 0)}, None),
         ({"log_loss_int8": 0.2019}, None),
         ({"log_loss_int8": 0.2021}, "its log-loss is 0.2021 beside 0.2 in fp32, and may rise by 1% at most"),

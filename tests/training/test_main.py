@@ -49,7 +49,7 @@ def test_a_run_says_what_it_does_and_no_more(digits: Trained) -> None:
         f"digits: {len(digits.parts.train):,} rows to train on, {validation_rows} to validate, {test_rows} to test; "
         "training on .+\n"
         rf"trained 20 epochs in \d+\.\d s; kept the weights of epoch \d+, whose validation loss is {figure}\n"
-        "int8 is not published: it was held against fp32 on .+ rows, and 2,000 are needed\n"
+        "int8 is not published: it was compared with fp32 on .+ rows, and 2,000 are needed\n"
         f"test, fp32: {scores}(test, int8: {scores})?published {folder}; its card is {folder}/README.md\n"
     )
     assert re.fullmatch(pattern, digits.said)

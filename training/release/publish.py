@@ -11,13 +11,23 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service import artifact
-from service.manifest import CLASSIFICATION, FORMAT, REGRESSION, ArtifactError, Feature, Manifest, unprintable
+from service.manifest import (
+    CLASSIFICATION,
+    FORMAT,
+    REGRESSION,
+    ArtifactError,
+    Feature,
+    InputDtype,
+    Manifest,
+    OutputDtype,
+    unprintable,
+)
 from training.data import summary
 from training.data.dataset import Dataset
 from training.errors import DataError, TrainingError
@@ -112,8 +122,8 @@ def _manifest(outcome: TrainingRun, version: int, created: str, commit: str | No
         targets=dataset.target_names,
         features=_features(outcome),
         input_shape=dataset.shape,
-        input_dtype=str(dataset.inputs.dtype),
-        output_dtype="float32" if dataset.classifies else str(outcome.answers[0].dtype),
+        input_dtype=cast("InputDtype", str(dataset.inputs.dtype)),
+        output_dtype="float32" if dataset.classifies else cast("OutputDtype", str(outcome.answers[0].dtype)),
         opset=OPSET,
         files={},
         scores=outcome.scores,

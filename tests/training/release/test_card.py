@@ -79,7 +79,7 @@ def test_how_it_learned_is_what_the_run_said(digits: Trained) -> None:
 
 
 def test_int8_is_told_of_whether_it_is_published_or_not(digits: Trained) -> None:
-    reason = f"it was held against fp32 on {len(digits.parts.validation)} rows, and 2,000 are needed"
+    reason = f"it was compared with fp32 on {len(digits.parts.validation)} rows, and 2,000 are needed"
     assert f"The int8 graph is **not** published: {reason}. Against fp32, on " in card_of(digits)
     assert f"int8 is not published: {reason}\n" in digits.said
 

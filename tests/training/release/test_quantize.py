@@ -100,7 +100,7 @@ def test_the_seed_alone_chooses_the_calibration_rows(digits: Trained, twin: Comp
 
 
 def test_a_small_set_has_too_few_rows_to_show_it(digits: Trained, twin: Comparison) -> None:
-    assert twin.fault == f"it was held against fp32 on {len(digits.parts.validation)} rows, and 2,000 are needed"
+    assert twin.fault == f"it was compared with fp32 on {len(digits.parts.validation)} rows, and 2,000 are needed"
     published = digits.published
     assert (published.model_int8, published.manifest.int8, list(published.manifest.scores)) == (None, None, ["fp32"])
 
