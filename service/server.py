@@ -190,7 +190,7 @@ def run(service: Service, settings: Settings, listener: socket.socket, ready: Ca
     plain = connection.protocol_of(door.tracker, door.ids, door.bounds, door.bodies)
     config = uvicorn.Config(
         service.app,
-        http=fast_path.protocol_of(door) if settings.express else plain,
+        http=fast_path.protocol_of(door) if settings.fast_path else plain,
         loop="uvloop",
         ws="none",
         log_config=None,

@@ -146,9 +146,9 @@ def test_no_room_for_the_metrics_of_several_workers(models: Path, tmp_path: Path
     assert ended.returncode == 1
     (message,) = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
     assert re.fullmatch(
-        rf"mlp-serve: no room for the workers' metrics: {temporary}/mlp-serving-metrics-\w+/\w+_0.db needs 131,072 "
+        rf"mlp-serve: no space for the workers' metrics: {temporary}/mlp-serving-metrics-\w+/\w+_0.db needs 131,072 "
         "bytes, and each worker 786,432 or more: File too large; "
-        "free some, or set TMPDIR to a folder with room, such as a memory volume",
+        "free some, or set TMPDIR to a folder with space, such as a memory volume",
         message,
     )
     assert list(temporary.iterdir()) == []
@@ -189,6 +189,15 @@ def test_a_start_says_where_it_listens_what_it_serves_and_on_how_many_cpus(model
         second,
     )
     assert third == f"INFO     ready on http://127.0.0.1:{server.port} (documentation at /docs)\n"
+
+
+def test_an_old_name_of_an_option_is_a_warning_in_the_log(models: Path) -> None:
+    with Running(models, "--express=true", variables={"MLP_MAX_HELD_BYTES": "4096"}) as server:
+        lines = [json.loads(line) for line in server.said]
+    assert [line["message"] for line in lines if line["level"] == "warning"] == [
+        "MLP_MAX_HELD_BYTES is deprecated; use MLP_MAX_BUFFERED_BYTES",
+        "--express is deprecated; use --fast-path",
+    ]
 
 
 def test_as_many_workers_as_cpus(models: Path) -> None:

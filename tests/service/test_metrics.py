@@ -34,7 +34,7 @@ def test_many_values_observed_together_are_those_values_observed_one_by_one(valu
         registry = CollectorRegistry()
         histogram = Histogram("h", "h", buckets=(0.1, 0.5, 1.0), registry=registry)
         if together:
-            metrics._observe(histogram, np.array(values))
+            metrics.observe_all(histogram, np.array(values))
         else:
             for value in values:
                 histogram.observe(value)
@@ -49,7 +49,7 @@ def test_a_sum_of_many_values_is_those_values_observed_one_by_one(values: list[f
         registry = CollectorRegistry()
         summary = Summary("s", "s", registry=registry)
         if together:
-            metrics._summarise(summary, len(values), sum(values))
+            metrics.add_to_summary(summary, len(values), sum(values))
         else:
             for value in values:
                 summary.observe(value)
@@ -260,7 +260,7 @@ def test_a_scrape_tells_the_truth_after_answers_and_errors(server: tuple[Running
 
 def of_two_workers_one_is_ready(folder: Path) -> None:
     for index in range(2):
-        metrics.absent(index, folder, died=False)
+        metrics.mark_absent(index, folder, died=False)
     first = metrics.worker(0, folder)
     first.state(ready=True, answering=True)
     first.in_flight(3)
@@ -281,7 +281,7 @@ def test_a_worker_that_is_not_there_is_not_ready_and_answers_nothing_and_what_it
     """1. One of two starts, then the other. 2. That one dies. 3. It is there again, with another version of a model."""
 
     def after_a_death() -> None:
-        metrics.absent(1, tmp_path, died=True)
+        metrics.mark_absent(1, tmp_path, died=True)
         said = samples(metrics.worker(0, tmp_path).exposition())
         assert (said["mlp_ready []"], said["mlp_workers []"], said["mlp_requests_in_flight []"]) == (0, 1, 3)
         assert said["mlp_requests_total [('route', '/predict'), ('status', '200')]"] == 1
@@ -315,7 +315,7 @@ def count_where_there_is_no_more_room(folder: Path) -> None:
     assert set(requests) == {1}
     assert said["mlp_label_sets_dropped_total []"] > 200 - len(requests)
     assert said["mlp_requests_total [('route', '/predict'), ('status', '200')]"] == 201
-    with pytest.raises(StartError, match=r"no room for the workers' metrics: .*/summary_0\.db needs 131,072 bytes"):
+    with pytest.raises(StartError, match=r"no space for the workers' metrics: .*/summary_0\.db needs 131,072 bytes"):
         counted.regressions("later", 1, ("width",))
 
 
@@ -327,7 +327,7 @@ def load_where_there_is_no_more_room(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, resource.RLIM_INFINITY))
     counted = metrics.worker(0, folder)
     counted.batches("small", 1, [f"label {number}" for number in range(100)])
-    with pytest.raises(StartError, match=r"no room for the workers' metrics: .*/counter_0\.db needs 327,680 bytes"):
+    with pytest.raises(StartError, match=r"no space for the workers' metrics: .*/counter_0\.db needs 327,680 bytes"):
         counted.batches("large", 1, [f"label {number}" for number in range(3000)])
 
 

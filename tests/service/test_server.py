@@ -161,11 +161,11 @@ class Client:
             self.lost = repr(error)
 
 
-@pytest.mark.parametrize("express", ["true", "false"])
+@pytest.mark.parametrize("fast_path", ["true", "false"])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_the_kernel_accepted_and_we_had_not(models: Path, workers: int, express: str) -> None:
+def test_what_the_kernel_accepted_and_we_had_not(models: Path, workers: int, fast_path: str) -> None:
     """1. The processes stand still. 2. Clients connect and ask. 3. SIGTERM. 4. They go on. 5. Each is answered."""
-    with Running(models, f"--express={express}", workers=workers) as server:
+    with Running(models, f"--fast-path={fast_path}", workers=workers) as server:
         processes = [server.process.pid, *server.workers()]
         for pid in processes:
             os.kill(pid, signal.SIGSTOP)
@@ -198,10 +198,10 @@ def test_clients_that_come_back_for_each_request(server: Running) -> None:
     assert tally.refused > 0
 
 
-@pytest.mark.parametrize("express", ["true", "false"])
-def test_what_is_not_whole_at_the_end_of_the_drain_is_told_so(models: Path, express: str) -> None:
+@pytest.mark.parametrize("fast_path", ["true", "false"])
+def test_what_is_not_whole_at_the_end_of_the_drain_is_told_so(models: Path, fast_path: str) -> None:
     """1. Half a body is there, and half a head. 2. SIGTERM. 3. Nothing comes until the drain ends. 4. 503, counted."""
-    with Running(models, f"--express={express}", "--drain-timeout-s=1") as server:
+    with Running(models, f"--fast-path={fast_path}", "--drain-timeout-s=1") as server:
         body, head, idle = (server.connect() for _ in range(3))
         body.send(ONE[:-5])
         head.send(ONE[:20])
@@ -275,10 +275,10 @@ def test_under_load(server: Running) -> None:
     assert logged == sum(client.answered for client in clients)
 
 
-@pytest.mark.parametrize(("workers", "express"), [(1, "true"), (2, "true"), (1, "false")])
-def test_what_cannot_be_answered_in_time_is_told_so(models: Path, workers: int, express: str) -> None:
+@pytest.mark.parametrize(("workers", "fast_path"), [(1, "true"), (2, "true"), (1, "false")])
+def test_what_cannot_be_answered_in_time_is_told_so(models: Path, workers: int, fast_path: str) -> None:
     """1. A request takes longer than the drain may. 2. SIGTERM. 3. Those that wait are told; it ends all the same."""
-    with Running(models, "--drain-timeout-s=1", f"--express={express}", workers=workers) as server:
+    with Running(models, "--drain-timeout-s=1", f"--fast-path={fast_path}", workers=workers) as server:
         lines = [server.connect() for _ in range(2 * workers)]
         for line in lines:  # more rows than one run takes, and each run takes a second or more
             line.send(post(json.dumps({"inputs": [slow(1.5e6)] * 1500}).encode()))
