@@ -238,7 +238,9 @@ def test_an_option_that_is_none_keeps_its_own_status(models: Path) -> None:
 
 def test_a_kill_at_the_last_moment_leaves_no_version(models: Path) -> None:
     """1. All files are written. 2. SIGKILL, at the rename. 3. There is no version. 4. The next run makes version 1."""
-    kill = "import os; from service import artifact; artifact._rename = lambda *_: os.kill(os.getpid(), 9)"
+    kill = (
+        "import os; from service import artifact_writer; artifact_writer._rename = lambda *_: os.kill(os.getpid(), 9)"
+    )
     killed = subprocess.run(command(models, "iris", *QUICK, before=kill), stderr=subprocess.PIPE, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert b"\npublished " not in killed.stderr

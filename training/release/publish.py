@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from service import artifact
+from service import artifact, artifact_writer
 from service.manifest import (
     CLASSIFICATION,
     FORMAT,
@@ -91,7 +91,7 @@ def publish(outcome: TrainingRun, models_dir: Path, on_commit: Callable[[], None
         return manifest, files | card.card(outcome, version, created, commit, manifest.libraries, example)
 
     try:
-        return artifact.publish(models_dir, outcome.name, make, on_commit)
+        return artifact_writer.publish(models_dir, outcome.name, make, on_commit)
     except ArtifactError as error:
         raise TrainingError(str(error)) from error
 
