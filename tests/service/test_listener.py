@@ -158,7 +158,7 @@ def test_without_descriptors_or_memory_the_rest_waits_and_it_is_told_once(
         tell(story)
     (record,) = caplog.records
     assert record.getMessage() == (
-        "no new connections can be accepted for the moment: "
+        "cannot accept new connections for the moment: "
         f"[Errno {number}] {os.strerror(number)}; raise the limit, or add replicas"
     )
 

@@ -75,7 +75,7 @@ def places(read: list[bytes]) -> list[int]:
 def test_a_reader_that_stops_costs_nobody_time_and_only_what_found_no_room() -> None:
     """1. Nobody reads. 2. More is put than there is room for. 3. It is read, and says where how many are missing."""
     pipe, dropped = Pipe(), [0]
-    writer = LogWriter(pipe.writer, max_waiting_bytes=100_000)
+    writer = LogWriter(pipe.writer, max_queued_bytes=100_000)
     writer.on_drop(dropped.append)
     lines = numbered(0, 20_000)
     for line in lines:
@@ -93,7 +93,7 @@ def test_a_reader_that_stops_costs_nobody_time_and_only_what_found_no_room() -> 
 
 def test_that_there_is_no_room_can_be_seen_before_a_line_is_made() -> None:
     pipe = Pipe()
-    writer = LogWriter(pipe.writer, max_waiting_bytes=1000)
+    writer = LogWriter(pipe.writer, max_queued_bytes=1000)
     assert not writer.full
     for _ in range(200):
         writer.put(1000 * b"x" + b"\n")

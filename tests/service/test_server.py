@@ -58,7 +58,7 @@ def test_idle(server: Running) -> None:
     """1. Nobody is there. 2. SIGTERM. 3. It ends at once, and says what it does."""
     assert seconds_to_end(server) < AT_ONCE_S
     said = [json.loads(line)["message"] for line in server.all_said()]
-    assert said.count("draining: no new connections, each open one is answered and closed") == said.count("stopped")
+    assert said.count("draining: no new connections, open ones are answered and closed") == said.count("stopped")
     assert not any('"error"' in line for line in server.said)
 
 
@@ -211,7 +211,7 @@ def test_what_is_not_whole_at_the_end_of_the_drain_is_told_so(models: Path, fast
         for line in (body, head):
             answer = line.answer()
             assert (answer.status, answer.headers["connection"], answer.headers["retry-after"]) == (503, "close", "1")
-            assert json.loads(answer.body)["detail"] == "the server stopped before this request was whole; try again"
+            assert json.loads(answer.body)["detail"] == "the server stopped before this request was complete; try again"
             assert line.is_closed()
         assert idle.is_closed()
         refused = [line for line in server.all_said() if '"not-ready"' in line]
@@ -330,7 +330,7 @@ def test_during_the_start(models: Path, workers: str) -> None:
 def test_a_signal_whose_exit_was_lost_on_the_way_still_ends_it(models: Path) -> None:
     chosen = Settings(models=models)
     stop = Stop()
-    stop.told = True
+    stop.requested = True
     service = app.build(chosen, None, metrics.alone())
     run(service, chosen, listen("127.0.0.1", 0, unread_timeout_s=1), lambda: None, stop)
     assert service.lifecycle.state is State.STOPPED
