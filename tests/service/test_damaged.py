@@ -31,7 +31,7 @@ from tests.service.trapped import replace as put
 
 MEMORY_BYTES = 500 * 2**20
 
-# Reads lists of arguments, starts a server with each, and tells how it ended, what it said, and its memory at most.
+# Starts a server with each list of arguments it reads. Prints its exit status, its output and its peak memory.
 LAUNCHER = """
 import json, os, sys, tempfile
 from service.__main__ import main
@@ -54,7 +54,7 @@ Damage = Callable[[Path], object]
 
 @pytest.fixture(scope="module")
 def start() -> Iterator[Callable[..., str]]:
-    """A function that starts a server, which must refuse to, and gives what it said."""
+    """A function that starts a server, which must fail, and returns its output."""
     launcher = subprocess.Popen(
         [sys.executable, "-c", LAUNCHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
     )
@@ -90,7 +90,7 @@ def manifest_text(old: str, new: str) -> Damage:
 
 
 def content(name: str, damaged: bytes) -> Damage:
-    """As if it had been published so."""
+    """Replace the content, with a valid hash."""
     return lambda folder: put(folder, name, damaged)
 
 
@@ -106,7 +106,7 @@ def arrays(**change: Any) -> Damage:
 
 
 def bomb(folder: Path) -> None:
-    """Many zeros in few bytes, and a promise of more."""
+    """Many zeros in few bytes, and a header that announces more."""
     file = io.BytesIO()
     with (
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
