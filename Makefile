@@ -32,7 +32,7 @@ LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strat
 HASHED  := --constraint constraints.txt --generate-hashes --output-file
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve data train prometheus test check format lock render dashboard image image-test deploy-test clean
+.PHONY: help setup serve data train prometheus test check format lock render manifest-schema dashboard image image-test deploy-test clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
@@ -91,6 +91,9 @@ lock: $(DEV)     ## write the exact versions and hashes of all that is installed
 render: $(DEV)   ## print what kubectl makes of the overlays (OVERLAY="cpu gpu")
 	@for overlay in $(OVERLAY:%=deploy/overlays/%); do \
 	  printf -- '---\n# %s\n' $$overlay; $(BIN)/kubectl kustomize $$overlay || exit 1; done
+
+manifest-schema: $(DEV) ## write service/manifest.schema.json, the JSON schema of a model's metadata.json
+	$(BIN)/python -m service.manifest > service/manifest.schema.json
 
 dashboard: $(DEV) prometheus ## draw deploy/dashboard.png from the dashboard's queries and a real Prometheus
 	$(BIN)/python -m tests.deploy.draw_dashboard

@@ -31,7 +31,7 @@ OURS: Final = {
     "ours int8": ("int8", *_QUIET),
     "ours fp32": ("fp32", *_QUIET),
     "ours int8, request log": ("int8",),
-    "ours int8, express off": ("int8", *_QUIET, "--express", "false"),
+    "ours int8, express off": ("int8", *_QUIET, "--fast-path", "false"),
     TWO: ("int8", *_QUIET, "--workers", "2"),
 }
 # Each peer's file, the format of its bodies, and its path.

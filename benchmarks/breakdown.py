@@ -45,7 +45,7 @@ STAGES: Final[dict[str, list[tuple[Any, str]]]] = {
     "split the batch": [(Batcher, "_run_small")],
     "encode the answer": [(json_answers, "encode")],
     "write it, await the next request": [(PredictionCycle, "_reply")],
-    "count and log": [(RequestTracker, "_tell")],
+    "count and log": [(RequestTracker, "report")],
 }
 BETWEEN: Final = "between these"
 KERNEL: Final = "kernel, sockets and event loop"

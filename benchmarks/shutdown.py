@@ -24,7 +24,7 @@ from benchmarks.servers import Running, Server, ours
 
 # Both doors, with one process and with two.
 SERVERS: Final = {
-    f"{door}, {workers} worker(s)": ("--workers", str(workers), "--express", express)
+    f"{door}, {workers} worker(s)": ("--workers", str(workers), "--fast-path", express)
     for door, express in (("express", "true"), ("FastAPI", "false"))
     for workers in (1, 2)
 }

@@ -63,7 +63,7 @@ def build(chosen: Settings, request_log: logs.RequestLog | None, counted: Metric
         counted.state(ready=state is State.READY, answering=state in {State.READY, State.DRAINING})
 
     lifecycle = Lifecycle(changed)
-    bodies = BodyBudget(chosen.max_held_bytes)
+    bodies = BodyBudget(chosen.max_buffered_bytes)
     predict = Predict(
         repository,
         lifecycle,
@@ -103,7 +103,7 @@ def build(chosen: Settings, request_log: logs.RequestLog | None, counted: Metric
     app.include_router(router(predict, repository, lifecycle, exposition, metrics.CONTENT_TYPE))
     add_problems(app)
     ids = RequestIds()
-    bounds = Bounds(min(chosen.max_body_bytes, chosen.max_held_bytes), chosen.receive_timeout_s)
+    bounds = Bounds(min(chosen.max_body_bytes, chosen.max_buffered_bytes), chosen.receive_timeout_s)
     app.add_middleware(Guard, tracker=tracker, lifecycle=lifecycle, ids=ids, bounds=bounds, bodies=bodies)
     return Service(app, lifecycle, FastPathContext(predict, tracker, lifecycle, ids, bounds, bodies))
 

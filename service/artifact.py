@@ -1,39 +1,33 @@
-"""What a published model is on disk: its layout, writing, reading and verifying it.
+"""A published model on disk: its layout, and how it is read and verified.
 
     models/<name>/<version>/
       model.onnx       the graph: ``inputs`` float32 (rows, features) -> ``probabilities`` float32 (rows, classes) and
-                       ``prediction`` int64 (rows,); regression: -> ``prediction`` float32 (rows, targets). ``inputs``
-                       and a regression's ``prediction`` are float64 where the manifest says so
-      model.int8.onnx  the same in static int8, where that is as good
+                       ``prediction`` int64 (rows,); for a regression -> ``prediction`` float32 (rows, targets).
+                       ``inputs`` and a regression's ``prediction`` are float64 if the manifest says so
+      model.int8.onnx  the same in static int8, if that is as good
       metadata.json    the manifest: `service.manifest.Manifest`
-      golden.npz       held-out ``inputs``, torch's answers to them under the names of the graph's outputs, and the
-                       int8 graph's under ``int8_`` and those names
+      golden.npz       held-out ``inputs`` with torch's outputs for them, named like the graph's outputs, and the int8
+                       graph's outputs under ``int8_`` and these names
       example.json     one held-out row as a request body
-      README.md, …     the model card, its pictures and an example as a picture, for people: the service reads none
+      README.md, …     the model card and its pictures, for people; the service does not read them
     models/<name>/.last-version-<number>
-                       an empty file: the highest number that was ever published here. It stays when that version is
-                       deleted, so that no number is given to two models; a model's folder that has none, or is deleted
-                       as a whole, counts on from the versions in it.
+                       an empty file: the highest number ever published here. It stays if that version is deleted, so
+                       that no number is used twice. Without it, numbers continue from the existing versions.
 
-Names that begin with a dot are hidden: no reader looks at them. Files and folders may be links, as in a volume that
-Kubernetes fills from a ConfigMap, as long as they lead to something inside the models folder.
+Names that begin with a dot are hidden and never read. Files and folders may be links, as in a volume that Kubernetes
+fills from a ConfigMap, if they lead to something inside the models folder.
 
-Training writes through this module and the service reads through it: here, and in the manifest, the two meet. It needs
-the standard library only.
+This module and the manifest are the contract between training and the service; `service.artifact_writer` writes it.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
-import shutil
 import stat
-import uuid
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -45,22 +39,21 @@ EXAMPLE: Final = "example.json"
 MODEL: Final = "model.onnx"
 MODEL_INT8: Final = "model.int8.onnx"
 REQUIRED: Final = (MODEL, GOLDEN, EXAMPLE)
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_VERSION = re.compile(r"[1-9][0-9]{0,17}")
-_LAST = ".last-version-"
+VERSION: Final = re.compile(r"[1-9][0-9]{0,17}")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
-# Nothing larger is read, so that a file that is none of ours cannot take the machine's memory. A perceptron of one
-# gigabyte has 268 million weights; a manifest of 64 MiB has a third of a million features.
+# Larger files are not read, so that a foreign file cannot exhaust the memory. A graph of 1 GiB has 268 million weights,
+# and a manifest of 64 MiB a third of a million features.
 MAX_MODEL_BYTES: Final = 2**30
 MAX_FILE_BYTES: Final = 64 * 2**20
-_KINDS: Final = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+_FILE_TYPES: Final = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One version read from disk: its manifest, and the files the service runs on, each of them verified.
+    """One version read from disk: the manifest and the verified files that the service needs.
 
-    ``model_int8`` is None where the version was published without one.
+    ``model_int8`` is None if the version was published without one.
     """
 
     manifest: Manifest
@@ -71,12 +64,12 @@ class Artifact:
 
 
 def sha256(content: bytes) -> str:
-    """The hexadecimal digest the manifest holds for a file with this content."""
+    """The hexadecimal digest of a file with this content, as in the manifest."""
     return hashlib.sha256(content).hexdigest()
 
 
 def check_name(name: str) -> str:
-    """``name`` if it can be a model's, so that it is safe as a folder and in a URL; else `ArtifactError`."""
+    """Return ``name`` if it is safe as a folder and in a URL. Raises `ArtifactError` otherwise."""
     if not _NAME.fullmatch(name):
         raise ArtifactError(
             f"model name {name!r}: a name has 1 to 128 letters, digits, '.', '_' and '-', "
@@ -86,23 +79,23 @@ def check_name(name: str) -> str:
 
 
 def model_names(models_dir: Path) -> list[str]:
-    """The names of all models in a folder, sorted; hidden folders, and what a volume has of its own, are passed over.
+    """The sorted names of the models in a folder. Hidden folders and a volume's own ones are skipped.
 
-    Raises `ArtifactError` where the folder does not exist or a model's name cannot be one.
+    Raises `ArtifactError` if the folder does not exist or a name is not a model name.
     """
     folders = _folders(models_dir, "models folder")
-    return sorted(check_name(name) for name in folders if name != "lost+found")  # at the root of every ext4 volume
+    return sorted(check_name(name) for name in folders if name != "lost+found")  # in the root of every ext4 volume
 
 
 def versions(model_dir: Path) -> list[int]:
-    """The versions published in ``models/<name>``, ascending; none where the folder does not exist.
+    """The versions in ``models/<name>``, ascending; none if the folder does not exist.
 
-    Hidden folders and plain files are passed over: a version being published is hidden until it is whole. Any other
-    folder whose name is no positive integer raises `ArtifactError`.
+    Plain files and hidden folders, such as a version that is being written, are skipped. Raises `ArtifactError` for any
+    other folder that is not named by a positive integer.
     """
     found = []
     for name in _folders(model_dir, "model folder", missing_ok=True):
-        if not _VERSION.fullmatch(name):
+        if not VERSION.fullmatch(name):
             raise ArtifactError(
                 f"{model_dir / name}: a version folder is named by a positive integer such as '1', not {name!r}; "
                 "rename it, or move it out of the models folder"
@@ -112,7 +105,7 @@ def versions(model_dir: Path) -> list[int]:
 
 
 def _folders(folder: Path, what: str, *, missing_ok: bool = False) -> list[str]:
-    """The names of the folders in a ``folder``, and of links to such; a link that leads nowhere is an error."""
+    """The names of the folders in ``folder`` and of links to folders. A broken link is an error."""
     try:
         names = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
     except OSError as error:
@@ -127,150 +120,17 @@ def _is_folder(path: Path) -> bool:
         return stat.S_ISDIR(path.stat().st_mode)
     except OSError as error:
         if not path.is_symlink():
-            return False  # it was deleted in between
+            return False  # it was deleted meanwhile
         raise ArtifactError(
-            f"{path} is a link to {str(path.readlink())!r}, which cannot be followed: {error.strerror}; mend the link, "
+            f"{path} is a link to {str(path.readlink())!r}, which cannot be followed: {error.strerror}; fix the link "
             "or remove it"
         ) from error
 
 
-def publish(
-    models_dir: Path,
-    name: str,
-    make: Callable[[int], tuple[Manifest, Mapping[str, bytes]]],
-    on_commit: Callable[[], None] = lambda: None,
-) -> Path:
-    """Write the next version of ``name`` into ``models_dir``, whole or not at all; its folder.
-
-    Its number is higher than that of any version there was. ``make`` gives the manifest and the content of every other
-    file for the version it is told. It is called again, for a higher one, where another publisher was faster. The
-    hashes in the manifest's ``files`` are filled in here.
-
-    Everything is written and synced in a hidden folder, which then takes its place by one rename: an error leaves
-    nothing behind, and a kill or a power failure nothing that is read (the hidden folder can be removed).
-    ``on_commit`` is called right before the rename, and can still prevent it by raising. Raises `ArtifactError` where
-    the folder cannot be written, and where the service would refuse what was made.
-    """
-    model_dir = models_dir / check_name(name)
-    while True:
-        version = _last(model_dir) + 1
-        if not _VERSION.fullmatch(str(version)):
-            raise ArtifactError(f"{model_dir} has no number left for a version; choose another name")
-        manifest, files = make(version)
-        manifest = replace(manifest, files={file: sha256(content) for file, content in files.items()})
-        files = {**files, MANIFEST: manifest.to_json().encode()}
-        _check_publishable(manifest, files, model_dir / str(version))
-        try:
-            models_dir.mkdir(parents=True, exist_ok=True)
-            _place(model_dir, version, files, on_commit)
-        except _VersionTakenError:
-            continue
-        except OSError as error:
-            raise ArtifactError(
-                f"{model_dir} cannot be written: {error.strerror}; make room, give the right to write there, "
-                "or name another models folder"
-            ) from error
-        return model_dir / str(version)
-
-
-def _last(model_dir: Path) -> int:
-    """The highest number that was ever published in ``model_dir``, or is about to be; 0 for none."""
-    return max([*versions(model_dir), *_marks(model_dir)], default=0)
-
-
-def _marks(model_dir: Path) -> list[int]:
-    names = [path.name.removeprefix(_LAST) for path in model_dir.glob(f"{_LAST}*")]
-    return [int(name) for name in names if _VERSION.fullmatch(name)]
-
-
-class _VersionTakenError(Exception):
-    """Another publisher has put its version in this place."""
-
-
-def _check_publishable(manifest: Manifest, files: Mapping[str, bytes], version_dir: Path) -> None:
-    parse(version_dir / MANIFEST, files[MANIFEST])
-    for name in REQUIRED:
-        if name not in manifest.files:
-            raise ArtifactError(f"{version_dir} would be published without {name}, which the service needs")
-    for name, content in files.items():
-        if len(content) > (limit := _limit(name)):
-            raise ArtifactError(
-                f"{version_dir} would be published with {name} of {len(content):,} bytes, and the service reads "
-                f"{limit:,} at most; train a smaller network, or one with fewer features"
-            )
-
-
-def _place(model_dir: Path, version: int, files: Mapping[str, bytes], on_commit: Callable[[], None]) -> None:
-    """Write beside the place and rename; a first version comes with its model's folder, so that none is ever empty."""
-    first = not model_dir.exists()
-    target = model_dir if first else model_dir / str(version)
-    staging = target.parent / f".publishing-{uuid.uuid4().hex}"
-    folder = staging / str(version) if first else staging
-    try:
-        folder.mkdir(parents=True)
-        for name, content in files.items():
-            with (folder / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        if first:
-            _mark(staging, version).touch()
-        _sync(folder)
-        _sync(staging)
-        on_commit()
-        if not first:
-            _claim(model_dir, version)
-        _rename(staging, target)
-        _forget_marks_below(version, model_dir)
-        _sync(target.parent)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _mark(model_dir: Path, version: int) -> Path:
-    return model_dir / f"{_LAST}{version}"
-
-
-def _claim(model_dir: Path, version: int) -> None:
-    """Mark a number as given before its folder appears: a kill in between leaves it unused, and never given twice."""
-    try:
-        _mark(model_dir, version).touch(exist_ok=False)
-    except FileExistsError as error:
-        raise _VersionTakenError from error
-    if _last(model_dir) > version:  # it may have been given, and its mark removed, since it was looked for
-        raise _VersionTakenError
-
-
-def _forget_marks_below(version: int, model_dir: Path) -> None:
-    """Keep the highest mark alone."""
-    for each in _marks(model_dir):
-        if each < version:
-            with suppress(OSError):  # the version is published, whatever becomes of them
-                _mark(model_dir, each).unlink()
-
-
-def _rename(folder: Path, target: Path) -> None:
-    try:
-        folder.rename(target)  # replaces no folder that has something in it
-    except OSError as error:
-        if error.errno in {errno.EEXIST, errno.ENOTEMPTY}:
-            raise _VersionTakenError from error
-        raise
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def read(version_dir: Path) -> Artifact:
-    """Read one version and verify what the service runs on: manifest, graph, golden rows and example.
+    """Read one version and verify what the service needs: manifest, graphs, golden rows and example.
 
-    The bytes that were hashed are the bytes returned, so nothing can change between the check and the use. Pictures and
-    the card are for people and are not read. Raises `ArtifactError`.
+    Returns the very bytes that were hashed, so that no file can change between check and use. Raises `ArtifactError`.
     """
     manifest = read_manifest(version_dir)
     content = {name: _verified(version_dir, name, manifest.files) for name in REQUIRED}
@@ -279,7 +139,7 @@ def read(version_dir: Path) -> Artifact:
 
 
 def read_manifest(version_dir: Path) -> Manifest:
-    """Read ``metadata.json`` alone, checking every field and that it belongs to this folder. Raises `ArtifactError`."""
+    """Read only ``metadata.json`` and check it, also against the folder's name. Raises `ArtifactError`."""
     return parse(version_dir / MANIFEST, _content(version_dir, MANIFEST))
 
 
@@ -297,18 +157,18 @@ def _verified(version_dir: Path, name: str, hashes: Mapping[str, str]) -> bytes:
 
 
 def _content(version_dir: Path, name: str) -> bytes:
-    """What a file of a version holds: one that lies inside the models folder, of no more than `_limit` bytes."""
+    """The content of a file of a version, which must lie inside the models folder and have at most `max_bytes`."""
     path, models_dir = version_dir / name, version_dir.parent.parent
     try:
-        place = Path(os.path.realpath(path, strict=True))
-        if not place.is_relative_to(os.path.realpath(models_dir)):
+        target = Path(os.path.realpath(path, strict=True))
+        if not target.is_relative_to(os.path.realpath(models_dir)):
             raise ArtifactError(
-                f"{path} leads to {place}, outside the models folder {str(models_dir)!r}; copy the version into it"
+                f"{path} leads to {target}, outside the models folder {str(models_dir)!r}; copy the version into it"
             )
-        # Opening a pipe would wait for a writer.
-        descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        # Without O_NONBLOCK, opening a pipe would wait for a writer.
+        descriptor = os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
         try:
-            return _bounded(path, descriptor, _limit(name))
+            return _bounded(path, descriptor, max_bytes(name))
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -317,10 +177,10 @@ def _content(version_dir: Path, name: str) -> bytes:
 
 
 def _bounded(path: Path, descriptor: int, limit: int) -> bytes:
-    """The whole content of a file that has at most ``limit`` bytes; of another, nothing is read."""
+    """The content of a regular file of at most ``limit`` bytes. Nothing is read of any other."""
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
-        what = _KINDS.get(stat.S_IFMT(found.st_mode), "a device")
+        what = _FILE_TYPES.get(stat.S_IFMT(found.st_mode), "a device")
         raise ArtifactError(f"{path} is {what}, expected a file; publish the model again")
     if found.st_size > limit:
         raise ArtifactError(
@@ -330,9 +190,10 @@ def _bounded(path: Path, descriptor: int, limit: int) -> bytes:
     with os.fdopen(descriptor, "rb", closefd=False) as file:
         content = file.read(found.st_size + 1)
     if len(content) > found.st_size:
-        raise ArtifactError(f"{path} grew while it was read; start again when the version is whole")
+        raise ArtifactError(f"{path} grew while it was read; start again when the version is complete")
     return content
 
 
-def _limit(name: str) -> int:
+def max_bytes(name: str) -> int:
+    """The maximum size of the file with this name in a version's folder."""
     return MAX_MODEL_BYTES if name in {MODEL, MODEL_INT8} else MAX_FILE_BYTES

@@ -1,7 +1,7 @@
-"""How one cell of a table is read, in training and in serving alike: missing, a number, a boolean or a text.
+"""How one cell of a table is read, in training and in serving: as missing, a number, a boolean or a string.
 
-Training reads whole columns with Arrow, by the patterns and lists here; serving reads cell by cell, by `Cells`. It
-needs the standard library only.
+Training reads whole columns with Arrow, using the patterns and lists here. The service reads single cells, with
+`Cells`. Standard library only.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Final
 
-# What Unicode calls white space: blanks around a cell are none of it.
+# Unicode white space, which is stripped from every cell.
 BLANKS: Final = (
     "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
-# Texts that mean a missing value where numbers or booleans stand; among texts NA may be Namibia.
+# Missing values in columns of numbers or booleans. In a column of strings, NA may be Namibia.
 MARKS: Final = (
     *("NA", "N/A", "n/a", "na", "NaN", "nan", "-NaN", "-nan", "<NA>", "NULL", "Null", "null", "None", "none", "?", "-"),
     *("--", ".", "#N/A", "#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
@@ -35,24 +35,24 @@ _EXACT: Final = 2**53
 
 
 def strip(text: str) -> str:
-    """``text`` without the blanks around it."""
+    """``text`` without leading and trailing blanks."""
     return text.strip(BLANKS)
 
 
 @lru_cache
 def number_pattern(decimal: str = ".", thousands: str = "") -> str:
-    """The regular expression, for Python and for RE2, that a stripped text has to match as a whole to be a number."""
-    whole = "[0-9]+"
+    """The regular expression, for Python and RE2, that matches a stripped string in full if it is a number."""
+    integer = "[0-9]+"
     if thousands:
-        parted = f"[{_SPACES}]" if thousands == " " else re.escape(thousands)
-        whole = f"(?:[1-9][0-9]{{0,2}}(?:{parted}[0-9]{{3}})+|[0-9]+)"
+        separator = f"[{_SPACES}]" if thousands == " " else re.escape(thousands)
+        integer = f"(?:[1-9][0-9]{{0,2}}(?:{separator}[0-9]{{3}})+|[0-9]+)"
     point = re.escape(decimal)
     infinite = "[iI][nN][fF](?:[iI][nN][iI][tT][yY])?"
-    return f"[-+]?(?:(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][-+]?[0-9]+)?|{infinite})"
+    return f"[-+]?(?:(?:{integer}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][-+]?[0-9]+)?|{infinite})"
 
 
 def number_of(text: str, decimal: str = ".", thousands: str = "") -> float | None:
-    """The number that a stripped ``text`` is, infinity where it is larger than float64 holds; None where it is none."""
+    """The number in a stripped ``text``, infinity if it exceeds float64; None if it is not a number."""
     if len(text) > NUMBER_MAX_LETTERS or not re.fullmatch(number_pattern(decimal, thousands), text):
         return None
     for mark in _SPACES if thousands == " " else thousands:
@@ -61,44 +61,42 @@ def number_of(text: str, decimal: str = ".", thousands: str = "") -> float | Non
 
 
 def texts_of(value: float) -> tuple[str, ...]:
-    """How a category may be written that comes as a number or a boolean, the likeliest first.
+    """How a category that arrives as a number or a boolean may have been written, most likely first.
 
-    A number is written as the shortest text that reads as the same number, and a whole one with or without ".0".
+    A number is the shortest string that reads back as the same number; an integer is with or without ".0".
     """
     if isinstance(value, bool):
         return ("true", "True", "TRUE") if value else ("false", "False", "FALSE")
     if type(value) is float:
-        whole = abs(value) <= _EXACT and value.is_integer()
-        return (repr(value), str(int(value))) if whole else (repr(value),)
+        is_exact_integer = abs(value) <= _EXACT and value.is_integer()
+        return (repr(value), str(int(value))) if is_exact_integer else (repr(value),)
     return (str(value), f"{value}.0")
 
 
 @dataclass(frozen=True)
 class Cells:
-    """The rules by which the cells of a table were read, besides those that always hold.
-
-    Blanks around a text are none of it, and an empty text is missing. So are the texts of ``missing_numbers`` where a
-    column has numbers or booleans, and those of ``missing_texts`` where it has texts. A number has the ``decimal`` mark
-    before its fraction, and may have the ``thousands`` mark between groups of three digits.
-    """
+    """How the cells of a table were read. Blanks around a cell are always stripped, and an empty cell is missing."""
 
     missing_numbers: tuple[str, ...] = MARKS
+    """What else is missing in a column of numbers or booleans."""
     missing_texts: tuple[str, ...] = ()
+    """What else is missing in a column of strings."""
     decimal: str = "."
+    """The mark before a fraction."""
     thousands: str = ""
+    """The mark between groups of three digits; empty for none."""
 
     def number(self, text: str) -> float | None:
-        """The number that a stripped ``text`` is; None where it is none."""
+        """The number in a stripped ``text``; None if it is not a number."""
         return number_of(text, self.decimal, self.thousands)
 
     @cached_property
     def sentinels(self) -> frozenset[float]:
-        """Numbers that stand for a missing value, such as -999, however they are written."""
+        """The numbers that mean a missing value, such as -999, however they are written."""
         return frozenset(number for text in self.missing_numbers if (number := self.number(text)) is not None)
 
     @property
     def is_sound(self) -> bool:
-        """Whether these are rules that a table can be read by."""
-        texts: tuple[object, ...] = (*self.missing_numbers, *self.missing_texts)
+        """Whether a table can be read by these rules: known, different marks, and stripped strings."""
         marks = self.decimal in DECIMALS and self.thousands in ("", *THOUSANDS) and self.decimal != self.thousands
-        return marks and all(isinstance(text, str) and text == strip(text) for text in texts)
+        return marks and all(text == strip(text) for text in (*self.missing_numbers, *self.missing_texts))

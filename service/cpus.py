@@ -1,4 +1,4 @@
-"""How many processors this process may use: its affinity mask and its container's quota, not what the host has."""
+"""The CPUs this process may use: by its affinity mask and its container's quota, not by what the host has."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def available(cgroups: Path = _CGROUPS, own_groups: Path = Path("/proc/self/cgroup")) -> float:
-    """Processors' worth of time per second, possibly a fraction."""
+    """CPU seconds per second, possibly a fraction."""
     return min(len(os.sched_getaffinity(0)), quota(cgroups, own_groups))
 
 
 def quota(cgroups: Path, own_groups: Path) -> float:
-    """The tightest quota of the process's control groups, version 2 or 1; infinity where there is none.
+    """The smallest quota of the process's control groups, version 2 or 1; infinity if there is none.
 
     https://docs.kernel.org/admin-guide/cgroup-v2.html (cpu.max) and
     https://docs.kernel.org/scheduler/sched-bwc.html (cpu.cfs_quota_us).
@@ -32,7 +32,7 @@ def quota(cgroups: Path, own_groups: Path) -> float:
 
 
 def _ancestors(root: Path, path: str) -> list[Path]:
-    # Inside a container the path can be the host's, which is not there: the root is then the container's own group.
+    # In a container the path can be the host's and not exist; the root is then the container's own group.
     folder = root / path.lstrip("/")
     return [folder, *(parent for parent in folder.parents if parent.is_relative_to(root))]
 

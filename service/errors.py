@@ -1,26 +1,26 @@
-"""The error tree. Each request error belongs to one arrow of the path of a request; nothing here knows HTTP.
+"""The error tree. Each request error belongs to one step of a request; nothing here knows HTTP.
 
 ServiceError
-├── StartError                  the server cannot start: printed as one sentence, exit code 1
-│   ├── ModelRefused            a model did not prove itself
-│   └── ProviderUnavailable     the hardware asked for is not there
-└── RequestError                one request cannot be answered as asked; its neighbours can
+├── StartError                  the server cannot start: printed as one sentence, exit status 1
+│   ├── ModelRefused            a model failed its checks
+│   └── ProviderUnavailable     the requested hardware is missing
+└── RequestError                one request failed; others are not affected
     ├── MalformedRequest        connection → headers
     ├── HeadersTooLarge         connection → headers
     ├── ReceiveTimeout          connection → headers and body
     ├── BodyTooLarge            connection → body
     ├── NotFound                path       → model
     ├── MethodNotAllowed        path       → method
-    ├── UnsupportedMedia        headers    → how to read the body
+    ├── UnsupportedMedia        headers    → codec
     ├── MalformedBody           bytes      → document
-    ├── InvalidInput            document   → rows the model can take
+    ├── InvalidInput            document   → rows
     ├── InvalidOption           query and headers → options
     ├── Retryable               rows       → queue
     │   ├── NotReady            starting, or going down
-    │   └── Overloaded          no room, for the body or the rows
-    ├── DeadlineExceeded        queue      → run: too late
-    ├── ModelFailed             run        → answer
-    └── ServerFailed            anywhere: a fault of ours
+    │   └── Overloaded          no space for the body or the rows
+    ├── DeadlineExceeded        queue      → run
+    ├── ModelFailed             run        → response
+    └── ServerFailed            anywhere: a bug
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ from dataclasses import dataclass
 
 
 class ServiceError(Exception):
-    """Anything the service raises on purpose."""
+    """Base class of all errors of the service."""
 
 
 class StartError(ServiceError):
-    """The server cannot start; the message is one sentence with the reason and the way out."""
+    """The server cannot start. The message is one sentence with the reason and the way out."""
 
 
 class ModelRefused(StartError):
-    """A model failed its checks and takes no traffic."""
+    """A model failed its checks and is not served."""
 
 
 class ProviderUnavailable(StartError):
-    """The execution provider asked for cannot run here."""
+    """The requested execution provider cannot run here."""
 
 
 class RequestError(ServiceError):
-    """A request gets no prediction; the message tells its sender what was wrong and what was expected."""
+    """A request cannot be answered. The message tells the client what was wrong and what was expected."""
 
 
 class MalformedRequest(RequestError):
-    """The bytes are not HTTP."""
+    """The bytes are not valid HTTP."""
 
 
 class HeadersTooLarge(RequestError):
-    """The request line and headers have more bytes than the server takes."""
+    """The request line and headers exceed the limit."""
 
 
 class ReceiveTimeout(RequestError):
@@ -61,15 +61,15 @@ class ReceiveTimeout(RequestError):
 
 
 class BodyTooLarge(RequestError):
-    """The body has more bytes than the server takes."""
+    """The body exceeds the limit."""
 
 
 class NotFound(RequestError):
-    """No such path, model or version."""
+    """There is no such path, model or version."""
 
 
 class MethodNotAllowed(RequestError):
-    """The path is there, and takes other methods: ``allowed``, with commas between."""
+    """The path exists, but not for this method. ``allowed`` lists the methods, separated by commas."""
 
     def __init__(self, message: str, allowed: str) -> None:
         super().__init__(message)
@@ -77,20 +77,20 @@ class MethodNotAllowed(RequestError):
 
 
 class UnsupportedMedia(RequestError):
-    """The body's type or encoding is none the service reads."""
+    """The body's media type or encoding is not supported."""
 
 
 class MalformedBody(RequestError):
-    """The bytes are not what their type says."""
+    """The body is not valid for its media type."""
 
 
 class InvalidOption(RequestError):
-    """A query parameter or header has a value that means nothing here."""
+    """A query parameter or header has an invalid value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with one value: its row, counted from 0, and its feature, where they are known."""
+    """What is wrong with a value, with its row, counted from 0, and its feature, if they are known."""
 
     detail: str
     row: int | None = None
@@ -98,7 +98,7 @@ class Fault:
 
 
 class InvalidInput(RequestError):
-    """The document is well-formed but not rows this model takes; ``fault`` names the first bad value."""
+    """The document is well-formed, but its rows do not fit the model. ``fault`` describes the first bad value."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.detail)
@@ -114,23 +114,23 @@ class Retryable(RequestError):
 
 
 class NotReady(Retryable):
-    """The server is starting or going down."""
+    """The server is starting or stopping."""
 
 
 class Overloaded(Retryable):
-    """There is no room for this body, or for these rows."""
+    """There is no space for this body or these rows."""
 
 
 class DeadlineExceeded(RequestError):
-    """The answer would come, or came, too late; the rows were not run after it was known."""
+    """The response would be late. No rows are run after that is known."""
 
 
 class ModelFailed(RequestError):
-    """The runtime failed on these rows; what it said is in the server's log, not in the answer."""
+    """The runtime failed on these rows. Its message is in the log, not in the response."""
 
 
 class ServerFailed(RequestError):
-    """Something went wrong that nobody foresaw; what it was is in the server's log, not in the answer."""
+    """An unexpected error. Its traceback is in the log, not in the response."""
 
     def __init__(self) -> None:
         super().__init__("the server failed on this request; its log has the reason under this request id")

@@ -1,4 +1,4 @@
-"""The states of a server, the only moves between them, and the signals that end it.
+"""The states of a server, the transitions between them, and the signals that end it.
 
 starting → ready → draining → stopped
 """
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where the server is in its life."""
+    """A state of the server."""
 
     STARTING = "starting"
     READY = "ready"
@@ -20,10 +20,10 @@ class State(StrEnum):
 
 
 class Lifecycle:
-    """Holds the state; moves forward only, never back to an earlier one. ``changed`` is told of each new state.
+    """Holds the state, which only moves forward, and calls ``changed`` with each new one.
 
-    ``ready`` says whether new requests should be sent here, ``answering`` whether those that come are answered, and
-    ``draining`` whether the connection is closed after that.
+    ``ready`` is whether new requests should be sent here, ``answering`` whether requests are answered, and ``draining``
+    whether the connection is closed after the response.
     """
 
     def __init__(self, changed: Callable[[State], None]) -> None:
@@ -32,7 +32,7 @@ class Lifecycle:
         self._changed = changed
 
     def advance(self, state: State) -> None:
-        """Move to a later state; moving to the present one or an earlier one does nothing."""
+        """Move to a later state. Does nothing for the current or an earlier one."""
         order = list(State)
         if order.index(state) > order.index(self.state):
             self.state = state
@@ -43,6 +43,6 @@ class Lifecycle:
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
-    """The signals that drain the server; SIGHUP only where the parent does not have it ignored, as nohup does."""
+    """The signals that drain the server: SIGHUP only if the parent does not ignore it, as nohup does."""
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return (signal.SIGTERM, signal.SIGINT, *(() if ignored else (signal.SIGHUP,)))

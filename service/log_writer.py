@@ -1,4 +1,4 @@
-"""Text on its way out of the process: a bounded queue, and a thread that writes what is in it."""
+"""Write text to a stream without blocking: a bounded queue, and a thread that writes it."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Final
 
-# What may wait for a reader that pauses: several seconds of a busy server's lines.
-_MAX_WAITING_BYTES: Final = 4 * 1024**2
-# How long a process that ends waits for its last lines to be read.
+# The queue for a reader that pauses: several seconds of a busy server's lines.
+_MAX_QUEUED_BYTES: Final = 4 * 1024**2
+# How long an ending process waits for its last lines to be written.
 LAST_LINES_S: Final = 1.0
 
 
 class LogWriter:
-    """Takes text from any thread, never waits for its reader, and writes it in order from a thread of its own.
+    """Takes text from any thread and writes it in order from its own thread. The callers never block.
 
-    A stream may stop to take what is written: a pipe that nobody reads, a terminal that is held, a full disk. What
-    comes while ``max_waiting_bytes`` wait is dropped, and so is what the stream refuses; ``on_drop`` is told how many
-    lines, and once there is room again a line of ``notice`` tells the reader, in the place where they are missing.
+    A stream may block: a pipe that nobody reads, a paused terminal, a full disk. Text is dropped while
+    ``max_queued_bytes`` are queued, and when the stream refuses it. `on_drop` registers a counter of dropped lines, and
+    once there is space again, a line from ``notice`` is written where they are missing.
 
-    Where the stream is ``shared`` with other processes, their lines stay whole: pipe(7) says that a write of up to
-    `PIPE_BUF` bytes is not mixed with another's. After a fork the child has an empty queue, and a thread of its own.
+    If the stream is ``shared`` with other processes, lines are not mixed: pipe(7) guarantees it for writes of up to
+    `PIPE_BUF` bytes. After a fork the child starts with an empty queue and its own thread.
     """
 
-    def __init__(self, descriptor: int, max_waiting_bytes: int = _MAX_WAITING_BYTES) -> None:
+    def __init__(self, descriptor: int, max_queued_bytes: int = _MAX_QUEUED_BYTES) -> None:
         self.descriptor = descriptor
         self.notice: Callable[[int], bytes] = _notice
         self.shared = True
-        self._max_waiting_bytes = max_waiting_bytes
-        self._count: Callable[[int], None] | None = None
+        self._max_queued_bytes = max_queued_bytes
+        self._count_dropped: Callable[[int], None] | None = None
         self._reset()
 
     def on_drop(self, count: Callable[[int], None]) -> None:
-        """Tell ``count`` of each number of lines that is dropped, and now of those that were."""
-        self._own()
-        self._count = count
+        """Call ``count`` with the number of lines dropped so far, and with each later number."""
+        self._check_process()
+        self._count_dropped = count
         count(self._dropped)
 
     @property
     def full(self) -> bool:
-        """Whether what is put now is dropped: for who would rather not make it then."""
-        return self._waiting_bytes >= self._max_waiting_bytes and self._process == os.getpid()
+        """Whether text is dropped at the moment, so that a caller need not format it."""
+        return self._queued_bytes >= self._max_queued_bytes and self._process == os.getpid()
 
     def put(self, text: bytes) -> None:
-        """Queue ``text``, which is one line or several, or drop it."""
-        self._own()
+        """Queue ``text``, one or more lines, or drop it."""
+        self._check_process()
         lines = 0
         with self._changed:
             if self.full:
@@ -56,33 +56,33 @@ class LogWriter:
                 self._gap += lines
             else:
                 self._texts.append(text)
-                self._waiting_bytes += len(text)
+                self._queued_bytes += len(text)
                 self._changed.notify_all()
             if self._thread is None:
                 self._start()
         if lines:
-            self._lost(lines)
+            self._report_dropped(lines)
 
     def drop(self, lines: int) -> None:
-        """Leave out lines for which there is no room."""
-        self._own()
+        """Count lines as dropped that the caller did not format."""
+        self._check_process()
         with self._changed:
             self._gap += lines
-        self._lost(lines)
+        self._report_dropped(lines)
 
     def flush(self, timeout_s: float) -> None:
-        """Wait until all is written that was put, and no longer than ``timeout_s``: its reader may never come."""
-        self._own()
+        """Wait until everything is written, at most ``timeout_s``: the reader may never read."""
+        self._check_process()
         with self._changed:
             self._changed.wait_for(lambda: not self._texts and not self._writing, timeout_s)
 
-    def _lost(self, lines: int) -> None:
+    def _report_dropped(self, lines: int) -> None:
         self._dropped += lines
-        if self._count is not None:
-            self._count(lines)
+        if self._count_dropped is not None:
+            self._count_dropped(lines)
 
-    def _own(self) -> None:
-        """In a forked process, begin anew: its parent's queue, lock and thread are not its own."""
+    def _check_process(self) -> None:
+        """Start anew in a forked process, which must not use its parent's queue, lock and thread."""
         if self._process != os.getpid():
             self._reset()
 
@@ -90,9 +90,9 @@ class LogWriter:
         self._process = os.getpid()
         self._changed = threading.Condition()
         self._texts: list[bytes] = []
-        self._waiting_bytes = 0
-        self._dropped = 0  # all of them, and
-        self._gap = 0  # those that the reader is to be told of after what is queued
+        self._queued_bytes = 0
+        self._dropped = 0  # lines in total
+        self._gap = 0  # lines missing after what is queued
         self._writing = False
         self._torn = False
         self._thread: threading.Thread | None = None
@@ -101,35 +101,35 @@ class LogWriter:
         thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # no more threads are allowed: what is queued waits for a later try
+        except RuntimeError:  # the limit of threads is reached; the next put tries again
             return
         self._thread = thread
 
     def _run(self) -> None:
-        missing = 0  # lines that the stream refused and its reader was not told of
+        missing = 0  # lines that the stream refused, without a notice so far
         while True:
             with self._changed:
                 self._writing = False
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._texts)
                 texts, self._texts = self._texts, []
-                self._waiting_bytes = 0
+                self._queued_bytes = 0
                 gap, self._gap = self._gap, 0
                 self._writing = True
-            missing = self._tell(missing)
+            missing = self._write_notice(missing)
             for piece in _pieces(b"".join(texts), self._longest_write()):
                 refused = self._write(piece)
                 if refused:
-                    self._lost(refused)
+                    self._report_dropped(refused)
                     missing += refused
-            missing = self._tell(missing + gap)
+            missing = self._write_notice(missing + gap)
 
-    def _tell(self, missing: int) -> int:
-        """Tell the reader of missing lines; how many it still has to be told of."""
+    def _write_notice(self, missing: int) -> int:
+        """Write a notice of missing lines. Returns how many are still without one."""
         return missing if missing and self._write(self.notice(missing)) else 0
 
     def _longest_write(self) -> int | None:
-        """None where one write is never mixed with another's, however long: to a regular file, see write(2)."""
+        """The longest write in bytes; None for no limit, as to a regular file, where write(2) never mixes writes."""
         if not self.shared:
             return None
         try:
@@ -139,26 +139,26 @@ class LogWriter:
         return None if is_file else select.PIPE_BUF
 
     def _write(self, piece: bytes) -> int:
-        """Write whole lines; how many of them the stream refused."""
+        """Write whole lines. Returns how many of them the stream refused."""
         left = memoryview(b"\n" + piece if self._torn else piece)
         size = len(left)
         try:
             while left:
                 try:
                     left = left[os.write(self.descriptor, left) :]
-                except BlockingIOError:  # another process that has the stream made it so
+                except BlockingIOError:  # another process made the stream non-blocking
                     waiting = select.poll()
                     waiting.register(self.descriptor, select.POLLOUT)
                     waiting.poll()
         except OSError:
-            self._torn |= len(left) < size  # it ends within a line: the next one shall not go on there
+            self._torn |= len(left) < size  # it ends within a line; the next write must start a new one
             return piece[len(piece) - len(left) :].count(b"\n") if len(left) <= len(piece) else piece.count(b"\n")
         self._torn = False
         return 0
 
 
 class LogStream(io.TextIOBase):
-    """What a library prints to stderr, on its way to a `LogWriter`: nothing in the process waits for the reader."""
+    """A replacement for stderr that writes to a `LogWriter`, so that libraries do not block either."""
 
     def __init__(self, writer: LogWriter) -> None:
         self._writer = writer
@@ -173,12 +173,12 @@ class LogStream(io.TextIOBase):
         return True
 
     def fileno(self) -> int:
-        """For who writes to the stream itself, such as a handler of a crash."""
+        """The stream's descriptor, for those that write to it directly, such as faulthandler."""
         return self._writer.descriptor
 
 
 def _pieces(text: bytes, longest: int | None) -> Iterator[bytes]:
-    """``text`` in whole lines, as many as ``longest`` bytes hold; a longer line is a piece of its own."""
+    """Split ``text`` into pieces of whole lines, of up to ``longest`` bytes or one longer line."""
     start = 0
     while longest is not None and len(text) - start > longest:
         end = text.rfind(b"\n", start, start + longest) + 1 or text.find(b"\n", start) + 1 or len(text)

@@ -1,4 +1,4 @@
-"""What the server says: one line a message and one a request, as JSON, or as text at a terminal."""
+"""The log: one line for each message and each request, as JSON, or as text on a terminal."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from service.requests import RequestRecord
 
 _log = logging.getLogger(__name__)
 
-# A client may send one of 64 kB, again and again.
-_LONGEST_PATH: Final = 1024
+# Clients may send paths of 64 kB.
+_MAX_PATH_LENGTH: Final = 1024
 
 
 class JsonFormatter(logging.Formatter):
-    """A log record as one JSON object: time, level, logger, message, and the traceback where there is one."""
+    """Formats a log record as a JSON object: time, level, logger, message, and the traceback if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The object, without a line's end."""
+        """The JSON object, without a line break."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -37,12 +37,12 @@ class JsonFormatter(logging.Formatter):
             line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
         try:
             return orjson.dumps(line).decode()
-        except TypeError:  # a name on disk that is no UTF-8
+        except TypeError:  # a file name that is not UTF-8
             return json.dumps(line)
 
 
 class _Handler(logging.Handler):
-    """Puts each message into the writer's queue."""
+    """Queues each message in the writer."""
 
     def __init__(self, writer: LogWriter, formatter: logging.Formatter) -> None:
         super().__init__()
@@ -55,29 +55,27 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._writer.put(self.line(record))
-        except Exception:  # noqa: BLE001 - what is logged may fail to say what it is
+        except Exception:  # noqa: BLE001 - formatting may fail
             self.handleError(record)
 
 
 def configure(level: str, form: Literal["auto", "json", "text"], writer: LogWriter) -> RequestLog | None:
-    """Send all messages of the process to ``writer``, libraries' warnings too.
+    """Send all messages of the process, including Python warnings, to ``writer``.
 
-    The log of requests, or None where ``level`` leaves it out.
+    Returns the log of requests, or None if ``level`` excludes it.
     """
     text = form == "text" or (form == "auto" and os.isatty(writer.descriptor))
     handler = _Handler(writer, logging.Formatter("%(levelname)-8s %(message)s") if text else JsonFormatter())
 
     def notice(lines: int) -> bytes:
-        message = (
-            "%d line(s) of the log were dropped: they came faster than they were read, or there was no room for them"
-        )
+        message = "%d line(s) of the log were dropped: they came faster than they were read, or the disk was full"
         return handler.line(_log.makeRecord(_log.name, logging.WARNING, __file__, 0, message, (lines,), None))
 
     writer.notice = notice
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # uvicorn's own word on each start and stop says what ours says; its warnings and errors stay.
+    # uvicorn's messages on start and stop repeat ours. Its warnings and errors stay.
     logging.getLogger("uvicorn").setLevel(max(root.level, logging.WARNING))
     warnings.showwarning = _log_warning
     return RequestLog(writer, text=text) if root.level <= logging.INFO else None
@@ -86,24 +84,24 @@ def configure(level: str, form: Literal["auto", "json", "text"], writer: LogWrit
 def _log_warning(
     message: Warning | str,
     category: type[Warning],
-    filename: str,  # noqa: ARG001 - where it is in this machine's files says nothing to who reads the log
+    filename: str,  # noqa: ARG001 - a path on this machine does not help the reader
     lineno: int,  # noqa: ARG001
     file: TextIO | None = None,  # noqa: ARG001
     line: str | None = None,  # noqa: ARG001
 ) -> None:
-    """What `logging.captureWarnings` does, in one line."""
+    """Log a Python warning in one line; `logging.captureWarnings` would take several."""
     logging.getLogger("py.warnings").warning("%s: %s", category.__name__, " ".join(str(message).split()))
 
 
 class RequestLog:
-    """Writes one line a finished request, a whole turn's lines together."""
+    """Writes one line for each finished request, and a batch of lines at once."""
 
     def __init__(self, writer: LogWriter, *, text: bool) -> None:
         self._writer = writer
         self._line = _text_line if text else _json_line
 
     def __call__(self, records: Sequence[RequestRecord]) -> None:
-        """Queue the lines; a full disk, a closed pipe or a slow reader costs the lines, never the answers."""
+        """Queue the lines. A full disk, a closed pipe or a slow reader costs lines, never responses."""
         if self._writer.full:
             self._writer.drop(len(records))
             return
@@ -118,7 +116,7 @@ def _json_line(time: str, record: RequestRecord) -> bytes:
         "logger": "service.requests",
         "message": "request",
         "method": record.method,
-        "path": record.path[:_LONGEST_PATH],
+        "path": record.path[:_MAX_PATH_LENGTH],
         "status": record.status,
         "duration_s": round(record.duration_s, 6),
         "request_id": record.request_id,
@@ -133,7 +131,7 @@ def _json_line(time: str, record: RequestRecord) -> bytes:
 def _text_line(_time: str, record: RequestRecord) -> bytes:
     rows = f" {record.rows} row{'s' if record.rows > 1 else ''}" if record.rows else ""
     problem = f" {record.problem}" if record.problem else ""
-    path = record.path[:_LONGEST_PATH].encode("unicode_escape").decode()  # a path must not move the terminal's cursor
+    path = record.path[:_MAX_PATH_LENGTH].encode("unicode_escape").decode()  # no control characters on the terminal
     milliseconds = record.duration_s * 1e3
     line = f"{record.status} {record.method} {path}{rows}{problem} {milliseconds:.2f} ms {record.request_id}\n"
     return line.encode()

@@ -1,136 +1,233 @@
-"""What is known of a published model: the manifest, and every check of it. It needs the standard library only."""
+"""The manifest of a published model, ``metadata.json``: its fields, and how it is written and checked.
+
+Its JSON schema is in ``manifest.schema.json``, written by ``make manifest-schema``.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import sys
 import unicodedata
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal, TypeVar
 
+from pydantic import (
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    with_config,
+)
+from pydantic_core import ErrorDetails
+
+from service import json_document
 from service.cells import Cells
 from service.int8 import Int8
 
 FORMAT: Final = 1
 CLASSIFICATION: Final = "classification"
 REGRESSION: Final = "regression"
-
 KINDS: Final = ("numeric", "boolean", "categorical")
 
-# A class as the data has it: a text, an integer or a boolean; all of a model's are of one type.
+# A class as it is in the data. All classes of a model have one type.
 Label = str | int | bool
-# Every reader of JSON holds the integers between exactly: https://www.rfc-editor.org/rfc/rfc8259#section-6
+InputDtype = Literal["uint8", "float32", "float64"]
+OutputDtype = Literal["float32", "float64"]
+# The largest integer that every JSON reader represents exactly: https://www.rfc-editor.org/rfc/rfc8259#section-6
 MAX_LABEL: Final = 2**53 - 1
 
-_INT64: Final = 2**63
-_MAX_DEPTH: Final = 32
-# Control characters, halves of characters, and what ends a line: they break a terminal, a table or UTF-8 itself.
+# Control characters, surrogates, line and paragraph separators: they break terminals, tables or UTF-8.
 _UNPRINTABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
-_LABELS: Final = "two or more labels that differ, all texts, all integers within ±(2^53 - 1), or all booleans"
-_COUNTS: Final = "counts that fit each other, of each kind one a class"
-_NO_CONTROL: Final = "text without control characters, line separators and halves of characters"
-
-_JSON_TYPES: Final[dict[str, tuple[type, ...]]] = {
-    "str": (str,),
-    "int": (int,),
-    "float": (int, float),
-    "bool": (bool,),
-    "str | None": (str, type(None)),
-    "int | None": (int, type(None)),
-    "tuple[str, ...]": (list,),
-    "tuple[Label, ...]": (list,),
-    "tuple[int, ...]": (list,),
-    "tuple[Feature, ...]": (list,),
-    "Mapping[str, Any]": (dict,),
-    "Mapping[str, str]": (dict,),
-    "Mapping[str, float]": (dict,),
-    "Mapping[str, Mapping[str, float]]": (dict,),
-    "Cells | None": (dict, type(None)),
-    "Int8 | None": (dict, type(None)),
+_PRINTABLE: Final = "no control characters, line separators or surrogates"
+_EXPECTED: Final = {
+    "string_type": "a string",
+    "int_type": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "tuple_type": "an array",
+    "dict_type": "an object",
+    "dataclass_type": "an object",
 }
+
+_Value = TypeVar("_Value")
 
 
 class ArtifactError(Exception):
-    """A published model, or what claims to be one, cannot be used; the message says which file, why, and what to do."""
+    """A published model cannot be used. The message names the file, the reason and the way out."""
 
 
+def _unchanged(value: float, check: ValidatorFunctionWrapHandler) -> float:
+    check(value)
+    return value
+
+
+_Number = Annotated[float, WrapValidator(_unchanged)]  # an integer stays an integer
+# Types are strict: neither "1" nor true is an integer. Unknown fields are ignored, so that the format can grow. Fields'
+# docstrings are for the schema: reading them takes longer than reading a manifest.
+_CONFIG: Final = ConfigDict(strict=True, extra="ignore", use_attribute_docstrings=__name__ == "__main__")
+
+
+@with_config(_CONFIG)
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One input column: what values it takes, and how they stand in the graph's ``inputs``.
+    """One input column: its values, and how they are encoded in the graph's ``inputs``.
 
-    ``kind`` is ``numeric``, ``boolean`` (0 or 1) or ``categorical``. A categorical value is text and stands as its
-    code, the index in ``categories``; where the network was trained with an ``other``, any unknown text is taken and
-    has the code ``len(categories)``. Where values may be ``missing``, a missing one stands as NaN. The statistics are
-    over the training rows that have a value, in the values' own unit; a categorical's are 0, as codes have no order.
+    The statistics are over the training rows that have a value, in the unit of the values. They are 0 for a categorical
+    feature, whose codes have no order.
     """
 
     name: str
-    kind: str
+    kind: Literal["numeric", "boolean", "categorical"]
+    """A boolean is encoded as 0 or 1, a category as its index in ``categories``."""
     missing: bool
+    """Whether values may be missing. A missing value is encoded as NaN."""
     categories: tuple[str, ...]
+    """The known categories; empty unless ``kind`` is ``categorical``."""
     other: bool
+    """Whether unknown categories are accepted. They are encoded as ``len(categories)``."""
     mean: float
     std: float
     min: float
     max: float
 
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        return _require(name, _PRINTABLE, _are_printable((name,)))
 
-@dataclass(frozen=True, slots=True)
+    @field_validator("categories")
+    @classmethod
+    def _check_categories(cls, categories: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data.get("kind") == "categorical":
+            return _require(categories, "one or more distinct strings", _are_distinct(categories))
+        return _require(categories, "none, as the feature is not categorical", not categories)
+
+    @field_validator("other")
+    @classmethod
+    def _check_other(cls, other: bool, info: ValidationInfo) -> bool:
+        categorical = info.data.get("kind") == "categorical"
+        return _require(other, "false, as the feature is not categorical", categorical or not other)
+
+
+@with_config(_CONFIG)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Everything known of one published version.
+    """Everything that is known about one published version.
 
-    A format can grow: unknown keys in the file are ignored, and a field added later has a default for files without it.
-
-    ``task`` is ``classification``, with two or more labels in ``classes``, in the target's own type, and the one column
-    of ``targets`` they came from, or ``regression``, with no classes and one or more targets. ``input_shape`` is what a
-    client may nest a row to; its product is ``len(features)``. ``input_dtype`` is the dtype of the raw data: ``uint8``
-    or ``float32``, which the graph takes as float32, or ``float64``, which it takes as such, as float32 could not hold
-    a feature's values apart. ``output_dtype`` is that of a regression's ``prediction``: ``float64`` where float32 could
-    not hold the target's values apart. ``scores`` has one mapping of metric to value for each precision. ``parity``
-    says how far ONNX Runtime was from torch. ``seed`` is None where chance was left to itself. ``files`` maps every
-    other file of the folder to its SHA-256; `artifact.publish` fills it in. ``cells`` are the rules by which the texts
-    of a table were read; None where there was no table: then texts stand for categories alone. ``int8`` is what shows
-    the int8 graph to be as good as the other; None where there is none, or nothing that shows it.
+    A field that was added later has a default, for manifests from before it.
     """
 
     format: int
+    """Version of this file's format: 1."""
     name: str
     version: int
-    task: str
+    task: Literal["classification", "regression"]
     classes: tuple[Label, ...]
+    """Two or more labels, in the type of the target: all strings, integers or booleans. Empty for a regression."""
     targets: tuple[str, ...]
+    """Names of the target columns: one for a classification, one or more for a regression."""
     features: tuple[Feature, ...]
+    """The input columns, in the order of the graph's ``inputs``."""
     input_shape: tuple[int, ...]
-    input_dtype: str
+    """The shape that a client may nest a row to. Its product is the number of features."""
+    input_dtype: InputDtype
+    """The dtype of the raw data. The graph takes float64 as it is, and the others as float32."""
     opset: int
+    """The ONNX opset of the graphs."""
     files: Mapping[str, str]
-    scores: Mapping[str, Mapping[str, float]]
-    parity: Mapping[str, float]
+    """Every other file of the folder, with its SHA-256 in hexadecimal."""
+    scores: Mapping[str, Mapping[str, _Number]]
+    """Metrics on the test rows, by precision."""
+    parity: Mapping[str, _Number]
+    """How far ONNX Runtime's outputs were from torch's."""
     data: Mapping[str, Any]
+    """Where the data came from, and the number of rows in each part."""
     config: Mapping[str, Any]
-    seed: int | None
+    """The options of the training run."""
+    seed: int | None = None
+    """The random seed; null if none was set."""
     libraries: Mapping[str, str]
-    git_commit: str | None
+    """Versions of the libraries that trained and exported the model."""
+    git_commit: str | None = None
     created: str
+    """Time of publication, ISO 8601."""
     cells: Cells | None = None
-    output_dtype: str = "float32"
+    """How the cells of a table were read; null if the data was not a table, and strings stand for categories alone."""
+    output_dtype: OutputDtype = "float32"
+    """The dtype of a regression's ``prediction``: float64 if float32 cannot tell the target's values apart."""
     int8: Int8 | None = None
+    """The comparison of the int8 graph with the fp32 one; null if there is none."""
+
+    @field_validator("classes", mode="plain", json_schema_input_type=tuple[Label, ...])
+    @classmethod
+    def _check_classes(cls, classes: Any, info: ValidationInfo) -> tuple[Label, ...]:
+        labels = tuple(_require(classes, "an array", isinstance(classes, list)))
+        if info.data.get("task") == REGRESSION:
+            return _require(labels, "none, as the task is regression", not labels)
+        expected = "two or more distinct labels, all strings, all integers within ±(2^53 - 1), or all booleans"
+        _require(labels, expected, _are_labels(labels))
+        return _require(labels, _PRINTABLE, _are_printable(labels))
+
+    @field_validator("targets")
+    @classmethod
+    def _check_targets(cls, targets: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        _require(targets, "one or more distinct names", _are_distinct(targets))
+        _require(targets, _PRINTABLE, _are_printable(targets))
+        single = info.data.get("task") == REGRESSION or len(targets) == 1
+        return _require(targets, "one name, as the task is classification", single)
+
+    @field_validator("features")
+    @classmethod
+    def _check_features(cls, features: tuple[Feature, ...]) -> tuple[Feature, ...]:
+        return _require(features, "one or more, with distinct names", _are_distinct([each.name for each in features]))
+
+    @field_validator("input_shape")
+    @classmethod
+    def _check_input_shape(cls, shape: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        count = len(info.data.get("features", ()))
+        fits = 0 < len(shape) <= json_document.MAX_DEPTH and min(shape) > 0 and math.prod(shape) == count
+        return _require(shape, f"a shape that holds the {count} features", fits)
+
+    @field_validator("cells")
+    @classmethod
+    def _check_cells(cls, cells: Cells | None) -> Cells | None:
+        return _require(cells, "rules for reading a table", cells is None or cells.is_sound)
+
+    @field_validator("output_dtype")
+    @classmethod
+    def _check_output_dtype(cls, dtype: str, info: ValidationInfo) -> str:
+        regression = info.data.get("task") == REGRESSION
+        return _require(dtype, "'float32', as the task is classification", regression or dtype == "float32")
+
+    @field_validator("int8")
+    @classmethod
+    def _check_int8(cls, int8: Int8 | None, info: ValidationInfo) -> Int8 | None:
+        consistent = int8 is None or int8.is_consistent(len(info.data.get("classes", ())))
+        return _require(int8, "consistent counts, with one entry for each class", consistent)
 
     @property
-    def graph_dtype(self) -> str:
-        """The dtype that rows have when the graph takes them."""
+    def graph_dtype(self) -> OutputDtype:
+        """The dtype of the graph's ``inputs``."""
         return "float64" if self.input_dtype == "float64" else "float32"
 
     @property
     def label_texts(self) -> tuple[str, ...]:
-        """The labels as texts, for metrics and messages; a boolean's are JSON's."""
+        """The labels as strings, for metrics and messages; booleans as in JSON."""
         return tuple(text_of(label) for label in self.classes)
 
     def to_json(self) -> str:
-        """The text of ``metadata.json``, one line a feature."""
+        """The content of ``metadata.json``, with one line for each feature.
+
+        Raises `ValueError` if a number is NaN or infinite.
+        """
         document = asdict(self)
         features = ",\n".join(f"  {json.dumps(feature, allow_nan=False)}" for feature in document.pop("features"))
         head = json.dumps(document, indent=1, allow_nan=False)
@@ -138,28 +235,32 @@ class Manifest:
 
 
 def text_of(label: Label) -> str:
-    """``label`` as a text; a boolean as JSON writes it."""
+    """The label as a string; a boolean as in JSON."""
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def unprintable(text: str) -> str | None:
-    """The first character of ``text`` that a name shown to people may not have, such as ``U+000A``; None without."""
+    """The first character of ``text`` that a displayed name may not have, such as ``U+000A``; None without one."""
     return next((f"U+{ord(each):04X}" for each in text if unicodedata.category(each) in _UNPRINTABLE), None)
 
 
 def parse(path: Path, content: bytes | str) -> Manifest:
-    """The manifest that the ``content`` of the file at ``path`` is, if every field is as it has to be and the folder is
-    that of its name and version. Raises `ArtifactError`.
+    """Parse the ``content`` of the file at ``path``, ``<models>/<name>/<version>/metadata.json``.
+
+    Raises `ArtifactError` if a field is not as expected, or names another model or version than the folder.
     """
     try:
-        document = json.loads(content, parse_constant=_refuse_constant, parse_float=_float, parse_int=_int)
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path} is not JSON: {error}; publish the model again") from error
-    if not isinstance(document, dict):
-        raise ArtifactError(f"{path} is not a JSON object; publish the model again")
+        document = json_document.loads(content)
+    except json_document.DocumentError as error:
+        raise ArtifactError(f"{path}{error}; publish the model again") from error
     _check_format(path, document.get("format"))
-    _check_values(path, document)
-    manifest, version_dir = _manifest_from(path, document), path.parent
+    try:
+        # As JSON, because the strict types take arrays and objects from JSON only.
+        manifest = _adapter().validate_json(json.dumps(document))
+    except ValidationError as error:
+        fault = _fault(error.errors(include_url=False)[0])
+        raise ArtifactError(f"{path}: {fault}; publish the model again") from error
+    version_dir = path.parent
     if (manifest.name, str(manifest.version)) != (version_dir.parent.name, version_dir.name):
         raise ArtifactError(
             f"{path} is of model {manifest.name!r} version {manifest.version}, but lies in the folder of "
@@ -168,39 +269,9 @@ def parse(path: Path, content: bytes | str) -> Manifest:
     return manifest
 
 
-def _refuse_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is no number in JSON")
-
-
-def _float(text: str) -> float:
-    if math.isinf(number := float(text)):
-        raise ValueError(f"{text:.20} is beyond float64")
-    return number
-
-
-def _int(text: str) -> int:
-    number = int(text) if len(text) <= 20 else _INT64
-    if not -_INT64 <= number < _INT64:
-        raise ValueError(f"{text:.20} is beyond 64 bits")
-    return number
-
-
-def _check_values(path: Path, document: dict[str, Any]) -> None:
-    """Raise `ArtifactError` for what JSON can hold and an answer cannot: halves of characters, and endless nesting."""
-    found: list[tuple[str, object, int]] = [("", document, 0)]
-    while found:
-        where, value, depth = found.pop()
-        if depth > _MAX_DEPTH:
-            raise ArtifactError(f"{path}: {where:.60} is nested more than {_MAX_DEPTH} deep; publish the model again")
-        if isinstance(value, dict):
-            found += [(where or repr(key), each, depth + 1) for key, pair in value.items() for each in (key, pair)]
-        elif isinstance(value, list):
-            found += [(where, each, depth + 1) for each in value]
-        elif isinstance(value, str) and any("\ud800" <= each <= "\udfff" for each in value):
-            raise ArtifactError(
-                f"{path}: {where:.60} has the text {value!r:.60}, expected one that UTF-8 can hold; "
-                "publish the model again"
-            )
+@cache
+def _adapter() -> TypeAdapter[Manifest]:
+    return TypeAdapter(Manifest)
 
 
 def _check_format(path: Path, number: object) -> None:
@@ -213,106 +284,42 @@ def _check_format(path: Path, number: object) -> None:
         )
 
 
-def _manifest_from(path: Path, document: dict[str, Any]) -> Manifest:
-    def refuse(what: str, value: object, expected: str) -> ArtifactError:
-        return ArtifactError(f"{path}: {what} is {value!r:.60}, expected {expected}; publish the model again")
-
-    def field(key: str, kinds: tuple[type, ...], holder: Mapping[str, Any] = document, where: str = "") -> Any:
-        value = holder.get(key)
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            found = value if key in holder else "missing"
-            raise refuse(f"{where}{key!r}", found, " or ".join(kind.__name__ for kind in kinds))
-        return value
-
-    def values_of(kind: type, holder: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-        values = {
-            each.name: field(each.name, _JSON_TYPES[str(each.type)], holder, where)
-            for each in fields(kind)
-            if each.name in holder or each.default is MISSING  # a field added later has the value it had until then
-        }
-        return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-
-    def check(where: str, holder: Mapping[str, Any], *checks: tuple[str, bool, str]) -> None:
-        for key, holds, expected in checks:
-            if not holds:
-                raise refuse(f"{where}{key!r}", holder[key], expected)
-
-    def feature(index: int, holder: object) -> Feature:
-        where = f"'features'[{index}] "
-        if not isinstance(holder, dict):
-            raise refuse(where.rstrip(), holder, "an object")
-        made = Feature(**values_of(Feature, holder, where))
-        categorical = made.kind == "categorical"
-        known = "one or more texts that differ" if categorical else "none, as it is not categorical"
-        check(
-            where,
-            holder,
-            ("name", _are_printable((made.name,)), _NO_CONTROL),
-            ("kind", made.kind in KINDS, f"one of {', '.join(KINDS)}"),
-            ("categories", _are_texts(made.categories) and bool(made.categories) == categorical, known),
-            ("other", categorical or not made.other, "false, as it is not categorical"),
-        )
-        return made
-
-    values = values_of(Manifest, document)
-    values["features"] = features = tuple(feature(*pair) for pair in enumerate(values["features"]))
-    values["cells"] = _cells_from(values.get("cells"), values_of)
-    values["int8"] = _int8_from(values.get("int8"), values_of)
-    manifest = Manifest(**values)
-    names, labels, targets = [each.name for each in features], manifest.classes, manifest.targets
-    regression = manifest.task == REGRESSION
-    check(
-        "",
-        document,
-        ("features", len(set(names)) == len(names) >= 1, "one or more, with names that differ"),
-        (
-            "input_shape",
-            _is_shape_of(manifest.input_shape, len(names)),
-            f"a shape that holds the {len(names)} features",
-        ),
-        ("task", manifest.task in {CLASSIFICATION, REGRESSION}, f"{CLASSIFICATION!r} or {REGRESSION!r}"),
-        ("classes", regression or (_are_labels(labels) and len(labels) >= 2), _LABELS),
-        ("classes", _are_printable(labels), _NO_CONTROL),
-        ("classes", not regression or not labels, "none, as the task is regression"),
-        ("targets", _are_texts(targets) and len(targets) >= 1, "one or more names that differ"),
-        ("targets", _are_printable(targets), _NO_CONTROL),
-        ("targets", regression or len(targets) == 1, "one name, as the task is classification"),
-        ("cells", manifest.cells is None or manifest.cells.is_sound, "rules that a table can be read by"),
-        ("input_dtype", manifest.input_dtype in {"uint8", "float32", "float64"}, "'uint8', 'float32' or 'float64'"),
-        ("output_dtype", manifest.output_dtype in {"float32", "float64"}, "'float32' or 'float64'"),
-        ("output_dtype", regression or manifest.output_dtype == "float32", "'float32', as the task is classification"),
-        ("int8", manifest.int8 is None or manifest.int8.is_consistent(len(labels)), _COUNTS),
-    )
-    return manifest
+def _fault(error: ErrorDetails) -> str:
+    """The first fault that pydantic found, as a clause: ``'features'[3] 'name' is 7, expected a string``."""
+    where = "".join(f"[{each}]" if isinstance(each, int) else f" {each!r}" for each in error["loc"]).lstrip()
+    if error["type"] == "missing":
+        return f"{where} is missing"
+    context = error.get("ctx", {})
+    expected = context.get("error") or context.get("expected") or _EXPECTED.get(error["type"], error["msg"])
+    nullable = error["type"] in _EXPECTED and error["loc"] in _NULLABLE
+    return f"{where} is {error['input']!r:.60}, expected {expected}{' or null' if nullable else ''}"
 
 
-def _cells_from(holder: Any, values_of: Callable[[type, Mapping[str, Any], str], dict[str, Any]]) -> Cells | None:
-    return None if holder is None else Cells(**values_of(Cells, holder, "'cells' "))
+def _require(value: _Value, expected: str, holds: bool) -> _Value:
+    """``value`` if the check holds; raises `ValueError` for pydantic otherwise."""
+    if not holds:
+        raise ValueError(expected)
+    return value
 
 
-def _int8_from(holder: Any, values_of: Callable[[type, Mapping[str, Any], str], dict[str, Any]]) -> Int8 | None:
-    return None if holder is None else Int8(**values_of(Int8, holder, "'int8' "))
-
-
-def _is_shape_of(shape: tuple[Any, ...], count: int) -> bool:
-    return (
-        0 < len(shape) <= _MAX_DEPTH
-        and all(type(size) is int and size > 0 for size in shape)
-        and math.prod(shape) == count
-    )
-
-
-def _are_texts(texts: tuple[Any, ...]) -> bool:
-    return all(isinstance(text, str) for text in texts) and len(set(texts)) == len(texts)
+def _are_distinct(texts: tuple[str, ...] | list[str]) -> bool:
+    return 1 <= len(texts) == len(set(texts))
 
 
 def _are_labels(labels: tuple[Any, ...]) -> bool:
-    """Of one type, so that neither True and 1 nor 1 and "1" stand beside each other."""
+    """Whether they are distinct labels of one type: neither True and 1 nor 1 and "1" may stand side by side."""
     types = {type(label) for label in labels}
-    if len(types) > 1 or not types <= {str, int, bool} or len(set(labels)) < len(labels):
+    if len(types) != 1 or not types <= {str, int, bool} or len(set(labels)) < max(len(labels), 2):
         return False
     return types != {int} or all(abs(label) <= MAX_LABEL for label in labels)
 
 
 def _are_printable(names: tuple[Any, ...]) -> bool:
     return not any(isinstance(name, str) and unprintable(name) for name in names)
+
+
+_NULLABLE: Final = {(each.name,) for each in fields(Manifest) if str(each.type).endswith("None")}
+
+if __name__ == "__main__":  # print the JSON schema
+    _SCHEMA: Final = {"$schema": "https://json-schema.org/draft/2020-12/schema", **_adapter().json_schema()}
+    sys.stdout.write(json.dumps(_SCHEMA, indent=1) + "\n")

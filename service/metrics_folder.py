@@ -1,4 +1,4 @@
-"""The folder for the workers' metrics: made at start, removed at the end, with those of servers that were killed."""
+"""The temporary folder for the workers' metrics. Folders of killed servers are removed, too."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from typing import Final
 from service.errors import StartError
 
 _PREFIX: Final = "mlp-serving-metrics-"
-# What metrics.worker makes there, and all that is removed without knowing whose it was.
+# The files that metrics_files writes. Nothing else is removed from the folder of another server.
 _FILES: Final = (".db", ".new")
 
 
 @contextmanager
-def held() -> Iterator[Path]:
-    """A new folder in the one for temporary files, locked as long as this process or a child of it lives.
+def locked() -> Iterator[Path]:
+    """A new folder among the temporary files, locked while this process or a child of it lives.
 
-    The lock, flock(2) on the folder itself, tells the next server which folders nobody uses any more, whatever their
-    processes were called, and systemd-tmpfiles(8) to leave this one alone. Raises `StartError` where there is no room.
+    The lock is flock(2) on the folder itself. It tells other servers and systemd-tmpfiles(8) that the folder is in use.
+    Raises `StartError` if the folder cannot be made.
     """
     try:
         parent = Path(tempfile.gettempdir())
-        _remove_left_over(parent)
+        _remove_unused_folders(parent)
         folder, lock = _make(parent)
     except OSError as error:
         raise StartError(
-            f"no folder can be made for the workers' metrics: {error.strerror or error}; "
-            "set TMPDIR to a folder with room, such as a memory volume"
+            f"cannot create a folder for the workers' metrics: {error.strerror or error}; "
+            "set TMPDIR to a folder with space, such as a memory volume"
         ) from error
     try:
         yield folder
@@ -43,34 +43,34 @@ def held() -> Iterator[Path]:
 
 
 def _make(parent: Path) -> tuple[Path, int]:
-    """The folder, and the open file that holds its lock, or none where its file system has no locks."""
+    """The folder, and the descriptor that holds its lock. A file system without locks gives none."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # another server found it before it was locked, and removes it
+        except BlockingIOError:  # another server found it before it was locked and is removing it
             os.close(lock)
             continue
         except OSError:
             return folder, lock
-        if folder.exists():  # or it was removed meanwhile
+        if folder.exists():  # and was not removed meanwhile
             return folder, lock
         os.close(lock)
 
 
-def _remove_left_over(parent: Path) -> None:
+def _remove_unused_folders(parent: Path) -> None:
     for folder in parent.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):  # another user's, in use, or not what its name says
-            _remove_unused(folder)
+            _remove_if_unused(folder)
 
 
-def _remove_unused(folder: Path) -> None:
+def _remove_if_unused(folder: Path) -> None:
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         if os.fstat(opened).st_uid == os.geteuid():
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for name in os.listdir(opened):  # noqa: PTH208 - in the folder that is locked, whatever its path leads to now
+            for name in os.listdir(opened):  # noqa: PTH208 - the locked folder, wherever its path leads now
                 if name.endswith(_FILES):
                     os.unlink(name, dir_fd=opened)
             folder.rmdir()

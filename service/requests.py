@@ -1,4 +1,4 @@
-"""What is known of a finished request, and telling it to metrics and log, many requests at once."""
+"""Records of finished requests, handed to metrics and log in batches."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-# How long a finished request may wait to be told, and how many of them: telling them must not hold up a turn.
-TELL_WITHIN_S: Final = 0.01
+# How long and how many finished requests wait for the sinks. Small batches do not hold up the event loop.
+FLUSH_WITHIN_S: Final = 0.01
 FLUSH_BATCH: Final = 128
 
 
 class RequestRecord:
-    """One request, filled in on its way. Times are seconds; a stage that did not happen took 0."""
+    """One request, filled in as it is processed. Durations are in seconds, and 0 for stages that did not happen."""
 
-    # Defaults on the class: one is made for each request, and only what it comes to is set.
+    # Class attributes, because a record is made for every request and most fields keep their defaults.
     route: str = "unmatched"
     status: int = 0
     problem: str = ""
@@ -35,17 +35,23 @@ class RequestRecord:
 
 
 class Sink(Protocol):
-    """Someone who wants to know of finished requests."""
+    """A receiver of finished requests."""
 
     def __call__(self, records: Sequence[RequestRecord], /) -> None:
-        """Take what finished since the last time."""
+        """Take the requests that finished since the last call."""
 
 
 class RequestTracker:
-    """Gathers finished requests and hands them to its sinks together, which costs less than one by one.
+    """Collects finished requests and hands them to the sinks in batches, at most `FLUSH_WITHIN_S` later.
 
-    They wait `TELL_WITHIN_S` at most. ``in_flight`` is told as often how many requests are open; ``clock`` gives the
-    seconds that records are told in.
+    Parameters
+    ----------
+    sinks
+        Called with each batch.
+    in_flight
+        Called with the number of open requests, as often.
+    clock
+        Returns the time in seconds.
     """
 
     def __init__(self, sinks: Sequence[Sink], in_flight: Callable[[int], None], clock: Callable[[], float]) -> None:
@@ -54,46 +60,47 @@ class RequestTracker:
         self._clock = clock
         self._open = 0
         self._finished: list[RequestRecord] = []
-        self._tell_soon: asyncio.Handle | None = None
+        self._scheduled: asyncio.Handle | None = None
 
     def begin(self, method: str, path: str, request_id: str) -> RequestRecord:
-        """A record for a request whose headers are there."""
+        """A record for a request whose headers have arrived."""
         self._open += 1
-        if self._tell_soon is None:
+        if self._scheduled is None:
             self._schedule()
         return RequestRecord(method, path, request_id, self._clock())
 
     def finish(self, record: RequestRecord, status: int) -> None:
-        """Note that the answer to a request was handed to the connection."""
+        """Note that the response was handed to the connection."""
         record.status = status
         record.duration_s = self._clock() - record.started_s
         self._open -= 1
         self._finished.append(record)
-        if self._tell_soon is None or len(self._finished) == FLUSH_BATCH:
+        if self._scheduled is None or len(self._finished) == FLUSH_BATCH:
             self._schedule()
 
     def abandon(self) -> None:
-        """Note that a request ended without an answer: its client is gone."""
+        """Note that a request ended without a response, because its client is gone."""
         self._open -= 1
-        if self._tell_soon is None:
+        if self._scheduled is None:
             self._schedule()
 
     def flush(self) -> None:
-        """Tell the sinks now: for one who asks what they know, and at shutdown, when it is not done later."""
+        """Hand over all finished requests now, for a scrape and at shutdown."""
         finished, self._finished = self._finished, []
         if finished:
-            for reader in self._sinks:
-                reader(finished)
+            for sink in self._sinks:
+                sink(finished)
+
+    def report(self) -> None:
+        """Hand over the number of open requests and all finished ones. The event loop calls it after a change."""
+        self._scheduled = None
+        self._in_flight(self._open)
+        self.flush()
 
     def _schedule(self) -> None:
         loop = asyncio.get_running_loop()
-        if self._tell_soon is None:
-            self._tell_soon = loop.call_later(TELL_WITHIN_S, self._tell)
+        if self._scheduled is None:
+            self._scheduled = loop.call_later(FLUSH_WITHIN_S, self.report)
         else:
-            self._tell_soon.cancel()
-            self._tell_soon = loop.call_soon(self._tell)
-
-    def _tell(self) -> None:
-        self._tell_soon = None
-        self._in_flight(self._open)
-        self.flush()
+            self._scheduled.cancel()
+            self._scheduled = loop.call_soon(self.report)

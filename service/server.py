@@ -1,4 +1,4 @@
-"""uvicorn's server, taught to lose nothing at SIGTERM: it answers what reaches it before it closes a connection."""
+"""uvicorn's server with a graceful shutdown: every request that arrives before its connection closes is answered."""
 
 from __future__ import annotations
 
@@ -28,40 +28,40 @@ from service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-# How long a connection must be silent before it is closed: a request already on its way to us arrives within this.
+# How long a connection must be silent before it is closed. A request that is on its way arrives within this time.
 LINGER_S: Final = 1.0
-# How long a connection that had begun when the listening socket began to close may take to be there.
+# How long a connection that began before the listening socket closed may take to be accepted.
 _HANDSHAKE_S: Final = 0.2
-# How long the last answers, that there will be none, may take to leave.
+# How long the last error responses may take to be sent.
 _FAREWELL_S: Final = 1.0
 _TICK_S: Final = 0.02
 _RETRY_S: Final = 1.0
 
 
 class Stop:
-    """The signals to stop until uvicorn takes them over, and after: it raises those it took once more when it is done.
+    """Handles stop signals before uvicorn does, and after, when uvicorn raises those it handled once more.
 
-    As process 1 of a container a signal without a handler is ignored. The exit is also noted: an exception that comes
-    out of nowhere can be lost in code that is called from C and has nobody to hand it to.
+    Process 1 of a container ignores signals without a handler. ``requested`` is kept because a SystemExit raised inside
+    a C callback can be lost.
     """
 
     def __init__(self) -> None:
-        self.told = False
+        self.requested = False
 
     def listen(self) -> None:
-        """Take the signals, in the main thread of this process."""
+        """Install the signal handlers. Must be called in the main thread."""
         for number in stop_signals():
             signal.signal(number, self._leave)
 
     def _leave(self, _number: int, _frame: FrameType | None) -> None:
-        self.told = True
+        self.requested = True
         raise SystemExit(0)
 
 
 class Server(uvicorn.Server):
-    """Accepts connections itself, says when it is ready, and drains.
+    """Accepts connections itself, calls ``ready`` once it does, and drains on shutdown.
 
-    uvicorn's own shutdown closes a connection under a request, and resets those that wait to be accepted.
+    uvicorn's own shutdown closes connections during a request and resets those that are not accepted yet.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._drain_timeout_s = drain_timeout_s
         self._lifecycle = service.lifecycle
-        self._give_up = service.fast_path.predict.close
+        self._reject_all = service.fast_path.predict.close
         self._ready = ready
         self._stop = stop
         self._listeners: list[Listener] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to accept connections, then say where. Raises `StartError` where another began to meanwhile."""
+        """Start accepting connections and log the address. Raises `StartError` if another process took it meanwhile."""
         sockets = sockets or []
         for bound in sockets:
             try:
@@ -93,14 +93,14 @@ class Server(uvicorn.Server):
             host, port = bound.getsockname()[:2]
             _log.info("ready on http://%s:%d (documentation at /docs)", f"[{host}]" if ":" in host else host, port)
         self._ready()
-        self.should_exit |= self._stop.told
+        self.should_exit |= self._stop.requested
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - the listeners have them
-        """Stop listening; answer each connection's next request with ``connection: close``; then close what is idle.
+        """Stop listening, answer each connection's next request with ``connection: close``, and close idle connections.
 
-        What is not answered, or not even whole, when the drain has to end is told to come again.
+        Requests that are unanswered or incomplete when the drain times out are rejected, to be retried.
         """
-        _log.info("draining: no new connections, each open one is answered and closed")
+        _log.info("draining: no new connections, open ones are answered and closed")
         self._lifecycle.advance(State.DRAINING)
         await self._stop_listening()
         await self._while_open(LINGER_S - _HANDSHAKE_S)
@@ -108,21 +108,21 @@ class Server(uvicorn.Server):
         await self._close_idle(ends_at_s)
         await self._while_open(ends_at_s - time.monotonic())
         if self._open() and not self.force_exit:
-            _log.warning("%d connections are told that the drain is over", len(self._open()))
-            self._tell_the_rest()
+            _log.warning("the drain timed out: rejecting the requests of %d connections", len(self._open()))
+            self._reject_the_rest()
             await self._while_open(_FAREWELL_S)
         for task in self.server_state.tasks:
-            task.cancel("the drain is over")
+            task.cancel("the drain timed out")
         if not self.force_exit:
             await self.lifespan.shutdown()
         _log.info("stopped")
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take the signals that uvicorn takes, and those it does not know."""
+        """Handle the signals that uvicorn handles, and SIGHUP."""
         with super().capture_signals():
-            more = [number for number in stop_signals() if number not in HANDLED_SIGNALS]
-            before = {number: signal.signal(number, self.handle_exit) for number in more}
+            additional = [number for number in stop_signals() if number not in HANDLED_SIGNALS]
+            before = {number: signal.signal(number, self.handle_exit) for number in additional}
             try:
                 yield
             finally:
@@ -140,13 +140,13 @@ class Server(uvicorn.Server):
         return connections
 
     async def _stop_listening(self) -> None:
-        """Accept all that the kernel has begun, for as long as there are no descriptors left for it, too."""
+        """Accept all connections that have begun, and wait for descriptors if there are none left."""
         for listener in self._listeners:
             listener.refuse_new()
         now_s = time.monotonic()
         begun_by_s, ends_at_s = now_s + _HANDSHAKE_S, now_s + self._drain_timeout_s
         while not self.force_exit:
-            empty = all([listener.accept() for listener in self._listeners])  # noqa: C419 - each of them
+            empty = all([listener.accept() for listener in self._listeners])  # noqa: C419 - call each of them
             if time.monotonic() > (begun_by_s if empty else ends_at_s):
                 break
             await asyncio.sleep(_TICK_S)
@@ -154,30 +154,30 @@ class Server(uvicorn.Server):
             listener.close()
 
     async def _while_open(self, within_s: float) -> None:
-        """Wait until all connections are gone and their requests with them, so long at most."""
+        """Wait until all connections and requests are finished, at most ``within_s``."""
         ends_at_s = time.monotonic() + within_s
         while (self._open() or self.server_state.tasks) and not self.force_exit and time.monotonic() < ends_at_s:
             await asyncio.sleep(_TICK_S)
 
     async def _close_idle(self, ends_at_s: float) -> None:
-        """Close the connections that wait for a request; those to which one has just come answer it first."""
+        """Close idle connections. Those with a request that has just arrived answer it first."""
         while idle := [each for each in self._open() if each.is_idle and not each.transport.is_closing()]:
-            asked = _readable(idle)
+            readable = _readable(idle)
             for each in idle:
-                if each.fileno not in asked:
+                if each.fileno not in readable:
                     each.transport.close()
             if self.force_exit or time.monotonic() > ends_at_s:
                 break
             await asyncio.sleep(_TICK_S)
 
-    def _tell_the_rest(self) -> None:
-        self._give_up()
+    def _reject_the_rest(self) -> None:
+        self._reject_all()
         for each in list(self._open()):
-            each.give_up(NotReady("the server stopped before this request was whole; try again", _RETRY_S))
+            each.give_up(NotReady("the server stopped before this request was complete; try again", _RETRY_S))
 
 
 def _readable(connections: Iterable[BoundedProtocol]) -> set[int]:
-    """The file descriptors of those that have something to be read, or were closed by the client."""
+    """The descriptors of connections with data to read, or closed by the client."""
     waiting = select.poll()
     for each in connections:
         waiting.register(each.fileno, select.POLLIN)
@@ -185,12 +185,12 @@ def _readable(connections: Iterable[BoundedProtocol]) -> set[int]:
 
 
 def run(service: Service, settings: Settings, listener: socket.socket, ready: Callable[[], None], stop: Stop) -> None:
-    """Serve on ``listener`` until a signal to stop; ``ready`` is called once requests are taken."""
+    """Serve on ``listener`` until a stop signal. Calls ``ready`` once it accepts requests."""
     door = service.fast_path
     plain = connection.protocol_of(door.tracker, door.ids, door.bounds, door.bodies)
     config = uvicorn.Config(
         service.app,
-        http=fast_path.protocol_of(door) if settings.express else plain,
+        http=fast_path.protocol_of(door) if settings.fast_path else plain,
         loop="uvloop",
         ws="none",
         log_config=None,
@@ -203,12 +203,12 @@ def run(service: Service, settings: Settings, listener: socket.socket, ready: Ca
 
 
 def listen(host: str, port: int, *, unread_timeout_s: int, shared: bool = False) -> socket.socket:
-    """A socket bound to the address, not yet accepting; ``shared`` lets several processes bind it.
+    """Return a socket that is bound to the address and not listening yet.
 
-    The kernel then spreads new connections over them: https://man7.org/linux/man-pages/man7/socket.7.html
-    (SO_REUSEPORT). Where it can, it also ends a connection whose client has not taken what it was sent for
-    ``unread_timeout_s``: https://man7.org/linux/man-pages/man7/tcp.7.html (TCP_USER_TIMEOUT; accepted sockets inherit
-    it). Raises `StartError` where the address cannot be had.
+    ``shared`` lets several processes bind the address, and the kernel distributes new connections over them:
+    SO_REUSEPORT in https://man7.org/linux/man-pages/man7/socket.7.html. If the kernel can, it also ends connections
+    whose client has not acknowledged data for ``unread_timeout_s``: TCP_USER_TIMEOUT, inherited by accepted sockets, in
+    https://man7.org/linux/man-pages/man7/tcp.7.html. Raises `StartError` if the address is not available.
     """
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

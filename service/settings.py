@@ -1,10 +1,11 @@
-"""Every option once: flag, `MLP_*` variable, default, bounds, unit. The only reader of the environment."""
+"""Every option in one place: flag, `MLP_*` variable, default, bounds, unit. The only reader of the environment."""
 
 from __future__ import annotations
 
 import difflib
+import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -13,7 +14,11 @@ from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, Settings
 
 from service.errors import StartError
 
+_log = logging.getLogger(__name__)
+
 PREFIX: Final = "MLP_"
+# Old names of options, which work for one more version.
+_RENAMED: Final = {"express": "fast_path", "max_held_bytes": "max_buffered_bytes"}
 
 
 def _option(default: object, description: str, unit: str = "", ge: float | None = None, le: float | None = None) -> Any:
@@ -22,7 +27,7 @@ def _option(default: object, description: str, unit: str = "", ge: float | None 
 
 
 class Settings(BaseSettings):
-    """The server's options. A flag wins over its variable, a variable over the default."""
+    """The server's options. A flag overrides its variable, and a variable the default."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -36,81 +41,115 @@ class Settings(BaseSettings):
         cli_exit_on_error=False,
     )
 
-    host: str = _option("127.0.0.1", "address to listen on; 0.0.0.0 is every IPv4 address of the machine")
+    host: str = _option("127.0.0.1", "address to listen on; 0.0.0.0 for all IPv4 interfaces")
     port: int = _option(8000, "TCP port to listen on; 0 picks a free one", ge=0, le=65535)
-    models: Path = _option(Path("models"), "folder with models/<name>/<version>/; the newest version of each is served")
-    model: str | None = _option(None, "name of the model that POST /predict means; needed when there are several")
-    provider: Literal["auto", "cpu", "cuda"] = _option("auto", "where to run: cuda runs on the GPU or does not start")
-    workers: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = _option(
-        1, "processes that answer requests; auto is one for each whole CPU of the container's quota; 1 to 1,024 or auto"
+    models: Path = _option(Path("models"), "folder of models, <name>/<version>/; the newest version of each is served")
+    model: str | None = _option(None, "model for POST /predict; required if there are several")
+    provider: Literal["auto", "cpu", "cuda"] = _option(
+        "auto", "where to run; auto may fall back to the CPU, cuda never"
     )
-    express: bool = _option(True, "answer predictions before ASGI begins, several times faster; false for comparison")
+    workers: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = _option(
+        1, "number of server processes; auto is one for each full CPU of the container's quota; 1 to 1,024 or auto"
+    )
+    fast_path: bool = _option(True, "answer predictions before ASGI, several times faster; false for comparison")
     precision: Literal["auto", "fp32", "int8"] = _option(
-        "auto", "of the network's arithmetic; auto is int8 on a CPU where the manifest shows it to be as good"
+        "auto", "arithmetic of the network; auto is int8 on a CPU if the manifest shows it is as good"
     )
     log_level: Literal["debug", "info", "warning", "error"] = _option(
-        "info", "least severe message to log; requests are logged at info"
+        "info", "lowest level to log; requests are logged at info"
     )
     log_format: Literal["auto", "json", "text"] = _option(
-        "auto", "one JSON object a line, or text; auto is text at a terminal"
+        "auto", "one JSON object per line, or text; auto is text on a terminal"
     )
     max_body_bytes: int = _option(
-        16 * 1024**2, "largest request body, also after decompression", "bytes", ge=1024, le=2**30
+        16 * 1024**2, "maximum size of a request body, also after decompression", "bytes", ge=1024, le=2**30
     )
-    max_held_bytes: int = _option(
+    max_buffered_bytes: int = _option(
         256 * 1024**2,
-        "bodies that wait to be whole or to be read, all together; over it 429",
+        "maximum size of all buffered request bodies together; over it 429",
         "bytes",
         ge=1024,
         le=2**37,
     )
-    max_request_rows: int = _option(10_000, "most rows in one request", "rows", ge=1, le=1_000_000)
+    max_request_rows: int = _option(10_000, "maximum rows in a request", "rows", ge=1, le=1_000_000)
     max_queue_rows: int = _option(
         100_000,
-        "most rows of large requests waiting at once, and of small ones; over it 429",
+        "maximum queued rows of large requests, and as many of small ones; over it 429",
         "rows",
         ge=1,
         le=10_000_000,
     )
-    receive_timeout_s: float = _option(10.0, "longest time for a request's body to arrive", "s", ge=0.1, le=600)
+    receive_timeout_s: float = _option(10.0, "time limit for receiving a request body", "s", ge=0.1, le=600)
     request_timeout_s: float = _option(
-        30.0, "longest time from a request to its answer; x-request-timeout-s can shorten it", "s", ge=0.001, le=3600
+        30.0, "time limit for a response; x-request-timeout-s can shorten it", "s", ge=0.001, le=3600
     )
-    keep_alive_timeout_s: int = _option(75, "how long an idle connection is kept", "s", ge=1, le=3600)
+    keep_alive_timeout_s: int = _option(75, "time before an idle connection is closed", "s", ge=1, le=3600)
     drain_timeout_s: int = _option(
-        20, "longest time to answer what was accepted, after a signal to stop", "s", ge=1, le=3600
+        20, "time limit for finishing accepted requests after a stop signal", "s", ge=1, le=3600
     )
 
 
-def load(arguments: Sequence[str]) -> Settings:
-    """Settings from the command line, over the environment, over the defaults.
+def load(arguments: Sequence[str], warn: Callable[[str], object] = _log.warning) -> Settings:
+    """Read the settings from the command line, the environment and the defaults.
 
-    Prints the help and exits on ``--help``. Raises `StartError` for an unknown option or variable, with the nearest
-    known name, and for a value outside its bounds.
+    Prints the help and exits on ``--help``. Calls ``warn`` with a message for each option given by its old name. Raises
+    `StartError` for an unknown option or variable, naming the closest known one, and for a value out of bounds.
     """
     names = list(Settings.model_fields)
+    arguments = [*_renamed_variables(warn), *_renamed_flags(arguments, warn)]
     _refuse_unknown(
         "option",
         (argument.split("=", 1)[0] for argument in arguments if argument.startswith("--")),
-        ["--help", *(f"--{name.replace('_', '-')}" for name in names)],
-        "mlp-serve --help lists them all",
+        ["--help", *map(_flag, names)],
+        "mlp-serve --help lists all options",
     )
     _refuse_unknown(
         "environment variable",
-        _own_variables(os.environ),
-        [f"{PREFIX}{name.upper()}" for name in names],
+        (name for name in _own_variables(os.environ) if name not in map(_variable, _RENAMED)),
+        [*map(_variable, names)],
         f"unset it, or see mlp-serve --help for all {PREFIX}* variables",
     )
     try:
-        return CliApp.run(Settings, cli_args=list(arguments), cli_exit_on_error=False)
+        return CliApp.run(Settings, cli_args=arguments, cli_exit_on_error=False)
     except ValidationError as error:
         raise StartError(_first_fault(error)) from error
     except SettingsError as error:
         raise StartError(f"{error}; mlp-serve --help lists all options") from error
 
 
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _variable(name: str) -> str:
+    return f"{PREFIX}{name.upper()}"
+
+
+def _renamed_flags(arguments: Sequence[str], warn: Callable[[str], object]) -> list[str]:
+    """``arguments`` with new names for old ones."""
+    new_names = {_flag(old): _flag(new) for old, new in _RENAMED.items()}
+    translated = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name in new_names:
+            warn(f"{name} is deprecated; use {new_names[name]}")
+        translated.append(f"{new_names.get(name, name)}{equals}{value}")
+    return translated
+
+
+def _renamed_variables(warn: Callable[[str], object]) -> list[str]:
+    """Flags for variables with old names, unless the new variable is set, too. Later flags override them."""
+    flags = []
+    for old, new in _RENAMED.items():
+        if (value := os.environ.get(_variable(old))) is not None:
+            warn(f"{_variable(old)} is deprecated; use {_variable(new)}")
+            if _variable(new) not in os.environ:
+                flags.append(f"{_flag(new)}={value}")
+    return flags
+
+
 def _own_variables(environment: Iterable[str]) -> list[str]:
-    """The variables meant for us: not the ones Kubernetes sets for a Service whose name happens to begin with mlp.
+    """The variables meant for this server. Kubernetes sets others for a Service whose name begins with mlp.
 
     https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
     """
@@ -131,7 +170,6 @@ def _refuse_unknown(what: str, found: Iterable[str], known: Sequence[str], other
 def _first_fault(error: ValidationError) -> str:
     fault = error.errors()[0]
     name = str(fault["loc"][0])
-    # One that can be of two types has a fault for each of them.
+    # An option of two types has a fault for each of them.
     reasons = " or ".join(each["msg"].lower() for each in error.errors() if each["loc"][0] == name)
-    flag, variable = f"--{name.replace('_', '-')}", f"{PREFIX}{name.upper()}"
-    return f"{flag} ({variable}) is {fault['input']!r}: {reasons}; see mlp-serve --help"
+    return f"{_flag(name)} ({_variable(name)}) is {fault['input']!r}: {reasons}; see mlp-serve --help"

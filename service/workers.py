@@ -1,4 +1,4 @@
-"""Several worker processes behind one port: start them, replace one that dies, stop them all."""
+"""Several worker processes on one port: start them, replace those that die, stop them all."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from service.lifecycle import stop_signals
 
 _log = logging.getLogger(__name__)
 
-# A forked worker has the parent's modules loaded already: it is up in the time it takes to prove the models.
+# A forked worker has the parent's modules: it starts in the time that checking the models takes.
 _FORK: Final = get_context("fork")
 _STOP: Final = stop_signals()
 _READY: Final = b"ready"
 _SHORTEST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 30.0
-_STEADY_S: Final = 60.0
+_STABLE_S: Final = 60.0
 _KILL_MARGIN_S: Final = 5.0
 
 Work = Callable[[int, Callable[[], None]], int]
@@ -35,24 +35,24 @@ Work = Callable[[int, Callable[[], None]], int]
 @dataclass(slots=True)
 class _Worker:
     process: ForkProcess
-    signs: Connection
+    messages: Connection
     started_s: float
     ready: bool = False
 
 
 class Backoff:
-    """How long to wait before a worker that died is replaced.
+    """The pause before a dead worker is replaced: none at first, then doubling, up to half a minute.
 
-    Not at all the first time, then longer and longer, whether it was ready or not: one that works for a second and dies
-    would die again. It is the first time again for one that lived for a minute.
+    It does not matter whether the worker was ready: one that dies after a second would die again. The pause is reset
+    for a worker that lived for a minute.
     """
 
     def __init__(self) -> None:
         self._pause_s = 0.0
 
     def pause_s(self, lived_s: float) -> float:
-        """The pause after a worker that lived that long."""
-        pause_s = 0.0 if lived_s >= _STEADY_S else self._pause_s
+        """The pause after a worker that lived for ``lived_s`` seconds."""
+        pause_s = 0.0 if lived_s >= _STABLE_S else self._pause_s
         self._pause_s = min(max(2 * pause_s, _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)
         return pause_s
 
@@ -60,9 +60,9 @@ class Backoff:
 class Supervisor:
     """Keeps ``count`` processes running ``work(index, ready)``, which calls ``ready`` once it takes requests.
 
-    A worker that dies is told to ``died`` and replaced, after the pause that its `Backoff` gives. Where a worker dies
-    before it was ever ready, what it needs is not there: all stop, and so does the server. At SIGTERM, SIGINT or SIGHUP
-    all are told to stop and waited for, ``stop_timeout_s`` at most.
+    A dead worker is reported to ``died`` and replaced after the pause of its `Backoff`. If a worker dies before any
+    with its index was ready, something it needs is missing, and the server stops. At SIGTERM, SIGINT or SIGHUP all
+    workers are terminated, and killed if they take longer than ``stop_timeout_s`` and a margin.
     """
 
     def __init__(self, count: int, work: Work, stop_timeout_s: float, died: Callable[[int], None]) -> None:
@@ -78,23 +78,23 @@ class Supervisor:
         self._wake_read, self._wake_write = socket.socketpair()
 
     def run(self) -> int:
-        """Until told to stop; the exit status."""
+        """Run until a stop signal. Returns the exit status."""
         self._wake_write.setblocking(False)
         signal.set_wakeup_fd(self._wake_write.fileno())
         for number in _STOP:
-            signal.signal(number, lambda *_: None)  # the wake-up byte tells; the handler only keeps the default away
+            signal.signal(number, lambda *_: None)  # only replaces the default: the wake-up byte is what counts
         for index in range(self._count):
             self._start(index)
         try:
             failed = self._watch()
         finally:
-            self._stop()  # whatever happened: this process would wait for them for ever
+            self._stop()  # in any case, or this process would wait for them for ever
         return 1 if failed else 0
 
     def _start(self, index: int) -> None:
         receiver, sender = _FORK.Pipe(duplex=False)
         process = _FORK.Process(target=self._in_worker, args=(index, sender), name=f"worker-{index}")
-        # Until the worker has handlers of its own it has this process's, in which a signal to stop would be lost.
+        # Until the worker has its own handlers it has this process's, which would lose a stop signal.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
         process.start()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -111,39 +111,40 @@ class Supervisor:
         raise SystemExit(self._work(index, lambda: sender.send_bytes(_READY)))
 
     def _follow_parent(self) -> None:
-        os.read(self._alive_read, 1)  # returns when the parent, however it ended, closed its side
+        os.read(self._alive_read, 1)  # returns when the parent has ended, in any way
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _watch(self) -> bool:
-        """Replace dead workers until a signal comes; True where one could not start in the first place."""
+        """Replace dead workers until a signal comes. True if a worker could not start in the first place."""
         while True:
             for index in [index for index, at_s in self._restarts.items() if at_s <= time.monotonic()]:
                 del self._restarts[index]
                 self._start(index)
             by_sentinel = {worker.process.sentinel: index for index, worker in self._workers.items()}
-            by_signs = {worker.signs: index for index, worker in self._workers.items() if not worker.ready}
+            by_messages = {worker.messages: index for index, worker in self._workers.items() if not worker.ready}
             pause_s = max(min(self._restarts.values()) - time.monotonic(), 0.0) if self._restarts else None
-            for source in connection.wait([self._wake_read, *by_sentinel, *by_signs], pause_s):
+            for source in connection.wait([self._wake_read, *by_sentinel, *by_messages], pause_s):
                 if source is self._wake_read:
                     return False
                 if isinstance(source, Connection):
-                    self._hear(by_signs[source])
-                elif isinstance(source, int) and not self._note_death(by_sentinel[source]):
+                    self._read_message(by_messages[source])
+                elif isinstance(source, int) and not self._replace(by_sentinel[source]):
                     return True
 
-    def _hear(self, index: int) -> None:
-        """Whether a worker says that it is ready, or has ended without a word."""
+    def _read_message(self, index: int) -> None:
+        """Note that a worker is ready, if it says so; one that has died says nothing."""
         worker = self._workers.get(index)
-        if worker is not None and not worker.ready and worker.signs.poll():
+        if worker is not None and not worker.ready and worker.messages.poll():
             with contextlib.suppress(EOFError, OSError):
-                worker.ready = worker.signs.recv_bytes() == _READY
+                worker.ready = worker.messages.recv_bytes() == _READY
                 self._was_ready.add(index)
 
-    def _note_death(self, index: int) -> bool:
-        self._hear(index)
+    def _replace(self, index: int) -> bool:
+        """Schedule a new worker for a dead one; False if none with this index was ever ready."""
+        self._read_message(index)
         worker = self._workers.pop(index)
         worker.process.join()
-        worker.signs.close()
+        worker.messages.close()
         if index not in self._was_ready:
             return False
         self._died(index)
@@ -162,6 +163,6 @@ class Supervisor:
         for worker in self._workers.values():
             worker.process.join(max(ends_at_s - time.monotonic(), 0.0))
             if worker.process.is_alive():
-                _log.error("process %s did not stop in time and is killed", worker.process.pid)
+                _log.error("process %s did not stop in time and was killed", worker.process.pid)
                 worker.process.kill()
                 worker.process.join()

@@ -111,9 +111,7 @@ class Config:
     weight_decay: float = _option(0.01, "decoupled for adamw, part of the gradient otherwise", Interval(0, 10))
     batch_size: int = _option(128, "rows per step", _integer(1, 65536))
     epochs: int = _option(40, "passes over the training rows", _integer(1, 100_000))
-    loss: str = _option(
-        "auto", "training loss; auto: log_loss for classes, squared_error for numbers", Options(LOSSES)
-    )
+    loss: str = _option("auto", "training loss; auto: log_loss for classes, squared_error for numbers", Options(LOSSES))
     class_weight: str = _option(
         "none",
         "balanced: all classes weigh the same, however few their rows; probabilities then assume equally frequent "

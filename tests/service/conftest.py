@@ -1,4 +1,4 @@
-"""What more than one file of tests starts from."""
+"""Fixtures for several test files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from tests.service.published import TABLE, publish
 
 @pytest.fixture
 def version_dir(tmp_path: Path) -> Path:
-    """A published model of a table with a column of each kind, whole until a test damages it."""
+    """A published model of a table with a column of each kind."""
     publish(tmp_path / "models", "table", features=TABLE)
     return tmp_path / "models" / "table" / "1"

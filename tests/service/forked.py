@@ -1,4 +1,4 @@
-"""A piece of a test in a process of its own, whose limits and globals are then its own, too."""
+"""Run part of a test in a child process, with its own limits and globals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PATIENCE_S = 30.0
 
 
 def in_a_child(work: Callable[..., Any], *arguments: Any) -> None:
-    """Run ``work(*arguments)`` in a child, which must end well; what failed in it is on stderr."""
+    """Run ``work(*arguments)`` in a child process, which must exit with 0. Its failures are on stderr."""
     child = get_context("fork").Process(target=work, args=arguments)
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # there may be threads
         child.start()

@@ -19,7 +19,7 @@ from service.manifest import CLASSIFICATION, FORMAT, REGRESSION, Feature, Label,
 
 OPSET = 20
 
-# One column of each kind, with and without missing values, with and without an "other".
+# A column of each kind, with and without missing values, with and without "other".
 TABLE = (
     Feature("age", "numeric", True, (), False, 40.0, 12.0, 0.0, 99.0),
     Feature("height", "numeric", False, (), False, 1.7, 0.1, 1.0, 2.1),
@@ -31,7 +31,7 @@ TABLE = (
 
 @dataclass(frozen=True)
 class Network:
-    """One hidden layer over the values, 0 for a missing one, and over which of them are; ``answer`` is the oracle."""
+    """One hidden layer on the values, 0 if missing, and flags of the missing ones. ``answer`` is the oracle."""
 
     first: NDArray[np.float32]  # (2 * features, hidden)
     last: NDArray[np.float32]  # (hidden, classes or targets)
@@ -99,9 +99,9 @@ def publish(
     features: tuple[Feature, ...] = (),
     seed: int = 0,
 ) -> Network:
-    """Write ``models_dir/name/version`` as training does; the network that was written.
+    """Write ``models_dir/name/version`` as training does, and return its network.
 
-    With ``targets`` it is a regression of them. Without ``features`` they are numbers that fill the ``shape``.
+    With ``targets`` it is a regression. Without ``features`` there are numeric ones for the ``shape``.
     """
     shape = (len(features),) if features else shape
     features = features or tuple(
@@ -155,7 +155,7 @@ def golden_file(network: Network, inputs: NDArray[np.float32]) -> bytes:
 
 
 def values_of(features: tuple[Feature, ...], rows: int, seed: int) -> NDArray[np.float32]:
-    """Random values float32 (rows, features), a quarter of those that may be missing NaN."""
+    """Random values float32 (rows, features). A quarter of those that may be missing are NaN."""
     random = np.random.default_rng(seed)
     values = random.normal(0, 1, (rows, len(features))).astype(np.float32)
     for index, feature in enumerate(features):
@@ -169,7 +169,7 @@ def values_of(features: tuple[Feature, ...], rows: int, seed: int) -> NDArray[np
 
 
 def as_json(features: tuple[Feature, ...], row: NDArray[np.float32]) -> Any:
-    """A row as a client writes it: numbers in a list, or, where there is more than numbers, values by name."""
+    """A row as a client sends it: a list if all features are numeric, else values by name."""
     if all(feature.kind == "numeric" for feature in features):
         return row.tolist()
     return {feature.name: _json_value(feature, value) for feature, value in zip(features, row.tolist(), strict=True)}
@@ -186,7 +186,7 @@ def _json_value(feature: Feature, value: float) -> Any:
 
 
 def rewrite(version_dir: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Let ``change`` have its way with the manifest's document."""
+    """Apply ``change`` to the manifest's JSON document."""
     path = version_dir / artifact.MANIFEST
     document = json.loads(path.read_text())
     change(document)

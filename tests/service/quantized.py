@@ -1,4 +1,4 @@
-"""A published model in static int8 too, as training writes it."""
+"""A published model with an int8 graph, as training writes it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.int8 import Int8
 from tests.service.published import Network, publish
 from tests.service.trapped import replace
 
-# What shows an int8 graph of three classes to be as good.
+# A comparison that shows an int8 graph of three classes to be as good.
 EVIDENCE = Int8(
     rows=3000,
     log_loss_fp32=0.2,
@@ -42,7 +42,7 @@ class _Rows(CalibrationDataReader):
 
 
 def quantized(graph: bytes, rows: NDArray[np.float32]) -> bytes:
-    """The graph with int8 weights and uint8 activations, whose ranges are those of ``rows`` (rows, features)."""
+    """The graph with int8 weights and uint8 activations, calibrated on ``rows`` (rows, features)."""
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "int8.onnx"
         quantize_static(
@@ -58,7 +58,7 @@ def quantized(graph: bytes, rows: NDArray[np.float32]) -> bytes:
 
 
 def publish_int8(models_dir: Path, name: str = "small") -> Network:
-    """Write ``models_dir/name/1`` with an int8 graph, golden answers for it, and what shows it to be as good."""
+    """Write ``models_dir/name/1`` with an int8 graph, its golden answers and its comparison."""
     network = publish(models_dir, name)
     version_dir = models_dir / name / "1"
     with np.load(version_dir / artifact.GOLDEN) as golden:

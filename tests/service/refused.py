@@ -1,4 +1,4 @@
-"""What the service says of a published model that it refuses."""
+"""The message for a published model that is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How one cell is read: the standard library's float is the oracle of what a number is worth."""
+"""How one cell is read. Python's float is the oracle for numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service import cells
 from service.cells import BLANKS, MARKS, NUMBER_MAX_LETTERS, THOUSANDS, Cells, number_of, texts_of
 
 
-def test_blanks_are_what_unicode_calls_white_space() -> None:
+def test_blanks_are_unicode_white_space() -> None:
     assert set(BLANKS) == {chr(code) for code in range(0x110000) if chr(code).isspace()}
 
 
@@ -73,17 +73,17 @@ def test_a_plain_number(text: str, number: float | None) -> None:
         ("1\xa0200,5", ",", " ", 1200.5),
     ],
 )
-def test_a_number_with_marks_of_its_own(text: str, decimal: str, thousands: str, number: float | None) -> None:
+def test_a_number_with_other_marks(text: str, decimal: str, thousands: str, number: float | None) -> None:
     assert number_of(text, decimal, thousands) == number
 
 
 @given(st.floats(allow_nan=False) | st.integers(-(10**30), 10**30))
-def test_what_python_writes_is_read_as_it_was(value: float) -> None:
+def test_numbers_written_by_python_are_read_back(value: float) -> None:
     assert number_of(str(value)) == float(value)
 
 
 @given(st.text(alphabet="0123456789.,-+eE '", max_size=8), st.sampled_from(".,"), st.sampled_from(["", *THOUSANDS]))
-def test_whatever_is_a_number_is_worth_what_float_says(text: str, decimal: str, thousands: str) -> None:
+def test_every_number_has_the_value_of_float(text: str, decimal: str, thousands: str) -> None:
     if decimal == thousands:
         return
     number = number_of(text, decimal, thousands)
@@ -105,24 +105,24 @@ def test_whatever_is_a_number_is_worth_what_float_says(text: str, decimal: str, 
         (False, ("false", "False", "FALSE")),
     ],
 )
-def test_how_a_category_that_is_a_number_may_be_written(value: float, texts: tuple[str, ...]) -> None:
+def test_the_spellings_of_a_category_that_is_a_number(value: float, texts: tuple[str, ...]) -> None:
     assert texts_of(value) == texts
 
 
-def test_numbers_that_stand_for_a_missing_value() -> None:
+def test_numbers_that_mean_a_missing_value() -> None:
     assert Cells().sentinels == frozenset()
     assert Cells(("-999", "NA", "9e3"), ()).sentinels == {-999, 9000}
     assert Cells(("-9,5",), (), ",").sentinels == {-9.5}
 
 
-def test_rules_that_nothing_can_be_read_by() -> None:
+def test_unsound_rules() -> None:
     assert Cells().is_sound
     assert Cells(("-999",), ("-999",), ",", ".").is_sound
     for unsound in (Cells((" NA",)), Cells(decimal=";"), Cells(thousands="_"), Cells(decimal=",", thousands=",")):
         assert not unsound.is_sound
 
 
-def test_no_mark_is_a_number_or_has_blanks_around_it() -> None:
+def test_marks_are_stripped_and_not_numbers() -> None:
     assert [mark for mark in MARKS if number_of(mark) is not None or mark != cells.strip(mark)] == []
     assert len(set(MARKS)) == len(MARKS)
     assert set("".join(MARKS)) <= set(string.printable)

@@ -1,4 +1,4 @@
-"""Quotas read from control groups laid out as Linux lays them out."""
+"""Quotas read from control groups laid out as on Linux."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def laid_out(root: Path, files: dict[str, str]) -> Path:
         ("", {}, math.inf),
     ],
 )
-def test_the_tightest_quota_counts(tmp_path: Path, own_groups: str, files: dict[str, str], expected: float) -> None:
+def test_the_smallest_quota_counts(tmp_path: Path, own_groups: str, files: dict[str, str], expected: float) -> None:
     own = tmp_path / "own"
     own.write_text(own_groups)
     assert cpus.quota(laid_out(tmp_path / "cgroup", files), own) == expected
 
 
-def test_affinity_bounds_what_is_available(tmp_path: Path) -> None:
+def test_affinity_limits_the_cpus(tmp_path: Path) -> None:
     allowed = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(allowed)})

@@ -31,7 +31,7 @@ from tests.service.trapped import replace as put
 
 MEMORY_BYTES = 500 * 2**20
 
-# Reads lists of arguments, starts a server with each, and tells how it ended, what it said, and its memory at most.
+# Starts a server with each list of arguments it reads. Prints its exit status, its output and its peak memory.
 LAUNCHER = """
 import json, os, sys, tempfile
 from service.__main__ import main
@@ -54,7 +54,7 @@ Damage = Callable[[Path], object]
 
 @pytest.fixture(scope="module")
 def start() -> Iterator[Callable[..., str]]:
-    """A function that starts a server, which must refuse to, and gives what it said."""
+    """A function that starts a server, which must fail, and returns its output."""
     launcher = subprocess.Popen(
         [sys.executable, "-c", LAUNCHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
     )
@@ -90,7 +90,7 @@ def manifest_text(old: str, new: str) -> Damage:
 
 
 def content(name: str, damaged: bytes) -> Damage:
-    """As if it had been published so."""
+    """Replace the content, with a valid hash."""
     return lambda folder: put(folder, name, damaged)
 
 
@@ -106,7 +106,7 @@ def arrays(**change: Any) -> Damage:
 
 
 def bomb(folder: Path) -> None:
-    """Many zeros in few bytes, and a promise of more."""
+    """Many zeros in few bytes, and a header that announces more."""
     file = io.BytesIO()
     with (
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
@@ -190,19 +190,22 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         "/x is a link to '3', which cannot be",
     ),
     "no JSON": (lambda folder: (folder / artifact.MANIFEST).write_bytes(b"\xff"), "metadata.json is not JSON: "),
-    "a label of half a character": (manifest_text('"ape"', '"\\ud800"'), "'classes' has the text '\\ud800', expected"),
-    "a name of half a character": (manifest_text('"age"', '"\\udfff"'), "'features' has the text '\\udfff', expected"),
-    "a date of half a character": (manifest(created="\udcff"), "'created' has the text '\\udcff', expected"),
-    "a label with a line's end": (
+    "a label with a surrogate": (manifest_text('"ape"', '"\\ud800"'), "'classes' has the string '\\ud800', expected"),
+    "a name with a surrogate": (manifest_text('"age"', '"\\udfff"'), "'features' has the string '\\udfff', expected"),
+    "a date with a surrogate": (manifest(created="\udcff"), "'created' has the string '\\udcff', expected"),
+    "a label with a line break": (
         manifest(classes=["a\nb", "c", "d"]),
-        "'classes' is ['a\\nb', 'c', 'd'], expected text",
+        "'classes' is ['a\\nb', 'c', 'd'], expected no control characters",
     ),
-    "a target with a control character": (manifest(targets=["\x1b[2J"]), "'targets' is ['\\x1b[2J'], expected text"),
+    "a target with a control character": (
+        manifest(targets=["\x1b[2J"]),
+        "'targets' is ['\\x1b[2J'], expected no control characters",
+    ),
     "labels of two types": (
         manifest(classes=[1, True, "1"]),
-        "'classes' is [1, True, '1'], expected two or more labels",
+        "'classes' is [1, True, '1'], expected two or more distinct labels",
     ),
-    "a score beyond float64": (manifest_text("0.5", "1e999"), "is not JSON: 1e999 is beyond float64"),
+    "a score beyond float64": (manifest_text("0.5", "1e999"), "is not JSON: 1e999 exceeds float64"),
     "no graph": (content(artifact.MODEL, b"no graph"), "the graph does not load: it is no ONNX file, as "),
     "no bytes": (content(artifact.MODEL, b""), "the graph does not load: "),
     "numbers in another file": (external, "the graph keeps numbers in other files, expected all of them inside"),
@@ -232,7 +235,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         content(artifact.EXAMPLE, b'{"x": NaN}'),
         "example.json is no request that the model takes (",
     ),
-    "an example of half a character": (
+    "an example with a surrogate": (
         content(artifact.EXAMPLE, b'{"x": "\\ud800"}'),
         "example.json is no request that the model takes (",
     ),
@@ -285,7 +288,7 @@ def whole_int8(tmp_path_factory: pytest.TempPathFactory) -> Path:
             arrays(int8_prediction=np.full(8, 2), int8_probabilities=np.full((8, 3), 0.3)),
             "; start with --precision auto,",
         ),
-        (manifest(int8=asdict(replace(EVIDENCE, class_rows=(1, 2, 3)))), "expected counts that fit each other"),
+        (manifest(int8=asdict(replace(EVIDENCE, class_rows=(1, 2, 3)))), "expected consistent counts"),
     ],
 )
 def test_a_damaged_int8_graph(

@@ -1,4 +1,4 @@
-"""The rule an int8 graph is held to: what it lets pass and what it refuses, and how seldom chance alone is a reason."""
+"""The limits for an int8 graph: what they accept and reject, and how often they reject by chance."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LABELS = ("ape", "bee", "cat")
     ("changed", "fault"),
     [
         ({}, None),
-        ({"rows": 1999, "class_rows": (1000, 999, 0)}, "it was held against fp32 on 1,999 rows, and 2,000 are needed"),
+        ({"rows": 1999, "class_rows": (1000, 999, 0)}, "it was compared with fp32 on 1,999 rows, and 2,000 are needed"),
         ({"rows": 2000, "class_rows": (1000, 1000, 0)}, None),
         ({"log_loss_int8": 0.2019}, None),
         ({"log_loss_int8": 0.2021}, "its log-loss is 0.2021 beside 0.2 in fp32, and may rise by 1% at most"),
@@ -35,7 +35,7 @@ LABELS = ("ape", "bee", "cat")
             {"labels_changed": 4, "class_lost": (2, 1, 1), "class_won": (0, 0, 0)},
             "its accuracy is 0.13% lower, and may be 0.1% lower at most",
         ),
-        # in a class of many rows that a small fall is no chance, and in one of few that the fall is large
+        # a small loss in a large class is beyond chance, and in a small class the loss itself is large
         (
             {"rows": 10_000, "class_rows": (4000, 3000, 3000), "labels_changed": 16}
             | {"class_lost": (9, 0, 0), "class_won": (0, 3, 4)},
@@ -49,7 +49,7 @@ LABELS = ("ape", "bee", "cat")
         ({"class_rows": (1500, 1400, 100), "class_lost": (0, 0, 1), "class_won": (0, 1, 0)}, None),
     ],
 )
-def test_it_is_as_good_or_the_first_reason_is_told(changed: dict[str, object], fault: str | None) -> None:
+def test_it_is_as_good_or_the_first_reason_is_given(changed: dict[str, object], fault: str | None) -> None:
     found = replace(EVIDENCE, **changed)  # type: ignore[arg-type]
     assert found.is_consistent(3)
     said = found.fault(LABELS)
@@ -76,11 +76,11 @@ def test_it_is_as_good_or_the_first_reason_is_told(changed: dict[str, object], f
         {"max_probability_change": math.inf},
     ],
 )
-def test_figures_that_do_not_fit_each_other_are_seen(changed: dict[str, object]) -> None:
+def test_inconsistent_counts(changed: dict[str, object]) -> None:
     assert not replace(EVIDENCE, **changed).is_consistent(3)  # type: ignore[arg-type]
 
 
-def test_figures_of_other_classes_are_seen() -> None:
+def test_counts_of_another_number_of_classes() -> None:
     assert not EVIDENCE.is_consistent(2)
     assert not EVIDENCE.is_consistent(4)
 
@@ -91,7 +91,7 @@ def test_the_sign_test_is_scipys(lost: int, won: int) -> None:
     assert int8._sign_test(lost, won) == pytest.approx(expected, rel=1e-9)
 
 
-def test_the_most_that_can_be_changed_is_judged_at_once() -> None:
+def test_the_largest_comparison_is_decided_at_once() -> None:
     rows = int8.MAX_ROWS
     lost = int(rows * int8.MAX_LABELS_CHANGED) // 2
     found = Int8(rows, 0.2, 0.2, 2 * lost, 0.1, (rows // 2, rows // 2), (lost, 0), (0, lost))
@@ -99,9 +99,8 @@ def test_the_most_that_can_be_changed_is_judged_at_once() -> None:
     assert found.fault(("a", "b")) is not None
 
 
-def test_chance_alone_is_seldom_a_reason_and_a_fall_nearly_always_is_one() -> None:
-    """Ten classes of 1,000 rows: 1.5 in a thousand change either way by chance; or, in one of them, half a point more
-    is lost than that."""
+def test_chance_is_rarely_a_reason_and_a_loss_nearly_always_is() -> None:
+    """Ten classes of 1,000 rows. 1.5 per thousand change either way by chance; or one class loses half a point more."""
     random = np.random.default_rng(0)
     labels = tuple("0123456789")
 
@@ -110,7 +109,7 @@ def test_chance_alone_is_seldom_a_reason_and_a_fall_nearly_always_is_one() -> No
         for _ in range(400):
             lost, won = (random.binomial(1000, 0.00075, 10) for _ in range(2))
             lost[3] += random.binomial(1000, extra)
-            won[5] += max(int(lost.sum() - won.sum()) - 10, 0)  # so that accuracy as a whole is no reason
+            won[5] += max(int(lost.sum() - won.sum()) - 10, 0)  # so that overall accuracy is not a reason
             counts = (tuple(map(int, lost)), tuple(map(int, won)))
             found = Int8(10_000, 0.2, 0.2, sum(map(sum, counts)), 0.1, (1000,) * 10, *counts)
             refusals += found.fault(labels) is not None

@@ -1,4 +1,4 @@
-"""The states of a server: forward only, each told once."""
+"""The states of a server: forward only, each reported once."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pytest
 from service.lifecycle import Lifecycle, State
 
 
-def test_each_state_says_what_may_be_done_in_it() -> None:
-    told: list[State] = []
-    lifecycle = Lifecycle(changed=told.append)
+def test_each_state_has_its_flags() -> None:
+    reported: list[State] = []
+    lifecycle = Lifecycle(changed=reported.append)
     seen = [(lifecycle.state, lifecycle.ready, lifecycle.answering, lifecycle.draining)]
     for state in (State.READY, State.DRAINING, State.STOPPED):
         lifecycle.advance(state)
@@ -20,16 +20,16 @@ def test_each_state_says_what_may_be_done_in_it() -> None:
         (State.DRAINING, False, True, True),
         (State.STOPPED, False, False, False),
     ]
-    assert told == [State.READY, State.DRAINING, State.STOPPED]
+    assert reported == [State.READY, State.DRAINING, State.STOPPED]
 
 
 @pytest.mark.parametrize("later", [State.READY, State.DRAINING, State.STOPPED])
 @pytest.mark.parametrize("state", State)
-def test_there_is_no_way_back(later: State, state: State) -> None:
-    told: list[State] = []
-    lifecycle = Lifecycle(changed=told.append)
+def test_earlier_states_are_ignored(later: State, state: State) -> None:
+    reported: list[State] = []
+    lifecycle = Lifecycle(changed=reported.append)
     lifecycle.advance(later)
     lifecycle.advance(state)
     order = list(State)
     assert lifecycle.state == max(later, state, key=order.index)
-    assert told == sorted({later, lifecycle.state}, key=order.index)
+    assert reported == sorted({later, lifecycle.state}, key=order.index)

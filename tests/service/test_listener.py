@@ -1,4 +1,4 @@
-"""The listening socket's promises: all that wait are taken in one turn, none is lost at its end, and none ends it."""
+"""The listening socket: pending connections are accepted in one turn, none is lost on close, and none ends it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Story = Callable[["Bound"], Awaitable[None]]
 
 
 class Greeter(asyncio.Protocol):
-    """Says a word and closes."""
+    """Sends a word and closes."""
 
     def connection_made(self, transport: Any) -> None:
         transport.write(b"hello")
@@ -28,7 +28,7 @@ class Greeter(asyncio.Protocol):
 
 
 class Bound:
-    """A listening socket that its `Listener` accepts on; a client is connected as soon as the kernel says so."""
+    """A listening socket with a `Listener`. A client is connected as soon as the kernel accepts it."""
 
     def __init__(self) -> None:
         self.socket: Any = socket.create_server(("127.0.0.1", 0), backlog=2 * MANY)
@@ -56,7 +56,7 @@ def tell(request: pytest.FixtureRequest) -> Callable[[Story], None]:
 
 
 async def greeted(clients: list[socket.socket]) -> bool:
-    """Whether each of them hears the word, and then the end."""
+    """Whether each of them receives the word and then the end."""
 
     def hear(client: socket.socket) -> bytes:
         with client:
@@ -65,7 +65,7 @@ async def greeted(clients: list[socket.socket]) -> bool:
     return await asyncio.to_thread(lambda: all(hear(client) == b"hello" for client in clients))
 
 
-def test_all_that_wait_are_taken_in_one_turn(tell: Callable[[Story], None]) -> None:
+def test_all_pending_connections_are_accepted_in_one_turn(tell: Callable[[Story], None]) -> None:
     async def story(bound: Bound) -> None:
         clients = bound.clients(MANY)
         listener = bound.listen()
@@ -79,7 +79,7 @@ def test_all_that_wait_are_taken_in_one_turn(tell: Callable[[Story], None]) -> N
     tell(story)
 
 
-def test_what_the_kernel_accepted_is_taken_at_the_end(tell: Callable[[Story], None]) -> None:
+def test_connections_accepted_by_the_kernel_are_served_on_close(tell: Callable[[Story], None]) -> None:
     async def story(bound: Bound) -> None:
         listener = bound.listen()
         clients = bound.clients(MANY)
@@ -93,7 +93,7 @@ def test_what_the_kernel_accepted_is_taken_at_the_end(tell: Callable[[Story], No
     tell(story)
 
 
-def test_no_connection_begins_any_more_and_those_that_have_go_on(tell: Callable[[Story], None]) -> None:
+def test_no_new_connection_begins_and_earlier_ones_continue(tell: Callable[[Story], None]) -> None:
     async def story(bound: Bound) -> None:
         listener = bound.listen()
         before = bound.clients(1)
@@ -109,7 +109,7 @@ def test_no_connection_begins_any_more_and_those_that_have_go_on(tell: Callable[
 
 
 class Failing:
-    """A listening socket whose ``accept`` fails a number of times first."""
+    """A listening socket whose ``accept`` fails a few times first."""
 
     def __init__(self, listening: socket.socket, *errors: int) -> None:
         self._socket = listening
@@ -128,7 +128,7 @@ class Failing:
         return getattr(self._socket, name)
 
 
-def test_a_connection_that_fails_before_it_is_taken_keeps_no_other(tell: Callable[[Story], None]) -> None:
+def test_a_failing_connection_does_not_affect_others(tell: Callable[[Story], None]) -> None:
     async def story(bound: Bound) -> None:
         bound.socket = Failing(bound.socket, errno.ECONNABORTED, errno.EPROTO)
         listener = bound.listen()
@@ -139,7 +139,7 @@ def test_a_connection_that_fails_before_it_is_taken_keeps_no_other(tell: Callabl
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
-def test_without_descriptors_or_memory_the_rest_waits_and_it_is_told_once(
+def test_without_descriptors_or_memory_connections_wait_and_it_is_logged_once(
     tell: Callable[[Story], None], caplog: pytest.LogCaptureFixture, number: int
 ) -> None:
     async def story(bound: Bound) -> None:
@@ -148,7 +148,7 @@ def test_without_descriptors_or_memory_the_rest_waits_and_it_is_told_once(
         clients = bound.clients(3)
         while len(failing.errors) == 3:
             await asyncio.sleep(0)
-        for _ in range(100):  # the socket is readable all the time, and nobody is told so
+        for _ in range(100):  # the socket is readable all the time, without a callback
             await asyncio.sleep(0)
         assert len(failing.errors) == 2
         assert await greeted(clients)
@@ -158,12 +158,12 @@ def test_without_descriptors_or_memory_the_rest_waits_and_it_is_told_once(
         tell(story)
     (record,) = caplog.records
     assert record.getMessage() == (
-        "no new connections can be accepted for the moment: "
+        "cannot accept new connections for the moment: "
         f"[Errno {number}] {os.strerror(number)}; raise the limit, or add replicas"
     )
 
 
-def test_a_kernel_without_such_filters_loses_none_that_waits(tell: Callable[[Story], None]) -> None:
+def test_a_kernel_without_filters_loses_no_pending_connection(tell: Callable[[Story], None]) -> None:
     async def story(bound: Bound) -> None:
         bound.socket = Failing(bound.socket)
         listener = bound.listen()
@@ -176,7 +176,7 @@ def test_a_kernel_without_such_filters_loses_none_that_waits(tell: Callable[[Sto
     tell(story)
 
 
-def test_a_client_that_is_gone_before_it_is_taken_is_no_error(tell: Callable[[Story], None]) -> None:
+def test_a_client_that_is_gone_before_accept_is_not_an_error(tell: Callable[[Story], None]) -> None:
     async def story(bound: Bound) -> None:
         for client in bound.clients(20):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # closing resets

@@ -1,4 +1,4 @@
-"""The queue of the log: nobody waits for its reader, nothing is out of order, and what is lost is counted."""
+"""The log's queue: writers never block, lines stay in order, and dropped lines are counted."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ PATIENCE_S: Final = 30
 
 
 class Pipe:
-    """A pipe that is read only when asked."""
+    """A pipe that is read only on request."""
 
     def __init__(self) -> None:
         self.reader, self.writer = os.pipe()
 
     def read_while(self, more: Callable[[list[bytes]], bool]) -> list[bytes]:
-        """The lines, until there are enough of them."""
+        """Read lines until there are enough."""
         text = b""
         while not text.endswith(b"\n") or more(text.splitlines()):
             assert select.select([self.reader], [], [], PATIENCE_S)[0], f"no more came than {text[-200:]!r}"
@@ -46,7 +46,7 @@ def numbered(first: int, end: int) -> list[bytes]:
     return [b"line %d %s" % (number, 100 * b"x") for number in range(first, end)]
 
 
-def test_lines_come_in_order_from_whichever_thread() -> None:
+def test_lines_stay_in_order_from_any_thread() -> None:
     with tempfile.TemporaryFile() as file:
         writer = LogWriter(file.fileno())
 
@@ -67,15 +67,15 @@ def test_lines_come_in_order_from_whichever_thread() -> None:
 
 
 def places(read: list[bytes]) -> list[int]:
-    """Which line, counted from 0, each of these and the one after is, where the missing ones are that they tell of."""
+    """The numbers of the lines before and after each notice of missing lines, counted from 0."""
     counts = [re.fullmatch(rb"(\d+) line\(s\) of this log were dropped", line) for line in read]
     return [*accumulate((int(count[1]) if count else 1 for count in counts), initial=0)]
 
 
-def test_a_reader_that_stops_costs_nobody_time_and_only_what_found_no_room() -> None:
-    """1. Nobody reads. 2. More is put than there is room for. 3. It is read, and says where how many are missing."""
+def test_a_stalled_reader_costs_no_time_and_only_the_lines_over_the_limit() -> None:
+    """1. Nobody reads. 2. More is put than the queue holds. 3. The reader learns where how many lines are missing."""
     pipe, dropped = Pipe(), [0]
-    writer = LogWriter(pipe.writer, max_waiting_bytes=100_000)
+    writer = LogWriter(pipe.writer, max_queued_bytes=100_000)
     writer.on_drop(dropped.append)
     lines = numbered(0, 20_000)
     for line in lines:
@@ -91,9 +91,9 @@ def test_a_reader_that_stops_costs_nobody_time_and_only_what_found_no_room() -> 
     pipe.close()
 
 
-def test_that_there_is_no_room_can_be_seen_before_a_line_is_made() -> None:
+def test_a_full_queue_is_visible_before_a_line_is_formatted() -> None:
     pipe = Pipe()
-    writer = LogWriter(pipe.writer, max_waiting_bytes=1000)
+    writer = LogWriter(pipe.writer, max_queued_bytes=1000)
     assert not writer.full
     for _ in range(200):
         writer.put(1000 * b"x" + b"\n")
@@ -104,9 +104,7 @@ def test_that_there_is_no_room_can_be_seen_before_a_line_is_made() -> None:
 
 
 @given(st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"")), max_size=30), st.integers(8, 64))
-def test_what_is_written_at_once_is_whole_lines_that_no_other_process_can_come_between(
-    lines: list[bytes], longest: int
-) -> None:
+def test_a_write_is_whole_lines_that_no_other_process_can_mix(lines: list[bytes], longest: int) -> None:
     text = b"".join(line + b"\n" for line in lines)
     pieces = [*_pieces(text, longest)]
     assert b"".join(pieces) == text
@@ -123,8 +121,8 @@ def write_from_a_child(writer: LogWriter, name: bytes) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_process_writes_its_own_lines_and_none_of_its_parents_and_all_are_whole() -> None:
-    """1. The parent's thread is stuck at a full pipe. 2. Two children write. 3. It is read: all once, and whole."""
+def test_a_forked_process_writes_only_its_own_lines_intact() -> None:
+    """1. The parent's thread is blocked by a full pipe. 2. Two children write. 3. Every line is read once, intact."""
     pipe = Pipe()
     writer = LogWriter(pipe.writer)
     of_parent = numbered(0, 1000)
@@ -157,7 +155,7 @@ def test_a_forked_process_writes_its_own_lines_and_none_of_its_parents_and_all_a
     assert len(lines) == 1600
 
 
-def test_a_stream_that_takes_again_is_told_of_what_it_refused_before_it_gets_more() -> None:
+def test_a_recovered_stream_gets_the_notice_before_new_lines() -> None:
     with tempfile.TemporaryFile() as file:
         descriptor = os.dup(file.fileno())
         writer, dropped = LogWriter(descriptor), [0]
@@ -175,8 +173,8 @@ def test_a_stream_that_takes_again_is_told_of_what_it_refused_before_it_gets_mor
         os.close(descriptor)
 
 
-def test_a_line_that_found_room_for_its_beginning_ends_there() -> None:
-    """A disk that is full in the middle of a line: a limit on a file's size does the same."""
+def test_a_partly_written_line_is_ended() -> None:
+    """The disk is full in the middle of a line. A limit on the file's size has the same effect."""
     with tempfile.TemporaryFile() as file:
         in_a_child(write_up_to_a_limit, file.fileno())
         file.seek(0)
@@ -194,7 +192,7 @@ def write_up_to_a_limit(descriptor: int) -> None:
     writer.flush(PATIENCE_S)
 
 
-def test_a_stream_that_another_process_made_not_to_block_loses_nothing() -> None:
+def test_a_non_blocking_stream_loses_nothing() -> None:
     pipe = Pipe()
     os.set_blocking(pipe.writer, False)
     writer, dropped = LogWriter(pipe.writer), [0]
@@ -206,7 +204,7 @@ def test_a_stream_that_another_process_made_not_to_block_loses_nothing() -> None
     pipe.close()
 
 
-def test_lines_dropped_before_somebody_counts_are_counted_then() -> None:
+def test_lines_dropped_before_the_counter_is_set_are_counted() -> None:
     writer = LogWriter(os.open("/dev/full", os.O_WRONLY))
     writer.put(b"early\n")
     writer.flush(PATIENCE_S)
@@ -216,7 +214,7 @@ def test_lines_dropped_before_somebody_counts_are_counted_then() -> None:
 
 
 @pytest.mark.parametrize("text", ["a word", "\udcff"])
-def test_what_is_printed_to_stderr_goes_the_same_way(text: str) -> None:
+def test_text_printed_to_stderr_is_queued_too(text: str) -> None:
     with tempfile.TemporaryFile() as file:
         writer = LogWriter(file.fileno())
         print(text, file=LogStream(writer), flush=True)

@@ -1,4 +1,4 @@
-"""The log: one line a message and one a request, as JSON or as text, to a stream that may break."""
+"""The log: one line for each message and request, as JSON or text, to a stream that may break."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENCE_S = 30
 
 
 class Log:
-    """A file that the log goes to."""
+    """A file for the log."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
@@ -37,7 +37,7 @@ class Log:
         self._file.close()
 
     def text(self) -> str:
-        """All that was written so far."""
+        """Everything written so far."""
         self.writer.flush(PATIENCE_S)
         self._file.seek(0)
         return self._file.read().decode()
@@ -77,7 +77,7 @@ def written(form: Literal["auto", "json", "text"], *records: RequestRecord) -> s
         return log.text()
 
 
-def test_a_request_is_a_line_of_json() -> None:
+def test_a_request_as_json() -> None:
     lines = written("auto", record(rows=2), record(status=422, problem="invalid-input"))
     first, second = [json.loads(line) for line in lines.splitlines()]
     assert datetime.fromisoformat(first.pop("time")).utcoffset() is not None
@@ -97,7 +97,7 @@ def test_a_request_is_a_line_of_json() -> None:
     assert (second["status"], second["problem"], "rows" in second) == (422, "invalid-input", False)
 
 
-def test_a_request_is_a_line_of_text() -> None:
+def test_a_request_as_text() -> None:
     lines = written("text", record(rows=2), record(rows=1), record(status=422, problem="invalid-input"))
     assert lines.splitlines() == [
         "200 POST /predict 2 rows 12.35 ms an-id",
@@ -119,24 +119,24 @@ def test_a_terminal_gets_text() -> None:
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
-def test_a_path_cannot_forge_a_line_nor_move_the_cursor(form: Literal["json", "text"]) -> None:
+def test_a_path_cannot_forge_a_line_or_move_the_cursor(form: Literal["json", "text"]) -> None:
     lines = written(form, record(path="/\n200 POST /predict \x1b[2J\u2028\u202e"))
     assert lines.count("\n") == 1
     assert "\x1b" not in lines
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
-def test_a_path_takes_no_more_of_the_log_than_is_of_use(form: Literal["json", "text"]) -> None:
+def test_a_long_path_is_truncated(form: Literal["json", "text"]) -> None:
     lines = written(form, record(path="/" + 60_000 * "a"))
     assert 1024 <= len(lines) < 1500
 
 
 @pytest.mark.parametrize("level", ["warning", "error"])
-def test_requests_are_not_logged_over_info(level: str, log: Log) -> None:
+def test_requests_are_not_logged_above_info(level: str, log: Log) -> None:
     assert logs.configure(level, "json", log.writer) is None
 
 
-def test_a_message_is_a_line_of_json_with_its_traceback(log: Log) -> None:
+def test_a_message_as_json_with_its_traceback(log: Log) -> None:
     logs.configure("info", "json", log.writer)
     somewhere = logging.getLogger("service.somewhere")
     somewhere.debug("not this")
@@ -149,13 +149,13 @@ def test_a_message_is_a_line_of_json_with_its_traceback(log: Log) -> None:
     assert second["traceback"].endswith("KeyError: 'oh'\n")
 
 
-def test_a_message_is_a_line_of_text_where_that_is_asked_for(log: Log) -> None:
+def test_a_message_as_text(log: Log) -> None:
     logs.configure("debug", "text", log.writer)
     logging.getLogger("service.somewhere").debug("here")
     assert log.text() == "DEBUG    here\n"
 
 
-def test_of_uvicorn_warnings_alone_are_logged(log: Log) -> None:
+def test_only_warnings_of_uvicorn_are_logged(log: Log) -> None:
     logs.configure("debug", "text", log.writer)
     uvicorn = logging.getLogger("uvicorn.error")
     uvicorn.info("not this")
@@ -163,16 +163,14 @@ def test_of_uvicorn_warnings_alone_are_logged(log: Log) -> None:
     assert log.text() == "WARNING  but this\n"
 
 
-def test_a_message_that_is_no_unicode_is_a_line_all_the_same(log: Log) -> None:
+def test_a_message_that_is_not_unicode_is_logged(log: Log) -> None:
     logs.configure("info", "json", log.writer)
     logging.getLogger("service").error("%s cannot be read", os.fsdecode(b"/models/\xff"))
     assert json.loads(log.text())["message"] == "/models/\udcff cannot be read"
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
-def test_a_librarys_warning_is_one_line_that_says_nothing_of_this_machines_files(
-    form: Literal["json", "text"], log: Log
-) -> None:
+def test_a_python_warning_is_one_line_without_paths(form: Literal["json", "text"], log: Log) -> None:
     logs.configure("info", form, log.writer)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -206,7 +204,7 @@ def file_open_for_reading(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("broken", [full_disk, pipe_without_reader, file_open_for_reading])
-def test_a_stream_that_breaks_costs_the_lines_alone(broken: Callable[[Path], int], tmp_path: Path) -> None:
+def test_a_broken_stream_costs_only_the_lines(broken: Callable[[Path], int], tmp_path: Path) -> None:
     descriptor = broken(tmp_path)
     writer = LogWriter(descriptor)
     dropped: list[int] = []
@@ -221,7 +219,7 @@ def test_a_stream_that_breaks_costs_the_lines_alone(broken: Callable[[Path], int
     os.close(descriptor)
 
 
-def test_a_log_with_lines_missing_says_how_many_in_its_own_form(log: Log) -> None:
+def test_the_notice_of_missing_lines_has_the_format_of_the_log(log: Log) -> None:
     logs.configure("info", "json", log.writer)
     log.writer.drop(7)
     logging.getLogger("service").info("here")

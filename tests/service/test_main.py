@@ -1,4 +1,4 @@
-"""What keeps a server from starting: real processes, whole messages, exit status 1, and never a traceback."""
+"""Servers that cannot start: real processes, full messages, exit status 1, never a traceback. And some that can."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_an_altered_model(models: Path, version_dir: Path) -> None:
     )
 
 
-def test_a_model_that_is_none(models: Path, version_dir: Path) -> None:
+def test_a_model_that_is_not_onnx(models: Path, version_dir: Path) -> None:
     replace(version_dir, artifact.MODEL, b"no graph")
     assert refused_with(models) == (
         f"{version_dir} is refused: the graph does not load: it is no ONNX file, as wire type 6 is none of ONNX; "
@@ -63,7 +63,7 @@ def test_a_model_that_is_none(models: Path, version_dir: Path) -> None:
     )
 
 
-def test_a_model_that_answers_its_golden_rows_wrongly(models: Path, version_dir: Path) -> None:
+def test_a_model_with_wrong_answers_to_its_golden_rows(models: Path, version_dir: Path) -> None:
     replace(version_dir, artifact.MODEL, publish(models.parent / "elsewhere", seed=7).graph())
     assert re.fullmatch(
         re.escape(f"{version_dir} is refused: a golden row is answered with ")
@@ -87,7 +87,7 @@ def test_no_manifest(models: Path, version_dir: Path) -> None:
     assert refused_with(models) == f"{path} cannot be read: No such file or directory; publish the model again"
 
 
-def test_a_version_that_is_no_number(models: Path, version_dir: Path) -> None:
+def test_a_version_that_is_not_a_number(models: Path, version_dir: Path) -> None:
     moved = version_dir.rename(version_dir.with_name("v2"))
     assert refused_with(models) == (
         f"{moved}: a version folder is named by a positive integer such as '1', not 'v2'; "
@@ -105,25 +105,25 @@ def test_no_models_folder(tmp_path: Path) -> None:
     )
 
 
-def test_a_model_folder_whose_name_is_none(models: Path) -> None:
+def test_a_model_folder_with_a_bad_name(models: Path) -> None:
     (models / "a b").mkdir()
     assert refused_with(models) == (
         "model name 'a b': a name has 1 to 128 letters, digits, '.', '_' and '-', and begins with a letter or a digit"
     )
 
 
-def test_a_default_model_that_is_not_there(models: Path) -> None:
+def test_a_default_model_that_does_not_exist(models: Path) -> None:
     assert refused_with(models, "--model", "large") == "--model (MLP_MODEL) is 'large', and there are: small"
 
 
-def test_int8_asked_for_and_not_published(models: Path, version_dir: Path) -> None:
+def test_int8_requested_and_not_published(models: Path, version_dir: Path) -> None:
     assert refused_with(models, "--precision", "int8") == (
         f"{version_dir} is refused: it was published without int8; start with --precision fp32, "
         "or publish one that has it"
     )
 
 
-def test_cuda_asked_for_with_a_runtime_that_has_none(models: Path) -> None:
+def test_cuda_requested_with_a_runtime_without_it(models: Path) -> None:
     assert re.fullmatch(
         r"CUDA is not in this build of ONNX Runtime [\d.]+ \([\w, ]+\); "
         r"install mlp-serving\[gpu\] instead of mlp-serving\[cpu\], or start with --provider cpu",
@@ -131,8 +131,8 @@ def test_cuda_asked_for_with_a_runtime_that_has_none(models: Path) -> None:
     )
 
 
-def test_no_room_for_the_metrics_of_several_workers(models: Path, tmp_path: Path) -> None:
-    """A limit on the size of files: as where the disk is full, there is no room for one more byte."""
+def test_no_space_for_the_metrics_of_several_workers(models: Path, tmp_path: Path) -> None:
+    """A limit on file sizes has the same effect as a full disk."""
     limited = ["sh", "-c", 'ulimit -f 64; exec "$@"', "sh", *command("--models", str(models), "--workers", "2")]
     (temporary := tmp_path / "temporary").mkdir()
     ended = subprocess.run(
@@ -146,9 +146,9 @@ def test_no_room_for_the_metrics_of_several_workers(models: Path, tmp_path: Path
     assert ended.returncode == 1
     (message,) = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
     assert re.fullmatch(
-        rf"mlp-serve: no room for the workers' metrics: {temporary}/mlp-serving-metrics-\w+/\w+_0.db needs 131,072 "
+        rf"mlp-serve: no space for the workers' metrics: {temporary}/mlp-serving-metrics-\w+/\w+_0.db needs 131,072 "
         "bytes, and each worker 786,432 or more: File too large; "
-        "free some, or set TMPDIR to a folder with room, such as a memory volume",
+        "free some, or set TMPDIR to a folder with space, such as a memory volume",
         message,
     )
     assert list(temporary.iterdir()) == []
@@ -179,7 +179,7 @@ def test_a_value_out_of_bounds() -> None:
     assert refused("--drain-timeout-s=0") == refused(MLP_DRAIN_TIMEOUT_S="0") == message
 
 
-def test_a_start_says_where_it_listens_what_it_serves_and_on_how_many_cpus(models: Path) -> None:
+def test_the_start_logs_address_models_and_cpus(models: Path) -> None:
     with Running(models, "--log-format=text", variables={"MLP_PROVIDER": "cpu"}) as server:
         first, second, third = server.said
     assert re.fullmatch(r"INFO +1 worker\(s\) of one thread, on [\d.]+ CPUs of quota and affinity\n", first)
@@ -191,6 +191,15 @@ def test_a_start_says_where_it_listens_what_it_serves_and_on_how_many_cpus(model
     assert third == f"INFO     ready on http://127.0.0.1:{server.port} (documentation at /docs)\n"
 
 
+def test_an_old_name_of_an_option_is_a_warning_in_the_log(models: Path) -> None:
+    with Running(models, "--express=true", variables={"MLP_MAX_HELD_BYTES": "4096"}) as server:
+        lines = [json.loads(line) for line in server.said]
+    assert [line["message"] for line in lines if line["level"] == "warning"] == [
+        "MLP_MAX_HELD_BYTES is deprecated; use MLP_MAX_BUFFERED_BYTES",
+        "--express is deprecated; use --fast-path",
+    ]
+
+
 def test_as_many_workers_as_cpus(models: Path) -> None:
     with Running(models, "--workers=auto") as server:
         count = int(re.search(r"(\d+) worker\(s\)", server.said[0])[1])  # type: ignore[index]
@@ -198,7 +207,7 @@ def test_as_many_workers_as_cpus(models: Path) -> None:
         assert len(server.workers()) == (count if count > 1 else 0)
 
 
-def test_a_fault_of_ours_at_the_start_is_a_line_of_the_log(models: Path) -> None:
+def test_a_bug_at_the_start_is_logged(models: Path) -> None:
     program = (
         "import sys; from service import app, __main__; app.build = lambda *_: 1 / 0; "
         f"sys.exit(__main__.main(['--models', {str(models)!r}, '--port', '0']))"
@@ -218,8 +227,8 @@ def test_a_fault_of_ours_at_the_start_is_a_line_of_the_log(models: Path) -> None
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_log_that_nobody_reads_stops_neither_answers_nor_the_end(models: Path, workers: int) -> None:
-    """1. Its pipe is read no more. 2. It answers 2,000 requests. 3. SIGTERM ends it. 4. The lines in it are whole."""
+def test_an_unread_log_delays_neither_responses_nor_the_end(models: Path, workers: int) -> None:
+    """1. Nobody reads the log's pipe. 2. 2,000 requests are answered. 3. SIGTERM. 4. The lines are intact."""
     ask = [
         post(b'{"inputs": [[1, 2, 3, 4]]}'),
         post(b'{"inputs": [[1, 2, 3]]}'),
@@ -241,7 +250,7 @@ def test_a_log_that_nobody_reads_stops_neither_answers_nor_the_end(models: Path,
         assert not last.endswith("\n") or json.loads(last)  # it may be cut, as the pipe was full
 
 
-def test_without_a_log_it_serves_and_its_sockets_are_not_taken_for_one(models: Path) -> None:
+def test_a_server_without_stderr_does_not_log_to_its_sockets(models: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     closed = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command("--models", str(models), f"--port={port}")]
@@ -258,7 +267,7 @@ def test_without_a_log_it_serves_and_its_sockets_are_not_taken_for_one(models: P
 
 
 def health(port: int) -> int:
-    """Of a server that may not yet be there."""
+    """Metrics of a server that may not have started yet."""
     ends_s = time.monotonic() + PATIENCE_S
     while True:
         try:

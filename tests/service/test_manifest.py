@@ -1,27 +1,32 @@
-"""The manifest: what is written is read, and a field that is not as it has to be is named."""
+"""The manifest: reading returns what was written, and a wrong field is named."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service import artifact
+from service import manifest as manifest_module
 from service.cells import Cells
 from service.manifest import CLASSIFICATION, FORMAT, KINDS, REGRESSION, Feature, Manifest
 from tests.service.published import TABLE, rewrite
 from tests.service.quantized import EVIDENCE
 from tests.service.refused import refusal
 
-LABELS = "two or more labels that differ, all texts, all integers within ±(2^53 - 1), or all booleans"
-NO_CONTROL = "text without control characters, line separators and halves of characters"
+SHIPPED = Path(__file__).parents[2] / "models/fashion-mnist/1"
+LABELS = "two or more distinct labels, all strings, all integers within ±(2^53 - 1), or all booleans"
+PRINTABLE = "no control characters, line separators or surrogates"
 
 
 @pytest.mark.parametrize(
@@ -30,8 +35,8 @@ NO_CONTROL = "text without control characters, line separators and halves of cha
         (None, "cannot be read: No such file or directory"),
         (b"", "is not JSON: Expecting value: line 1 column 1 (char 0)"),
         (b'{"format": 1', "is not JSON: Expecting ',' delimiter: line 1 column 13 (char 12)"),
-        (b'{"seed": NaN}', "is not JSON: NaN is no number in JSON"),
-        (b'{"seed": -Infinity}', "is not JSON: -Infinity is no number in JSON"),
+        (b'{"seed": NaN}', "is not JSON: NaN is not a JSON number"),
+        (b'{"seed": -Infinity}', "is not JSON: -Infinity is not a JSON number"),
         (b"\xff\xfe\x00", "is not JSON: 'utf-16-le' codec can't decode byte 0x00 in position 2: truncated data"),
         (
             b"[" * 100_000,
@@ -40,7 +45,7 @@ NO_CONTROL = "text without control characters, line separators and halves of cha
         (b"[]", "is not a JSON object"),
     ],
 )
-def test_a_manifest_that_is_no_json_object_is_refused(version_dir: Path, content: bytes | None, fault: str) -> None:
+def test_a_manifest_that_is_not_a_json_object_is_refused(version_dir: Path, content: bytes | None, fault: str) -> None:
     path = version_dir / artifact.MANIFEST
     path.unlink() if content is None else path.write_bytes(content)
     assert refusal(artifact.read_manifest, version_dir) == f"{path} {fault}; publish the model again"
@@ -52,12 +57,12 @@ def test_a_manifest_that_is_no_json_object_is_refused(version_dir: Path, content
         ({"format": 0}, "'format' is 0, expected a positive integer"),
         ({"format": "1"}, "'format' is '1', expected a positive integer"),
         ({"format": True}, "'format' is True, expected a positive integer"),
-        ({"name": 3}, "'name' is 3, expected str"),
-        ({"version": "1"}, "'version' is '1', expected int"),
-        ({"version": True}, "'version' is True, expected int"),
-        ({"git_commit": 7}, "'git_commit' is 7, expected str or NoneType"),
-        ({"classes": "ab"}, "'classes' is 'ab', expected list"),
-        ({"files": []}, "'files' is [], expected dict"),
+        ({"name": 3}, "'name' is 3, expected a string"),
+        ({"version": "1"}, "'version' is '1', expected an integer"),
+        ({"version": True}, "'version' is True, expected an integer"),
+        ({"git_commit": 7}, "'git_commit' is 7, expected a string or null"),
+        ({"classes": "ab"}, "'classes' is 'ab', expected an array"),
+        ({"files": []}, "'files' is [], expected an object"),
         ({"task": "ranking"}, "'task' is 'ranking', expected 'classification' or 'regression'"),
         ({"classes": ["a"]}, f"'classes' is ['a'], expected {LABELS}"),
         ({"classes": ["a", "a"]}, f"'classes' is ['a', 'a'], expected {LABELS}"),
@@ -71,17 +76,17 @@ def test_a_manifest_that_is_no_json_object_is_refused(version_dir: Path, content
         ({"classes": [None, None]}, f"'classes' is [None, None], expected {LABELS}"),
         ({"classes": [["a"], ["b"]]}, f"'classes' is [['a'], ['b']], expected {LABELS}"),
         ({"classes": [0, 2**53]}, f"'classes' is [0, 9007199254740992], expected {LABELS}"),
-        ({"classes": ["a\n", "b"]}, f"'classes' is ['a\\n', 'b'], expected {NO_CONTROL}"),
-        ({"classes": ["a\0", "b"]}, f"'classes' is ['a\\x00', 'b'], expected {NO_CONTROL}"),
-        ({"classes": ["a\u2028", "b"]}, f"'classes' is ['a\\u2028', 'b'], expected {NO_CONTROL}"),
-        ({"targets": ["a\x7f"]}, f"'targets' is ['a\\x7f'], expected {NO_CONTROL}"),
-        ({"int8": 7}, "'int8' is 7, expected dict or NoneType"),
-        ({"int8": {}}, "'int8' 'rows' is 'missing', expected int"),
+        ({"classes": ["a\n", "b"]}, f"'classes' is ['a\\n', 'b'], expected {PRINTABLE}"),
+        ({"classes": ["a\0", "b"]}, f"'classes' is ['a\\x00', 'b'], expected {PRINTABLE}"),
+        ({"classes": ["a\u2028", "b"]}, f"'classes' is ['a\\u2028', 'b'], expected {PRINTABLE}"),
+        ({"targets": ["a\x7f"]}, f"'targets' is ['a\\x7f'], expected {PRINTABLE}"),
+        ({"int8": 7}, "'int8' is 7, expected an object or null"),
+        ({"int8": {}}, "'int8' 'rows' is missing"),
         ({"task": "regression"}, "'classes' is ['ape', 'bee', 'cat'], expected none, as the task is regression"),
-        ({"targets": []}, "'targets' is [], expected one or more names that differ"),
-        ({"targets": ["a", "a"]}, "'targets' is ['a', 'a'], expected one or more names that differ"),
+        ({"targets": []}, "'targets' is [], expected one or more distinct names"),
+        ({"targets": ["a", "a"]}, "'targets' is ['a', 'a'], expected one or more distinct names"),
         ({"targets": ["a", "b"]}, "'targets' is ['a', 'b'], expected one name, as the task is classification"),
-        ({"features": []}, "'features' is [], expected one or more, with names that differ"),
+        ({"features": []}, "'features' is [], expected one or more, with distinct names"),
         ({"features": [7]}, "'features'[0] is 7, expected an object"),
         (
             {"input_shape": [1] * 40 + [5]},
@@ -90,12 +95,13 @@ def test_a_manifest_that_is_no_json_object_is_refused(version_dir: Path, content
         ({"input_shape": []}, "'input_shape' is [], expected a shape that holds the 5 features"),
         ({"input_shape": [2, 2]}, "'input_shape' is [2, 2], expected a shape that holds the 5 features"),
         ({"input_shape": [-5, -1]}, "'input_shape' is [-5, -1], expected a shape that holds the 5 features"),
-        ({"input_shape": [5.0]}, "'input_shape' is [5.0], expected a shape that holds the 5 features"),
-        ({"cells": []}, "'cells' is [], expected dict or NoneType"),
-        ({"cells": {"decimal": 1}}, "'cells' 'decimal' is 1, expected str"),
+        ({"input_shape": [5.0]}, "'input_shape'[0] is 5.0, expected an integer"),
+        ({"cells": []}, "'cells' is [], expected an object or null"),
+        ({"cells": {"missing_texts": [7]}}, "'cells' 'missing_texts'[0] is 7, expected a string"),
+        ({"cells": {"decimal": 1}}, "'cells' 'decimal' is 1, expected a string"),
         *(
-            ({"cells": wrong}, f"'cells' is {wrong!r:.60}, expected rules that a table can be read by")
-            for wrong in ({"decimal": ";"}, {"thousands": "."}, {"missing_texts": [7]}, {"missing_numbers": [" NA"]})
+            ({"cells": wrong}, f"'cells' is {wrong!r:.60}, expected rules for reading a table")
+            for wrong in ({"decimal": ";"}, {"thousands": "."}, {"missing_numbers": [" NA"]})
         ),
         ({"input_dtype": "float16"}, "'input_dtype' is 'float16', expected 'uint8', 'float32' or 'float64'"),
         ({"output_dtype": "int64"}, "'output_dtype' is 'int64', expected 'float32' or 'float64'"),
@@ -109,17 +115,17 @@ def test_a_manifest_with_a_wrong_field_is_refused(version_dir: Path, change: dic
 
 
 @pytest.mark.parametrize("rules", [Cells(), Cells(("-999", "NA"), ("NA",), ",", "."), Cells((), ())])
-def test_the_rules_of_a_table_are_read_as_they_were_written(version_dir: Path, rules: Cells) -> None:
+def test_the_rules_of_a_table_survive_a_round_trip(version_dir: Path, rules: Cells) -> None:
     rewrite(version_dir, lambda document: document.update(cells=dataclasses.asdict(rules)))
     assert artifact.read_manifest(version_dir).cells == rules
 
 
-def test_a_manifest_from_before_there_was_an_output_dtype_answers_in_float32(version_dir: Path) -> None:
+def test_a_manifest_without_the_later_output_dtype_means_float32(version_dir: Path) -> None:
     rewrite(version_dir, lambda document: document.pop("output_dtype"))
     assert artifact.read_manifest(version_dir).output_dtype == "float32"
 
 
-SURROGATE = "\\ud800"  # half of a character, as JSON can write it
+SURROGATE = "\\ud800"  # as JSON can escape it
 
 
 @pytest.mark.parametrize(
@@ -136,27 +142,28 @@ SURROGATE = "\\ud800"  # half of a character, as JSON can write it
         ('"seed"', f'"{SURROGATE}": 1, "seed"', "'\\ud800'", "'\\ud800'"),
     ],
 )
-def test_half_a_character_anywhere_is_refused(version_dir: Path, old: str, new: str, where: str, text: str) -> None:
+def test_a_surrogate_anywhere_is_refused(version_dir: Path, old: str, new: str, where: str, text: str) -> None:
     path = version_dir / artifact.MANIFEST
     content = path.read_text()
     assert old in content
     path.write_text(content.replace(old, new))
     message = refusal(artifact.read_manifest, version_dir)
-    assert message == f"{path}: {where} has the text {text}, expected one that UTF-8 can hold; publish the model again"
+    fault = f"{where} has the string {text}, expected one that UTF-8 can encode"
+    assert message == f"{path}: {fault}; publish the model again"
     assert message.isprintable()
 
 
 @pytest.mark.parametrize(
     ("value", "fault"),
     [
-        ("1e400", "is not JSON: 1e400 is beyond float64"),
-        ("-1e999", "is not JSON: -1e999 is beyond float64"),
-        (str(2**63), f"is not JSON: {2**63} is beyond 64 bits"),
-        ("9" * 5000, f"is not JSON: {'9' * 20} is beyond 64 bits"),
+        ("1e400", "is not JSON: 1e400 exceeds float64"),
+        ("-1e999", "is not JSON: -1e999 exceeds float64"),
+        (str(2**63), f"is not JSON: {2**63} exceeds 64 bits"),
+        ("9" * 5000, f"is not JSON: {'9' * 20} exceeds 64 bits"),
         ("[" * 40 + "]" * 40, ": 'data' is nested more than 32 deep"),
     ],
 )
-def test_what_no_answer_can_hold_is_refused(version_dir: Path, value: str, fault: str) -> None:
+def test_values_that_no_response_can_hold_are_refused(version_dir: Path, value: str, fault: str) -> None:
     path = version_dir / artifact.MANIFEST
     path.write_text(path.read_text().replace('"random"', value))
     separator = "" if fault.startswith(":") else " "
@@ -172,20 +179,18 @@ def test_what_no_answer_can_hold_is_refused(version_dir: Path, value: str, fault
         (["a b", "\u00a0", "\U0001f469\u200d\U0001f692"], ("a b", "\u00a0", "\U0001f469\u200d\U0001f692")),
     ],
 )
-def test_labels_are_of_the_targets_own_type(version_dir: Path, classes: list[Any], texts: tuple[str, ...]) -> None:
+def test_labels_have_the_type_of_the_target(version_dir: Path, classes: list[Any], texts: tuple[str, ...]) -> None:
     rewrite(version_dir, lambda document: document.update(classes=classes))
     manifest = artifact.read_manifest(version_dir)
     assert [(type(label), label) for label in manifest.classes] == [(type(label), label) for label in classes]
     assert manifest.label_texts == texts
 
 
-def test_what_shows_int8_to_be_as_good_fits_the_classes(version_dir: Path) -> None:
+def test_the_int8_comparison_must_fit_the_classes(version_dir: Path) -> None:
     rewrite(version_dir, lambda document: document.update(int8=dataclasses.asdict(EVIDENCE)))
     assert artifact.read_manifest(version_dir).int8 == EVIDENCE
     rewrite(version_dir, lambda document: document.update(classes=["a", "b"]))
-    assert "expected counts that fit each other, of each kind one a class" in refusal(
-        artifact.read_manifest, version_dir
-    )
+    assert "expected consistent counts, with one entry for each class" in refusal(artifact.read_manifest, version_dir)
 
 
 @pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Manifest) if field.name != "output_dtype"])
@@ -200,17 +205,17 @@ def test_a_manifest_without_a_field_is_refused(version_dir: Path, key: str) -> N
 @pytest.mark.parametrize(
     ("feature", "change", "fault"),
     [
-        (0, {"name": None}, "'name' is None, expected str"),
-        (0, {"name": "a\tb"}, f"'name' is 'a\\tb', expected {NO_CONTROL}"),
-        (0, {"missing": 1}, "'missing' is 1, expected bool"),
-        (0, {"mean": "0"}, "'mean' is '0', expected int or float"),
-        (0, {"kind": "date"}, "'kind' is 'date', expected one of numeric, boolean, categorical"),
-        (0, {"categories": ["a"]}, "'categories' is ['a'], expected none, as it is not categorical"),
-        (2, {"other": True}, "'other' is True, expected false, as it is not categorical"),
-        (3, {"categories": []}, "'categories' is [], expected one or more texts that differ"),
-        (3, {"categories": ["a", "a"]}, "'categories' is ['a', 'a'], expected one or more texts that differ"),
-        (3, {"categories": ["a", 1]}, "'categories' is ['a', 1], expected one or more texts that differ"),
-        (3, {"categories": [["a"]]}, "'categories' is [['a']], expected one or more texts that differ"),
+        (0, {"name": None}, "'name' is None, expected a string"),
+        (0, {"name": "a\tb"}, f"'name' is 'a\\tb', expected {PRINTABLE}"),
+        (0, {"missing": 1}, "'missing' is 1, expected true or false"),
+        (0, {"mean": "0"}, "'mean' is '0', expected a number"),
+        (0, {"kind": "date"}, "'kind' is 'date', expected 'numeric', 'boolean' or 'categorical'"),
+        (0, {"categories": ["a"]}, "'categories' is ['a'], expected none, as the feature is not categorical"),
+        (2, {"other": True}, "'other' is True, expected false, as the feature is not categorical"),
+        (3, {"categories": []}, "'categories' is [], expected one or more distinct strings"),
+        (3, {"categories": ["a", "a"]}, "'categories' is ['a', 'a'], expected one or more distinct strings"),
+        (3, {"categories": ["a", 1]}, "'categories'[1] is 1, expected a string"),
+        (3, {"categories": [["a"]]}, "'categories'[0] is ['a'], expected a string"),
     ],
 )
 def test_a_manifest_with_a_wrong_feature_is_refused(
@@ -223,12 +228,12 @@ def test_a_manifest_with_a_wrong_feature_is_refused(
     )
 
 
-def test_two_features_of_one_name_are_refused(version_dir: Path) -> None:
+def test_duplicate_feature_names_are_refused(version_dir: Path) -> None:
     rewrite(version_dir, lambda document: document["features"][1].update(name="age"))
-    assert "expected one or more, with names that differ" in refusal(artifact.read_manifest, version_dir)
+    assert "expected one or more, with distinct names" in refusal(artifact.read_manifest, version_dir)
 
 
-def test_a_newer_format_is_refused_with_the_way_out_and_before_its_fields(version_dir: Path) -> None:
+def test_a_newer_format_is_refused_before_its_fields_are_read(version_dir: Path) -> None:
     path = version_dir / artifact.MANIFEST
     path.write_text('{"format": 2}')
     assert refusal(artifact.read_manifest, version_dir) == (
@@ -237,7 +242,7 @@ def test_a_newer_format_is_refused_with_the_way_out_and_before_its_fields(versio
     )
 
 
-def test_unknown_keys_are_passed_over_so_that_a_format_can_grow(version_dir: Path) -> None:
+def test_unknown_fields_are_ignored(version_dir: Path) -> None:
     before = artifact.read_manifest(version_dir)
     rewrite(version_dir, lambda document: (document.update(new=1), document["features"][0].update(new=1)))
     assert artifact.read_manifest(version_dir) == before
@@ -304,7 +309,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
 
 
 @given(manifests())
-def test_every_manifest_is_read_as_it_was_written(manifest: Manifest) -> None:
+def test_every_manifest_survives_a_round_trip(manifest: Manifest) -> None:
     with tempfile.TemporaryDirectory() as folder:
         version_dir = Path(folder) / manifest.name / str(manifest.version)
         version_dir.mkdir(parents=True)
@@ -319,7 +324,22 @@ def test_a_manifest_has_one_line_for_each_feature(version_dir: Path) -> None:
     ]
 
 
-def test_a_number_that_json_has_not_is_not_written(version_dir: Path) -> None:
+def test_the_shipped_manifest_is_written_byte_for_byte() -> None:
+    path = SHIPPED / artifact.MANIFEST
+    added_later = ' "cells": null,\n "output_dtype": "float32",\n'
+    before, after = path.read_text().split('\n "int8": {')
+    assert artifact.read_manifest(SHIPPED).to_json() == f'{before}\n{added_later} "int8": {{{after}'
+
+
+def test_the_schema_file_is_up_to_date_and_describes_the_shipped_manifest() -> None:
+    text = Path(manifest_module.__file__).with_name("manifest.schema.json").read_text()
+    printed = subprocess.run([sys.executable, "-m", "service.manifest"], capture_output=True, text=True, check=True)
+    assert text == printed.stdout, "run: make manifest-schema"
+    jsonschema.Draft202012Validator.check_schema(json.loads(text))
+    jsonschema.validate(json.loads((SHIPPED / artifact.MANIFEST).read_text()), json.loads(text))
+
+
+def test_numbers_that_json_cannot_hold_are_not_written(version_dir: Path) -> None:
     manifest = dataclasses.replace(artifact.read_manifest(version_dir), parity={"error": math.nan})
     with pytest.raises(ValueError, match="JSON compliant"):
         manifest.to_json()

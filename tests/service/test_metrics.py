@@ -1,4 +1,4 @@
-"""The counters' truth: what a bulk observation comes to, what a scrape says after known requests, and in which form."""
+"""Metrics: bulk observations equal single ones, and a scrape after known requests is exact."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from tests.service.trapped import BAD, GOOD, publish_trapped
 
 
 @given(st.lists(st.one_of(st.sampled_from([0.0, 0.1, 0.5, 1.0, 7.0]), st.floats(-10, 10)), max_size=50))
-def test_many_values_observed_together_are_those_values_observed_one_by_one(values: list[float]) -> None:
+def test_bulk_observations_equal_single_ones(values: list[float]) -> None:
     expositions = []
     for together in (True, False):
         registry = CollectorRegistry()
         histogram = Histogram("h", "h", buckets=(0.1, 0.5, 1.0), registry=registry)
         if together:
-            metrics._observe(histogram, np.array(values))
+            metrics.observe_all(histogram, np.array(values))
         else:
             for value in values:
                 histogram.observe(value)
@@ -43,13 +43,13 @@ def test_many_values_observed_together_are_those_values_observed_one_by_one(valu
 
 
 @given(st.lists(st.floats(-10, 10), max_size=50))
-def test_a_sum_of_many_values_is_those_values_observed_one_by_one(values: list[float]) -> None:
+def test_a_bulk_summary_equals_single_observations(values: list[float]) -> None:
     expositions = []
     for together in (True, False):
         registry = CollectorRegistry()
         summary = Summary("s", "s", registry=registry)
         if together:
-            metrics._summarise(summary, len(values), sum(values))
+            metrics.add_to_summary(summary, len(values), sum(values))
         else:
             for value in values:
                 summary.observe(value)
@@ -73,8 +73,8 @@ def record(route: str, status: int, duration_s: float, rows: int = 0, problem: s
 
 
 def test_finished_requests_are_counted_by_route_status_and_problem() -> None:
-    counted = metrics.Metrics(CollectorRegistry())
-    counted.requests(
+    server_metrics = metrics.Metrics(CollectorRegistry())
+    server_metrics.requests(
         [
             record("/predict", 200, 0.01, rows=1),
             record("/predict", 200, 0.03, rows=100),
@@ -84,7 +84,7 @@ def test_finished_requests_are_counted_by_route_status_and_problem() -> None:
             record("/models", 200, 0.002),
         ]
     )
-    said = samples(counted.exposition())
+    said = samples(server_metrics.exposition())
     assert {name: value for name, value in said.items() if name.startswith("mlp_requests_total")} == {
         "mlp_requests_total [('route', '/predict'), ('status', '200')]": 2,
         "mlp_requests_total [('route', '/predict'), ('status', '422')]": 1,
@@ -106,11 +106,11 @@ def test_finished_requests_are_counted_by_route_status_and_problem() -> None:
 
 
 def test_predictions_are_counted_by_label_and_confidence() -> None:
-    counted = metrics.Metrics(CollectorRegistry())
-    ran = counted.batches("small", 3, ("ape", "bee", "cat"))
+    server_metrics = metrics.Metrics(CollectorRegistry())
+    ran = server_metrics.batches("small", 3, ("ape", "bee", "cat"))
     ran(np.array([[0.7, 0.2, 0.1], [0.05, 0.9, 0.05]], np.float32), np.array([0, 1]))
     ran(np.array([[0.4, 0.3, 0.3]], np.float32), np.array([0]))
-    said = samples(counted.exposition())
+    said = samples(server_metrics.exposition())
     labels = "('model', 'small'), ('version', '3')"
     assert [said[f"mlp_predictions_total [('label', '{label}'), {labels}]"] for label in ("ape", "bee", "cat")] == [
         2,
@@ -123,11 +123,11 @@ def test_predictions_are_counted_by_label_and_confidence() -> None:
     assert said[f"mlp_prediction_confidence_bucket [('le', '0.8'), {labels}]"] == 2
 
 
-def test_a_regressions_numbers_are_summed_by_target() -> None:
-    counted = metrics.Metrics(CollectorRegistry())
-    ran = counted.regressions("sizes", 1, ("width", "height"))
+def test_predicted_values_are_summed_by_target() -> None:
+    server_metrics = metrics.Metrics(CollectorRegistry())
+    ran = server_metrics.regressions("sizes", 1, ("width", "height"))
     ran(None, np.array([[1.0, -2.0], [3.0, -4.0]], np.float32))
-    said = samples(counted.exposition())
+    said = samples(server_metrics.exposition())
     for target, total in (("width", 4), ("height", -6)):
         labels = f"[('model', 'sizes'), ('target', '{target}'), ('version', '1')]"
         assert (said[f"mlp_prediction_value_count {labels}"], said[f"mlp_prediction_value_sum {labels}"]) == (2, total)
@@ -135,11 +135,13 @@ def test_a_regressions_numbers_are_summed_by_target() -> None:
 
 def test_names_follow_the_conventions() -> None:
     """https://prometheus.io/docs/practices/naming/"""
-    counted = metrics.alone()
-    counted.requests([record("/predict", 200, 0.01, rows=1), record("/predict", 422, 0.02, problem="invalid-input")])
-    counted.loaded("small", 1, "cpu", "fp32", 0.5)
-    counted.batches("small", 1, ("ape", "bee"))
-    families = [*text_string_to_metric_families(counted.exposition().decode())]
+    server_metrics = metrics.alone()
+    server_metrics.requests(
+        [record("/predict", 200, 0.01, rows=1), record("/predict", 422, 0.02, problem="invalid-input")]
+    )
+    server_metrics.loaded("small", 1, "cpu", "fp32", 0.5)
+    server_metrics.batches("small", 1, ("ape", "bee"))
+    families = [*text_string_to_metric_families(server_metrics.exposition().decode())]
     ours = [family for family in families if family.name.startswith("mlp_")]
     assert len(ours) >= 12
     for family in ours:
@@ -169,7 +171,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Run
 
 
 def requests_of(said: dict[str, float]) -> dict[str, float]:
-    """Those counted, without the scrapes."""
+    """The request counters, without those of scrapes."""
     return {
         name: value
         for name, value in said.items()
@@ -177,8 +179,8 @@ def requests_of(said: dict[str, float]) -> dict[str, float]:
     }
 
 
-def told(running: Running, requests: int) -> dict[str, float]:
-    """A scrape once every worker has told of what it answered, which it does some milliseconds later."""
+def scrape_after(running: Running, requests: int) -> dict[str, float]:
+    """A scrape once every worker has counted what it answered, some milliseconds later."""
     ends_s = time.monotonic() + 10
     while True:
         said = running.metrics()
@@ -190,7 +192,7 @@ def body(*rows: list[float]) -> bytes:
     return json.dumps({"inputs": list(rows)}).encode()
 
 
-def test_a_scrape_tells_the_truth_after_answers_and_errors(server: tuple[Running, Network]) -> None:
+def test_a_scrape_is_exact_after_answers_and_errors(server: tuple[Running, Network]) -> None:
     running, network = server
     random = np.random.default_rng(4).normal(0, 1, (7, 4)).astype(np.float32)
     random[:, 3] = 0
@@ -215,7 +217,7 @@ def test_a_scrape_tells_the_truth_after_answers_and_errors(server: tuple[Running
         with running.connect() as line:
             line.send(request)
             assert line.answer().status == status
-    said = told(running, len(sent))
+    said = scrape_after(running, len(sent))
     assert requests_of(said) == {
         "mlp_requests_total /predict 200": 5,
         "mlp_requests_total /models/{name}/predict 200": 1,
@@ -258,9 +260,9 @@ def test_a_scrape_tells_the_truth_after_answers_and_errors(server: tuple[Running
     assert said["process_resident_memory_bytes"] > 10e6
 
 
-def of_two_workers_one_is_ready(folder: Path) -> None:
+def start_two_workers(folder: Path) -> None:
     for index in range(2):
-        metrics.absent(index, folder, died=False)
+        metrics.mark_absent(index, folder, died=False)
     first = metrics.worker(0, folder)
     first.state(ready=True, answering=True)
     first.in_flight(3)
@@ -277,11 +279,11 @@ def of_two_workers_one_is_ready(folder: Path) -> None:
     second.requests([record("/predict", 200, 0.01, rows=1)])
 
 
-def test_a_worker_that_is_not_there_is_not_ready_and_answers_nothing_and_what_it_counted_stays(tmp_path: Path) -> None:
-    """1. One of two starts, then the other. 2. That one dies. 3. It is there again, with another version of a model."""
+def test_an_absent_worker_is_not_ready_and_its_counts_stay(tmp_path: Path) -> None:
+    """1. One worker starts, then another. 2. That one dies. 3. It is back, with another version of a model."""
 
     def after_a_death() -> None:
-        metrics.absent(1, tmp_path, died=True)
+        metrics.mark_absent(1, tmp_path, died=True)
         said = samples(metrics.worker(0, tmp_path).exposition())
         assert (said["mlp_ready []"], said["mlp_workers []"], said["mlp_requests_in_flight []"]) == (0, 1, 3)
         assert said["mlp_requests_total [('route', '/predict'), ('status', '200')]"] == 1
@@ -296,46 +298,46 @@ def test_a_worker_that_is_not_there_is_not_ready_and_answers_nothing_and_what_it
         info = "mlp_model_info [('model', 'small'), ('precision', 'fp32'), ('provider', 'cpu'), ('version', '{}')]"
         assert [said[info.format(version)] for version in (1, 2)] == [0, 1]
 
-    in_a_child(of_two_workers_one_is_ready, tmp_path)
+    in_a_child(start_two_workers, tmp_path)
     in_a_child(after_a_death)
     in_a_child(after_its_return)
 
 
-def count_where_there_is_no_more_room(folder: Path) -> None:
-    counted = metrics.worker(0, folder)
-    counted.requests([record("/predict", 200, 0.01, rows=1)])
-    counted.state(ready=True, answering=True)
+def count_on_a_full_disk(folder: Path) -> None:
+    server_metrics = metrics.worker(0, folder)
+    server_metrics.requests([record("/predict", 200, 0.01, rows=1)])
+    server_metrics.state(ready=True, answering=True)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
     routes = [f"/{number:0>1000}" for number in range(200)]
     for route in routes:
-        counted.requests([record(route, 200, 0.01), record("/predict", 200, 0.01, rows=1)])
-    said = samples(counted.exposition())
+        server_metrics.requests([record(route, 200, 0.01), record("/predict", 200, 0.01, rows=1)])
+    said = samples(server_metrics.exposition())
     requests = [value for name, value in said.items() if name.startswith("mlp_requests_total") and "/000" in name]
     assert 50 < len(requests) < 200
     assert set(requests) == {1}
     assert said["mlp_label_sets_dropped_total []"] > 200 - len(requests)
     assert said["mlp_requests_total [('route', '/predict'), ('status', '200')]"] == 201
-    with pytest.raises(StartError, match=r"no room for the workers' metrics: .*/summary_0\.db needs 131,072 bytes"):
-        counted.regressions("later", 1, ("width",))
+    with pytest.raises(StartError, match=r"no space for the workers' metrics: .*/summary_0\.db needs 131,072 bytes"):
+        server_metrics.regressions("later", 1, ("width",))
 
 
-def test_where_the_disk_is_full_what_is_new_is_not_counted_and_all_else_is(tmp_path: Path) -> None:
-    in_a_child(count_where_there_is_no_more_room, tmp_path)
+def test_on_a_full_disk_only_new_label_sets_are_dropped(tmp_path: Path) -> None:
+    in_a_child(count_on_a_full_disk, tmp_path)
 
 
-def load_where_there_is_no_more_room(folder: Path) -> None:
+def load_on_a_full_disk(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, resource.RLIM_INFINITY))
-    counted = metrics.worker(0, folder)
-    counted.batches("small", 1, [f"label {number}" for number in range(100)])
-    with pytest.raises(StartError, match=r"no room for the workers' metrics: .*/counter_0\.db needs 327,680 bytes"):
-        counted.batches("large", 1, [f"label {number}" for number in range(3000)])
+    server_metrics = metrics.worker(0, folder)
+    server_metrics.batches("small", 1, [f"label {number}" for number in range(100)])
+    with pytest.raises(StartError, match=r"no space for the workers' metrics: .*/counter_0\.db needs 327,680 bytes"):
+        server_metrics.batches("large", 1, [f"label {number}" for number in range(3000)])
 
 
-def test_a_model_whose_labels_find_no_room_is_refused_at_the_start(tmp_path: Path) -> None:
-    in_a_child(load_where_there_is_no_more_room, tmp_path)
+def test_a_model_whose_labels_need_too_much_space_is_refused_at_the_start(tmp_path: Path) -> None:
+    in_a_child(load_on_a_full_disk, tmp_path)
 
 
-def files_are_whole(folder: Path) -> None:
+def check_files_are_complete(folder: Path) -> None:
     def look() -> None:
         while not over.is_set():
             seen.update(path.stat().st_size for path in folder.glob("*.db"))
@@ -350,24 +352,24 @@ def files_are_whole(folder: Path) -> None:
     assert seen == {2 * 64 * 1024}
 
 
-def test_a_scrape_never_meets_a_file_of_another_worker_that_is_not_yet_whole(tmp_path: Path) -> None:
-    in_a_child(files_are_whole, tmp_path)
+def test_a_scrape_never_sees_a_partial_file_of_another_worker(tmp_path: Path) -> None:
+    in_a_child(check_files_are_complete, tmp_path)
 
 
-def all_room_is_taken(folder: Path) -> None:
-    counted = metrics.worker(0, folder)
-    counted.batches("small", 1, [f"label {number}" for number in range(3000)])
+def check_space_is_allocated(folder: Path) -> None:
+    server_metrics = metrics.worker(0, folder)
+    server_metrics.batches("small", 1, [f"label {number}" for number in range(3000)])
     for path in folder.iterdir():
         *_, (_, _, _, last) = MmapedDict.read_all_values_from_file(path)  # type: ignore[no-untyped-call]
         assert path.stat().st_blocks * 512 >= last + 64 * 1024, path
 
 
-def test_room_is_taken_before_it_is_used(tmp_path: Path) -> None:
-    """Else the file is sparse, and a full disk ends the process."""
-    in_a_child(all_room_is_taken, tmp_path)
+def test_space_is_allocated_before_it_is_used(tmp_path: Path) -> None:
+    """Otherwise the file is sparse, and a full disk ends the process."""
+    in_a_child(check_space_is_allocated, tmp_path)
 
 
-def test_a_scrape_has_prometheus_own_content_type(tmp_path: Path) -> None:
+def test_a_scrape_has_the_content_type_of_prometheus(tmp_path: Path) -> None:
     publish(tmp_path)
     with Running(tmp_path) as running, running.client() as client:
         answer = client.get("/metrics")

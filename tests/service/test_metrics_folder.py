@@ -1,4 +1,4 @@
-"""The folder of the workers' metrics: gone with its server, whichever way that ends, and nobody else's."""
+"""The folder of the workers' metrics: removed with its server, however that ends; other folders stay."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATIENCE_S = 30
 KILLED = """
 import os, signal, sys
 from service import metrics_folder
-with metrics_folder.held() as folder:
+with metrics_folder.locked() as folder:
     (folder / "counter_0.db").touch()
     print(folder, flush=True)
     if sys.stdin.readline() == "fork\\n" and os.fork() == 0:
@@ -36,7 +36,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Server:
-    """A process that holds a folder until it is told to kill itself."""
+    """A process that locks a folder until it kills itself on request."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
@@ -61,26 +61,26 @@ class Server:
         self.process.stdout.close()
 
 
-def test_it_is_there_and_gone_with_all_that_is_in_it(temporary: Path) -> None:
-    with metrics_folder.held() as folder:
+def test_the_folder_is_removed_with_its_contents(temporary: Path) -> None:
+    with metrics_folder.locked() as folder:
         assert folder.parent == temporary
         assert folder.stat().st_mode & 0o077 == 0
         (folder / "counter_0.db").touch()
     assert list(temporary.iterdir()) == []
 
 
-def test_it_is_gone_where_the_server_fails(temporary: Path) -> None:
-    with pytest.raises(StartError), metrics_folder.held():
+def test_the_folder_is_removed_if_the_server_fails(temporary: Path) -> None:
+    with pytest.raises(StartError), metrics_folder.locked():
         raise StartError
     assert list(temporary.iterdir()) == []
 
 
-def test_that_of_a_killed_server_is_removed_by_the_next_one(temporary: Path) -> None:
+def test_the_folder_of_a_killed_server_is_removed_by_the_next_one(temporary: Path) -> None:
     """1. Two servers run. 2. One is killed. 3. A third starts: one folder is gone, two are there."""
     killed, alive = Server(), Server()
     killed.end("alone")
     assert killed.folder.exists()
-    with metrics_folder.held() as folder:
+    with metrics_folder.locked() as folder:
         assert set(temporary.iterdir()) == {alive.folder, folder}
         assert (alive.folder / "counter_0.db").exists()
     alive.end("alone")
@@ -88,20 +88,20 @@ def test_that_of_a_killed_server_is_removed_by_the_next_one(temporary: Path) -> 
     alive.close()
 
 
-def test_it_is_kept_as_long_as_a_worker_of_the_killed_server_lives() -> None:
+def test_the_folder_of_a_killed_server_is_kept_while_a_worker_lives() -> None:
     server = Server()
     server.end("fork")
     worker = int(server.read())
-    with metrics_folder.held():
+    with metrics_folder.locked():
         assert server.folder.exists()
     os.kill(worker, signal.SIGKILL)
     assert server.read() == ""  # the pipe ends with the worker
-    with metrics_folder.held():
+    with metrics_folder.locked():
         assert not server.folder.exists()
     server.close()
 
 
-def test_what_others_have_under_such_a_name_stays(temporary: Path) -> None:
+def test_other_files_and_folders_with_such_a_name_stay(temporary: Path) -> None:
     elsewhere = temporary / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "counter_0.db").touch()
@@ -112,16 +112,16 @@ def test_what_others_have_under_such_a_name_stays(temporary: Path) -> None:
     notes = temporary / "mlp-serving-metrics-notes"
     notes.mkdir()
     (notes / "notes.txt").touch()
-    with metrics_folder.held():
+    with metrics_folder.locked():
         pass
     assert set(temporary.rglob("*")) == {elsewhere, elsewhere / "counter_0.db", link, file, notes, notes / "notes.txt"}
 
 
-def test_where_none_can_be_made_it_says_so(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_made_is_a_clear_error(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(temporary / "none"))
-    with pytest.raises(StartError) as refused, metrics_folder.held():
+    with pytest.raises(StartError) as refused, metrics_folder.locked():
         pass
     assert str(refused.value) == (
-        "no folder can be made for the workers' metrics: No such file or directory; "
-        "set TMPDIR to a folder with room, such as a memory volume"
+        "cannot create a folder for the workers' metrics: No such file or directory; "
+        "set TMPDIR to a folder with space, such as a memory volume"
     )

@@ -1,4 +1,4 @@
-"""Stories of SIGTERM: what was asked before it is answered, what comes later is not, and the process ends in time."""
+"""Stories of SIGTERM: earlier requests are answered, later ones are not, and the process ends in time."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ def server(request: pytest.FixtureRequest, models: Path) -> Iterator[Running]:
 
 
 def end(server: Running) -> None:
-    """SIGTERM; it ends well."""
+    """SIGTERM; it ends with status 0."""
     server.terminate()
     assert server.exit_status() == 0
 
 
 def test_idle(server: Running) -> None:
-    """1. Nobody is there. 2. SIGTERM. 3. It ends at once, and says what it does."""
+    """1. No connections. 2. SIGTERM. 3. The server ends at once, and logs it."""
     end(server)
     said = [json.loads(line)["message"] for line in server.all_said()]
-    assert said.count("draining: no new connections, each open one is answered and closed") == said.count("stopped")
+    assert said.count("draining: no new connections, open ones are answered and closed") == said.count("stopped")
     assert not any('"error"' in line for line in server.said)
 
 
 def test_with_connections_kept_alive(server: Running) -> None:
-    """1. Some were answered, some never asked. 2. SIGTERM. 3. They are closed, and none is reset."""
+    """1. Connections with and without requests so far. 2. SIGTERM. 3. They are closed, and none is reset."""
     lines = [server.connect() for _ in range(8)]
     for line in lines[:4]:
         line.send(ONE)
@@ -70,8 +70,8 @@ def test_with_connections_kept_alive(server: Running) -> None:
     assert all(line.is_closed() for line in lines)
 
 
-def test_a_request_on_a_connection_kept_alive_is_answered_and_the_connection_closed(server: Running) -> None:
-    """1. A connection is open. 2. SIGTERM. 3. Its next request is answered, as its last. 4. No new one is accepted."""
+def test_the_next_request_on_an_open_connection_is_its_last(server: Running) -> None:
+    """1. A connection is open. 2. SIGTERM. 3. Its next request is answered, as its last. 4. No new connections."""
     with server.connect() as line:
         line.send(ONE)
         assert "connection" not in line.answer().headers
@@ -85,25 +85,25 @@ def test_a_request_on_a_connection_kept_alive_is_answered_and_the_connection_clo
         server.connect()
 
 
-def test_it_says_that_it_is_not_ready(server: Running) -> None:
-    """1. Two connections are open. 2. SIGTERM. 3. It lives, and is not ready."""
-    asked = {path: server.connect() for path in ("/health/live", "/health/ready", "/health/startup", "/metrics")}
-    for line in asked.values():
+def test_a_draining_server_is_live_and_not_ready(server: Running) -> None:
+    """1. Connections are open. 2. SIGTERM. 3. The server is live, and not ready."""
+    lines = {path: server.connect() for path in ("/health/live", "/health/ready", "/health/startup", "/metrics")}
+    for line in lines.values():
         line.send(b"GET /health/ready HTTP/1.1\r\nhost: test\r\n\r\n")
         assert line.answer().status == 200
     server.drain()
-    for path, line in asked.items():
+    for path, line in lines.items():
         line.send(f"GET {path} HTTP/1.1\r\nhost: test\r\n\r\n".encode())
-    answers = {path: line.answer() for path, line in asked.items()}
-    assert [answers[path].status for path in asked] == [200, 503, 200, 200]
+    answers = {path: line.answer() for path, line in lines.items()}
+    assert [answers[path].status for path in lines] == [200, 503, 200, 200]
     assert json.loads(answers["/health/ready"].body) == {"status": "draining"}
     assert b"\nmlp_ready 0.0\n" in answers["/metrics"].body
     assert all(answer.headers["connection"] == "close" for answer in answers.values())
     assert server.exit_status() == 0
 
 
-def test_with_half_a_body_whose_rest_comes(server: Running) -> None:
-    """1. Half a body is there. 2. SIGTERM. 3. The rest comes. 4. It is answered."""
+def test_with_half_a_body_and_then_the_rest(server: Running) -> None:
+    """1. Half a body has arrived. 2. SIGTERM. 3. The rest arrives. 4. The request is answered."""
     with server.connect() as line:
         line.send(ONE[:-5])
         server.drain()
@@ -113,8 +113,8 @@ def test_with_half_a_body_whose_rest_comes(server: Running) -> None:
     assert server.exit_status() == 0
 
 
-def test_with_half_a_body_whose_rest_does_not_come(server: Running) -> None:
-    """1. Half a body is there. 2. SIGTERM. 3. Nothing comes. 4. It is refused, and no longer waited for."""
+def test_with_half_a_body_and_never_the_rest(server: Running) -> None:
+    """1. Half a body has arrived. 2. SIGTERM. 3. Nothing arrives. 4. The request is rejected."""
     with server.connect() as line:
         line.send(ONE[:-5])
         started_s = time.monotonic()
@@ -124,8 +124,8 @@ def test_with_half_a_body_whose_rest_does_not_come(server: Running) -> None:
         assert line.is_closed()
 
 
-def test_with_requests_that_wait_for_their_turn(server: Running) -> None:
-    """1. Some requests of many rows, the first one slow, are on their way. 2. SIGTERM. 3. All are answered."""
+def test_with_queued_requests(server: Running) -> None:
+    """1. Requests of many rows are queued behind a slow one. 2. SIGTERM. 3. All are answered."""
     rows = 2000
     lines = [server.connect() for _ in range(6)]
     for line, first in zip(lines, [slow(1e6), *[GOOD] * 5], strict=True):
@@ -140,17 +140,17 @@ def test_with_requests_that_wait_for_their_turn(server: Running) -> None:
 
 @dataclass
 class Client:
-    """Asks over one connection, again and again, until it is told that the connection closes."""
+    """Sends requests over one connection until a response says that it closes."""
 
     line: Connection
-    asked: int = 0
+    sent: int = 0
     answered: int = 0
     lost: str = ""
 
     def run(self) -> None:
         try:
             while True:
-                self.asked += 1
+                self.sent += 1
                 self.line.send(ONE)
                 answer = self.line.answer()
                 assert answer.status == 200
@@ -161,11 +161,11 @@ class Client:
             self.lost = repr(error)
 
 
-@pytest.mark.parametrize("express", ["true", "false"])
+@pytest.mark.parametrize("fast_path", ["true", "false"])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_the_kernel_accepted_and_we_had_not(models: Path, workers: int, express: str) -> None:
-    """1. The processes stand still. 2. Clients connect and ask. 3. SIGTERM. 4. They go on. 5. Each is answered."""
-    with Running(models, f"--express={express}", workers=workers) as server:
+def test_connections_that_only_the_kernel_has_accepted(models: Path, workers: int, fast_path: str) -> None:
+    """1. The processes are paused. 2. Clients send requests. 3. SIGTERM. 4. They resume. 5. All are answered."""
+    with Running(models, f"--fast-path={fast_path}", workers=workers) as server:
         processes = [server.process.pid, *server.workers()]
         for pid in processes:
             os.kill(pid, signal.SIGSTOP)
@@ -180,8 +180,8 @@ def test_what_the_kernel_accepted_and_we_had_not(models: Path, workers: int, exp
         assert server.exit_status() == 0
 
 
-def test_clients_that_come_back_for_each_request(server: Running) -> None:
-    """1. Clients open a connection for each request. 2. SIGTERM. 3. What is connected is answered, the rest refused."""
+def test_clients_that_reconnect_for_each_request(server: Running) -> None:
+    """1. Clients connect for each request. 2. SIGTERM. 3. Connected ones are answered, others refused."""
 
     async def story() -> Tally:
         group = Clients(server.port)
@@ -198,10 +198,10 @@ def test_clients_that_come_back_for_each_request(server: Running) -> None:
     assert tally.refused > 0
 
 
-@pytest.mark.parametrize("express", ["true", "false"])
-def test_what_is_not_whole_at_the_end_of_the_drain_is_told_so(models: Path, express: str) -> None:
-    """1. Half a body is there, and half a head. 2. SIGTERM. 3. Nothing comes until the drain ends. 4. 503, counted."""
-    with Running(models, f"--express={express}", "--drain-timeout-s=1", "--receive-timeout-s=100") as server:
+@pytest.mark.parametrize("fast_path", ["true", "false"])
+def test_incomplete_requests_are_rejected_when_the_drain_times_out(models: Path, fast_path: str) -> None:
+    """1. Half a body and half a head. 2. SIGTERM. 3. Nothing arrives until the drain ends. 4. 503, counted."""
+    with Running(models, f"--fast-path={fast_path}", "--drain-timeout-s=1", "--receive-timeout-s=100") as server:
         body, head, idle = (server.connect() for _ in range(3))
         body.send(ONE[:-5])
         head.send(ONE[:20])
@@ -211,7 +211,7 @@ def test_what_is_not_whole_at_the_end_of_the_drain_is_told_so(models: Path, expr
         for line in (body, head):
             answer = line.answer()
             assert (answer.status, answer.headers["connection"], answer.headers["retry-after"]) == (503, "close", "1")
-            assert json.loads(answer.body)["detail"] == "the server stopped before this request was whole; try again"
+            assert json.loads(answer.body)["detail"] == "the server stopped before this request was complete; try again"
             assert line.is_closed()
         assert idle.is_closed()
         refused = [line for line in server.all_said() if '"not-ready"' in line]
@@ -219,7 +219,7 @@ def test_what_is_not_whole_at_the_end_of_the_drain_is_told_so(models: Path, expr
 
 
 def test_sighup_drains_too(server: Running) -> None:
-    """1. Half a body is there. 2. SIGHUP, as of a terminal that is closed. 3. The rest comes, and is answered."""
+    """1. Half a body. 2. SIGHUP, as when a terminal is closed. 3. The rest arrives and is answered."""
     with server.connect() as line:
         line.send(ONE[:-5])
         server.process.send_signal(signal.SIGHUP)
@@ -231,8 +231,8 @@ def test_sighup_drains_too(server: Running) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_sighup_that_the_parent_ignores_ends_nothing(models: Path, workers: int) -> None:
-    """1. It is started as by nohup. 2. SIGHUP to all its processes. 3. It goes on."""
+def test_sighup_is_ignored_if_the_parent_ignores_it(models: Path, workers: int) -> None:
+    """1. The server is started as by nohup. 2. SIGHUP to all its processes. 3. It continues."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         server = Running(models, PATIENT, workers=workers)
@@ -247,8 +247,8 @@ def test_sighup_that_the_parent_ignores_ends_nothing(models: Path, workers: int)
         end(server)
 
 
-def test_a_second_ctrl_c_waits_for_nothing(models: Path) -> None:
-    """1. Half a body is there. 2. Ctrl-C. 3. It would wait for the rest. 4. Ctrl-C. 5. It ends."""
+def test_a_second_ctrl_c_ends_the_drain(models: Path) -> None:
+    """1. Half a body. 2. Ctrl-C. 3. The server waits for the rest. 4. Ctrl-C. 5. It ends."""
     with Running(models, "--receive-timeout-s=100", "--drain-timeout-s=100") as server, server.connect() as line:
         line.send(ONE[:-5])
         server.process.send_signal(signal.SIGINT)
@@ -258,7 +258,7 @@ def test_a_second_ctrl_c_waits_for_nothing(models: Path) -> None:
 
 
 def test_under_load(server: Running) -> None:
-    """1. 16 clients ask as fast as they can. 2. SIGTERM. 3. No request is lost, and the counters say as much."""
+    """1. 16 clients send as fast as they can. 2. SIGTERM. 3. No request is lost, and the counters agree."""
     clients = [Client(server.connect()) for _ in range(CLIENTS)]
     threads = [threading.Thread(target=client.run) for client in clients]
     for thread in threads:
@@ -269,16 +269,16 @@ def test_under_load(server: Running) -> None:
     for thread in threads:
         thread.join(PATIENCE_S)
     assert [client.lost for client in clients] == [""] * CLIENTS
-    assert [client.asked for client in clients] == [client.answered for client in clients]
+    assert [client.sent for client in clients] == [client.answered for client in clients]
     assert server.exit_status() == 0
     logged = sum('"path":"/predict"' in line for line in server.all_said())
     assert logged == sum(client.answered for client in clients)
 
 
-@pytest.mark.parametrize(("workers", "express"), [(1, "true"), (2, "true"), (1, "false")])
-def test_what_cannot_be_answered_in_time_is_told_so(models: Path, workers: int, express: str) -> None:
-    """1. A request takes longer than the drain may. 2. SIGTERM. 3. Those that wait are told; it ends all the same."""
-    with Running(models, "--drain-timeout-s=1", f"--express={express}", workers=workers) as server:
+@pytest.mark.parametrize(("workers", "fast_path"), [(1, "true"), (2, "true"), (1, "false")])
+def test_requests_that_take_longer_than_the_drain_are_rejected(models: Path, workers: int, fast_path: str) -> None:
+    """1. A request takes longer than the drain. 2. SIGTERM. 3. Queued requests are rejected, and the server ends."""
+    with Running(models, "--drain-timeout-s=1", f"--fast-path={fast_path}", workers=workers) as server:
         lines = [server.connect() for _ in range(2 * workers)]
         for line in lines:  # more rows than one run takes, and each run takes a second or more
             line.send(post(json.dumps({"inputs": [slow(1.5e6)] * 1500}).encode()))
@@ -302,14 +302,14 @@ def test_a_second_signal_changes_nothing(server: Running) -> None:
     assert server.exit_status() == 0
 
 
-def test_ctrl_c_is_as_good(server: Running) -> None:
+def test_ctrl_c_drains_too(server: Running) -> None:
     server.process.send_signal(signal.SIGINT)
     assert server.exit_status() == 0
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_during_the_start(models: Path, workers: str) -> None:
-    """1. It has begun to load. 2. SIGTERM, a moment later each time. 3. It ends well, and at once."""
+    """1. The server loads models. 2. SIGTERM, a moment later each time. 3. It ends at once, with status 0."""
     for number in range(4):
         started = subprocess.Popen(
             command("--models", str(models), "--workers", workers),
@@ -326,16 +326,16 @@ def test_during_the_start(models: Path, workers: str) -> None:
             assert process.wait(PATIENCE_S) == 0
 
 
-def test_a_signal_whose_exit_was_lost_on_the_way_still_ends_it(models: Path) -> None:
-    chosen = Settings(models=models)
+def test_a_stop_request_whose_exception_was_lost_still_ends_it(models: Path) -> None:
+    settings = Settings(models=models)
     stop = Stop()
-    stop.told = True
-    service = app.build(chosen, None, metrics.alone())
-    run(service, chosen, listen("127.0.0.1", 0, unread_timeout_s=1), lambda: None, stop)
+    stop.requested = True
+    service = app.build(settings, None, metrics.alone())
+    run(service, settings, listen("127.0.0.1", 0, unread_timeout_s=1), lambda: None, stop)
     assert service.lifecycle.state is State.STOPPED
 
 
-def test_a_log_that_nobody_reads_any_more_stops_nothing(models: Path) -> None:
+def test_a_closed_log_does_not_stop_the_server(models: Path) -> None:
     started = subprocess.Popen(command("--models", str(models)), env=environment(), stderr=subprocess.PIPE, text=True)
     with started as process:
         assert process.stderr is not None
@@ -349,7 +349,7 @@ def test_a_log_that_nobody_reads_any_more_stops_nothing(models: Path) -> None:
         assert process.wait(PATIENCE_S) == 0
 
 
-def test_an_address_that_cannot_be_had_is_told() -> None:
+def test_an_unavailable_address_is_a_clear_error() -> None:
     with listen("127.0.0.1", 0, unread_timeout_s=1) as taken:
         taken.listen()
         port = taken.getsockname()[1]
@@ -366,22 +366,22 @@ def test_an_address_that_cannot_be_had_is_told() -> None:
     )
 
 
-def test_an_address_that_another_took_during_the_start_is_told(models: Path) -> None:
-    """1. Two sockets are bound to a port. 2. The one listens. 3. The other cannot."""
-    chosen = Settings(models=models)
-    service = app.build(chosen, None, metrics.alone())
+def test_an_address_taken_during_the_start_is_a_clear_error(models: Path) -> None:
+    """1. Two sockets are bound to a port. 2. One listens. 3. The other cannot."""
+    settings = Settings(models=models)
+    service = app.build(settings, None, metrics.alone())
     with listen("127.0.0.1", 0, unread_timeout_s=1) as first:
         port = first.getsockname()[1]
         with listen("127.0.0.1", port, unread_timeout_s=1) as second:
             first.listen()
             with pytest.raises(StartError) as refused:
-                run(service, chosen, second, ready=lambda: None, stop=Stop())
+                run(service, settings, second, ready=lambda: None, stop=Stop())
     assert str(refused.value) == (
         f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another with --host and --port"
     )
 
 
-def test_an_ipv6_address_can_be_listened_on(tmp_path: Path) -> None:
+def test_an_ipv6_address(tmp_path: Path) -> None:
     publish(tmp_path)
     with Running(tmp_path, "--host=::1") as server, socket.create_connection(("::1", server.port)):
         assert server.address == f"http://[::1]:{server.port}"

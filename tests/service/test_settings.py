@@ -1,4 +1,4 @@
-"""Every option: as a flag, as a variable, at its bounds and over them, in the help; and what is none is refused."""
+"""Every option as a flag, as a variable, at its bounds and beyond, and in the help; unknown options are refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.errors import StartError
 from service.settings import Settings, load
 from tests.service.running import command, environment
 
-# Text of an option, and the value it means; none of them the default.
+# The text of an option, and its value. None is the default.
 EXAMPLES: dict[str, tuple[str, object]] = {
     "host": ("::1", "::1"),
     "port": ("0", 0),
@@ -22,12 +22,12 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "model": ("digits", "digits"),
     "provider": ("cuda", "cuda"),
     "workers": ("auto", "auto"),
-    "express": ("false", False),
+    "fast_path": ("false", False),
     "precision": ("int8", "int8"),
     "log_level": ("warning", "warning"),
     "log_format": ("text", "text"),
     "max_body_bytes": ("4096", 4096),
-    "max_held_bytes": ("8192", 8192),
+    "max_buffered_bytes": ("8192", 8192),
     "max_request_rows": ("64", 64),
     "max_queue_rows": ("128", 128),
     "receive_timeout_s": ("2.5", 2.5),
@@ -71,7 +71,7 @@ def refusal(*arguments: str) -> str:
     return str(refused.value)
 
 
-def test_every_option_has_an_example_here_that_is_not_its_default() -> None:
+def test_every_option_has_an_example_other_than_its_default() -> None:
     assert list(EXAMPLES) == NAMES
     defaults = load([])
     assert [name for name in NAMES if getattr(defaults, name) == EXAMPLES[name][1]] == []
@@ -90,7 +90,7 @@ def test_an_option_is_a_flag_and_a_variable_and_the_flag_wins(name: str, monkeyp
 
 
 @pytest.mark.parametrize("name", BOUNDED)
-def test_bounds_are_taken_and_what_lies_beyond_is_refused(name: str) -> None:
+def test_bounds_are_accepted_and_values_beyond_are_refused(name: str) -> None:
     least, most = bounds(name) or (0.0, 0.0)
     for number in (least, most):
         assert getattr(load([flag(name), text(name, number)]), name) == number
@@ -108,8 +108,8 @@ def test_bounds_are_taken_and_what_lies_beyond_is_refused(name: str) -> None:
     [
         (["--prot", "80"], "unknown option --prot: did you mean --port?"),
         (["--model-name=x"], "unknown option --model-name: did you mean --model?"),
-        (["--zzz"], "unknown option --zzz: mlp-serve --help lists them all"),
-        (["--"], "unknown option --: mlp-serve --help lists them all"),
+        (["--zzz"], "unknown option --zzz: mlp-serve --help lists all options"),
+        (["--"], "unknown option --: mlp-serve --help lists all options"),
         (["--halp"], "unknown option --halp: did you mean --help?"),
         (
             ["models"],
@@ -136,8 +136,8 @@ def test_bounds_are_taken_and_what_lies_beyond_is_refused(name: str) -> None:
             "--provider (MLP_PROVIDER) is 'gpu': input should be 'auto', 'cpu' or 'cuda'; see mlp-serve --help",
         ),
         (
-            ["--express", "maybe"],
-            "--express (MLP_EXPRESS) is 'maybe': input should be a valid boolean, unable to interpret input; "
+            ["--fast-path", "maybe"],
+            "--fast-path (MLP_FAST_PATH) is 'maybe': input should be a valid boolean, unable to interpret input; "
             "see mlp-serve --help",
         ),
         (
@@ -147,8 +147,29 @@ def test_bounds_are_taken_and_what_lies_beyond_is_refused(name: str) -> None:
         ),
     ],
 )
-def test_what_is_no_option_is_refused_with_the_way_out(arguments: list[str], message: str) -> None:
+def test_wrong_options_are_refused_with_the_way_out(arguments: list[str], message: str) -> None:
     assert refusal(*arguments) == message
+
+
+@pytest.mark.parametrize(("old", "new"), [("express", "fast_path"), ("max_held_bytes", "max_buffered_bytes")])
+def test_an_old_name_still_works_and_warns(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, value = EXAMPLES[new]
+    warnings: list[str] = []
+    assert getattr(load([f"{flag(old)}={given}"], warnings.append), new) == value
+    assert getattr(load([flag(old), given], warnings.append), new) == value
+    assert warnings == [f"{flag(old)} is deprecated; use {flag(new)}"] * 2
+    warnings.clear()
+    monkeypatch.setenv(variable(old), given)
+    assert getattr(load([], warnings.append), new) == value
+    assert warnings == [f"{variable(old)} is deprecated; use {variable(new)}"]
+    default = str(Settings.model_fields[new].default)
+    assert getattr(load([flag(new), default], warnings.append), new) == Settings.model_fields[new].default
+    monkeypatch.setenv(variable(new), default)
+    assert getattr(load([], warnings.append), new) == Settings.model_fields[new].default
+
+
+def test_an_old_name_is_not_suggested() -> None:
+    assert refusal("--expresss") == "unknown option --expresss: mlp-serve --help lists all options"
 
 
 def test_an_unknown_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +196,7 @@ def test_variables_that_kubernetes_sets_for_services_are_not_ours(monkeypatch: p
     assert load([]) == Settings()
 
 
-def test_the_help_tells_of_every_option_all_there_is_to_know() -> None:
+def test_the_help_describes_every_option() -> None:
     shown = subprocess.run(
         command("--help"), env=environment(COLUMNS="1000"), capture_output=True, text=True, check=False
     )
@@ -184,14 +205,14 @@ def test_the_help_tells_of_every_option_all_there_is_to_know() -> None:
     entry_of = {entry.split()[0]: entry for entry in entries}
     assert set(entry_of) == {flag(name) for name in NAMES}
     for name, field in Settings.model_fields.items():
-        told = entry_of[flag(name)]
+        entry = entry_of[flag(name)]
         assert field.description is not None
-        assert field.description in told
-        assert f"(default: {field.default})" in told
-        assert f"[env: {variable(name)}]" in told
+        assert field.description in entry
+        assert f"(default: {field.default})" in entry
+        assert f"[env: {variable(name)}]" in entry
         limits = bounds(name)
         if limits is not None:
-            assert re.search(rf"; {limits[0]:,.12g} to {limits[1]:,.12g}", told), told
+            assert re.search(rf"; {limits[0]:,.12g} to {limits[1]:,.12g}", entry), entry
         if name.endswith(("_s", "_bytes", "_rows")):
             unit = name.rsplit("_", 1)[1]
-            assert re.search(rf" {unit} \(default", told), told
+            assert re.search(rf" {unit} \(default", entry), entry

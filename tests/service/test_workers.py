@@ -1,4 +1,4 @@
-"""Stories of real worker processes: killed, counted over, stopped, and never started."""
+"""Stories of real worker processes: killed, scraped, stopped, and never started."""
 
 from __future__ import annotations
 
@@ -37,34 +37,34 @@ def running(models: Path) -> Iterator[Running]:
 
 
 def predict(server: Running) -> int:
-    """Over a connection of its own: whichever worker takes it."""
+    """Send a request over a new connection, to any worker."""
     with server.connect() as connection:
         connection.send(post(b'{"inputs": [[1, 2, 3, 4]]}'))
         return connection.answer().status
 
 
-def told(server: Running, requests: int) -> dict[str, float]:
-    """A scrape once every worker told of what it answered, which it does some milliseconds later, and one by one."""
+def scrape_after(server: Running, requests: int) -> dict[str, float]:
+    """A scrape once every worker has counted what it answered, some milliseconds later."""
     ends_at = time.monotonic() + 10
-    told_of = ("mlp_requests_total /predict 200", "mlp_stage_duration_seconds_count encode")  # the first, the last
+    counters = ("mlp_requests_total /predict 200", "mlp_stage_duration_seconds_count encode")  # the first, the last
     while True:
         found = server.metrics()
-        if all(found.get(name) == requests for name in told_of) and found["mlp_requests_in_flight"] == 0:
+        if all(found.get(name) == requests for name in counters) and found["mlp_requests_in_flight"] == 0:
             return found
         assert time.monotonic() < ends_at, found
 
 
-def test_a_scrape_of_any_worker_gives_the_whole_and_a_killed_worker_takes_no_counts_with_it(running: Running) -> None:
-    """1. 40 requests land on both workers. 2. One is killed and replaced. 3. 40 more are answered; all 80 count."""
+def test_a_scrape_covers_all_workers_and_counts_survive_a_killed_one(running: Running) -> None:
+    """1. Both workers answer 40 requests. 2. One is killed and replaced. 3. 40 more are answered, and 80 counted."""
     assert [predict(running) for _ in range(40)] == [200] * 40
-    before = told(running, 40)
+    before = scrape_after(running, 40)
     victim, survivor = running.workers()
     os.kill(victim, signal.SIGKILL)
     assert f"(process {victim}) ended with exit status -9" in running.wait_for("ended with exit status")
     running.wait_for("ready on")
     assert survivor in running.workers()
     assert [predict(running) for _ in range(40)] == [200] * 40
-    after = told(running, 80)
+    after = scrape_after(running, 80)
     assert after["mlp_request_rows_count"] == 80
     assert sum(value for name, value in after.items() if name.startswith("mlp_predictions_total")) == 80
     assert after["mlp_ready"] == 1
@@ -73,11 +73,11 @@ def test_a_scrape_of_any_worker_gives_the_whole_and_a_killed_worker_takes_no_cou
     assert all(after[name] >= before[name] for name in counters(before))
 
 
-def test_a_scrape_while_a_worker_is_dead_tells_the_truth(models: Path) -> None:
-    """1. Eight requests are half there. 2. A worker is killed, and none can start. 3. A scrape says so. 4. One can."""
+def test_a_scrape_is_exact_while_a_worker_is_dead(models: Path) -> None:
+    """1. Eight requests are half sent. 2. A worker is killed, and none can start. 3. A scrape shows it. 4. One can."""
     with Running(models, workers=2) as server:
         assert [predict(server) for _ in range(20)] == [200] * 20
-        before = told(server, 20)
+        before = scrape_after(server, 20)
         half = [server.connect() for _ in range(8)]
         for line in half:
             line.send(post(b'{"inputs": [[1, 2, 3, 4]]}')[:-5])
@@ -114,7 +114,7 @@ exec {unshare} \\
 
 
 def with_temporary_files_of(folder: Path, size: str) -> Path:
-    """A program that is Python, and for which ``folder`` is a file system of that size."""
+    """A program that runs Python with ``folder`` as a file system of that size."""
     program = folder.with_suffix(".sh")
     program.write_text(
         IN_A_FILE_SYSTEM.format(unshare=" ".join(UNSHARE), folder=folder, size=size, python=sys.executable)
@@ -124,21 +124,21 @@ def with_temporary_files_of(folder: Path, size: str) -> Path:
 
 
 def may_mount() -> bool:
-    """Whether a process of ours may have file systems of its own: containers' hosts differ in that."""
+    """Whether this process may mount file systems, which depends on the container's host."""
     command = [*UNSHARE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
     return shutil.which("unshare") is not None and subprocess.run(command, check=False).returncode == 0
 
 
 @pytest.mark.skipif(not may_mount(), reason="no file system may be mounted; other tests limit the size of files")
-def test_a_disk_that_fills_up_ends_no_worker_and_keeps_none_from_coming_back(
+def test_a_full_disk_ends_no_worker_and_prevents_no_restart(
     models: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """1. Two workers run. 2. The disk is full. 3. All routes are asked for. 4. One is killed, and replaced."""
+    """1. Two workers run. 2. The disk is full. 3. All routes are requested. 4. A worker is killed and replaced."""
     temporary = tmp_path_factory.mktemp("temporary")
     python = with_temporary_files_of(temporary, "3m")
     with Running(models, workers=2, variables={"TMPDIR": str(temporary)}, python=python) as server:
         fill(Path(f"/proc/{server.process.pid}/root{temporary}/fill"))
-        asked = [predict(server) for _ in range(20)]
+        statuses = [predict(server) for _ in range(20)]
         for path in ("/predict", "/models", "/models/small", "/models/none", "/docs", "/openapi.json", "/none"):
             for method in ("GET", "HEAD", "PUT", "POST"):
                 with server.connect() as line:
@@ -147,9 +147,9 @@ def test_a_disk_that_fills_up_ends_no_worker_and_keeps_none_from_coming_back(
         os.kill(server.workers()[0], signal.SIGKILL)
         server.wait_for("ended with exit status -9")
         server.wait_for("ready on")
-        asked += [predict(server) for _ in range(20)]
-        said = told(server, len(asked))
-        assert asked == [200] * 40
+        statuses += [predict(server) for _ in range(20)]
+        said = scrape_after(server, len(statuses))
+        assert statuses == [200] * 40
         assert (said["mlp_ready"], said["mlp_workers"], said["mlp_worker_deaths_total"]) == (1, 2, 1)
         assert said["mlp_label_sets_dropped_total"] == 0
 
@@ -171,7 +171,7 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 
 def scrape(server: Running) -> list[dict[str, float]]:
-    """One, or none where the kernel gave the connection to a worker that had just died."""
+    """One scrape, or none if the kernel gave the connection to a worker that had just died."""
     try:
         return [server.metrics()]
     except (ConnectionError, AssertionError):
@@ -189,7 +189,7 @@ def is_reset(line: Connection) -> bool:
         return True
 
 
-def test_a_worker_that_works_for_a_moment_and_dies_again_and_again_comes_back_more_and_more_slowly() -> None:
+def test_a_worker_that_keeps_dying_is_restarted_more_and_more_slowly() -> None:
     pauses = Backoff()
     assert [pauses.pause_s(lived_s=2) for _ in range(6)] == [0, 0.2, 0.4, 0.8, 1.6, 3.2]
     assert [pauses.pause_s(lived_s=2) for _ in range(5000)][-1] == 30
@@ -197,8 +197,8 @@ def test_a_worker_that_works_for_a_moment_and_dies_again_and_again_comes_back_mo
     assert pauses.pause_s(lived_s=2) == 0.2
 
 
-def die_again_and_again(told: int, marks: Path) -> None:
-    """A supervisor whose worker is ready, and ends at once; later it ends before it is ready."""
+def die_repeatedly(deaths: int, marks: Path) -> None:
+    """A supervisor whose worker is ready and ends at once; later it ends before it is ready."""
 
     def work(_index: int, ready: Callable[[], None]) -> int:
         lives = len(list(marks.iterdir()))
@@ -208,15 +208,15 @@ def die_again_and_again(told: int, marks: Path) -> None:
         return 3
 
     def died(_index: int) -> None:
-        os.write(told, b"died\n")
+        os.write(deaths, b"died\n")
 
     raise SystemExit(10 + Supervisor(1, work, stop_timeout_s=1, died=died).run())
 
 
-def test_sigterm_ends_a_server_that_waits_to_replace_a_worker_which_was_ready(tmp_path: Path) -> None:
-    """1. A worker is ready and ends, five times. 2. SIGTERM, while the supervisor pauses. 3. It ends at once, well."""
+def test_sigterm_ends_a_server_that_pauses_before_a_restart(tmp_path: Path) -> None:
+    """1. A worker is ready and ends, five times. 2. SIGTERM during the pause. 3. The supervisor ends with status 0."""
     reader, writer = os.pipe()
-    supervisor = get_context("fork").Process(target=die_again_and_again, args=(writer, tmp_path))
+    supervisor = get_context("fork").Process(target=die_repeatedly, args=(writer, tmp_path))
     started_s = time.monotonic()
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # there may be threads
         supervisor.start()
@@ -235,7 +235,7 @@ def end_before_ready() -> None:
     raise SystemExit(10 + Supervisor(3, lambda _index, _ready: 3, stop_timeout_s=1, died=lambda _index: None).run())
 
 
-def test_where_workers_end_before_they_are_ready_the_server_ends_each_time() -> None:
+def test_the_server_ends_if_workers_end_before_they_are_ready() -> None:
     for _ in range(5):
         supervisor = get_context("fork").Process(target=end_before_ready)
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # there may be threads
@@ -261,7 +261,7 @@ def fail_at_a_death() -> None:
 
 
 def test_a_supervisor_that_fails_leaves_no_worker_behind() -> None:
-    """It would wait for those that run, and they for its end."""
+    """Otherwise it would wait for the workers, and they for its end."""
     supervisor = get_context("fork").Process(target=fail_at_a_death)
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # there may be threads
         supervisor.start()
@@ -282,7 +282,7 @@ def test_workers_do_not_outlive_a_parent_that_is_killed(running: Running) -> Non
     assert sum('"stopped"' in line for line in running.all_said()) == 2
 
 
-def test_where_no_worker_can_start_the_server_ends(models: Path) -> None:
+def test_the_server_ends_if_no_worker_can_start(models: Path) -> None:
     (models / "small" / "1" / artifact.MODEL).write_bytes(b"altered")
     assert "is not the file that was published" in refused("--models", str(models), "--workers", "2")
 

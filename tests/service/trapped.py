@@ -1,4 +1,4 @@
-"""A published model that can be made slow, or made to fail, by a value in a row: what a fake does, in a real server."""
+"""A published model that a value in a row makes slow or makes fail: a fake for real servers."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from onnx import TensorProto, helper, numpy_helper
 from service import artifact
 from tests.service.published import Network, publish
 
-# A batch fails where the third feature of one of its rows is this, and counts up to the fourth of one of its rows.
+# A batch fails if the third feature of a row is this. It loops as often as the largest fourth feature says.
 FAILS = 1e9
 GOOD = [0.5, -1.0, 0.25, 0.0]
 BAD = [0.5, -1.0, FAILS, 0.0]
 
 
 def slow(iterations: float) -> list[float]:
-    """A row that keeps its batch busy for that many turns of a loop."""
+    """A row that keeps its batch busy for that many iterations."""
     return [0.5, -1.0, 0.25, iterations]
 
 
 def publish_trapped(models_dir: Path, name: str = "small") -> Network:
-    """Write ``models_dir/name/1``, of four features, with both traps in its graph."""
+    """Write ``models_dir/name/1`` with four features and both traps in its graph."""
     network = publish(models_dir, name)
     replace(models_dir / name / "1", artifact.MODEL, _with_traps(network.graph()))
     return network
 
 
 def replace(version_dir: Path, file: str, content: bytes) -> None:
-    """Put ``content`` in the place of a published file, as if it had been published so."""
+    """Replace a published file, with a valid hash."""
     (version_dir / file).write_bytes(content)
     manifest = json.loads((version_dir / artifact.MANIFEST).read_bytes())
     manifest["files"][file] = artifact.sha256(content)

@@ -49,7 +49,7 @@ def test_a_run_logs_its_rows_epochs_scores_and_version(digits: Trained) -> None:
         f"digits: {len(digits.parts.train):,} training rows, {validation_rows} validation rows, {test_rows} test rows; "
         "training on .+\n"
         rf"trained 20 epochs in \d+\.\d s; kept the weights of epoch \d+ \(validation loss {figure}\)\n"
-        "int8 is not published: it was held against fp32 on .+ rows, and 2,000 are needed\n"
+        "int8 is not published: it was compared with fp32 on .+ rows, and 2,000 are needed\n"
         f"test scores, fp32: {scores}published {folder}; its card is {folder}/README.md\n"
     )
     assert re.fullmatch(pattern, digits.log)
@@ -236,7 +236,9 @@ def test_an_unknown_option_ends_with_status_2(models: Path) -> None:
 
 def test_sigkill_at_the_rename_leaves_no_version(models: Path) -> None:
     """1. All files are written. 2. SIGKILL at the rename. 3. There is no version. 4. The next run makes version 1."""
-    kill = "import os; from service import artifact; artifact._rename = lambda *_: os.kill(os.getpid(), 9)"
+    kill = (
+        "import os; from service import artifact_writer; artifact_writer._rename = lambda *_: os.kill(os.getpid(), 9)"
+    )
     killed = subprocess.run(command(models, "iris", *QUICK, before=kill), stderr=subprocess.PIPE, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert b"\npublished " not in killed.stderr

@@ -11,13 +11,23 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service import artifact
-from service.manifest import CLASSIFICATION, FORMAT, REGRESSION, ArtifactError, Feature, Manifest, unprintable
+from service import artifact, artifact_writer
+from service.manifest import (
+    CLASSIFICATION,
+    FORMAT,
+    REGRESSION,
+    ArtifactError,
+    Feature,
+    InputDtype,
+    Manifest,
+    OutputDtype,
+    unprintable,
+)
 from training.data import summary
 from training.data.dataset import Dataset
 from training.errors import DataError, TrainingError
@@ -80,7 +90,7 @@ def publish(candidate: Candidate, models_dir: Path, on_commit: Callable[[], None
         return manifest, files | card.card(candidate, version, created, commit, manifest.libraries, example)
 
     try:
-        return artifact.publish(models_dir, candidate.run.name, make, on_commit)
+        return artifact_writer.publish(models_dir, candidate.run.name, make, on_commit)
     except ArtifactError as error:
         raise TrainingError(str(error)) from error
 
@@ -112,8 +122,8 @@ def _manifest(candidate: Candidate, version: int, created: str, commit: str | No
         targets=dataset.target_names,
         features=_features(run),
         input_shape=dataset.shape,
-        input_dtype=str(dataset.inputs.dtype),
-        output_dtype="float32" if dataset.classifies else str(candidate.outputs[0].dtype),
+        input_dtype=cast("InputDtype", str(dataset.inputs.dtype)),
+        output_dtype="float32" if dataset.classifies else cast("OutputDtype", str(candidate.outputs[0].dtype)),
         opset=OPSET,
         files={},
         scores=candidate.scores,

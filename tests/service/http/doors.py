@@ -150,7 +150,7 @@ async def running(models: Path, receive_timeout_s: float = 60, max_held_bytes: i
         models=models,
         model="small",
         max_body_bytes=LIMIT_BYTES,
-        max_held_bytes=max_held_bytes,
+        max_buffered_bytes=max_held_bytes,
         receive_timeout_s=receive_timeout_s,
         max_request_rows=50,
     )

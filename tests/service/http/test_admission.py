@@ -142,7 +142,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["true", "false"], ids=["express", "asgi"])
 def server(request: pytest.FixtureRequest, models: Path) -> Iterator[Running]:
-    options = {"express": request.param, "max-request-rows": QUEUE_ROWS, "max-queue-rows": QUEUE_ROWS}
+    options = {"fast-path": request.param, "max-request-rows": QUEUE_ROWS, "max-queue-rows": QUEUE_ROWS}
     with Running(models, *(f"--{name}={value}" for name, value in options.items())) as running:
         yield running
 

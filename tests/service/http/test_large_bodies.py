@@ -19,8 +19,8 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("models")
     publish(folder, "small")
     held_bytes = BODY_BYTES + 2**20  # one body, and what was received and is not parsed yet
-    bounds = [f"--max-body-bytes={BODY_BYTES}", f"--max-held-bytes={held_bytes}"]
-    with Running(folder, f"--express={request.param}", *bounds) as running:
+    bounds = [f"--max-body-bytes={BODY_BYTES}", f"--max-buffered-bytes={held_bytes}"]
+    with Running(folder, f"--fast-path={request.param}", *bounds) as running:
         yield running
 
 

@@ -33,7 +33,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     publish_trapped(folder)
     publish(folder, "plain")
     bounds = [f"--max-body-bytes={LIMIT_BYTES}", f"--max-queue-rows={QUEUE_ROWS}", "--max-request-rows=600"]
-    with Running(folder, "--model=small", f"--express={request.param}", *bounds) as running:
+    with Running(folder, "--model=small", f"--fast-path={request.param}", *bounds) as running:
         yield running
 
 

@@ -119,7 +119,7 @@ def test_int8_that_does_not_prove_itself_is_refused_where_asked_for_and_left_out
         (None, "its manifest has no figures of both side by side"),
         (
             replace_figures(EVIDENCE, class_rows=(600, 600, 600), rows=1800),
-            "it was held against fp32 on 1,800 rows, and 2,000 are needed",
+            "it was compared with fp32 on 1,800 rows, and 2,000 are needed",
         ),
         (
             replace_figures(EVIDENCE, log_loss_int8=0.3),

@@ -101,7 +101,7 @@ def test_the_seed_alone_chooses_the_calibration_rows(digits: Trained, comparison
 
 
 def test_a_small_data_set_has_too_few_rows_for_the_comparison(digits: Trained, comparison: Comparison) -> None:
-    assert comparison.fault == f"it was held against fp32 on {len(digits.parts.validation)} rows, and 2,000 are needed"
+    assert comparison.fault == f"it was compared with fp32 on {len(digits.parts.validation)} rows, and 2,000 are needed"
     published = digits.published
     assert (published.model_int8, published.manifest.int8, list(published.manifest.scores)) == (None, None, ["fp32"])
 

@@ -34,7 +34,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def started(models: Path, express: str, **options: float) -> Iterator[Running]:
-    chosen = {"express": express, "max-body-bytes": LIMIT_BYTES} | {
+    chosen = {"fast-path": express, "max-body-bytes": LIMIT_BYTES} | {
         name.replace("_", "-"): value for name, value in options.items()
     }
     with Running(models, *(f"--{name}={value}" for name, value in chosen.items())) as running:

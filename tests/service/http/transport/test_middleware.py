@@ -45,7 +45,7 @@ class Asked:
         )
         await guard(self._scope, self._receive, self._send)
         assert bodies.held_bytes == 0
-        tracker._tell()
+        tracker.report()
 
     @property
     def start(self) -> tuple[int, dict[bytes, bytes]]:
