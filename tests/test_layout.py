@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.slow import SLOW
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -55,3 +58,16 @@ def test_each_module_and_package_is_drawn(package: str) -> None:
 def test_training_has_at_most_ten_siblings_at_the_top() -> None:
     siblings = [path.name for path in modules_and_packages(Path("training")) if not path.name.startswith("__")]
     assert len(siblings) <= 10, siblings
+
+
+@pytest.mark.parametrize("listed", SLOW)
+def test_each_slow_test_exists(listed: str) -> None:
+    file, _, name = listed.partition("::")
+    text = (ROOT / "tests" / file).read_text()
+    assert not name or re.search(rf"^(class|def|async def) {name}\b", text, re.MULTILINE)
+
+
+def test_each_file_that_contributing_names_exists() -> None:
+    named = set(re.findall(r"`([a-z_0-9/]+(?:\.py|/))`", (ROOT / "CONTRIBUTING.md").read_text()))
+    assert len(named) > 10
+    assert [name for name in named if "/" in name and not (ROOT / name).exists()] == []
