@@ -22,19 +22,41 @@ EXAMPLES = ROOT / "examples"
 LIMIT_S = 200
 
 
-def run(*command: str | Path, **variables: str) -> str:
-    """Run a command from the project's root on one thread, and return what it prints."""
-    done = subprocess.run(
+def start(*command: str | Path, **variables: str) -> subprocess.Popen[str]:
+    """Start a command in the project's root, on one thread."""
+    return subprocess.Popen(
         command,
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"} | variables,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=LIMIT_S,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+
+
+def printed_by(program: subprocess.Popen[str]) -> str:
+    """What a program that succeeds has printed."""
+    printed, errors = program.communicate(timeout=LIMIT_S)
+    assert program.returncode == 0, errors
+    return printed
+
+
+def run(*command: str | Path) -> str:
+    return printed_by(start(*command))
+
+
+@pytest.fixture(scope="module")
+def trainings() -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """The examples that train, started together, by name."""
+    programs = {
+        "table": start(EXAMPLES / "table_to_service.sh", PYTHON=sys.executable, PORT=str(free_port())),
+        "pipeline": start(sys.executable, EXAMPLES / "pipeline_to_service.py"),
+        "retrain": start(sys.executable, EXAMPLES / "retrain.py"),
+    }
+    yield programs
+    for program in programs.values():
+        program.terminate()
+        program.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -56,22 +78,22 @@ def test_the_readme_lists_each_example() -> None:
     assert listed - {"test_examples.py"} == programs
 
 
-def test_a_table_becomes_a_service() -> None:
-    answer = json.loads(run(EXAMPLES / "table_to_service.sh", PYTHON=sys.executable, PORT=str(free_port())))
+def test_a_table_becomes_a_service(trainings: dict[str, subprocess.Popen[str]]) -> None:
+    answer = json.loads(printed_by(trainings["table"]))
     assert (answer["model"], answer["version"]) == ("flats", 1)
     larger, smaller = answer["predictions"]
     assert larger > smaller > 0
 
 
-def test_an_estimator_in_a_pipeline_becomes_a_service() -> None:
-    printed = run(sys.executable, EXAMPLES / "pipeline_to_service.py")
+def test_an_estimator_in_a_pipeline_becomes_a_service(trainings: dict[str, subprocess.Popen[str]]) -> None:
+    printed = printed_by(trainings["pipeline"])
     found = re.search(r"^served: (\[.*\])\npipeline: (\[.*\])$", printed, re.MULTILINE)
     assert found is not None, printed
     assert found[1] == found[2]
 
 
-def test_a_better_model_is_published_as_the_next_version() -> None:
-    printed = run(sys.executable, EXAMPLES / "retrain.py")
+def test_a_better_model_is_published_as_the_next_version(trainings: dict[str, subprocess.Popen[str]]) -> None:
+    printed = printed_by(trainings["retrain"])
     assert "published version 2\n" in printed
     assert "version 2 predicts 2, expected 2\n" in printed
 

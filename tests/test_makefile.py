@@ -40,7 +40,7 @@ def arguments_of(venv: Path, target: str, *variables: str, **environment: str) -
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    arguments: list[str] = json.loads(done.stdout)
+    arguments: list[str] = json.loads(done.stdout.splitlines()[-1])  # make prints its recipe first
     return arguments
 
 

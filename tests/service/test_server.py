@@ -115,13 +115,25 @@ def test_with_half_a_body_whose_rest_comes(server: Running) -> None:
     assert server.exit_status() == 0
 
 
-def test_with_half_a_body_whose_rest_does_not_come(server: Running) -> None:
-    """1. Half a body is there. 2. SIGTERM. 3. Nothing comes. 4. It is refused, and no longer waited for."""
-    with server.connect() as line:
-        line.send(ONE[:-5])
-        assert 1 < seconds_to_end(server) < AT_ONCE_S
-        assert line.answer().status == 408
-        assert line.is_closed()
+def test_with_half_a_body_whose_rest_does_not_come(models: Path) -> None:
+    """1. Half a body is there. 2. SIGTERM. 3. Nothing comes. 4. It is rejected, and no longer waited for.
+
+    With one worker and with two at the same time, as each waits for a client that does not close its connection.
+    """
+    timeout = "--receive-timeout-s=1.5"
+    with Running(models, timeout) as one, Running(models, timeout, workers=2) as two:
+        lines = [server.connect() for server in (one, two)]
+        for line in lines:
+            line.send(ONE[:-5])
+        started_s = time.monotonic()
+        for server in (one, two):
+            server.terminate()
+        for server in (one, two):
+            assert server.exit_status() == 0
+            assert 1 < time.monotonic() - started_s < AT_ONCE_S
+        for line in lines:
+            assert line.answer().status == 408
+            assert line.is_closed()
 
 
 def test_with_requests_that_wait_for_their_turn(server: Running) -> None:
