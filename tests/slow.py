@@ -6,11 +6,13 @@ from typing import Final
 
 # Files below tests/, whole or one class or function of them.
 SLOW: Final = (
+    "deploy/test_manifests.py",
     "deploy/test_observed.py",
     "deploy/test_pod.py",
     "deploy/test_rules.py",
     "service/http/test_admission.py",
     "service/http/transport/test_connection.py",
+    "service/http/transport/test_fast_path.py",
     "service/inference/test_session_cuda.py",
     "service/test_main.py",
     "service/test_server.py",
@@ -24,6 +26,7 @@ SLOW: Final = (
     "training/estimators/test_mlp.py",
     "training/recipe/test_distillation.py",
     "training/release/test_onnx_export.py",
+    "training/release/test_plots.py",
     "training/release/test_quantize.py",
     "training/test_estimators_upstream.py",
     "training/test_exact_numbers.py",
