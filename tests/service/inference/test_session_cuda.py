@@ -15,7 +15,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.service.published import publish
 from tests.service.running import Running, refused
 
 ROOT = Path(__file__).parents[3]
@@ -41,12 +40,6 @@ def gpu_build() -> dict[str, str]:
         subprocess.run([*install, "--target", folder, pinned.partition(";")[0]], cwd=ROOT, check=True)
         stamp.write_text(pinned)
     return {"PYTHONPATH": str(folder)}
-
-
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    publish(tmp_path / "models")
-    return tmp_path / "models"
 
 
 def test_cuda_asked_for_and_missing_is_refused_in_one_sentence(gpu_build: dict[str, str], models: Path) -> None:
