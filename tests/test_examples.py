@@ -50,7 +50,7 @@ def trainings() -> Iterator[dict[str, subprocess.Popen[str]]]:
     """The examples that train, started together, by name."""
     programs = {
         "table": start(EXAMPLES / "table_to_service.sh", PYTHON=sys.executable, PORT=str(free_port())),
-        "pipeline": start(sys.executable, EXAMPLES / "pipeline_to_service.py"),
+        "pipeline": start(sys.executable, "-W", "error::UserWarning", EXAMPLES / "pipeline_to_service.py"),
         "retrain": start(sys.executable, EXAMPLES / "retrain.py"),
     }
     yield programs

@@ -92,7 +92,7 @@ class Serving(Solving):
             chosen={key: value if isinstance(value, _PLAIN) else repr(value) for key, value in self.chosen().items()},
             history=self.history_,
             kept=self._kept(),
-            expected=self._answers(tested[0]),
+            expected=self._answers(test[0]),
         )
         train, test = ((np.ascontiguousarray(inputs, dtype), targets) for inputs, targets in (trained, tested))
         return pipeline.release(fitted, Path(models_dir), name, train, test)
