@@ -14,7 +14,7 @@ BASE_IMAGE ?= python:3.11-slim-bookworm
 BUILD_ARGS ?=
 OVERLAY ?= $(notdir $(wildcard deploy/overlays/*))
 
-# What people give reaches the shell in variables, or as they wrote it: a blank, a quote or a dollar in it is none of make's.
+# Users' values reach the shell unchanged, through the environment: make must not expand spaces, quotes or dollars in them.
 unexport HOST PORT DATA TARGET ARGS
 export GIVEN_HOST = $(value HOST)
 export GIVEN_PORT = $(value PORT)
@@ -26,39 +26,42 @@ BIN     := $(VENV)/bin
 SERVER  := $(VENV)/.installed-server-$(RUNTIME)
 DEV     := $(VENV)/.installed-dev-$(RUNTIME)
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
-# One version for all platforms and Pythons; --constraint makes the images install what is tested.
+# One set of versions for all platforms and Pythons; --constraint makes the images install what is tested.
 LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strategy fewest --python-version 3.11 \
            --no-annotate --custom-compile-command "make lock" $(WORDS)
 HASHED  := --constraint constraints.txt --generate-hashes --output-file
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve data train prometheus test check format lock render manifest-schema dashboard image image-test deploy-test clean
+.PHONY: help setup serve data train prometheus test test-fast check format lock render manifest-schema dashboard image image-test deploy-test clean
 
-help:            ## this list
+help:            ## list the commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
 
-setup: $(DEV)    ## install everything, for development
+setup: $(DEV)    ## install everything for development
 
 serve: $(SERVER) ## start the server with the models in models/ (PORT=, ARGS="--log-level debug", RUNTIME=cpu|gpu)
 	@exec $(BIN)/python -m service --host "$$GIVEN_HOST" --port "$$GIVEN_PORT" $(WORDS)
 
-data:            ## bring Fashion-MNIST: Debian's package, where there is apt-get; elsewhere training fetches the files
+data:            ## install Fashion-MNIST from Debian's package if apt-get is available; otherwise training downloads it
 	@test -d /usr/share/datasets/fashion-mnist || ! command -v apt-get >/dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends dataset-fashion-mnist; } || \
-	  echo "Could not install dataset-fashion-mnist (not root?); training will fetch the files." >&2
+	  echo "Could not install dataset-fashion-mnist (not root?); training will download the files." >&2
 
-train: $(DEV) $(if $(subst fashion-mnist,,$(value DATA)),,data) ## train on DATA=houses.csv TARGET=price, else on Fashion-MNIST, and publish (ARGS="--epochs 5")
+train: $(DEV) $(if $(subst fashion-mnist,,$(value DATA)),,data) ## train and publish a model: DATA=houses.csv TARGET=price, by default Fashion-MNIST (ARGS="--epochs 5")
 	@exec $(BIN)/python -m training "$$GIVEN_DATA" $${GIVEN_TARGET:+--target="$$GIVEN_TARGET"} $(WORDS)
 
-# Unpacked and not installed: tests need the programs, and nobody wants the daemon.
-prometheus: | $(BIN)/pip ## bring Prometheus and promtool for the tests: from Debian's package, where there is apt-get
+# Unpacked, not installed: the tests need the programs and not the daemon.
+prometheus: | $(BIN)/pip ## fetch Prometheus and promtool for the tests, from Debian's package if apt-get is available
 	@test -x $(BIN)/promtool || ! command -v apt-get >/dev/null || { cd $(VENV) && \
 	  { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; } && \
 	  dpkg --fsys-tarfile prometheus_*.deb | tar -x -C bin --strip-components 3 ./usr/bin/prometheus ./usr/bin/promtool && \
-	  rm prometheus_*.deb; } || echo "Could not bring Prometheus; have prometheus and promtool on the PATH." >&2
+	  rm prometheus_*.deb; } || echo "Could not fetch Prometheus; put prometheus and promtool on the PATH." >&2
 
 test: $(DEV) data prometheus ## run all tests (ARGS="-k shutdown")
 	$(BIN)/python -m pytest $(WORDS)
+
+test-fast: $(DEV) ## run the fast tests, in less than a minute (ARGS="-k codecs")
+	$(BIN)/python -m pytest -m "not slow and not image and not play" --hypothesis-profile=fast $(WORDS)
 
 check: $(DEV)    ## lint, types, import directions, Dockerfile
 	$(BIN)/ruff check .
@@ -68,55 +71,55 @@ check: $(DEV)    ## lint, types, import directions, Dockerfile
 	$(BIN)/hadolint Dockerfile
 
 .PHONY: bench bench-training wrk
-bench: $(DEV) wrk ## measure against bare uvicorn and the peers, about a quarter of an hour (ARGS="--rounds 1 --only 'ours int8'")
+bench: $(DEV) wrk ## compare with bare uvicorn and other servers, about 15 minutes (ARGS="--rounds 1 --only 'ours int8'")
 	@exec $(BIN)/python -m benchmarks.bench $(WORDS)
 
-bench-training: $(DEV) data ## train beside scikit-learn, Keras, skorch and the tutorial's loop, an epoch in turn (ARGS="--epochs 4")
+bench-training: $(DEV) data ## compare training with scikit-learn, Keras, skorch and a plain PyTorch loop, an epoch in turn (ARGS="--epochs 4")
 	@exec $(BIN)/python -m benchmarks.training $(WORDS)
 
-wrk:             ## bring the load generator that the benchmarks use, where there is apt-get
+wrk:             ## install the benchmarks' load generator if apt-get is available
 	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends wrk; } || \
-	  { echo "Could not install wrk (not root?); install it, and try again: https://github.com/wg/wrk" >&2; exit 1; }
+	  { echo "Could not install wrk (not root?); install it and try again: https://github.com/wg/wrk" >&2; exit 1; }
 
-format: $(DEV)   ## format the code and mend what can be mended
+format: $(DEV)   ## format the code and fix lint
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: $(DEV)     ## write the exact versions and hashes of all that is installed (ARGS=--upgrade)
+lock: $(DEV)     ## pin the versions and hashes of all dependencies (ARGS=--upgrade)
 	$(LOCK) --all-extras --group image --output-file constraints.txt
 	$(LOCK) --extra cpu $(HASHED) deploy/image/requirements-cpu.txt
 	$(LOCK) --extra gpu $(HASHED) deploy/image/requirements-gpu.txt
 	$(LOCK) --group image $(HASHED) deploy/image/requirements-build.txt
 
-render: $(DEV)   ## print what kubectl makes of the overlays (OVERLAY="cpu gpu")
+render: $(DEV)   ## print the overlays' manifests (OVERLAY="cpu gpu")
 	@for overlay in $(OVERLAY:%=deploy/overlays/%); do \
 	  printf -- '---\n# %s\n' $$overlay; $(BIN)/kubectl kustomize $$overlay || exit 1; done
 
 manifest-schema: $(DEV) ## write service/manifest.schema.json, the JSON schema of a model's metadata.json
 	$(BIN)/python -m service.manifest > service/manifest.schema.json
 
-dashboard: $(DEV) prometheus ## draw deploy/dashboard.png from the dashboard's queries and a real Prometheus
+dashboard: $(DEV) prometheus ## redraw deploy/dashboard.png with a real Prometheus
 	$(BIN)/python -m tests.deploy.draw_dashboard
 
-# Without BUILDAH_FORMAT podman and buildah write OCI images, whose format has no HEALTHCHECK.
+# By default podman and buildah write OCI images, whose format has no HEALTHCHECK.
 image:           ## build the container image (CONTAINER=docker|podman|buildah, BASE_IMAGE=, BUILD_ARGS=, TAG=, RUNTIME=)
 	BUILDAH_FORMAT=docker $(CONTAINER) build $(BUILD_ARGS) --tag '$(TAG)' --build-arg RUNTIME=$(RUNTIME) \
 	  --build-arg BASE_IMAGE='$(BASE_IMAGE)' --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) .
 
-# The image for CPUs, wherever it is built: the pod that it is run as is that of the cpu overlay.
+# Always the CPU image: the tests run it as the pod of the cpu overlay.
 image-test deploy-test: RUNTIME = cpu
 
-image-test: $(DEV) image ## build the image, run it as the pod does, and stop it under load (as for image; CONTAINER=docker|podman)
+image-test: $(DEV) image ## build the image, run it like its pod, and stop it under load (options as for image; CONTAINER=docker|podman)
 	CONTAINER='$(CONTAINER)' IMAGE='$(TAG)' BASE_IMAGE='$(BASE_IMAGE)' $(BIN)/python -m pytest tests/deploy/test_image.py -m image -s $(WORDS)
 
-deploy-test: $(DEV) image ## play the rendered Deployment with podman, change a setting, take it down (as for image)
+deploy-test: $(DEV) image ## run the rendered Deployment with podman, change a setting, remove it (options as for image)
 	CONTAINER='$(CONTAINER)' $(BIN)/python -m pytest tests/deploy/test_play.py -m play -s $(WORDS)
 
-clean:           ## remove what was installed and cached
+clean:           ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# One environment for both: development adds to what the server needs and takes nothing away.
+# One environment for both: development only adds to what the server needs.
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
 

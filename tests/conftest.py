@@ -1,18 +1,35 @@
-"""What holds for all tests: property tests depend on no machine's speed."""
+"""For all tests: hypothesis profiles, the backend of async tests, and the marker of slow tests."""
 
 from __future__ import annotations
+
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Fixtures are what examples share on purpose: networks, servers.
+from tests.slow import SLOW
+
+TESTS = Path(__file__).parent
+
+# No deadline: machines differ in speed. Examples share fixtures on purpose: networks, servers.
 settings.register_profile(
-    "any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    "thorough", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
-settings.load_profile("any speed")
+settings.register_profile("fast", settings.get_profile("thorough"), max_examples=10)
+settings.load_profile("thorough")
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """What `@pytest.mark.anyio` runs coroutines on."""
+    """The event loop of tests marked `anyio`."""
     return "asyncio"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests listed in `tests.slow`."""
+    for item in items:
+        file = item.path.relative_to(TESTS).as_posix()
+        name = re.split(r"::|\[", item.nodeid)[1]  # of the class or function
+        if file in SLOW or f"{file}::{name}" in SLOW:
+            item.add_marker(pytest.mark.slow)

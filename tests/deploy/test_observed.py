@@ -19,7 +19,7 @@ from tests.service.running import Running, post
 
 GOOD = post(json.dumps({"inputs": [[0.1, 0.2, 0.3, 0.4]]}).encode())
 BAD = post(json.dumps({"inputs": [[0.1]]}).encode())
-LOAD_S = 5
+LOAD_S = 3
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Fixtures for several test files."""
+"""Fixtures shared by several files of tests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.service.published import TABLE, publish
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A models folder with `small/1`, of four numeric features and three classes."""
+    publish(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture

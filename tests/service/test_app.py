@@ -12,13 +12,6 @@ import pytest
 from service import app, metrics
 from service.errors import ModelRefused, StartError
 from service.settings import Settings
-from tests.service.published import publish
-
-
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    publish(tmp_path)
-    return tmp_path
 
 
 def asked(application: app.FastAPI, body: bytes) -> httpx.Response:

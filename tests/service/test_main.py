@@ -21,12 +21,6 @@ from tests.service.trapped import replace
 
 
 @pytest.fixture
-def models(tmp_path: Path) -> Path:
-    publish(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def version_dir(models: Path) -> Path:
     return models / "small" / "1"
 

@@ -18,16 +18,9 @@ import pytest
 
 from service import artifact
 from service.workers import Backoff, Supervisor
-from tests.service.published import publish
 from tests.service.running import PATIENCE_S, Connection, Running, post, refused
 
 COUNTERS: Final = ("_total", "_count", "_bucket")
-
-
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    publish(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture

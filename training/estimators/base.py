@@ -141,7 +141,7 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
         """Accuracy or R² of finite ``outputs`` (rows, outputs)."""
 
     @abstractmethod
-    def _graph_outputs(self, X: NDArray[Any]) -> NDArray[Any]:
+    def _graph_outputs(self, X: Any) -> NDArray[Any]:
         """Predict what the graph returns: probabilities (rows, classes), or values (rows, targets)."""
 
     @abstractmethod
@@ -512,7 +512,7 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
             config=publishing.as_json(self.get_params(deep=False)),
             history=self.history_,
             best_epoch=self._best_epoch(),
-            predictions=self._graph_outputs(test_rows[0]),
+            predictions=self._graph_outputs(test[0]),
         )
         return publishing.publish(fitted, Path(models_dir), name, train_rows, test_rows)
 

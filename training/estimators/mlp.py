@@ -209,7 +209,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         ).numpy()
         return probabilities
 
-    def _graph_outputs(self, X: NDArray[Any]) -> NDArray[Any]:
+    def _graph_outputs(self, X: Any) -> NDArray[Any]:
         return self.predict_proba(X)
 
     def _fit_classes(self, classes: Any, y: Any) -> None:
@@ -419,8 +419,9 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
         values: NDArray[Any] = self._values(self._outputs(X)).numpy()
         return values.ravel() if self.n_outputs_ == 1 else values
 
-    def _graph_outputs(self, X: NDArray[Any]) -> NDArray[Any]:
-        return self.predict(X).reshape(len(X), -1)
+    def _graph_outputs(self, X: Any) -> NDArray[Any]:
+        predictions = self.predict(X)
+        return predictions.reshape(len(predictions), -1)
 
     def _values(self, outputs: Tensor) -> Tensor:
         return outputs.exp() if self.out_activation_ == "exp" else outputs

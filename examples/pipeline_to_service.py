@@ -1,0 +1,41 @@
+"""Tune an estimator in a scikit-learn pipeline, publish it, and serve it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+from serving import serve
+from sklearn.datasets import load_breast_cancer
+from sklearn.feature_selection import SelectKBest
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from training import MLPClassifier
+
+X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+
+pipeline = Pipeline(
+    [
+        ("select", SelectKBest(k=8)),
+        ("scale", StandardScaler()),
+        ("mlp", MLPClassifier(hidden_layer_sizes=(16,), solver="lbfgs", max_iter=1000, random_state=0)),
+    ]
+).set_output(transform="pandas")
+search = GridSearchCV(pipeline, {"mlp__alpha": [0.01, 1.0]}, cv=3).fit(X_train, y_train)
+best = search.best_estimator_
+print(f"best alpha: {best['mlp'].alpha}, test accuracy: {best.score(X_test, y_test):.3f}")
+
+# Publish the network. The steps before it stay on the client's side.
+steps, network = best[:-1], best[-1]
+with TemporaryDirectory() as folder:
+    models = Path(folder)
+    network.publish(models, "cancer", train=(steps.transform(X_train), y_train), test=(steps.transform(X_test), y_test))
+    with serve(models) as url:
+        rows = steps.transform(X_test.head(5))
+        answer = httpx.post(f"{url}/predict", json={"inputs": rows.to_dict("records")}).raise_for_status().json()
+print(f"served: {answer['predictions']}")
+print(f"pipeline: {best.predict(X_test.head(5)).tolist()}")

@@ -1,0 +1,39 @@
+"""Retrain on more data, and publish the new version only if it is at least as good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+from serving import serve
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from training import MLPClassifier
+
+X, y = load_digits(return_X_y=True)
+X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+model = MLPClassifier(hidden_layer_sizes=(32,), solver="lbfgs", max_iter=1000, random_state=0)
+
+with TemporaryDirectory() as folder:
+    models = Path(folder)
+
+    # Last month there were 300 rows.
+    current = clone(model).fit(X_train[:300], y_train[:300])
+    current.publish(models, "digits", train=(X_train[:300], y_train[:300]), test=(X_test, y_test))
+
+    # Today there are more. Both models are compared on rows that neither has seen.
+    candidate = clone(model).fit(X_train, y_train)
+    before, after = current.score(X_test, y_test), candidate.score(X_test, y_test)
+    print(f"test accuracy: {before:.3f} before, {after:.3f} after")
+    if after < before:
+        raise SystemExit("the new model is worse; nothing was published")
+    published = candidate.publish(models, "digits", train=(X_train, y_train), test=(X_test, y_test))
+    print(f"published version {published.name}")
+
+    # A server that starts now serves the newest version. Deleting models/digits/2 is the way back to version 1.
+    with serve(models) as url:
+        answer = httpx.post(f"{url}/predict", json={"inputs": X_test[:1].tolist()}).raise_for_status().json()
+    print(f"version {answer['version']} predicts {answer['predictions'][0]}, expected {y_test[0]}")

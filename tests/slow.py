@@ -1,0 +1,36 @@
+"""The slow tests, which `make test-fast` leaves out: they start servers, train networks or run other programs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Files below tests/, whole or one class or function of them.
+SLOW: Final = (
+    "deploy/test_manifests.py",
+    "deploy/test_observed.py",
+    "deploy/test_pod.py",
+    "deploy/test_rules.py",
+    "service/http/test_admission.py",
+    "service/http/transport/test_connection.py",
+    "service/http/transport/test_fast_path.py",
+    "service/inference/test_session_cuda.py",
+    "service/test_main.py",
+    "service/test_server.py",
+    "service/test_workers.py",
+    "test_examples.py",
+    "test_readme.py::test_the_estimator_snippet_trains_and_publishes",
+    "test_shipped_model.py",
+    "training/cli/test_interrupt.py",
+    "training/data/test_fashion_mnist.py",
+    "training/engine/test_subnormal.py",
+    "training/estimators/test_mlp.py",
+    "training/recipe/test_distillation.py",
+    "training/release/test_onnx_export.py",
+    "training/release/test_plots.py",
+    "training/release/test_quantize.py",
+    "training/test_estimators_upstream.py",
+    "training/test_exact_numbers.py",
+    "training/test_learn_tables.py",
+    "training/test_main.py",
+    "training/test_table_to_service.py",
+)
