@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import queue
 import re
@@ -223,7 +224,8 @@ class Connection:
         return self._reader.peek(1) == b""
 
 
-def post(body: bytes, path: str = "/predict", *headers: str) -> bytes:
-    """A request as bytes, its length told."""
-    lines = [f"POST {path} HTTP/1.1", "host: test", f"content-length: {len(body)}", *headers]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+def post(body: bytes | Mapping[str, object], path: str = "/predict", *headers: str, version: str = "1.1") -> bytes:
+    """A POST request as bytes; a mapping is sent as JSON."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"POST {path} HTTP/{version}", "host: test", f"content-length: {len(content)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + content
