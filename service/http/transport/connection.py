@@ -76,7 +76,7 @@ class BoundedProtocol(ParsingProtocol):
         self._ids = context.ids
         self._encoder = context.encoder
         self.current: RequestResponseCycle | None = None
-        # Called once the client has read what was written, so that responses nobody reads do not pile up.
+        # Called once the client has read what was written, so that unread responses do not pile up.
         self.on_writable: Callable[[], None] | None = None
         self._is_advancing = False
         self._client_has_ended = False
@@ -323,7 +323,7 @@ class BoundedProtocol(ParsingProtocol):
 class RejectedCycle(RequestResponseCycle):
     """A request that was rejected before its body, in the place of uvicorn's cycle: the last of its connection."""
 
-    message_event = asyncio.Event()  # nobody waits for it
+    message_event = asyncio.Event()  # never awaited
     keep_alive = False
     disconnected = False
     response_complete = False

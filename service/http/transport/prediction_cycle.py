@@ -55,7 +55,7 @@ class PredictionCycle(RequestResponseCycle):
     ``response_complete`` is set once there is room for the next response, which may be later than `CycleState.DONE`.
     """
 
-    message_event = asyncio.Event()  # nobody waits for it, so all share one
+    message_event = asyncio.Event()  # never awaited, so all share one
     waiting_for_100_continue = False
     disconnected = False
     response_complete = False

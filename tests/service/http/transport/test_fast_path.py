@@ -117,7 +117,7 @@ REQUESTS = {
     "two in a row": post({"inputs": [ROW]}) + post(GOOD),
     "prediction, page, prediction": post(GOOD) + b"GET /models HTTP/1.1\r\nhost: test\r\n\r\n" + post({"inputs": ROW}),
     "page, prediction": b"GET /health/live HTTP/1.1\r\nhost: test\r\n\r\n" + post(GOOD),
-    "refused, then good": post(b" " * (LIMIT_BYTES + 1)) + post(GOOD),
+    "rejected, then good": post(b" " * (LIMIT_BYTES + 1)) + post(GOOD),
     "bad, then closing, then ignored": post(b"{") + post(GOOD, "/predict", "connection: close") + post(GOOD),
 }
 
