@@ -265,7 +265,7 @@ class BoundedProtocol(ParsingProtocol):
         elif self.read_flow.is_blocked:
             self.read_flow.unblock_reading()
         buffered_bytes = len(self._unparsed)
-        if self.is_in_request:
+        if self.parser_state is PARSER_HEAD or self.parser_state is PARSER_BODY:
             self.receive_timer.ensure_started()
             buffered_bytes += self._head_bytes
         else:

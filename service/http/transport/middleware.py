@@ -25,7 +25,7 @@ REJECTION: Final = "rejection"
 
 
 class Guard:
-    """The middleware itself."""
+    """Answers every HTTP request that the application fails on, and records all of them."""
 
     def __init__(
         self,

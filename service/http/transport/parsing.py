@@ -124,10 +124,11 @@ class ParsingProtocol(HttpToolsProtocol):
         if len(self.headers) >= self.limits.max_headers:
             self._callback_error = self.limits.too_many_headers()
             raise self._callback_error
-        name, value = name.lower(), value.rstrip(b" \t")
-        self.headers.append((name, value))
+        name = name.lower()
+        header = name, value.rstrip(b" \t")
+        self.headers.append(header)
         if name in FRAMING_HEADERS:
-            self._framing_headers.append((name, value))
+            self._framing_headers.append(header)
 
     def on_headers_complete(self) -> None:
         """Begin the request, unless the parser takes it for an upgrade: then its head is parsed again."""
@@ -157,11 +158,6 @@ class ParsingProtocol(HttpToolsProtocol):
         if self.parser_state is not _UPGRADE:
             self.parser_state = PARSER_IDLE
             self.body_complete()
-
-    @property
-    def is_in_request(self) -> bool:
-        """Whether the parser is in a head or a body."""
-        return self.parser_state is PARSER_HEAD or self.parser_state is PARSER_BODY
 
     @property
     def remaining_bytes(self) -> int:

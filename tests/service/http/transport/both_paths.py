@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import uvicorn
@@ -20,48 +19,12 @@ from service.http.transport import fast_path
 from service.http.transport.connection import BoundedProtocol
 from service.http.transport.fast_path import HeadCache
 from service.settings import Settings
+from tests.service.http.transport.fakes import FakeTransport
 
 LIMIT_BYTES = 4096
 CLOSED = b"<closed>"
 
 on_both_paths = pytest.mark.parametrize("fast", [True, False], ids=["fast path", "FastAPI"])
-
-
-class FakeTransport(asyncio.Transport):
-    """The server's side of a connection in memory: ``ended`` after the end of its side, ``gone`` once it is closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent = bytearray()
-        self.ended = self.gone = False
-        self.reading = True
-
-    @property
-    def closed(self) -> bool:
-        return self.ended or self.gone
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        assert not self.ended
-        if not self.gone:
-            self.sent += data
-
-    def write_eof(self) -> None:
-        self.ended = True
-
-    def close(self) -> None:
-        self.gone = True
-
-    def is_closing(self) -> bool:
-        return self.gone
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ARG002
-        return default
-
-    def pause_reading(self) -> None:
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        self.reading = True
 
 
 class Client:
