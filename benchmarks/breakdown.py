@@ -27,8 +27,8 @@ from benchmarks.servers import Running, ours, peer
 from service import app, logs, metrics
 from service.http.codecs import json_answers
 from service.http.predict import Predict
-from service.http.transport import fast_path
-from service.http.transport.fast_path import FastPathProtocol, PredictionCycle
+from service.http.transport.fast_path import FastPathProtocol, protocol_factory
+from service.http.transport.prediction_cycle import PredictionCycle
 from service.inference.batcher import Batcher
 from service.log_writer import LogWriter
 from service.requests import RequestTracker
@@ -37,7 +37,7 @@ from service.settings import Settings
 # In the order of a request's path; a stage may be several functions.
 STAGES: Final[dict[str, list[tuple[Any, str]]]] = {
     "know the head, or parse it": [(FastPathProtocol, "data_received")],
-    "begin: id, record": [(PredictionCycle, "__init__")],
+    "begin: id, record": [(FastPathProtocol, "_new_cycle")],
     "find model and options": [(PredictionCycle, "_run"), (Predict, "__call__")],
     "decode and check the rows": [(Predict, "_read")],
     "add them to the turn's batch": [(Batcher, "submit")],
@@ -101,7 +101,7 @@ def in_memory(service: app.Service, request: bytes, connections: int, turns: int
 
     async def measure() -> float:
         async with service.app.router.lifespan_context(service.app):
-            clients = wire.Connections(service.app, fast_path.protocol_of(service.fast_path), connections)
+            clients = wire.Connections(service.app, protocol_factory(service.fast_path), connections)
             for _ in range(turns // 10):
                 await clients.turn(request)
             started_s = time.thread_time()

@@ -2,7 +2,7 @@
 
     python -m benchmarks.stages [pyperf's options, such as --fast]
 
-The door's stages are measured with a prediction that is answered at once: all that is left is HTTP.
+The fast path's stages are measured with a prediction that is answered at once: all that is left is HTTP.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from service.http.codecs.arrays import rows_from_npy, rows_from_raw
 from service.http.codecs.json_answers import encode
 from service.http.codecs.json_rows import rows_from_json
 from service.http.codecs.schema import Schema, fits_float32
-from service.http.limits import BodyBudget
+from service.http.limits import BodyBudget, Limits
 from service.http.messages import JSON_HEADERS, Request, Response
 from service.http.options import Options
 from service.http.predict import Predict, Reply
-from service.http.transport.fast_path import FastPathContext, protocol_of
-from service.http.transport.middleware import Bounds, RequestIds
+from service.http.transport.fast_path import protocol_factory
+from service.http.transport.prediction_cycle import FastPathContext
+from service.http.transport.request_ids import RequestIds
 from service.inference import session
 from service.inference.batcher import Batcher, Costs
 from service.inference.session import Outputs
@@ -70,7 +71,7 @@ def stages(model: Path) -> Stages:
     for rows in (1, 32):
         outputs = _outputs(rows, len(manifest.classes))
         found[f"encode, {rows} row(s)"] = (partial(encode, manifest, Options(), outputs), 1)
-    return found | _doors() | _tracker()
+    return found | _transport() | _tracker()
 
 
 def _outputs(rows: int, classes: int) -> Outputs:
@@ -113,24 +114,25 @@ class _AtOnce(Predict):
         reply(self._response)
 
 
-def _doors() -> Stages:
-    """HTTP without the prediction: a head seen before, one that is new, and an ASGI application that does nothing."""
+def _transport() -> Stages:
+    """HTTP without the prediction: a cached head, a parsed head, and an ASGI application that does nothing."""
     lifecycle = Lifecycle(changed=lambda _: None)
     tracker = RequestTracker([], lambda _: None, asyncio.new_event_loop().time)
-    door = FastPathContext(_AtOnce(), tracker, lifecycle, RequestIds(), Bounds(2**24, 10.0), BodyBudget(2**28))
+    limits = Limits(max_body_bytes=2**24, receive_timeout_s=10.0, max_rows=10_000)
+    context = FastPathContext(tracker, RequestIds(), limits, BodyBudget(2**28), _AtOnce(), lifecycle)
     body, runner = payloads.body("raw", 1), asyncio.Runner()
 
-    async def connections(protocol: type[HttpToolsProtocol]) -> wire.Connections:
+    async def connections(protocol: wire.NewProtocol) -> wire.Connections:
         return wire.Connections(wire.constant, protocol, _TURN)
 
-    def turn(protocol: type[HttpToolsProtocol], headers: str) -> tuple[Callable[[], object], int]:
+    def turn(protocol: wire.NewProtocol, headers: str) -> tuple[Callable[[], object], int]:
         clients = runner.run(connections(protocol))
         request = wire.request(body, load.CONTENT_TYPES["raw"], headers=headers)
         return (lambda: runner.run(clients.turn(request))), _TURN
 
     return {
-        "express door, a head seen before": turn(protocol_of(door), ""),
-        "express door, a head parsed": turn(protocol_of(door), "x-request-id: 1\r\n"),
+        "fast path, a cached head": turn(protocol_factory(context), ""),
+        "fast path, a parsed head": turn(protocol_factory(context), "x-request-id: 1\r\n"),
         "bare uvicorn's ASGI": turn(HttpToolsProtocol, ""),
     }
 

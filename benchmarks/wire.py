@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+NewProtocol = Callable[[uvicorn.Config, ServerState, dict[str, Any]], HttpToolsProtocol]
 
 
 class Wire(asyncio.Transport):
@@ -39,7 +42,7 @@ class Wire(asyncio.Transport):
 class Connections:
     """``count`` connections to one server."""
 
-    def __init__(self, app: Any, protocol: type[HttpToolsProtocol], count: int) -> None:
+    def __init__(self, app: Any, protocol: NewProtocol, count: int) -> None:
         config = uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="off")
         config.load()
         state = ServerState()

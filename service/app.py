@@ -19,11 +19,12 @@ from service import artifact, logs, metrics, settings
 from service.errors import ModelRefused, RequestError
 from service.http.codecs.json_rows import rows_from_json
 from service.http.codecs.schema import Schema
-from service.http.limits import BodyBudget
+from service.http.limits import BodyBudget, Limits
 from service.http.predict import Predict
 from service.http.routes import add_problems, router
-from service.http.transport.fast_path import FastPathContext
-from service.http.transport.middleware import Bounds, Guard, RequestIds
+from service.http.transport.middleware import Guard
+from service.http.transport.prediction_cycle import FastPathContext
+from service.http.transport.request_ids import RequestIds
 from service.inference.batcher import Batcher, Costs, Run
 from service.inference.repository import Model, Placement, Repository, load
 from service.lifecycle import Lifecycle, State
@@ -39,7 +40,7 @@ _DESCRIPTION: Final = "Classes with their probabilities, or numbers, from small 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The ASGI application, the state of its life, which the server that runs it moves on, and its express door."""
+    """The ASGI application, its lifecycle, which the server advances, and the context of the fast path."""
 
     app: FastAPI
     lifecycle: Lifecycle
@@ -63,15 +64,20 @@ def build(chosen: Settings, request_log: logs.RequestLog | None, counted: Metric
         counted.state(ready=state is State.READY, answering=state in {State.READY, State.DRAINING})
 
     lifecycle = Lifecycle(changed)
-    bodies = BodyBudget(chosen.max_buffered_bytes)
+    limits = Limits(
+        max_body_bytes=min(chosen.max_body_bytes, chosen.max_buffered_bytes),
+        receive_timeout_s=chosen.receive_timeout_s,
+        max_rows=min(chosen.max_request_rows, chosen.max_queue_rows),  # more would never find room
+    )
+    budget = BodyBudget(chosen.max_buffered_bytes)
     predict = Predict(
         repository,
         lifecycle,
         max_body_bytes=chosen.max_body_bytes,
-        max_rows=min(chosen.max_request_rows, chosen.max_queue_rows),  # more would never find room
+        max_rows=limits.max_rows,
         longest_s=chosen.request_timeout_s,
         clock=_CLOCK,
-        bodies=bodies,
+        bodies=budget,
     )
     sinks: list[Sink] = [counted.requests]
     if request_log is not None:
@@ -103,9 +109,8 @@ def build(chosen: Settings, request_log: logs.RequestLog | None, counted: Metric
     app.include_router(router(predict, repository, lifecycle, exposition, metrics.CONTENT_TYPE))
     add_problems(app)
     ids = RequestIds()
-    bounds = Bounds(min(chosen.max_body_bytes, chosen.max_buffered_bytes), chosen.receive_timeout_s)
-    app.add_middleware(Guard, tracker=tracker, lifecycle=lifecycle, ids=ids, bounds=bounds, bodies=bodies)
-    return Service(app, lifecycle, FastPathContext(predict, tracker, lifecycle, ids, bounds, bodies))
+    app.add_middleware(Guard, tracker=tracker, lifecycle=lifecycle, ids=ids, limits=limits, budget=budget)
+    return Service(app, lifecycle, FastPathContext(tracker, ids, limits, budget, predict, lifecycle))
 
 
 def _load_all(chosen: Settings, counted: Metrics) -> list[Model]:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from uvicorn.server import HANDLED_SIGNALS
 
 from service.app import Service
 from service.errors import NotReady, StartError
-from service.http.transport import connection, fast_path
+from service.http.transport import fast_path
 from service.http.transport.connection import BoundedProtocol
 from service.lifecycle import State, stop_signals
 from service.listener import Listener
@@ -186,11 +187,13 @@ def _readable(connections: Iterable[BoundedProtocol]) -> set[int]:
 
 def run(service: Service, settings: Settings, listener: socket.socket, ready: Callable[[], None], stop: Stop) -> None:
     """Serve on ``listener`` until a stop signal. Calls ``ready`` once it accepts requests."""
-    door = service.fast_path
-    plain = connection.protocol_of(door.tracker, door.ids, door.bounds, door.bodies)
+    context = service.fast_path
+    new_protocol: Any = partial(BoundedProtocol, context=context)
+    if settings.fast_path:
+        new_protocol = fast_path.protocol_factory(context)
     config = uvicorn.Config(
         service.app,
-        http=fast_path.protocol_of(door) if settings.fast_path else plain,
+        http=new_protocol,
         loop="uvloop",
         ws="none",
         log_config=None,

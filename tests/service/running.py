@@ -1,8 +1,9 @@
-"""A server as a process of its own: started, listened to, spoken to over HTTP or byte by byte, and ended."""
+"""A server in its own process: tests start it, read its log, send it HTTP or single bytes, and stop it."""
 
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import queue
 import re
@@ -28,12 +29,12 @@ def command(*arguments: str, python: Path | str = sys.executable) -> list[str]:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """This process's environment without options of the server, but for ``variables``."""
+    """This process's environment, with ``variables`` as the only options of the server."""
     return {name: value for name, value in os.environ.items() if not name.upper().startswith("MLP_")} | variables
 
 
 def refused(*arguments: str, python: Path | str = sys.executable, **variables: str) -> str:
-    """What a server that cannot start says beside its log: one sentence, by each of its workers, and exit status 1."""
+    """The error message of a server that cannot start: one sentence, the same from each worker, and exit status 1."""
     ended = subprocess.run(
         command(*arguments, python=python),
         env=environment(**variables),
@@ -49,9 +50,9 @@ def refused(*arguments: str, python: Path | str = sys.executable, **variables: s
 
 
 class Running:
-    """A server that is ready, with all its workers; its log is read all the time, so that it never waits for us.
+    """A server whose workers are all ready. A thread reads its log, so that the server never waits for the test.
 
-    ``said`` are the lines that `wait_for` has gone through. ``files`` is how many the process may have open.
+    ``said`` are the lines of the log that `wait_for` has read. ``files`` limits the process's open files.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class Running:
         self.process.send_signal(signal.SIGTERM)
 
     def drain(self) -> None:
-        """Send SIGTERM, and wait until every worker has taken it."""
+        """Send SIGTERM, and wait until every worker drains."""
         self.terminate()
         for _ in range(self.worker_count):
             self.wait_for("draining")
@@ -116,20 +117,20 @@ class Running:
         return self.process.wait(timeout_s)
 
     def wait_for(self, text: str) -> str:
-        """The next line of the log that holds ``text``."""
+        """The next line of the log that contains ``text``."""
         while True:
             line = self._lines.get(timeout=PATIENCE_S)
-            assert line is not None, f"the server ended without saying {text!r}: {self.said}"
+            assert line is not None, f"the server ended without logging {text!r}: {self.said}"
             self.said.append(line)
             if text in line:
                 return line
 
     def read_log(self, *, on: bool) -> None:
-        """Stop to read the log, or go on: meanwhile nobody does."""
+        """Start or stop reading the log."""
         (self._log_is_read.set if on else self._log_is_read.clear)()
 
     def all_said(self) -> list[str]:
-        """The whole log, once the server and all its workers are gone."""
+        """The whole log, once the server and all its workers have ended."""
         while (line := self._lines.get(timeout=PATIENCE_S)) is not None:
             self.said.append(line)
         return self.said
@@ -138,13 +139,13 @@ class Running:
         return httpx.Client(base_url=self.address, timeout=PATIENCE_S)
 
     def connect(self) -> Connection:
-        """Closed at the latest when the server is killed."""
+        """A new connection, closed at the latest when the server is killed."""
         connection = Connection(self.port)
         self._connections.append(connection)
         return connection
 
     def metrics(self) -> dict[str, float]:
-        """Every sample by its name and the values of its labels, sorted by theirs, with spaces between."""
+        """Every sample by its name and the values of its labels, in the order of the labels, separated by spaces."""
         with self.connect() as connection:
             connection.send(b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n")
             text = connection.answer().body.decode()
@@ -155,7 +156,7 @@ class Running:
         }
 
     def workers(self) -> list[int]:
-        """The ids of the processes it started."""
+        """The process ids of its workers."""
         pid = self.process.pid
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -170,7 +171,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Answer:
-    """One response, its headers by lower-case name."""
+    """One response; its headers by lower-case name."""
 
     status: int
     headers: dict[str, str]
@@ -178,7 +179,7 @@ class Answer:
 
 
 class Connection:
-    """One TCP connection, spoken byte by byte."""
+    """One TCP connection, for requests as bytes."""
 
     def __init__(self, port: int, receive_buffer_bytes: int | None = None) -> None:
         self.socket = socket.socket()
@@ -208,7 +209,7 @@ class Connection:
         self.socket.sendall(data)
 
     def answer(self) -> Answer:
-        """The next response, of a server that tells its length."""
+        """The next response, which must have a content-length."""
         status_line = self._reader.readline()
         assert status_line.startswith(b"HTTP/1.1 "), status_line
         headers = http.client.parse_headers(self._reader)
@@ -219,11 +220,12 @@ class Connection:
         )
 
     def is_closed(self) -> bool:
-        """Wait for the server to close the connection, or to say something."""
+        """Wait until the server sends something or closes the connection; return whether it has closed it."""
         return self._reader.peek(1) == b""
 
 
-def post(body: bytes, path: str = "/predict", *headers: str) -> bytes:
-    """A request as bytes, its length told."""
-    lines = [f"POST {path} HTTP/1.1", "host: test", f"content-length: {len(body)}", *headers]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+def post(body: bytes | Mapping[str, object], path: str = "/predict", *headers: str, version: str = "1.1") -> bytes:
+    """A POST request as bytes; a mapping is sent as JSON."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"POST {path} HTTP/{version}", "host: test", f"content-length: {len(content)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + content

@@ -1,1 +1,1 @@
-"""The bytes of a connection: the fast path inside uvicorn, bounds, limits, the ASGI middleware."""
+"""From the bytes of a connection to a request, and back: the fast path inside uvicorn, and the ASGI middleware."""

@@ -1,7 +1,7 @@
-"""A transport whose ``close`` lets the client read its last answer.
+"""A transport whose ``close`` lets the client read the last response.
 
-Closing a socket while the client still sends makes the kernel answer with a reset, and most clients then never see what
-they were told before it. So the server's side is ended first, and what still comes is thrown away for a while.
+If a socket is closed while the client still sends, the kernel resets the connection, and most clients then lose the
+response. So the server ends its own side first, and discards what still arrives for a while.
 """
 
 from __future__ import annotations
@@ -10,73 +10,73 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-# A client that goes on sending after the last answer has this long to notice.
+# How long a client may go on sending after the last response.
 LINGER_S: Final = 5.0
 
 
 class ClosingTransport:
-    """Stands before uvicorn's ``transport``; all but closing is passed on.
+    """Wraps uvicorn's ``transport`` and changes only how it closes.
 
-    ``unread`` says whether the client may still be sending. ``max_bytes`` bounds what is thrown away.
+    ``may_still_send`` tells whether the client may be sending; ``max_bytes`` limits what is discarded.
     """
 
     def __init__(
         self,
         transport: asyncio.Transport,
         loop: asyncio.AbstractEventLoop,
-        unread: Callable[[], bool],
+        may_still_send: Callable[[], bool],
         max_bytes: int,
     ) -> None:
         self.write = transport.write
         self.pause_reading = transport.pause_reading
         self.resume_reading = transport.resume_reading
+        self.close_requested = False
         self._transport = transport
         self._loop = loop
-        self._unread = unread
-        self._left_bytes = max_bytes
-        self.closed = False  # whether it was asked for
-        self._lingers: asyncio.TimerHandle | None = None
+        self._may_still_send = may_still_send
+        self._remaining_bytes = max_bytes
+        self._linger_timer: asyncio.TimerHandle | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     @property
-    def lingers(self) -> bool:
-        """Whether the last answer is out, and what comes is thrown away."""
-        return self._lingers is not None
+    def is_lingering(self) -> bool:
+        """Whether the last response is sent and what arrives is discarded."""
+        return self._linger_timer is not None
 
     def is_closing(self) -> bool:
-        """Whether no more may be written."""
-        return self._lingers is not None or self._transport.is_closing()
+        """Whether nothing more may be written."""
+        return self._linger_timer is not None or self._transport.is_closing()
 
     def close(self) -> None:
-        """Close; the first time not before the client had time to read, where it may still be sending."""
-        self.closed = True
-        if self.is_closing() or not self._unread():
+        """Close at once, or after `LINGER_S` if the client may still be sending; a second call closes at once."""
+        self.close_requested = True
+        if self.is_closing() or not self._may_still_send():
             self.close_now()
             return
         self._transport.write_eof()
         self.resume_reading()
-        self._lingers = self._loop.call_later(LINGER_S, self.close_now)
+        self._linger_timer = self._loop.call_later(LINGER_S, self.close_now)
 
-    def throw_away(self, size_bytes: int) -> None:
-        """Count bytes that came after the last answer; too many close the connection."""
-        self._left_bytes -= size_bytes
-        if self._left_bytes < 0:
+    def discard(self, size_bytes: int) -> None:
+        """Count bytes that arrived after the last response; too many of them close the connection."""
+        self._remaining_bytes -= size_bytes
+        if self._remaining_bytes < 0:
             self.close_now()
 
     def close_now(self) -> None:
-        """Close, whatever the client is doing."""
-        self.closed = True
+        """Close, even if the client is sending."""
+        self.close_requested = True
         self.stop()
         self._transport.close()
 
     def stop(self) -> None:
-        """Wait for nothing any more, and hold on to nobody."""
-        self._unread = _no
-        if self._lingers is not None:
-            self._lingers.cancel()
+        """Cancel the timer and drop the callback."""
+        self._may_still_send = _never
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
 
 
-def _no() -> bool:
+def _never() -> bool:
     return False

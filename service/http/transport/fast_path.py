@@ -1,14 +1,13 @@
-"""The express door: uvicorn's HTTP protocol, answering predictions before ASGI begins.
+"""The fast path: uvicorn's HTTP protocol, extended to answer predictions before ASGI begins.
 
-A prediction's path through a framework costs more than the network: a scope, a task, six messages and a router for each
-request. Here its body goes from uvicorn's parser to `Predict`, and the answer from there to the socket. Everything
-else — other paths, other methods, upgrades — is uvicorn's and the application's, untouched.
+On a framework's path a prediction costs more than the network: a scope, a task, six messages and a router for each
+request. Here its body goes from uvicorn's parser to `Predict`, and the response from there to the socket. All other
+requests are left to uvicorn and the application.
 
-A `PredictionCycle` stands where uvicorn keeps its own request-response cycle: keep-alive, pipelining and shutdown
-stay uvicorn's. This module relies on what `INTERNALS` names, and a test checks it.
+Clients send the same request line and headers again and again. A `CachedHead` keeps what was parsed from them, and a
+request that begins with the same bytes, and arrives in one piece, is not parsed at all.
 
-A client sends the same request line and headers again and again: what the parser made of them is remembered as a
-`CachedHead`, and the next request that begins with the same bytes, and comes in one piece, is not parsed at all.
+This module relies on what `INTERNALS` names, and a test checks that uvicorn still has it.
 """
 
 from __future__ import annotations
@@ -16,40 +15,37 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, ClassVar, Final, NamedTuple
+from functools import lru_cache, partial
+from typing import Any, Final, NamedTuple
 
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from service.errors import RequestError
-from service.http import problems
-from service.http.admission import LARGE_BYTES, Arrival
-from service.http.limits import BodyBudget
-from service.http.messages import Request, Response, by_name
-from service.http.predict import Pending, Predict
-from service.http.transport.connection import BETWEEN, BoundedProtocol
-from service.http.transport.middleware import Bounds, RequestIds
-from service.lifecycle import Lifecycle
-from service.requests import RequestTracker
+from service.http.messages import Request, by_name
+from service.http.transport.connection import BoundedProtocol
+from service.http.transport.parsing import PARSER_IDLE
+from service.http.transport.prediction_cycle import FastPathContext, PredictionCycle
 
-# What the protocol and its cycle are used for here: uvicorn promises none of it, so its version is pinned.
+# What is used of uvicorn's protocol and cycle. None of it is public, so uvicorn's version is pinned.
 INTERNALS: Final = {
     HttpToolsProtocol: (
         *("on_message_begin", "on_url", "on_header", "on_headers_complete", "on_body", "on_message_complete"),
         *("connection_made", "data_received", "connection_lost", "resume_writing", "on_response_complete", "shutdown"),
-        *("_start_asgi_task", "send_400_response", "timeout_keep_alive_handler", "_unset_keepalive_if_required"),
+        *("_start_asgi_task", "timeout_keep_alive_handler"),
     ),
     RequestResponseCycle: ("run_asgi", "send", "receive"),
 }
 
 _PATH: Final = re.compile(rb"/(?:models/([^/?%#]+)/(?:versions/([^/?%#]+)/)?)?predict(?:\?([^#]*))?")
 _ROUTES: Final = ("/predict", "/models/{name}/predict", "/models/{name}/versions/{version}/predict")
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _HEAD_END: Final = b"\r\n\r\n"
-# What is remembered of all clients together is bounded: the longest head, and how many.
-_HEAD_BYTES: Final = 1024
-_HEADS: Final = 256
+# The largest cached head, and how many are cached of all clients together.
+_CACHED_HEAD_BYTES: Final = 1024
+_CACHED_HEADS: Final = 256
+# A cached head must say the same before any body of its length: these do not, or not again.
+_UNCACHED_HEADERS: Final = frozenset({b"expect", b"transfer-encoding", b"x-request-id"})
 
 
 class RouteMatch(NamedTuple):
@@ -73,221 +69,66 @@ def _target(url: bytes) -> RouteMatch | None:
 
 
 class CachedHead(NamedTuple):
-    """What a request line and headers say that were parsed before."""
+    """A parsed request line and headers, of a request with a body of ``body_bytes``."""
 
     target: RouteMatch
     headers: Mapping[bytes, bytes]
     body_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class FastPathContext:
-    """What the protocol needs of the service."""
-
-    predict: Predict
-    tracker: RequestTracker
-    lifecycle: Lifecycle
-    ids: RequestIds
-    bounds: Bounds
-    bodies: BodyBudget
+HeadCache = dict[bytes, CachedHead]
 
 
-def protocol_of(context: FastPathContext) -> type[HttpToolsProtocol]:
-    """The protocol class to give to uvicorn as its ``http``."""
-    own = {"tracker": context.tracker, "ids": context.ids, "bounds": context.bounds, "bodies": context.bodies}
-    return type("Express", (FastPathProtocol,), own | {"context": context, "heads": {}})
-
-
-class PredictionCycle(RequestResponseCycle):
-    """One prediction on one connection, from its headers to its answer, in the place of uvicorn's cycle.
-
-    Of the cycle it keeps what the protocol reads and writes: ``response_complete``, ``keep_alive``, ``disconnected``
-    and ``message_event``.
-    """
-
-    message_event = asyncio.Event()  # nobody waits for it here, so one serves all
-    waiting_for_100_continue = False
-    disconnected = False
-    response_complete = False
-    in_turn = False
-    _body: bytes | bytearray = b""
-    _held_bytes = 0
-    _whole = False
-    _answered = False
-    _refusal: RequestError | None = None
-    _job: Pending | None = None
-    _arrival: Arrival | None = None
-
-    def __init__(
-        self, protocol: FastPathProtocol, target: RouteMatch, headers: Mapping[bytes, bytes], *, keep_alive: bool
-    ) -> None:
-        context = protocol.context
-        self.keep_alive = keep_alive
-        self._protocol = protocol
-        self._target = target
-        self._record = context.tracker.begin("POST", target.path, context.ids.of(headers.get(b"x-request-id")))
-        self._record.route = target.route
-        self._request = Request(target.model, target.version, target.query, headers, b"")
-
-    def start(self) -> None:
-        """All earlier requests of the connection are answered: this one may be."""
-        self.in_turn = True
-        self._protocol.current = self
-        bounds, declared_bytes = self._protocol.bounds, int(self._request.headers.get(b"content-length", 0))
-        if declared_bytes > bounds.max_body_bytes:
-            self.refuse(bounds.too_large())
-            return
-        if declared_bytes > LARGE_BYTES and not self._whole and self._refusal is None:
-            try:
-                self._count()
-            except RequestError as error:
-                self.refuse(error)
-                return
-        if self.waiting_for_100_continue:
-            self.waiting_for_100_continue = False
-            self._protocol.transport.write(_CONTINUE)
-        if self._refusal is not None:
-            self.refuse(self._refusal)
-        elif self._whole:
-            self._run()
-
-    def start_whole(self, body: bytes) -> None:
-        """The request is there with all its body, and it is its turn."""
-        self.in_turn = self._whole = True
-        self._protocol.current = self
-        self._body = body
-        self._run()
-
-    def take(self, data: bytes) -> None:
-        """Take a piece of the body."""
-        if self.response_complete or self._refusal is not None:
-            return
-        if self._held_bytes + len(data) > self._protocol.bounds.max_body_bytes:
-            self.refuse(self._protocol.bounds.too_large())
-            return
-        try:
-            self._protocol.context.bodies.acquire(len(data))
-            self._held_bytes += len(data)
-            if self._held_bytes > LARGE_BYTES:
-                self._count()
-        except RequestError as error:
-            self.refuse(error)
-            return
-        if not self._body:
-            self._body = data
-        else:  # many small pieces as objects would take many times their size
-            self._body = self._body if isinstance(self._body, bytearray) else bytearray(self._body)
-            self._body += data
-
-    def complete(self) -> None:
-        """The body is whole."""
-        self._whole = True
-        if self.in_turn and self._refusal is None:
-            self._run()
-
-    def refuse(self, error: RequestError) -> None:
-        """Answer, in its turn, that its body is not what the server takes; the rest of it is thrown away.
-
-        Not at once: what is wrong with what came together with it decides whether the connection is kept.
-        """
-        self._refusal = self._refusal or error
-        self._body_is_over()
-        if self.in_turn:
-            self._protocol.loop.call_soon(self._give_refusal)
-
-    def head_before(self, body: bytes) -> CachedHead | None:
-        """What came before ``body``, if it will say the same before any body of that length."""
-        headers = self._request.headers
-        if (
-            self._body == body
-            and self.keep_alive
-            and b"expect" not in headers
-            and b"transfer-encoding" not in headers
-            and b"x-request-id" not in headers  # it will not come again
-        ):
-            return CachedHead(self._target, headers, len(body))
-        return None
-
-    def abandon(self) -> None:
-        """The client is gone."""
-        self.disconnected = True
-        self._body_is_over()
-        if self._job is not None:
-            self._job.cancel()
-        if not self._answered:
-            self._answered = True
-            self._protocol.context.tracker.abandon()
-
-    def finish(self) -> None:
-        """The answer is on its way out, and there is room for the next one."""
-        self.response_complete = True
-        if not self.keep_alive:
-            self._protocol.transport.close()
-        self._protocol.on_response_complete()
-
-    def _give_refusal(self) -> None:
-        if self._refusal is not None and not self._answered:
-            self._record.problem = problems.name_of(self._refusal)
-            self._reply(problems.response(self._refusal, self._record.request_id))
-
-    def _run(self) -> None:
-        self._request.body = bytes(self._body)
-        arrival, self._arrival = self._arrival, None
-        self._body_is_over()
-        self._job = self._protocol.context.predict(self._request, self._record, self._reply, arrival)
-        self._request.body = b""  # its rows wait, and have a bound of their own
-
-    def _count(self) -> None:
-        """Count the rows of a large body, as far as it is there. Raises `Overloaded` where they have no room."""
-        if self._arrival is None:
-            declared_bytes = int(self._request.headers.get(b"content-length", 0))
-            self._arrival = self._protocol.context.predict.arrive(self._request, self._record, declared_bytes)
-        if self._arrival is not None:
-            self._arrival.reached(self._held_bytes)
-
-    def _body_is_over(self) -> None:
-        if self._arrival is not None:
-            self._arrival.close()
-            self._arrival = None
-        self._body = b""
-        if self._held_bytes:
-            self._protocol.context.bodies.release(self._held_bytes)
-            self._held_bytes = 0
-
-    def _reply(self, response: Response) -> None:
-        self._answered = True
-        protocol = self._protocol
-        closes = problems.CLOSE in response.headers or self.waiting_for_100_continue
-        if closes or protocol.context.lifecycle.draining:
-            self.keep_alive = False
-        protocol.write(response, self._record, keep_alive=self.keep_alive)
-        if protocol.flow.write_paused:
-            protocol.unsent = self
-        else:
-            self.finish()
+def protocol_factory(context: FastPathContext, heads: HeadCache | None = None) -> partial[FastPathProtocol]:
+    """Return what uvicorn calls for each connection; all of them share ``heads``, which are cached by their bytes."""
+    return partial(FastPathProtocol, context=context, heads={} if heads is None else heads)
 
 
 class FastPathProtocol(BoundedProtocol):
-    """uvicorn's protocol, with its bounds and with the express door in it; `protocol_of` gives the class its ``door``.
+    """One connection whose predictions take the fast path."""
 
-    ``unsent`` is an cycle whose answer the client is slow to read: the connection's next request waits for it, so
-    that answers nobody reads do not pile up.
-    """
+    __slots__ = ("_context", "_heads", "_read")
 
-    context: ClassVar[FastPathContext]
-    heads: ClassVar[dict[bytes, CachedHead]]
-    unsent: PredictionCycle | None = None
-    _read = b""
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, object],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        context: FastPathContext,
+        heads: HeadCache,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop, context=context)
+        self._context = context
+        self._heads = heads
+        self._read = b""  # the read that is being parsed, if a request begins with it
+
+    def data_received(self, data: bytes) -> None:
+        """Start a complete request whose head is cached, or parse what arrived."""
+        earlier: RequestResponseCycle | None = self.cycle
+        if self.parser_state is PARSER_IDLE and (earlier is None or earlier.response_complete):
+            end = data.find(_HEAD_END) + len(_HEAD_END)
+            head = self._heads.get(data[:end])
+            if head is not None and len(data) == end + head.body_bytes:
+                self.keep_alive_timer.idle_since_s = None
+                self.cycle = cycle = self._new_cycle(head.target, head.headers, keep_alive=True)
+                cycle.start_complete(data[end:])
+                return
+            self._read = data
+        else:
+            self._read = b""
+        super().data_received(data)
 
     def dispatch(self) -> None:
-        """Take a prediction; leave every other request to uvicorn."""
+        """Begin a prediction; leave every other request to uvicorn."""
         target = _target(self.url)
         if target is None or self.method != b"POST":
             super().dispatch()
             return
         earlier: RequestResponseCycle | None = self.cycle
-        keep_alive = self.version != "1.0" and self.parser.should_keep_alive()
-        self.cycle = cycle = PredictionCycle(self, target, by_name(self.headers), keep_alive=keep_alive)
+        keep_alive = self.http_version != "1.0" and self.parser.should_keep_alive()
+        self.cycle = cycle = self._new_cycle(target, by_name(self.headers), keep_alive=keep_alive)
         cycle.waiting_for_100_continue = self.expect_100_continue
         if earlier is None or earlier.response_complete:
             cycle.start()
@@ -295,79 +136,64 @@ class FastPathProtocol(BoundedProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))
 
-    def take(self, body: bytes) -> None:
-        """Hand a piece of body to whoever the request is with."""
+    def feed(self, body: bytes) -> None:
+        """Pass a piece of the body to the prediction, or to uvicorn."""
         if isinstance(self.cycle, PredictionCycle):
-            self.cycle.take(body)
+            self.cycle.feed(body)
         else:
-            super().take(body)
+            super().feed(body)
 
-    def complete(self) -> None:
-        """Tell whoever the request is with that its body is whole."""
+    def body_complete(self) -> None:
+        """Tell the prediction, or uvicorn, that the body is complete; cache the head."""
         if isinstance(self.cycle, PredictionCycle):
-            self._remember(self.cycle)
-            self.cycle.complete()
+            self._cache_head(self.cycle)
+            self.cycle.body_complete()
         else:
-            super().complete()
-
-    def data_received(self, data: bytes) -> None:
-        """Take a request that begins as an earlier one did, or parse what came; a body not yet whole is timed."""
-        earlier: RequestResponseCycle | None = self.cycle
-        if self.reading is BETWEEN and (earlier is None or earlier.response_complete):
-            end = data.find(_HEAD_END) + len(_HEAD_END)
-            head = self.heads.get(data[:end])
-            if head is not None and len(data) == end + head.body_bytes:
-                self._unset_keepalive_if_required()
-                self.cycle = cycle = PredictionCycle(self, head.target, head.headers, keep_alive=True)
-                cycle.start_whole(data[end:])
-                return
-            self._read = data
-        else:
-            self._read = b""
-        super().data_received(data)
+            super().body_complete()
 
     def body_too_late(self) -> None:
-        """Refuse a prediction whose body did not come, unless it was we who did not read it before its turn."""
-        if isinstance(self.cycle, PredictionCycle) and self.cycle.in_turn:
-            self.cycle.refuse(self.bounds.too_late())
+        """Reject a prediction in its turn; before that, the server may not have read its body."""
+        if isinstance(self.cycle, PredictionCycle) and self.cycle is self.current:
+            self.cycle.reject(self.limits.body_too_late())
         else:
             super().body_too_late()
 
-    def refuse_body(self, error: RequestError) -> None:
-        """Refuse the request that is not answered yet for a body that is none."""
+    def reject_body(self, error: RequestError) -> None:
+        """Reject the request whose body is being parsed."""
         if isinstance(self.cycle, PredictionCycle):
-            self.cycle.refuse(error)
+            self.cycle.reject(error)
         else:
-            super().refuse_body(error)
+            super().reject_body(error)
 
-    def _remember(self, cycle: PredictionCycle) -> None:
-        """Remember the head of a request that was all of one read, its body all that follows its head."""
+    def on_disconnect(self, cycle: RequestResponseCycle) -> None:
+        """Tell a request that its client is gone."""
+        if isinstance(cycle, PredictionCycle):
+            cycle.on_disconnect()
+        else:
+            super().on_disconnect(cycle)
+
+    def _new_cycle(self, target: RouteMatch, headers: Mapping[bytes, bytes], *, keep_alive: bool) -> PredictionCycle:
+        context = self._context
+        record = context.tracker.begin("POST", target.path, context.ids.of(headers.get(b"x-request-id")))
+        record.route = target.route
+        request = Request(target.model, target.version, target.query, headers, b"")
+        return PredictionCycle(self, context, request, record, keep_alive=keep_alive)
+
+    def _cache_head(self, cycle: PredictionCycle) -> None:
+        """Cache the head of a request that was one read, if it says nothing about this request alone."""
         data, self._read = self._read, b""
         end = data.find(_HEAD_END) + len(_HEAD_END)
-        head = cycle.head_before(data[end:]) if end <= _HEAD_BYTES else None
-        if head is not None:
-            if len(self.heads) >= _HEADS:
-                self.heads.clear()
-            self.heads[data[:end]] = head
-
-    def abandon(self, cycle: RequestResponseCycle) -> None:
-        """Give up what the client no longer waits for."""
-        if isinstance(cycle, PredictionCycle):
-            cycle.abandon()
-        else:
-            super().abandon(cycle)
-
-    def resume_writing(self) -> None:
-        """The client has read: go on with its next request."""
-        super().resume_writing()
-        unsent, self.unsent = self.unsent, None
-        if unsent is not None and not unsent.disconnected:
-            unsent.finish()
+        if not data or end > _CACHED_HEAD_BYTES or not cycle.keep_alive or not cycle.has_received(data[end:]):
+            return
+        target = _target(self.url)
+        if target is not None and _UNCACHED_HEADERS.isdisjoint(cycle.headers):
+            if len(self._heads) >= _CACHED_HEADS:
+                self._heads.clear()
+            self._heads[data[:end]] = CachedHead(target, cycle.headers, len(data) - end)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if isinstance(cycle, PredictionCycle):
-            if self.rest is not None:
-                self.wait_for_rest()
+            self.receive_timer.restart_if_running()
             cycle.start()
         else:
             super()._start_asgi_task(cycle, app)

@@ -1,109 +1,31 @@
-"""Before any parsing: a request's id, the bounds on its body's size and time, and its entry in the tracker.
-
-After everything else: what went wrong and was not foreseen becomes an answer too.
-"""
+"""The ASGI middleware around the FastAPI routes: request ids, limits on the body, records, and unexpected errors."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-import re
-import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import (
-    BodyTooLarge,
-    HeadersTooLarge,
-    MalformedRequest,
-    ReceiveTimeout,
-    RequestError,
-    ServerFailed,
-)
+from service.errors import RequestError, ServerFailed
 from service.http import problems
-from service.http.limits import BodyBudget
+from service.http.limits import BodyBudget, BodyCounter, Limits
 from service.http.messages import by_name
+from service.http.transport.request_ids import RequestIds
 from service.lifecycle import Lifecycle
 from service.requests import RequestRecord, RequestTracker
 
 _log = logging.getLogger(__name__)
 
-_ID: Final = re.compile(rb"[!-~]{1,128}")
-_MAX_HEAD_BYTES: Final = 64 * 1024
-_MAX_HEADERS: Final = 256  # a short one takes many times its bytes in memory
-# A chunk of one byte takes six on the wire.
-_MAX_FRAMING: Final = 6
-# Under this name in a request's state lies what its connection found wrong with its body.
-REFUSED: Final = "refused"
-
-
-class RequestIds:
-    """Ids for requests that bring none: a random part for the process, then a number."""
-
-    def __init__(self) -> None:
-        self._prefix = secrets.token_hex(6)
-        self._numbers = itertools.count(1)
-
-    def of(self, sent: bytes | None) -> str:
-        """The id the client sent, where it is 1 to 128 visible ASCII characters, else a new one."""
-        if sent is not None and _ID.fullmatch(sent):
-            return sent.decode("ascii")
-        return f"{self._prefix}-{next(self._numbers)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How large a request may be and how long it may take to arrive, and what is said of one that is not so."""
-
-    max_body_bytes: int
-    receive_timeout_s: float
-    max_head_bytes: int = _MAX_HEAD_BYTES
-    max_headers: int = _MAX_HEADERS
-
-    @property
-    def max_request_bytes(self) -> int:
-        """All that a request may take on the wire: its head, and a body in chunks of any size, with their trailers."""
-        return self.max_head_bytes + _MAX_FRAMING * self.max_body_bytes
-
-    def not_http(self) -> MalformedRequest:
-        """The refusal of bytes that the parser refused."""
-        return MalformedRequest("the bytes are not an HTTP/1.1 request; check what sends them")
-
-    def head_too_large(self) -> HeadersTooLarge:
-        """The refusal of a request line and headers that have more bytes and go on."""
-        return HeadersTooLarge(f"the headers have more than {self.max_head_bytes} bytes; send fewer, or shorter ones")
-
-    def too_many_headers(self) -> HeadersTooLarge:
-        """The refusal of more headers."""
-        return HeadersTooLarge(f"the request has more than {self.max_headers} headers; send fewer")
-
-    def framing_too_large(self) -> HeadersTooLarge:
-        """The refusal of trailers and chunk extensions that have more bytes and go on."""
-        return HeadersTooLarge(
-            f"the body's trailers and chunk extensions have more than {self.max_head_bytes} bytes; send none, as they "
-            "are not read"
-        )
-
-    def head_too_late(self) -> ReceiveTimeout:
-        """The refusal of a request line and headers that take longer."""
-        return ReceiveTimeout(f"the headers did not arrive within {self.receive_timeout_s:g} s; send them at once")
-
-    def too_large(self) -> BodyTooLarge:
-        """The refusal of a body that has more bytes, or declares them."""
-        return BodyTooLarge(f"the body has more than {self.max_body_bytes} bytes; send fewer rows at once")
-
-    def too_late(self) -> ReceiveTimeout:
-        """The refusal of a body that takes longer."""
-        return ReceiveTimeout(f"the body did not arrive within {self.receive_timeout_s:g} s; send it at once")
+# The key in a request's state for the error that the connection found in its body.
+REJECTION: Final = "rejection"
 
 
 class Guard:
-    """ASGI middleware around everything else."""
+    """Answers every HTTP request that the application fails on, and records all of them."""
 
     def __init__(
         self,
@@ -112,18 +34,18 @@ class Guard:
         tracker: RequestTracker,
         lifecycle: Lifecycle,
         ids: RequestIds,
-        bounds: Bounds,
-        bodies: BodyBudget,
+        limits: Limits,
+        budget: BodyBudget,
     ) -> None:
         self._app = app
         self._tracker = tracker
         self._lifecycle = lifecycle
         self._ids = ids
-        self._bounds = bounds
-        self._bodies = bodies
+        self._limits = limits
+        self._budget = budget
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let one request through; anything but HTTP passes untouched."""
+        """Handle one request; anything but HTTP passes through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -131,77 +53,71 @@ class Guard:
         record = self._tracker.begin(scope["method"], scope["path"], self._ids.of(headers.get(b"x-request-id")))
         state = scope.setdefault("state", {})
         state["record"] = record
-        if scope["method"] == "HEAD":  # the server leaves the body away
+        if scope["method"] == "HEAD":  # the server omits the body
             scope = {**scope, "method": "GET"}
-        body = _BoundedBody(headers, state, self._bounds, self._bodies, receive)
-        answer = _Answer(scope, record, self._tracker, self._lifecycle, body, send)
+        body = _LimitedBody(headers, state, self._limits, self._budget, receive)
+        responder = _Responder(scope, record, self._tracker, self._lifecycle, body, send)
         try:
-            await self._app(scope, body.receive, answer.send)
+            await self._app(scope, body.receive, responder.send)
         except ClientDisconnect:
-            return  # nobody to answer, and nothing of ours went wrong
+            return
         except Exception:  # noqa: BLE001 - every request is answered
             _log.exception("request %s failed", record.request_id)
-            await answer.fail()
+            await responder.fail()
         finally:
-            answer.close()
+            responder.close()
             body.close()
 
 
-class _BoundedBody:
-    """One request's body, refused as soon as it is known to be none, too large or too late, or finds no room.
+class _LimitedBody:
+    """One request's body; `receive` raises a `RequestError` as soon as the body is invalid, too large or too late.
 
-    ``is_waited_for`` while a client that said so waits to be told to send it.
+    ``awaits_continue`` is true while the client waits for 100 Continue before it sends the body.
     """
 
     def __init__(
         self,
         headers: Mapping[bytes, bytes],
         state: Mapping[str, Any],
-        bounds: Bounds,
-        bodies: BodyBudget,
+        limits: Limits,
+        budget: BodyBudget,
         receive: Receive,
     ) -> None:
-        self.is_waited_for = headers.get(b"expect", b"").lower() == b"100-continue"
+        self.awaits_continue = headers.get(b"expect", b"").lower() == b"100-continue"
         self._state = state
-        self._bounds = bounds
-        self._bodies = bodies
+        self._limits = limits
+        self._counter = BodyCounter(limits, budget)
         self._declared_bytes = int(headers.get(b"content-length", b"0"))
-        self._received_bytes = 0
-        self._ends_at: float | None = None
-        self._whole = False
+        self._deadline_s: float | None = None
+        self._is_complete = False
         self._receive = receive
 
     async def receive(self) -> Message:
-        if self._whole:
+        if self._is_complete:
             return await self._receive()
-        if self._declared_bytes > self._bounds.max_body_bytes:
-            raise self._bounds.too_large()
-        if self._ends_at is None:
-            self._ends_at = asyncio.get_running_loop().time() + self._bounds.receive_timeout_s
-        self.is_waited_for = False
+        self._limits.check_declared(self._declared_bytes)
+        if self._deadline_s is None:
+            self._deadline_s = asyncio.get_running_loop().time() + self._limits.receive_timeout_s
+        self.awaits_continue = False
         try:
-            async with asyncio.timeout_at(self._ends_at):
+            async with asyncio.timeout_at(self._deadline_s):
                 message = await self._receive()
         except TimeoutError:
-            raise self._bounds.too_late() from None
-        size_bytes = len(message.get("body", b""))
-        if self._received_bytes + size_bytes > self._bounds.max_body_bytes:
-            raise self._bounds.too_large()
-        refused: RequestError | None = self._state.get(REFUSED)
-        if refused is not None:
-            raise refused
-        self._bodies.acquire(size_bytes)
-        self._received_bytes += size_bytes
-        self._whole = not message.get("more_body", False)
+            raise self._limits.body_too_late() from None
+        self._counter.add(len(message.get("body", b"")))
+        rejection: RequestError | None = self._state.get(REJECTION)
+        if rejection is not None:
+            raise rejection
+        self._is_complete = not message.get("more_body", False)
         return message
 
     def close(self) -> None:
-        """The request is over, and its body with it."""
-        self._bodies.release(self._received_bytes)
+        """Return the body's bytes to the budget."""
+        self._counter.release()
 
 
-class _Answer:
-    """One request's answer on its way out: gets the id, and closes the connection where no other may follow."""
+class _Responder:
+    """One request's response: adds the request id, and closes the connection if no other request may follow."""
 
     def __init__(
         self,
@@ -209,7 +125,7 @@ class _Answer:
         record: RequestRecord,
         tracker: RequestTracker,
         lifecycle: Lifecycle,
-        body: _BoundedBody,
+        body: _LimitedBody,
         send: Send,
     ) -> None:
         self._scope = scope
@@ -219,10 +135,10 @@ class _Answer:
         self._body = body
         self._send = send
         self._status = 0
-        self._finished = False
+        self._is_finished = False
 
     async def fail(self) -> None:
-        """Say that the server failed; a client that was told something else already sees the connection break."""
+        """Answer 500. Raises `ServerFailed` if a response has begun: uvicorn then closes the connection."""
         if self._status:
             raise ServerFailed
         error = ServerFailed()
@@ -236,18 +152,18 @@ class _Answer:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             headers = [*message.get("headers", ()), (b"x-request-id", self._record.request_id.encode())]
-            # Nobody can tell whether a body that was not asked for will come: what follows might be it.
-            if (self._lifecycle.draining or self._body.is_waited_for) and problems.CLOSE not in headers:
+            # A client that waits for 100 Continue may send its body or not: what follows is ambiguous.
+            if (self._lifecycle.draining or self._body.awaits_continue) and problems.CLOSE not in headers:
                 headers.append(problems.CLOSE)
             message = {**message, "headers": headers}
         await self._send(message)
         if message["type"] == "http.response.body" and not message.get("more_body", False):
-            self._finished = True
-            # The router wrote the route it chose, the pattern and not the path, into the scope.
+            self._is_finished = True
+            # The router has written the route to the scope: the pattern, not the path.
             self._record.route = getattr(self._scope.get("route"), "path", self._record.route)
             self._tracker.finish(self._record, self._status)
 
     def close(self) -> None:
-        """The application is done: where it gave no whole answer, its client is gone, or it failed in the middle."""
-        if not self._finished:
+        """Abandon the record if the response is incomplete: the client is gone, or the application failed in it."""
+        if not self._is_finished:
             self._tracker.abandon()

@@ -486,7 +486,7 @@ def in_slices(
         return answers
 
     found = desk.runner.run(story())
-    assert desk.predict._bodies.held_bytes == 0
+    assert desk.predict._bodies.buffered_bytes == 0
     return found
 
 
@@ -559,9 +559,9 @@ def test_a_client_that_is_gone_while_its_body_is_read_is_not_answered_and_its_by
     rows = random_rows(2)
 
     def hang_up(pending: list[Any]) -> None:
-        assert desk.predict._bodies.held_bytes == 3 * 400_000
+        assert desk.predict._bodies.buffered_bytes == 3 * 400_000
         pending[1].cancel()
-        assert desk.predict._bodies.held_bytes == 2 * 400_000
+        assert desk.predict._bodies.buffered_bytes == 2 * 400_000
 
     first, gone, last = in_slices(desk, *[large(rows)] * 3, meanwhile=hang_up)
     assert gone is None

@@ -1,4 +1,4 @@
-"""Hostile clients against a real server, through both doors: slow, endless, broken, silent, many."""
+"""Hostile clients against a real server, on both paths: slow, endless, broken, silent, many."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import pytest
 from tests.service.published import publish
 from tests.service.running import PATIENCE_S, Answer, Connection, Running, post
 
-GOOD = json.dumps({"inputs": [[1, 2, 3, 4]]}).encode()
+BODY = json.dumps({"inputs": [[1, 2, 3, 4]]}).encode()
 LIMIT_BYTES = 65536
 RECEIVE_S = 0.6
 CONNECTIONS = 400
-# More than kernels keep of a connection that nobody reads: tens of megabytes, where they are set to.
+# More than a kernel buffers of a connection that nobody reads: up to tens of megabytes.
 ENDLESS_BYTES = 512 * 1024**2
 
 
@@ -33,52 +33,50 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def started(models: Path, express: str, **options: float) -> Iterator[Running]:
-    chosen = {"fast-path": express, "max-body-bytes": LIMIT_BYTES} | {
-        name.replace("_", "-"): value for name, value in options.items()
-    }
-    with Running(models, *(f"--{name}={value}" for name, value in chosen.items())) as running:
+def started(models: Path, fast: str, **options: float) -> Iterator[Running]:
+    values = {"fast-path": fast, "max_body_bytes": LIMIT_BYTES} | options
+    with Running(models, *(f"--{name.replace('_', '-')}={value}" for name, value in values.items())) as running:
         yield running
         running.terminate()
         assert running.exit_status() == 0
-        assert [line for line in running.all_said() if '"error"' in line] == []
+        assert [connection for connection in running.all_said() if '"error"' in connection] == []
 
 
-@pytest.fixture(scope="module", params=["true", "false"], ids=["express", "asgi"])
-def express(request: pytest.FixtureRequest) -> str:
-    door: str = request.param
-    return door
+@pytest.fixture(scope="module", params=["true", "false"], ids=["fast path", "FastAPI"])
+def fast(request: pytest.FixtureRequest) -> str:
+    value: str = request.param
+    return value
 
 
-# Only what is about time is asked of a server that waits for little of it: on a busy machine all takes longer.
+# Only tests of timeouts use a server with a short one: on a busy machine everything takes longer.
 @pytest.fixture(scope="module")
-def server(express: str, models: Path) -> Iterator[Running]:
-    with started(models, express) as running:
+def server(fast: str, models: Path) -> Iterator[Running]:
+    with started(models, fast) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def impatient(express: str, models: Path) -> Iterator[Running]:
-    """It waits RECEIVE_S for a request to be whole."""
-    with started(models, express, receive_timeout_s=RECEIVE_S) as running:
+def impatient(fast: str, models: Path) -> Iterator[Running]:
+    """A server that gives a request RECEIVE_S to arrive."""
+    with started(models, fast, receive_timeout_s=RECEIVE_S) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def forgetful(express: str, models: Path) -> Iterator[Running]:
-    """It keeps a connection for a second between requests."""
-    with started(models, express, keep_alive_timeout_s=1) as running:
+def forgetful(fast: str, models: Path) -> Iterator[Running]:
+    """A server that keeps an idle connection for a second."""
+    with started(models, fast, keep_alive_timeout_s=1) as running:
         yield running
 
 
 @pytest.fixture
-def line(server: Running) -> Iterator[Connection]:
+def connection(server: Running) -> Iterator[Connection]:
     with server.connect() as connection:
         yield connection
 
 
 @pytest.fixture
-def hurried(impatient: Running) -> Iterator[Connection]:
+def timed(impatient: Running) -> Iterator[Connection]:
     with impatient.connect() as connection:
         yield connection
 
@@ -91,11 +89,11 @@ def check_problem(answer: Answer, status: int, name: str, detail: str) -> None:
     assert document["detail"] == detail
 
 
-def check_closed_with_problem(line: Connection, status: int, name: str, detail: str) -> None:
-    answer = line.answer()
+def check_closed_with_problem(connection: Connection, status: int, name: str, detail: str) -> None:
+    answer = connection.answer()
     check_problem(answer, status, name, detail)
     assert answer.headers["connection"] == "close"
-    assert line.is_closed()
+    assert connection.is_closed()
 
 
 HEAD_TOO_LATE = (408, "receive-timeout", "the headers did not arrive within 0.6 s; send them at once")
@@ -104,77 +102,79 @@ NOT_HTTP = (400, "malformed-request", "the bytes are not an HTTP/1.1 request; ch
 BODY_TOO_LARGE = (413, "body-too-large", f"the body has more than {LIMIT_BYTES} bytes; send fewer rows at once")
 
 
-def test_headers_that_come_slowly_are_refused(hurried: Connection) -> None:
-    hurried.send(b"POST /predict HTTP/1.1\r\nhost: ")
-    check_closed_with_problem(hurried, *HEAD_TOO_LATE)
+def test_slow_headers_are_rejected(timed: Connection) -> None:
+    timed.send(b"POST /predict HTTP/1.1\r\nhost: ")
+    check_closed_with_problem(timed, *HEAD_TOO_LATE)
 
 
-def test_headers_that_trickle_are_refused_all_the_same(hurried: Connection) -> None:
-    hurried.send(b"GET /health/live HTTP/1.1\r\n")
-    while not select.select([hurried.socket], [], [], 0.02)[0]:
-        hurried.send(b"a: b\r\n")
-    check_problem(hurried.answer(), *HEAD_TOO_LATE)
+def test_headers_that_trickle_are_rejected(timed: Connection) -> None:
+    timed.send(b"GET /health/live HTTP/1.1\r\n")
+    while not select.select([timed.socket], [], [], 0.02)[0]:
+        timed.send(b"a: b\r\n")
+    check_problem(timed.answer(), *HEAD_TOO_LATE)
 
 
-def test_slow_headers_after_an_answered_request_are_refused(hurried: Connection) -> None:
-    hurried.send(post(GOOD))
-    assert hurried.answer().status == 200
-    hurried.send(b"G")
-    check_closed_with_problem(hurried, *HEAD_TOO_LATE)
+def test_slow_headers_after_an_answered_request_are_rejected(timed: Connection) -> None:
+    timed.send(post(BODY))
+    assert timed.answer().status == 200
+    timed.send(b"G")
+    check_closed_with_problem(timed, *HEAD_TOO_LATE)
 
 
-def test_endless_headers_are_refused(line: Connection) -> None:
-    line.send(b"POST /predict HTTP/1.1\r\nx: " + b"a" * 70_000)
+def test_endless_headers_are_rejected(connection: Connection) -> None:
+    connection.send(b"POST /predict HTTP/1.1\r\nx: " + b"a" * 70_000)
     check_closed_with_problem(
-        line, 431, "headers-too-large", "the headers have more than 65536 bytes; send fewer, or shorter ones"
+        connection, 431, "headers-too-large", "the headers have more than 65536 bytes; send fewer, or shorter ones"
     )
 
 
 @pytest.mark.parametrize(
-    "sent", [post(GOOD)[:-3], b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab"]
+    "sent", [post(BODY)[:-3], b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab"]
 )
-def test_a_body_that_does_not_come_is_refused(hurried: Connection, sent: bytes) -> None:
-    hurried.send(sent)
-    check_closed_with_problem(hurried, *BODY_TOO_LATE)
+def test_a_body_that_does_not_arrive_is_rejected(timed: Connection, sent: bytes) -> None:
+    timed.send(sent)
+    check_closed_with_problem(timed, *BODY_TOO_LATE)
 
 
-def test_a_body_that_comes_slowly_but_in_time_is_taken(line: Connection) -> None:
-    request = post(GOOD)
+def test_a_slow_body_that_arrives_in_time_is_answered(connection: Connection) -> None:
+    request = post(BODY)
     for start in range(0, len(request), 20):
-        line.send(request[start : start + 20])
+        connection.send(request[start : start + 20])
         time.sleep(0.01)
-    assert line.answer().status == 200
+    assert connection.answer().status == 200
 
 
-def test_the_rest_of_a_refused_body_is_not_read_for_ever(hurried: Connection) -> None:
-    """It is read for a while, as a client that still sends would not see an answer before a reset."""
-    hurried.send(b"POST /predict HTTP/1.1\r\nhost: test\r\ncontent-length: 100000\r\n\r\n")
-    check_problem(hurried.answer(), *BODY_TOO_LARGE)
-    assert hurried.is_closed()
+def test_the_rest_of_a_rejected_body_is_not_read_for_ever(timed: Connection) -> None:
+    """It is read for a while, as a reset would take the response from a client that still sends."""
+    timed.send(b"POST /predict HTTP/1.1\r\nhost: test\r\ncontent-length: 100000\r\n\r\n")
+    check_problem(timed.answer(), *BODY_TOO_LARGE)
+    assert timed.is_closed()
 
 
-def test_a_body_for_a_path_that_reads_none_is_not_read_for_ever(hurried: Connection) -> None:
-    hurried.send(b"POST /nowhere HTTP/1.1\r\nhost: test\r\ncontent-length: 1000\r\n\r\n")
-    assert hurried.answer().status == 404
-    assert hurried.is_closed()
+def test_an_unused_body_is_not_read_for_ever(timed: Connection) -> None:
+    timed.send(b"POST /nowhere HTTP/1.1\r\nhost: test\r\ncontent-length: 1000\r\n\r\n")
+    assert timed.answer().status == 404
+    assert timed.is_closed()
 
 
-def test_endless_trailers_are_not_read(line: Connection) -> None:
-    line.send(b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n0\r\n")
-    assert breaks(line, b"x: " + b"a" * 65_536 + b"\r\n")
+def test_endless_trailers_are_not_read(connection: Connection) -> None:
+    connection.send(b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n0\r\n")
+    assert breaks(connection, b"x: " + b"a" * 65_536 + b"\r\n")
 
 
-def test_many_small_chunks_are_one_body(line: Connection) -> None:
+def test_many_small_chunks_are_one_body(connection: Connection) -> None:
     body = json.dumps({"inputs": [[1, 2, 3, 4]] * 5000}).encode()
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body[: LIMIT_BYTES - 1])
     assert len(body) > LIMIT_BYTES
-    line.send(b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + b"2\r\n")
-    line.send(b"ab\r\n0\r\n\r\n")
-    check_problem(line.answer(), *BODY_TOO_LARGE)
+    connection.send(b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + b"2\r\n")
+    connection.send(b"ab\r\n0\r\n\r\n")
+    check_problem(connection.answer(), *BODY_TOO_LARGE)
     body = json.dumps({"inputs": [[1, 2, 3, 4]] * 1000}).encode()
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
-    line.send(b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
-    assert len(json.loads(line.answer().body)["predictions"]) == 1000
+    connection.send(
+        b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
+    )
+    assert len(json.loads(connection.answer().body)["predictions"]) == 1000
 
 
 @pytest.mark.parametrize(
@@ -190,60 +190,62 @@ def test_many_small_chunks_are_one_body(line: Connection) -> None:
         "x: a\x00b",
     ],
 )
-def test_what_leaves_doubt_about_a_body_is_no_request(line: Connection, head: str) -> None:
-    line.send(f"POST /predict HTTP/1.1\r\nhost: test\r\n{head}\r\n\r\n".encode() + GOOD)
-    check_closed_with_problem(line, *NOT_HTTP)
+def test_an_ambiguous_body_is_rejected(connection: Connection, head: str) -> None:
+    connection.send(f"POST /predict HTTP/1.1\r\nhost: test\r\n{head}\r\n\r\n".encode() + BODY)
+    check_closed_with_problem(connection, *NOT_HTTP)
 
 
-def test_a_body_shorter_than_its_length_takes_no_other_request_with_it(server: Running, line: Connection) -> None:
-    """Its last byte is then the beginning of the next request, and none."""
-    line.send(post(GOOD[:-1]) + GOOD[-1:])
-    assert b"the body is not JSON" in line.answer().body
-    assert line.is_closed() or line.answer().status == 400
+def test_a_body_longer_than_declared_harms_no_other_request(server: Running, connection: Connection) -> None:
+    """Its last byte is the beginning of the next request, which is invalid."""
+    connection.send(post(BODY[:-1]) + BODY[-1:])
+    assert b"the body is not JSON" in connection.answer().body
+    assert connection.is_closed() or connection.answer().status == 400
     assert served(server)
 
 
-def test_requests_in_a_row_are_answered_in_order_before_what_is_no_http(line: Connection) -> None:
+def test_pipelined_requests_are_answered_in_order_before_garbage(connection: Connection) -> None:
     requests = [post(json.dumps({"inputs": [[1, 2, 3, 4]] * count}).encode()) for count in range(1, 6)]
-    line.send(b"".join(requests) + b"GET /health/live HTTP/1.1\r\nhost: test\r\n\r\n" + b"\x00nonsense")
-    answers = [line.answer() for _ in range(6)]
+    connection.send(b"".join(requests) + b"GET /health/live HTTP/1.1\r\nhost: test\r\n\r\n" + b"\x00garbage")
+    answers = [connection.answer() for _ in range(6)]
     assert [answer.status for answer in answers] == [200] * 6
     assert [len(json.loads(answer.body)["predictions"]) for answer in answers[:5]] == [1, 2, 3, 4, 5]
-    assert line.is_closed() or line.answer().status == 400  # where all was answered before the nonsense came
+    assert (
+        connection.is_closed() or connection.answer().status == 400
+    )  # closed if all was answered before the garbage came
 
 
-def test_a_connection_that_says_nothing_is_closed(forgetful: Running) -> None:
+def test_a_silent_connection_is_closed(forgetful: Running) -> None:
     started_s = time.monotonic()
-    with forgetful.connect() as line:
-        assert line.is_closed()
+    with forgetful.connect() as connection:
+        assert connection.is_closed()
         assert time.monotonic() - started_s > 0.9
         with pytest.raises(AssertionError):
-            line.answer()
+            connection.answer()
 
 
-def test_a_connection_that_says_no_more_is_closed(forgetful: Running) -> None:
-    with forgetful.connect() as line:
-        line.send(post(GOOD))
-        assert line.answer().status == 200
-        assert line.is_closed()
+def test_an_idle_connection_is_closed(forgetful: Running) -> None:
+    with forgetful.connect() as connection:
+        connection.send(post(BODY))
+        assert connection.answer().status == 200
+        assert connection.is_closed()
 
 
 H2C = ("connection: Upgrade, HTTP2-Settings", "upgrade: h2c", "http2-settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAA")
 
 
-def test_a_client_that_offers_http_2_is_answered_in_http_1(line: Connection) -> None:
-    """As Java's own does with every request."""
+def test_a_client_that_offers_http_2_is_answered_in_http_1(connection: Connection) -> None:
+    """As Java's HttpClient does with every request."""
     for _ in range(3):
-        line.send(post(GOOD, "/predict", *H2C))
-        assert line.answer().status == 200
+        connection.send(post(BODY, "/predict", *H2C))
+        assert connection.answer().status == 200
 
 
-@pytest.mark.parametrize("request_", [post(GOOD), b"GET /models HTTP/1.1\r\nhost: test\r\n\r\n"])
-def test_a_client_that_closes_its_side_is_answered(line: Connection, request_: bytes) -> None:
-    line.send(request_ * 3)
-    line.socket.shutdown(socket.SHUT_WR)
-    assert [line.answer().status for _ in range(3)] == [200] * 3
-    assert line.is_closed()
+@pytest.mark.parametrize("request_", [post(BODY), b"GET /models HTTP/1.1\r\nhost: test\r\n\r\n"])
+def test_a_client_that_ends_its_side_is_answered(connection: Connection, request_: bytes) -> None:
+    connection.send(request_ * 3)
+    connection.socket.shutdown(socket.SHUT_WR)
+    assert [connection.answer().status for _ in range(3)] == [200] * 3
+    assert connection.is_closed()
 
 
 @pytest.mark.parametrize(
@@ -255,55 +257,55 @@ def test_a_client_that_closes_its_side_is_answered(line: Connection, request_: b
         ("POST /nowhere HTTP/1.0\r\ncontent-length: 30000000\r\n", 404),
     ],
 )
-def test_who_still_sends_can_read_the_last_answer(line: Connection, head: str, status: int) -> None:
-    """The connection is not reset under the body, but closed on our side, while what comes is thrown away."""
-    line.send(f"{head}\r\n".encode())
+def test_a_client_that_still_sends_can_read_the_last_response(connection: Connection, head: str, status: int) -> None:
+    """The server ends its side, and discards what arrives, instead of a reset."""
+    connection.send(f"{head}\r\n".encode())
     for _ in range(50):
-        line.send(b" " * 4000)
-    answer = line.answer()
+        connection.send(b" " * 4000)
+    answer = connection.answer()
     assert (answer.status, answer.headers["connection"]) == (status, "close")
-    assert line.is_closed()
+    assert connection.is_closed()
 
 
-def test_who_never_stops_sending_is_closed(line: Connection) -> None:
-    line.send(b"GET /models HTTP/1.1\r\n\r\n")
-    assert line.answer().status == 400
-    assert breaks(line, b" " * 65_536)
+def test_a_client_that_never_stops_sending_is_closed(connection: Connection) -> None:
+    connection.send(b"GET /models HTTP/1.1\r\n\r\n")
+    assert connection.answer().status == 400
+    assert breaks(connection, b" " * 65_536)
 
 
-def test_a_client_that_closes_its_side_amid_a_request_harms_nobody(server: Running, line: Connection) -> None:
-    line.send(post(GOOD)[:-1])
-    line.socket.shutdown(socket.SHUT_WR)
-    assert line.is_closed()
+def test_a_client_that_ends_its_side_within_a_request_harms_nobody(server: Running, connection: Connection) -> None:
+    connection.send(post(BODY)[:-1])
+    connection.socket.shutdown(socket.SHUT_WR)
+    assert connection.is_closed()
     assert served(server)
 
 
 def test_a_client_that_resets_harms_nobody(server: Running) -> None:
-    for sent in (b"", b"POST", post(GOOD)[:-1], post(GOOD) * 100):
-        with server.connect() as line:
-            line.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            line.send(sent)
+    for sent in (b"", b"POST", post(BODY)[:-1], post(BODY) * 100):
+        with server.connect() as connection:
+            connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.send(sent)
     assert served(server)
-    assert in_flight_falls_to(server, 1)  # the scrape's own
+    assert in_flight_falls_to(server, 1)  # the scrape itself
 
 
-def test_hundreds_of_silent_and_half_started_connections_harm_nobody(server: Running) -> None:
-    lines = [server.connect() for _ in range(CONNECTIONS)]
-    for index, line in enumerate(lines):
-        line.send((b"", b"GET /", post(GOOD)[:-1])[index % 3])
+def test_hundreds_of_silent_and_incomplete_connections_harm_nobody(server: Running) -> None:
+    connections = [server.connect() for _ in range(CONNECTIONS)]
+    for index, connection in enumerate(connections):
+        connection.send((b"", b"GET /", post(BODY)[:-1])[index % 3])
     assert served(server)
-    for line in lines:
-        line.close()
+    for connection in connections:
+        connection.close()
     assert in_flight_falls_to(server, 1)
     assert served(server)
 
 
-def test_a_compression_bomb_is_refused_before_it_is_opened(server: Running, line: Connection) -> None:
+def test_a_compression_bomb_is_rejected_before_it_is_expanded(server: Running, connection: Connection) -> None:
     bomb = gzip.compress(bytes(64 * 1024**2))
     assert len(bomb) == pytest.approx(LIMIT_BYTES, rel=0.1)
-    line.send(post(bomb[: LIMIT_BYTES - 1], "/predict", "content-encoding: gzip"))
+    connection.send(post(bomb[: LIMIT_BYTES - 1], "/predict", "content-encoding: gzip"))
     check_problem(
-        line.answer(),
+        connection.answer(),
         413,
         "body-too-large",
         f"the body expands to more than {LIMIT_BYTES} bytes; send fewer rows at once",
@@ -311,20 +313,20 @@ def test_a_compression_bomb_is_refused_before_it_is_opened(server: Running, line
     assert served(server)
 
 
-def test_a_client_that_does_not_read_is_let_go(server: Running) -> None:
+def test_a_client_that_does_not_read_is_slowed_down_and_forgotten(server: Running) -> None:
     many = post(json.dumps({"inputs": [[1, 2, 3, 4]] * 3000}).encode())
-    with Connection(server.port, receive_buffer_bytes=4096) as line:
-        line.socket.settimeout(0.5)
-        assert breaks(line, many)  # it is slow to take more, as its answers are not taken
+    with Connection(server.port, receive_buffer_bytes=4096) as connection:
+        connection.socket.settimeout(0.5)
+        assert breaks(connection, many)  # the server stops reading, as its responses are not read
         assert in_flight_falls_to(server, 1)
     assert served(server)
 
 
-def test_what_is_no_http_counts_like_every_other_refusal(server: Running) -> None:
+def test_garbage_counts_like_every_other_rejection(server: Running) -> None:
     before = server.metrics()
-    with server.connect() as line:
-        line.send(b"\x16\x03\x01 hello\r\n\r\n")
-        assert line.answer().status == 400
+    with server.connect() as connection:
+        connection.send(b"\x16\x03\x01 hello\r\n\r\n")
+        assert connection.answer().status == 400
     after = server.metrics()
     for name in ("mlp_rejections_total malformed-request", "mlp_requests_total unmatched 400"):
         assert after[name] - before.get(name, 0) == 1
@@ -332,18 +334,18 @@ def test_what_is_no_http_counts_like_every_other_refusal(server: Running) -> Non
 
 def test_a_server_without_file_descriptors_waits_for_them(models: Path) -> None:
     with Running(models, files=64) as server:
-        lines = [server.connect() for _ in range(100)]  # the kernel completes them
-        lines[0].send(post(GOOD))
-        assert lines[0].answer().status == 200
-        for line in lines:
-            line.close()
+        connections = [server.connect() for _ in range(100)]  # the kernel completes them
+        connections[0].send(post(BODY))
+        assert connections[0].answer().status == 200
+        for connection in connections:
+            connection.close()
         assert served_again(server)
         server.terminate()
         assert server.exit_status() == 0
 
 
 def served_again(server: Running) -> bool:
-    """Whether a request is answered once the server has noticed that the others are gone."""
+    """Whether a request is answered, at the latest once the server has noticed that the others are gone."""
     ends_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < ends_s:
         try:
@@ -353,20 +355,20 @@ def served_again(server: Running) -> bool:
     return False
 
 
-def breaks(line: Connection, data: bytes) -> bool:
-    """Whether the server ever takes no more of ``data``, sent again and again."""
+def breaks(connection: Connection, data: bytes) -> bool:
+    """Whether the server stops to take ``data``, sent again and again."""
     try:
         for _ in range(ENDLESS_BYTES // len(data)):
-            line.send(data)
+            connection.send(data)
     except OSError:
         return True
     return False
 
 
 def served(server: Running) -> bool:
-    with server.connect() as line:
-        line.send(post(GOOD))
-        return line.answer().status == 200
+    with server.connect() as connection:
+        connection.send(post(BODY))
+        return connection.answer().status == 200
 
 
 def in_flight_falls_to(server: Running, count: int) -> bool:

@@ -1,4 +1,4 @@
-"""Two doors, one answer: the same bytes through the express door and through ASGI, cut anywhere, answered alike."""
+"""The fast path answers as the FastAPI routes do: the same bytes to both, cut anywhere, damaged, and sent again."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service import app, metrics
+from service.http.codecs import npy
 from service.http.transport import fast_path
 from service.inference.session import Outputs
 from service.lifecycle import State
-from service.settings import Settings
-from tests.service.http.doors import LIMIT_BYTES, Doors, chunked, normal, post, running
+from tests.service.http.transport.both_paths import LIMIT_BYTES, BothPaths, chunked, normal, on_both_paths, serving
 from tests.service.published import TABLE, publish
+from tests.service.running import post
 
 ROW = [0.5, -1.0, 2.0, 0.25]
 
@@ -40,9 +40,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def doors(models: Path) -> Iterator[tuple[asyncio.Runner, Doors]]:
+def paths(models: Path) -> Iterator[tuple[asyncio.Runner, BothPaths]]:
     with asyncio.Runner() as runner:
-        context = running(models)
+        context = serving(models)
         yield runner, runner.run(context.__aenter__())
         runner.run(context.__aexit__(None, None, None))
 
@@ -51,15 +51,10 @@ Ask = Callable[..., tuple[bytes, bytes]]
 
 
 @pytest.fixture
-def ask(doors: tuple[asyncio.Runner, Doors]) -> Ask:
-    runner, both = doors
-    return lambda *parts: runner.run(both.answers(*parts))
-
-
-def npy(array: np.ndarray[Any, Any]) -> bytes:
-    from service.http.codecs.npy import write  # noqa: PLC0415
-
-    return write(array)
+def ask(paths: tuple[asyncio.Runner, BothPaths]) -> Ask:
+    """The responses of both paths, the fast path's first."""
+    runner, both = paths
+    return lambda *parts: runner.run(both.responses(*parts))
 
 
 GOOD = {"inputs": [ROW, ROW]}
@@ -72,7 +67,7 @@ REQUESTS = {
     "named model": post(GOOD, "/models/small/predict"),
     "named version": post(GOOD, "/models/small/versions/1/predict"),
     "table": post({"inputs": [PERSON]}, "/models/table/predict"),
-    "table by place": post({"inputs": [list(PERSON.values())]}, "/models/table/predict"),
+    "table by position": post({"inputs": [list(PERSON.values())]}, "/models/table/predict"),
     "table, unknown category": post({"inputs": [PERSON | {"country": "Peru"}]}, "/models/table/predict"),
     "regression": post(GOOD, "/models/position/predict"),
     "regression as npy": post(GOOD, "/models/position/predict", "accept: application/x-npy"),
@@ -94,7 +89,7 @@ REQUESTS = {
     "form type": post(GOOD, "/predict", "content-type: application/x-www-form-urlencoded"),
     "raw": post(np.array([ROW], "<f4").tobytes(), "/predict", "content-type: application/octet-stream"),
     "raw, wrong length": post(b"123", "/predict", "content-type: application/octet-stream"),
-    "npy": post(npy(np.array([ROW])), "/predict", "content-type: application/x-npy", "accept: application/x-npy"),
+    "npy": post(npy.write(np.array([ROW])), "/predict", "content-type: application/x-npy", "accept: application/x-npy"),
     "ragged": post({"inputs": [ROW[:3], [*ROW, 1.0]]}),
     "null": post({"inputs": [[1, 2, None, 4]]}),
     "zero rows": post({"inputs": []}),
@@ -122,292 +117,263 @@ REQUESTS = {
     "two in a row": post({"inputs": [ROW]}) + post(GOOD),
     "prediction, page, prediction": post(GOOD) + b"GET /models HTTP/1.1\r\nhost: test\r\n\r\n" + post({"inputs": ROW}),
     "page, prediction": b"GET /health/live HTTP/1.1\r\nhost: test\r\n\r\n" + post(GOOD),
-    "refused, then good": post(b" " * (LIMIT_BYTES + 1)) + post(GOOD),
+    "rejected, then good": post(b" " * (LIMIT_BYTES + 1)) + post(GOOD),
     "bad, then closing, then ignored": post(b"{") + post(GOOD, "/predict", "connection: close") + post(GOOD),
 }
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_both_doors_answer_alike(ask: Ask, name: str) -> None:
-    by_express, by_asgi = ask(REQUESTS[name])
-    assert by_express == by_asgi
-    assert by_express.startswith(b"HTTP/1.1 ")
+def test_both_paths_answer_alike(ask: Ask, name: str) -> None:
+    fast, fastapi = ask(REQUESTS[name])
+    assert fast == fastapi
+    assert fast.startswith(b"HTTP/1.1 ")
 
 
 @pytest.mark.parametrize("name", [name for name, request in REQUESTS.items() if len(request) < 700])
-def test_both_doors_answer_alike_wherever_the_bytes_are_cut(ask: Ask, name: str) -> None:
+def test_both_paths_answer_alike_wherever_the_bytes_are_cut(ask: Ask, name: str) -> None:
     request = REQUESTS[name]
     whole, _ = ask(request)
     for cut in range(1, len(request)):
-        by_express, by_asgi = ask(request[:cut], request[cut:])
-        assert by_express == by_asgi, cut
-        assert by_express == whole, cut
+        fast, fastapi = ask(request[:cut], request[cut:])
+        assert fast == fastapi, cut
+        assert fast == whole, cut
 
 
 @given(st.data())
 @settings(max_examples=400)
-def test_both_doors_answer_damaged_requests_alike(ask: Ask, data: st.DataObject) -> None:
+def test_both_paths_answer_damaged_requests_alike(ask: Ask, data: st.DataObject) -> None:
     request = bytearray(REQUESTS[data.draw(st.sampled_from(sorted(REQUESTS)))][:1500])
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(request) - 1))
         request[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=4))
-    by_express, by_asgi = ask(bytes(request))
-    assert by_express == by_asgi
+    fast, fastapi = ask(bytes(request))
+    assert fast == fastapi
 
 
-def test_the_end_of_a_head_that_came_in_pieces_is_no_head(ask: Ask) -> None:
+def test_the_end_of_a_head_in_two_pieces_is_not_cached_as_a_head(ask: Ask) -> None:
     request = post(GOOD)
-    by_express, _ = ask(request[:10], request[10:])
-    assert by_express.startswith(b"HTTP/1.1 200 ")
-    by_express, by_asgi = ask(request[10:])
-    assert by_express == by_asgi
-    assert by_express.startswith(b"HTTP/1.1 400 ")
+    fast, _ = ask(request[:10], request[10:])
+    assert fast.startswith(b"HTTP/1.1 200 ")
+    fast, fastapi = ask(request[10:])
+    assert fast == fastapi
+    assert fast.startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_a_request_that_is_sent_again_is_answered_alike(ask: Ask, name: str) -> None:
-    by_express, by_asgi = ask(*[REQUESTS[name]] * 3)
-    assert by_express == by_asgi
+    fast, fastapi = ask(*[REQUESTS[name]] * 3)
+    assert fast == fastapi
 
 
 @given(st.lists(st.tuples(st.sampled_from(sorted(REQUESTS.keys() - {"garbage"})), st.integers(0, 700)), max_size=8))
 @settings(max_examples=200)
 def test_requests_one_after_the_other_are_answered_alike(ask: Ask, drawn: list[tuple[str, int]]) -> None:
-    """Whatever came before on the connection, whole or in two pieces."""
+    """Whatever came before on the connection, each in one piece or in two."""
     parts = [piece for name, cut in drawn for piece in (REQUESTS[name][:cut], REQUESTS[name][cut:]) if piece]
-    by_express, by_asgi = ask(*parts)
-    assert by_express == by_asgi
+    fast, fastapi = ask(*parts)
+    assert fast == fastapi
 
 
-def test_a_request_that_begins_as_one_before_is_not_parsed_again(models: Path) -> None:
+@pytest.mark.anyio
+async def test_a_request_with_a_cached_head_is_not_parsed(models: Path) -> None:
     body, other = (json.dumps({"inputs": [row]}).encode() for row in (ROW, ROW[::-1]))
-
-    async def story() -> tuple[bytes, bytes]:
-        async with running(models) as doors:
-            first, second = (doors.client(through_express=True) for _ in range(2))
-            first.send(post(body))
-            await first.settle()
-            second.protocol.parser = None  # of another connection; to use it would raise
-            second.send(post(other))
-            await second.settle()
-            unseen = doors.client(through_express=False)
-            unseen.send(post(other))
-            await unseen.settle()
-            return normal(bytes(second.wire.sent)), normal(bytes(unseen.wire.sent))
-
-    by_memory, by_asgi = asyncio.run(story())
-    assert by_memory == by_asgi
-    assert by_memory.startswith(b"HTTP/1.1 200 OK")
+    async with serving(models) as both:
+        first, second, uncached = both.client(fast=True), both.client(fast=True), both.client(fast=False)
+        await first.ask(post(body))
+        second.protocol.parser = None  # type: ignore[assignment] # to use it would raise
+        await second.ask(post(other))
+        await uncached.ask(post(other))
+    assert normal(second.received) == normal(uncached.received)
+    assert second.received.startswith(b"HTTP/1.1 200 OK")
 
 
-def test_what_is_remembered_of_clients_is_bounded(models: Path) -> None:
-    async def story() -> tuple[int, int]:
-        async with running(models) as doors:
-            client = doors.client(through_express=True)
-            for number in range(600):
-                client.send(post(GOOD, "/predict", f"x-number: {number}"))
-                client.send(post(GOOD, "/predict", f"x-long: {'x' * 1024}"))
-                client.send(post(GOOD, "/predict", f"x-request-id: {number}"))
-                await client.settle()
-            heads = doors.express.heads
-            return len(heads), max(map(len, heads))
-
-    count, longest_bytes = asyncio.run(story())
-    assert 0 < count <= 256
-    assert longest_bytes <= 1024
+@pytest.mark.anyio
+async def test_cached_heads_are_limited_in_number_and_size(models: Path) -> None:
+    async with serving(models) as both:
+        client = both.client(fast=True)
+        for number in range(600):
+            client.send(post(GOOD, "/predict", f"x-number: {number}"))
+            client.send(post(GOOD, "/predict", f"x-long: {'x' * 1024}"))
+            client.send(post(GOOD, "/predict", f"x-request-id: {number}"))
+            await client.settle()
+    assert 0 < len(both.heads) <= 256
+    assert max(map(len, both.heads)) <= 1024
 
 
-def test_a_body_that_does_not_come_is_refused_alike(models: Path) -> None:
-    async def story() -> list[bytes]:
-        async with running(models, receive_timeout_s=0.1) as doors:
-            said = []
-            for through_express in (True, False):
-                client = doors.client(through_express=through_express)
-                client.send(post(GOOD)[:-5])
-                while not client.wire.closed:
-                    await asyncio.sleep(0.01)
-                said.append(normal(bytes(client.wire.sent)))
-                client.hang_up()
-            return said
-
-    by_express, by_asgi = asyncio.run(story())
-    assert by_express == by_asgi
-    assert by_express.startswith(b"HTTP/1.1 408 ")
+@pytest.mark.anyio
+async def test_a_body_that_does_not_arrive_is_rejected_alike(models: Path) -> None:
+    async with serving(models, receive_timeout_s=0.1) as both:
+        fast, fastapi = clients = [both.client(fast=fast) for fast in (True, False)]
+        for client in clients:
+            client.send(post(GOOD)[:-5])
+            while not client.transport.closed:
+                await asyncio.sleep(0.01)
+            client.hang_up()
+    assert normal(fast.received) == normal(fastapi.received)
+    assert fast.received.startswith(b"HTTP/1.1 408 ")
 
 
-def test_while_the_server_drains_each_connection_is_answered_once_more_and_closed(models: Path) -> None:
-    async def story() -> tuple[bytes, bytes]:
-        async with running(models) as doors:
-            doors.service.lifecycle.advance(State.DRAINING)
-            return await doors.answers(post(GOOD))
-
-    by_express, by_asgi = asyncio.run(story())
-    assert by_express == by_asgi
-    assert by_express.startswith(b"HTTP/1.1 200 OK")
-    assert by_express.count(b"connection: close") == 1
-    assert by_express.endswith(b"<closed>")
+@pytest.mark.anyio
+async def test_a_draining_server_answers_each_connection_once_more_and_closes_it(models: Path) -> None:
+    async with serving(models) as both:
+        both.service.lifecycle.advance(State.DRAINING)
+        fast, fastapi = await both.responses(post(GOOD))
+    assert fast == fastapi
+    assert fast.startswith(b"HTTP/1.1 200 OK")
+    assert fast.count(b"connection: close") == 1
+    assert fast.endswith(b"<closed>")
 
 
-def test_a_body_in_many_small_chunks_takes_little_more_memory_than_the_body(models: Path) -> None:
-    body = b'{"inputs":' + b" " * 200_000
+@pytest.mark.anyio
+async def test_a_body_in_many_small_chunks_takes_little_more_memory_than_the_body(models: Path) -> None:
+    body = b'{"inputs":'.ljust(200_000)
     chunks = b"".join(b"2\r\n%b\r\n" % body[at : at + 2] for at in range(0, len(body), 2))
-
-    async def story() -> int:
-        service = app.build(Settings(models=models), None, metrics.alone())
-        async with service.app.router.lifespan_context(service.app):
-            client = Doors(service).client(through_express=True)
-            client.send(b"POST /predict HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n")
-            tracemalloc.start()
-            for at in range(0, len(chunks), 65_536):
-                client.send(chunks[at : at + 65_536])
-            _, peak_bytes = tracemalloc.get_traced_memory()
-            tracemalloc.stop()
-            client.hang_up()
-            return peak_bytes
-
-    assert asyncio.run(story()) < 4 * len(body)
+    async with serving(models, max_body_bytes=2**20) as both:
+        client = both.client(fast=True)
+        client.send(b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n")
+        tracemalloc.start()
+        for at in range(0, len(chunks), 65_536):
+            client.send(chunks[at : at + 65_536])
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert both.buffered_bytes >= len(body)
+        client.hang_up()
+    assert peak_bytes < 4 * len(body)
 
 
-@pytest.mark.parametrize("through_express", [True, False])
-def test_bodies_that_wait_to_be_whole_are_bounded_all_together(models: Path, *, through_express: bool) -> None:
-    async def story() -> list[bytes]:
-        async with running(models, max_held_bytes=2 * LIMIT_BYTES) as doors:
-            bodies = doors.service.fast_path.bodies
-            clients = [doors.client(through_express=through_express) for _ in range(4)]
-            body = json.dumps({"inputs": [ROW]}).encode().ljust(LIMIT_BYTES)
-            request = post(body)
-            for client in clients[:3]:
-                client.send(request[:-100])
-                await client.settle()
-            held = [bodies.held_bytes]
-            refused = bytes(clients[2].wire.sent)
-            clients[0].hang_up()
-            await clients[0].settle()
-            held.append(bodies.held_bytes)
-            for client in clients[1:3]:  # the rest of a refused body is thrown away
-                client.send(request[-100:])
-                await client.settle()
-            held.append(bodies.held_bytes)
-            clients[3].send(request)
-            await clients[3].settle()
-            answered = [bytes(client.wire.sent) for client in clients]
-            clients[3].send(request[:-1])
-            await clients[3].settle()
-            held.append(bodies.held_bytes)
-            for client in clients[1:]:
-                client.hang_up()
-                await client.settle()
-            held.append(bodies.held_bytes)
-            whole, head = LIMIT_BYTES - 100, len(request) - LIMIT_BYTES
-            assert held == [2 * whole + 3 * head, whole + 2 * head, 0, LIMIT_BYTES - 1 + head, 0]
-            assert answered[2] == refused
-            assert re.search(rb"81\d\d bytes of bodies wait to be whole, and 3996 more would exceed 8192", refused)
-            return answered
+@on_both_paths
+@pytest.mark.anyio
+async def test_incomplete_bodies_share_one_budget(models: Path, *, fast: bool) -> None:
+    request = post(json.dumps({"inputs": [ROW]}).encode().ljust(LIMIT_BYTES))
+    head_bytes, received_bytes = len(request) - LIMIT_BYTES, LIMIT_BYTES - 100
+    async with serving(models, max_buffered_bytes=2 * LIMIT_BYTES) as both:
+        clients = [both.client(fast=fast) for _ in range(4)]
+        for client in clients[:3]:
+            await client.ask(request[:-100])
+        assert both.buffered_bytes == 2 * received_bytes + 3 * head_bytes
+        assert re.search(rb"request buffer full: 81\d\d \+ 3996 bytes exceeds 8192", clients[2].received)
 
-    answered = asyncio.run(story())
-    assert [answer[9:12] for answer in answered] == [b"", b"200", b"429", b"200"]
+        clients[0].hang_up()
+        await clients[0].settle()
+        assert both.buffered_bytes == received_bytes + 2 * head_bytes
 
+        rejected = clients[2].received
+        for client in clients[1:3]:
+            await client.ask(request[-100:])
+        assert clients[2].received == rejected  # the rest of a rejected body is ignored
+        assert both.buffered_bytes == 0
 
-def test_answers_that_nobody_reads_do_not_pile_up(models: Path) -> None:
-    async def story() -> tuple[int, int]:
-        async with running(models) as doors:
-            client = doors.client(through_express=True)
-            client.protocol.pause_writing()
-            client.send(post(GOOD) * 3)
-            await client.settle()
-            unread = client.wire.sent.count(b"HTTP/1.1 200")
-            assert not client.wire.reading
-            client.protocol.resume_writing()
-            await client.settle()
-            client.hang_up()
-            return unread, client.wire.sent.count(b"HTTP/1.1 200")
-
-    assert asyncio.run(story()) == (1, 3)
-
-
-def test_a_client_that_hangs_up_is_not_run_for_and_not_counted(models: Path) -> None:
-    async def story() -> str:
-        async with running(models) as doors:
-            client = doors.client(through_express=True)
-            client.send(post(GOOD) + post(GOOD))
+        await clients[3].ask(request)
+        assert [client.received[9:12] for client in clients] == [b"", b"200", b"429", b"200"]
+        await clients[3].ask(request[:-1])
+        assert both.buffered_bytes == LIMIT_BYTES - 1 + head_bytes
+        for client in clients[1:]:
             client.hang_up()
             await client.settle()
-            assert client.wire.sent == b""
-            client = doors.client(through_express=True)
-            client.send(post(GOOD)[:-1])
-            client.hang_up()
-            await client.settle()
-            page = doors.client(through_express=False)
-            page.send(b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
-            while not page.wire.closed:
-                await page.settle()
-            return page.wire.sent.decode()
+        assert both.buffered_bytes == 0
 
-    exposition = asyncio.run(story())
+
+@pytest.mark.anyio
+async def test_responses_that_nobody_reads_do_not_pile_up(models: Path) -> None:
+    async with serving(models) as both:
+        client = both.client(fast=True)
+        client.protocol.pause_writing()
+        await client.ask(post(GOOD) * 3)
+        assert client.received.count(b"HTTP/1.1 200") == 1
+        assert not client.transport.reading
+        client.protocol.resume_writing()
+        await client.settle()
+        assert client.received.count(b"HTTP/1.1 200") == 3
+        client.hang_up()
+
+
+@pytest.mark.anyio
+async def test_a_client_that_hangs_up_before_it_reads_is_forgotten(models: Path) -> None:
+    async with serving(models) as both:
+        client = both.client(fast=True)
+        client.protocol.pause_writing()
+        await client.ask(post(GOOD) * 3)
+        client.hang_up()
+        client.protocol.resume_writing()
+        await client.settle()
+        assert client.received.count(b"HTTP/1.1 200") == 1
+
+
+@pytest.mark.anyio
+async def test_a_client_that_hangs_up_is_not_run_for_and_not_counted(models: Path) -> None:
+    async with serving(models) as both:
+        client = both.client(fast=True)
+        client.send(post(GOOD) + post(GOOD))
+        client.hang_up()
+        await client.settle()
+        assert client.received == b""
+        client = both.client(fast=True)
+        client.send(post(GOOD)[:-1])
+        client.hang_up()
+        await client.settle()
+        page = both.client(fast=False)
+        page.send(b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
+        while not page.transport.closed:
+            await page.settle()
+    exposition = page.received.decode()
     assert 'mlp_requests_total{route="/predict"' not in exposition
     assert "mlp_batch_rows_count" in exposition
     assert 'mlp_batch_rows_count{model="small"} 0.0' in exposition
-    assert "mlp_requests_in_flight 0.0" in exposition  # as of the last turn: the scrape's own is counted in this one
+    assert "mlp_requests_in_flight 0.0" in exposition  # as of the last turn: the scrape itself is counted in this one
 
 
-@pytest.mark.parametrize("through_express", [True, False])
-def test_rows_that_wait_do_not_run_once_their_client_hangs_up(models: Path, *, through_express: bool) -> None:
+@on_both_paths
+@pytest.mark.anyio
+async def test_queued_rows_do_not_run_once_their_client_hangs_up(models: Path, *, fast: bool) -> None:
     ran: list[int] = []
-    ends = threading.Event()
+    may_run = threading.Event()
+    async with serving(models) as both:
+        batcher = both.service.fast_path.predict._repository.find(None, None).batcher
+        run, costs = batcher._run, batcher._costs
 
-    async def story() -> None:
-        async with running(models) as doors:
-            batcher = doors.service.fast_path.predict._repository.find(None, None).batcher
-            run, costs = batcher._run, batcher._costs
+        def run_later(rows: np.ndarray[Any, Any]) -> Outputs:
+            ran.append(len(rows))
+            assert may_run.wait(60)
+            return run(rows)
 
-            def held_up(rows: np.ndarray[Any, Any]) -> Outputs:
-                ran.append(len(rows))
-                assert ends.wait(60)
-                return run(rows)
-
-            batcher._run, batcher._costs = held_up, replace(costs, inline_rows=0)
-            clients = [doors.client(through_express=through_express) for _ in range(3)]
-            for rows, client in enumerate(clients, 1):
-                client.send(post({"inputs": [ROW] * rows}))
-                await client.settle()
-            clients[1].hang_up()
-            await clients[1].settle()
-            ends.set()
-            while not clients[2].wire.sent:
-                await clients[2].settle()
-            for client in clients:
-                client.hang_up()
-            assert [client.wire.sent[:12] for client in clients] == [b"HTTP/1.1 200", b"", b"HTTP/1.1 200"]
-
-    asyncio.run(story())
+        batcher._run, batcher._costs = run_later, replace(costs, inline_rows=0)
+        clients = [both.client(fast=fast) for _ in range(3)]
+        for rows, client in enumerate(clients, 1):
+            await client.ask(post({"inputs": [ROW] * rows}))
+        clients[1].hang_up()
+        await clients[1].settle()
+        may_run.set()
+        while not clients[2].received:
+            await clients[2].settle()
+        for client in clients:
+            client.hang_up()
+    assert [client.received[:12] for client in clients] == [b"HTTP/1.1 200", b"", b"HTTP/1.1 200"]
     assert ran == [1, 3]
 
 
-def test_both_doors_tell_the_journal_the_same(models: Path) -> None:
-    async def story() -> list[list[tuple[Any, ...]]]:
-        async with running(models) as doors:
-            told: list[list[tuple[Any, ...]]] = []
-            doors.service.fast_path.tracker._sinks = (
-                lambda records: told[-1].extend(
-                    (r.method, r.path, r.route, r.status, r.problem, r.model, r.version, r.rows) for r in records
-                ),
-            )
-            for through_express in (True, False):
-                told.append([])
-                for request in REQUESTS.values():
-                    client = doors.client(through_express=through_express)
-                    client.send(request)
-                    await client.settle()
-                    client.hang_up()
-                doors.service.fast_path.tracker.flush()
-            return told
-
-    by_express, by_asgi = asyncio.run(story())
-    assert by_express == by_asgi
-    assert len(by_express) > len(REQUESTS) - 6
+@pytest.mark.anyio
+async def test_both_paths_record_the_same(models: Path) -> None:
+    records: list[list[tuple[Any, ...]]] = []
+    async with serving(models) as both:
+        tracker = both.service.fast_path.tracker
+        tracker._sinks = (
+            lambda finished: records[-1].extend(
+                (r.method, r.path, r.route, r.status, r.problem, r.model, r.version, r.rows) for r in finished
+            ),
+        )
+        for fast in (True, False):
+            records.append([])
+            for request in REQUESTS.values():
+                client = both.client(fast=fast)
+                await client.ask(request)
+                client.hang_up()
+            tracker.flush()
+    by_fast_path, by_fastapi = records
+    assert by_fast_path == by_fastapi
+    assert len(by_fast_path) > len(REQUESTS) - 6
 
 
-def test_uvicorn_still_has_the_parts_that_the_door_is_built_on() -> None:
+def test_uvicorn_still_has_the_internals_that_the_fast_path_uses() -> None:
     for owner, names in fast_path.INTERNALS.items():
         for name in names:
             assert callable(getattr(owner, name, None)), f"uvicorn's {owner.__name__} has no {name} any more"

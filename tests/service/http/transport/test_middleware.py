@@ -1,4 +1,4 @@
-"""The ASGI middleware in front of an application made for the test: ids, bounds, the tracker, and what goes wrong."""
+"""The ASGI middleware around a test application: ids, limits, records, and unexpected errors."""
 
 from __future__ import annotations
 
@@ -13,38 +13,48 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from service.errors import BodyTooLarge, ReceiveTimeout
-from service.http.limits import BodyBudget
-from service.http.transport.middleware import Bounds, Guard, RequestIds
+from service.http.limits import BodyBudget, Limits
+from service.http.transport.middleware import Guard
+from service.http.transport.request_ids import RequestIds
 from service.lifecycle import Lifecycle, State
 from service.requests import RequestRecord, RequestTracker
+
+pytestmark = pytest.mark.anyio
 
 Application = Callable[[Scope, Receive, Send], Any]
 
 
-class Asked:
-    """One request through the guard: what was sent back, and what the tracker was told."""
+class Exchange:
+    """One request through the middleware: the messages that were sent back, and what was recorded."""
 
     def __init__(
-        self, application: Application, *messages: Message, headers: list[tuple[bytes, bytes]] | None = None
+        self,
+        application: Application,
+        *messages: Message,
+        headers: list[tuple[bytes, bytes]] | None = None,
+        scope_type: str = "http",
     ) -> None:
         self.sent: list[Message] = []
         self.records: list[RequestRecord] = []
-        self.open = -1
+        self.in_flight = -1
         self.lifecycle = Lifecycle(changed=lambda _: None)
         self._application = application
         self._messages = list(messages)
-        self._scope: Scope = {"type": "http", "method": "POST", "path": "/there", "headers": headers or []}
+        self._scope: Scope = {"type": scope_type, "method": "POST", "path": "/there", "headers": headers or []}
 
     async def run(self) -> None:
-        tracker = RequestTracker([self.records.extend], self._note_open, asyncio.get_running_loop().time)
-        bounds = Bounds(max_body_bytes=10, receive_timeout_s=0.05)
-        ids = RequestIds()
-        bodies = BodyBudget(max_bytes=100)
+        tracker = RequestTracker([self.records.extend], self._note_in_flight, asyncio.get_running_loop().time)
+        budget = BodyBudget(max_bytes=100)
         guard = Guard(
-            self._application, tracker=tracker, lifecycle=self.lifecycle, ids=ids, bounds=bounds, bodies=bodies
+            self._application,
+            tracker=tracker,
+            lifecycle=self.lifecycle,
+            ids=RequestIds(),
+            limits=Limits(max_body_bytes=10, receive_timeout_s=0.05, max_rows=10),
+            budget=budget,
         )
         await guard(self._scope, self._receive, self._send)
-        assert bodies.held_bytes == 0
+        assert budget.buffered_bytes == 0
         tracker.report()
 
     @property
@@ -55,8 +65,8 @@ class Asked:
     def body(self) -> bytes:
         return b"".join(message.get("body", b"") for message in self.sent)
 
-    def _note_open(self, count: int) -> None:
-        self.open = count
+    def _note_in_flight(self, count: int) -> None:
+        self.in_flight = count
 
     async def _receive(self) -> Message:
         if not self._messages:
@@ -71,8 +81,8 @@ def piece(body: bytes, *, more: bool = False) -> Message:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
-async def reads(_scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with what was read."""
+async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the body."""
     body = b""
     while True:
         message = await receive()
@@ -83,31 +93,22 @@ async def reads(_scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def test_a_request_passes_with_its_id_and_into_the_journal() -> None:
-    asked = Asked(reads, piece(b"12345", more=True), piece(b"67890"), headers=[(b"x-request-id", b"mine")])
-    asyncio.run(asked.run())
-    assert asked.start == (200, {b"a": b"b", b"x-request-id": b"mine"})
-    assert asked.body == b"1234567890"
-    (record,) = asked.records
+async def test_a_request_passes_with_its_id_and_is_recorded() -> None:
+    exchange = Exchange(echo, piece(b"12345", more=True), piece(b"67890"), headers=[(b"x-request-id", b"mine")])
+    await exchange.run()
+    assert exchange.start == (200, {b"a": b"b", b"x-request-id": b"mine"})
+    assert exchange.body == b"1234567890"
+    (record,) = exchange.records
     assert (record.method, record.path, record.route) == ("POST", "/there", "unmatched")
     assert (record.status, record.request_id) == (200, "mine")
-    assert asked.open == 0
+    assert exchange.in_flight == 0
 
 
-@pytest.mark.parametrize("sent", [b"", b"a b", b"caf\xe9", b"a\n", b"x" * 129])
-def test_an_id_that_is_none_is_replaced(sent: bytes) -> None:
-    ids = RequestIds()
-    first, second = ids.of(sent), ids.of(None)
-    assert first != second
-    assert first.rsplit("-", 1)[0] == second.rsplit("-", 1)[0]
-    assert ids.of(b"x" * 128) == "x" * 128
-
-
-def test_while_the_server_drains_the_connection_is_closed_after_the_answer() -> None:
-    asked = Asked(reads, piece(b""))
-    asked.lifecycle.advance(State.DRAINING)
-    asyncio.run(asked.run())
-    assert asked.start[1][b"connection"] == b"close"
+async def test_a_draining_server_closes_the_connection_after_the_response() -> None:
+    exchange = Exchange(echo, piece(b""))
+    exchange.lifecycle.advance(State.DRAINING)
+    await exchange.run()
+    assert exchange.start[1][b"connection"] == b"close"
 
 
 @pytest.mark.parametrize(
@@ -123,34 +124,34 @@ def test_while_the_server_drains_the_connection_is_closed_after_the_answer() -> 
         ([piece(b"1", more=True)], [], ReceiveTimeout, "the body did not arrive within 0.05 s; send it at once"),
     ],
 )
-def test_a_body_out_of_bounds_is_told_to_who_reads_it(
+async def test_a_body_above_a_limit_raises_where_it_is_read(
     messages: list[Message], headers: list[tuple[bytes, bytes]], error: type[Exception], detail: str
 ) -> None:
-    told: list[str] = []
+    raised: list[str] = []
 
     async def application(_scope: Scope, receive: Receive, send: Send) -> None:
-        with pytest.raises(error) as refused:
-            await reads(_scope, receive, send)
-        told.append(str(refused.value))
+        with pytest.raises(error) as caught:
+            await echo(_scope, receive, send)
+        raised.append(str(caught.value))
 
-    asked = Asked(application, *messages, headers=headers)
-    asyncio.run(asked.run())
-    assert told == [detail]
+    exchange = Exchange(application, *messages, headers=headers)
+    await exchange.run()
+    assert raised == [detail]
 
 
-def test_what_nobody_foresaw_is_answered_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unexpected_error_is_answered_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def fails(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise KeyError("oh")
 
-    asked = Asked(fails, piece(b""), headers=[(b"x-request-id", b"mine")])
+    exchange = Exchange(fails, piece(b""), headers=[(b"x-request-id", b"mine")])
     with caplog.at_level(logging.ERROR):
-        asyncio.run(asked.run())
-    document = json.loads(asked.body)
-    assert asked.start == (
+        await exchange.run()
+    document = json.loads(exchange.body)
+    assert exchange.start == (
         500,
         {
             b"content-type": b"application/problem+json",
-            b"content-length": str(len(asked.body)).encode(),
+            b"content-length": str(len(exchange.body)).encode(),
             b"x-request-id": b"mine",
         },
     )
@@ -161,42 +162,41 @@ def test_what_nobody_foresaw_is_answered_counted_and_logged(caplog: pytest.LogCa
         "detail": "the server failed on this request; its log has the reason under this request id",
         "request_id": "mine",
     }
-    (record,) = asked.records
+    (record,) = exchange.records
     assert (record.status, record.problem) == (500, "internal-error")
     (logged,) = caplog.records
     assert logged.getMessage() == "request mine failed"
     assert "oh" in (logged.exc_text or "")
 
 
-def test_an_answer_that_breaks_off_is_not_counted_as_given(caplog: pytest.LogCaptureFixture) -> None:
-    async def breaks_off(_scope: Scope, _receive: Receive, send: Send) -> None:
+async def test_an_incomplete_response_is_not_recorded(caplog: pytest.LogCaptureFixture) -> None:
+    async def fails_within(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise KeyError("oh")
 
-    asked = Asked(breaks_off, piece(b""))
+    exchange = Exchange(fails_within, piece(b""))
     with pytest.raises(Exception, match="the server failed on this request"):
-        asyncio.run(asked.run())
-    assert [message["type"] for message in asked.sent] == ["http.response.start"]
-    assert asked.records == []
+        await exchange.run()
+    assert [message["type"] for message in exchange.sent] == ["http.response.start"]
+    assert exchange.records == []
     assert len(caplog.records) == 1
 
 
-def test_a_client_that_is_gone_is_nobodys_failure(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_client_disconnect_is_not_an_error(caplog: pytest.LogCaptureFixture) -> None:
     async def application(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise ClientDisconnect
 
-    asked = Asked(application)
-    asyncio.run(asked.run())
-    assert (asked.sent, asked.records, asked.open, caplog.records) == ([], [], 0, [])
+    exchange = Exchange(application)
+    await exchange.run()
+    assert (exchange.sent, exchange.records, exchange.in_flight, caplog.records) == ([], [], 0, [])
 
 
-def test_what_is_not_http_passes_untouched() -> None:
+async def test_anything_but_http_passes_through() -> None:
     seen: list[str] = []
 
     async def application(scope: Scope, _receive: Receive, _send: Send) -> None:
         seen.append(scope["type"])
 
-    asked = Asked(application)
-    asked._scope = {"type": "lifespan"}
-    asyncio.run(asked.run())
+    exchange = Exchange(application, scope_type="lifespan")
+    await exchange.run()
     assert seen == ["lifespan"]

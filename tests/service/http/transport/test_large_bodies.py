@@ -1,4 +1,4 @@
-"""Large bodies through both doors of a real server: answered alike, and other requests in between."""
+"""Large bodies on both paths of a real server: answered alike, with other requests in between."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.service.running import Running, post
 BODY_BYTES = 4 * 2**20
 
 
-@pytest.fixture(scope="module", params=["true", "false"], ids=["express", "asgi"])
+@pytest.fixture(scope="module", params=["true", "false"], ids=["fast path", "FastAPI"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("models")
     publish(folder, "small")
-    held_bytes = BODY_BYTES + 2**20  # one body, and what was received and is not parsed yet
-    bounds = [f"--max-body-bytes={BODY_BYTES}", f"--max-buffered-bytes={held_bytes}"]
-    with Running(folder, f"--fast-path={request.param}", *bounds) as running:
+    budget_bytes = BODY_BYTES + 2**20  # one body, and bytes that are not parsed yet
+    limits = [f"--max-body-bytes={BODY_BYTES}", f"--max-buffered-bytes={budget_bytes}"]
+    with Running(folder, f"--fast-path={request.param}", *limits) as running:
         yield running
 
 
@@ -29,7 +29,7 @@ def filled(item: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "told"),
+    ("body", "status", "detail"),
     [
         (filled(b"[]"), 422, "row 0 has 0 values, expected 4 values"),
         (filled(b"[1,2,3,4]"), 422, "there are more rows than the 10000 that are taken at most; send several requests"),
@@ -38,29 +38,29 @@ def filled(item: bytes) -> bytes:
     ],
 )
 @pytest.mark.parametrize("compressed", [False, True])
-def test_a_large_body_is_answered_or_refused(
-    server: Running, body: bytes, status: int, told: str, *, compressed: bool
+def test_a_large_body_is_answered_or_rejected(
+    server: Running, body: bytes, status: int, detail: str, *, compressed: bool
 ) -> None:
     headers = ["content-encoding: gzip"] if compressed else []
-    with server.connect() as line, server.connect() as probe:
-        line.send(post(gzip.compress(body, 1) if compressed else body, "/predict", *headers))
+    with server.connect() as connection, server.connect() as probe:
+        connection.send(post(gzip.compress(body, 1) if compressed else body, "/predict", *headers))
         probe.send(b"GET /health/live HTTP/1.1\r\nhost: test\r\n\r\n")
         assert probe.answer().status == 200
-        answer = line.answer()
+        answer = connection.answer()
     document = json.loads(answer.body)
     assert answer.status == status
-    assert told in document.get("detail", "")
+    assert detail in document.get("detail", "")
     assert len(document.get("predictions", [])) == (9000 if status == 200 else 0)
 
 
-def test_a_client_that_hangs_up_while_its_body_is_read_leaves_nothing(server: Running) -> None:
+def test_a_client_that_hangs_up_while_its_body_is_decoded_leaves_nothing(server: Running) -> None:
     body = json.dumps({"inputs": [[1, 2, 3, 4]] * 9000}).encode().rjust(BODY_BYTES)
     for _ in range(3):  # there is room for one of them at a time
-        with server.connect() as line:
-            line.send(post(body))
+        with server.connect() as connection:
+            connection.send(post(body))
     status = 429
-    while status == 429:  # until the server has heard of it
-        with server.connect() as line:
-            line.send(post(b'{"inputs":[[1,2,3,4]]}'))
-            status = line.answer().status
+    while status == 429:  # until the server has noticed
+        with server.connect() as connection:
+            connection.send(post(b'{"inputs":[[1,2,3,4]]}'))
+            status = connection.answer().status
     assert status == 200
