@@ -25,7 +25,6 @@ from service.http.admission import Arrival
 from service.http.codecs.arrays import rows_from_npy, rows_from_raw
 from service.http.codecs.json_answers import encode
 from service.http.codecs.json_rows import rows_from_json
-from service.http.codecs.schema import Schema, fits_float32
 from service.http.limits import BodyBudget
 from service.http.messages import JSON_HEADERS, Request, Response
 from service.http.options import Options
@@ -34,6 +33,7 @@ from service.http.transport.fast_path import FastPathContext, protocol_of
 from service.http.transport.middleware import Bounds, RequestIds
 from service.inference import session
 from service.inference.batcher import Batcher, Costs
+from service.inference.schema import Schema, fits_float32
 from service.inference.session import Outputs
 from service.lifecycle import Lifecycle
 from service.log_writer import LogWriter

@@ -18,7 +18,6 @@ from fastapi import FastAPI
 from service import artifact, logs, metrics, settings
 from service.errors import ModelRefused, RequestError
 from service.http.codecs.json_rows import rows_from_json
-from service.http.codecs.schema import Schema
 from service.http.limits import BodyBudget
 from service.http.predict import Predict
 from service.http.routes import add_problems, router
@@ -26,6 +25,7 @@ from service.http.transport.fast_path import FastPathContext
 from service.http.transport.middleware import Bounds, Guard, RequestIds
 from service.inference.batcher import Batcher, Costs, Run
 from service.inference.repository import Model, Placement, Repository, load
+from service.inference.schema import Schema
 from service.lifecycle import Lifecycle, State
 from service.log_writer import LAST_LINES_S, LogWriter
 from service.manifest import REGRESSION, ArtifactError, Manifest

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from service.http.codecs.schema import Schema
 from service.http.messages import Request
 from service.inference.batcher import Batcher
 from service.inference.repository import Model
+from service.inference.schema import Schema
 
 # Smaller bodies are cheaper to read than to ask about.
 LARGE_BYTES: Final = 64 * 1024

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final, Union
 from pydantic import BaseModel, Field
 
 from service.http import problems
-from service.http.codecs.columns import FLOAT32_MAX
 from service.http.options import DTYPES
+from service.inference.columns import FLOAT32_MAX
 from service.inference.repository import Model
 from service.manifest import CLASSIFICATION, REGRESSION, Feature, Label, Manifest
 

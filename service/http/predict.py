@@ -16,14 +16,15 @@ from service.http.admission import LARGE_BYTES, Arrival, Arrivals
 from service.http.codecs import json_answers, media_types, npy
 from service.http.codecs.arrays import rows_from_npy, rows_from_raw
 from service.http.codecs.json_rows import quick_rows, rows_in_steps
-from service.http.codecs.schema import Schema
 from service.http.limits import BodyBudget
 from service.http.messages import JSON_HEADERS, NPY_HEADERS, Request, Response
 from service.http.options import Options
-from service.http.slices import Slices, Steps, T, finish
+from service.http.slices import Slices
 from service.inference.batcher import Job, Rows
 from service.inference.repository import Model, Repository
+from service.inference.schema import Schema
 from service.inference.session import Outputs
+from service.inference.steps import Steps, T, finish
 from service.lifecycle import Lifecycle
 from service.requests import RequestRecord
 

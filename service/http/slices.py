@@ -9,16 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 from service.errors import DeadlineExceeded, NotReady
+from service.inference.steps import Steps, T
 
 _log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-Steps = Generator[None, None, T]
 
 SLICE_S: Final = 0.002
 _RESTART_S: Final = 1.0
@@ -38,16 +36,6 @@ class _Work:
     done: Callable[[Any, float, float], None]
     added_s: float
     spent_s: float = 0.0
-
-
-def finish(steps: Steps[T]) -> T:
-    """All of ``steps`` at once, and what they come to."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: T = end.value
-            return result
 
 
 class Slices:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput
 from service.http.codecs import npy
-from service.http.codecs.schema import Schema
-from service.http.slices import Steps
+from service.inference.schema import Schema
+from service.inference.steps import Steps
 
 DTYPES: Final[dict[str, np.dtype[Any]]] = {
     "float32": np.dtype("<f4"),

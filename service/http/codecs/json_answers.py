@@ -10,8 +10,8 @@ import orjson
 from numpy.typing import NDArray
 
 from service.http.options import Options
-from service.http.slices import Steps
 from service.inference.session import Outputs
+from service.inference.steps import Steps
 from service.manifest import Label, Manifest
 
 _LARGE_VALUES: Final = 50_000  # numbers and labels: 2 ms

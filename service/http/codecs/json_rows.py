@@ -15,10 +15,10 @@ import simdjson
 from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput, MalformedBody
-from service.http.codecs.columns import kind_of
 from service.http.codecs.json_text import DECODER, JsonText, TooLong, repeated
-from service.http.codecs.schema import Schema
-from service.http.slices import Steps, finish
+from service.inference.columns import kind_of
+from service.inference.schema import Schema
+from service.inference.steps import Steps, finish
 
 _KEYS: Final = ("inputs", "instances")
 # simdjson reads so much in 2 ms at most, the standard library in 2 ms as a rule.

@@ -11,7 +11,7 @@ import re
 from typing import Any, Final
 
 from service.errors import MalformedBody
-from service.http.slices import Steps
+from service.inference.steps import Steps
 
 WINDOW_BYTES: Final = 32 * 1024
 _SPACE: Final = re.compile(r"[ \t\n\r]*")

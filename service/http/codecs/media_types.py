@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from service.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
-from service.http.slices import Steps
+from service.inference.steps import Steps
 
 JSON: Final = b"application/json"
 NPY: Final = b"application/x-npy"

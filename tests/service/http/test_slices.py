@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from service.errors import DeadlineExceeded, NotReady
-from service.http.slices import SLICE_S, Slices, Steps, finish
+from service.http.slices import SLICE_S, Slices
+from service.inference.steps import Steps, finish
 
 
 class Clock:

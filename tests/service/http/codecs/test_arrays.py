@@ -13,13 +13,13 @@ from hypothesis.extra import numpy as arrays_of
 from numpy.typing import NDArray
 
 from service.errors import InvalidInput, MalformedBody, RequestError
-from service.http.codecs import columns
 from service.http.codecs.arrays import rows_from_npy as npy_or_steps
 from service.http.codecs.arrays import rows_from_raw as raw_or_steps
-from service.http.codecs.columns import Column
 from service.http.codecs.npy import write as npy_from
-from service.http.codecs.schema import Schema
-from service.http.slices import finish
+from service.inference import columns
+from service.inference.columns import Column
+from service.inference.schema import Schema
+from service.inference.steps import finish
 from tests.service.published import TABLE as PEOPLE_FEATURES
 from tests.service.published import values_of
 

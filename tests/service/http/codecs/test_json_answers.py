@@ -10,8 +10,8 @@ import pytest
 from service import artifact
 from service.http.codecs import json_answers
 from service.http.options import Options
-from service.http.slices import finish
 from service.inference.session import Outputs
+from service.inference.steps import finish
 from service.manifest import Manifest
 from tests.service.published import publish
 

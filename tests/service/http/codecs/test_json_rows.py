@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import InvalidInput, MalformedBody, RequestError
-from service.http.codecs import columns, json_rows, json_text
-from service.http.codecs.columns import FLOAT32_MAX, Boolean, Column
+from service.http.codecs import json_rows, json_text
 from service.http.codecs.json_rows import rows_from_json
 from service.http.codecs.json_text import JsonText
-from service.http.codecs.schema import Schema
-from service.http.slices import finish
+from service.inference import columns
+from service.inference.columns import FLOAT32_MAX, Boolean, Column
+from service.inference.schema import Schema
+from service.inference.steps import finish
 from tests.service.published import TABLE, as_json, values_of
 
 

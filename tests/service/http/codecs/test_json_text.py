@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from service.errors import MalformedBody
 from service.http.codecs import json_text
 from service.http.codecs.json_text import JsonText, TooLong
-from service.http.slices import Steps, finish
+from service.inference.steps import Steps, finish
 
 documents = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
 from service.http.codecs import media_types
-from service.http.slices import finish
+from service.inference.steps import finish
 
 
 @pytest.mark.parametrize(

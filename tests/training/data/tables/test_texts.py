@@ -22,7 +22,7 @@ from pyarrow import parquet
 
 from service.cells import BLANKS, MARKS, Cells
 from service.errors import InvalidInput
-from service.http.codecs import columns as served
+from service.inference import columns as served
 from service.manifest import Feature
 from training.data.dataset import Column, Dataset
 from training.data.tables import columns, reader, table_file, texts

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput
-from service.http.codecs import columns
-from service.http.codecs.columns import FLOAT32_MAX, Column, Pixel
-from service.http.slices import Steps
+from service.inference import columns
+from service.inference.columns import FLOAT32_MAX, Column, Pixel
+from service.inference.steps import Steps
 from service.manifest import Manifest
 
 _FEW_VALUES: Final = 8192

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from service import artifact
 from service.cells import Cells
 from service.errors import InvalidInput
-from service.http.codecs import columns
 from service.http.codecs.arrays import rows_from_npy, rows_from_raw
-from service.http.codecs.columns import FLOAT32_MAX, Column, Marked, Pixel
 from service.http.codecs.json_rows import rows_from_json
-from service.http.codecs.schema import Schema, fits_float32
-from service.http.slices import finish
+from service.inference import columns
+from service.inference.columns import FLOAT32_MAX, Column, Marked, Pixel
+from service.inference.schema import Schema, fits_float32
+from service.inference.steps import finish
 from tests.service.published import TABLE, publish, rewrite, values_of
 
 NUMBERS = Schema((2,), (Column("a", missing=False), Column("b", missing=True)), max_rows=3)

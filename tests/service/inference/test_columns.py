@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from service.cells import Cells
 from service.errors import InvalidInput
-from service.http.codecs import columns
-from service.http.codecs.columns import FLOAT32_MAX, Boolean, Category, Column, Marked
+from service.inference import columns
+from service.inference.columns import FLOAT32_MAX, Boolean, Category, Column, Marked
 from tests.service.published import TABLE
 
 COUNTRIES = ("France", "Germany", "Italy", "United Kingdom")
