@@ -22,13 +22,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from benchmarks import load, payloads, provenance, report, wire
 from service import artifact, logs, metrics
 from service.http.admission import Arrival
-from service.http.codecs.arrays import rows_from_npy, rows_from_raw
 from service.http.codecs.json_answers import encode
 from service.http.codecs.json_rows import rows_from_json
+from service.http.codecs.npy import rows_from_npy
+from service.http.codecs.raw import rows_from_raw
 from service.http.limits import BodyBudget
 from service.http.messages import JSON_HEADERS, Request, Response
 from service.http.options import Options
+from service.http.paths import AnyProtocol, RouteTable
 from service.http.predict import Predict, Reply
+from service.http.protocols.native import NativeProtocol
 from service.http.transport.fast_path import FastPathContext, protocol_of
 from service.http.transport.middleware import Bounds, RequestIds
 from service.inference import session
@@ -108,7 +111,12 @@ class _AtOnce(Predict):
         self._response = Response(200, JSON_HEADERS, b"{}" * 100)
 
     def __call__(
-        self, _request: Request, _record: RequestRecord, reply: Reply, _arrival: Arrival | None = None
+        self,
+        _protocol: AnyProtocol,
+        _request: Request,
+        _record: RequestRecord,
+        reply: Reply,
+        _arrival: Arrival | None = None,
     ) -> None:
         reply(self._response)
 
@@ -117,7 +125,8 @@ def _doors() -> Stages:
     """HTTP without the prediction: a head seen before, one that is new, and an ASGI application that does nothing."""
     lifecycle = Lifecycle(changed=lambda _: None)
     tracker = RequestTracker([], lambda _: None, asyncio.new_event_loop().time)
-    door = FastPathContext(_AtOnce(), tracker, lifecycle, RequestIds(), Bounds(2**24, 10.0), BodyBudget(2**28))
+    table = RouteTable([NativeProtocol(2**24)])
+    door = FastPathContext(_AtOnce(), tracker, lifecycle, RequestIds(), Bounds(2**24, 10.0), BodyBudget(2**28), table)
     body, runner = payloads.body("raw", 1), asyncio.Runner()
 
     async def connections(protocol: type[HttpToolsProtocol]) -> wire.Connections:

@@ -53,6 +53,31 @@ PROBLEMS: Final[dict[type[RequestError], tuple[int, str, str]]] = {
     NotReady: (503, "not-ready", "The server takes no requests now"),
     DeadlineExceeded: (504, "deadline-exceeded", "The answer would come too late"),
 }
+_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "title": "Problem",
+    "required": ["type", "title", "status", "detail", "request_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri", "description": "stable: what happened"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "name, value, what was expected, the way out"},
+        "request_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "description": "the first bad value of a request",
+            "items": {
+                "type": "object",
+                "required": ["detail"],
+                "properties": {
+                    "row": {"type": "integer", "description": "counted from 0"},
+                    "feature": {"type": "string"},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+}
 
 
 def name_of(error: RequestError) -> str:
@@ -92,3 +117,16 @@ def problem(
     document = {"type": TYPE_PREFIX + name, "title": title, "status": status, "detail": detail}
     body = orjson.dumps(document | {"request_id": request_id} | (more or {}))
     return Response(status, ((b"content-type", MEDIA_TYPE.encode()), *headers), body)
+
+
+def described(description: str) -> dict[str, Any]:
+    """The OpenAPI response object of a problem."""
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
+
+
+def responses() -> dict[str, dict[str, Any]]:
+    """The OpenAPI response objects of all problems, by status."""
+    descriptions: dict[int, list[str]] = {}
+    for status, name, title in PROBLEMS.values():
+        descriptions.setdefault(status, []).append(f"{title} (`{name}`)")
+    return {str(status): described("; ".join(each)) for status, each in descriptions.items()}

@@ -14,10 +14,8 @@ A client sends the same request line and headers again and again: what the parse
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, ClassVar, Final, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -27,6 +25,7 @@ from service.http import problems
 from service.http.admission import LARGE_BYTES, Arrival
 from service.http.limits import BodyBudget
 from service.http.messages import Request, Response, by_name
+from service.http.paths import RouteMatch, RouteTable
 from service.http.predict import Pending, Predict
 from service.http.transport.connection import BETWEEN, BoundedProtocol
 from service.http.transport.middleware import Bounds, RequestIds
@@ -43,33 +42,11 @@ INTERNALS: Final = {
     RequestResponseCycle: ("run_asgi", "send", "receive"),
 }
 
-_PATH: Final = re.compile(rb"/(?:models/([^/?%#]+)/(?:versions/([^/?%#]+)/)?)?predict(?:\?([^#]*))?")
-_ROUTES: Final = ("/predict", "/models/{name}/predict", "/models/{name}/versions/{version}/predict")
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _HEAD_END: Final = b"\r\n\r\n"
 # What is remembered of all clients together is bounded: the longest head, and how many.
 _HEAD_BYTES: Final = 1024
 _HEADS: Final = 256
-
-
-class RouteMatch(NamedTuple):
-    """What a prediction's URL says."""
-
-    path: str
-    route: str
-    model: str | None
-    version: str | None
-    query: str | None
-
-
-@lru_cache(maxsize=256)  # clients ask for few different URLs, again and again
-def _target(url: bytes) -> RouteMatch | None:
-    match = _PATH.fullmatch(url)
-    if match is None:
-        return None
-    model, version, query = (None if part is None else part.decode("ascii") for part in match.groups())
-    route = _ROUTES[(model is not None) + (version is not None)]
-    return RouteMatch(url.split(b"?", 1)[0].decode("ascii"), route, model, version, query)
 
 
 class CachedHead(NamedTuple):
@@ -90,6 +67,7 @@ class FastPathContext:
     ids: RequestIds
     bounds: Bounds
     bodies: BodyBudget
+    table: RouteTable
 
 
 def protocol_of(context: FastPathContext) -> type[HttpToolsProtocol]:
@@ -228,20 +206,24 @@ class PredictionCycle(RequestResponseCycle):
     def _give_refusal(self) -> None:
         if self._refusal is not None and not self._answered:
             self._record.problem = problems.name_of(self._refusal)
-            self._reply(problems.response(self._refusal, self._record.request_id))
+            self._reply(self._target.protocol.error(self._refusal, self._record.request_id))
 
     def _run(self) -> None:
         self._request.body = bytes(self._body)
         arrival, self._arrival = self._arrival, None
         self._body_is_over()
-        self._job = self._protocol.context.predict(self._request, self._record, self._reply, arrival)
+        self._job = self._protocol.context.predict(
+            self._target.protocol, self._request, self._record, self._reply, arrival
+        )
         self._request.body = b""  # its rows wait, and have a bound of their own
 
     def _count(self) -> None:
         """Count the rows of a large body, as far as it is there. Raises `Overloaded` where they have no room."""
         if self._arrival is None:
             declared_bytes = int(self._request.headers.get(b"content-length", 0))
-            self._arrival = self._protocol.context.predict.arrive(self._request, self._record, declared_bytes)
+            self._arrival = self._protocol.context.predict.arrive(
+                self._target.protocol, self._request, self._record, declared_bytes
+            )
         if self._arrival is not None:
             self._arrival.reached(self._held_bytes)
 
@@ -281,7 +263,7 @@ class FastPathProtocol(BoundedProtocol):
 
     def dispatch(self) -> None:
         """Take a prediction; leave every other request to uvicorn."""
-        target = _target(self.url)
+        target = self.context.table.match(self.url)
         if target is None or self.method != b"POST":
             super().dispatch()
             return

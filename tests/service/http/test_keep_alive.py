@@ -13,7 +13,9 @@ from uvicorn.server import ServerState
 from service.http.admission import Arrival
 from service.http.limits import BodyBudget
 from service.http.messages import JSON_HEADERS, Request, Response
+from service.http.paths import AnyProtocol, RouteTable
 from service.http.predict import Predict, Reply
+from service.http.protocols.native import NativeProtocol
 from service.http.transport.fast_path import FastPathContext, FastPathProtocol, protocol_of
 from service.http.transport.middleware import Bounds, RequestIds
 from service.lifecycle import Lifecycle
@@ -85,7 +87,12 @@ class Later(Predict):
         self.replies: list[Reply] = []
 
     def __call__(
-        self, _request: Request, _record: RequestRecord, reply: Reply, _arrival: Arrival | None = None
+        self,
+        _protocol: AnyProtocol,
+        _request: Request,
+        _record: RequestRecord,
+        reply: Reply,
+        _arrival: Arrival | None = None,
     ) -> None:
         self.replies.append(reply)
 
@@ -100,7 +107,13 @@ class Connected:
         self.loop, self.line, self.predict = Loop(), Line(), Later()
         tracker = RequestTracker([], lambda _: None, self.loop.time)
         door = FastPathContext(
-            self.predict, tracker, Lifecycle(lambda _: None), RequestIds(), Bounds(1000, 10.0), BodyBudget(1000)
+            self.predict,
+            tracker,
+            Lifecycle(lambda _: None),
+            RequestIds(),
+            Bounds(1000, 10.0),
+            BodyBudget(1000),
+            RouteTable([NativeProtocol(1000)]),
         )
         config = uvicorn.Config(ignore, log_config=None, ws="none", lifespan="off", timeout_keep_alive=TIMEOUT_S)
         protocol: Any = protocol_of(door)

@@ -23,15 +23,16 @@ from numpy.typing import NDArray
 
 from service import app, metrics
 from service.app import Service
-from service.http import predict
+from service.errors import InvalidOption
 from service.http.admission import Arrival
-from service.http.codecs import json_answers
+from service.http.codecs import json_answers, json_codec
 from service.http.codecs.npy import write as npy_from
 from service.http.limits import BodyBudget
 from service.http.messages import Request, Response
-from service.http.predict import Predict
+from service.http.predict import Predict, timeout_s
 from service.inference.batcher import Job
-from service.inference.repository import Model, Repository
+from service.inference.model import Model
+from service.inference.repository import Repository
 from service.lifecycle import State
 from service.requests import RequestRecord
 from service.settings import Settings
@@ -47,13 +48,14 @@ TOO_LARGE = (
 
 
 class Desk:
-    """A service without doors: the prediction function on a loop of its own."""
+    """A service without a transport: the prediction function on a loop of its own."""
 
     def __init__(self, models: Path) -> None:
         self.runner = asyncio.Runner()
         options = Settings(models=models, model="small", max_body_bytes=BODY_BYTES, max_request_rows=5000)
         self.service = self.runner.run(self._built(options))
         self.predict = self.service.fast_path.predict
+        self.protocol = self.service.fast_path.table.routes[0].protocol
 
     async def _built(self, options: Settings) -> Service:
         return app.build(options, None, metrics.alone())
@@ -68,17 +70,16 @@ class Desk:
         for number, request in enumerate(requests):
             answer: asyncio.Future[Response] = loop.create_future()
             record = RequestRecord("POST", "/predict", f"id-{number}", app._CLOCK())
-            self.predict(request, record, answer.set_result)
+            self.predict(self.protocol, request, record, answer.set_result)
             answers.append(answer)
             records.append(record)
         return list(zip(await asyncio.gather(*answers), records, strict=True))
 
     def models(self) -> dict[str, Model]:
-        return {model.manifest.name: model for model in self.predict._repository}
+        return {model.manifest.name: model for model in self.service.repository}
 
     def close(self) -> None:
-        for model in self.models().values():
-            model.batcher.close()
+        self.service.repository.close()
         self.runner.close()
 
 
@@ -387,7 +388,7 @@ def test_a_body_may_expand_to_the_limit_and_not_beyond(desk: Desk) -> None:
 def test_no_request_is_answered_with_a_failure_of_the_server(
     desk: Desk, body: bytes, model: str, query: str | None, headers: dict[bytes, bytes]
 ) -> None:
-    # A deadline too short to keep is the client's placement.
+    # A deadline too short to keep is the client's own wish.
     ((response, _),) = desk.ask(Request(model, None, query, headers, body))
     assert response.status < 500 or response.status == 504
 
@@ -476,7 +477,7 @@ def in_slices(
                 assert answers[index] is None
                 answers[index] = answer
 
-            pending.append(desk.predict(each, record, reply))
+            pending.append(desk.predict(desk.protocol, each, record, reply))
         meanwhile(pending)
         while desk.predict._slices._waiting or any(
             each is not None and not getattr(each, "cancelled", False) and answers[index] is None
@@ -486,7 +487,7 @@ def in_slices(
         return answers
 
     found = desk.runner.run(story())
-    assert desk.predict._bodies.held_bytes == 0
+    assert desk.service.fast_path.bodies.held_bytes == 0
     return found
 
 
@@ -506,7 +507,7 @@ def test_the_rows_of_a_large_body_count_until_they_are_in_the_queue(desk: Desk, 
     async def story() -> None:
         answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         record = RequestRecord("POST", "/predict", "id", app._CLOCK())
-        pending = desk.predict(large(random_rows(500)), record, answered.set_result, arrival)
+        pending = desk.predict(desk.protocol, large(random_rows(500)), record, answered.set_result, arrival)
         counted.append(batcher.arriving_rows)
         assert pending is not None
         if gone:
@@ -525,7 +526,8 @@ def test_the_rows_of_a_body_that_is_refused_count_no_more(desk: Desk) -> None:
     arrival.reached(500)
     replies: list[Response] = []
     asked = Request("nowhere", None, None, {}, b"")
-    assert desk.predict(asked, RequestRecord("POST", "/predict", "id", app._CLOCK()), replies.append, arrival) is None
+    record = RequestRecord("POST", "/predict", "id", app._CLOCK())
+    assert desk.predict(desk.protocol, asked, record, replies.append, arrival) is None
     assert (replies[0].status, batcher.arriving_rows) == (404, 0)
 
 
@@ -559,9 +561,9 @@ def test_a_client_that_is_gone_while_its_body_is_read_is_not_answered_and_its_by
     rows = random_rows(2)
 
     def hang_up(pending: list[Any]) -> None:
-        assert desk.predict._bodies.held_bytes == 3 * 400_000
+        assert desk.service.fast_path.bodies.held_bytes == 3 * 400_000
         pending[1].cancel()
-        assert desk.predict._bodies.held_bytes == 2 * 400_000
+        assert desk.service.fast_path.bodies.held_bytes == 2 * 400_000
 
     first, gone, last = in_slices(desk, *[large(rows)] * 3, meanwhile=hang_up)
     assert gone is None
@@ -579,7 +581,7 @@ def test_a_deadline_that_passes_before_the_body_is_read_is_told(desk: Desk) -> N
 
 
 def test_bodies_that_wait_to_be_read_have_a_bound_together(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk.predict._bodies, "_max_bytes", 900_000)
+    monkeypatch.setattr(desk.service.fast_path.bodies, "_max_bytes", 900_000)
     first, second, third = in_slices(desk, *[large(random_rows(1))] * 3)
     assert first == second is not None
     assert third is not None
@@ -597,7 +599,7 @@ def test_what_is_wrong_with_a_large_body_is_told_and_what_fails_is_logged(
         yield
         raise RuntimeError("the inside")
 
-    monkeypatch.setattr(predict, "rows_in_steps", broken)
+    monkeypatch.setattr(json_codec, "rows_in_steps", broken)
     (failed,) = in_slices(desk, large(random_rows(2)))
     assert failed is not None
     assert failed.status == 500
@@ -676,7 +678,7 @@ def test_a_failure_of_our_own_is_answered_without_its_inside(
 ) -> None:
     broken = dataclasses.replace(desk.models()["small"], batcher=BrokenBatcher(at_once=at_once))
     lifecycle = desk.service.lifecycle
-    limits = {"max_body_bytes": 1000, "max_rows": 10, "longest_s": 1.0, "clock": app._CLOCK, "bodies": BodyBudget(1000)}
+    limits = {"max_s": 1.0, "clock": app._CLOCK, "bodies": BodyBudget(1000)}
     failing = copy.copy(desk)
     failing.predict = Predict(Repository([broken], "small"), lifecycle, **limits)
     with caplog.at_level(logging.ERROR):
@@ -686,3 +688,24 @@ def test_a_failure_of_our_own_is_answered_without_its_inside(
         )
     assert "request id-0 failed" in caplog.text
     assert "Traceback" in caplog.text
+
+
+# Deadlines
+
+
+@pytest.mark.parametrize(
+    ("sent", "allowed_s"), [(None, 30), (b"0.5", 0.5), (b"1e-3", 0.001), (b"60", 30), (b"inf", 30), (b" 2 ", 2)]
+)
+def test_a_request_may_take_what_it_asks_for_and_no_more_than_the_server_gives(
+    sent: bytes | None, allowed_s: float
+) -> None:
+    headers = {} if sent is None else {b"x-request-timeout-s": sent}
+    assert timeout_s(headers, 30) == allowed_s
+
+
+@pytest.mark.parametrize("sent", [b"soon", b"", b"0", b"-1", b"nan", b"1,5", b"\xff", b"0x10", b"1_0"])
+def test_a_time_that_is_none_is_refused(sent: bytes) -> None:
+    with pytest.raises(InvalidOption) as refused:
+        timeout_s({b"x-request-timeout-s": sent}, 30)
+    shown = sent.decode("latin-1")
+    assert str(refused.value) == f"header x-request-timeout-s is {shown!r}, expected a number of seconds over 0"

@@ -78,9 +78,7 @@ class Bench:
         return job
 
     async def settled(self) -> None:
-        """Until the large lane is idle and the small one has had its turns."""
-        while self.batcher._large_lane is not None or self.batcher._small:
-            await asyncio.sleep(0)
+        await self.batcher.drain()
 
     def answer(self, name: str) -> list[float] | RequestError:
         """The ids a caller was answered with, once, or why not."""

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from service import artifact
 from service.cells import Cells
 from service.errors import InvalidInput
-from service.http.codecs.arrays import rows_from_npy, rows_from_raw
 from service.http.codecs.json_rows import rows_from_json
+from service.http.codecs.npy import rows_from_npy
+from service.http.codecs.raw import rows_from_raw
 from service.inference import columns
 from service.inference.columns import FLOAT32_MAX, Column, Marked, Pixel
 from service.inference.schema import Schema, fits_float32

@@ -30,12 +30,14 @@ def outputs(rows: int, classes: int) -> Outputs:
 
 @pytest.mark.parametrize("rows", [1, 7, 30])
 @pytest.mark.parametrize(
-    "chosen", [Options(), Options(top_k=2), Options(probabilities=False), Options(top_k=3, probabilities=False)]
+    "options", [Options(), Options(top_k=2), Options(probabilities=False), Options(top_k=3, probabilities=False)]
 )
-def test_classes(manifest: Manifest, rows: int, chosen: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_classes(manifest: Manifest, rows: int, options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_answers, "_STEP_VALUES", 40)
     found = outputs(rows, 3)
-    assert finish(json_answers.encode_in_steps(manifest, chosen, found)) == json_answers.encode(manifest, chosen, found)
+    assert finish(json_answers.encode_in_steps(manifest, options, found)) == json_answers.encode(
+        manifest, options, found
+    )
 
 
 @pytest.mark.parametrize("targets", [("x",), ("x", "y")])

@@ -357,15 +357,15 @@ def test_rows_that_wait_do_not_run_once_their_client_hangs_up(models: Path, *, t
 
     async def story() -> None:
         async with running(models) as doors:
-            batcher = doors.service.fast_path.predict._repository.find(None, None).batcher
-            run, costs = batcher._run, batcher._costs
+            batcher = doors.service.repository.find(None, None).batcher
+            run, costs = batcher._run, batcher.costs
 
             def held_up(rows: np.ndarray[Any, Any]) -> Outputs:
                 ran.append(len(rows))
                 assert ends.wait(60)
                 return run(rows)
 
-            batcher._run, batcher._costs = held_up, replace(costs, inline_rows=0)
+            batcher._run, batcher.costs = held_up, replace(costs, inline_rows=0)
             clients = [doors.client(through_express=through_express) for _ in range(3)]
             for rows, client in enumerate(clients, 1):
                 client.send(post({"inputs": [ROW] * rows}))
