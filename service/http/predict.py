@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, Protocol
 
 from service.errors import InvalidOption, NotReady, RequestError, ServerFailed
@@ -14,7 +15,7 @@ from service.http.admission import LARGE_BYTES, Arrival
 from service.http.limits import BodyBudget
 from service.http.messages import Request, Response
 from service.http.paths import AnyProtocol
-from service.http.protocols.base import Decoded
+from service.http.protocols.base import Decoded, Options
 from service.http.slices import Slices
 from service.inference.batcher import Job
 from service.inference.model import Model
@@ -110,10 +111,12 @@ class Predict:
             if not self._lifecycle.answering:
                 raise NotReady(f"the server is {self._lifecycle.state}; try again", _STARTING_S)  # noqa: TRY301
             model = self._repository.find(request.model, request.version)
-            deadline_s = record.started_s + timeout_s(request.headers, self._max_s)
-            started_s = self._clock()
+            timeout = request.headers.get(b"x-request-timeout-s")
+            deadline_s = record.started_s + (self._max_s if timeout is None else timeout_s(timeout, self._max_s))
+            clock = self._clock
+            started_s = clock()
             decoded = protocol.decode(request, model)
-            record.decode_s = self._clock() - started_s
+            record.decode_s = clock() - started_s
             if not isinstance(decoded, tuple):
                 return self._decode_in_slices(protocol, model, decoded, request, record, reply, deadline_s, arrival)
             if arrival is not None:
@@ -138,7 +141,8 @@ class Predict:
         """
         try:
             model = self._repository.find(request.model, request.version)
-            deadline_s = record.started_s + timeout_s(request.headers, self._max_s)
+            timeout = request.headers.get(b"x-request-timeout-s")
+            deadline_s = record.started_s + (self._max_s if timeout is None else timeout_s(timeout, self._max_s))
             body = protocol.body_format(request, model)
         except RequestError:
             return None
@@ -175,16 +179,10 @@ class Predict:
                     record.encode_s = self._clock() - started_s
                     reply(_with_timing(response, record) if options.timing else response)
                 else:
+                    encoded = partial(_reply_encoded, protocol, options, record, reply)
                     self._slices.add(response, job, math.inf, encoded, first=True)
             except Exception as error:  # noqa: BLE001 - every request is answered
                 reply(_error_response(protocol, error, record))
-
-        def encoded(response: Response | Exception, spent_s: float, _waited_s: float) -> None:
-            record.encode_s = spent_s
-            if isinstance(response, Exception):
-                reply(_error_response(protocol, response, record))
-            else:
-                reply(_with_timing(response, record) if options.timing else response)
 
         job = model.batcher.submit(rows, deadline_s, done)
         return job
@@ -222,19 +220,32 @@ class Predict:
         return decoding
 
 
-def timeout_s(headers: Mapping[bytes, bytes], max_s: float) -> float:
-    """Seconds this request may take: ``x-request-timeout-s``, at most ``max_s``. Raises `InvalidOption`."""
-    text = headers.get(b"x-request-timeout-s")
-    if text is None:
-        return max_s
+def timeout_s(header: bytes, max_s: float) -> float:
+    """Seconds that ``x-request-timeout-s`` allows, at most ``max_s``. Raises `InvalidOption`."""
     try:
-        requested_s = 0.0 if b"_" in text else float(text)  # Python alone allows 1_0
+        requested_s = 0.0 if b"_" in header else float(header)  # Python alone allows 1_0
     except ValueError:
         requested_s = 0.0
     if not requested_s > 0:
-        shown = text[:60].decode("latin-1")
+        shown = header[:60].decode("latin-1")
         raise InvalidOption(f"header x-request-timeout-s is {shown!r}, expected a number of seconds over 0")
     return min(requested_s, max_s)
+
+
+def _reply_encoded(
+    protocol: AnyProtocol,
+    options: Options,
+    record: RequestRecord,
+    reply: Reply,
+    response: Response | Exception,
+    spent_s: float,
+    _waited_s: float,
+) -> None:
+    record.encode_s = spent_s
+    if isinstance(response, Exception):
+        reply(_error_response(protocol, response, record))
+    else:
+        reply(_with_timing(response, record) if options.timing else response)
 
 
 def _error_response(protocol: AnyProtocol, error: Exception, record: RequestRecord) -> Response:

@@ -99,12 +99,6 @@ class _Batch:
         self.jobs: list[Job] = []
         self.filled = 0
 
-    def add(self, job: Job, rows: Rows) -> None:
-        end = self.filled + job.count
-        self.rows[self.filled : end] = rows
-        self.filled = end
-        self.jobs.append(job)
-
     def keep(self, wanted: Callable[[Job], bool]) -> None:
         """Drop the jobs that are not ``wanted``, and their rows."""
         kept, first, filled = [], 0, 0
@@ -166,6 +160,7 @@ class Batcher:
     ) -> None:
         self.costs = costs
         self.arriving_rows = 0
+        self._row_s = costs.row_s + costs.run_s / costs.batch_rows
         self._run = run
         self._queue_rows = queue_rows
         self._clock = clock
@@ -196,8 +191,8 @@ class Batcher:
         """
         if self._closed:
             raise _stopped()
-        count, now = len(rows), self._clock()
-        is_large = count > self.costs.inline_rows
+        count, now, costs = len(rows), self._clock(), self.costs
+        is_large = count > costs.inline_rows
         if is_large and not self.is_sliced(count):
             is_large = self._large_rows + count <= self._queue_rows
         if is_large:
@@ -206,7 +201,7 @@ class Batcher:
             self._make_room(count)
         # A large request waits for all others, a small one for small ones alone.
         ahead_rows = self._small_rows + self._large_rows if is_large else self._small_rows
-        if now + self.costs.of(ahead_rows + count) > deadline_s:
+        if now + costs.run_s + self._row_s * (ahead_rows + count) > deadline_s:
             raise self._too_late(ahead_rows + count, deadline_s, now)
         job = Job(count, deadline_s, done, now)
         if is_large:
@@ -217,8 +212,11 @@ class Batcher:
         else:
             self._small_rows += count
             small = self._small
-            batch = small[-1] if small and small[-1].filled + count <= self.costs.batch_rows else self._open_batch()
-            batch.add(job, rows)
+            batch = small[-1] if small and small[-1].filled + count <= costs.batch_rows else self._open_batch()
+            end = batch.filled + count
+            batch.rows[batch.filled : end] = rows
+            batch.filled = end
+            batch.jobs.append(job)
         return job
 
     def is_sliced(self, rows: int) -> bool:
@@ -322,11 +320,12 @@ class Batcher:
             outputs = self._guarded(batch.rows[: batch.filled])
             inference_s = self._clock() - started_s
             overflowed = self._count_run(outputs)
+            good = None if len(overflowed) or isinstance(outputs, ModelFailed) else outputs
             first = 0
             for job in batch.jobs:
                 end = first + job.count
                 job.queue_s, job.inference_s = started_s - job.accepted_s, inference_s
-                self._answer(job, _rows(outputs, overflowed, first, end))
+                self._answer(job, good.rows(first, end) if good is not None else _rows(outputs, overflowed, first, end))
                 first = end
         batch.jobs, batch.filled = [], 0
         if len(self._spare) < _SPARE_BATCHES:

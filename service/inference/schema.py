@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,27 @@ from service.inference.columns import FLOAT32_MAX, Column, Pixel
 from service.inference.steps import Steps
 from service.manifest import Manifest
 
+_UINT8: Final = np.dtype(np.uint8)  # numpy has one object of it
 _FEW_VALUES: Final = 8192
 _STEP_VALUES: Final = 32_768
 _NUMBERS: Final = (Column, Pixel)
 _RAW_DTYPES: Final = {"float32": ("float32",), "uint8": ("float32", "uint8"), "float64": ("float64",)}
+
+
+class _Bits(NamedTuple):
+    """The bits of a dtype's 1 and of its brightest pixel, as unsigned integers of ``dtype``."""
+
+    dtype: np.dtype[Any]
+    one: int
+    brightest: int
+
+    @classmethod
+    def of(cls, number: type[np.floating[Any]], unsigned: type[np.unsignedinteger[Any]]) -> _Bits:
+        one, brightest = np.array([1, Pixel.highest], number).view(unsigned).tolist()
+        return cls(np.dtype(unsigned), one, brightest)
+
+
+_BITS: Final = {"f": _Bits.of(np.float32, np.uint32), "d": _Bits.of(np.float64, np.uint64)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +86,7 @@ class Schema:
         `InvalidInput` for the pixels of a whole request, scaled to lie between 0 and 1 as other networks want."""
         if self.brightest is None:
             return self.numeric and (values.dtype.kind != "f" or fits_float32(values))
-        if values.dtype == np.uint8 or _surely_pixels(values):
+        if values.dtype is _UINT8 or _surely_pixels(values):
             return True
         brightest = np.maximum.reduce(values)
         if not (brightest <= Pixel.highest and np.minimum.reduce(values) >= Pixel.lowest):  # NaN compares false
@@ -129,10 +146,15 @@ class Schema:
 
 
 def _surely_pixels(values: NDArray[Any]) -> bool:
-    """Whether ``values`` (n,) are from 0 to 255, and one of them above 1."""
-    # Of so few values their places are found in half the time of a reduction. NaN compares false.
-    brightest, darkest = values.item(values.argmax()), values.item(values.argmin())
-    return bool(1 < brightest <= Pixel.highest and darkest >= Pixel.lowest)
+    """Whether ``values`` (n,) are from 0 to 255, and one of them above 1. False if it takes a closer look."""
+    bits = _BITS.get(values.dtype.char) if values.dtype.isnative else None
+    if bits is None:
+        return False
+    # As unsigned integers, the bits of IEEE 754 numbers from 0 on have the order of the numbers, and those of negative
+    # ones and of NaN are larger. One search is half the time of two, and for few values a third of a reduction.
+    numbers = values.view(bits.dtype)
+    largest: int = numbers.item(numbers.argmax())
+    return bits.one < largest <= bits.brightest
 
 
 def fits_float32(values: NDArray[Any]) -> bool:

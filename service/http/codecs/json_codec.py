@@ -8,14 +8,11 @@ import orjson
 
 from service.http.codecs import json_openapi
 from service.http.codecs.codec import Codec
-from service.http.codecs.json_answers import encode, encode_in_steps, is_large
+from service.http.codecs.json_answers import encode
 from service.http.codecs.json_rows import quick_rows, rows_from_json, rows_in_steps
-from service.http.options import Options
 from service.inference.batcher import Rows
 from service.inference.schema import Schema
-from service.inference.session import Outputs
 from service.inference.steps import Steps
-from service.manifest import Manifest
 
 
 def check_example(body: bytes, schema: Schema) -> None:
@@ -29,19 +26,13 @@ def _decode(body: bytes, _dtype: str | None, schema: Schema) -> Rows | Steps[Row
     return rows_in_steps(body, schema) if rows is None else rows
 
 
-def _encode(manifest: Manifest, options: Options, outputs: Outputs) -> bytes | Steps[bytes]:
-    if is_large(outputs, options):
-        return encode_in_steps(manifest, options, outputs)
-    return encode(manifest, options, outputs)
-
-
 CODEC: Final = Codec(
     # The second is what `curl -d` sends by default.
     (b"application/json", b"application/x-www-form-urlencoded"),
     _decode,
     json_openapi.request,
     is_text=True,
-    encode=_encode,
+    encode=encode,
     describe_answer=json_openapi.answer,
     schemas=json_openapi.schemas,
 )

@@ -33,11 +33,13 @@ def rows_from_raw(body: bytes, dtype: str | None, schema: Schema) -> NDArray[Any
         dtype = _unambiguous_dtype(len(body), schema)
     elif dtype not in schema.raw_dtypes:
         raise InvalidInput(Fault(f"dtype is {dtype!r:.60}, and this model takes {' or '.join(schema.raw_dtypes)}"))
-    count, rest = divmod(len(body), schema.width * DTYPES[dtype].itemsize)
+    numpy_dtype = DTYPES[dtype]
+    count, rest = divmod(len(body), schema.width * numpy_dtype.itemsize)
     if rest or count == 0:
         raise _wrong_length(len(body), schema)
-    schema.check_count(count)
-    values = np.frombuffer(body, DTYPES[dtype])
+    if count > schema.max_rows:
+        schema.check_count(count)
+    values = np.frombuffer(body, numpy_dtype)
     rows = values.reshape(count, schema.width)
     return rows if schema.fits(values) else schema.checked_in_steps(rows)
 

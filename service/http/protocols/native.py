@@ -75,10 +75,16 @@ class NativeProtocol:
 
     def decode(self, request: Request, model: Model) -> Decoded[Choices] | Steps[Decoded[Choices]]:
         """Rows and options; see `WireProtocol`."""
-        choices = self._choices_of(request, model)
+        choices, body = self._choices_of(request, model), request.body
         if choices.is_gzip:
-            return self._decode_gzip(request.body, choices, model)
-        return _decode(request.body, choices, model)
+            body_or_steps = self._inflate(body)
+            if not isinstance(body_or_steps, bytes):
+                return _inflate_later(body_or_steps, choices, model)
+            body = body_or_steps
+        rows = choices.decode(body, choices.dtype, model.schema)
+        if isinstance(rows, np.ndarray):
+            return rows, choices
+        return (finish(rows), choices) if len(body) <= _AT_ONCE_BYTES else _decode_later(rows, choices)
 
     def encode(self, outputs: Outputs, choices: Choices, model: Model) -> Response | Steps[Response]:
         """The response; see `WireProtocol`."""
@@ -115,22 +121,28 @@ class NativeProtocol:
 
     def _choices_of(self, request: Request, model: Model) -> Choices:
         headers = request.headers
+        accept = headers.get(b"accept")
         return self._choices(
             request.query,
             headers.get(b"content-type", self._default_type)[:_HEADER_BYTES],
-            headers.get(b"accept", b"")[:_HEADER_BYTES],
-            headers.get(b"content-encoding", b""),
+            None if accept is None else accept[:_HEADER_BYTES],
+            headers.get(b"content-encoding"),
             len(model.manifest.classes),
         )
 
     def _choose(
-        self, query: str | None, content_type: bytes, accept: bytes, content_encoding: bytes, classes: int
+        self,
+        query: str | None,
+        content_type: bytes,
+        accept: bytes | None,
+        content_encoding: bytes | None,
+        classes: int,
     ) -> Choices:
         chosen = options.from_query(query, classes)
         codec = self._codec(content_type)
-        answer = self._encoders[media_types.preferred(accept, list(self._encoders))]
+        answer = self._encoders[media_types.preferred(accept or b"", list(self._encoders))]
         assert answer.encode is not None  # noqa: S101 - `_encoders` has only codecs that have it
-        is_gzip = compression.is_gzip(content_encoding)
+        is_gzip = content_encoding is not None and compression.is_gzip(content_encoding)
         return Choices(chosen, codec, codec.decode, answer.encode, answer.headers, is_gzip, chosen.dtype, chosen.timing)
 
     def _codec(self, content_type: bytes) -> Codec:
@@ -143,23 +155,15 @@ class NativeProtocol:
             media_types.check_charset(media)
         return codec
 
-    def _decode_gzip(self, body: bytes, choices: Choices, model: Model) -> Decoded[Choices] | Steps[Decoded[Choices]]:
+    def _inflate(self, body: bytes) -> bytes | Steps[bytes]:
         inflating = compression.inflated(body, self._max_body_bytes)
         try:
             for _ in range(_AT_ONCE_STEPS):
                 next(inflating)
         except StopIteration as end:
-            return _decode(end.value, choices, model)
-        return _inflate_later(inflating, choices, model)
-
-
-def _decode(body: bytes, choices: Choices, model: Model) -> Decoded[Choices] | Steps[Decoded[Choices]]:
-    rows = choices.decode(body, choices.dtype, model.schema)
-    if isinstance(rows, np.ndarray):
-        return rows, choices
-    if len(body) <= _AT_ONCE_BYTES:
-        return finish(rows), choices
-    return _decode_later(rows, choices)
+            inflated: bytes = end.value
+            return inflated
+        return inflating
 
 
 def _decode_later(rows: Steps[np.ndarray[Any, Any]], choices: Choices) -> Steps[Decoded[Choices]]:
