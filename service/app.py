@@ -49,16 +49,16 @@ class Service:
 def create_app() -> FastAPI:
     """The application with its settings from the environment, for any ASGI server: ``service.app:create_app``."""
     options = settings.load([])
-    writer, counted = LogWriter(sys.stderr.fileno()), metrics.alone()
-    writer.on_drop(counted.log_lines_dropped)
+    writer, counters = LogWriter(sys.stderr.fileno()), metrics.alone()
+    writer.on_drop(counters.log_lines_dropped)
     atexit.register(writer.flush, LAST_LINES_S)
-    return build(options, logs.configure(options.log_level, options.log_format, writer), counted).app
+    return build(options, logs.configure(options.log_level, options.log_format, writer), counters).app
 
 
 def build(
     options: Settings,
     request_log: logs.RequestLog | None,
-    counted: Metrics,
+    counters: Metrics,
     protocols: Sequence[AnyProtocol] = (),
 ) -> Service:
     """Load every model and put the service together. It also speaks ``protocols``. Raises `StartError`."""
@@ -66,7 +66,7 @@ def build(
     loader = Loader(
         options.models,
         Placement(options.provider, options.precision),
-        counted,
+        counters,
         max_rows=max_rows,
         queue_rows=options.max_queue_rows,
         clock=_CLOCK,
@@ -75,20 +75,20 @@ def build(
     repository = Repository(loader.load_all(), options.model)
 
     def changed(state: State) -> None:
-        counted.state(ready=state is State.READY, answering=state in {State.READY, State.DRAINING})
+        counters.state(ready=state is State.READY, answering=state in {State.READY, State.DRAINING})
 
     lifecycle = Lifecycle(changed)
     bodies = BodyBudget(options.max_held_bytes)
     table = RouteTable([NativeProtocol(options.max_body_bytes), *protocols])
     predict = Predict(repository, lifecycle, max_s=options.request_timeout_s, clock=_CLOCK, bodies=bodies)
-    sinks: list[Sink] = [counted.requests]
+    sinks: list[Sink] = [counters.requests]
     if request_log is not None:
         sinks.append(request_log)
-    tracker = RequestTracker(sinks, counted.in_flight, _CLOCK)
+    tracker = RequestTracker(sinks, counters.in_flight, _CLOCK)
 
     def exposition() -> bytes:
         tracker.flush()
-        return counted.exposition()
+        return counters.exposition()
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:

@@ -148,6 +148,10 @@ class Predict:
             return None
         return admission.begin(model, body, declared_bytes, deadline_s)
 
+    def idle(self) -> bool:
+        """Whether nothing waits to be decoded, to run, or to be encoded."""
+        return self._slices.idle() and all(model.batcher.idle() for model in self._repository)
+
     def close(self) -> None:
         """Answer what still waits to be decoded, or to run, with an error."""
         self._slices.close()

@@ -56,7 +56,7 @@ def test_a_request_that_could_never_find_room_is_refused_for_good(models: Path) 
         app.build(chosen, None, metrics.alone()).app, b'{"inputs": [[1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4]]}'
     )
     assert answer.status_code == 422
-    assert answer.json()["detail"] == "there are more rows than the 2 that are taken at most; send several requests"
+    assert answer.json()["detail"] == "there are more than 2 rows, the most that are accepted; send several requests"
 
 
 def test_a_model_that_is_refused_is_counted(models: Path) -> None:

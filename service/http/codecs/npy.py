@@ -104,7 +104,7 @@ def _header(text: str) -> tuple[str, bool, tuple[int, ...]]:
         at = item.end()
         (name,) = [name for name in ("descr", "fortran", "shape") if item[name] is not None]
         if name in found:
-            raise MalformedBody("the .npy file's header has a key twice; save the array anew")
+            raise MalformedBody("the .npy file's header has a duplicate key; save the array again")
         found[name] = item[name]
     if len(found) != 3 or re.fullmatch(r"[ \t]*\}[ \t\n]*", text[at:]) is None:
         raise MalformedBody(

@@ -202,7 +202,7 @@ def test_a_bad_row_of_a_table_is_told_by_row_and_column(desk: Desk) -> None:
     person = {"age": None, "height": 1.8, "member": True, "country": "Germny", "job": "pilot"}
     ((response, record),) = desk.ask(request([person | {"country": None}, person], "table"))
     detail = (
-        "row 1, feature 'country' is the text 'Germny', a category the model does not know; did you mean 'Germany'?"
+        "row 1, feature 'country' is the string 'Germny', a category the model does not know; did you mean 'Germany'?"
     )
     assert response.status == 422
     assert json.loads(response.body) == {
@@ -219,8 +219,8 @@ def test_a_bad_row_of_a_table_is_told_by_row_and_column(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("dtype", "column", "value", "detail"),
     [
-        ("<f4", 3, 3, "row 2, feature 'country' is 3, expected the code of a category, a whole number from 0 to 2"),
-        ("<f4", 3, 0.5, "row 2, feature 'country' is 0.5, expected the code of a category, a whole number from 0 to 2"),
+        ("<f4", 3, 3, "row 2, feature 'country' is 3, expected the code of a category, an integer from 0 to 2"),
+        ("<f4", 3, 0.5, "row 2, feature 'country' is 0.5, expected the code of a category, an integer from 0 to 2"),
         ("<f4", 1, math.nan, "row 2, feature 'height' is NaN, expected a finite number"),
         ("<f8", 0, 1e300, "row 2, feature 'age' is larger than float32 holds, expected at most 3.4e38"),
         ("<i4", 2, 2, "row 2, feature 'member' is 2, expected true or false (or 1 or 0)"),
@@ -479,7 +479,7 @@ def in_slices(
 
             pending.append(desk.predict(desk.protocol, each, record, reply))
         meanwhile(pending)
-        while desk.predict._slices._waiting or any(
+        while not desk.predict.idle() or any(
             each is not None and not getattr(each, "cancelled", False) and answers[index] is None
             for index, each in enumerate(pending)
         ):

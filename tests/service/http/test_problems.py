@@ -138,7 +138,7 @@ CASES: dict[str, tuple[bytes, dict[str, str], int, str, str]] = {
         {},
         422,
         "invalid-input",
-        "there are more rows than the 600 that are taken at most; send several requests",
+        "there are more than 600 rows, the most that are accepted; send several requests",
     ),
     "NaN": (
         b'{"inputs": [[1, 2, 3, 4], [1, NaN, 3, 4]]}',
@@ -159,7 +159,7 @@ CASES: dict[str, tuple[bytes, dict[str, str], int, str, str]] = {
         {},
         422,
         "invalid-input",
-        "row 0, feature 'f3' is the text '4', expected a number",
+        "row 0, feature 'f3' is the string '4', expected a number",
     ),
     "raw of a wrong length": (
         b"123",

@@ -59,7 +59,7 @@ def test_the_count_of_rows_has_bounds() -> None:
         NUMBERS.check_count(rows)
     for rows, fault in (
         (0, "there are zero rows; send one or more"),
-        (4, "there are 4 rows, and at most 3 are taken; send several requests"),
+        (4, "there are 4 rows, expected at most 3; send several requests"),
     ):
         with pytest.raises(InvalidInput) as caught:
             NUMBERS.check_count(rows)
@@ -82,12 +82,12 @@ def test_a_column_may_have_missing_values_in_arrays_and_its_neighbour_not() -> N
         (1, np.nan, "feature 'height' is NaN, expected a finite number"),
         (2, 2, "feature 'member' is 2, expected true or false (or 1 or 0)"),
         (2, 0.5, "feature 'member' is 0.5, expected true or false (or 1 or 0)"),
-        (3, 3, "feature 'country' is 3, expected the code of a category, a whole number from 0 to 2"),
-        (3, -1, "feature 'country' is -1, expected the code of a category, a whole number from 0 to 2"),
-        (3, 0.25, "feature 'country' is 0.25, expected the code of a category, a whole number from 0 to 2"),
-        (3, np.inf, "feature 'country' is inf, expected the code of a category, a whole number from 0 to 2"),
-        (4, 3, "feature 'job' is 3, expected the code of a category, a whole number from 0 to 2"),
-        (4, np.nan, "feature 'job' is nan, expected the code of a category, a whole number from 0 to 2"),
+        (3, 3, "feature 'country' is 3, expected the code of a category, an integer from 0 to 2"),
+        (3, -1, "feature 'country' is -1, expected the code of a category, an integer from 0 to 2"),
+        (3, 0.25, "feature 'country' is 0.25, expected the code of a category, an integer from 0 to 2"),
+        (3, np.inf, "feature 'country' is inf, expected the code of a category, an integer from 0 to 2"),
+        (4, 3, "feature 'job' is 3, expected the code of a category, an integer from 0 to 2"),
+        (4, np.nan, "feature 'job' is nan, expected the code of a category, an integer from 0 to 2"),
     ],
 )
 def test_the_first_number_that_its_column_does_not_take_is_named(column: int, value: float, fault: str) -> None:
@@ -182,9 +182,9 @@ def answers(rows: NDArray[Any], schema: Schema) -> list[str]:
 
 SCALED = (
     "all pixels are fractions from 0 to 1, and the model was trained on pixels from 0 to 255; send them as they are in "
-    "the picture (multiply by 255)"
+    "the image (multiply by 255)"
 )
-NEXT = "expected a pixel from 0 to 255; send it as it is in the picture, not scaled"
+NEXT = "expected a pixel from 0 to 255; send it as it is in the image, not scaled"
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8", "f2"])

@@ -230,21 +230,21 @@ def test_missing_values_are_null_or_the_nan_that_python_clients_write() -> None:
 @pytest.mark.parametrize(
     ("change", "feature", "fault"),
     [
-        ({"age": "41"}, "age", "feature 'age' is the text '41', expected a number"),
+        ({"age": "41"}, "age", "feature 'age' is the string '41', expected a number"),
         (
             {"height": None},
             "height",
             "feature 'height' is null, and the model allows no missing value here; send a number",
         ),
-        ({"member": "yes"}, "member", "feature 'member' is the text 'yes', expected true or false (or 1 or 0)"),
+        ({"member": "yes"}, "member", "feature 'member' is the string 'yes', expected true or false (or 1 or 0)"),
         (
             {"country": "Frnace"},
             "country",
-            "feature 'country' is the text 'Frnace', a category the model does not know; did you mean 'France'?",
+            "feature 'country' is the string 'Frnace', a category the model does not know; did you mean 'France'?",
         ),
-        ({"country": 2}, "country", "feature 'country' is 2, expected a text such as 'France'"),
-        ({"job": None}, "job", "feature 'job' is null, and the model allows no missing value here; send a text"),
-        ({"job": ["nurse"]}, "job", "feature 'job' is a list, expected a text such as 'cook'"),
+        ({"country": 2}, "country", "feature 'country' is 2, expected a string such as 'France'"),
+        ({"job": None}, "job", "feature 'job' is null, and the model allows no missing value here; send a string"),
+        ({"job": ["nurse"]}, "job", "feature 'job' is a list, expected a string such as 'cook'"),
     ],
 )
 def test_a_value_of_a_table_that_is_refused_is_named_by_row_and_column(
@@ -260,7 +260,7 @@ def test_a_value_of_a_table_that_is_refused_is_named_by_row_and_column(
 
 def test_numbers_alone_are_not_taken_for_the_codes_and_booleans_of_a_table() -> None:
     assert refusal(body([[41, 1.8, 1, 2, 1]]), OF_TABLE) == (
-        "row 0, feature 'country' is 2, expected a text such as 'France'"
+        "row 0, feature 'country' is 2, expected a string such as 'France'"
     )
     switches = Schema((2,), tuple(Boolean(name, missing=False) for name in "ab"), max_rows=2)
     assert rows_from_json(body([[1, 0], [True, False]]), switches).tolist() == [[1, 0], [1, 0]]
@@ -295,7 +295,7 @@ def test_a_key_twice_in_one_object_is_an_error() -> None:
         b'{"inputs": [[1]], "inputs": [[2]]}',
     ):
         key = "f0" if b"f0" in content else "inputs"
-        assert refusal(content, ONE, MalformedBody) == f"the key {key!r} stands twice in one object; send it once"
+        assert refusal(content, ONE, MalformedBody) == f"the key {key!r} is duplicated in one object; send it once"
 
 
 # What is refused
@@ -337,9 +337,9 @@ def test_a_body_that_is_no_json_is_refused(content: bytes, message: str) -> None
         (b"{}", "the body has neither of the keys 'inputs' and 'instances'; send one of them"),
         (b'{"inputs":[],"instances":[]}', "the body has both of the keys 'inputs' and 'instances'; send one of them"),
         (b'{"inputs": 3}', "'inputs' is a number, expected a list of rows"),
-        (b'{"instances": "x"}', "'instances' is the text 'x', expected a list of rows"),
+        (b'{"instances": "x"}', "'instances' is the string 'x', expected a list of rows"),
         (b'{"inputs": []}', "there are zero rows; send one or more"),
-        (body([[1, 2, 3, 4]] * 21), "there are more rows than the 20 that are taken at most; send several requests"),
+        (body([[1, 2, 3, 4]] * 21), "there are more than 20 rows, the most that are accepted; send several requests"),
         (b'{"inputs": [[' + b"9" * 5000 + b",2,3,4]]}", "row 0, feature 'f0' is infinite, expected a finite number"),
         (b'{"inputs": [[1,-' + b"9" * 5000 + b",3,4]]}", "row 0, feature 'f1' is infinite, expected a finite number"),
         (body([1, 2, 3, 4, 5]), "row 0 has more than 4 values, expected 4 values"),
@@ -353,7 +353,7 @@ def test_a_body_that_is_no_json_is_refused(content: bytes, message: str) -> None
         (body([[[1, 2, 3, 4]]]), "row 0 has 1 values where 4 belong; expected 4 values"),
         (body([[1, 2, 3, [4]]]), "row 0, feature 'f3' is a list, expected a number"),
         (body([[None] * 4]), "row 0, feature 'f0' is null, and the model allows no missing value here; send a number"),
-        (body([[1, 2, 3, "4"]]), "row 0, feature 'f3' is the text '4', expected a number"),
+        (body([[1, 2, 3, "4"]]), "row 0, feature 'f3' is the string '4', expected a number"),
         (body([[1, 2, True, 4]]), "row 0, feature 'f2' is true, expected a number"),
         (body([[math.nan, 2, 3, 4]]), "row 0, feature 'f0' is NaN, expected a finite number"),
         (body([[1, -math.inf, 3, 4]]), "row 0, feature 'f1' is infinite, expected a finite number"),
@@ -444,7 +444,7 @@ def of_size(item: bytes, size: int = 1_000_000) -> bytes:
 
 
 ATTACKS = {
-    "keys, the last twice": (b'{"inputs":[[1,2,3,4]],%b,"a":1,"a":1}' % of_size(b'"k":1'), "stands twice"),
+    "keys, the last twice": (b'{"inputs":[[1,2,3,4]],%b,"a":1,"a":1}' % of_size(b'"k":1'), "is duplicated"),
     "keys": (b"{%b}" % b",".join(b'"k%06d":1' % number for number in range(100_000)), "more than 100 keys"),
     "keys of a row": (
         b'{"inputs":[{%b,"f0":1}]}' % b",".join(b'"k%05d":1' % number for number in range(9000)),
@@ -452,10 +452,10 @@ ATTACKS = {
     ),
     "keys of a row, the last twice": (
         b'{"inputs":[{%b,"k1":1,"k1":1}]}' % b",".join(b'"k%05d":1' % number for number in range(9000)),
-        "the key 'k1' stands twice",
+        "the key 'k1' is duplicated",
     ),
     "empty rows": (b'{"inputs":[%b]}' % of_size(b"[]"), "row 0 has 0 values"),
-    "rows": (b'{"inputs":[%b]}' % of_size(b"[1,2,3,4]"), "there are more rows than the 20"),
+    "rows": (b'{"inputs":[%b]}' % of_size(b"[1,2,3,4]"), "there are more than 20 rows"),
     "one row": (b'{"inputs":[%b]}' % of_size(b"1"), "row 0 has more than 4 values"),
     "one row in a list": (b'{"inputs":[[%b]]}' % of_size(b"1"), "row 0 takes more than 131072 bytes"),
     "a text as a value": (b'{"inputs":[["%b",2,3,4]]}' % of_size(b"x"), "row 0 takes more than 131072 bytes"),
@@ -511,8 +511,8 @@ def test_guesses_of_where_rows_end_that_are_wrong_cost_no_more_than_reading_care
 
 @pytest.mark.parametrize("content", [b'{"id":1,"id":2,"inputs":[[1,2,3,4]]}', b'{"inputs":[[1,2,3,4]],"a":0,"a":0}'])
 def test_a_key_twice_is_an_error_also_where_rows_are_numbers(content: bytes) -> None:
-    assert "stands twice in one object; send it once" in refusal(content, FLAT, MalformedBody)
-    assert "stands twice in one object; send it once" in refusal(content.ljust(300_000), FLAT, MalformedBody)
+    assert "is duplicated in one object; send it once" in refusal(content, FLAT, MalformedBody)
+    assert "is duplicated in one object; send it once" in refusal(content.ljust(300_000), FLAT, MalformedBody)
 
 
 def test_a_byte_order_mark_is_passed_over_whatever_the_size() -> None:

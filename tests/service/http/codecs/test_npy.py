@@ -195,7 +195,7 @@ def test_numpy_reads_what_is_written(array: NDArray[np.float32]) -> None:
         (np.ones((6, 1)), "the array has shape (6, 1), expected (rows, 6) or (rows, 2, 3)"),
         (np.ones(()), "the array has shape (), expected (rows, 6) or (rows, 2, 3)"),
         (np.ones((0, 6)), "there are zero rows; send one or more"),
-        (np.ones((101, 6)), "there are 101 rows, and at most 100 are taken; send several requests"),
+        (np.ones((101, 6)), "there are 101 rows, expected at most 100; send several requests"),
     ],
 )
 def test_an_npy_file_that_is_no_rows_is_refused(array: NDArray[Any], message: str) -> None:

@@ -48,7 +48,7 @@ def test_a_raw_body_that_can_be_both_is_refused_until_dtype_says_which() -> None
         (b"1" * 16, "uint8", TABLE, "dtype is 'uint8', and this model takes float32"),
         (b"1" * 16, "object", PIXELS, "dtype is 'object', and this model takes float32 or uint8"),
         (b"1" * 6, "float32", PIXELS, f"the body has 6 bytes, {BOTH}"),
-        (bytes(16 * 4), None, TABLE, "there are 4 rows, and at most 3 are taken; send several requests"),
+        (bytes(16 * 4), None, TABLE, "there are 4 rows, expected at most 3; send several requests"),
     ],
 )
 def test_a_raw_body_that_is_no_rows_is_refused(body: bytes, dtype: str | None, schema: Schema, message: str) -> None:
