@@ -25,7 +25,7 @@ from service.http.options import Options, from_query
         ("top_k=1&", Options(top_k=1)),
     ],
 )
-def test_options_are_read(query: str | None, options: Options) -> None:
+def test_options_are_parsed(query: str | None, options: Options) -> None:
     assert from_query(query, 3) == options
 
 
@@ -60,13 +60,13 @@ def test_options_are_read(query: str | None, options: Options) -> None:
         ),
     ],
 )
-def test_what_means_nothing_is_refused(query: str, classes: int, message: str) -> None:
+def test_an_invalid_query_is_rejected(query: str, classes: int, message: str) -> None:
     with pytest.raises(InvalidOption) as refused:
         from_query(query, classes)
     assert str(refused.value) == message
 
 
 @given(st.text() | st.text(alphabet="top_k=probabilities&timing%0123456789", max_size=40))
-def test_every_query_is_read_or_refused(query: str) -> None:
+def test_every_query_is_parsed_or_rejected(query: str) -> None:
     with contextlib.suppress(InvalidOption):
         assert 0 <= from_query(query, 3).top_k <= 3

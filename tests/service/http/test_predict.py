@@ -198,7 +198,7 @@ def test_rows_of_a_table_are_answered_alike_however_they_are_sent(
     np.testing.assert_allclose(answers[0]["probabilities"], network["table"].answer(values), atol=1e-6)
 
 
-def test_a_bad_row_of_a_table_is_told_by_row_and_column(desk: Desk) -> None:
+def test_the_error_for_a_bad_row_names_row_and_column(desk: Desk) -> None:
     person = {"age": None, "height": 1.8, "member": True, "country": "Germny", "job": "pilot"}
     ((response, record),) = desk.ask(request([person | {"country": None}, person], "table"))
     detail = (
@@ -226,7 +226,7 @@ def test_a_bad_row_of_a_table_is_told_by_row_and_column(desk: Desk) -> None:
         ("<i4", 2, 2, "row 2, feature 'member' is 2, expected true or false (or 1 or 0)"),
     ],
 )
-def test_a_bad_code_in_an_array_is_told_by_row_and_column(
+def test_the_error_for_a_bad_code_names_row_and_column(
     desk: Desk, dtype: str, column: int, value: float, detail: str
 ) -> None:
     rows = np.ones((4, 5), dtype)
@@ -262,7 +262,7 @@ def test_a_regression_as_an_array_has_a_column_for_each_target(
 
 
 @pytest.mark.parametrize("query", ["top_k=1", "probabilities=false", "timing=true&probabilities=true"])
-def test_what_means_nothing_for_a_regression_is_refused(desk: Desk, query: str) -> None:
+def test_options_of_classes_are_rejected_for_a_regression(desk: Desk, query: str) -> None:
     name = "top_k" if "top_k" in query else "probabilities"
     assert refused(desk, [[1, 2, 3, 4]], "position", query) == (
         400,
@@ -276,9 +276,7 @@ def test_what_means_nothing_for_a_regression_is_refused(desk: Desk, query: str) 
 
 
 @pytest.mark.parametrize("model", ["small", "position"])
-def test_values_that_overflow_the_network_fail_their_own_request_alone(
-    desk: Desk, network: dict[str, Network], model: str
-) -> None:
+def test_values_that_overflow_fail_only_their_own_request(desk: Desk, network: dict[str, Network], model: str) -> None:
     rows = random_rows(2)
     huge = [[1.0] * 4, [3e38, -3e38, 3e38, 3e38], [3e38] * 4]
     before, bad, after = desk.ask(*(request(each, model) for each in (rows.tolist(), huge, rows.tolist())))
@@ -303,7 +301,7 @@ def test_in_a_large_request_the_row_that_overflows_is_found_in_any_slice(desk: D
 # Reading the body
 
 
-def test_a_body_without_a_type_and_one_of_curl_is_json_and_a_type_may_have_parameters(desk: Desk) -> None:
+def test_the_default_type_and_that_of_curl_are_json(desk: Desk) -> None:
     types = [None, b"application/json", b"Application/JSON; charset=utf-8", b"application/x-www-form-urlencoded"]
     for media in types:
         headers = {} if media is None else {b"content-type": media}
@@ -385,7 +383,7 @@ def test_a_body_may_expand_to_the_limit_and_not_beyond(desk: Desk) -> None:
     ),
 )
 @settings(max_examples=400)
-def test_no_request_is_answered_with_a_failure_of_the_server(
+def test_no_request_makes_the_server_fail(
     desk: Desk, body: bytes, model: str, query: str | None, headers: dict[bytes, bytes]
 ) -> None:
     # A deadline too short to keep is the client's own wish.
@@ -416,14 +414,14 @@ def test_a_damaged_request_is_answered_with_finite_numbers_or_refused(desk: Desk
 # What else is told
 
 
-def test_the_record_says_what_the_request_came_to(desk: Desk) -> None:
+def test_the_record_is_filled_in(desk: Desk) -> None:
     ((_, record),) = desk.ask(request(random_rows(3).tolist(), "position"))
     assert (record.model, record.version, record.rows, record.problem) == ("position", 1, 3, "")
     stages = (record.decode_s, record.queue_s, record.inference_s, record.encode_s)
     assert all(0 < seconds < 10 for seconds in stages)
 
 
-def test_the_stages_are_timed_for_whoever_asks(desk: Desk) -> None:
+def test_timing_adds_a_server_timing_header(desk: Desk) -> None:
     ((response, record),) = desk.ask(request([[1, 2, 3, 4]], None, "timing=true"))
     name, value = response.headers[-1]
     assert name == b"server-timing"
@@ -431,7 +429,7 @@ def test_the_stages_are_timed_for_whoever_asks(desk: Desk) -> None:
     assert f"infer;dur={record.inference_s * 1e3:.3f}".encode() in value
 
 
-def test_a_time_that_is_too_short_is_refused_and_a_wish_that_is_none(desk: Desk) -> None:
+def test_a_deadline_too_short_and_one_that_is_no_number_are_rejected(desk: Desk) -> None:
     status, detail = refused(desk, [[1, 2, 3, 4]], None, None, {b"x-request-timeout-s": b"1e-9"})
     assert status == 504
     assert detail.endswith("0 s are left; allow more time, or send fewer rows")
@@ -441,7 +439,7 @@ def test_a_time_that_is_too_short_is_refused_and_a_wish_that_is_none(desk: Desk)
     )
 
 
-def test_models_and_versions_that_are_not_there(desk: Desk) -> None:
+def test_unknown_models_and_versions(desk: Desk) -> None:
     assert refused(desk, [[1]], "large") == (
         404,
         "there is no model 'large'; there are: position, price, small, table",
@@ -450,7 +448,7 @@ def test_models_and_versions_that_are_not_there(desk: Desk) -> None:
     assert response.status == 404
 
 
-def test_before_it_is_ready_every_request_is_told_to_come_again(networks: tuple[Path, dict[str, Network]]) -> None:
+def test_before_it_is_ready_every_request_is_told_to_retry(networks: tuple[Path, dict[str, Network]]) -> None:
     desk = Desk(networks[0])
     ((response, record),) = desk.ask(request([[1, 2, 3, 4]]))
     assert (response.status, dict(response.headers)[b"retry-after"]) == (503, b"1")
@@ -520,7 +518,7 @@ def test_the_rows_of_a_large_body_count_until_they_are_in_the_queue(desk: Desk, 
     assert counted == [500, 0]
 
 
-def test_the_rows_of_a_body_that_is_refused_count_no_more(desk: Desk) -> None:
+def test_the_rows_of_a_rejected_body_are_no_longer_counted(desk: Desk) -> None:
     batcher = desk.models()["small"].batcher
     arrival = Arrival(batcher, row_bytes=1, declared_bytes=500, deadline_s=math.inf)
     arrival.reached(500)
@@ -557,7 +555,7 @@ def test_a_large_table_and_large_arrays_are_answered_as_row_by_row(desk: Desk, n
         np.testing.assert_allclose(np.load(io.BytesIO(answer.body)), network["table"].answer(values), atol=1e-6)
 
 
-def test_a_client_that_is_gone_while_its_body_is_read_is_not_answered_and_its_bytes_are_let_go(desk: Desk) -> None:
+def test_a_client_that_leaves_while_its_body_is_decoded_gets_no_answer_and_frees_its_bytes(desk: Desk) -> None:
     rows = random_rows(2)
 
     def hang_up(pending: list[Any]) -> None:
@@ -570,7 +568,7 @@ def test_a_client_that_is_gone_while_its_body_is_read_is_not_answered_and_its_by
     assert first == last is not None
 
 
-def test_a_deadline_that_passes_before_the_body_is_read_is_told(desk: Desk) -> None:
+def test_a_deadline_that_passes_before_the_body_is_decoded(desk: Desk) -> None:
     late, good = in_slices(
         desk, large(random_rows(1), x_request_timeout_s=b"1e-6"), large(random_rows(1), x_request_timeout_s=b"20")
     )
@@ -580,7 +578,7 @@ def test_a_deadline_that_passes_before_the_body_is_read_is_told(desk: Desk) -> N
     assert "the time for this request ran out after" in json.loads(late.body)["detail"]
 
 
-def test_bodies_that_wait_to_be_read_have_a_bound_together(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bodies_that_wait_for_decoding_share_one_bound(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desk.service.fast_path.bodies, "_max_bytes", 900_000)
     first, second, third = in_slices(desk, *[large(random_rows(1))] * 3)
     assert first == second is not None
@@ -588,7 +586,7 @@ def test_bodies_that_wait_to_be_read_have_a_bound_together(desk: Desk, monkeypat
     assert third.status == 429
 
 
-def test_what_is_wrong_with_a_large_body_is_told_and_what_fails_is_logged(
+def test_errors_in_a_large_body_are_reported_and_failures_logged(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (bad,) = in_slices(desk, large(random_rows(2, features=3)))
@@ -607,7 +605,9 @@ def test_what_is_wrong_with_a_large_body_is_told_and_what_fails_is_logged(
     assert "the inside" in caplog.text
 
 
-def test_what_is_still_read_when_the_server_stops_is_told_so(networks: tuple[Path, dict[str, Network]]) -> None:
+def test_a_body_still_being_decoded_at_shutdown_is_answered_with_an_error(
+    networks: tuple[Path, dict[str, Network]],
+) -> None:
     desk = Desk(networks[0])
     desk.service.lifecycle.advance(State.READY)
     (answer,) = in_slices(desk, large(random_rows(1)), meanwhile=lambda _: desk.predict.close())
@@ -617,7 +617,7 @@ def test_what_is_still_read_when_the_server_stops_is_told_so(networks: tuple[Pat
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_a_large_answer_is_the_small_ones_together(desk: Desk, monkeypatch: pytest.MonkeyPatch, *, gone: bool) -> None:
+def test_an_answer_encoded_in_slices_is_the_same(desk: Desk, monkeypatch: pytest.MonkeyPatch, *, gone: bool) -> None:
     rows = random_rows(300)
     expected = answered(desk, rows.tolist(), "small", "top_k=2")
     monkeypatch.setattr(json_answers, "_LARGE_VALUES", 1)
@@ -649,7 +649,7 @@ def test_headers_of_a_body(desk: Desk, headers: dict[bytes, bytes], status: int,
         assert refused(desk, [[1, 2, 3, 4]], None, None, headers) == (status, detail)
 
 
-def test_an_array_is_given_to_whoever_prefers_one(desk: Desk) -> None:
+def test_accept_selects_the_encoding_of_the_answer(desk: Desk) -> None:
     for accept, media in (
         (b"application/x-npy, */*;q=0.1", NPY),
         (b"application/json, application/x-npy", b"application/json"),
@@ -673,7 +673,7 @@ class BrokenBatcher:
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_a_failure_of_our_own_is_answered_without_its_inside(
+def test_an_internal_error_does_not_reveal_its_cause(
     desk: Desk, caplog: pytest.LogCaptureFixture, at_once: bool
 ) -> None:
     broken = dataclasses.replace(desk.models()["small"], batcher=BrokenBatcher(at_once=at_once))
@@ -696,12 +696,12 @@ def test_a_failure_of_our_own_is_answered_without_its_inside(
 @pytest.mark.parametrize(
     ("sent", "allowed_s"), [(b"0.5", 0.5), (b"1e-3", 0.001), (b"60", 30), (b"inf", 30), (b" 2 ", 2)]
 )
-def test_a_request_may_take_what_it_asks_for_and_no_more_than_the_server_gives(sent: bytes, allowed_s: float) -> None:
+def test_a_request_can_shorten_its_time_but_not_extend_it(sent: bytes, allowed_s: float) -> None:
     assert timeout_s(sent, 30) == allowed_s
 
 
 @pytest.mark.parametrize("sent", [b"soon", b"", b"0", b"-1", b"nan", b"1,5", b"\xff", b"0x10", b"1_0"])
-def test_a_time_that_is_none_is_refused(sent: bytes) -> None:
+def test_an_invalid_time_is_rejected(sent: bytes) -> None:
     with pytest.raises(InvalidOption) as refused:
         timeout_s(sent, 30)
     shown = sent.decode("latin-1")

@@ -58,13 +58,13 @@ def refusal(column: Column, value: object) -> str:
         (OPEN_CATEGORY, "", 4),
     ],
 )
-def test_a_value_and_the_number_that_stands_for_it(column: Column, value: object, number: float) -> None:
+def test_a_value_and_its_encoding(column: Column, value: object, number: float) -> None:
     assert column.number(0, value) == number
 
 
 @pytest.mark.parametrize("column", [MAYBE_NUMBER, MAYBE_BOOLEAN, MAYBE_CATEGORY])
 @pytest.mark.parametrize("value", [None, math.nan])
-def test_a_missing_value_stands_as_nan_where_it_is_taken(column: Column, value: float | None) -> None:
+def test_a_missing_value_is_encoded_as_nan(column: Column, value: float | None) -> None:
     assert math.isnan(column.number(0, value))
 
 
@@ -112,7 +112,7 @@ def test_a_missing_value_stands_as_nan_where_it_is_taken(column: Column, value: 
         ),
     ],
 )
-def test_a_value_that_is_none_of_the_column(column: Column, value: object, fault: str) -> None:
+def test_an_invalid_value(column: Column, value: object, fault: str) -> None:
     assert refusal(column, value) == fault
 
 
@@ -128,7 +128,7 @@ def test_a_value_that_is_none_of_the_column(column: Column, value: object, fault
         (CATEGORY, math.nan, "nan, expected the code of a category, an integer from 0 to 3"),
     ],
 )
-def test_a_number_of_an_array_that_is_none_of_the_column(column: Column, number: float, fault: str) -> None:
+def test_an_invalid_number_in_an_array(column: Column, number: float, fault: str) -> None:
     assert column.error(3, number).fault.detail == f"row 3, feature {column.name!r} is {fault}"
 
 
@@ -136,7 +136,7 @@ def test_a_number_of_an_array_that_is_none_of_the_column(column: Column, number:
     "column", [NUMBER, MAYBE_NUMBER, BOOLEAN, MAYBE_BOOLEAN, CATEGORY, MAYBE_CATEGORY, OPEN_CATEGORY]
 )
 @given(value=json_values)
-def test_whatever_the_value_a_column_gives_a_number_of_its_own_or_says_why_not(column: Column, value: object) -> None:
+def test_every_value_is_encoded_or_rejected(column: Column, value: object) -> None:
     try:
         number = column.number(0, value)
     except InvalidInput:
@@ -203,7 +203,7 @@ EUROPEAN = Column("price", missing=False, cells=Cells(decimal=",", thousands="."
         (SENTINEL_CODE, -998, 2),
     ],
 )
-def test_a_cell_is_read_by_the_rules_of_the_table(column: Column, value: object, number: float) -> None:
+def test_a_string_is_parsed_by_the_rules_of_the_table(column: Column, value: object, number: float) -> None:
     np.testing.assert_equal(column.number(0, value), number)
 
 
@@ -235,17 +235,17 @@ def test_a_cell_is_read_by_the_rules_of_the_table(column: Column, value: object,
         (ZIP, 10**500, f"1{'0' * 59}, expected a string such as '01067'"),
     ],
 )
-def test_a_cell_that_the_rules_do_not_read_is_refused(column: Column, value: object, fault: str) -> None:
+def test_a_string_that_the_rules_do_not_parse_is_rejected(column: Column, value: object, fault: str) -> None:
     assert refusal(column, value) == fault
 
 
 @pytest.mark.parametrize("column", [TEXT_MAYBE, TEXT_BOOLEAN, TEXT_COUNTRY, TEXT_JOB, ZIP, OPEN_ZIP, SENTINEL])
 @given(value=json_values)
-def test_whatever_the_value_a_column_with_rules_gives_a_number_or_says_why_not(column: Column, value: object) -> None:
-    test_whatever_the_value_a_column_gives_a_number_of_its_own_or_says_why_not.hypothesis.inner_test(column, value)
+def test_every_value_is_encoded_or_rejected_by_the_rules(column: Column, value: object) -> None:
+    test_every_value_is_encoded_or_rejected.hypothesis.inner_test(column, value)
 
 
-def test_a_text_is_refused_in_time_however_long_it_is() -> None:
+def test_a_long_string_is_rejected_in_time() -> None:
     assert refusal(TEXT_NUMBER, "1" * 16_000_000 + "x").startswith("the string '111")
 
 

@@ -41,7 +41,7 @@ def spoil_int8(models: Path) -> None:
     replace(version_dir, artifact.GOLDEN, file.getvalue())
 
 
-def test_the_newest_version_is_served(tmp_path: Path) -> None:
+def test_the_newest_version_is_loaded(tmp_path: Path) -> None:
     for version in (1, 2, 10):
         publish(tmp_path, version=version)
     (tmp_path / "small" / ".half-written").mkdir()
@@ -51,7 +51,7 @@ def test_the_newest_version_is_served(tmp_path: Path) -> None:
     assert b'"inputs"' in model.example
 
 
-def test_an_older_version_does_not_stand_in_for_one_that_is_refused(tmp_path: Path) -> None:
+def test_an_older_version_does_not_replace_one_that_is_refused(tmp_path: Path) -> None:
     publish(tmp_path, version=1)
     publish(tmp_path, version=2)
     replace(tmp_path / "small" / "2", artifact.MODEL, b"no graph")
@@ -73,12 +73,12 @@ def test_a_model_whose_golden_rows_do_not_match_is_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("precision", "runs"), [("auto", "int8"), ("int8", "int8"), ("fp32", "fp32")])
-def test_a_model_with_int8_runs_as_asked(tmp_path: Path, precision: str, runs: str) -> None:
+def test_a_model_with_int8_runs_in_the_requested_precision(tmp_path: Path, precision: str, runs: str) -> None:
     publish_int8(tmp_path)
     assert load(tmp_path, precision=precision).precision == runs
 
 
-def test_int8_that_was_not_published_is_refused_where_asked_for(tmp_path: Path) -> None:
+def test_int8_that_was_not_published_is_refused_on_request(tmp_path: Path) -> None:
     publish(tmp_path)
     assert refusal(tmp_path, precision="int8") == (
         f"{tmp_path}/small/1 is refused: it was published without int8; start with --precision fp32, "
@@ -121,7 +121,7 @@ def test_int8_that_fails_its_self_check_is_refused_on_request_and_left_out_other
         ),
     ],
 )
-def test_int8_that_is_not_shown_to_be_as_good_runs_where_asked_for_alone(
+def test_int8_that_is_not_shown_to_be_as_good_runs_only_on_request(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, evidence: Int8 | None, doubt: str
 ) -> None:
     publish_int8(tmp_path)

@@ -42,7 +42,7 @@ def test_models_are_found_by_name_and_version(tmp_path: Path) -> None:
         ("one", "03", "model 'one' has no version '03' here; it is served in version 3"),
     ],
 )
-def test_a_model_that_is_not_there_is_told_with_those_that_are(
+def test_the_error_for_an_unknown_model_lists_the_known_ones(
     tmp_path: Path, name: str | None, version: str | None, message: str
 ) -> None:
     publish(tmp_path, "one", version=3)
@@ -52,7 +52,7 @@ def test_a_model_that_is_not_there_is_told_with_those_that_are(
     assert str(refused.value) == message
 
 
-def test_a_default_model_that_is_not_there_keeps_the_server_from_starting(tmp_path: Path) -> None:
+def test_an_unknown_default_model_keeps_the_server_from_starting(tmp_path: Path) -> None:
     publish(tmp_path)
     with pytest.raises(StartError) as refused:
         Repository(loader(tmp_path).load_all(), "large")

@@ -54,11 +54,11 @@ def models(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def test_cuda_asked_for_and_missing_is_refused_in_one_sentence(gpu_python: Path, models: Path) -> None:
+def test_cuda_that_is_requested_and_missing_is_refused_in_one_sentence(gpu_python: Path, models: Path) -> None:
     assert refused("--models", str(models), "--provider", "cuda", python=gpu_python) == REASON
 
 
-def test_auto_runs_on_the_cpu_and_says_so_wherever_one_looks(gpu_python: Path, models: Path) -> None:
+def test_auto_falls_back_to_the_cpu_and_reports_it(gpu_python: Path, models: Path) -> None:
     with Running(models, "--provider", "auto", python=gpu_python) as server:
         messages = [json.loads(line)["message"] for line in server.said]
         assert f"running on the CPU: {REASON}" in messages

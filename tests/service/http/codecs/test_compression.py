@@ -42,7 +42,7 @@ def test_other_encodings_are_refused(sent: bytes) -> None:
 
 
 @given(st.binary(max_size=300_000), st.integers(0, 9))
-def test_what_was_compressed_comes_back(body: bytes, level: int) -> None:
+def test_compressed_bodies_are_restored(body: bytes, level: int) -> None:
     assert finish(compression.inflated(gzip.compress(body, level), len(body))) == body
     if body:
         with pytest.raises(BodyTooLarge):
@@ -71,7 +71,7 @@ def test_a_bomb_is_opened_a_step_at_a_time_and_no_farther_than_its_bound() -> No
 
 
 @pytest.mark.parametrize("tail", [b"x", b"\0" * 70_000, gzip.compress(b"more")])
-def test_what_comes_after_a_stream_is_refused(tail: bytes) -> None:
+def test_trailing_bytes_are_rejected(tail: bytes) -> None:
     for size in (0, 10, 65_536, 200_000):
         with pytest.raises(MalformedBody, match="not one whole gzip stream"):
             finish(compression.inflated(gzip.compress(bytes(size), 0) + tail, 10**6))

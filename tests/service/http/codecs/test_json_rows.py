@@ -153,7 +153,7 @@ layouts = st.sampled_from(
 
 @given(documents(), layouts, st.sampled_from([None, 1]))
 @settings(max_examples=400)
-def test_a_document_is_read_as_the_oracle_reads_it_or_refused(
+def test_a_document_is_decoded_as_by_the_oracle_or_rejected(
     document: tuple[Schema, Any], layout: str, indent: int | None
 ) -> None:
     schema, rows = document
@@ -163,7 +163,7 @@ def test_a_document_is_read_as_the_oracle_reads_it_or_refused(
 
 @given(documents(), st.data())
 @settings(max_examples=300)
-def test_a_damaged_document_is_read_as_the_oracle_reads_it_or_refused(
+def test_a_damaged_document_is_decoded_as_by_the_oracle_or_rejected(
     document: tuple[Schema, Any], data: st.DataObject
 ) -> None:
     schema, rows = document
@@ -179,7 +179,7 @@ def test_a_damaged_document_is_read_as_the_oracle_reads_it_or_refused(
 
 
 @given(st.integers(0, 2**32 - 1), st.data())
-def test_rows_of_a_table_are_read_by_name_in_any_order_and_by_place(seed: int, data: st.DataObject) -> None:
+def test_rows_of_a_table_are_decoded_by_name_and_by_position(seed: int, data: st.DataObject) -> None:
     expected = values_of(TABLE, data.draw(st.integers(1, 5)), seed)
     rows = []
     for row in expected:
@@ -201,7 +201,7 @@ def test_rows_of_a_table_are_read_by_name_in_any_order_and_by_place(seed: int, d
     )
 )
 @settings(max_examples=200)
-def test_whatever_a_table_is_sent_is_taken_or_refused(inputs: Any) -> None:
+def test_every_row_of_a_table_is_accepted_or_rejected(inputs: Any) -> None:
     rows = read(body(inputs), OF_TABLE)
     if rows is not None:
         finish(OF_TABLE.checked(np.array(rows)))
@@ -247,7 +247,7 @@ def test_missing_values_are_null_or_the_nan_that_python_clients_write() -> None:
         ({"job": ["nurse"]}, "job", "feature 'job' is a list, expected a string such as 'cook'"),
     ],
 )
-def test_a_value_of_a_table_that_is_refused_is_named_by_row_and_column(
+def test_the_error_for_a_value_of_a_table_names_row_and_column(
     change: dict[str, Any], feature: str, fault: str
 ) -> None:
     row = PERSON | change
@@ -281,7 +281,7 @@ def test_a_key_that_the_model_does_not_know_is_an_error() -> None:
     )
 
 
-def test_half_a_character_in_a_key_can_still_be_told() -> None:
+def test_a_lone_surrogate_in_a_key_can_be_reported() -> None:
     content = body([PERSON]).replace(b'"age"', b'"\\ud800": 1, "age"')
     with pytest.raises(InvalidInput) as caught:
         rows_from_json(content, OF_TABLE)
@@ -289,7 +289,7 @@ def test_half_a_character_in_a_key_can_still_be_told() -> None:
     assert str(caught.value).encode() == b"row 0 has a feature '\\ud800' that the model does not know; leave it out"
 
 
-def test_a_key_twice_in_one_object_is_an_error() -> None:
+def test_a_duplicate_key_is_an_error() -> None:
     for content in (
         b'{"inputs": [{"f0": 1, "f0": 2}]}',
         b'{"inputs": [[1]], "inputs": [[2]]}',
@@ -394,7 +394,7 @@ def tiny_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("tiny_steps")
 @given(documents(), layouts, st.sampled_from([None, 1]))
 @settings(max_examples=400)
-def test_a_large_document_is_read_as_the_oracle_reads_it_or_refused(
+def test_a_large_document_is_decoded_as_by_the_oracle_or_rejected(
     document: tuple[Schema, Any], layout: str, indent: int | None
 ) -> None:
     schema, rows = document
@@ -404,7 +404,7 @@ def test_a_large_document_is_read_as_the_oracle_reads_it_or_refused(
 
 @given(documents(), layouts, st.sampled_from([None, 1]))
 @settings(max_examples=200)
-def test_what_is_wrong_is_told_alike_of_a_small_body_and_of_a_large_one(
+def test_small_and_large_bodies_get_the_same_errors(
     document: tuple[Schema, Any], layout: str, indent: int | None
 ) -> None:
     schema, rows = document
@@ -430,7 +430,7 @@ def test_a_large_table_is_read_row_by_row(seed: int, count: int, indent: int | N
 
 
 @pytest.mark.parametrize("shape", [(7,), (2, 3)])
-def test_many_rows_are_read_in_blocks_around_what_is_read_carefully(shape: tuple[int, ...]) -> None:
+def test_many_rows_are_decoded_in_blocks_around_irregular_ones(shape: tuple[int, ...]) -> None:
     schema = numeric(*shape, max_rows=100_000, missing=True)
     expected = np.random.default_rng(0).normal(0, 1, (40_000, *shape)).round(3)
     expected[[100, 20_000, 39_999], ..., 0] = math.nan
@@ -474,9 +474,7 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_whatever_a_large_body_is_it_is_refused_in_short_steps_and_little_of_it_is_read(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hostile_large_bodies_are_rejected_in_short_steps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     windows: list[int] = []
     refill = JsonText._refill
 
@@ -491,7 +489,7 @@ def test_whatever_a_large_body_is_it_is_refused_in_short_steps_and_little_of_it_
     assert sum(windows) < 1_300_000
 
 
-def test_guesses_of_where_rows_end_that_are_wrong_cost_no_more_than_reading_carefully(
+def test_wrong_guesses_of_row_ends_cost_no_more_than_slow_parsing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     parsed: list[int] = []
@@ -510,12 +508,12 @@ def test_guesses_of_where_rows_end_that_are_wrong_cost_no_more_than_reading_care
 
 
 @pytest.mark.parametrize("content", [b'{"id":1,"id":2,"inputs":[[1,2,3,4]]}', b'{"inputs":[[1,2,3,4]],"a":0,"a":0}'])
-def test_a_key_twice_is_an_error_also_where_rows_are_numbers(content: bytes) -> None:
+def test_a_duplicate_key_is_an_error_beside_regular_rows(content: bytes) -> None:
     assert "is duplicated in one object; send it once" in refusal(content, FLAT, MalformedBody)
     assert "is duplicated in one object; send it once" in refusal(content.ljust(300_000), FLAT, MalformedBody)
 
 
-def test_a_byte_order_mark_is_passed_over_whatever_the_size() -> None:
+def test_a_byte_order_mark_is_skipped() -> None:
     for size in (0, 50_000, 300_000):
         content = b"\xef\xbb\xbf" + body([[1, 2, 3, 4]]).ljust(size)
         assert rows_from_json(content, FLAT).tolist() == [[1, 2, 3, 4]]

@@ -198,7 +198,7 @@ def test_numpy_reads_what_is_written(array: NDArray[np.float32]) -> None:
         (np.ones((101, 6)), "there are 101 rows, expected at most 100; send several requests"),
     ],
 )
-def test_an_npy_file_that_is_no_rows_is_refused(array: NDArray[Any], message: str) -> None:
+def test_an_npy_file_without_valid_rows_is_rejected(array: NDArray[Any], message: str) -> None:
     assert refusal(rows_from_npy, saved(array), PIXELS) == message
 
 
@@ -214,14 +214,14 @@ def test_every_version_of_the_format_is_read(version: tuple[int, int]) -> None:
     assert rows_from_npy(file.getvalue(), PIXELS).shape == (2, 6)
 
 
-def test_a_version_that_there_is_not_is_refused() -> None:
+def test_an_unknown_version_is_rejected() -> None:
     body = saved(np.ones((1, 6))).replace(b"NUMPY\x01\x00", b"NUMPY\x01\x01")
     assert refusal(rows_from_npy, body, PIXELS) == (
         "the body is a .npy file of version (1, 1), expected (1, 0), (2, 0) or (3, 0)"
     )
 
 
-def test_a_header_is_not_believed_on_its_word() -> None:
+def test_a_header_is_checked_against_the_files_length() -> None:
     body = saved(np.ones((1, 6)))
     lying = body.replace(b"(1, 6), }" + b" " * 11, b"(999999999999, 6), }")
     assert len(lying) == len(body)
@@ -259,7 +259,7 @@ def test_rows_of_a_table_are_its_codes_and_nan_where_a_value_is_missing(seed: in
 
 
 @pytest.mark.parametrize(("column", "code"), [(2, 2), (3, 3), (3, 0.5), (4, -1), (4, 3)])
-def test_a_code_that_there_is_not_names_row_and_feature(column: int, code: float) -> None:
+def test_the_error_for_an_invalid_code_names_row_and_feature(column: int, code: float) -> None:
     array = np.ones((3, 5), "<f4")
     array[2, column] = code
     for read, body in ((rows_from_npy, (saved(array),)), (rows_from_raw, (array.tobytes(), None))):

@@ -25,13 +25,13 @@ def test_raw_float32_rows_are_numpys(rows: NDArray[np.float32]) -> None:
     np.testing.assert_array_equal(rows_from_raw(rows.tobytes(), None, TABLE), rows)
 
 
-def test_a_raw_body_is_uint8_where_its_length_says_so() -> None:
+def test_a_raw_body_is_uint8_if_its_length_says_so() -> None:
     rows = rows_from_raw(bytes(range(18)), None, PIXELS)
     assert rows.dtype == np.uint8
     assert rows.tolist() == np.arange(18).reshape(3, 6).tolist()
 
 
-def test_a_raw_body_that_can_be_both_is_refused_until_dtype_says_which() -> None:
+def test_an_ambiguous_raw_body_needs_dtype() -> None:
     body = np.ones((1, 6), "<f4").tobytes()
     assert refusal(rows_from_raw, body, None, PIXELS) == (
         "the body's 24 bytes can be 1 of float32 or 4 of uint8 rows; say which with ?dtype="
@@ -51,7 +51,9 @@ def test_a_raw_body_that_can_be_both_is_refused_until_dtype_says_which() -> None
         (bytes(16 * 4), None, TABLE, "there are 4 rows, expected at most 3; send several requests"),
     ],
 )
-def test_a_raw_body_that_is_no_rows_is_refused(body: bytes, dtype: str | None, schema: Schema, message: str) -> None:
+def test_a_raw_body_without_valid_rows_is_rejected(
+    body: bytes, dtype: str | None, schema: Schema, message: str
+) -> None:
     assert refusal(rows_from_raw, body, dtype, schema) == message
 
 
