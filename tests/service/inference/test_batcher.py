@@ -541,6 +541,32 @@ def test_close_answers_what_waits_once_and_does_not_run_it() -> None:
     run(story())
 
 
+def test_it_is_idle_once_all_that_was_accepted_or_announced_is_answered() -> None:
+    async def story() -> None:
+        bench = Bench()
+        batcher = bench.batcher
+        await batcher.drain()
+        bench.submit("small", 1)
+        bench.submit("large", *range(20))
+        batcher.acquire()
+        drained = asyncio.ensure_future(batcher.drain())
+        while batcher._large_lane is not None:
+            await asyncio.sleep(0)
+        assert bench.answer("large") == list(range(20))
+        assert not batcher.idle()
+        assert not drained.done()
+        bench.submit("was announced", 2)
+        batcher.release()
+        assert not batcher.idle()
+        await drained
+        assert batcher.idle()
+        assert bench.answer("was announced") == [2]
+        batcher.close()
+        await batcher.drain()
+
+    run(story())
+
+
 def test_a_burst_does_not_keep_its_memory() -> None:
     async def story() -> None:
         bench = Bench(queue_rows=10_000)
