@@ -67,12 +67,12 @@ class Job:
     ``done`` is called once, with the outputs or the error, unless the job was cancelled.
     """
 
-    # Class attributes as defaults: a job is made for each request, and most of these never change.
-    queue_s: float = 0.0
-    inference_s: float = 0.0
-    cancelled: bool = False
+    __slots__ = ("accepted_s", "cancelled", "count", "deadline_s", "done", "inference_s", "queue_s")
 
     def __init__(self, count: int, deadline_s: float, done: Done, accepted_s: float) -> None:
+        self.queue_s = 0.0
+        self.inference_s = 0.0
+        self.cancelled = False
         self.count = count
         self.deadline_s = deadline_s
         self.done = done
