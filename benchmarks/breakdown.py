@@ -25,8 +25,8 @@ import uvloop
 from benchmarks import load, payloads, provenance, report, wire
 from benchmarks.servers import Running, ours, peer
 from service import app, logs, metrics
-from service.http.codecs import json_answers
 from service.http.predict import Predict
+from service.http.protocols.native import NativeProtocol
 from service.http.transport.fast_path import FastPathProtocol, protocol_factory
 from service.http.transport.prediction_cycle import PredictionCycle
 from service.inference.batcher import Batcher
@@ -39,11 +39,11 @@ STAGES: Final[dict[str, list[tuple[Any, str]]]] = {
     "know the head, or parse it": [(FastPathProtocol, "data_received")],
     "begin: id, record": [(FastPathProtocol, "_new_cycle")],
     "find model and options": [(PredictionCycle, "_run"), (Predict, "__call__")],
-    "decode and check the rows": [(Predict, "_read")],
+    "decode and check the rows": [(NativeProtocol, "decode")],
     "add them to the turn's batch": [(Batcher, "submit")],
     "run the network": [(Batcher, "_guarded")],
     "split the batch": [(Batcher, "_run_small")],
-    "encode the answer": [(json_answers, "encode")],
+    "encode the answer": [(NativeProtocol, "encode")],
     "write it, await the next request": [(PredictionCycle, "_reply")],
     "count and log": [(RequestTracker, "report")],
 }

@@ -22,19 +22,22 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from benchmarks import load, payloads, provenance, report, wire
 from service import artifact, logs, metrics
 from service.http.admission import Arrival
-from service.http.codecs.arrays import rows_from_npy, rows_from_raw
 from service.http.codecs.json_answers import encode
 from service.http.codecs.json_rows import rows_from_json
-from service.http.codecs.schema import Schema, fits_float32
+from service.http.codecs.npy import rows_from_npy
+from service.http.codecs.raw import rows_from_raw
 from service.http.limits import BodyBudget, Limits
 from service.http.messages import JSON_HEADERS, Request, Response
 from service.http.options import Options
+from service.http.paths import AnyProtocol, RouteTable
 from service.http.predict import Predict, Reply
+from service.http.protocols.native import NativeProtocol
 from service.http.transport.fast_path import protocol_factory
 from service.http.transport.prediction_cycle import FastPathContext
 from service.http.transport.request_ids import RequestIds
 from service.inference import session
 from service.inference.batcher import Batcher, Costs
+from service.inference.schema import Schema, fits_float32
 from service.inference.session import Outputs
 from service.lifecycle import Lifecycle
 from service.log_writer import LogWriter
@@ -109,7 +112,12 @@ class _AtOnce(Predict):
         self._response = Response(200, JSON_HEADERS, b"{}" * 100)
 
     def __call__(
-        self, _request: Request, _record: RequestRecord, reply: Reply, _arrival: Arrival | None = None
+        self,
+        _protocol: AnyProtocol,
+        _request: Request,
+        _record: RequestRecord,
+        reply: Reply,
+        _arrival: Arrival | None = None,
     ) -> None:
         reply(self._response)
 
@@ -119,7 +127,9 @@ def _transport() -> Stages:
     lifecycle = Lifecycle(changed=lambda _: None)
     tracker = RequestTracker([], lambda _: None, asyncio.new_event_loop().time)
     limits = Limits(max_body_bytes=2**24, receive_timeout_s=10.0, max_rows=10_000)
-    context = FastPathContext(tracker, RequestIds(), limits, BodyBudget(2**28), _AtOnce(), lifecycle)
+    context = FastPathContext(
+        tracker, RequestIds(), limits, BodyBudget(2**28), _AtOnce(), lifecycle, RouteTable([NativeProtocol(2**24)])
+    )
     body, runner = payloads.body("raw", 1), asyncio.Runner()
 
     async def connections(protocol: wire.NewProtocol) -> wire.Connections:

@@ -194,6 +194,10 @@ class Metrics:
         self._load.labels(model, str(version)).set(load_s)
         self._load_failures.labels(model)
 
+    def unloaded(self, model: str, version: int, provider: str, precision: str) -> None:
+        """Say that a version is not served any more."""
+        self._model.labels(model, str(version), provider, precision).set(0)
+
     def fallback(self, model: str, *, on_cpu: bool) -> None:
         """Set whether a model runs on the CPU although a GPU was requested."""
         self._fallback.labels(model).set(on_cpu)

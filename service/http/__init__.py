@@ -1,1 +1,1 @@
-"""Bytes to arrays and back: the doors, what may pass them, and what is answered."""
+"""HTTP: connections, paths, protocols and codecs, from bytes to arrays and back."""

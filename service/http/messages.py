@@ -1,16 +1,18 @@
-"""A prediction's request and its answer as plain data, the same behind both doors."""
+"""A prediction's request and response as plain data, the same on the fast path and in ASGI."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+Headers = tuple[tuple[bytes, bytes], ...]
+
 
 @dataclass(slots=True)
 class Request:
-    """What a door read: ``headers`` by lower-case name, ``query`` and ``body`` as they came.
+    """What was received: ``headers`` by lower-case name, ``query`` and ``body`` as they were sent.
 
-    ``counted`` says that the door counts the body's bytes till the request is answered.
+    ``counted`` says that the body's bytes stay in the body budget until the request is answered.
     """
 
     model: str | None
@@ -21,8 +23,20 @@ class Request:
     counted: bool = False
 
 
+@dataclass(slots=True)
+class Response:
+    """What is sent; the transport adds content-length and x-request-id."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+JSON_HEADERS: Headers = ((b"content-type", b"application/json"),)
+
+
 def by_name(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Headers by name: the values of one that is sent several times are one list, in which nothing sensible hides."""
+    """Headers by name. Values of a repeated header are joined by commas, so that none of them goes unnoticed."""
     found = dict(headers)
     if len(found) != len(headers):
         values: dict[bytes, list[bytes]] = {}
@@ -30,16 +44,3 @@ def by_name(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
             values.setdefault(name, []).append(value)
         found = {name: b", ".join(each) for name, each in values.items()}
     return found
-
-
-@dataclass(slots=True)
-class Response:
-    """What a door writes; it adds content-length and x-request-id."""
-
-    status: int
-    headers: tuple[tuple[bytes, bytes], ...]
-    body: bytes
-
-
-JSON_HEADERS = ((b"content-type", b"application/json"),)
-NPY_HEADERS = ((b"content-type", b"application/x-npy"),)

@@ -1,27 +1,28 @@
-"""What a prediction request asks for beside its rows: query parameters and headers, each checked."""
+"""The query parameters of the native protocol: parsed, checked and documented."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from service.errors import InvalidOption
+from service.inference.model import Model
+from service.manifest import CLASSIFICATION
 
 DTYPES: Final = ("float32", "float64", "uint8")
 _BAD_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 _SHOWN: Final = 60
-_MAX_QUERY: Final = 1000  # nobody needs more, and what was read is remembered
+_MAX_QUERY: Final = 1000  # parsed queries are cached, so their length is bounded
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``top_k`` is 0 where it was not asked for; ``dtype`` is that of a raw body."""
+    """What the query asks for. ``top_k`` is 0 if it is not requested; ``dtype`` is that of a raw body."""
 
     top_k: int = 0
     probabilities: bool = True
@@ -34,9 +35,8 @@ _OF_CLASSES: Final = ("top_k", "probabilities")
 _NAMES: Final = (*_OF_CLASSES, "timing", "dtype")
 
 
-@lru_cache(maxsize=256)  # clients ask for few different things, again and again
 def from_query(query: str | None, classes: int) -> Options:
-    """The options of a query string for a model of that many classes, a regression of none. Raises `InvalidOption`."""
+    """The options in a query string, for a model of that many classes, 0 for a regression. Raises `InvalidOption`."""
     if not query:
         return _DEFAULT
     values: dict[str, str] = {}
@@ -60,6 +60,26 @@ def from_query(query: str | None, classes: int) -> Options:
     )
 
 
+def parameters(models: Sequence[Model]) -> list[dict[str, Any]]:
+    """The OpenAPI parameter objects of the query."""
+    found = [
+        _parameter("timing", "true adds a server-timing header", {"type": "boolean", "default": False}),
+        _parameter("dtype", "of raw rows, if their length is ambiguous", {"enum": list(DTYPES)}),
+    ]
+    classes = [len(model.manifest.classes) for model in models if model.manifest.task == CLASSIFICATION]
+    if classes:
+        top_k = {"type": "integer", "minimum": 1, "maximum": max(classes)}
+        found += [
+            _parameter("top_k", "also return the k most probable labels of each row, at most all of them", top_k),
+            _parameter("probabilities", "false leaves the probabilities out", {"type": "boolean", "default": True}),
+        ]
+    return found
+
+
+def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+
+
 def _pairs(query: str) -> list[tuple[str, str]]:
     if len(query) > _MAX_QUERY:
         raise InvalidOption(f"the query string has {len(query)} characters, expected at most {_MAX_QUERY}")
@@ -68,22 +88,7 @@ def _pairs(query: str) -> list[tuple[str, str]]:
     try:
         return parse_qsl(query, keep_blank_values=True, errors="strict")
     except UnicodeDecodeError as error:
-        raise InvalidOption(f"the query string {query!r:.60} is not UTF-8 once its % are read") from error
-
-
-def timeout_s(headers: Mapping[bytes, bytes], longest_s: float) -> float:
-    """Seconds this request may take: ``x-request-timeout-s``, and never more than ``longest_s``."""
-    text = headers.get(b"x-request-timeout-s")
-    if text is None:
-        return longest_s
-    try:
-        asked_s = 0.0 if b"_" in text else float(text)  # Python's own way to write a number
-    except ValueError:
-        asked_s = 0.0
-    if not asked_s > 0:
-        shown = text[:60].decode("latin-1")
-        raise InvalidOption(f"header x-request-timeout-s is {shown!r}, expected a number of seconds over 0")
-    return min(asked_s, longest_s)
+        raise InvalidOption(f"the query string {query!r:.60} is not UTF-8 after decoding its % escapes") from error
 
 
 def _top_k(text: str, classes: int) -> int:

@@ -35,7 +35,7 @@ TYPE_PREFIX: Final = "urn:mlp-serving:"
 CLOSE: Final = (b"connection", b"close")
 MEDIA_TYPE: Final = "application/problem+json"
 
-# The name is stable and stands in the README, in metrics and in logs.
+# The name is stable: it is in the README, in metrics and in logs.
 PROBLEMS: Final[dict[type[RequestError], tuple[int, str, str]]] = {
     MalformedRequest: (400, "malformed-request", "The bytes are not an HTTP request"),
     MalformedBody: (400, "malformed-body", "The body is not what its type says"),
@@ -53,6 +53,31 @@ PROBLEMS: Final[dict[type[RequestError], tuple[int, str, str]]] = {
     NotReady: (503, "not-ready", "The server takes no requests now"),
     DeadlineExceeded: (504, "deadline-exceeded", "The answer would come too late"),
 }
+_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "title": "Problem",
+    "required": ["type", "title", "status", "detail", "request_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri", "description": "a stable name of the problem"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "the name, the value, what was expected, and the remedy"},
+        "request_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "description": "the first bad value of a request",
+            "items": {
+                "type": "object",
+                "required": ["detail"],
+                "properties": {
+                    "row": {"type": "integer", "description": "counted from 0"},
+                    "feature": {"type": "string"},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+}
 
 
 def name_of(error: RequestError) -> str:
@@ -61,7 +86,7 @@ def name_of(error: RequestError) -> str:
 
 
 def response(error: RequestError, request_id: str) -> Response:
-    """The answer to a request that cannot be answered as asked."""
+    """The response to a request that failed with ``error``."""
     status, name, title = PROBLEMS[type(error)]
     more: dict[str, Any] = {}
     headers: list[tuple[bytes, bytes]] = []
@@ -73,8 +98,8 @@ def response(error: RequestError, request_id: str) -> Response:
     if isinstance(error, Retryable):
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_s))))
     if isinstance(error, MalformedRequest | HeadersTooLarge | ReceiveTimeout):
-        # Not after BodyTooLarge: closing under a body that is still being sent resets the connection, and most clients
-        # would then never read the answer. The rest of the body is read and thrown away instead.
+        # Not for BodyTooLarge: closing while a body is still being sent resets the connection, and most clients would
+        # never read the response. The rest of the body is read and discarded instead.
         headers.append(CLOSE)
     return problem(status, name, title, str(error), request_id, tuple(headers), more)
 
@@ -88,7 +113,20 @@ def problem(
     headers: tuple[tuple[bytes, bytes], ...] = (),
     more: dict[str, Any] | None = None,
 ) -> Response:
-    """A problem document; ``detail`` gives name, value, what was expected and the way out."""
+    """A problem document; ``detail`` gives the name, the value, what was expected, and the remedy."""
     document = {"type": TYPE_PREFIX + name, "title": title, "status": status, "detail": detail}
     body = orjson.dumps(document | {"request_id": request_id} | (more or {}))
     return Response(status, ((b"content-type", MEDIA_TYPE.encode()), *headers), body)
+
+
+def described(description: str) -> dict[str, Any]:
+    """The OpenAPI response object of a problem."""
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
+
+
+def responses() -> dict[str, dict[str, Any]]:
+    """The OpenAPI response objects of all problems, by status."""
+    descriptions: dict[int, list[str]] = {}
+    for status, name, title in PROBLEMS.values():
+        descriptions.setdefault(status, []).append(f"{title} (`{name}`)")
+    return {str(status): described("; ".join(each)) for status, each in descriptions.items()}

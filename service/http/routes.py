@@ -1,9 +1,10 @@
-"""The FastAPI door: every path, told to OpenAPI, and the errors that FastAPI and Starlette find themselves."""
+"""The ASGI application's paths, and the errors that FastAPI and Starlette raise themselves."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -15,10 +16,12 @@ from starlette.responses import JSONResponse
 from starlette.responses import Response as HttpResponse
 
 from service.errors import MethodNotAllowed, NotFound, RequestError
-from service.http import messages, openapi, problems
+from service.http import messages, problems
 from service.http.admission import LARGE_BYTES, Arrival
+from service.http.paths import AnyProtocol, Route, RouteTable
 from service.http.predict import Pending, Predict
-from service.inference.repository import Model, Repository
+from service.inference.model import Model
+from service.inference.repository import Repository
 from service.lifecycle import Lifecycle, State
 from service.requests import RequestRecord
 
@@ -26,6 +29,7 @@ _PATHS: Final = "GET /docs lists every path and its methods"
 
 
 def router(
+    table: RouteTable,
     predict: Predict,
     repository: Repository,
     lifecycle: Lifecycle,
@@ -34,7 +38,8 @@ def router(
 ) -> APIRouter:
     """All paths; ``exposition`` gives the metrics as text of ``exposition_type``."""
     routes = APIRouter()
-    _add_predictions(routes, predict, openapi.prediction(list(repository), predict.max_rows))
+    for route in table.routes:
+        _add_prediction(routes, route, predict)
     _add_models(routes, repository)
     _add_health(routes, lifecycle)
 
@@ -46,21 +51,12 @@ def router(
     return routes
 
 
-def _add_predictions(routes: APIRouter, predict: Predict, described: dict[str, Any]) -> None:
-    @routes.post("/predict", tags=["predict"], **described)
-    async def predict_default(request: HttpRequest) -> HttpResponse:
-        """The prediction for each row, by the default model: its class, with all probabilities, or its number."""
-        return await _predicted(predict, request)
+def _add_prediction(routes: APIRouter, route: Route, predict: Predict) -> None:
+    async def answer(request: HttpRequest) -> HttpResponse:
+        return await _predicted(predict, route.protocol, request)
 
-    @routes.post("/models/{name}/predict", tags=["predict"], **described)
-    async def predict_model(request: HttpRequest, name: str) -> HttpResponse:
-        """The same by the model of that name."""
-        return await _predicted(predict, request, name)
-
-    @routes.post("/models/{name}/versions/{version}/predict", tags=["predict"], **described)
-    async def predict_version(request: HttpRequest, name: str, version: str) -> HttpResponse:
-        """The same by one version of the model, to be sure which one answers."""
-        return await _predicted(predict, request, name, version)
+    # `service.http.openapi` documents it.
+    routes.add_api_route(route.pattern, answer, methods=["POST"], include_in_schema=False)
 
 
 def _add_models(routes: APIRouter, repository: Repository) -> None:
@@ -69,15 +65,15 @@ def _add_models(routes: APIRouter, repository: Repository) -> None:
         """The models that are served."""
         return {"models": [{"name": model.manifest.name, "version": model.manifest.version} for model in repository]}
 
-    # With 4XX described, FastAPI adds no 422, which is never answered.
+    # Documenting 4XX keeps FastAPI from adding a 422, which never occurs here.
     described: dict[int | str, dict[str, Any]] = {
-        404: openapi.problem("There is no such model (`not-found`)"),
-        "4XX": openapi.problem("Other problems"),
+        404: problems.described("There is no such model (`not-found`)"),
+        "4XX": problems.described("Other problems"),
     }
 
     @routes.get("/models/{name}", tags=["models"], responses=described)
     async def describe_model(name: str) -> dict[str, Any]:
-        """What a model takes and gives, where it runs, how good it is, and what it was made from."""
+        """A model's inputs and outputs, where it runs, its scores, and what it was made from."""
         return _description(repository.find(name, None))
 
 
@@ -94,29 +90,31 @@ def _add_health(routes: APIRouter, lifecycle: Lifecycle) -> None:
 
     @routes.get("/health/startup", tags=["health"], responses={503: {"description": "Starting"}})
     async def startup() -> JSONResponse:
-        """Whether the models were proved and the server began to take requests."""
+        """Whether the models passed their self-check and the server began to take requests."""
         return JSONResponse({"status": lifecycle.state}, 503 if lifecycle.state is State.STARTING else 200)
 
 
-def add_problems(app: FastAPI) -> None:
-    """Make every foreseen error an RFC 9457 problem, also those found before a path's own function runs."""
+def add_errors(app: FastAPI, table: RouteTable) -> None:
+    """Answer every `RequestError` in the form of the route's protocol, also those found before its handler runs."""
 
-    async def foreseen(request: HttpRequest, error: Exception) -> HttpResponse:
+    async def expected(request: HttpRequest, error: Exception) -> HttpResponse:
         assert isinstance(error, RequestError)  # noqa: S101 - it is registered for these alone
         record = _record(request)
         record.problem = problems.name_of(error)
-        return _http(problems.response(error, record.request_id))
+        protocol = table.protocol_of(getattr(request.scope.get("route"), "path", ""))
+        respond = problems.response if protocol is None else protocol.error
+        return _http(respond(error, record.request_id))
 
     async def framework(request: HttpRequest, error: Exception) -> HttpResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these alone
-        return await foreseen(request, _named(request, error))
+        return await expected(request, _request_error(request, error))
 
-    app.add_exception_handler(RequestError, foreseen)
+    app.add_exception_handler(RequestError, expected)
     app.add_exception_handler(HTTPException, framework)
 
 
-def _named(request: HttpRequest, error: HTTPException) -> RequestError:
-    """What the router found, as an error of ours."""
+def _request_error(request: HttpRequest, error: HTTPException) -> RequestError:
+    """The `RequestError` for an error of the router."""
     path = request.scope["path"]
     if path == "*":  # OPTIONS of the whole server
         return MethodNotAllowed(f"OPTIONS * is not answered; {_PATHS}", "GET, HEAD, POST")
@@ -132,33 +130,33 @@ def _named(request: HttpRequest, error: HTTPException) -> RequestError:
     raise error
 
 
-async def _predicted(
-    predict: Predict, request: HttpRequest, name: str | None = None, version: str | None = None
-) -> HttpResponse:
-    record = _record(request)
+async def _predicted(predict: Predict, protocol: AnyProtocol, request: HttpRequest) -> HttpResponse:
+    record, parameters = _record(request), request.path_params
     query = request.scope["query_string"].decode("latin-1")
     headers = messages.by_name(request.scope["headers"])
-    message = messages.Request(name, version, query, headers, b"", counted=True)
-    message.body, arrival = await _body(predict, message, request)
+    message = messages.Request(parameters.get("name"), parameters.get("version"), query, headers, b"", counted=True)
+    arrive = partial(predict.arrive, protocol, message, record)
+    message.body, arrival = await _body(request, int(headers.get(b"content-length", 0)), arrive)
     answered: asyncio.Future[messages.Response] = asyncio.get_running_loop().create_future()
-    job = predict(message, record, answered.set_result, arrival)
-    if job is not None:
-        await _until(answered, request, job)
+    pending = predict(protocol, message, record, answered.set_result, arrival)
+    if pending is not None:
+        await _wait_for(answered, request, pending)
     return _http(answered.result())
 
 
-async def _body(predict: Predict, message: messages.Request, request: HttpRequest) -> tuple[bytes, Arrival | None]:
-    """The whole body, and what counts the rows of a large one from its arrival on. Raises `Overloaded`."""
-    declared_bytes = int(message.headers.get(b"content-length", 0))
+async def _body(
+    request: HttpRequest, declared_bytes: int, arrive: Callable[[int], Arrival | None]
+) -> tuple[bytes, Arrival | None]:
+    """The complete body, and the count of a large one's rows from its arrival on. Raises `Overloaded`."""
     arrival, pieces, received_bytes = None, [], 0
     try:
         if declared_bytes > LARGE_BYTES:
-            arrival = predict.arrive(message, _record(request), declared_bytes)
+            arrival = arrive(declared_bytes)
         async for piece in request.stream():
             pieces.append(piece)
             received_bytes += len(piece)
             if received_bytes > LARGE_BYTES:
-                arrival = arrival or predict.arrive(message, _record(request), declared_bytes)
+                arrival = arrival or arrive(declared_bytes)
                 if arrival is not None:
                     arrival.reached(received_bytes)
     except BaseException:
@@ -168,15 +166,15 @@ async def _body(predict: Predict, message: messages.Request, request: HttpReques
     return b"".join(pieces), arrival
 
 
-async def _until(answered: asyncio.Future[messages.Response], request: HttpRequest, job: Pending) -> None:
-    """Wait; where nobody does any more, cancel the ``job``. Raises `ClientDisconnect`."""
-    gone = asyncio.ensure_future(request.receive())  # after the body there is nothing else to hear of
+async def _wait_for(answered: asyncio.Future[messages.Response], request: HttpRequest, pending: Pending) -> None:
+    """Wait for the answer. Raises `ClientDisconnect`, and cancels the request, once the client is gone."""
+    gone = asyncio.ensure_future(request.receive())  # after the body there is no other message
     try:
         await asyncio.wait((answered, gone), return_when=asyncio.FIRST_COMPLETED)
     finally:
         gone.cancel()
         if not answered.done():
-            job.cancel()
+            pending.cancel()
     if not answered.done():
         raise ClientDisconnect
 

@@ -1,7 +1,7 @@
-"""Work that is too long for one turn of the event loop, done a slice a turn: other requests are answered in between.
+"""Runs work that takes long a slice per turn of the event loop, so that other requests are answered in between.
 
-It is a generator that yields wherever it can pause, every millisecond or so. One piece of work is done after the other,
-so that what they hold while they are under way is held once; what is on its way out goes first.
+Pieces of work run one after the other, so that what one holds while it runs is held once. Answers on their way out go
+first.
 """
 
 from __future__ import annotations
@@ -9,23 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 from service.errors import DeadlineExceeded, NotReady
+from service.inference.steps import Steps, T
 
 _log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-Steps = Generator[None, None, T]
 
 SLICE_S: Final = 0.002
 _RESTART_S: Final = 1.0
 
 
 class Owner(Protocol):
-    """Whoever the work is for."""
+    """The request that work is done for."""
 
     cancelled: bool
 
@@ -40,18 +38,8 @@ class _Work:
     spent_s: float = 0.0
 
 
-def finish(steps: Steps[T]) -> T:
-    """All of ``steps`` at once, and what they come to."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-
-
 class Slices:
-    """The work that waits, on the running event loop; ``clock`` gives the seconds that deadlines are told in."""
+    """The queue of work on the running event loop. ``clock`` gives seconds; deadlines are on the same clock."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -67,10 +55,10 @@ class Slices:
         *,
         first: bool = False,
     ) -> None:
-        """Do ``steps``, and call ``done`` with their result or the error, the seconds they took, and those they waited.
+        """Queue ``steps``; ``done`` gets their result or error, the seconds they took, and the seconds they waited.
 
-        It is not called once the ``owner`` is cancelled. Where the deadline passes before they are done, the error is
-        `DeadlineExceeded`. ``first`` puts them before all others.
+        It is not called if the ``owner`` is cancelled. If the deadline passes first, the error is `DeadlineExceeded`.
+        ``first`` puts the work at the head of the queue.
         """
         work = _Work(steps, owner, deadline_s, done, self._clock())
         if first:
@@ -79,8 +67,12 @@ class Slices:
             self._waiting.append(work)
         self._schedule()
 
+    def idle(self) -> bool:
+        """Whether nothing waits."""
+        return not self._waiting
+
     def close(self) -> None:
-        """What still waits is told so, and not done."""
+        """End all work that waits with `NotReady`."""
         error = NotReady("the server stopped before this request had its turn; try again", _RESTART_S)
         while self._waiting:
             self._end(self._waiting.popleft(), error)
@@ -104,7 +96,7 @@ class Slices:
             self._schedule()
 
     def _slice(self, work: _Work, started_s: float) -> tuple[Any] | None:
-        """What the work came to, or None where there is more of it."""
+        """The result or error of the work, or None if it goes on."""
         if work.owner.cancelled:
             return (None,)
         if started_s > work.deadline_s:
@@ -117,7 +109,7 @@ class Slices:
                 next(work.steps)
         except StopIteration as end:
             return (end.value,)
-        except Exception as error:  # noqa: BLE001 - whatever it was, its owner is told, and the next ones are done
+        except Exception as error:  # noqa: BLE001 - `done` gets it, and the next work runs
             return (error,)
         return None
 
@@ -127,5 +119,5 @@ class Slices:
             waited_s = self._clock() - work.added_s - work.spent_s
             try:
                 work.done(result, work.spent_s, waited_s)
-            except Exception:  # noqa: BLE001 - the others are done
-                _log.exception("what a piece of work came to could not be told")
+            except Exception:  # noqa: BLE001 - the next work runs
+                _log.exception("the result of sliced work could not be delivered")

@@ -1,1 +1,1 @@
-"""Arrays to arrays: the published models, their sessions and batches. Knows no HTTP."""
+"""Arrays to arrays: models, their schemas, sessions and batches. Knows nothing of HTTP."""

@@ -1,7 +1,8 @@
-"""Whether an ONNX graph keeps numbers in other files, read from its bytes: ONNX Runtime opens such files unasked.
+"""Detects tensors in an ONNX graph that are stored in other files, by parsing its protobuf encoding.
 
-It takes their places from the graph, relative to the working directory, and no hash covers them. Only the fields that
-can hold a tensor are followed; all else, the weights too, is stepped over. https://protobuf.dev/programming-guides/encoding
+ONNX Runtime would open such files by paths in the graph, relative to the working directory, and no hash covers them.
+Only fields that can contain a tensor are parsed; all others, weights included, are skipped.
+https://protobuf.dev/programming-guides/encoding
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ _FIXED64: Final = 1
 _LENGTH: Final = 2
 _FIXED32: Final = 5
 _FIXED_BYTES: Final = {_FIXED64: 8, _FIXED32: 4}
-_MAX_DEPTH: Final = 100  # of messages in each other, as protobuf's own
+_MAX_DEPTH: Final = 100  # of nested messages, as in protobuf itself
 
 _TENSOR: Final = "TensorProto"
-# Of each message, the fields that are messages and can hold a tensor, by number:
+# The fields of each message that are messages and can contain a tensor, by number:
 # https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 _FIELDS: Final[dict[str, dict[int, str]]] = {
     "ModelProto": {7: "GraphProto", 20: "TrainingInfoProto", 25: "FunctionProto"},
@@ -36,13 +37,13 @@ _DATA_LOCATION: Final = 14
 
 
 class NotOnnxError(Exception):
-    """The bytes are no message of protobuf."""
+    """The bytes are not a protobuf message."""
 
 
 def has_external_data(model: bytes) -> bool:
-    """Whether a tensor anywhere in ``model`` (in subgraphs, functions, attributes) lies in another file, or in memory.
+    """Whether any tensor of ``model``, also in subgraphs, functions and attributes, is stored outside of it.
 
-    Raises `NotOnnxError` where the bytes cannot be read so.
+    Raises `NotOnnxError` if the bytes cannot be parsed.
     """
     open_messages = [("ModelProto", _fields(memoryview(model)))]
     while open_messages:
@@ -67,34 +68,34 @@ def _is_external(number: int, value: int | memoryview) -> bool:
 
 
 def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """The fields of a message: number, and value, an integer where it is a varint. Fixed ones are stepped over."""
+    """The number and value of each field; the value of a varint is an integer. Fixed-size fields are skipped."""
     at = 0
     while at < len(content):
         tag, at = _varint(content, at)
-        number, kind = (tag & 0xFFFFFFFF) >> 3, tag & 7  # a tag has 32 bits, whatever is written beyond
-        if kind == _VARINT:
+        number, wire_type = (tag & 0xFFFFFFFF) >> 3, tag & 7  # a tag has 32 bits; others are ignored
+        if wire_type == _VARINT:
             value, at = _varint(content, at)
             yield number, value
             continue
-        if kind == _LENGTH:
+        if wire_type == _LENGTH:
             size, at = _varint(content, at)
-        elif kind in _FIXED_BYTES:
-            size = _FIXED_BYTES[kind]
+        elif wire_type in _FIXED_BYTES:
+            size = _FIXED_BYTES[wire_type]
         else:
-            raise NotOnnxError(f"wire type {kind} is none of ONNX")  # groups, which ONNX has not
+            raise NotOnnxError(f"wire type {wire_type} is none of ONNX")  # a group
         end = at + size
         if end > len(content):
             raise NotOnnxError("a field is longer than what is there")
-        if kind == _LENGTH:
+        if wire_type == _LENGTH:
             yield number, content[at:end]
         at = end
 
 
 def _varint(content: memoryview, at: int) -> tuple[int, int]:
-    """The number at a place, and the place after it."""
+    """The varint at index ``at``, and the index after it."""
     number = 0
-    for place, byte in enumerate(content[at : at + 10]):
-        number |= (byte & 0x7F) << (7 * place)
+    for index, byte in enumerate(content[at : at + 10]):
+        number |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:
-            return number, at + place + 1
+            return number, at + index + 1
     raise NotOnnxError("a number does not end")

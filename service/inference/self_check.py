@@ -1,4 +1,4 @@
-"""A model proves itself before it takes traffic: golden rows answered as torch did, and what a run costs."""
+"""The self-check of a model before it takes traffic: golden rows are answered as in training, and runs are timed."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from service.inference.batcher import Costs
 from service.inference.session import AGAIN, Outputs, Session
 from service.manifest import REGRESSION, Manifest
 
-# Of a probability, or of the range a regression's golden answers span. Other processors add the same products in
-# another order; a wrong weight or scale shows a thousand times larger. In int8 that can carry an activation to the next
-# of its 256 levels; a processor that saturates moves it much further.
+# Of a probability, or of the range of a regression's golden answers. Other processors sum in another order, which in
+# int8 can move an activation by one of its 256 levels. A wrong weight or scale, or a processor that saturates, moves it
+# much further.
 TOLERANCE: Final = {"fp32": 1e-4, "int8": 0.02}
-# Of a regression's largest golden answer, in steps of the dtype it is answered in: answers far from 0 are rounded that
-# coarsely, however little they differ from each other.
+# Of a regression's largest golden answer, in units of its dtype's precision: answers far from 0 are rounded that
+# coarsely, however close they are to each other.
 ROUNDING_STEPS: Final = 8
-# Training publishes 32; each is run alone, and a start should not take minutes.
+# Training publishes 32. Each is run alone, so a bound keeps the start short.
 _MAX_GOLDEN_ROWS: Final = 4096
 _NUMBERS: Final = "fiu"
 _PREFIX: Final = {"fp32": "", "int8": "int8_"}
 
 BATCH_ROWS: Final = 256
-# The event loop answers nobody while a batch runs on it: what takes longer than this goes to a thread.
+# A batch on the event loop blocks it. Requests that take longer than this go to a thread.
 INLINE_BUDGET_S: Final = 1e-3
 _REPEATS: Final = 5
 
 
 def replay(session: Session, golden: bytes, manifest: Manifest, precision: str) -> None:
-    """Run the held-out rows that were published with the model, alone and together.
+    """Run the held-out rows that were published with the model, one by one and together.
 
-    Raises `ModelRefused` where the graph does not run, or an answer is further than `TOLERANCE` from the one published:
-    torch's own for ``fp32``, that of the int8 graph for ``int8``.
+    Raises `ModelRefused` if the graph does not run, or if an answer differs from the published one by more than
+    `TOLERANCE`. The published answers are torch's for ``fp32``, and those of the int8 graph for ``int8``.
     """
     inputs, expected = _golden(golden, manifest, precision)
     tolerance: Any = TOLERANCE[precision]
@@ -48,7 +48,7 @@ def replay(session: Session, golden: bytes, manifest: Manifest, precision: str) 
         numbers = expected.prediction.astype(np.float64)
         rounding = ROUNDING_STEPS * float(np.finfo(manifest.output_dtype).eps)
         tolerance = tolerance * np.ptp(numbers, axis=0) + rounding * np.abs(numbers).max(axis=0)  # (targets,)
-    # Together, and each alone: in traffic a row meets both.
+    # Traffic has both batches and single rows.
     _compare(_answers(session, inputs), expected, manifest, tolerance)
     for row in range(len(inputs)):
         _compare(_answers(session, inputs[row : row + 1]), expected.rows(row, row + 1), manifest, tolerance)
@@ -67,7 +67,7 @@ def _golden(golden: bytes, manifest: Manifest, precision: str) -> tuple[NDArray[
             prediction = _array(archive, f"{prefix}prediction", rows, ())
     except ModelRefused:
         raise
-    except Exception as error:  # what zipfile and its decompressors raise of damaged bytes is of many kinds
+    except Exception as error:  # zipfile and its decompressors raise many types for damaged bytes
         raise ModelRefused(f"{GOLDEN} is no archive of arrays ({_reason(error)}); {AGAIN}") from error
     if not set(prediction.tolist()) <= set(range(classes)):
         raise ModelRefused(f"{GOLDEN} holds predictions that are no index of the manifest's classes; {AGAIN}")
@@ -75,9 +75,9 @@ def _golden(golden: bytes, manifest: Manifest, precision: str) -> tuple[NDArray[
 
 
 def _array(archive: zipfile.ZipFile, name: str, rows: int | None, row_shape: tuple[int, ...]) -> NDArray[Any]:
-    """The array of a name, of finite numbers and of shape (``rows``, *``row_shape``), or of any few rows for None.
+    """The array called ``name``: finite numbers, (``rows``, *``row_shape``), with any small number of rows for None.
 
-    The headers of archive and array are believed as far as they fit that: nothing larger is unpacked or allocated.
+    The headers of archive and array are checked first, so nothing larger is unpacked or allocated.
     """
     try:
         packed = archive.getinfo(f"{name}.npy")
@@ -105,10 +105,10 @@ def _array(archive: zipfile.ZipFile, name: str, rows: int | None, row_shape: tup
 
 
 def _inputs(array: NDArray[Any], manifest: Manifest) -> NDArray[Any]:
-    """Golden rows as the network takes them, if a value is missing only where it may be."""
+    """Golden rows in the graph's dtype. Raises `ModelRefused` if a value is missing that may not be."""
     bare = np.isinf(array) | (np.isnan(array) & ~np.array([feature.missing for feature in manifest.features]))
-    for _, place in np.argwhere(bare).tolist():
-        name = manifest.features[place].name
+    for _, index in np.argwhere(bare).tolist():
+        name = manifest.features[index].name
         raise ModelRefused(f"{GOLDEN} has a row without a finite value of {name!r:.60}; {AGAIN}")
     return np.ascontiguousarray(array, manifest.graph_dtype)
 
@@ -153,9 +153,9 @@ def _compare(outputs: Outputs, expected: Outputs, manifest: Manifest, tolerance:
 
 
 def measure(session: Session, features: int, dtype: str = "float32") -> Costs:
-    """Warm the session up and measure one row and a full batch of ``dtype``, the best of a few runs each.
+    """Warm the session up, and time one row and a full batch of ``dtype``: the best of a few runs each.
 
-    Raises `ModelRefused`.
+    Raises `ModelRefused` if the graph does not run.
     """
     one_s = _best_s(session, np.zeros((1, features), dtype))
     full_s = _best_s(session, np.zeros((BATCH_ROWS, features), dtype))

@@ -1,4 +1,4 @@
-"""One ONNX Runtime session: build it where it was asked to run, check it, run it. The only importer of onnxruntime."""
+"""ONNX Runtime sessions: built on the requested provider, checked, run. The only importer of onnxruntime."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from numpy.typing import NDArray
 from service.errors import ModelRefused, ProviderUnavailable
 from service.inference.onnx_wire import NotOnnxError, has_external_data
 
-# From 1.29 on ONNX Runtime reports hardware and models to its maker, from its import on; ours shall not.
+# From 1.29 on, ONNX Runtime sends telemetry about hardware and models as soon as it is imported. Turn it off.
 # https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime as ort
 
 _log = logging.getLogger(__name__)
 
-# ONNX Runtime writes coloured lines of its own to stderr, between ours; what went wrong it also raises.
+# ONNX Runtime would write coloured lines to stderr between ours. It also raises its errors.
 _FATAL: Final = 4
 ort.set_default_logger_severity(_FATAL)
 
-# The way out where a graph, or what was published with it, is at fault.
+# The remedy if a graph, or a file published with it, is at fault.
 AGAIN: Final = "publish the model again"
 
 _CUDA: Final = "CUDAExecutionProvider"
 _CPU: Final = "CPUExecutionProvider"
-# TensorFloat-32 keeps 10 bits of each factor: probabilities would move by 1e-3 from torch's.
+# TensorFloat-32 keeps 10 bits of each factor, which would move probabilities by 1e-3.
 _CUDA_OPTIONS: Final = {"use_tf32": "0"}
 _INPUT: Final = "inputs"
 _CPUINFO: Final = Path("/proc/cpuinfo")
@@ -46,9 +46,9 @@ _NO_ROWS: Final = np.empty(0, np.intp)
 
 
 class Outputs(NamedTuple):
-    """What the network says of a batch: probabilities float32 (rows, classes), prediction int64 (rows,).
+    """The network's outputs for a batch: probabilities float32 (rows, classes) and prediction int64 (rows,).
 
-    A regression's has no probabilities, and its prediction is float32 or float64 (rows, targets).
+    A regression has no probabilities, and its prediction is float32 or float64 (rows, targets).
     """
 
     probabilities: NDArray[np.float32] | None
@@ -68,13 +68,13 @@ class Outputs(NamedTuple):
         )
 
     def overflowed(self) -> NDArray[np.intp]:
-        """The rows whose answer is no finite number: their values led the network beyond what float32 holds."""
+        """Indices of the rows with outputs that are not finite: their values exceeded what float32 holds on the way."""
         finite = np.isfinite(self.prediction if self.probabilities is None else self.probabilities)
         return _NO_ROWS if finite.all() else np.flatnonzero(~finite.all(axis=1))
 
     @classmethod
     def joined(cls, parts: Sequence[Outputs]) -> Outputs:
-        """The rows of all parts, one after the other."""
+        """The rows of all parts, concatenated."""
         probabilities = [part.probabilities for part in parts if part.probabilities is not None]
         return cls(
             np.concatenate(probabilities) if probabilities else None,
@@ -84,14 +84,14 @@ class Outputs(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A network ready to run, and where it really runs: ``provider`` is ``cpu`` or ``cuda``."""
+    """A network that is ready to run. ``provider`` is where it actually runs, ``cpu`` or ``cuda``."""
 
     provider: str
     _runtime: ort.InferenceSession
     _outputs: tuple[str, ...]
 
     def run(self, inputs: NDArray[Any]) -> Outputs:
-        """Run ``inputs`` (rows, features), of the dtype that the graph takes, through the network."""
+        """Run ``inputs`` (rows, features), in the dtype of the graph, through the network."""
         *probabilities, prediction = self._runtime.run(self._outputs, {_INPUT: inputs})
         return Outputs(probabilities[0] if probabilities else None, prediction)
 
@@ -106,11 +106,11 @@ def build(
     input_dtype: str = "float32",
     output_dtype: str = "float32",
 ) -> Session:
-    """A session for the graph in ``model`` on ``provider``: ``cpu``, ``cuda``, or ``auto``, the GPU where one works.
+    """A session for the graph in ``model`` on ``provider``: ``cpu``, ``cuda``, or ``auto``, a GPU if one works.
 
-    ``classes`` is 0 for a regression of that many ``targets``, which are answered in ``output_dtype``. Raises
-    `ProviderUnavailable` where ``cuda`` was asked for and cannot run, and `ModelRefused` where the graph is none,
-    needs other files, or does not map ``inputs`` of ``input_dtype`` (rows, ``features``) to the outputs of `Outputs`.
+    ``classes`` is 0 for a regression, whose ``targets`` are predicted in ``output_dtype``. Raises `ProviderUnavailable`
+    if ``cuda`` is requested and cannot run, and `ModelRefused` if ``model`` is not a graph, needs other files, or does
+    not map ``inputs`` of ``input_dtype`` (rows, ``features``) to `Outputs`.
     """
     outputs: dict[str, Any] = {"prediction": (_TENSORS[output_dtype], [targets])}
     if classes:
@@ -122,7 +122,7 @@ def build(
 
 
 def _check_self_contained(model: bytes) -> None:
-    """ONNX Runtime shall open no file that a graph names: it was not hashed, and may be anyone's."""
+    """Reject graphs that refer to other files: ONNX Runtime would open them, and no hash covers them."""
     try:
         external = has_external_data(model)
     except NotOnnxError as error:
@@ -143,14 +143,14 @@ def _start(model: bytes, provider: str) -> tuple[str, ort.InferenceSession]:
 
 
 def _options() -> ort.SessionOptions:
-    # Many small requests: the pool ONNX Runtime would make is sized from the host, not from the container's quota, and
-    # spins between runs. Parallelism comes from worker processes.
+    # One thread: ONNX Runtime sizes its pool from the host, not from the container's quota, and lets it spin between
+    # runs. Parallelism comes from worker processes.
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Not the runtime's own format, which it would tell by its first bytes, and whose files nobody checks.
+    # Not the runtime's own format, which it would detect by its first bytes, and which `onnx_wire` does not check.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     if saturates():
         options.add_session_config_entry("session.x64quantprecision", "1")
@@ -160,9 +160,9 @@ def _options() -> ort.SessionOptions:
 
 @cache
 def saturates(cpuinfo: Path = _CPUINFO) -> bool:
-    """Whether this processor's int8 products overflow 16 bits, and must be computed exactly at half the speed.
+    """Whether this processor's int8 products saturate at 16 bits, and have to be computed exactly at half the speed.
 
-    So it is on x86 without VNNI, where it costs several points of accuracy on Fashion-MNIST. True where nothing tells.
+    That is so on x86 without VNNI, where saturation costs several points of accuracy on Fashion-MNIST. True if unknown.
     https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
     """
     try:
@@ -179,13 +179,13 @@ def _on_cpu(model: bytes) -> ort.InferenceSession:
 
 
 def _on_cuda(model: bytes) -> ort.InferenceSession:
-    """Run on CUDA or raise: ONNX Runtime itself would log the failure and go on, slowly, on the CPU."""
+    """Run on CUDA or raise: ONNX Runtime itself would log the failure and fall back to the CPU."""
     if _CUDA not in ort.get_available_providers():
         raise ProviderUnavailable(
             f"CUDA is not in this build of ONNX Runtime {ort.__version__} ({_names(ort.get_available_providers())}); "
             "install mlp-serving[gpu] instead of mlp-serving[cpu], or start with --provider cpu"
         )
-    # The CUDA libraries that pip installed beside onnxruntime-gpu. It prints what it misses; the error below names it.
+    # The CUDA libraries that pip installed with onnxruntime-gpu. It prints missing ones; the error below names them.
     with contextlib.redirect_stdout(io.StringIO()):
         ort.preload_dlls(directory="")
     options = _options()
@@ -208,10 +208,10 @@ def _on_cuda(model: bytes) -> ort.InferenceSession:
 
 
 def _missing_library() -> str | None:
-    """What keeps ONNX Runtime's CUDA library from loading: it logs that alone, and raises a consequence of it."""
+    """Why ONNX Runtime's CUDA library does not load: it only logs that, and raises a consequence of it."""
     folder = Path(ort.__file__).parent / "capi"
     try:
-        # The second takes symbols from the first, and does not say so itself.
+        # The second needs symbols of the first, but is not linked to it.
         ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), ctypes.RTLD_GLOBAL)
         ctypes.CDLL(str(folder / "libonnxruntime_providers_cuda.so"))
     except OSError as error:

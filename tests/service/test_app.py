@@ -35,24 +35,24 @@ def test_any_asgi_server_can_serve_it(models: Path, monkeypatch: pytest.MonkeyPa
     assert answer.headers["x-request-id"]
 
 
-def test_it_refuses_an_unknown_variable_there_too(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_variable_is_rejected_there_too(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLP_MODELS", str(models))
     monkeypatch.setenv("MLP_PROT", "80")
     with pytest.raises(StartError, match=r"unknown environment variable MLP_PROT: did you mean MLP_PORT\?"):
         app.create_app()
 
 
-def test_a_request_that_could_never_find_room_is_refused_for_good(models: Path) -> None:
+def test_a_request_that_can_never_fit_the_queue_is_rejected_for_good(models: Path) -> None:
     """429 would have its client come again for ever."""
     chosen = Settings(models=models, max_queue_rows=2, max_request_rows=10)
     answer = asked(
         app.build(chosen, None, metrics.alone()).app, b'{"inputs": [[1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4]]}'
     )
     assert answer.status_code == 422
-    assert answer.json()["detail"] == "there are more rows than the 2 that are taken at most; send several requests"
+    assert answer.json()["detail"] == "there are more than 2 rows, the most that are accepted; send several requests"
 
 
-def test_a_model_that_is_refused_is_counted(models: Path) -> None:
+def test_a_refused_model_is_counted(models: Path) -> None:
     (models / "small" / "1" / "model.onnx").write_bytes(b"altered")
     counted = metrics.alone()
     with pytest.raises(ModelRefused):
@@ -60,7 +60,7 @@ def test_a_model_that_is_refused_is_counted(models: Path) -> None:
     assert b'mlp_model_load_failures_total{model="small"} 1.0' in counted.exposition()
 
 
-def test_what_start_up_made_is_not_looked_through_again(models: Path) -> None:
+def test_objects_made_at_start_are_exempt_from_garbage_collection(models: Path) -> None:
     before = gc.get_freeze_count()
     try:
         assert asked(app.build(Settings(models=models), None, metrics.alone()).app, b"{}").status_code == 422

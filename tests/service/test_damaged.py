@@ -282,7 +282,7 @@ def whole_int8(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (sparse(artifact.MODEL_INT8), "has 2,684,354,560 bytes, expected 1,073,741,824 at most"),
         (
             content(artifact.MODEL_INT8, b"no graph"),
-            "its int8 graph does not prove itself on this processor, as the graph",
+            "its int8 graph fails the self-check on this processor: the graph",
         ),
         (
             arrays(int8_prediction=np.full(8, 2), int8_probabilities=np.full((8, 3), 0.3)),

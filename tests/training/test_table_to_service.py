@@ -130,9 +130,9 @@ def test_a_table_of_people(tmp_path: Path) -> None:
         assert example.status_code == 200, example.text
 
         for name, value, detail in (
-            ("age", "old", "the text 'old', expected a number"),
-            ("country", "Gemany", "the text 'Gemany', a category the model does not know; did you mean 'Germany'?"),
-            ("country", None, "null, and the model allows no missing value here; send a text"),
+            ("age", "old", "the string 'old', expected a number"),
+            ("country", "Gemany", "the string 'Gemany', a category the model does not know; did you mean 'Germany'?"),
+            ("country", None, "null, and the model allows no missing value here; send a string"),
             ("visits", None, "null, and the model allows no missing value here; send a number"),
         ):
             rejected = client.post("/predict", json={"inputs": [rows[0], rows[1] | {name: value}]})

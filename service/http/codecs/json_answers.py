@@ -10,38 +10,39 @@ import orjson
 from numpy.typing import NDArray
 
 from service.http.options import Options
-from service.http.slices import Steps
 from service.inference.session import Outputs
+from service.inference.steps import Steps
 from service.manifest import Label, Manifest
 
-_LARGE_VALUES: Final = 50_000  # numbers and labels: 2 ms
+_LARGE_VALUES: Final = 50_000  # numbers and labels, which take 2 ms
 _STEP_VALUES: Final = 20_000
-# Of a row, in numbers, for each of its probabilities: two classes at least, and the best of as many (see _row_values).
-_MOST_WORK: Final = 6
+# The most work that a row can be, in numbers for each of its probabilities: two classes, and the best of as many.
+_MAX_WORK: Final = 6
 
 
-def is_large(outputs: Outputs, chosen: Options) -> bool:
-    """Whether it is encoded in steps."""
-    values = outputs.prediction if outputs.probabilities is None else outputs.probabilities
-    if values.size * _MOST_WORK <= _LARGE_VALUES:
-        return False
-    return len(outputs.prediction) * _row_values(outputs, chosen) > _LARGE_VALUES
+def encode(manifest: Manifest, options: Options, outputs: Outputs) -> bytes | Steps[bytes]:
+    """The answer for ``outputs``; in steps if it is large."""
+    probabilities, prediction = outputs
+    values = prediction.size if probabilities is None else probabilities.size
+    if values * _MAX_WORK > _LARGE_VALUES and len(prediction) * _row_values(outputs, options) > _LARGE_VALUES:
+        return encode_in_steps(manifest, options, outputs)
+    return encode_at_once(manifest, options, outputs)
 
 
-def encode(manifest: Manifest, chosen: Options, outputs: Outputs) -> bytes:
-    """The answer with ``outputs``."""
+def encode_at_once(manifest: Manifest, options: Options, outputs: Outputs) -> bytes:
+    """The answer for ``outputs``."""
     answer: dict[str, Any] = {"model": manifest.name, "version": manifest.version}
-    _add_columns(answer, manifest, chosen, outputs)
+    _add_columns(answer, manifest, options, outputs)
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def encode_in_steps(manifest: Manifest, chosen: Options, outputs: Outputs) -> Steps[bytes]:
-    """The same, of some rows in each step."""
-    step_rows = max(1, _STEP_VALUES // _row_values(outputs, chosen))
+def encode_in_steps(manifest: Manifest, options: Options, outputs: Outputs) -> Steps[bytes]:
+    """The same, some rows in each step."""
+    step_rows = max(1, _STEP_VALUES // _row_values(outputs, options))
     parts: dict[tuple[str, ...], list[bytes]] = {}
     for first in range(0, len(outputs.prediction), step_rows):
         columns: dict[str, Any] = {}
-        _add_columns(columns, manifest, chosen, outputs.rows(first, first + step_rows))
+        _add_columns(columns, manifest, options, outputs.rows(first, first + step_rows))
         for name, column in columns.items():
             for path, values in _leaves((name,), column):
                 parts.setdefault(path, []).append(_dumped(values)[1:-1])
@@ -55,11 +56,12 @@ def encode_in_steps(manifest: Manifest, chosen: Options, outputs: Outputs) -> St
     return _dumped(answer)
 
 
-def _row_values(outputs: Outputs, chosen: Options) -> int:
+def _row_values(outputs: Outputs, options: Options) -> int:
     """How much work a row is, in numbers."""
     if outputs.probabilities is None:
         return outputs.prediction.size // max(len(outputs.prediction), 1)
-    return 2 + (outputs.probabilities.shape[1] if chosen.probabilities or chosen.top_k else 0) + 4 * chosen.top_k
+    classes = outputs.probabilities.shape[1] if options.probabilities or options.top_k else 0
+    return 2 + classes + 4 * options.top_k
 
 
 def _leaves(path: tuple[str, ...], column: Any) -> list[tuple[tuple[str, ...], Any]]:
@@ -68,18 +70,19 @@ def _leaves(path: tuple[str, ...], column: Any) -> list[tuple[tuple[str, ...], A
     return [(path, column)]
 
 
-def _add_columns(answer: dict[str, Any], manifest: Manifest, chosen: Options, outputs: Outputs) -> None:
+def _add_columns(answer: dict[str, Any], manifest: Manifest, options: Options, outputs: Outputs) -> None:
     prediction, probabilities = outputs.prediction, outputs.probabilities
     if probabilities is None:
         answer["predictions"] = prediction.reshape(-1) if len(manifest.targets) == 1 else prediction
         return
     classes = prediction.tolist()
-    answer["predictions"] = [manifest.classes[index] for index in classes]
+    labels = manifest.classes
+    answer["predictions"] = list(map(labels.__getitem__, classes))  # faster than a comprehension
     answer["classes"] = classes
-    if chosen.probabilities:
+    if options.probabilities:
         answer["probabilities"] = probabilities
-    if chosen.top_k:
-        answer["top_k"] = _top_k(probabilities, chosen.top_k, manifest.classes)
+    if options.top_k:
+        answer["top_k"] = _top_k(probabilities, options.top_k, labels)
 
 
 def _top_k(probabilities: NDArray[np.float32], k: int, labels: Sequence[Label]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Rows that come as JSON, checked, as float rows that the model takes.
+"""Decodes and checks rows in JSON.
 
-The numbers of a well-formed request never become Python objects: simdjson writes them into one buffer. What does not
-fit that — rows by feature name, texts, a wrong length, a null — is read again, carefully, to be taken or refused with
-the reason: the first thing that is wrong, as one reads. A large body is read in steps, none of which takes long.
+The numbers of a regular request never become Python objects: simdjson writes them into one buffer. Everything else
+(rows by feature name, strings, nulls, wrong lengths) is parsed again by a slower path, which accepts it or reports the
+first error in reading order. Large bodies are decoded in steps, none of which takes long.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import simdjson
 from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput, MalformedBody
-from service.http.codecs.columns import kind_of
 from service.http.codecs.json_text import DECODER, JsonText, TooLong, repeated
-from service.http.codecs.schema import Schema
-from service.http.slices import Steps, finish
+from service.inference.columns import type_name
+from service.inference.schema import Schema
+from service.inference.steps import Steps, finish
 
 _KEYS: Final = ("inputs", "instances")
-# simdjson reads so much in 2 ms at most, the standard library in 2 ms as a rule.
+# What simdjson parses in 2 ms at most, and what the standard library usually does.
 _WHOLE_BYTES: Final = 256 * 1024
 _PLAIN_BYTES: Final = 32 * 1024
 _PIECE_BYTES: Final = 128 * 1024
-# What a value, or a row, may take in a body that is read in steps.
+# The longest value or row in a body that is decoded in steps.
 _LONGEST_BYTES: Final = 128 * 1024
 _LONGEST_VALUE_BYTES: Final = 256
 _MOST_KEYS: Final = 100
@@ -36,16 +36,16 @@ def rows_from_json(body: bytes, schema: Schema) -> NDArray[np.float64]:
     """Rows of a JSON document ``{"inputs": X}`` or ``{"instances": X}`` as float64 (rows, features).
 
     X is a list of rows, or one row. A row is flat, nested to the model's shape, or an object by feature name. Every
-    value returned is finite as float32, or NaN where one is missing that may be. Raises `MalformedBody` where the body
-    is not JSON, or has a key twice in an object that is read, and `InvalidInput`, naming the first bad row and feature,
-    where it is not rows of this model.
+    value returned is finite as float32, or NaN for a missing value. Raises `MalformedBody` if the body is not JSON or
+    an object has a duplicate key, and `InvalidInput`, naming the first bad row and feature, if the rows do not fit the
+    model.
     """
     rows = quick_rows(body, schema)
     return finish(rows_in_steps(body, schema)) if rows is None else rows
 
 
 def quick_rows(body: bytes, schema: Schema) -> NDArray[np.float64] | None:
-    """The same for a body that is not large and has nothing wrong; None where it takes `rows_in_steps`."""
+    """The same for a small body without errors; None if it needs `rows_in_steps`."""
     rows = None
     if schema.numeric and len(body) <= _WHOLE_BYTES:
         rows = _regular_rows(body, schema)
@@ -63,7 +63,7 @@ def rows_in_steps(body: bytes, schema: Schema) -> Steps[NDArray[np.float64]]:
     rows = None
     try:
         if (yield from text.next()) != "{":
-            raise _no_object(kind_of((yield from text.value())))
+            raise _no_object(type_name((yield from text.value())))
         keys: set[str] = set()
         while (key := (yield from _key(text, keys))) is not None:
             if key not in _KEYS:
@@ -85,7 +85,7 @@ def rows_in_steps(body: bytes, schema: Schema) -> Steps[NDArray[np.float64]]:
 
 
 def _key(text: JsonText, keys: set[str]) -> Steps[str | None]:
-    """The next key of the body's object, added to those before it; None at the object's end."""
+    """The next key of the body's object, added to ``keys``; None at the end of the object."""
     if not keys:
         yield from text.read("{", "'{'")
         if (yield from text.next()) == "}":
@@ -109,11 +109,11 @@ def _no_object(found: str) -> InvalidInput:
     return InvalidInput(Fault(f'the body is {found}, expected an object {{"inputs": [row, …]}}'))
 
 
-# Small bodies with nothing wrong
+# Small bodies without errors
 
 
 def _regular_rows(body: bytes, schema: Schema) -> NDArray[np.float64] | None:
-    """Rows of numbers; None where there is anything else."""
+    """Rows of numbers; None if there is anything else."""
     try:
         document: Any = simdjson.Parser().parse(body)
         keys = list(document)
@@ -126,14 +126,14 @@ def _regular_rows(body: bytes, schema: Schema) -> NDArray[np.float64] | None:
 
 
 def _regular(array: Any, text: bytes, schema: Schema, *, single: bool) -> NDArray[np.float64] | None:
-    """Rows of numbers, or one row where that may be, of an array and the ``text`` that it is from."""
+    """Rows of numbers in an array and its ``text``, or one row if ``single``; None if there is anything else."""
     dimensions = _dimensions(array)
     width, shape = schema.width, schema.shape
     flat = (width,)
     if dimensions[1:] not in (flat, shape) and not (single and dimensions in (flat, shape)):
         return None
-    # as_buffer flattens: that each array has its length, and that there are no more arrays than these, is what
-    # makes a row of 783 numbers followed by one of 785 an error.
+    # as_buffer flattens, so a row of 783 numbers followed by one of 785 would pass without a check that each array has
+    # its length, and that there are no others.
     arrays = _arrays_in(dimensions)
     if not _opens(text, arrays) or (arrays > len(dimensions) and not _is_regular(array, dimensions)):
         return None
@@ -153,8 +153,8 @@ def _dimensions(array: Any) -> tuple[int, ...]:
 
 
 def _opens(body: bytes, arrays: int) -> bool:
-    """Whether so many arrays begin in a JSON text without others, as far as brackets tell."""
-    # Where rows are long, find is several times as fast as count, which goes byte by byte.
+    """Whether a JSON text has exactly ``arrays`` opening brackets."""
+    # For long rows, find is several times as fast as count, which goes byte by byte.
     at = -1
     for _ in range(arrays):
         at = body.find(b"[", at + 1)
@@ -181,7 +181,7 @@ def _is_regular(array: Any, dimensions: tuple[int, ...]) -> bool:
 
 
 def _plain_rows(body: bytes, schema: Schema) -> NDArray[np.float64] | None:
-    """A list of rows, or one row by name; None where there is anything else, or anything wrong."""
+    """A list of rows, or one row by name; None if there is anything else, or an error."""
     try:
         document = DECODER.decode(body.decode())
         (rows,) = [document[key] for key in _KEYS if key in document]
@@ -202,13 +202,13 @@ def _plain_rows(body: bytes, schema: Schema) -> NDArray[np.float64] | None:
 
 
 def _rows(text: JsonText, key: str, schema: Schema, body_bytes: int) -> Steps[NDArray[np.float64]]:
-    """The rows that stand as the value of ``key``."""
+    """The rows in the value of ``key``."""
     first = yield from text.next()
     if first == "{":
         row = yield from _row(text, 0, schema)
         return np.array([_numbers_of(0, row, schema)], np.float64)
     if first != "[":
-        raise InvalidInput(Fault(f"{key!r} is {kind_of((yield from text.value()))}, expected a list of rows"))
+        raise InvalidInput(Fault(f"{key!r} is {type_name((yield from text.value()))}, expected a list of rows"))
     yield from text.read("[", "'['")
     if (yield from text.next()) == "]":
         yield from text.read("]", "']'")
@@ -218,17 +218,17 @@ def _rows(text: JsonText, key: str, schema: Schema, body_bytes: int) -> Steps[ND
     if _is_single([row], schema):
         row = yield from _rest_of_row(text, row, schema, more=more)
         return np.array([_numbers_of(0, row, schema)], np.float64)
-    # No row takes fewer bytes; what is not filled takes no memory.
+    # An upper bound of the count: no row is shorter. Pages that are not written take no memory.
     rows = np.empty((min(schema.max_rows, body_bytes // (2 * schema.width) + 1), schema.width))
     rows[0] = _numbers_of(0, row, schema)
     count = 1
-    by_blocks, carefully_to_byte = schema.numeric and body_bytes > _WHOLE_BYTES, 0
+    by_blocks, one_by_one_to_byte = schema.numeric and body_bytes > _WHOLE_BYTES, 0
     ends, byte_ends = re.compile(_ends(row)), re.compile(_ends(row).encode())
     while more:
-        if by_blocks and text.at_byte >= carefully_to_byte:
+        if by_blocks and text.at_byte >= one_by_one_to_byte:
             block = yield from _block(text, byte_ends, schema)
             if block is None:
-                carefully_to_byte = text.at_byte + _PIECE_BYTES
+                one_by_one_to_byte = text.at_byte + _PIECE_BYTES
                 continue
             _check_room(count + len(block), schema)
             rows[count : count + len(block)] = block
@@ -246,7 +246,7 @@ def _rows(text: JsonText, key: str, schema: Schema, body_bytes: int) -> Steps[ND
 
 def _check_room(count: int, schema: Schema) -> None:
     if count > schema.max_rows:
-        detail = f"there are more rows than the {schema.max_rows} that are taken at most; send several requests"
+        detail = f"there are more than {schema.max_rows} rows, the most that are accepted; send several requests"
         raise InvalidInput(Fault(detail))
 
 
@@ -260,7 +260,7 @@ def _row(text: JsonText, index: int, schema: Schema) -> Steps[Any]:
 
 
 def _rest_of_row(text: JsonText, first: object, schema: Schema, *, more: bool) -> Steps[list[Any]]:
-    """The whole of a row that is not in a list of rows, from its first part."""
+    """A complete row that is not in a list of rows, given its first element."""
     row, most = [first], schema.shape[0] if isinstance(first, list) else schema.width
     while more:
         row.append((yield from _row(text, 0, schema)))
@@ -273,24 +273,24 @@ def _rest_of_row(text: JsonText, first: object, schema: Schema, *, more: bool) -
 
 
 def _ends(row: object) -> str:
-    """A pattern of how a row like this ends, before another one or at the end of the list."""
+    """A pattern for the end of a row like this one, before the next row or the end of the list."""
     brackets = [r"\}"] if isinstance(row, dict) else []
     while isinstance(row, list):
         brackets.append(r"\]")
         row = row[0] if row else None
-    # One bracket after the other: a group that repeats is searched slowly.
+    # Brackets one by one: a repeated group is slow to search.
     return "".join(f"{bracket}[ \\t\\n\\r]*+" for bracket in brackets) + r"(?=[,\]])"
 
 
 def _block(text: JsonText, ends: re.Pattern[bytes], schema: Schema) -> Steps[NDArray[np.float64] | None]:
-    """The rows of numbers in the next piece of the text; None where it must be read carefully.
+    """The rows of numbers in the next piece of the text; None if it has to be parsed value by value.
 
-    Where a piece ends is a guess: it is right if the piece is whole JSON values.
+    The end of the piece is a guess, which is right if the piece parses.
     """
     yield from text.next()
     piece = text.window(max(_PIECE_BYTES, 32 * schema.width))
     last = None
-    for last in ends.finditer(piece):  # noqa: B007 - the last one is wanted
+    for last in ends.finditer(piece):  # noqa: B007 - the last match is used
         pass
     if last is None:
         return None
@@ -306,7 +306,7 @@ def _block(text: JsonText, ends: re.Pattern[bytes], schema: Schema) -> Steps[NDA
 
 
 def _is_single(rows: list[Any], schema: Schema) -> bool:
-    """Whether a list is one row and not a list of rows, as its first part tells."""
+    """Whether a list is one row rather than a list of rows, judging by its first element."""
     lengths = [0]
     inner: Any = rows[0]
     while isinstance(inner, list) and inner:
@@ -323,7 +323,7 @@ def _numbers_of(index: int, row: object, schema: Schema) -> list[float]:
     elif isinstance(row, list):
         values = _flat(index, row, schema)
     else:
-        raise InvalidInput(Fault(f"row {index} is {kind_of(row)}, expected {_expected(schema)}", row=index))
+        raise InvalidInput(Fault(f"row {index} is {type_name(row)}, expected {_expected(schema)}", row=index))
     return [column.number(index, value) for column, value in zip(schema.columns, values, strict=True)]
 
 
@@ -335,7 +335,7 @@ def _by_name(index: int, row: dict[str, Any], schema: Schema) -> list[Any]:
                 detail = f"row {index} has no feature {column.name!r}; send {all_of}"
                 raise InvalidInput(Fault(detail, index, column.name))
         name = next(name for name in row if name not in schema.names)
-        shown = name[:60].encode(errors="backslashreplace").decode()  # JSON can hold halves of characters, UTF-8 not
+        shown = name[:60].encode(errors="backslashreplace").decode()  # JSON can contain lone surrogates, UTF-8 cannot
         detail = f"row {index} has a feature {name!r:.60} that the model does not know; leave it out"
         raise InvalidInput(Fault(detail, index, shown))
     return [row[name] for name in schema.names]
@@ -350,7 +350,7 @@ def _flat(index: int, row: list[Any], schema: Schema) -> list[Any]:
     for length in schema.shape:
         for each in level:
             if not isinstance(each, list) or len(each) != length:
-                found = f"{len(each)} values" if isinstance(each, list) else kind_of(each)
+                found = f"{len(each)} values" if isinstance(each, list) else type_name(each)
                 raise InvalidInput(
                     Fault(f"row {index} has {found} where {length} belong; expected {_expected(schema)}", row=index)
                 )

@@ -1,6 +1,6 @@
-"""A JSON text, read value by value from a window of it, so that no step takes long, however large the text is.
+"""Parses a JSON text value by value through a window, so that no step takes long, however large the text is.
 
-Only UTF-8 is read, with or without a byte order mark.
+The text is UTF-8, with or without a byte order mark.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ import re
 from typing import Any, Final
 
 from service.errors import MalformedBody
-from service.http.slices import Steps
+from service.inference.steps import Steps
 
 WINDOW_BYTES: Final = 32 * 1024
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _COMMA: Final = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
 _BOM: Final = b"\xef\xbb\xbf"
 _MAX_DIGITS: Final = 4000  # Python's own bound on an integer's digits is 4,300
-_CUT_CHARS: Final = 16  # what a window cuts of a number, literal or escape is no longer
+_CUT_CHARS: Final = 16  # a number, literal or escape that the window's end may cut is at most this long
 
 
 class TooLong(Exception):
-    """A value has more bytes than were allowed."""
+    """A value has more bytes than are allowed."""
 
 
 class JsonText:
-    """``body`` and how far it is read. A value, and a key, may have ``longest_bytes``.
+    """``body``, and how much of it is parsed. A value or key may have ``longest_bytes``.
 
-    Its methods read in steps; all raise `MalformedBody` where the text is not JSON. Whitespace may stand anywhere.
+    The methods parse in steps, skip whitespace, and raise `MalformedBody` if the text is not JSON.
     """
 
     def __init__(self, body: bytes, longest_bytes: int) -> None:
@@ -37,7 +37,7 @@ class JsonText:
             raise MalformedBody(f"the body is {encoding[:6].upper()}, expected JSON in UTF-8")
         self._body = body
         self._longest_bytes = max(longest_bytes, WINDOW_BYTES)
-        self._text = ""  # the window, and how far it is read
+        self._text = ""  # the window, and the position in it
         self._at = 0
         self._from_byte = self._to_byte = len(_BOM) if body.startswith(_BOM) else 0
         self._chars_before = 0
@@ -46,11 +46,11 @@ class JsonText:
 
     @property
     def at_byte(self) -> int:
-        """How many bytes are read."""
+        """How many bytes are parsed."""
         return self._from_byte + _bytes_in(self._text, self._at)
 
     def next(self) -> Steps[str]:
-        """The next character, not yet read; an empty one at the end."""
+        """The next character, without consuming it; an empty string at the end."""
         while True:
             match = _SPACE.match(self._text, self._at)
             self._at = match.end() if match else self._at
@@ -62,7 +62,7 @@ class JsonText:
             yield
 
     def read(self, characters: str, expected: str) -> Steps[str]:
-        """Read one of ``characters``; what was ``expected`` is told where there is another."""
+        """Consume one of ``characters``; ``expected`` describes them in the error."""
         found = yield from self.next()
         if not found or found not in characters:
             raise self.error(f"expecting {expected}")
@@ -70,7 +70,7 @@ class JsonText:
         return found
 
     def value(self) -> Steps[Any]:
-        """Read a value. Raises `TooLong`, and `MalformedBody` also for a key that stands twice in one object."""
+        """Consume a value. Raises `TooLong`, and `MalformedBody` for a duplicate key too."""
         yield from self.next()
         size = WINDOW_BYTES
         while True:
@@ -93,49 +93,49 @@ class JsonText:
             yield
 
     def another(self, end: str) -> Steps[bool]:
-        """Read what stands after a value of a list or an object that ``end`` ends: whether one more comes."""
+        """Consume the comma or the ``end`` bracket after an element; whether another element follows."""
         return (yield from self.read("," + end, "',' delimiter")) == ","
 
     def values_at_hand(self, ends: re.Pattern[str]) -> list[Any]:
-        """Read all values of a list that follow in the window, where the last of ``ends`` there ends one of them.
+        """Consume the list elements in the window, up to the last match of ``ends``.
 
-        It may be none: where that guess is wrong, they are to be read one by one.
+        That this is the end of an element is a guess. If it is wrong, the result is empty: parse them one by one.
         """
         comma, last = _COMMA.match(self._text, self._at), None
         if comma is not None and not self._guessed_wrong:
-            for last in ends.finditer(self._text, comma.end()):  # noqa: B007 - the last one is wanted
+            for last in ends.finditer(self._text, comma.end()):  # noqa: B007 - the last match is used
                 pass
         if comma is None or last is None:
             return []
         try:
             values: list[Any] = DECODER.decode(f"[{self._text[comma.end() : last.end()]}]")
         except (ValueError, RecursionError, MalformedBody):
-            self._guessed_wrong = True  # not again in this window: that would take a time quadratic in its length
+            self._guessed_wrong = True  # no second guess in this window, which could take quadratic time
             return []
         self._at = last.end()
         return values
 
     def window(self, size_bytes: int) -> bytes:
-        """The next bytes, not yet read."""
+        """The next bytes, without consuming them."""
         at = self.at_byte
         return self._body[at : at + size_bytes]
 
     def skip(self, size_bytes: int) -> None:
-        """Take the next bytes, which are whole values, as read."""
+        """Consume the next bytes, which are complete values."""
         self._chars_before += self._at + size_bytes
         self._from_byte = self._to_byte = self.at_byte + size_bytes
         self._text, self._at = "", 0
 
     def error(self, reason: str, at: int | None = None) -> MalformedBody:
-        """The refusal of what stands at index ``at`` of the window."""
+        """The error at index ``at`` of the window."""
         position = self._chars_before + (self._at if at is None else at)
         return MalformedBody(f"the body is not JSON: {reason} at character {position}")
 
     def _refill(self, size_bytes: int) -> None:
-        """Move the window on to what is not yet read."""
+        """Move the window to what is not parsed yet."""
         start = self.at_byte
         end = min(start + size_bytes, len(self._body))
-        for _ in range(3):  # not in the middle of a character
+        for _ in range(3):  # do not cut a character
             if end < len(self._body) and self._body[end] & 0xC0 == 0x80:
                 end -= 1
         try:
@@ -149,7 +149,7 @@ class JsonText:
 
 
 def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of a JSON text; `MalformedBody` for a key that stands in it twice."""
+    """An object of a JSON text. Raises `MalformedBody` for a duplicate key."""
     document = dict(pairs)
     if len(document) != len(pairs):
         seen: set[str] = set()
@@ -161,8 +161,8 @@ def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def repeated(key: str) -> MalformedBody:
-    """The refusal of an object that has a key twice."""
-    return MalformedBody(f"the key {key!r:.60} stands twice in one object; send it once")
+    """The error for a duplicate key."""
+    return MalformedBody(f"the key {key!r:.60} is duplicated in one object; send it once")
 
 
 def _integer(text: str) -> int | float:
@@ -178,7 +178,7 @@ def _decoded(text: str, at: int) -> tuple[Any, int]:
         return DECODER.raw_decode(text, at)
     except json.JSONDecodeError:
         raise
-    except ValueError:  # an integer of more digits than Python makes one of
+    except ValueError:  # an integer with more digits than Python converts
         return _PATIENT.raw_decode(text, at)
 
 

@@ -1,6 +1,7 @@
-"""The .npy format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
+"""application/x-npy: rows and answers as .npy files.
 
-A header is a client's: it is read by a grammar of what numpy writes for an array of numbers, and never evaluated.
+The format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html. A client's header is parsed by a
+grammar of what numpy writes for an array of numbers, and never evaluated.
 """
 
 from __future__ import annotations
@@ -15,10 +16,16 @@ from numpy.lib import format as numpy_format
 from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput, MalformedBody
+from service.http.codecs.codec import Codec, binary
+from service.http.options import Options
+from service.inference.schema import Schema
+from service.inference.session import Outputs
+from service.inference.steps import Steps
+from service.manifest import Manifest
 
 _MAGIC: Final = b"\x93NUMPY"
-_LENGTH_BYTES: Final = {(1, 0): 2, (2, 0): 4, (3, 0): 4}  # of the field that tells the header's length
-_MAX_HEADER_BYTES: Final = 10_000  # numpy's own bound
+_LENGTH_BYTES: Final = {(1, 0): 2, (2, 0): 4, (3, 0): 4}  # of the header's length field
+_MAX_HEADER_BYTES: Final = 10_000  # as numpy's own bound
 _MAX_AXES: Final = 32
 _SPACE: Final = r"[ \t]*"
 _SIZE: Final = r"(?:0|[1-9]\d{0,17})L?"  # numpy for Python 2 wrote an L after a long one
@@ -30,6 +37,7 @@ _ITEM: Final = re.compile(
     rf"|shape(?P=mark){_SPACE}:{_SPACE}(?P<shape>{_SHAPE})){_SPACE}(?P<end>,|(?=\}}))",
     re.ASCII,
 )
+_MAX_ITEM_BYTES: Final = 8
 _DTYPE: Final = re.compile(r"[<>=|]?(?:[fiu][1248]|[efdbBhHiIlLqQ])", re.ASCII)
 
 
@@ -49,7 +57,7 @@ def read(body: bytes) -> NDArray[Any]:
         raise MalformedBody(f"the .npy file's header has {end - start} bytes, expected at most {_MAX_HEADER_BYTES}")
     descr, fortran_order, shape = _header(body[start:end].decode("latin-1"))
     dtype = _dtype(descr)
-    # The header is believed only where the file's length bears it out: nothing is allocated on its word.
+    # Checked against the file's length before anything is allocated.
     data_bytes = len(body) - end
     if data_bytes != math.prod(shape) * dtype.itemsize:
         detail = f"the .npy file promises an array {shape!s:.60} of {dtype}, and has {data_bytes} bytes for it"
@@ -57,11 +65,35 @@ def read(body: bytes) -> NDArray[Any]:
     return np.frombuffer(body, dtype, offset=end).reshape(shape, order="F" if fortran_order else "C")
 
 
+def rows_from_npy(body: bytes, schema: Schema) -> NDArray[Any] | Steps[NDArray[Any]]:
+    """Rows of a .npy file of numbers: (rows, features) or (rows, *shape), or one row without the first axis.
+
+    Returns steps if checking the rows takes long. Raises `MalformedBody` and `InvalidInput`.
+    """
+    array = read(body)
+    dtype = array.dtype
+    if dtype.kind == "f" and dtype.itemsize < 8 and "float32" not in schema.raw_dtypes:
+        detail = f"the array is of dtype {dtype}, which cannot hold this model's values apart; make it float64 or int64"
+        raise InvalidInput(Fault(f"{detail} from the start"))
+    width, shape = schema.width, array.shape
+    if shape in ((width,), schema.shape):
+        array = array.reshape(1, *shape)
+    elif shape[1:] not in ((width,), schema.shape):
+        nested = f" or (rows, {', '.join(map(str, schema.shape))})" if len(schema.shape) > 1 else ""
+        raise InvalidInput(Fault(f"the array has shape {shape!s:.60}, expected (rows, {width}){nested}"))
+    schema.check_count(len(array))
+    return schema.checked(array)
+
+
 def write(array: NDArray[Any]) -> bytes:
     """``array`` as a .npy file."""
     file = io.BytesIO()
     numpy_format.write_array(file, array, version=(1, 0), allow_pickle=False)
     return file.getvalue()
+
+
+def _encode(_manifest: Manifest, _options: Options, outputs: Outputs) -> bytes:
+    return write(outputs.prediction if outputs.probabilities is None else outputs.probabilities)
 
 
 def _header(text: str) -> tuple[str, bool, tuple[int, ...]]:
@@ -72,7 +104,7 @@ def _header(text: str) -> tuple[str, bool, tuple[int, ...]]:
         at = item.end()
         (name,) = [name for name in ("descr", "fortran", "shape") if item[name] is not None]
         if name in found:
-            raise MalformedBody("the .npy file's header has a key twice; save the array anew")
+            raise MalformedBody("the .npy file's header has a duplicate key; save the array again")
         found[name] = item[name]
     if len(found) != 3 or re.fullmatch(r"[ \t]*\}[ \t\n]*", text[at:]) is None:
         raise MalformedBody(
@@ -94,3 +126,13 @@ def _dtype(descr: str) -> np.dtype[Any]:
     raise InvalidInput(
         Fault(f"the array is of dtype {descr!r}, expected float or integer numbers of up to 64 bits, such as '<f4'")
     )
+
+
+CODEC: Final = Codec(
+    (b"application/x-npy",),
+    lambda body, _dtype, schema: rows_from_npy(body, schema),
+    lambda _models: binary("one array of numbers, (rows, features) or nested to the model's shape"),
+    row_bytes=lambda _dtype, schema: schema.width * _MAX_ITEM_BYTES,
+    encode=_encode,
+    describe_answer=lambda _models: binary("the probabilities, or a regression's predictions, as an array"),
+)

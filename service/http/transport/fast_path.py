@@ -13,9 +13,8 @@ This module relies on what `INTERNALS` names, and a test checks that uvicorn sti
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from uvicorn.config import Config
@@ -24,6 +23,7 @@ from uvicorn.server import ServerState
 
 from service.errors import RequestError
 from service.http.messages import Request, by_name
+from service.http.paths import RouteMatch
 from service.http.transport.connection import BoundedProtocol
 from service.http.transport.parsing import PARSER_IDLE
 from service.http.transport.prediction_cycle import FastPathContext, PredictionCycle
@@ -38,34 +38,12 @@ INTERNALS: Final = {
     RequestResponseCycle: ("run_asgi", "send", "receive"),
 }
 
-_PATH: Final = re.compile(rb"/(?:models/([^/?%#]+)/(?:versions/([^/?%#]+)/)?)?predict(?:\?([^#]*))?")
-_ROUTES: Final = ("/predict", "/models/{name}/predict", "/models/{name}/versions/{version}/predict")
 _HEAD_END: Final = b"\r\n\r\n"
 # The largest cached head, and how many are cached of all clients together.
 _CACHED_HEAD_BYTES: Final = 1024
 _CACHED_HEADS: Final = 256
 # A cached head must say the same before any body of its length: these do not, or not again.
 _UNCACHED_HEADERS: Final = frozenset({b"expect", b"transfer-encoding", b"x-request-id"})
-
-
-class RouteMatch(NamedTuple):
-    """What a prediction's URL says."""
-
-    path: str
-    route: str
-    model: str | None
-    version: str | None
-    query: str | None
-
-
-@lru_cache(maxsize=256)  # clients ask for few different URLs, again and again
-def _target(url: bytes) -> RouteMatch | None:
-    match = _PATH.fullmatch(url)
-    if match is None:
-        return None
-    model, version, query = (None if part is None else part.decode("ascii") for part in match.groups())
-    route = _ROUTES[(model is not None) + (version is not None)]
-    return RouteMatch(url.split(b"?", 1)[0].decode("ascii"), route, model, version, query)
 
 
 class CachedHead(NamedTuple):
@@ -122,7 +100,7 @@ class FastPathProtocol(BoundedProtocol):
 
     def dispatch(self) -> None:
         """Begin a prediction; leave every other request to uvicorn."""
-        target = _target(self.url)
+        target = self._context.table.match(self.url)
         if target is None or self.method != b"POST":
             super().dispatch()
             return
@@ -177,7 +155,7 @@ class FastPathProtocol(BoundedProtocol):
         record = context.tracker.begin("POST", target.path, context.ids.of(headers.get(b"x-request-id")))
         record.route = target.route
         request = Request(target.model, target.version, target.query, headers, b"")
-        return PredictionCycle(self, context, request, record, keep_alive=keep_alive)
+        return PredictionCycle(self, context, target.protocol, request, record, keep_alive=keep_alive)
 
     def _cache_head(self, cycle: PredictionCycle) -> None:
         """Cache the head of a request that was one read, if it says nothing about this request alone."""
@@ -185,7 +163,7 @@ class FastPathProtocol(BoundedProtocol):
         end = data.find(_HEAD_END) + len(_HEAD_END)
         if not data or end > _CACHED_HEAD_BYTES or not cycle.keep_alive or not cycle.has_received(data[end:]):
             return
-        target = _target(self.url)
+        target = self._context.table.match(self.url)
         if target is not None and _UNCACHED_HEADERS.isdisjoint(cycle.headers):
             if len(self._heads) >= _CACHED_HEADS:
                 self._heads.clear()

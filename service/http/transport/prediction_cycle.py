@@ -15,6 +15,7 @@ from service.http import problems
 from service.http.admission import LARGE_BYTES, Arrival
 from service.http.limits import BodyCounter
 from service.http.messages import Request, Response
+from service.http.paths import AnyProtocol, RouteTable
 from service.http.predict import Pending, Predict
 from service.http.transport.connection import BoundedProtocol, ConnectionContext
 from service.lifecycle import Lifecycle
@@ -29,6 +30,7 @@ class FastPathContext(ConnectionContext):
 
     predict: Predict
     lifecycle: Lifecycle
+    table: RouteTable
 
 
 class CycleState(Enum):
@@ -70,6 +72,7 @@ class PredictionCycle(RequestResponseCycle):
         self,
         protocol: BoundedProtocol,
         context: FastPathContext,
+        wire_protocol: AnyProtocol,
         request: Request,
         record: RequestRecord,
         *,
@@ -78,6 +81,7 @@ class PredictionCycle(RequestResponseCycle):
         self.keep_alive = keep_alive
         self._protocol = protocol
         self._context = context
+        self._wire_protocol = wire_protocol
         self._request = request
         self._record = record
 
@@ -174,7 +178,7 @@ class PredictionCycle(RequestResponseCycle):
     def _send_rejection(self) -> None:
         if self._rejection is not None and self.state is _REJECTED:
             self._record.problem = problems.name_of(self._rejection)
-            self._reply(problems.response(self._rejection, self._record.request_id))
+            self._reply(self._wire_protocol.error(self._rejection, self._record.request_id))
 
     def _run_body(self) -> None:
         body, arrival, self._arrival = bytes(self._body), self._arrival, None
@@ -184,7 +188,7 @@ class PredictionCycle(RequestResponseCycle):
     def _run(self, body: bytes, arrival: Arrival | None) -> None:
         self.state = _RUNNING
         self._request.body = body
-        self._pending = self._context.predict(self._request, self._record, self._reply, arrival)
+        self._pending = self._context.predict(self._wire_protocol, self._request, self._record, self._reply, arrival)
         self._request.body = b""  # the queue has its rows, and a limit of its own
 
     def _declared_bytes(self) -> int:
@@ -193,7 +197,9 @@ class PredictionCycle(RequestResponseCycle):
     def _count_rows(self) -> None:
         """Count the rows of a large body that have arrived. Raises `Overloaded` if the queue has no room for them."""
         if self._arrival is None:
-            self._arrival = self._context.predict.arrive(self._request, self._record, self._declared_bytes())
+            self._arrival = self._context.predict.arrive(
+                self._wire_protocol, self._request, self._record, self._declared_bytes()
+            )
         if self._arrival is not None:
             self._arrival.reached(0 if self._counter is None else self._counter.received_bytes)
 

@@ -15,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import app, metrics
+from service.app import Service
 from service.errors import Overloaded
+from service.http import admission
 from service.http.admission import LARGE_BYTES, Arrival
 from service.http.messages import Request
-from service.http.predict import Predict
+from service.http.protocols.base import BodyFormat
 from service.inference.batcher import Batcher
 from service.requests import RequestRecord
 from service.settings import Settings
@@ -33,21 +35,17 @@ SMALL = post(json.dumps({"inputs": [GOOD]}).encode())
 
 
 @pytest.fixture(scope="module")
-def predict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predict]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("models")
     publish(folder)
 
-    async def build() -> Predict:
-        chosen = Settings(models=folder, max_request_rows=QUEUE_ROWS, max_queue_rows=QUEUE_ROWS)
-        return app.build(chosen, None, metrics.alone()).fast_path.predict
+    async def build() -> Service:
+        options = Settings(models=folder, max_request_rows=QUEUE_ROWS, max_queue_rows=QUEUE_ROWS)
+        return app.build(options, None, metrics.alone())
 
     built = asyncio.run(build())
     yield built
-    built.close()
-
-
-def batcher(predict: Predict) -> Batcher:
-    return next(iter(predict._repository)).batcher
+    built.repository.close()
 
 
 def request(media: bytes, **headers: bytes) -> Request:
@@ -55,53 +53,58 @@ def request(media: bytes, **headers: bytes) -> Request:
     return Request(None, None, None, {b"content-type": media, **named}, b"")
 
 
-def rows_of(predict: Predict, asked: Request, size_bytes: int) -> int:
+def arrive(service: Service, sent: Request, size_bytes: int) -> Arrival | None:
+    native = service.fast_path.table.routes[0].protocol
+    return service.fast_path.predict.arrive(native, sent, RECORD, size_bytes)
+
+
+def rows_of(service: Service, sent: Request, size_bytes: int) -> int:
     """What a body counts for once it has arrived."""
-    arrival = predict.arrive(asked, RECORD, size_bytes)
+    arrival = arrive(service, sent, size_bytes)
     if arrival is None:
         return 0
+    batcher = service.repository.find(None, None).batcher
     arrival.reached(size_bytes)
-    counted = batcher(predict).arriving_rows
+    counted = batcher.arriving_rows
     arrival.close()
-    assert batcher(predict).arriving_rows == 0
+    assert batcher.arriving_rows == 0
     return counted
 
 
-def test_raw_rows_are_known_by_their_length(predict: Predict) -> None:
-    assert rows_of(predict, request(b"application/octet-stream"), 16 * 5000) == 5000
-    assert rows_of(predict, request(b"Application/Octet-Stream; a=b"), 16 * 5000 + 15) == 5000
-    assert rows_of(predict, request(b"application/octet-stream", content_encoding=b"gzip"), 16 * 5000) == 0
+def test_raw_rows_are_known_by_their_length(service: Service) -> None:
+    assert rows_of(service, request(b"application/octet-stream"), 16 * 5000) == 5000
+    assert rows_of(service, request(b"Application/Octet-Stream; a=b"), 16 * 5000 + 15) == 5000
+    assert rows_of(service, request(b"application/octet-stream", content_encoding=b"gzip"), 16 * 5000) == 0
 
 
-def test_of_an_array_it_is_known_how_few_there_can_be(predict: Predict) -> None:
-    assert rows_of(predict, request(b"application/x-npy"), 128 + 32 * 5000) == 5004
+def test_an_array_counts_for_the_fewest_rows_it_can_have(service: Service) -> None:
+    assert rows_of(service, request(b"application/x-npy"), 128 + 32 * 5000) == 5004
 
 
-def test_few_rows_count_for_none(predict: Predict) -> None:
-    assert rows_of(predict, request(b"application/octet-stream"), 16) == 0
+def test_few_rows_are_not_counted(service: Service) -> None:
+    assert rows_of(service, request(b"application/octet-stream"), 16) == 0
 
 
-@pytest.mark.parametrize("asked", [Request("other", None, None, {}, b""), Request(None, None, "no=1", {}, b"")])
-def test_what_will_be_refused_for_other_reasons_counts_for_none(predict: Predict, asked: Request) -> None:
-    assert predict.arrive(asked, RECORD, 10**6) is None
+@pytest.mark.parametrize(
+    "sent",
+    [Request("other", None, None, {}, b""), Request(None, None, "no=1", {}, b""), request(b"text/csv")],
+)
+def test_a_body_that_will_be_rejected_for_another_reason_is_not_counted(service: Service, sent: Request) -> None:
+    assert arrive(service, sent, 10**6) is None
 
 
-def test_more_rows_than_are_ever_taken_are_not_told_to_come_again(predict: Predict) -> None:
-    assert predict.arrive(request(b"application/octet-stream"), RECORD, 16 * (QUEUE_ROWS + 1)) is None
+def test_more_rows_than_are_ever_accepted_are_not_told_to_retry(service: Service) -> None:
+    assert arrive(service, request(b"application/octet-stream"), 16 * (QUEUE_ROWS + 1)) is None
 
 
-def test_json_counts_for_what_its_like_had_before(predict: Predict) -> None:
-    predict._arrivals._row_bytes.clear()
-    model = next(iter(predict._repository))
-    asked = request(b"application/json")
-    assert predict.arrive(asked, RECORD, 10**6) is None
+def test_json_counts_for_as_many_rows_as_earlier_json_had(service: Service) -> None:
+    model = service.repository.find(None, None)
+    sent, json_body = request(b"application/json"), BodyFormat("application/json", None)
+    assert arrive(service, sent, 10**6) is None
     for size_bytes, rows, expected in ((100_000, 5000, 5000), (100_000, 2000, 2000), (100_000, 5000, 2105)):
-        predict._arrivals.learn(model, asked, size_bytes, rows)
-        assert rows_of(predict, asked, 100_000) == expected
-    for number in range(1000):
-        other = request(b"text/%d" % number, content_encoding=b"%d" % number)
-        predict._arrivals.learn(model, other, 100_000, 5000)
-    assert len(predict._arrivals._row_bytes) <= 2
+        admission.learn(model, json_body, size_bytes, rows)
+        assert rows_of(service, sent, 100_000) == expected
+    assert list(model.row_bytes) == ["application/json"]
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 50_000)), max_size=60))

@@ -212,7 +212,7 @@ def test_options_of_classes_are_described_where_there_are_classes(client: Client
     numbers.runner.close()
 
 
-def test_a_model_tells_its_targets_its_labels_and_what_its_features_take(client: Client) -> None:
+def test_a_model_is_described_with_targets_labels_and_features(client: Client) -> None:
     table, position = (client.ask("GET", f"/models/{name}").json() for name in ("table", "position"))
     assert (table["task"], table["labels"], table["targets"]) == ("classification", ["ape", "bee", "cat"], ["animal"])
     assert (position["task"], position["labels"], position["targets"]) == ("regression", [], ["x", "y"])

@@ -1,4 +1,4 @@
-"""What a request asks for beside its rows, taken or refused."""
+"""Query parameters, accepted or rejected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import InvalidOption
-from service.http.options import Options, from_query, timeout_s
+from service.http.options import Options, from_query
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from service.http.options import Options, from_query, timeout_s
         ("top_k=1&", Options(top_k=1)),
     ],
 )
-def test_options_are_read(query: str | None, options: Options) -> None:
+def test_options_are_parsed(query: str | None, options: Options) -> None:
     assert from_query(query, 3) == options
 
 
@@ -48,7 +48,7 @@ def test_options_are_read(query: str | None, options: Options) -> None:
         ("top_k=1&timing=1&top%5fk=1", 3, "query parameter top_k is sent twice; send it once"),
         ("top_k=%1", 3, "the query string 'top_k=%1' has a % without two hexadecimal digits; write %25 for it"),
         ("%zz=1", 3, "the query string '%zz=1' has a % without two hexadecimal digits; write %25 for it"),
-        ("dtype=%ff", 3, "the query string 'dtype=%ff' is not UTF-8 once its % are read"),
+        ("dtype=%ff", 3, "the query string 'dtype=%ff' is not UTF-8 after decoding its % escapes"),
         ("&" * 1001, 3, "the query string has 1001 characters, expected at most 1000"),
         ("dtype=object", 3, "dtype is 'object', expected float32, float64 or uint8"),
         ("probabilities=yes", 3, "probabilities is 'yes', expected true or false"),
@@ -60,31 +60,13 @@ def test_options_are_read(query: str | None, options: Options) -> None:
         ),
     ],
 )
-def test_what_means_nothing_is_refused(query: str, classes: int, message: str) -> None:
+def test_an_invalid_query_is_rejected(query: str, classes: int, message: str) -> None:
     with pytest.raises(InvalidOption) as refused:
         from_query(query, classes)
     assert str(refused.value) == message
 
 
 @given(st.text() | st.text(alphabet="top_k=probabilities&timing%0123456789", max_size=40))
-def test_every_query_is_read_or_refused(query: str) -> None:
+def test_every_query_is_parsed_or_rejected(query: str) -> None:
     with contextlib.suppress(InvalidOption):
         assert 0 <= from_query(query, 3).top_k <= 3
-
-
-@pytest.mark.parametrize(
-    ("sent", "allowed_s"), [(None, 30), (b"0.5", 0.5), (b"1e-3", 0.001), (b"60", 30), (b"inf", 30), (b" 2 ", 2)]
-)
-def test_a_request_may_take_what_it_asks_for_and_no_more_than_the_server_gives(
-    sent: bytes | None, allowed_s: float
-) -> None:
-    headers = {} if sent is None else {b"x-request-timeout-s": sent}
-    assert timeout_s(headers, 30) == allowed_s
-
-
-@pytest.mark.parametrize("sent", [b"soon", b"", b"0", b"-1", b"nan", b"1,5", b"\xff", b"0x10", b"1_0"])
-def test_a_time_that_is_none_is_refused(sent: bytes) -> None:
-    with pytest.raises(InvalidOption) as refused:
-        timeout_s({b"x-request-timeout-s": sent}, 30)
-    shown = sent.decode("latin-1")
-    assert str(refused.value) == f"header x-request-timeout-s is {shown!r}, expected a number of seconds over 0"

@@ -23,15 +23,16 @@ from numpy.typing import NDArray
 
 from service import app, metrics
 from service.app import Service
-from service.http import predict
+from service.errors import InvalidOption
 from service.http.admission import Arrival
-from service.http.codecs import json_answers
+from service.http.codecs import json_answers, json_codec
 from service.http.codecs.npy import write as npy_from
 from service.http.limits import BodyBudget
 from service.http.messages import Request, Response
-from service.http.predict import Predict
+from service.http.predict import Predict, timeout_s
 from service.inference.batcher import Job
-from service.inference.repository import Model, Repository
+from service.inference.model import Model
+from service.inference.repository import Repository
 from service.lifecycle import State
 from service.requests import RequestRecord
 from service.settings import Settings
@@ -47,13 +48,14 @@ TOO_LARGE = (
 
 
 class Desk:
-    """A service without doors: the prediction function on a loop of its own."""
+    """A service without a transport: the prediction function on a loop of its own."""
 
     def __init__(self, models: Path) -> None:
         self.runner = asyncio.Runner()
         options = Settings(models=models, model="small", max_body_bytes=BODY_BYTES, max_request_rows=5000)
         self.service = self.runner.run(self._built(options))
         self.predict = self.service.fast_path.predict
+        self.protocol = self.service.fast_path.table.routes[0].protocol
 
     async def _built(self, options: Settings) -> Service:
         return app.build(options, None, metrics.alone())
@@ -68,17 +70,16 @@ class Desk:
         for number, request in enumerate(requests):
             answer: asyncio.Future[Response] = loop.create_future()
             record = RequestRecord("POST", "/predict", f"id-{number}", app._CLOCK())
-            self.predict(request, record, answer.set_result)
+            self.predict(self.protocol, request, record, answer.set_result)
             answers.append(answer)
             records.append(record)
         return list(zip(await asyncio.gather(*answers), records, strict=True))
 
     def models(self) -> dict[str, Model]:
-        return {model.manifest.name: model for model in self.predict._repository}
+        return {model.manifest.name: model for model in self.service.repository}
 
     def close(self) -> None:
-        for model in self.models().values():
-            model.batcher.close()
+        self.service.repository.close()
         self.runner.close()
 
 
@@ -197,11 +198,11 @@ def test_rows_of_a_table_are_answered_alike_however_they_are_sent(
     np.testing.assert_allclose(answers[0]["probabilities"], network["table"].answer(values), atol=1e-6)
 
 
-def test_a_bad_row_of_a_table_is_told_by_row_and_column(desk: Desk) -> None:
+def test_the_error_for_a_bad_row_names_row_and_column(desk: Desk) -> None:
     person = {"age": None, "height": 1.8, "member": True, "country": "Germny", "job": "pilot"}
     ((response, record),) = desk.ask(request([person | {"country": None}, person], "table"))
     detail = (
-        "row 1, feature 'country' is the text 'Germny', a category the model does not know; did you mean 'Germany'?"
+        "row 1, feature 'country' is the string 'Germny', a category the model does not know; did you mean 'Germany'?"
     )
     assert response.status == 422
     assert json.loads(response.body) == {
@@ -218,14 +219,14 @@ def test_a_bad_row_of_a_table_is_told_by_row_and_column(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("dtype", "column", "value", "detail"),
     [
-        ("<f4", 3, 3, "row 2, feature 'country' is 3, expected the code of a category, a whole number from 0 to 2"),
-        ("<f4", 3, 0.5, "row 2, feature 'country' is 0.5, expected the code of a category, a whole number from 0 to 2"),
+        ("<f4", 3, 3, "row 2, feature 'country' is 3, expected the code of a category, an integer from 0 to 2"),
+        ("<f4", 3, 0.5, "row 2, feature 'country' is 0.5, expected the code of a category, an integer from 0 to 2"),
         ("<f4", 1, math.nan, "row 2, feature 'height' is NaN, expected a finite number"),
         ("<f8", 0, 1e300, "row 2, feature 'age' is larger than float32 holds, expected at most 3.4e38"),
         ("<i4", 2, 2, "row 2, feature 'member' is 2, expected true or false (or 1 or 0)"),
     ],
 )
-def test_a_bad_code_in_an_array_is_told_by_row_and_column(
+def test_the_error_for_a_bad_code_names_row_and_column(
     desk: Desk, dtype: str, column: int, value: float, detail: str
 ) -> None:
     rows = np.ones((4, 5), dtype)
@@ -261,7 +262,7 @@ def test_a_regression_as_an_array_has_a_column_for_each_target(
 
 
 @pytest.mark.parametrize("query", ["top_k=1", "probabilities=false", "timing=true&probabilities=true"])
-def test_what_means_nothing_for_a_regression_is_refused(desk: Desk, query: str) -> None:
+def test_options_of_classes_are_rejected_for_a_regression(desk: Desk, query: str) -> None:
     name = "top_k" if "top_k" in query else "probabilities"
     assert refused(desk, [[1, 2, 3, 4]], "position", query) == (
         400,
@@ -275,9 +276,7 @@ def test_what_means_nothing_for_a_regression_is_refused(desk: Desk, query: str) 
 
 
 @pytest.mark.parametrize("model", ["small", "position"])
-def test_values_that_overflow_the_network_fail_their_own_request_alone(
-    desk: Desk, network: dict[str, Network], model: str
-) -> None:
+def test_values_that_overflow_fail_only_their_own_request(desk: Desk, network: dict[str, Network], model: str) -> None:
     rows = random_rows(2)
     huge = [[1.0] * 4, [3e38, -3e38, 3e38, 3e38], [3e38] * 4]
     before, bad, after = desk.ask(*(request(each, model) for each in (rows.tolist(), huge, rows.tolist())))
@@ -302,7 +301,7 @@ def test_in_a_large_request_the_row_that_overflows_is_found_in_any_slice(desk: D
 # Reading the body
 
 
-def test_a_body_without_a_type_and_one_of_curl_is_json_and_a_type_may_have_parameters(desk: Desk) -> None:
+def test_the_default_type_and_that_of_curl_are_json(desk: Desk) -> None:
     types = [None, b"application/json", b"Application/JSON; charset=utf-8", b"application/x-www-form-urlencoded"]
     for media in types:
         headers = {} if media is None else {b"content-type": media}
@@ -384,10 +383,10 @@ def test_a_body_may_expand_to_the_limit_and_not_beyond(desk: Desk) -> None:
     ),
 )
 @settings(max_examples=400)
-def test_no_request_is_answered_with_a_failure_of_the_server(
+def test_no_request_makes_the_server_fail(
     desk: Desk, body: bytes, model: str, query: str | None, headers: dict[bytes, bytes]
 ) -> None:
-    # A deadline too short to keep is the client's placement.
+    # A deadline too short to keep is the client's own wish.
     ((response, _),) = desk.ask(Request(model, None, query, headers, body))
     assert response.status < 500 or response.status == 504
 
@@ -415,14 +414,14 @@ def test_a_damaged_request_is_answered_with_finite_numbers_or_refused(desk: Desk
 # What else is told
 
 
-def test_the_record_says_what_the_request_came_to(desk: Desk) -> None:
+def test_the_record_is_filled_in(desk: Desk) -> None:
     ((_, record),) = desk.ask(request(random_rows(3).tolist(), "position"))
     assert (record.model, record.version, record.rows, record.problem) == ("position", 1, 3, "")
     stages = (record.decode_s, record.queue_s, record.inference_s, record.encode_s)
     assert all(0 < seconds < 10 for seconds in stages)
 
 
-def test_the_stages_are_timed_for_whoever_asks(desk: Desk) -> None:
+def test_timing_adds_a_server_timing_header(desk: Desk) -> None:
     ((response, record),) = desk.ask(request([[1, 2, 3, 4]], None, "timing=true"))
     name, value = response.headers[-1]
     assert name == b"server-timing"
@@ -430,7 +429,7 @@ def test_the_stages_are_timed_for_whoever_asks(desk: Desk) -> None:
     assert f"infer;dur={record.inference_s * 1e3:.3f}".encode() in value
 
 
-def test_a_time_that_is_too_short_is_refused_and_a_wish_that_is_none(desk: Desk) -> None:
+def test_a_deadline_too_short_and_one_that_is_no_number_are_rejected(desk: Desk) -> None:
     status, detail = refused(desk, [[1, 2, 3, 4]], None, None, {b"x-request-timeout-s": b"1e-9"})
     assert status == 504
     assert detail.endswith("0 s are left; allow more time, or send fewer rows")
@@ -440,7 +439,7 @@ def test_a_time_that_is_too_short_is_refused_and_a_wish_that_is_none(desk: Desk)
     )
 
 
-def test_models_and_versions_that_are_not_there(desk: Desk) -> None:
+def test_unknown_models_and_versions(desk: Desk) -> None:
     assert refused(desk, [[1]], "large") == (
         404,
         "there is no model 'large'; there are: position, price, small, table",
@@ -449,7 +448,7 @@ def test_models_and_versions_that_are_not_there(desk: Desk) -> None:
     assert response.status == 404
 
 
-def test_before_it_is_ready_every_request_is_told_to_come_again(networks: tuple[Path, dict[str, Network]]) -> None:
+def test_before_it_is_ready_every_request_is_told_to_retry(networks: tuple[Path, dict[str, Network]]) -> None:
     desk = Desk(networks[0])
     ((response, record),) = desk.ask(request([[1, 2, 3, 4]]))
     assert (response.status, dict(response.headers)[b"retry-after"]) == (503, b"1")
@@ -476,9 +475,9 @@ def in_slices(
                 assert answers[index] is None
                 answers[index] = answer
 
-            pending.append(desk.predict(each, record, reply))
+            pending.append(desk.predict(desk.protocol, each, record, reply))
         meanwhile(pending)
-        while desk.predict._slices._waiting or any(
+        while not desk.predict.idle() or any(
             each is not None and not getattr(each, "cancelled", False) and answers[index] is None
             for index, each in enumerate(pending)
         ):
@@ -486,7 +485,7 @@ def in_slices(
         return answers
 
     found = desk.runner.run(story())
-    assert desk.predict._bodies.buffered_bytes == 0
+    assert desk.service.fast_path.budget.buffered_bytes == 0
     return found
 
 
@@ -506,7 +505,7 @@ def test_the_rows_of_a_large_body_count_until_they_are_in_the_queue(desk: Desk, 
     async def story() -> None:
         answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         record = RequestRecord("POST", "/predict", "id", app._CLOCK())
-        pending = desk.predict(large(random_rows(500)), record, answered.set_result, arrival)
+        pending = desk.predict(desk.protocol, large(random_rows(500)), record, answered.set_result, arrival)
         counted.append(batcher.arriving_rows)
         assert pending is not None
         if gone:
@@ -519,13 +518,14 @@ def test_the_rows_of_a_large_body_count_until_they_are_in_the_queue(desk: Desk, 
     assert counted == [500, 0]
 
 
-def test_the_rows_of_a_body_that_is_refused_count_no_more(desk: Desk) -> None:
+def test_the_rows_of_a_rejected_body_are_no_longer_counted(desk: Desk) -> None:
     batcher = desk.models()["small"].batcher
     arrival = Arrival(batcher, row_bytes=1, declared_bytes=500, deadline_s=math.inf)
     arrival.reached(500)
     replies: list[Response] = []
     asked = Request("nowhere", None, None, {}, b"")
-    assert desk.predict(asked, RequestRecord("POST", "/predict", "id", app._CLOCK()), replies.append, arrival) is None
+    record = RequestRecord("POST", "/predict", "id", app._CLOCK())
+    assert desk.predict(desk.protocol, asked, record, replies.append, arrival) is None
     assert (replies[0].status, batcher.arriving_rows) == (404, 0)
 
 
@@ -555,20 +555,20 @@ def test_a_large_table_and_large_arrays_are_answered_as_row_by_row(desk: Desk, n
         np.testing.assert_allclose(np.load(io.BytesIO(answer.body)), network["table"].answer(values), atol=1e-6)
 
 
-def test_a_client_that_is_gone_while_its_body_is_read_is_not_answered_and_its_bytes_are_let_go(desk: Desk) -> None:
+def test_a_client_that_leaves_while_its_body_is_decoded_gets_no_answer_and_frees_its_bytes(desk: Desk) -> None:
     rows = random_rows(2)
 
     def hang_up(pending: list[Any]) -> None:
-        assert desk.predict._bodies.buffered_bytes == 3 * 400_000
+        assert desk.service.fast_path.budget.buffered_bytes == 3 * 400_000
         pending[1].cancel()
-        assert desk.predict._bodies.buffered_bytes == 2 * 400_000
+        assert desk.service.fast_path.budget.buffered_bytes == 2 * 400_000
 
     first, gone, last = in_slices(desk, *[large(rows)] * 3, meanwhile=hang_up)
     assert gone is None
     assert first == last is not None
 
 
-def test_a_deadline_that_passes_before_the_body_is_read_is_told(desk: Desk) -> None:
+def test_a_deadline_that_passes_before_the_body_is_decoded(desk: Desk) -> None:
     late, good = in_slices(
         desk, large(random_rows(1), x_request_timeout_s=b"1e-6"), large(random_rows(1), x_request_timeout_s=b"20")
     )
@@ -578,15 +578,15 @@ def test_a_deadline_that_passes_before_the_body_is_read_is_told(desk: Desk) -> N
     assert "the time for this request ran out after" in json.loads(late.body)["detail"]
 
 
-def test_bodies_that_wait_to_be_read_have_a_bound_together(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk.predict._bodies, "_max_bytes", 900_000)
+def test_bodies_that_wait_for_decoding_share_one_bound(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk.service.fast_path.bodies, "_max_bytes", 900_000)
     first, second, third = in_slices(desk, *[large(random_rows(1))] * 3)
     assert first == second is not None
     assert third is not None
     assert third.status == 429
 
 
-def test_what_is_wrong_with_a_large_body_is_told_and_what_fails_is_logged(
+def test_errors_in_a_large_body_are_reported_and_failures_logged(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (bad,) = in_slices(desk, large(random_rows(2, features=3)))
@@ -597,7 +597,7 @@ def test_what_is_wrong_with_a_large_body_is_told_and_what_fails_is_logged(
         yield
         raise RuntimeError("the inside")
 
-    monkeypatch.setattr(predict, "rows_in_steps", broken)
+    monkeypatch.setattr(json_codec, "rows_in_steps", broken)
     (failed,) = in_slices(desk, large(random_rows(2)))
     assert failed is not None
     assert failed.status == 500
@@ -605,7 +605,9 @@ def test_what_is_wrong_with_a_large_body_is_told_and_what_fails_is_logged(
     assert "the inside" in caplog.text
 
 
-def test_what_is_still_read_when_the_server_stops_is_told_so(networks: tuple[Path, dict[str, Network]]) -> None:
+def test_a_body_still_being_decoded_at_shutdown_is_answered_with_an_error(
+    networks: tuple[Path, dict[str, Network]],
+) -> None:
     desk = Desk(networks[0])
     desk.service.lifecycle.advance(State.READY)
     (answer,) = in_slices(desk, large(random_rows(1)), meanwhile=lambda _: desk.predict.close())
@@ -615,7 +617,7 @@ def test_what_is_still_read_when_the_server_stops_is_told_so(networks: tuple[Pat
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_a_large_answer_is_the_small_ones_together(desk: Desk, monkeypatch: pytest.MonkeyPatch, *, gone: bool) -> None:
+def test_an_answer_encoded_in_slices_is_the_same(desk: Desk, monkeypatch: pytest.MonkeyPatch, *, gone: bool) -> None:
     rows = random_rows(300)
     expected = answered(desk, rows.tolist(), "small", "top_k=2")
     monkeypatch.setattr(json_answers, "_LARGE_VALUES", 1)
@@ -647,7 +649,7 @@ def test_headers_of_a_body(desk: Desk, headers: dict[bytes, bytes], status: int,
         assert refused(desk, [[1, 2, 3, 4]], None, None, headers) == (status, detail)
 
 
-def test_an_array_is_given_to_whoever_prefers_one(desk: Desk) -> None:
+def test_accept_selects_the_encoding_of_the_answer(desk: Desk) -> None:
     for accept, media in (
         (b"application/x-npy, */*;q=0.1", NPY),
         (b"application/json, application/x-npy", b"application/json"),
@@ -671,12 +673,12 @@ class BrokenBatcher:
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_a_failure_of_our_own_is_answered_without_its_inside(
+def test_an_internal_error_does_not_reveal_its_cause(
     desk: Desk, caplog: pytest.LogCaptureFixture, at_once: bool
 ) -> None:
     broken = dataclasses.replace(desk.models()["small"], batcher=BrokenBatcher(at_once=at_once))
     lifecycle = desk.service.lifecycle
-    limits = {"max_body_bytes": 1000, "max_rows": 10, "longest_s": 1.0, "clock": app._CLOCK, "bodies": BodyBudget(1000)}
+    limits = {"max_s": 1.0, "clock": app._CLOCK, "bodies": BodyBudget(1000)}
     failing = copy.copy(desk)
     failing.predict = Predict(Repository([broken], "small"), lifecycle, **limits)
     with caplog.at_level(logging.ERROR):
@@ -686,3 +688,21 @@ def test_a_failure_of_our_own_is_answered_without_its_inside(
         )
     assert "request id-0 failed" in caplog.text
     assert "Traceback" in caplog.text
+
+
+# Deadlines
+
+
+@pytest.mark.parametrize(
+    ("sent", "allowed_s"), [(b"0.5", 0.5), (b"1e-3", 0.001), (b"60", 30), (b"inf", 30), (b" 2 ", 2)]
+)
+def test_a_request_can_shorten_its_time_but_not_extend_it(sent: bytes, allowed_s: float) -> None:
+    assert timeout_s(sent, 30) == allowed_s
+
+
+@pytest.mark.parametrize("sent", [b"soon", b"", b"0", b"-1", b"nan", b"1,5", b"\xff", b"0x10", b"1_0"])
+def test_an_invalid_time_is_rejected(sent: bytes) -> None:
+    with pytest.raises(InvalidOption) as refused:
+        timeout_s(sent, 30)
+    shown = sent.decode("latin-1")
+    assert str(refused.value) == f"header x-request-timeout-s is {shown!r}, expected a number of seconds over 0"

@@ -138,7 +138,7 @@ CASES: dict[str, tuple[bytes, dict[str, str], int, str, str]] = {
         {},
         422,
         "invalid-input",
-        "there are more rows than the 600 that are taken at most; send several requests",
+        "there are more than 600 rows, the most that are accepted; send several requests",
     ),
     "NaN": (
         b'{"inputs": [[1, 2, 3, 4], [1, NaN, 3, 4]]}',
@@ -159,7 +159,7 @@ CASES: dict[str, tuple[bytes, dict[str, str], int, str, str]] = {
         {},
         422,
         "invalid-input",
-        "row 0, feature 'f3' is the text '4', expected a number",
+        "row 0, feature 'f3' is the string '4', expected a number",
     ),
     "raw of a wrong length": (
         b"123",
@@ -194,7 +194,7 @@ CASES: dict[str, tuple[bytes, dict[str, str], int, str, str]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_wrong_with_a_body_is_told(client: httpx.Client, name: str) -> None:
+def test_the_error_for_a_body(client: httpx.Client, name: str) -> None:
     body, headers, status, kind, detail = CASES[name]
     more = check(client.post("/predict", content=body, headers=headers), status, kind, detail)
     if status == 422:
@@ -265,7 +265,7 @@ def test_what_is_wrong_with_a_body_is_told(client: httpx.Client, name: str) -> N
         ),
     ],
 )
-def test_what_is_wrong_with_a_path_or_a_wish_is_told(
+def test_the_error_for_a_path_or_an_option(
     client: httpx.Client, method: str, path: str, status: int, name: str, detail: str
 ) -> None:
     answer = client.request(method, path, content=rows(GOOD) if method == "POST" else None)
@@ -274,7 +274,7 @@ def test_what_is_wrong_with_a_path_or_a_wish_is_told(
         assert answer.headers["allow"] == {"/predict": "POST", "/models": "GET, HEAD"}[path]
 
 
-def test_an_unknown_type_is_told_with_those_that_are_read(client: httpx.Client) -> None:
+def test_the_error_for_an_unknown_type_lists_the_known_ones(client: httpx.Client) -> None:
     answer = client.post("/predict", content=rows(GOOD), headers={"content-type": "text/csv"})
     detail = answer.json()["detail"]
     assert detail.startswith("content-type is 'text/csv', expected one of application/json, ")
@@ -288,7 +288,7 @@ def test_an_id_that_is_sent_comes_back(client: httpx.Client) -> None:
     assert answer.json()["request_id"] == "mine"
 
 
-def test_a_failing_model_fails_that_request_alone_and_tells_the_log_why(server: Running, client: httpx.Client) -> None:
+def test_a_failing_model_fails_only_that_request_and_logs_why(server: Running, client: httpx.Client) -> None:
     before = server.metrics()["mlp_requests_total /predict 500"]
     assert client.post("/predict", content=rows(BAD)).status_code == 500
     assert "Traceback" in server.wait_for("the network failed on a batch of 1 rows")
@@ -304,9 +304,7 @@ def keep_busy(line: Connection, iterations: float, count: int) -> None:
     line.send(post(rows(slow(iterations), *[[0, 0, 0, 0]] * (count - 1))))
 
 
-def test_a_full_queue_refuses_what_does_not_fit_and_says_when_to_come_again(
-    server: Running, client: httpx.Client
-) -> None:
+def test_a_full_queue_rejects_what_does_not_fit_and_says_when_to_retry(server: Running, client: httpx.Client) -> None:
     with server.connect() as line:
         keep_busy(line, 2e6, 500)
         answer = client.post("/predict", content=rows(*[[0, 0, 0, 0]] * 300))
@@ -325,7 +323,7 @@ def test_a_full_queue_refuses_what_does_not_fit_and_says_when_to_come_again(
     assert client.post("/predict", content=rows(*[[0, 0, 0, 0]] * 600)).status_code == 200
 
 
-def test_a_deadline_that_cannot_be_met_is_told_at_once(client: httpx.Client) -> None:
+def test_a_deadline_that_cannot_be_met_is_rejected_at_once(client: httpx.Client) -> None:
     answer = client.post("/predict", content=rows(GOOD), headers={"x-request-timeout-s": "1e-9"})
     detail = answer.json()["detail"]
     assert re.fullmatch(
@@ -336,9 +334,7 @@ def test_a_deadline_that_cannot_be_met_is_told_at_once(client: httpx.Client) -> 
     assert check(answer, 504, "deadline-exceeded", detail) == {}
 
 
-def test_a_deadline_that_passes_in_the_queue_is_told_and_the_rows_do_not_run(
-    server: Running, client: httpx.Client
-) -> None:
+def test_rows_whose_deadline_passes_in_the_queue_do_not_run(server: Running, client: httpx.Client) -> None:
     before = server.metrics()["mlp_batch_rows_sum small"]
     with server.connect() as line:
         keep_busy(line, 1e6, 300)
@@ -374,7 +370,7 @@ bodies = st.one_of(
     encoding=st.sampled_from([None, None, None, "gzip", "identity", "deflate"]),
 )
 @settings(max_examples=300)
-def test_whatever_is_sent_is_answered_or_refused_and_never_fails(
+def test_every_request_is_answered_or_rejected_and_none_fails(
     client: httpx.Client, body: bytes, kind: str, query: str, encoding: str | None
 ) -> None:
     headers = {b"content-type": kind.encode("latin-1")}
@@ -442,7 +438,7 @@ def test_every_error_a_request_can_meet_has_a_name_of_its_own() -> None:
     assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", name) for name in names)
 
 
-def test_what_can_be_tried_again_says_when() -> None:
+def test_retryable_errors_say_when_to_retry() -> None:
     for seconds, told in ((0.001, b"1"), (1.0, b"1"), (1.2, b"2"), (40.0, b"40")):
         response = problems.response(errors.Overloaded("full", seconds), "id")
         assert dict(response.headers)[b"retry-after"] == told

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from service.errors import DeadlineExceeded, NotReady
-from service.http.slices import SLICE_S, Slices, Steps, finish
+from service.http.slices import SLICE_S, Slices
+from service.inference.steps import Steps, finish
 
 
 class Clock:
@@ -55,7 +56,7 @@ def test_all_steps_at_once() -> None:
         finish(Clock().steps(3, 1.0, ValueError("no")))
 
 
-def test_work_is_done_one_after_the_other_and_its_times_are_told() -> None:
+def test_work_runs_in_order_and_reports_its_times() -> None:
     def story(slices: Slices, clock: Clock, heard: list[Any]) -> None:
         for name in "ab":
             slices.add(clock.steps(3, 1.0, name), Owner(), math.inf, lambda *told: heard.append(told))
@@ -78,7 +79,7 @@ def test_between_two_slices_the_loop_turns() -> None:
     assert 25 <= asyncio.run(story()) <= 30
 
 
-def test_what_goes_first_goes_before_all_others() -> None:
+def test_first_goes_before_all_others() -> None:
     def story(slices: Slices, clock: Clock, heard: list[Any]) -> None:
         for name in "ab":
             slices.add(clock.steps(3, 1.0), Owner(), math.inf, lambda *_, name=name: heard.append(name))
@@ -87,7 +88,7 @@ def test_what_goes_first_goes_before_all_others() -> None:
     assert run(story) == ["first", "a", "b"]
 
 
-def test_work_whose_owner_is_gone_is_not_done_and_nobody_is_told() -> None:
+def test_cancelled_work_does_not_run_and_calls_nobody() -> None:
     begun: list[str] = []
 
     def steps(name: str) -> Steps[str]:
@@ -118,7 +119,7 @@ def test_a_deadline_that_passes_before_or_in_the_work_ends_it() -> None:
     assert good[0] == "done"
 
 
-def test_an_error_is_told_and_the_next_work_is_done(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_is_passed_on_and_the_next_work_runs(caplog: pytest.LogCaptureFixture) -> None:
     def story(slices: Slices, clock: Clock, heard: list[Any]) -> None:
         def broken(*_told: object) -> None:
             raise ValueError("a listener")
@@ -133,7 +134,7 @@ def test_an_error_is_told_and_the_next_work_is_done(caplog: pytest.LogCaptureFix
     assert "a listener" in caplog.text
 
 
-def test_at_the_end_what_waits_is_told_so() -> None:
+def test_close_ends_all_work_that_waits() -> None:
     def story(slices: Slices, clock: Clock, heard: list[Any]) -> None:
         for _ in range(2):
             slices.add(clock.steps(1, 1.0), Owner(), math.inf, lambda *told: heard.append(told[0]))

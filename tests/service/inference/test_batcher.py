@@ -78,9 +78,7 @@ class Bench:
         return job
 
     async def settled(self) -> None:
-        """Until the large lane is idle and the small one has had its turns."""
-        while self.batcher._large_lane is not None or self.batcher._small:
-            await asyncio.sleep(0)
+        await self.batcher.drain()
 
     def answer(self, name: str) -> list[float] | RequestError:
         """The ids a caller was answered with, once, or why not."""
@@ -96,7 +94,7 @@ def run(story: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(story, 30))
 
 
-def test_rows_in_float64_come_to_the_network_as_they_are_through_either_lane() -> None:
+def test_float64_rows_reach_the_network_unchanged_in_both_lanes() -> None:
     async def story() -> None:
         seen: list[NDArray[Any]] = []
         answers: list[Outputs | RequestError] = []
@@ -128,7 +126,7 @@ def test_rows_in_float64_come_to_the_network_as_they_are_through_either_lane() -
     run(story())
 
 
-def test_what_one_turn_brings_runs_as_one_call_at_its_end_and_each_caller_gets_its_own_rows() -> None:
+def test_rows_of_one_turn_run_as_one_call_and_each_caller_gets_its_own() -> None:
     async def story() -> None:
         bench = Bench()
         bench.submit("a", 1)
@@ -146,7 +144,7 @@ def test_what_one_turn_brings_runs_as_one_call_at_its_end_and_each_caller_gets_i
     run(story())
 
 
-def test_what_one_call_cannot_hold_runs_in_the_next_turn() -> None:
+def test_rows_beyond_one_call_run_in_the_next_turn() -> None:
     async def story() -> None:
         bench = Bench()
         for index in range(7):
@@ -178,7 +176,7 @@ def test_large_requests_are_answered_one_after_the_other_in_slices() -> None:
     run(story())
 
 
-def test_a_short_one_need_not_wait_for_the_long_ones_nor_they_for_ever() -> None:
+def test_short_jobs_overtake_long_ones_without_starving_them() -> None:
     async def story() -> None:
         bench = Bench(queue_rows=10_000)
         bench.submit("long", *range(1000, 1080))
@@ -254,7 +252,7 @@ def test_a_small_request_need_not_have_time_for_the_large_ones_before_it() -> No
     run(story())
 
 
-def test_a_full_lane_of_large_requests_refuses_at_once_and_says_when_it_will_have_drained() -> None:
+def test_a_full_large_lane_rejects_at_once_and_says_when_to_retry() -> None:
     async def story() -> None:
         bench = Bench(queue_rows=10)
         bench.submit("a", *range(8))
@@ -279,7 +277,7 @@ def test_a_full_lane_of_large_requests_refuses_at_once_and_says_when_it_will_hav
     run(story())
 
 
-def test_where_it_runs_slower_than_measured_at_start_one_is_told_to_come_back_later() -> None:
+def test_retry_after_grows_if_runs_are_slower_than_measured() -> None:
     async def story() -> None:
         bench = Bench(queue_rows=100)
         bench.now_per_run_s = 10 * COSTS.of(8)
@@ -294,7 +292,7 @@ def test_where_it_runs_slower_than_measured_at_start_one_is_told_to_come_back_la
     run(story())
 
 
-def test_a_full_lane_of_small_requests_runs_what_waits_and_refuses_none() -> None:
+def test_a_full_small_lane_runs_a_batch_instead_of_rejecting() -> None:
     async def story() -> None:
         bench = Bench(queue_rows=10)
         for index in range(100):
@@ -308,7 +306,7 @@ def test_a_full_lane_of_small_requests_runs_what_waits_and_refuses_none() -> Non
     run(story())
 
 
-def test_clients_that_ask_again_as_soon_as_they_are_answered_do_not_nest_without_end() -> None:
+def test_clients_that_submit_from_their_answer_do_not_recurse() -> None:
     """In a full lane each answer would run the next batch, whose answers would run the one after, and so on."""
 
     async def story() -> None:
@@ -331,7 +329,7 @@ def test_clients_that_ask_again_as_soon_as_they_are_answered_do_not_nest_without
     run(story())
 
 
-def test_large_bodies_on_their_way_count_for_the_large_ones_that_begin_and_for_no_others() -> None:
+def test_arriving_rows_count_against_new_large_bodies_only() -> None:
     async def story() -> None:
         bench = Bench(queue_rows=20)
         bench.batcher.arriving_rows += 12
@@ -366,7 +364,7 @@ def test_a_large_request_that_cannot_be_answered_in_time_any_more_gives_up_early
     run(story())
 
 
-def test_after_the_end_nothing_is_accepted() -> None:
+def test_nothing_is_accepted_after_close() -> None:
     async def story() -> None:
         bench = Bench()
         bench.batcher.close()
@@ -479,7 +477,7 @@ def test_a_row_that_overflows_fails_its_own_request_and_is_named(caplog: pytest.
     assert caplog.records == []
 
 
-def test_what_cannot_be_counted_is_answered_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_in_the_metrics_costs_nobody_their_answer(caplog: pytest.LogCaptureFixture) -> None:
     def ran(_probabilities: object, _prediction: object) -> None:
         raise OSError("no space left")
 
@@ -497,7 +495,7 @@ def test_what_cannot_be_counted_is_answered_all_the_same(caplog: pytest.LogCaptu
     assert {record.getMessage() for record in caplog.records} == {"a run of the network is not counted"}
 
 
-def test_a_caller_that_cannot_take_its_answer_keeps_nobody_elses(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_callback_does_not_affect_the_others(caplog: pytest.LogCaptureFixture) -> None:
     def done(_outcome: object) -> None:
         raise RuntimeError("the connection is closed")
 
@@ -519,7 +517,7 @@ def test_a_caller_that_cannot_take_its_answer_keeps_nobody_elses(caplog: pytest.
     ]
 
 
-def test_what_still_waits_at_the_end_is_told_so_once_and_does_not_run() -> None:
+def test_close_answers_what_waits_once_and_does_not_run_it() -> None:
     async def story() -> None:
         bench = Bench()
         network = bench.network
@@ -539,6 +537,32 @@ def test_what_still_waits_at_the_end_is_told_so_once_and_does_not_run() -> None:
             assert isinstance(told, NotReady)
             assert str(told) == "the server stopped before these rows had their turn; try again"
         assert bench.told["gone"] == []
+
+    run(story())
+
+
+def test_it_is_idle_once_all_that_was_accepted_or_announced_is_answered() -> None:
+    async def story() -> None:
+        bench = Bench()
+        batcher = bench.batcher
+        await batcher.drain()
+        bench.submit("small", 1)
+        bench.submit("large", *range(20))
+        batcher.acquire()
+        drained = asyncio.ensure_future(batcher.drain())
+        while batcher._large_lane is not None:
+            await asyncio.sleep(0)
+        assert bench.answer("large") == list(range(20))
+        assert not batcher.idle()
+        assert not drained.done()
+        bench.submit("was announced", 2)
+        batcher.release()
+        assert not batcher.idle()
+        await drained
+        assert batcher.idle()
+        assert bench.answer("was announced") == [2]
+        batcher.close()
+        await batcher.drain()
 
     run(story())
 
@@ -621,7 +645,7 @@ requests = st.builds(
 
 
 @given(st.lists(requests, max_size=25))
-def test_whatever_comes_each_accepted_request_is_answered_once_and_with_its_own_rows(story: list[Request]) -> None:
+def test_every_accepted_request_is_answered_once_and_with_its_own_rows(story: list[Request]) -> None:
     async def live() -> None:
         lived = Lived()
         for index, request in enumerate(story):

@@ -191,12 +191,12 @@ def test_the_fields_that_are_followed_are_all_that_lead_to_a_tensor() -> None:
 
 
 @pytest.mark.parametrize("content", [b"no graph", b"\x3a", b"\x3a\x05abc", b"\xff" * 20, b"\x3b\x3c", GRAPH[:-1]])
-def test_bytes_that_are_no_message_are_told(content: bytes) -> None:
+def test_bytes_that_are_no_message_are_rejected(content: bytes) -> None:
     with pytest.raises(NotOnnxError):
         has_external_data(content)
 
 
-def test_messages_in_messages_without_end_are_refused() -> None:
+def test_messages_nested_too_deeply_are_rejected() -> None:
     content = b""
     for _ in range(200):  # a graph in an attribute of a node of a graph
         content = field(5, field(6, content))

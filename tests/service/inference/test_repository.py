@@ -1,152 +1,28 @@
-"""Versions on disk, good and bad, in the precision asked for; and finding a live model by name."""
+"""Models found by name and version, swapped under traffic, and closed."""
 
 from __future__ import annotations
 
-import io
-import logging
-from dataclasses import asdict
-from dataclasses import replace as replace_figures
+import asyncio
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from service import artifact
-from service.errors import ModelRefused, NotFound, StartError
-from service.inference import repository
-from service.inference.batcher import Batcher, Costs, Run
-from service.inference.repository import Model, Placement, Repository
-from service.int8 import Int8
-from service.manifest import Manifest
-from tests.service.published import publish, rewrite
-from tests.service.quantized import EVIDENCE, publish_int8
-from tests.service.trapped import replace
+from service import metrics
+from service.errors import NotFound, NotReady, RequestError, StartError
+from service.inference.model import Model
+from service.inference.repository import Repository
+from service.inference.session import Outputs
+from tests.service.inference.loading import loader
+from tests.service.published import publish
 
-
-def make_batcher(manifest: Manifest, run: Run, costs: Costs) -> Batcher:
-    return Batcher(run, costs, features=len(manifest.features), queue_rows=10, clock=lambda: 0.0, ran=lambda *_: None)
-
-
-def load(models: Path, name: str = "small", precision: str = "auto") -> Model:
-    return repository.load(models, name, Placement("cpu", precision), make_batcher)
-
-
-def refusal(models: Path, name: str = "small", precision: str = "auto") -> str:
-    with pytest.raises(ModelRefused) as refused:
-        load(models, name, precision)
-    return str(refused.value)
-
-
-def spoil_int8(models: Path) -> None:
-    """Golden answers that the int8 graph does not give, as on a processor that saturates."""
-    version_dir = models / "small" / "1"
-    with np.load(version_dir / artifact.GOLDEN) as golden:
-        arrays = dict(golden)
-    file = io.BytesIO()
-    np.savez(file, **(arrays | {"int8_probabilities": np.roll(arrays["int8_probabilities"], 1, axis=1)}))
-    replace(version_dir, artifact.GOLDEN, file.getvalue())
-
-
-def test_the_newest_version_is_served(tmp_path: Path) -> None:
-    for version in (1, 2, 10):
-        publish(tmp_path, version=version)
-    (tmp_path / "small" / ".half-written").mkdir()
-    model = load(tmp_path)
-    assert (model.manifest.version, model.provider, model.precision) == (10, "cpu", "fp32")
-    assert model.load_s > 0
-    assert b'"inputs"' in model.example
-
-
-def test_an_older_version_does_not_stand_in_for_one_that_is_refused(tmp_path: Path) -> None:
-    publish(tmp_path, version=1)
-    publish(tmp_path, version=2)
-    replace(tmp_path / "small" / "2", artifact.MODEL, b"no graph")
-    assert refusal(tmp_path).startswith(f"{tmp_path}/small/2 is refused: the graph does not load: ")
-
-
-def test_a_model_without_a_version_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "small").mkdir()
-    assert refusal(tmp_path) == f"{tmp_path}/small has no version; publish one with: make train"
-
-
-def test_a_model_whose_golden_rows_do_not_match_is_refused(tmp_path: Path) -> None:
-    publish(tmp_path, "small", seed=1)
-    publish(tmp_path, "other", seed=2)
-    replace(tmp_path / "small" / "1", artifact.MODEL, (tmp_path / "other" / "1" / artifact.MODEL).read_bytes())
-    message = refusal(tmp_path)
-    assert message.startswith(f"{tmp_path}/small/1 is refused: a golden row is answered with ")
-    assert message.endswith("; at most 0.0001 is allowed; publish the model again")
-
-
-@pytest.mark.parametrize(("precision", "runs"), [("auto", "int8"), ("int8", "int8"), ("fp32", "fp32")])
-def test_a_model_with_int8_runs_as_asked(tmp_path: Path, precision: str, runs: str) -> None:
-    publish_int8(tmp_path)
-    assert load(tmp_path, precision=precision).precision == runs
-
-
-def test_int8_that_was_not_published_is_refused_where_asked_for(tmp_path: Path) -> None:
-    publish(tmp_path)
-    assert refusal(tmp_path, precision="int8") == (
-        f"{tmp_path}/small/1 is refused: it was published without int8; start with --precision fp32, "
-        "or publish one that has it"
-    )
-
-
-def test_int8_that_does_not_prove_itself_is_refused_where_asked_for_and_left_out_else(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    publish_int8(tmp_path)
-    spoil_int8(tmp_path)
-    message = refusal(tmp_path, precision="int8")
-    assert message.startswith(
-        f"{tmp_path}/small/1 is refused: its int8 graph does not prove itself on this processor, as a golden row is "
-        "answered with "
-    )
-    assert message.endswith("; at most 0.02 is allowed; start with --precision auto, which runs it in fp32 then")
-    caplog.clear()
-    with caplog.at_level(logging.WARNING):
-        assert load(tmp_path).precision == "fp32"
-    (warning,) = caplog.records
-    assert warning.getMessage().startswith(
-        "small runs in fp32: its int8 graph is refused on this processor: a golden row is answered with "
-    )
-    assert warning.getMessage().endswith("; at most 0.02 is allowed")
-
-
-@pytest.mark.parametrize(
-    ("evidence", "doubt"),
-    [
-        (None, "its manifest has no figures of both side by side"),
-        (
-            replace_figures(EVIDENCE, class_rows=(600, 600, 600), rows=1800),
-            "it was compared with fp32 on 1,800 rows, and 2,000 are needed",
-        ),
-        (
-            replace_figures(EVIDENCE, log_loss_int8=0.3),
-            "its log-loss is 0.3 beside 0.2 in fp32, and may rise by 1% at most",
-        ),
-    ],
-)
-def test_int8_that_is_not_shown_to_be_as_good_runs_where_asked_for_alone(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, evidence: Int8 | None, doubt: str
-) -> None:
-    publish_int8(tmp_path)
-    caplog.clear()
-    rewrite(tmp_path / "small" / "1", lambda document: document.update(int8=evidence and asdict(evidence)))
-    with caplog.at_level(logging.WARNING):
-        assert load(tmp_path).precision == "fp32"
-        assert load(tmp_path, precision="fp32").precision == "fp32"
-        assert load(tmp_path, precision="int8").precision == "int8"
-    assert [record.getMessage() for record in caplog.records] == [
-        f"small runs in fp32: its int8 graph is not shown to be as good, as {doubt}",
-        f"small runs in int8, as --precision asks, though {doubt}",
-    ]
+ROW = np.ones((1, 4), np.float32)
 
 
 def test_models_are_found_by_name_and_version(tmp_path: Path) -> None:
     publish(tmp_path, "one", version=3)
     publish(tmp_path, "two")
-    models = [load(tmp_path, name) for name in ("one", "two")]
+    models = loader(tmp_path).load_all()
     several, only, chosen = Repository(models, None), Repository(models[:1], None), Repository(models, "two")
     assert several.find("one", None) is several.find("one", "3") is only.find(None, None) is models[0]
     assert chosen.find(None, None) is models[1]
@@ -166,18 +42,97 @@ def test_models_are_found_by_name_and_version(tmp_path: Path) -> None:
         ("one", "03", "model 'one' has no version '03' here; it is served in version 3"),
     ],
 )
-def test_a_model_that_is_not_there_is_told_with_those_that_are(
+def test_the_error_for_an_unknown_model_lists_the_known_ones(
     tmp_path: Path, name: str | None, version: str | None, message: str
 ) -> None:
     publish(tmp_path, "one", version=3)
     publish(tmp_path, "two")
     with pytest.raises(NotFound) as refused:
-        Repository([load(tmp_path, each) for each in ("one", "two")], None).find(name, version)
+        Repository(loader(tmp_path).load_all(), None).find(name, version)
     assert str(refused.value) == message
 
 
-def test_a_default_model_that_is_not_there_keeps_the_server_from_starting(tmp_path: Path) -> None:
+def test_an_unknown_default_model_keeps_the_server_from_starting(tmp_path: Path) -> None:
     publish(tmp_path)
     with pytest.raises(StartError) as refused:
-        Repository([load(tmp_path)], "large")
+        Repository(loader(tmp_path).load_all(), "large")
     assert str(refused.value) == "--model (MLP_MODEL) is 'large', and there are: small"
+
+
+# Swapping versions
+
+
+def ask(model: Model) -> list[Outputs | RequestError]:
+    """Where the answer to one row arrives."""
+    answers: list[Outputs | RequestError] = []
+    model.batcher.submit(ROW, 1e9, answers.append)
+    return answers
+
+
+@pytest.mark.anyio
+async def test_a_request_ends_on_the_version_it_began_with_and_the_next_one_gets_the_new_version(
+    tmp_path: Path,
+) -> None:
+    counted = metrics.alone()
+    publish(tmp_path, version=1)
+    repository = Repository([loader(tmp_path, counted=counted).load("small")], None)
+    old = repository.find(None, None)
+    answers = ask(old)
+    publish(tmp_path, version=2)
+    new = loader(tmp_path, counted=counted).load("small")
+    swap = asyncio.ensure_future(repository.swap(new))
+    await asyncio.sleep(0)
+    assert repository.find(None, None) is repository.find("small", "2") is new
+    assert list(repository) == [new]
+    await swap
+    assert isinstance(answers[0], Outputs)
+    with pytest.raises(NotReady):
+        ask(old)
+    assert b'mlp_model_info{model="small",precision="fp32",provider="cpu",version="1"} 0.0' in counted.exposition()
+    assert b'mlp_model_info{model="small",precision="fp32",provider="cpu",version="2"} 1.0' in counted.exposition()
+    repository.close()
+
+
+@pytest.mark.anyio
+async def test_a_swap_waits_for_a_request_that_is_still_decoded(tmp_path: Path) -> None:
+    publish(tmp_path, version=1)
+    repository = Repository(loader(tmp_path).load_all(), None)
+    old = repository.find(None, None)
+    old.batcher.acquire()
+    publish(tmp_path, version=2)
+    swap = asyncio.ensure_future(repository.swap(loader(tmp_path).load("small")))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not swap.done()
+    old.batcher.release()
+    answers = ask(old)
+    await swap
+    assert isinstance(answers[0], Outputs)
+    repository.close()
+
+
+@pytest.mark.anyio
+async def test_a_model_with_a_new_name_is_added_and_the_default_stays(tmp_path: Path) -> None:
+    publish(tmp_path, "one")
+    repository = Repository(loader(tmp_path).load_all(), None)
+    publish(tmp_path, "two")
+    await repository.swap(loader(tmp_path).load("two"))
+    assert [model.manifest.name for model in repository] == ["one", "two"]
+    assert repository.find(None, None).manifest.name == "one"
+    repository.close()
+
+
+@pytest.mark.anyio
+async def test_closing_also_ends_a_version_that_is_being_drained(tmp_path: Path) -> None:
+    publish(tmp_path, version=1)
+    repository = Repository(loader(tmp_path).load_all(), None)
+    old = repository.find(None, None)
+    old.batcher.acquire()
+    publish(tmp_path, version=2)
+    swap = asyncio.ensure_future(repository.swap(loader(tmp_path).load("small")))
+    await asyncio.sleep(0)
+    answers = ask(old)
+    repository.close()
+    assert isinstance(answers[0], NotReady)
+    old.batcher.release()
+    await swap

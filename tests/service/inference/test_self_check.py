@@ -107,7 +107,7 @@ def test_another_label_is_refused_however_near(classifier: Published) -> None:
     )
 
 
-def test_an_answer_that_is_no_number_is_refused(classifier: Published, regression: Published) -> None:
+def test_an_answer_that_is_not_finite_is_refused(classifier: Published, regression: Published) -> None:
     for published in (classifier, regression):
 
         def nan(rows: NDArray[np.float32], published: Published = published) -> Outputs:
@@ -191,7 +191,7 @@ def test_a_graph_that_gives_one_answer_for_all_is_refused(classifier: Published)
         ),
     ],
 )
-def test_golden_rows_that_are_none_are_refused(classifier: Published, changed: dict[str, Any], message: str) -> None:
+def test_invalid_golden_rows_are_refused(classifier: Published, changed: dict[str, Any], message: str) -> None:
     refused = classifier.refusal(classifier.right, classifier.with_arrays(**changed))
     assert refused.startswith(message)
     assert refused.endswith("; publish the model again")
@@ -217,7 +217,7 @@ def npy_header(shape: str) -> bytes:
         (b"no array", "golden.npz is no archive of arrays ("),
     ],
 )
-def test_an_array_that_is_none_is_refused_and_nothing_is_allocated_on_its_word(
+def test_an_invalid_array_is_refused_before_anything_is_allocated(
     classifier: Published, member: bytes, message: str
 ) -> None:
     file = io.BytesIO()

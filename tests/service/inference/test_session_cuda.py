@@ -46,7 +46,7 @@ def test_cuda_asked_for_and_missing_is_refused_in_one_sentence(gpu_build: dict[s
     assert refused("--models", str(models), "--provider", "cuda", **gpu_build) == REASON
 
 
-def test_auto_runs_on_the_cpu_and_says_so_wherever_one_looks(gpu_build: dict[str, str], models: Path) -> None:
+def test_auto_falls_back_to_the_cpu_and_reports_it(gpu_build: dict[str, str], models: Path) -> None:
     with Running(models, "--provider", "auto", variables=gpu_build) as server:
         messages = [json.loads(line)["message"] for line in server.said]
         assert f"running on the CPU: {REASON}" in messages

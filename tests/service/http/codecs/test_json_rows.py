@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import InvalidInput, MalformedBody, RequestError
-from service.http.codecs import columns, json_rows, json_text
-from service.http.codecs.columns import FLOAT32_MAX, Boolean, Column
+from service.http.codecs import json_rows, json_text
 from service.http.codecs.json_rows import rows_from_json
 from service.http.codecs.json_text import JsonText
-from service.http.codecs.schema import Schema
-from service.http.slices import finish
+from service.inference import columns
+from service.inference.columns import FLOAT32_MAX, Boolean, Column
+from service.inference.schema import Schema
+from service.inference.steps import finish
 from tests.service.published import TABLE, as_json, values_of
 
 
@@ -152,7 +153,7 @@ layouts = st.sampled_from(
 
 @given(documents(), layouts, st.sampled_from([None, 1]))
 @settings(max_examples=400)
-def test_a_document_is_read_as_the_oracle_reads_it_or_refused(
+def test_a_document_is_decoded_as_by_the_oracle_or_rejected(
     document: tuple[Schema, Any], layout: str, indent: int | None
 ) -> None:
     schema, rows = document
@@ -162,7 +163,7 @@ def test_a_document_is_read_as_the_oracle_reads_it_or_refused(
 
 @given(documents(), st.data())
 @settings(max_examples=300)
-def test_a_damaged_document_is_read_as_the_oracle_reads_it_or_refused(
+def test_a_damaged_document_is_decoded_as_by_the_oracle_or_rejected(
     document: tuple[Schema, Any], data: st.DataObject
 ) -> None:
     schema, rows = document
@@ -178,7 +179,7 @@ def test_a_damaged_document_is_read_as_the_oracle_reads_it_or_refused(
 
 
 @given(st.integers(0, 2**32 - 1), st.data())
-def test_rows_of_a_table_are_read_by_name_in_any_order_and_by_place(seed: int, data: st.DataObject) -> None:
+def test_rows_of_a_table_are_decoded_by_name_and_by_position(seed: int, data: st.DataObject) -> None:
     expected = values_of(TABLE, data.draw(st.integers(1, 5)), seed)
     rows = []
     for row in expected:
@@ -200,7 +201,7 @@ def test_rows_of_a_table_are_read_by_name_in_any_order_and_by_place(seed: int, d
     )
 )
 @settings(max_examples=200)
-def test_whatever_a_table_is_sent_is_taken_or_refused(inputs: Any) -> None:
+def test_every_row_of_a_table_is_accepted_or_rejected(inputs: Any) -> None:
     rows = read(body(inputs), OF_TABLE)
     if rows is not None:
         finish(OF_TABLE.checked(np.array(rows)))
@@ -229,24 +230,24 @@ def test_missing_values_are_null_or_the_nan_that_python_clients_write() -> None:
 @pytest.mark.parametrize(
     ("change", "feature", "fault"),
     [
-        ({"age": "41"}, "age", "feature 'age' is the text '41', expected a number"),
+        ({"age": "41"}, "age", "feature 'age' is the string '41', expected a number"),
         (
             {"height": None},
             "height",
             "feature 'height' is null, and the model allows no missing value here; send a number",
         ),
-        ({"member": "yes"}, "member", "feature 'member' is the text 'yes', expected true or false (or 1 or 0)"),
+        ({"member": "yes"}, "member", "feature 'member' is the string 'yes', expected true or false (or 1 or 0)"),
         (
             {"country": "Frnace"},
             "country",
-            "feature 'country' is the text 'Frnace', a category the model does not know; did you mean 'France'?",
+            "feature 'country' is the string 'Frnace', a category the model does not know; did you mean 'France'?",
         ),
-        ({"country": 2}, "country", "feature 'country' is 2, expected a text such as 'France'"),
-        ({"job": None}, "job", "feature 'job' is null, and the model allows no missing value here; send a text"),
-        ({"job": ["nurse"]}, "job", "feature 'job' is a list, expected a text such as 'cook'"),
+        ({"country": 2}, "country", "feature 'country' is 2, expected a string such as 'France'"),
+        ({"job": None}, "job", "feature 'job' is null, and the model allows no missing value here; send a string"),
+        ({"job": ["nurse"]}, "job", "feature 'job' is a list, expected a string such as 'cook'"),
     ],
 )
-def test_a_value_of_a_table_that_is_refused_is_named_by_row_and_column(
+def test_the_error_for_a_value_of_a_table_names_row_and_column(
     change: dict[str, Any], feature: str, fault: str
 ) -> None:
     row = PERSON | change
@@ -259,7 +260,7 @@ def test_a_value_of_a_table_that_is_refused_is_named_by_row_and_column(
 
 def test_numbers_alone_are_not_taken_for_the_codes_and_booleans_of_a_table() -> None:
     assert refusal(body([[41, 1.8, 1, 2, 1]]), OF_TABLE) == (
-        "row 0, feature 'country' is 2, expected a text such as 'France'"
+        "row 0, feature 'country' is 2, expected a string such as 'France'"
     )
     switches = Schema((2,), tuple(Boolean(name, missing=False) for name in "ab"), max_rows=2)
     assert rows_from_json(body([[1, 0], [True, False]]), switches).tolist() == [[1, 0], [1, 0]]
@@ -280,7 +281,7 @@ def test_a_key_that_the_model_does_not_know_is_an_error() -> None:
     )
 
 
-def test_half_a_character_in_a_key_can_still_be_told() -> None:
+def test_a_lone_surrogate_in_a_key_can_be_reported() -> None:
     content = body([PERSON]).replace(b'"age"', b'"\\ud800": 1, "age"')
     with pytest.raises(InvalidInput) as caught:
         rows_from_json(content, OF_TABLE)
@@ -288,13 +289,13 @@ def test_half_a_character_in_a_key_can_still_be_told() -> None:
     assert str(caught.value).encode() == b"row 0 has a feature '\\ud800' that the model does not know; leave it out"
 
 
-def test_a_key_twice_in_one_object_is_an_error() -> None:
+def test_a_duplicate_key_is_an_error() -> None:
     for content in (
         b'{"inputs": [{"f0": 1, "f0": 2}]}',
         b'{"inputs": [[1]], "inputs": [[2]]}',
     ):
         key = "f0" if b"f0" in content else "inputs"
-        assert refusal(content, ONE, MalformedBody) == f"the key {key!r} stands twice in one object; send it once"
+        assert refusal(content, ONE, MalformedBody) == f"the key {key!r} is duplicated in one object; send it once"
 
 
 # What is refused
@@ -336,9 +337,9 @@ def test_a_body_that_is_no_json_is_refused(content: bytes, message: str) -> None
         (b"{}", "the body has neither of the keys 'inputs' and 'instances'; send one of them"),
         (b'{"inputs":[],"instances":[]}', "the body has both of the keys 'inputs' and 'instances'; send one of them"),
         (b'{"inputs": 3}', "'inputs' is a number, expected a list of rows"),
-        (b'{"instances": "x"}', "'instances' is the text 'x', expected a list of rows"),
+        (b'{"instances": "x"}', "'instances' is the string 'x', expected a list of rows"),
         (b'{"inputs": []}', "there are zero rows; send one or more"),
-        (body([[1, 2, 3, 4]] * 21), "there are more rows than the 20 that are taken at most; send several requests"),
+        (body([[1, 2, 3, 4]] * 21), "there are more than 20 rows, the most that are accepted; send several requests"),
         (b'{"inputs": [[' + b"9" * 5000 + b",2,3,4]]}", "row 0, feature 'f0' is infinite, expected a finite number"),
         (b'{"inputs": [[1,-' + b"9" * 5000 + b",3,4]]}", "row 0, feature 'f1' is infinite, expected a finite number"),
         (body([1, 2, 3, 4, 5]), "row 0 has more than 4 values, expected 4 values"),
@@ -352,7 +353,7 @@ def test_a_body_that_is_no_json_is_refused(content: bytes, message: str) -> None
         (body([[[1, 2, 3, 4]]]), "row 0 has 1 values where 4 belong; expected 4 values"),
         (body([[1, 2, 3, [4]]]), "row 0, feature 'f3' is a list, expected a number"),
         (body([[None] * 4]), "row 0, feature 'f0' is null, and the model allows no missing value here; send a number"),
-        (body([[1, 2, 3, "4"]]), "row 0, feature 'f3' is the text '4', expected a number"),
+        (body([[1, 2, 3, "4"]]), "row 0, feature 'f3' is the string '4', expected a number"),
         (body([[1, 2, True, 4]]), "row 0, feature 'f2' is true, expected a number"),
         (body([[math.nan, 2, 3, 4]]), "row 0, feature 'f0' is NaN, expected a finite number"),
         (body([[1, -math.inf, 3, 4]]), "row 0, feature 'f1' is infinite, expected a finite number"),
@@ -393,7 +394,7 @@ def tiny_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("tiny_steps")
 @given(documents(), layouts, st.sampled_from([None, 1]))
 @settings(max_examples=400)
-def test_a_large_document_is_read_as_the_oracle_reads_it_or_refused(
+def test_a_large_document_is_decoded_as_by_the_oracle_or_rejected(
     document: tuple[Schema, Any], layout: str, indent: int | None
 ) -> None:
     schema, rows = document
@@ -403,7 +404,7 @@ def test_a_large_document_is_read_as_the_oracle_reads_it_or_refused(
 
 @given(documents(), layouts, st.sampled_from([None, 1]))
 @settings(max_examples=200)
-def test_what_is_wrong_is_told_alike_of_a_small_body_and_of_a_large_one(
+def test_small_and_large_bodies_get_the_same_errors(
     document: tuple[Schema, Any], layout: str, indent: int | None
 ) -> None:
     schema, rows = document
@@ -429,7 +430,7 @@ def test_a_large_table_is_read_row_by_row(seed: int, count: int, indent: int | N
 
 
 @pytest.mark.parametrize("shape", [(7,), (2, 3)])
-def test_many_rows_are_read_in_blocks_around_what_is_read_carefully(shape: tuple[int, ...]) -> None:
+def test_many_rows_are_decoded_in_blocks_around_irregular_ones(shape: tuple[int, ...]) -> None:
     schema = numeric(*shape, max_rows=100_000, missing=True)
     expected = np.random.default_rng(0).normal(0, 1, (40_000, *shape)).round(3)
     expected[[100, 20_000, 39_999], ..., 0] = math.nan
@@ -443,7 +444,7 @@ def of_size(item: bytes, size: int = 1_000_000) -> bytes:
 
 
 ATTACKS = {
-    "keys, the last twice": (b'{"inputs":[[1,2,3,4]],%b,"a":1,"a":1}' % of_size(b'"k":1'), "stands twice"),
+    "keys, the last twice": (b'{"inputs":[[1,2,3,4]],%b,"a":1,"a":1}' % of_size(b'"k":1'), "is duplicated"),
     "keys": (b"{%b}" % b",".join(b'"k%06d":1' % number for number in range(100_000)), "more than 100 keys"),
     "keys of a row": (
         b'{"inputs":[{%b,"f0":1}]}' % b",".join(b'"k%05d":1' % number for number in range(9000)),
@@ -451,10 +452,10 @@ ATTACKS = {
     ),
     "keys of a row, the last twice": (
         b'{"inputs":[{%b,"k1":1,"k1":1}]}' % b",".join(b'"k%05d":1' % number for number in range(9000)),
-        "the key 'k1' stands twice",
+        "the key 'k1' is duplicated",
     ),
     "empty rows": (b'{"inputs":[%b]}' % of_size(b"[]"), "row 0 has 0 values"),
-    "rows": (b'{"inputs":[%b]}' % of_size(b"[1,2,3,4]"), "there are more rows than the 20"),
+    "rows": (b'{"inputs":[%b]}' % of_size(b"[1,2,3,4]"), "there are more than 20 rows"),
     "one row": (b'{"inputs":[%b]}' % of_size(b"1"), "row 0 has more than 4 values"),
     "one row in a list": (b'{"inputs":[[%b]]}' % of_size(b"1"), "row 0 takes more than 131072 bytes"),
     "a text as a value": (b'{"inputs":[["%b",2,3,4]]}' % of_size(b"x"), "row 0 takes more than 131072 bytes"),
@@ -473,9 +474,7 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_whatever_a_large_body_is_it_is_refused_in_short_steps_and_little_of_it_is_read(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hostile_large_bodies_are_rejected_in_short_steps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     windows: list[int] = []
     refill = JsonText._refill
 
@@ -490,7 +489,7 @@ def test_whatever_a_large_body_is_it_is_refused_in_short_steps_and_little_of_it_
     assert sum(windows) < 1_300_000
 
 
-def test_guesses_of_where_rows_end_that_are_wrong_cost_no_more_than_reading_carefully(
+def test_wrong_guesses_of_row_ends_cost_no_more_than_slow_parsing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     parsed: list[int] = []
@@ -509,12 +508,12 @@ def test_guesses_of_where_rows_end_that_are_wrong_cost_no_more_than_reading_care
 
 
 @pytest.mark.parametrize("content", [b'{"id":1,"id":2,"inputs":[[1,2,3,4]]}', b'{"inputs":[[1,2,3,4]],"a":0,"a":0}'])
-def test_a_key_twice_is_an_error_also_where_rows_are_numbers(content: bytes) -> None:
-    assert "stands twice in one object; send it once" in refusal(content, FLAT, MalformedBody)
-    assert "stands twice in one object; send it once" in refusal(content.ljust(300_000), FLAT, MalformedBody)
+def test_a_duplicate_key_is_an_error_beside_regular_rows(content: bytes) -> None:
+    assert "is duplicated in one object; send it once" in refusal(content, FLAT, MalformedBody)
+    assert "is duplicated in one object; send it once" in refusal(content.ljust(300_000), FLAT, MalformedBody)
 
 
-def test_a_byte_order_mark_is_passed_over_whatever_the_size() -> None:
+def test_a_byte_order_mark_is_skipped() -> None:
     for size in (0, 50_000, 300_000):
         content = b"\xef\xbb\xbf" + body([[1, 2, 3, 4]]).ljust(size)
         assert rows_from_json(content, FLAT).tolist() == [[1, 2, 3, 4]]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from service.errors import MalformedBody
 from service.http.codecs import json_text
 from service.http.codecs.json_text import JsonText, TooLong
-from service.http.slices import Steps, finish
+from service.inference.steps import Steps, finish
 
 documents = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
@@ -72,7 +72,7 @@ def test_a_damaged_text_is_refused_where_the_standard_library_refuses_it(
     assert found == expected or (expected is not None and not expected.startswith("["))
 
 
-def test_a_byte_order_mark_is_passed_over_and_other_encodings_are_named() -> None:
+def test_a_byte_order_mark_is_skipped_and_other_encodings_are_named() -> None:
     assert values("[1]".encode("utf-8-sig")) == [1]
     for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"):
         with pytest.raises(MalformedBody, match=f"the body is {encoding[:6].upper()}, expected JSON in UTF-8"):
@@ -89,7 +89,7 @@ def test_a_value_may_not_be_longer_than_that() -> None:
         values(b'["' + b"x" * 400_000 + b'"]', 70_000)
 
 
-def test_an_error_tells_where_it_is_counted_in_characters() -> None:
+def test_errors_give_their_position_in_characters() -> None:
     with pytest.raises(MalformedBody, match="expecting ',' delimiter at character 150003"):
         values(b"[" + b" " * 150_000 + b"1 2]")
 

@@ -1,17 +1,15 @@
-"""What headers say of bodies, as RFC 9110 has it."""
+"""Content-Type and Accept, as RFC 9110 has them."""
 
 from __future__ import annotations
-
-import gzip
-import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
+from service.errors import UnsupportedMedia
 from service.http.codecs import media_types
-from service.http.slices import finish
+
+JSON, NPY = b"application/json", b"application/x-npy"
 
 
 @pytest.mark.parametrize(
@@ -31,48 +29,21 @@ def test_a_type_and_its_parameters(sent: bytes, name: bytes, charset: bytes | No
 
 
 @given(st.binary(max_size=40) | st.text(alphabet=';= "\\ax', max_size=60).map(str.encode))
-def test_any_header_is_read(sent: bytes) -> None:
+def test_any_header_is_parsed(sent: bytes) -> None:
     media_types.media_type(sent)
-    media_types.prefers_npy(sent)
+    media_types.preferred(sent, (JSON, NPY))
 
 
 @pytest.mark.parametrize("charset", [b"utf-8", b"UTF8", b"us-ascii"])
-def test_texts_are_in_utf8(charset: bytes) -> None:
+def test_utf8_is_accepted(charset: bytes) -> None:
     media_types.check_charset(media_types.media_type(b"application/json; charset=" + charset))
 
 
 @pytest.mark.parametrize("charset", [b"utf-16", b"latin-1", b"", b"\xff"])
-def test_texts_in_another_charset_are_refused(charset: bytes) -> None:
+def test_other_charsets_are_rejected(charset: bytes) -> None:
     with pytest.raises(UnsupportedMedia) as refused:
         media_types.check_charset(media_types.media_type(b"application/json; charset=" + charset))
     assert str(refused.value) == f"charset is {charset.decode('latin-1')!r}, expected utf-8"
-
-
-@pytest.mark.parametrize(
-    ("sent", "found"),
-    [
-        (b"gzip", True),
-        (b"GZIP ", True),
-        (b" gzip\t", True),
-        (b"x-gzip", True),
-        (b"gzip, identity", True),
-        (b"identity,,gzip,", True),
-        (b"identity", False),
-        (b"", False),
-        (b"identity, identity", False),
-    ],
-)
-def test_a_body_is_compressed_once_or_not(sent: bytes, found: bool) -> None:
-    assert media_types.is_gzip(sent) == found
-
-
-@pytest.mark.parametrize(
-    "sent", [b"gzip, gzip", b"br", b"deflate", b"gzip;q=1", b"gzip gzip", b"gzip, br", b"*", b"identity," * 20]
-)
-def test_other_encodings_are_refused(sent: bytes) -> None:
-    with pytest.raises(UnsupportedMedia) as refused:
-        media_types.is_gzip(sent)
-    assert str(refused.value) == f"content-encoding is {sent[:60].decode()!r}, expected gzip, once, or none"
 
 
 @pytest.mark.parametrize(
@@ -97,41 +68,5 @@ def test_other_encodings_are_refused(sent: bytes) -> None:
         (b"application/x-npy; q=1.000 , a/b", True),
     ],
 )
-def test_an_array_is_given_to_whoever_prefers_it(accept: bytes, npy: bool) -> None:
-    assert media_types.prefers_npy(accept) == npy
-
-
-@given(st.binary(max_size=300_000), st.integers(0, 9))
-def test_what_was_compressed_comes_back(body: bytes, level: int) -> None:
-    assert finish(media_types.inflated(gzip.compress(body, level), len(body))) == body
-    if body:
-        with pytest.raises(BodyTooLarge):
-            finish(media_types.inflated(gzip.compress(body, level), len(body) - 1))
-
-
-@given(st.binary(min_size=1, max_size=1000), st.data())
-def test_a_damaged_stream_is_refused_or_holds_what_zlib_says(body: bytes, data: st.DataObject) -> None:
-    stream = bytearray(gzip.compress(body))
-    at = data.draw(st.integers(0, len(stream)))
-    stream[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
-    try:
-        found = finish(media_types.inflated(bytes(stream), 10**6))
-    except MalformedBody:
-        return
-    whole = zlib.decompressobj(31)
-    assert (whole.decompress(bytes(stream)), whole.eof, whole.unused_data) == (found, True, b"")
-
-
-def test_a_bomb_is_opened_a_step_at_a_time_and_no_farther_than_its_bound() -> None:
-    bomb = gzip.compress(bytes(50_000_000))
-    taken: list[None] = []
-    with pytest.raises(BodyTooLarge, match="the body expands to more than 1000000 bytes; send fewer rows at once"):
-        taken.extend(media_types.inflated(bomb, 1_000_000))
-    assert len(taken) == 1_000_000 // media_types.INFLATE_BYTES
-
-
-@pytest.mark.parametrize("tail", [b"x", b"\0" * 70_000, gzip.compress(b"more")])
-def test_what_comes_after_a_stream_is_refused(tail: bytes) -> None:
-    for size in (0, 10, 65_536, 200_000):
-        with pytest.raises(MalformedBody, match="not one whole gzip stream"):
-            finish(media_types.inflated(gzip.compress(bytes(size), 0) + tail, 10**6))
+def test_the_preferred_type_is_the_first_one_of_the_best(accept: bytes, npy: bool) -> None:
+    assert media_types.preferred(accept, (JSON, NPY)) == (NPY if npy else JSON)

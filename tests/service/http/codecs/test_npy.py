@@ -1,4 +1,4 @@
-"""Headers of .npy files against numpy's own reader, which evaluates what we only match."""
+"""Bodies and headers of .npy files against numpy's own reader, which evaluates what we only match."""
 
 from __future__ import annotations
 
@@ -10,10 +10,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays_of
 from numpy.typing import NDArray
 
 from service.errors import InvalidInput, MalformedBody, RequestError
 from service.http.codecs import npy
+from tests.service.http.codecs.schemas import (
+    PEOPLE,
+    PEOPLE_FEATURES,
+    PIXELS,
+    TABLE,
+    refusal,
+    rows_from_npy,
+    rows_from_raw,
+    saved,
+)
+from tests.service.published import values_of
 
 DATA = np.arange(12, dtype="<f4").tobytes()
 ADVICE = (" at 0x", "allow_pickle", "literal_eval", "sys.", "Traceback", "node")
@@ -154,3 +166,115 @@ def test_a_header_has_a_bound_on_its_length() -> None:
         npy.read(file_of(header.ljust(10_001)))
     with pytest.raises(RequestError, match=r"the \.npy file's header has 4294967295 bytes"):
         npy.read(b"\x93NUMPY\x02\x00\xff\xff\xff\xff")
+
+
+# Rows
+
+NUMBERS = "expected float or integer numbers of up to 64 bits, such as '<f4'"
+
+
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", "f2", "u1", "i1", "<i2", ">i4", "<i8", "<u8"])
+@pytest.mark.parametrize("shape", [(5, 6), (5, 2, 3), (6,), (2, 3)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_npy_rows_are_numpys_in_every_dtype_shape_and_order(dtype: str, shape: tuple[int, ...], order: Any) -> None:
+    array = np.asarray(np.arange(np.prod(shape)).reshape(shape), dtype, order=order)
+    np.testing.assert_array_equal(rows_from_npy(saved(array), PIXELS), array.reshape(-1, 6))
+
+
+@given(arrays_of.arrays(np.float32, st.tuples(st.integers(0, 4), st.integers(1, 4))))
+def test_numpy_reads_what_is_written(array: NDArray[np.float32]) -> None:
+    np.testing.assert_array_equal(np.load(io.BytesIO(npy.write(array)), allow_pickle=False), array)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.array([["a"] * 6]), f"the array is of dtype '<U1', {NUMBERS}"),
+        (np.ones((1, 6), bool), f"the array is of dtype '|b1', {NUMBERS}"),
+        (np.ones((1, 6), complex), f"the array is of dtype '<c16', {NUMBERS}"),
+        (np.ones((6, 1)), "the array has shape (6, 1), expected (rows, 6) or (rows, 2, 3)"),
+        (np.ones(()), "the array has shape (), expected (rows, 6) or (rows, 2, 3)"),
+        (np.ones((0, 6)), "there are zero rows; send one or more"),
+        (np.ones((101, 6)), "there are 101 rows, expected at most 100; send several requests"),
+    ],
+)
+def test_an_npy_file_without_valid_rows_is_rejected(array: NDArray[Any], message: str) -> None:
+    assert refusal(rows_from_npy, saved(array), PIXELS) == message
+
+
+def test_a_pickle_in_an_npy_file_is_not_opened() -> None:
+    body = saved(np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    assert "dtype '|O'" in refusal(rows_from_npy, body, PIXELS)
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_every_version_of_the_format_is_read(version: tuple[int, int]) -> None:
+    file = io.BytesIO()
+    np.lib.format.write_array(file, np.ones((2, 6)), version)
+    assert rows_from_npy(file.getvalue(), PIXELS).shape == (2, 6)
+
+
+def test_an_unknown_version_is_rejected() -> None:
+    body = saved(np.ones((1, 6))).replace(b"NUMPY\x01\x00", b"NUMPY\x01\x01")
+    assert refusal(rows_from_npy, body, PIXELS) == (
+        "the body is a .npy file of version (1, 1), expected (1, 0), (2, 0) or (3, 0)"
+    )
+
+
+def test_a_header_is_checked_against_the_files_length() -> None:
+    body = saved(np.ones((1, 6)))
+    lying = body.replace(b"(1, 6), }" + b" " * 11, b"(999999999999, 6), }")
+    assert len(lying) == len(body)
+    assert refusal(rows_from_npy, lying, PIXELS) == (
+        "the .npy file promises an array (999999999999, 6) of float64, and has 48 bytes for it"
+    )
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["<f4", "<f8"])
+def test_values_that_are_not_finite_name_row_and_feature(bad: float, dtype: str) -> None:
+    array = np.ones((3, 6), dtype)
+    array[1, 4] = bad
+    with pytest.raises(InvalidInput) as caught:
+        rows_from_npy(saved(array), PIXELS)
+    assert (caught.value.fault.row, caught.value.fault.feature) == (1, "p4")
+    raw = np.ones((1, 4), "<f4")
+    raw[0, 2] = bad
+    with pytest.raises(InvalidInput) as caught:
+        rows_from_raw(raw.tobytes(), None, TABLE)
+    assert (caught.value.fault.row, caught.value.fault.feature) == (0, "c")
+
+
+def test_doubles_larger_than_float32_are_refused_and_large_ones_that_fit_are_not() -> None:
+    with pytest.raises(InvalidInput, match="row 0, feature 'p0' is larger than float32 holds"):
+        rows_from_npy(saved(np.full((1, 6), 1e39)), PIXELS)
+    assert rows_from_npy(saved(np.full((1, 6), 3e38)), PIXELS).max() == 3e38
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["<f4", ">f4", "<f8"]))
+def test_rows_of_a_table_are_its_codes_and_nan_where_a_value_is_missing(seed: int, dtype: str) -> None:
+    rows = values_of(PEOPLE_FEATURES, 3, seed)
+    np.testing.assert_array_equal(rows_from_npy(saved(rows.astype(dtype)), PEOPLE), rows)
+    np.testing.assert_array_equal(rows_from_raw(rows.tobytes(), None, PEOPLE), rows)
+
+
+@pytest.mark.parametrize(("column", "code"), [(2, 2), (3, 3), (3, 0.5), (4, -1), (4, 3)])
+def test_the_error_for_an_invalid_code_names_row_and_feature(column: int, code: float) -> None:
+    array = np.ones((3, 5), "<f4")
+    array[2, column] = code
+    for read, body in ((rows_from_npy, (saved(array),)), (rows_from_raw, (array.tobytes(), None))):
+        with pytest.raises(InvalidInput) as caught:
+            read(*body, PEOPLE)
+        assert (caught.value.fault.row, caught.value.fault.feature) == (2, PEOPLE_FEATURES[column].name)
+
+
+@given(st.data())
+def test_a_damaged_npy_file_is_read_as_numpy_reads_it_or_refused(data: st.DataObject) -> None:
+    body = bytearray(saved(np.arange(12, dtype="<f4").reshape(2, 6)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        rows = rows_from_npy(bytes(body), PIXELS)
+    except (InvalidInput, MalformedBody):
+        return
+    np.testing.assert_array_equal(rows, np.load(io.BytesIO(bytes(body)), allow_pickle=False).reshape(-1, 6))

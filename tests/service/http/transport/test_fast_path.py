@@ -328,15 +328,15 @@ async def test_queued_rows_do_not_run_once_their_client_hangs_up(models: Path, *
     ran: list[int] = []
     may_run = threading.Event()
     async with serving(models) as both:
-        batcher = both.service.fast_path.predict._repository.find(None, None).batcher
-        run, costs = batcher._run, batcher._costs
+        batcher = both.service.repository.find(None, None).batcher
+        run, costs = batcher._run, batcher.costs
 
         def run_later(rows: np.ndarray[Any, Any]) -> Outputs:
             ran.append(len(rows))
             assert may_run.wait(60)
             return run(rows)
 
-        batcher._run, batcher._costs = run_later, replace(costs, inline_rows=0)
+        batcher._run, batcher.costs = run_later, replace(costs, inline_rows=0)
         clients = [both.client(fast=fast) for _ in range(3)]
         for rows, client in enumerate(clients, 1):
             await client.ask(post({"inputs": [ROW] * rows}))

@@ -32,7 +32,11 @@ def filled(item: bytes) -> bytes:
     ("body", "status", "detail"),
     [
         (filled(b"[]"), 422, "row 0 has 0 values, expected 4 values"),
-        (filled(b"[1,2,3,4]"), 422, "there are more rows than the 10000 that are taken at most; send several requests"),
+        (
+            filled(b"[1,2,3,4]"),
+            422,
+            "there are more than 10000 rows, the most that are accepted; send several requests",
+        ),
         (b"{%b}" % b",".join(b'"%06d":1' % key for key in range(300_000)), 422, "more than 100 keys"),
         (json.dumps({"inputs": [[1, 2, 3, 4]] * 9000}).encode().rjust(BODY_BYTES), 200, ""),
     ],

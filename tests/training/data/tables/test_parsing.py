@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from service.cells import BLANKS, MARKS, Cells
 from service.errors import InvalidInput
-from service.http.codecs import columns as served
+from service.inference import columns as served
 from service.manifest import Feature
 from tests.training.data.errors import message_of
 from tests.training.data.tables.tables import LABELS, load_cells, load_parquet, write_csv

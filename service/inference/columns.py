@@ -1,4 +1,4 @@
-"""What the values of one column are, in JSON and in arrays, and the numbers that stand for them in the network."""
+"""The values that a column accepts in JSON and in arrays, and the numbers that encode them for the network."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _CANDIDATES: Final = 200  # comparing takes a tenth of a millisecond each at wor
 
 
 class Column:
-    """A column of numbers, and what all columns have in common: a ``missing`` value stands as NaN, where it is taken.
+    """A column of numbers, and the base of all columns. If values may be ``missing``, a missing one is encoded as NaN.
 
-    In arrays its values lie from ``lowest`` to ``highest``, and are ``whole`` numbers or any; ``sentinels`` among them
-    stand for a missing value. By the rules ``cells`` a text is read as it was in training; without them, none is taken.
+    In arrays, values range from ``lowest`` to ``highest``, and are integers if ``whole``; ``sentinels`` among them mean
+    a missing value. A string is parsed by the rules ``cells``, as in training; without them, strings are rejected.
     """
 
     lowest: float = -FLOAT32_MAX
@@ -44,16 +44,16 @@ class Column:
         self.marks = frozenset() if cells is None else frozenset(("", *self._marks_of(cells)))
 
     def number(self, row: int, value: object) -> float:
-        """What stands for a JSON value of row ``row``. Raises `InvalidInput`."""
+        """The encoding of a JSON value in row ``row``. Raises `InvalidInput`."""
         if (type(value) is float or type(value) is int) and self.lowest <= value <= self.highest:
             return value
         if type(value) is str and self.cells is not None:
             return self._read(row, value, self.cells)
         return self._missing(row, value)
 
-    def refusal(self, row: int, number: float) -> InvalidInput:
-        """Why ``number``, in row ``row`` of an array, is none that this column takes."""
-        return self._refused(row, self._fault(number))
+    def error(self, row: int, number: float) -> InvalidInput:
+        """The error for ``number``, in row ``row`` of an array, which this column does not accept."""
+        return self._error(row, self._fault(number))
 
     def _marks_of(self, cells: Cells) -> Sequence[str]:
         return cells.missing_numbers
@@ -64,38 +64,38 @@ class Column:
             return self._marked(row, text)
         number = self._number_in(stripped, cells)
         if number is None:
-            raise self._refused(row, self._fault(text))
+            raise self._error(row, self._fault(text))
         return self.number(row, number)
 
     def _number_in(self, stripped: str, cells: Cells) -> float | None:
         return cells.number(stripped)
 
     def _marked(self, row: int, value: object) -> float:
-        """NaN for a value that stands for a missing one."""
+        """NaN for a value that means a missing one. Raises `InvalidInput` if none may be missing."""
         if self.missing:
             return math.nan
-        raise self._refused(
+        raise self._error(
             row,
-            f"{_number_or_kind(value)}, which stands for a missing value, and the model allows none here; send "
+            f"{_number_or_type(value)}, which stands for a missing value, and the model allows none here; send "
             f"{self.wanted}",
         )
 
     def _missing(self, row: int, value: object) -> float:
-        """NaN, if that is what the value is, and may be."""
-        if self.missing and (value is None or value != value):  # noqa: PLR0124 - so NaN is told from all others
+        """NaN for null and NaN, if a value may be missing. Raises `InvalidInput` for everything else."""
+        if self.missing and (value is None or value != value):  # noqa: PLR0124 - true for NaN alone
             return math.nan
         if value is None:
-            raise self._refused(row, f"null, and the model allows no missing value here; send {self.wanted}")
-        raise self._refused(row, self._fault(value))
+            raise self._error(row, f"null, and the model allows no missing value here; send {self.wanted}")
+        raise self._error(row, self._fault(value))
 
     def _fault(self, value: object) -> str:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            return f"{kind_of(value)}, expected {self.wanted}"
+            return f"{type_name(value)}, expected {self.wanted}"
         if isinstance(value, float) and not math.isfinite(value):
             return f"{'NaN' if math.isnan(value) else 'infinite'}, expected a finite number"
         return "larger than float32 holds, expected at most 3.4e38"
 
-    def _refused(self, row: int, fault: str) -> InvalidInput:
+    def _error(self, row: int, fault: str) -> InvalidInput:
         return InvalidInput(Fault(f"row {row}, feature {self.name!r} is {fault}", row=row, feature=self.name))
 
 
@@ -107,54 +107,54 @@ class Pixel(Column):
 
     def _fault(self, value: object) -> str:
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            return f"{_number_or_kind(value)}, expected {self.wanted}; send it as it is in the picture, not scaled"
+            return f"{_number_or_type(value)}, expected {self.wanted}; send it as it is in the image, not scaled"
         return super()._fault(value)
 
 
 class Marked(Column):
-    """A column of numbers of which some, its ``sentinels``, stand for a missing value, as -999 may."""
+    """A column of numbers of which some, its ``sentinels``, mean a missing value, such as -999."""
 
     def __init__(self, name: str, *, missing: bool, cells: Cells) -> None:
         super().__init__(name, missing=missing, cells=cells)
         self.sentinels = cells.sentinels
 
     def number(self, row: int, value: object) -> float:
-        """What stands for a JSON value of row ``row``. Raises `InvalidInput`."""
+        """The encoding of a JSON value in row ``row``. Raises `InvalidInput`."""
         if (type(value) is float or type(value) is int) and value in self.sentinels:
             return self._marked(row, value)
         return super().number(row, value)
 
 
 class Boolean(Column):
-    """A column of true and false, in arrays 1 and 0, which JSON may have too."""
+    """A column of true and false: 1 and 0 in arrays, and optionally in JSON."""
 
     lowest, highest, whole = 0.0, 1.0, True
     wanted = "true or false"
 
     def number(self, row: int, value: object) -> float:
-        """What stands for a JSON value of row ``row``. Raises `InvalidInput`."""
+        """The encoding of a JSON value in row ``row``. Raises `InvalidInput`."""
         if isinstance(value, int | float) and value in {0, 1}:
             return float(value)
         if type(value) is str and self.cells is not None:
             return self._read(row, value, self.cells)
         return self._missing(row, value)
 
-    def _number_in(self, stripped: str, cells: Cells) -> float | None:  # noqa: ARG002 - the same whatever they say
+    def _number_in(self, stripped: str, cells: Cells) -> float | None:  # noqa: ARG002 - the rules do not matter here
         return BOOLEANS.get(stripped)
 
     def _fault(self, value: object) -> str:
-        return f"{_number_or_kind(value)}, expected {self.wanted} (or 1 or 0)"
+        return f"{_number_or_type(value)}, expected {self.wanted} (or 1 or 0)"
 
 
 class Category(Column):
-    """A column of texts, each of which stands as its code: in arrays as well, where there is no text.
+    """A column of strings, each encoded as its code, which is also what arrays contain.
 
-    Where the model has a category for everything ``other``, no text is unknown. By the rules ``cells`` a number or a
-    boolean is taken, too, where there are categories that look like one.
+    If the model has a category for everything ``other``, no string is unknown. With rules ``cells``, numbers and
+    booleans are accepted too if there are categories that look like one.
     """
 
     lowest, whole = 0.0, True
-    wanted = "a text"
+    wanted = "a string"
 
     def __init__(
         self, name: str, categories: Sequence[str], *, missing: bool, other: bool, cells: Cells | None = None
@@ -167,7 +167,7 @@ class Category(Column):
         self._has_booleans = cells is not None and not _BOOLEAN_WORDS.isdisjoint(categories)
 
     def number(self, row: int, value: object) -> float:
-        """What stands for a JSON value of row ``row``. Raises `InvalidInput`."""
+        """The encoding of a JSON value in row ``row``. Raises `InvalidInput`."""
         if type(value) is not str:
             return self._of_number(row, value) if isinstance(value, int | float) else self._missing(row, value)
         code = self._codes.get(value)
@@ -178,18 +178,18 @@ class Category(Column):
     def _marks_of(self, cells: Cells) -> Sequence[str]:
         return cells.missing_texts
 
-    def _read(self, row: int, text: str, cells: Cells) -> float:  # noqa: ARG002 - the same whatever they say
+    def _read(self, row: int, text: str, cells: Cells) -> float:  # noqa: ARG002 - the rules do not matter here
         stripped = strip(text)
         return self._marked(row, text) if stripped in self.marks else self._code_of(row, stripped)
 
     def _code_of(self, row: int, text: str) -> float:
         code = self._codes.get(text, self._other)
         if code is None:
-            raise self._refused(row, f"{kind_of(text)}, a category the model does not know; {self._nearest(text)}")
+            raise self._error(row, f"{type_name(text)}, a category the model does not know; {self._nearest(text)}")
         return code
 
     def _of_number(self, row: int, value: float) -> float:
-        """The code of the category that a number or a boolean is written as, if the column has any like it."""
+        """The code of the category that looks like a number or boolean. Raises `InvalidInput` if there is none."""
         if value.bit_length() > _MAX_BITS if isinstance(value, int) else not math.isfinite(value):
             return self._missing(row, value)
         texts = texts_of(value)
@@ -202,18 +202,18 @@ class Category(Column):
             return known[0]
         near = None if isinstance(value, bool) else self._numerals.get(value)
         if near is not None:
-            raise self._refused(
-                row, f"{_number_or_kind(value)}, which may be the category {near!r:.60} or not; send it as a text"
+            raise self._error(
+                row, f"{_number_or_type(value)}, which may be the category {near!r:.60} or not; send it as a string"
             )
         return self._code_of(row, texts[0])
 
-    def refusal(self, row: int, number: float) -> InvalidInput:
-        """Why ``number``, in row ``row`` of an array, is none that this column takes."""
-        expected = f"the code of a category, a whole number from 0 to {self.highest:.0f}"
-        return self._refused(row, f"{_number_or_kind(number)}, expected {expected}")
+    def error(self, row: int, number: float) -> InvalidInput:
+        """The error for ``number``, in row ``row`` of an array, which this column does not accept."""
+        expected = f"the code of a category, an integer from 0 to {self.highest:.0f}"
+        return self._error(row, f"{_number_or_type(number)}, expected {expected}")
 
     def _fault(self, value: object) -> str:
-        return f"{_number_or_kind(value)}, expected {self.wanted} such as {next(iter(self._codes))!r:.60}"
+        return f"{_number_or_type(value)}, expected {self.wanted} such as {next(iter(self._codes))!r:.60}"
 
     def _nearest(self, value: str) -> str:
         folded = {category.casefold(): category for category in itertools.islice(self._codes, _CANDIDATES)}
@@ -226,7 +226,7 @@ class Category(Column):
 
 
 def _numerals(categories: Sequence[str], cells: Cells) -> dict[float, str]:
-    """The categories that are numbers as JSON or the table writes them, by the number; integers in all their digits."""
+    """The categories that look like numbers in JSON or in the table, by that number; integers keep all their digits."""
     return {
         int(category) if re.fullmatch("[-+]?[0-9]+", category) else number: category
         for category in categories
@@ -236,10 +236,7 @@ def _numerals(categories: Sequence[str], cells: Cells) -> dict[float, str]:
 
 
 def of(feature: Feature, cells: Cells | None = None, *, pixels: bool = False) -> Column:
-    """The column that a feature of a published model is, whose table was read by the rules ``cells``.
-
-    ``pixels`` says that its numbers are those of pictures.
-    """
+    """The column of a feature whose table was parsed by the rules ``cells``. ``pixels`` says it belongs to an image."""
     name, missing = feature.name, feature.missing
     if pixels and feature.kind == "numeric":
         return Pixel(name, missing=missing)
@@ -254,18 +251,18 @@ def of(feature: Feature, cells: Cells | None = None, *, pixels: bool = False) ->
     )
 
 
-def kind_of(value: object) -> str:
-    """What a JSON value is, in words."""
+def type_name(value: object) -> str:
+    """A JSON value's type, for messages; short values are shown."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, str):
-        return f"the text {value!r:.60}"
+        return f"the string {value!r:.60}"
     if isinstance(value, dict):
         return "an object"
     return "a list" if isinstance(value, list) else "a number"
 
 
-def _number_or_kind(value: object) -> str:
+def _number_or_type(value: object) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value:.6g}" if isinstance(value, float) else f"{value!r:.60}"
-    return kind_of(value)
+    return type_name(value)

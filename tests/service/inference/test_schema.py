@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from service import artifact
 from service.cells import Cells
 from service.errors import InvalidInput
-from service.http.codecs import columns
-from service.http.codecs.arrays import rows_from_npy, rows_from_raw
-from service.http.codecs.columns import FLOAT32_MAX, Column, Marked, Pixel
 from service.http.codecs.json_rows import rows_from_json
-from service.http.codecs.schema import Schema, fits_float32
-from service.http.slices import finish
+from service.http.codecs.npy import rows_from_npy
+from service.http.codecs.raw import rows_from_raw
+from service.inference import columns
+from service.inference.columns import FLOAT32_MAX, Column, Marked, Pixel
+from service.inference.schema import Schema, fits_float32
+from service.inference.steps import finish
 from tests.service.published import TABLE, publish, rewrite, values_of
 
 NUMBERS = Schema((2,), (Column("a", missing=False), Column("b", missing=True)), max_rows=3)
@@ -58,7 +59,7 @@ def test_the_count_of_rows_has_bounds() -> None:
         NUMBERS.check_count(rows)
     for rows, fault in (
         (0, "there are zero rows; send one or more"),
-        (4, "there are 4 rows, and at most 3 are taken; send several requests"),
+        (4, "there are 4 rows, expected at most 3; send several requests"),
     ):
         with pytest.raises(InvalidInput) as caught:
             NUMBERS.check_count(rows)
@@ -81,15 +82,15 @@ def test_a_column_may_have_missing_values_in_arrays_and_its_neighbour_not() -> N
         (1, np.nan, "feature 'height' is NaN, expected a finite number"),
         (2, 2, "feature 'member' is 2, expected true or false (or 1 or 0)"),
         (2, 0.5, "feature 'member' is 0.5, expected true or false (or 1 or 0)"),
-        (3, 3, "feature 'country' is 3, expected the code of a category, a whole number from 0 to 2"),
-        (3, -1, "feature 'country' is -1, expected the code of a category, a whole number from 0 to 2"),
-        (3, 0.25, "feature 'country' is 0.25, expected the code of a category, a whole number from 0 to 2"),
-        (3, np.inf, "feature 'country' is inf, expected the code of a category, a whole number from 0 to 2"),
-        (4, 3, "feature 'job' is 3, expected the code of a category, a whole number from 0 to 2"),
-        (4, np.nan, "feature 'job' is nan, expected the code of a category, a whole number from 0 to 2"),
+        (3, 3, "feature 'country' is 3, expected the code of a category, an integer from 0 to 2"),
+        (3, -1, "feature 'country' is -1, expected the code of a category, an integer from 0 to 2"),
+        (3, 0.25, "feature 'country' is 0.25, expected the code of a category, an integer from 0 to 2"),
+        (3, np.inf, "feature 'country' is inf, expected the code of a category, an integer from 0 to 2"),
+        (4, 3, "feature 'job' is 3, expected the code of a category, an integer from 0 to 2"),
+        (4, np.nan, "feature 'job' is nan, expected the code of a category, an integer from 0 to 2"),
     ],
 )
-def test_the_first_number_that_its_column_does_not_take_is_named(column: int, value: float, fault: str) -> None:
+def test_the_first_invalid_number_is_named(column: int, value: float, fault: str) -> None:
     rows = np.array([GOOD] * 4)
     rows[2:, column] = value
     rows[3, :] = -7.5
@@ -105,12 +106,12 @@ def test_numbers_of_every_dtype_are_checked(dtype: str) -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_what_a_model_was_trained_on_is_taken(seed: int) -> None:
+def test_training_data_is_accepted(seed: int) -> None:
     rows = values_of(TABLE, 10, seed)
     np.testing.assert_array_equal(checked(rows, OF_TABLE), rows)
 
 
-def test_a_signalling_nan_is_missing_like_any_other_and_warns_nobody() -> None:
+def test_a_signalling_nan_means_missing_and_does_not_warn() -> None:
     signalling = np.frombuffer(bytes.fromhex("010000000000f07f") + np.float64(1).tobytes(), "<f8")
     rows = np.array([GOOD])
     rows[0, 0] = signalling[0]
@@ -121,7 +122,7 @@ def test_a_signalling_nan_is_missing_like_any_other_and_warns_nobody() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["<i8", "<f4", "<f8"])
-def test_a_number_that_stands_for_a_missing_value_is_one_in_arrays_too(dtype: str) -> None:
+def test_a_sentinel_means_missing_in_arrays_too(dtype: str) -> None:
     rules = Cells(("-999", "-99.9"), ())
     schema = Schema((2,), (Marked("a", missing=True, cells=rules), Column("b", missing=False, cells=rules)), max_rows=3)
     rows = np.array([[-999, -999], [7, 7], [-99.9, 1]]).astype(dtype)
@@ -131,7 +132,7 @@ def test_a_number_that_stands_for_a_missing_value_is_one_in_arrays_too(dtype: st
     assert refusal(rows[:, :1], strict) == "row 0, feature 'a' is NaN, expected a finite number"
 
 
-def test_infinity_is_no_number_of_the_smallest_dtype_either() -> None:
+def test_infinity_is_rejected_in_the_smallest_dtype_too() -> None:
     assert not fits_float32(np.full(10_000, np.inf, np.float16))
 
 
@@ -139,7 +140,7 @@ def test_infinity_is_no_number_of_the_smallest_dtype_either() -> None:
     arrays_of.arrays(st.sampled_from(["<f2", "<f4", "<f8"]), st.integers(1, 20)),
     st.sampled_from([1, 1000]),
 )
-def test_what_surely_fits_is_finite_as_float32(values: NDArray[Any], times: int) -> None:
+def test_values_that_fit_are_finite_as_float32(values: NDArray[Any], times: int) -> None:
     with np.errstate(all="ignore"):
         many = np.tile(values, times)
         finite = bool((np.abs(many.astype(np.float64)) <= FLOAT32_MAX).all())
@@ -181,9 +182,9 @@ def answers(rows: NDArray[Any], schema: Schema) -> list[str]:
 
 SCALED = (
     "all pixels are fractions from 0 to 1, and the model was trained on pixels from 0 to 255; send them as they are in "
-    "the picture (multiply by 255)"
+    "the image (multiply by 255)"
 )
-NEXT = "expected a pixel from 0 to 255; send it as it is in the picture, not scaled"
+NEXT = "expected a pixel from 0 to 255; send it as it is in the image, not scaled"
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8", "f2"])
@@ -200,29 +201,29 @@ NEXT = "expected a pixel from 0 to 255; send it as it is in the picture, not sca
         ([[0.0, 255.0, 254.5, 3.0]], ""),
     ],
 )
-def test_pixels_that_were_scaled_are_refused_however_they_come(dtype: str, rows: list[list[float]], fault: str) -> None:
+def test_scaled_pixels_are_rejected_in_every_encoding(dtype: str, rows: list[list[float]], fault: str) -> None:
     assert set(answers(np.array(rows, dtype), pixels())) == {fault}
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "<i2", ">i8"])
-def test_whole_pixels_are_checked_where_their_type_holds_more(dtype: str) -> None:
+def test_integer_pixels_are_checked_if_their_dtype_exceeds_them(dtype: str) -> None:
     assert set(answers(np.array([[0, 1, 9, 100]], dtype), pixels())) == {""}
     if dtype != "u1":
         assert set(answers(np.array([[0, 1, -9, 100]], dtype), pixels())) == {f"row 0, feature 'p2' is -9, {NEXT}"}
 
 
-def test_a_model_of_black_and_white_alone_takes_what_lies_between() -> None:
+def test_a_model_of_black_and_white_accepts_values_between() -> None:
     assert set(answers(np.array([[0, 0.5, 1, 0]]), pixels(1.0))) == {""}
 
 
 @given(arrays_of.arrays("<f4", (2, 4), elements=st.floats(-300, 300, width=32) | st.just(np.nan)))
-def test_only_pixels_are_taken(rows: NDArray[np.float32]) -> None:
+def test_only_pixels_are_accepted(rows: NDArray[np.float32]) -> None:
     good = bool(((rows >= 0) & (rows <= 255)).all())
     scaled = good and rows.max() <= 1 and bool((rows != np.rint(rows)).any())
     assert (set(answers(rows, pixels())) == {""}) == (good and not scaled)
 
 
-def test_a_model_that_takes_float64_takes_no_other_raw_rows(tmp_path: Path) -> None:
+def test_a_model_of_float64_accepts_no_other_raw_rows(tmp_path: Path) -> None:
     publish(tmp_path, "table", features=TABLE)
     rewrite(tmp_path / "table" / "1", lambda document: document.update(input_dtype="float64"))
     schema = Schema.of(artifact.read_manifest(tmp_path / "table" / "1"), max_rows=7)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from service.cells import Cells
 from service.errors import InvalidInput
-from service.http.codecs import columns
-from service.http.codecs.columns import FLOAT32_MAX, Boolean, Category, Column, Marked
+from service.inference import columns
+from service.inference.columns import FLOAT32_MAX, Boolean, Category, Column, Marked
 from tests.service.published import TABLE
 
 COUNTRIES = ("France", "Germany", "Italy", "United Kingdom")
@@ -58,13 +58,13 @@ def refusal(column: Column, value: object) -> str:
         (OPEN_CATEGORY, "", 4),
     ],
 )
-def test_a_value_and_the_number_that_stands_for_it(column: Column, value: object, number: float) -> None:
+def test_a_value_and_its_encoding(column: Column, value: object, number: float) -> None:
     assert column.number(0, value) == number
 
 
 @pytest.mark.parametrize("column", [MAYBE_NUMBER, MAYBE_BOOLEAN, MAYBE_CATEGORY])
 @pytest.mark.parametrize("value", [None, math.nan])
-def test_a_missing_value_stands_as_nan_where_it_is_taken(column: Column, value: float | None) -> None:
+def test_a_missing_value_is_encoded_as_nan(column: Column, value: float | None) -> None:
     assert math.isnan(column.number(0, value))
 
 
@@ -78,40 +78,41 @@ def test_a_missing_value_stands_as_nan_where_it_is_taken(column: Column, value: 
         (NUMBER, 3.5e38, "larger than float32 holds, expected at most 3.4e38"),
         (NUMBER, -(10**400), "larger than float32 holds, expected at most 3.4e38"),
         (NUMBER, True, "true, expected a number"),
-        (NUMBER, "1.5", "the text '1.5', expected a number"),
+        (NUMBER, "1.5", "the string '1.5', expected a number"),
         (NUMBER, [1], "a list, expected a number"),
         (NUMBER, {}, "an object, expected a number"),
         (BOOLEAN, None, "null, and the model allows no missing value here; send true or false"),
         (BOOLEAN, 2, "2, expected true or false (or 1 or 0)"),
         (BOOLEAN, 0.5, "0.5, expected true or false (or 1 or 0)"),
         (BOOLEAN, math.nan, "nan, expected true or false (or 1 or 0)"),
-        (BOOLEAN, "true", "the text 'true', expected true or false (or 1 or 0)"),
-        (CATEGORY, None, "null, and the model allows no missing value here; send a text"),
-        (CATEGORY, 3, "3, expected a text such as 'France'"),
-        (MAYBE_CATEGORY, 10**400, f"1{'0' * 59}, expected a text such as 'France'"),
-        (OPEN_CATEGORY, True, "true, expected a text such as 'France'"),
-        (CATEGORY, "Frnace", "the text 'Frnace', a category the model does not know; did you mean 'France'?"),
-        (CATEGORY, "ITALY", "the text 'ITALY', a category the model does not know; did you mean 'Italy'?"),
+        (BOOLEAN, "true", "the string 'true', expected true or false (or 1 or 0)"),
+        (CATEGORY, None, "null, and the model allows no missing value here; send a string"),
+        (CATEGORY, 3, "3, expected a string such as 'France'"),
+        (MAYBE_CATEGORY, 10**400, f"1{'0' * 59}, expected a string such as 'France'"),
+        (OPEN_CATEGORY, True, "true, expected a string such as 'France'"),
+        (CATEGORY, "Frnace", "the string 'Frnace', a category the model does not know; did you mean 'France'?"),
+        (CATEGORY, "ITALY", "the string 'ITALY', a category the model does not know; did you mean 'Italy'?"),
         (
             CATEGORY,
             "Peru",
-            "the text 'Peru', a category the model does not know; it knows 'France', 'Germany', 'Italy', "
+            "the string 'Peru', a category the model does not know; it knows 'France', 'Germany', 'Italy', "
             "'United Kingdom'",
         ),
         (
             Category("c", [f"item {index}" for index in range(12)], missing=False, other=False),
             "item 1x",
-            "the text 'item 1x', a category the model does not know; did you mean 'item 1' or 'item 11' or 'item 10'?",
+            "the string 'item 1x', a category the model does not know; "
+            "did you mean 'item 1' or 'item 11' or 'item 10'?",
         ),
         (
             Category("c", [f"item {index}" for index in range(12)], missing=False, other=False),
             "?" * 1000,
-            f"the text '{'?' * 59}, a category the model does not know; "
+            f"the string '{'?' * 59}, a category the model does not know; "
             "it knows 'item 0', 'item 1', 'item 2', 'item 3', 'item 4' and 7 more",
         ),
     ],
 )
-def test_a_value_that_is_none_of_the_column(column: Column, value: object, fault: str) -> None:
+def test_an_invalid_value(column: Column, value: object, fault: str) -> None:
     assert refusal(column, value) == fault
 
 
@@ -121,21 +122,21 @@ def test_a_value_that_is_none_of_the_column(column: Column, value: object, fault
         (NUMBER, math.nan, "NaN, expected a finite number"),
         (MAYBE_NUMBER, math.inf, "infinite, expected a finite number"),
         (BOOLEAN, 2.0, "2, expected true or false (or 1 or 0)"),
-        (CATEGORY, 4.0, "4, expected the code of a category, a whole number from 0 to 3"),
-        (CATEGORY, 1.5, "1.5, expected the code of a category, a whole number from 0 to 3"),
-        (OPEN_CATEGORY, -1.0, "-1, expected the code of a category, a whole number from 0 to 4"),
-        (CATEGORY, math.nan, "nan, expected the code of a category, a whole number from 0 to 3"),
+        (CATEGORY, 4.0, "4, expected the code of a category, an integer from 0 to 3"),
+        (CATEGORY, 1.5, "1.5, expected the code of a category, an integer from 0 to 3"),
+        (OPEN_CATEGORY, -1.0, "-1, expected the code of a category, an integer from 0 to 4"),
+        (CATEGORY, math.nan, "nan, expected the code of a category, an integer from 0 to 3"),
     ],
 )
-def test_a_number_of_an_array_that_is_none_of_the_column(column: Column, number: float, fault: str) -> None:
-    assert column.refusal(3, number).fault.detail == f"row 3, feature {column.name!r} is {fault}"
+def test_an_invalid_number_in_an_array(column: Column, number: float, fault: str) -> None:
+    assert column.error(3, number).fault.detail == f"row 3, feature {column.name!r} is {fault}"
 
 
 @pytest.mark.parametrize(
     "column", [NUMBER, MAYBE_NUMBER, BOOLEAN, MAYBE_BOOLEAN, CATEGORY, MAYBE_CATEGORY, OPEN_CATEGORY]
 )
 @given(value=json_values)
-def test_whatever_the_value_a_column_gives_a_number_of_its_own_or_says_why_not(column: Column, value: object) -> None:
+def test_every_value_is_encoded_or_rejected(column: Column, value: object) -> None:
     try:
         number = column.number(0, value)
     except InvalidInput:
@@ -202,50 +203,50 @@ EUROPEAN = Column("price", missing=False, cells=Cells(decimal=",", thousands="."
         (SENTINEL_CODE, -998, 2),
     ],
 )
-def test_a_cell_is_read_by_the_rules_of_the_table(column: Column, value: object, number: float) -> None:
+def test_a_string_is_parsed_by_the_rules_of_the_table(column: Column, value: object, number: float) -> None:
     np.testing.assert_equal(column.number(0, value), number)
 
 
 @pytest.mark.parametrize(
     ("column", "value", "fault"),
     [
-        (TEXT_NUMBER, "old", "the text 'old', expected a number"),
-        (TEXT_NUMBER, "1,5", "the text '1,5', expected a number"),
-        (TEXT_NUMBER, "1" * 500, f"the text '{'1' * 59}, expected a number"),
+        (TEXT_NUMBER, "old", "the string 'old', expected a number"),
+        (TEXT_NUMBER, "1,5", "the string '1,5', expected a number"),
+        (TEXT_NUMBER, "1" * 500, f"the string '{'1' * 59}, expected a number"),
         (TEXT_NUMBER, "1e39", "larger than float32 holds, expected at most 3.4e38"),
         (TEXT_NUMBER, "-inf", "infinite, expected a finite number"),
         (
             TEXT_NUMBER,
             " NA",
-            "the text ' NA', which stands for a missing value, and the model allows none here; send a number",
+            "the string ' NA', which stands for a missing value, and the model allows none here; send a number",
         ),
-        (TEXT_BOOLEAN, "yes", "the text 'yes', expected true or false (or 1 or 0)"),
+        (TEXT_BOOLEAN, "yes", "the string 'yes', expected true or false (or 1 or 0)"),
         (
             TEXT_JOB,
             "",
-            "the text '', which stands for a missing value, and the model allows none here; send a text",
+            "the string '', which stands for a missing value, and the model allows none here; send a string",
         ),
-        (TEXT_JOB, 3, "3, expected a text such as 'cook'"),
-        (TEXT_JOB, True, "true, expected a text such as 'cook'"),
-        (ZIP, True, "true, expected a text such as '01067'"),
-        (ZIP, "1067.0", "the text '1067.0', a category the model does not know; did you mean '1067' or '01067'?"),
-        (OPEN_ZIP, 250.1, "250.1, which may be the category '250.10' or not; send it as a text"),
-        (OPEN_ZIP, math.inf, "inf, expected a text such as '01067'"),
-        (ZIP, 10**500, f"1{'0' * 59}, expected a text such as '01067'"),
+        (TEXT_JOB, 3, "3, expected a string such as 'cook'"),
+        (TEXT_JOB, True, "true, expected a string such as 'cook'"),
+        (ZIP, True, "true, expected a string such as '01067'"),
+        (ZIP, "1067.0", "the string '1067.0', a category the model does not know; did you mean '1067' or '01067'?"),
+        (OPEN_ZIP, 250.1, "250.1, which may be the category '250.10' or not; send it as a string"),
+        (OPEN_ZIP, math.inf, "inf, expected a string such as '01067'"),
+        (ZIP, 10**500, f"1{'0' * 59}, expected a string such as '01067'"),
     ],
 )
-def test_a_cell_that_the_rules_do_not_read_is_refused(column: Column, value: object, fault: str) -> None:
+def test_a_string_that_the_rules_do_not_parse_is_rejected(column: Column, value: object, fault: str) -> None:
     assert refusal(column, value) == fault
 
 
 @pytest.mark.parametrize("column", [TEXT_MAYBE, TEXT_BOOLEAN, TEXT_COUNTRY, TEXT_JOB, ZIP, OPEN_ZIP, SENTINEL])
 @given(value=json_values)
-def test_whatever_the_value_a_column_with_rules_gives_a_number_or_says_why_not(column: Column, value: object) -> None:
-    test_whatever_the_value_a_column_gives_a_number_of_its_own_or_says_why_not.hypothesis.inner_test(column, value)
+def test_every_value_is_encoded_or_rejected_by_the_rules(column: Column, value: object) -> None:
+    test_every_value_is_encoded_or_rejected.hypothesis.inner_test(column, value)
 
 
-def test_a_text_is_refused_in_time_however_long_it_is() -> None:
-    assert refusal(TEXT_NUMBER, "1" * 16_000_000 + "x").startswith("the text '111")
+def test_a_long_string_is_rejected_in_time() -> None:
+    assert refusal(TEXT_NUMBER, "1" * 16_000_000 + "x").startswith("the string '111")
 
 
 def test_the_columns_of_a_published_model() -> None:

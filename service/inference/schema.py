@@ -1,33 +1,50 @@
-"""What rows a model takes, and the checks that hold however the rows came."""
+"""The rows that a model accepts, and the checks that apply to every encoding."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput
-from service.http.codecs import columns
-from service.http.codecs.columns import FLOAT32_MAX, Column, Pixel
-from service.http.slices import Steps
+from service.inference import columns
+from service.inference.columns import FLOAT32_MAX, Column, Pixel
+from service.inference.steps import Steps
 from service.manifest import Manifest
 
+_UINT8: Final = np.dtype(np.uint8)  # numpy has one object of it
 _FEW_VALUES: Final = 8192
 _STEP_VALUES: Final = 32_768
 _NUMBERS: Final = (Column, Pixel)
 _RAW_DTYPES: Final = {"float32": ("float32",), "uint8": ("float32", "uint8"), "float64": ("float64",)}
 
 
+class _Bits(NamedTuple):
+    """The bits of a dtype's 1 and of its brightest pixel, as unsigned integers of ``dtype``."""
+
+    dtype: np.dtype[Any]
+    one: int
+    brightest: int
+
+    @classmethod
+    def of(cls, number: type[np.floating[Any]], unsigned: type[np.unsignedinteger[Any]]) -> _Bits:
+        one, brightest = np.array([1, Pixel.highest], number).view(unsigned).tolist()
+        return cls(np.dtype(unsigned), one, brightest)
+
+
+_BITS: Final = {"f": _Bits.of(np.float32, np.uint32), "d": _Bits.of(np.float64, np.uint64)}
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The ``shape`` a row may be nested to, its columns, how many rows at most, and raw bodies' dtypes.
+    """The ``shape`` that a row may be nested to, its columns, the most rows of a request, and the dtypes of raw bodies.
 
-    The raw dtype is float64 alone where float32 could not hold the values of a column apart: what was rounded to
-    float32 before it was sent would be answered wrongly, and nobody would know. ``numeric`` says that all columns are
-    of numbers, so that JSON's numbers stand for themselves. Of a model for pictures ``brightest`` is the largest pixel
-    that it was trained on, None of others.
+    ``raw_dtypes`` is float64 alone if float32 cannot tell the values of a column apart: rows that were rounded to
+    float32 before they were sent would get wrong answers unnoticed. ``numeric`` says that all columns are numbers, so
+    that JSON numbers need no encoding. ``brightest`` is the largest pixel in the training data of an image model, else
+    None.
     """
 
     shape: tuple[int, ...]
@@ -36,7 +53,7 @@ class Schema:
     raw_dtypes: tuple[str, ...] = ("float32",)
     brightest: float | None = None
     width: int = field(init=False)
-    names: dict[str, None] = field(init=False)  # in order, and quick to look one up
+    names: dict[str, None] = field(init=False)  # ordered, with fast lookup
     numeric: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,7 +63,7 @@ class Schema:
 
     @classmethod
     def of(cls, manifest: Manifest, max_rows: int) -> Schema:
-        """The schema of a published model."""
+        """The schema of a published model whose requests may have ``max_rows`` rows."""
         pixels = manifest.input_dtype == "uint8"
         return cls(
             manifest.input_shape,
@@ -57,19 +74,21 @@ class Schema:
         )
 
     def check_count(self, rows: int) -> None:
-        """`InvalidInput` for no rows, or more than are taken at once."""
+        """Raise `InvalidInput` for zero rows, or more than a request may have."""
         if rows == 0:
             raise InvalidInput(Fault("there are zero rows; send one or more"))
         if rows > self.max_rows:
-            detail = f"there are {rows} rows, and at most {self.max_rows} are taken; send several requests"
+            detail = f"there are {rows} rows, expected at most {self.max_rows}; send several requests"
             raise InvalidInput(Fault(detail))
 
     def fits(self, values: NDArray[Any]) -> bool:
-        """Whether the columns surely take all of ``values`` (n,); False where they do not, or it takes a closer look.
-        `InvalidInput` for the pixels of a whole request, scaled to lie between 0 and 1 as other networks want."""
+        """Whether all of ``values`` (n,) are certainly valid; False if only `checked_in_steps` can tell.
+
+        Raises `InvalidInput` if all pixels of a request are scaled to lie from 0 to 1, as other networks want them.
+        """
         if self.brightest is None:
             return self.numeric and (values.dtype.kind != "f" or fits_float32(values))
-        if values.dtype == np.uint8 or _surely_pixels(values):
+        if values.dtype is _UINT8 or _surely_pixels(values):
             return True
         brightest = np.maximum.reduce(values)
         if not (brightest <= Pixel.highest and np.minimum.reduce(values) >= Pixel.lowest):  # NaN compares false
@@ -78,22 +97,22 @@ class Schema:
             raise InvalidInput(
                 Fault(
                     "all pixels are fractions from 0 to 1, and the model was trained on pixels from 0 to "
-                    f"{self.brightest:g}; send them as they are in the picture (multiply by 255)"
+                    f"{self.brightest:g}; send them as they are in the image (multiply by 255)"
                 )
             )
         return True
 
     def checked(self, rows: NDArray[Any]) -> NDArray[Any] | Steps[NDArray[Any]]:
-        """``rows`` (rows, *shape) as (rows, features) if its columns take all their numbers, or steps that come to it.
+        """``rows`` (rows, *shape) as (rows, features); steps if checking them takes long.
 
-        `InvalidInput`, now or in a step, for the first number that its column does not take.
+        Raises `InvalidInput`, now or in a step, for the first number that its column does not accept.
         """
         if rows.flags.c_contiguous and self.fits(rows.reshape(-1)):
             return rows.reshape(-1, self.width)
         return self.checked_in_steps(rows)
 
     def checked_in_steps(self, rows: NDArray[Any]) -> Steps[NDArray[Any]]:
-        """The same for rows that take a closer look."""
+        """The same, by checking each value."""
         lowest, highest, whole, missing = np.array(
             [(column.lowest, column.highest, column.whole, column.missing) for column in self.columns]
         ).T
@@ -104,41 +123,46 @@ class Schema:
                 yield
             part = rows[first : first + step_rows].reshape(-1, self.width)
             with np.errstate(invalid="ignore", over="ignore"):
-                numbers = part.astype(np.float64) * 1.0  # makes a signalling NaN one like others, of which nobody warns
+                numbers = part.astype(np.float64) * 1.0  # the product quiets signalling NaNs, which would warn
                 self._mark_missing(part, numbers)
                 taken = (lowest <= numbers) & (numbers <= highest) & ((whole == 0) | (numbers == np.rint(numbers)))
                 taken |= np.isnan(numbers) & (missing == 1)
                 result[first : first + len(part)] = numbers
             if not taken.all():
                 row, column = divmod(int(np.argmin(taken)), self.width)
-                raise self.columns[column].refusal(first + row, float(numbers[row, column]))
+                raise self.columns[column].error(first + row, float(numbers[row, column]))
         self.check_pixels(result)
         return result
 
     def _mark_missing(self, rows: NDArray[Any], numbers: NDArray[np.float64]) -> None:
-        """Write NaN into ``numbers`` where the same ``rows`` (rows, features) have what stands for a missing value."""
-        for place, column in enumerate(self.columns):
+        """Write NaN into ``numbers`` wherever ``rows`` (rows, features) have a sentinel for a missing value."""
+        for index, column in enumerate(self.columns):
             if column.sentinels:
                 marks = np.array(sorted(column.sentinels)).astype(rows.dtype if rows.dtype.kind == "f" else np.float64)
-                numbers[np.isin(rows[:, place], marks), place] = np.nan
+                numbers[np.isin(rows[:, index], marks), index] = np.nan
 
     def check_pixels(self, rows: NDArray[Any]) -> None:
-        """`InvalidInput` where ``rows`` (rows, features) are pictures whose pixels were scaled."""
+        """Raise `InvalidInput` if ``rows`` (rows, features) are images whose pixels were scaled."""
         if self.brightest is not None:
             self.fits(rows.reshape(-1))
 
 
 def _surely_pixels(values: NDArray[Any]) -> bool:
-    """Whether ``values`` (n,) are from 0 to 255, and one of them above 1."""
-    # Of so few values their places are found in half the time of a reduction. NaN compares false.
-    brightest, darkest = values.item(values.argmax()), values.item(values.argmin())
-    return bool(1 < brightest <= Pixel.highest and darkest >= Pixel.lowest)
+    """Whether ``values`` (n,) are from 0 to 255, and one is above 1. False if that is not certain."""
+    bits = _BITS.get(values.dtype.char) if values.dtype.isnative else None
+    if bits is None:
+        return False
+    # As unsigned integers, the bits of IEEE 754 numbers from 0 on have the order of the numbers, and those of negative
+    # ones and of NaN are larger. One search is half the time of two, and for few values a third of a reduction.
+    numbers = values.view(bits.dtype)
+    largest: int = numbers.item(numbers.argmax())
+    return bits.one < largest <= bits.brightest
 
 
 def fits_float32(values: NDArray[Any]) -> bool:
-    """Whether all of ``values`` (n,) are surely finite as float32; False where they are not, or it takes a closer look.
+    """Whether all of ``values`` (n,) are certainly finite as float32. False if that is not certain.
 
-    For a few rows one product tells as much as two reductions: no value is larger than the root of the sum of squares.
+    For few values, one product is faster than two reductions: no value is larger than the root of the sum of squares.
     For many, BLAS would start threads.
     """
     if len(values) <= _FEW_VALUES:

@@ -1,0 +1,56 @@
+"""Content-Encoding: gzip, decompressed in steps and up to a bound.
+
+https://www.rfc-editor.org/rfc/rfc9110#section-8.4
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+from service.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
+from service.inference.steps import Steps
+
+STEP_BYTES: Final = 64 * 1024
+
+_MAX_HEADER_BYTES: Final = 100  # parsed headers are cached, so their length is bounded
+_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
+
+
+def is_gzip(content_encoding: bytes) -> bool:
+    """Whether a body is compressed, which it may be once, with gzip. Raises `UnsupportedMedia` for other encodings."""
+    codings = [coding.strip().lower() for coding in content_encoding.split(b",")]
+    applied = [coding for coding in codings if coding not in {b"", b"identity"}]
+    if applied not in ([], [b"gzip"], [b"x-gzip"]) or len(content_encoding) > _MAX_HEADER_BYTES:
+        shown = content_encoding[:60].decode("latin-1")
+        raise UnsupportedMedia(f"content-encoding is {shown!r}, expected gzip, once, or none")
+    return bool(applied)
+
+
+def inflated(body: bytes, max_bytes: int) -> Steps[bytes]:
+    """The content of a gzip stream, in steps. Raises `MalformedBody`, and `BodyTooLarge` above ``max_bytes``."""
+    unzip, whole = zlib.decompressobj(_GZIP_WINDOW), bytearray()
+    for at in range(0, len(body), STEP_BYTES):
+        rest = body[at : at + STEP_BYTES]
+        while rest and not unzip.eof:
+            try:
+                whole += unzip.decompress(rest, STEP_BYTES)
+            except zlib.error as error:
+                reason = str(error).rpartition(": ")[2]
+                raise MalformedBody(f"the body is not gzip: {reason}; send it again") from error
+            if len(whole) > max_bytes:
+                raise BodyTooLarge(f"the body expands to more than {max_bytes} bytes; send fewer rows at once")
+            rest = unzip.unconsumed_tail
+            yield
+        if unzip.eof and (unzip.unused_data or at + STEP_BYTES < len(body)):
+            break
+    else:
+        # The decoder may hold output of input that it has already consumed.
+        while not unzip.eof and (more := unzip.decompress(b"", STEP_BYTES)):
+            whole += more
+            if len(whole) > max_bytes:
+                raise BodyTooLarge(f"the body expands to more than {max_bytes} bytes; send fewer rows at once")
+            yield
+        if unzip.eof:
+            return bytes(whole)
+    raise MalformedBody("the body is not one whole gzip stream; send it again")

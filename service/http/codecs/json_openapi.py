@@ -1,0 +1,135 @@
+"""What OpenAPI says of JSON bodies: the rows each model takes, with its example, and the answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, Field
+from pydantic.json_schema import models_json_schema
+
+from service.inference.columns import FLOAT32_MAX
+from service.inference.model import Model
+from service.manifest import CLASSIFICATION, REGRESSION, Feature, Label, Manifest
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class TopK(BaseModel):
+    """The best labels of each row and their probabilities, best first."""
+
+    predictions: list[list[Label]]
+    probabilities: list[list[Probability]]
+
+
+class Answer(BaseModel):
+    """Classes in columns, one entry a row, in the order of the request's rows."""
+
+    model: str
+    version: int
+    predictions: list[Label] = Field(description="the most probable label, in the target's own type")
+    classes: list[Annotated[int, Field(ge=0)]] = Field(description="its index in the model's labels")
+    probabilities: list[list[Probability]] | None = Field(
+        default=None, description="of every label, in the order of GET /models/{name}; absent with probabilities=false"
+    )
+    top_k: TopK | None = Field(default=None, description="present with top_k=")
+
+
+class Numbers(BaseModel):
+    """A regression's predictions, one entry a row, in the order of the request's rows."""
+
+    model: str
+    version: int
+    predictions: list[float] | list[list[float]] = Field(
+        description="the target's value; of a model with several targets one of each, as GET /models/{name} orders them"
+    )
+
+
+_RANGE: Final = {"minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX}
+_ANSWERS: Final[dict[str, type[BaseModel]]] = {CLASSIFICATION: Answer, REGRESSION: Numbers}
+_JSON_TYPES: Final = {"numeric": ["number"], "boolean": ["boolean", "number"], "categorical": ["string"]}
+_SCHEMAS: Final = "#/components/schemas/"
+
+
+def request(models: Sequence[Model]) -> dict[str, Any]:
+    """The media type object of a request: the rows that each model takes, and its example."""
+    rows = [row for model in models for row in (*_listed_rows(model.manifest), _named_row(model.manifest))]
+    bounds = {"type": "array", "minItems": 1, "maxItems": max(model.schema.max_rows for model in models)}
+    schema = {
+        "type": "object",
+        "properties": {
+            "inputs": bounds | {"items": {"anyOf": rows}},
+            "instances": bounds | {"description": "inputs by another name"},
+        },
+        "oneOf": [{"required": ["inputs"]}, {"required": ["instances"]}],
+    }
+    return {
+        "schema": schema,
+        "examples": {model.manifest.name: {"value": json.loads(model.example)} for model in models},
+    }
+
+
+def answer(models: Sequence[Model]) -> dict[str, Any]:
+    """The media type object of an answer."""
+    references = [{"$ref": _SCHEMAS + each.__name__} for each in _answers(models)]
+    return {"schema": references[0] if len(references) == 1 else {"anyOf": references}}
+
+
+def schemas(models: Sequence[Model]) -> dict[str, Any]:
+    """The component schemas that `answer` refers to."""
+    _, found = models_json_schema(
+        [(each, "serialization") for each in _answers(models)], ref_template=_SCHEMAS + "{model}"
+    )
+    schemas: dict[str, Any] = found["$defs"]
+    return schemas
+
+
+def _answers(models: Sequence[Model]) -> list[type[BaseModel]]:
+    return [_ANSWERS[task] for task in sorted({model.manifest.task for model in models})]
+
+
+def _listed_rows(manifest: Manifest) -> list[dict[str, Any]]:
+    """A row as a list: flat and, where the model's rows have a shape, nested to it."""
+    types = sorted({kind for feature in manifest.features for kind in _json_types(feature)})
+    value = {"type": types} | _RANGE
+    width, shape = len(manifest.features), manifest.input_shape
+    flat = _list_of(value, width) | {"description": f"{manifest.name}: {width} values in the order of its features"}
+    if len(shape) == 1:
+        return [flat]
+    nested: dict[str, Any] = value
+    for length in reversed(shape):
+        nested = _list_of(nested, length)
+    return [flat, nested | {"description": f"{manifest.name}: {' x '.join(map(str, shape))} values"}]
+
+
+def _list_of(item: dict[str, Any], length: int) -> dict[str, Any]:
+    return {"type": "array", "minItems": length, "maxItems": length, "items": item}
+
+
+def _named_row(manifest: Manifest) -> dict[str, Any]:
+    described = {"type": "object", "description": f"{manifest.name}: values by feature name"}
+    if len(manifest.input_shape) > 1:  # pixels: nobody wants to read the name of each
+        count = len(manifest.features)
+        number = {"type": "number"} | _RANGE
+        return described | {"additionalProperties": number, "minProperties": count, "maxProperties": count}
+    return described | {
+        "required": [feature.name for feature in manifest.features],
+        "properties": {feature.name: _value(feature) for feature in manifest.features},
+        "additionalProperties": False,
+    }
+
+
+def _value(feature: Feature) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": _json_types(feature)}
+    if feature.kind == "numeric":
+        schema |= _RANGE
+    if feature.kind == "boolean":
+        schema |= {"minimum": 0, "maximum": 1, "multipleOf": 1}
+    if feature.categories and not feature.other:
+        schema["enum"] = [*feature.categories, *([None] if feature.missing else [])]
+    return schema
+
+
+def _json_types(feature: Feature) -> list[str]:
+    return [*_JSON_TYPES[feature.kind], *(["null"] if feature.missing else [])]

@@ -1,0 +1,11 @@
+"""The one table of encodings: a new codec is added here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from service.http.codecs import json_codec, npy, raw
+from service.http.codecs.codec import Codec
+
+# In the order of the documentation. Answers are in the first one that writes them, unless Accept prefers another.
+CODECS: Final[tuple[Codec, ...]] = (json_codec.CODEC, raw.CODEC, npy.CODEC)

@@ -1,0 +1,69 @@
+"""The one route table of predictions: path pattern → protocol, read by the fast path, by FastAPI and by OpenAPI."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from service.http.protocols.base import Endpoint, WireProtocol
+
+AnyProtocol = WireProtocol[Any]
+
+_CACHED: Final = 256  # clients send few different URLs, again and again
+
+
+class Route(NamedTuple):
+    """One path that a protocol answers POST on."""
+
+    pattern: str
+    protocol: AnyProtocol
+    endpoint: Endpoint
+
+
+class RouteMatch(NamedTuple):
+    """The route of a URL, and what the URL says."""
+
+    path: str
+    route: str
+    protocol: AnyProtocol
+    model: str | None
+    version: str | None
+    query: str | None
+
+
+class RouteTable:
+    """The routes of all ``protocols``. Raises `ValueError` if two of them have the same path."""
+
+    def __init__(self, protocols: Sequence[AnyProtocol]) -> None:
+        self.routes = tuple(
+            Route(pattern, protocol, endpoint) for protocol in protocols for pattern, endpoint in protocol.paths.items()
+        )
+        self._by_pattern = {route.pattern: route for route in self.routes}
+        if len(self._by_pattern) < len(self.routes):
+            raise ValueError(f"two protocols have the same path: {', '.join(route.pattern for route in self.routes)}")
+        self._expressions = [(_expression(route.pattern), route) for route in self.routes]
+        self.match = lru_cache(maxsize=_CACHED)(self._match)
+
+    def protocol_of(self, pattern: str) -> AnyProtocol | None:
+        """The protocol of a route, by its pattern."""
+        route = self._by_pattern.get(pattern)
+        return None if route is None else route.protocol
+
+    def _match(self, url: bytes) -> RouteMatch | None:
+        for expression, route in self._expressions:
+            match = expression.fullmatch(url)
+            if match is not None:
+                parts = {name: part.decode("ascii") for name, part in match.groupdict().items() if part is not None}
+                path = url.split(b"?", 1)[0].decode("ascii")
+                model, version, query = (parts.get(name) for name in ("name", "version", "query"))
+                return RouteMatch(path, route.pattern, route.protocol, model, version, query)
+        return None
+
+
+def _expression(pattern: str) -> re.Pattern[bytes]:
+    """The URLs of a pattern. Percent-encoded ones are left to FastAPI, which decodes them."""
+    parts = re.split(r"\{(\w+)\}", pattern)
+    found = "".join(f"(?P<{part}>[^/?%#]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
+    return re.compile(rf"{found}(?:\?(?P<query>[^#]*))?".encode())

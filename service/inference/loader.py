@@ -1,0 +1,198 @@
+"""Makes a served model of a published version: read, verify, build, self-check, measure."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from service import artifact
+from service.artifact import Artifact
+from service.errors import ModelRefused, RequestError
+from service.inference import self_check, session
+from service.inference.batcher import Batcher
+from service.inference.model import Model
+from service.inference.schema import Schema
+from service.inference.session import Session
+from service.manifest import REGRESSION, ArtifactError, Manifest
+from service.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a network should run, and in which arithmetic: ``auto`` picks the best that is available."""
+
+    provider: str
+    precision: str
+
+
+class Loader:
+    """Loads the newest versions in ``folder``, and reports them to ``metrics``.
+
+    A request may have ``max_rows`` rows; the queue of a model holds ``queue_rows``. ``check_example`` raises
+    `RequestError` or `ValueError` if a model does not accept its own example request.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        placement: Placement,
+        metrics: Metrics,
+        *,
+        max_rows: int,
+        queue_rows: int,
+        clock: Callable[[], float],
+        check_example: Callable[[bytes, Schema], None],
+    ) -> None:
+        self._folder = folder
+        self._placement = placement
+        self._metrics = metrics
+        self._max_rows = max_rows
+        self._queue_rows = queue_rows
+        self._clock = clock
+        self._check_example = check_example
+
+    def load_all(self) -> list[Model]:
+        """Load every model of the folder. Raises `ModelRefused` if there is none, or as `load` does."""
+        try:
+            names = artifact.model_names(self._folder)
+        except ArtifactError as error:
+            raise ModelRefused(str(error)) from error
+        if not names:
+            raise ModelRefused(f"models folder {str(self._folder)!r} is empty; publish a model with: make train")
+        return [self.load(name) for name in names]
+
+    def load(self, name: str) -> Model:
+        """Load the newest version of ``name``.
+
+        Raises `ModelRefused` with the reason if that version fails a check, and `ProviderUnavailable`. An older version
+        is not loaded in its place: whoever published the newer one should know.
+        """
+        started_s = time.perf_counter()
+        try:
+            version_dir, published = self._read(name)
+            model = self._build(version_dir, published, started_s)
+        except ModelRefused:
+            self._metrics.refused(name)
+            raise
+        version = model.manifest.version
+        self._metrics.loaded(name, version, model.provider, model.precision, model.load_s)
+        self._metrics.fallback(name, on_cpu=self._placement.provider != "cpu" and model.provider == "cpu")
+        costs = model.costs
+        _log.info(
+            "serving %s version %d (%s, %s) after %.2f s: "
+            "%.0f µs a run, %.1f µs a row, up to %d rows on the event loop",
+            *(name, version, model.provider, model.precision, model.load_s),
+            *(costs.run_s * 1e6, costs.row_s * 1e6, costs.inline_rows),
+        )
+        return model
+
+    def _read(self, name: str) -> tuple[Path, Artifact]:
+        try:
+            versions = artifact.versions(self._folder / name)
+            if not versions:
+                raise ModelRefused(f"{self._folder / name} has no version; publish one with: make train")
+            version_dir = self._folder / name / str(versions[-1])
+            return version_dir, artifact.read(version_dir)
+        except ArtifactError as error:
+            raise ModelRefused(str(error)) from error
+
+    def _build(self, version_dir: Path, published: Artifact, started_s: float) -> Model:
+        manifest = published.manifest
+        try:
+            network, precision = _choose(published, self._placement)
+            costs = self_check.measure(network, len(manifest.features), manifest.graph_dtype)
+        except ModelRefused as error:
+            raise ModelRefused(f"{version_dir} is refused: {error}") from error
+        schema = Schema.of(manifest, self._max_rows)
+        try:
+            self._check_example(published.example, schema)
+        except (ValueError, RequestError) as error:
+            path = version_dir / artifact.EXAMPLE
+            raise ModelRefused(
+                f"{path} is no request that the model takes ({error}); publish the model again"
+            ) from error
+        batcher = Batcher(
+            network.run,
+            costs,
+            features=len(manifest.features),
+            queue_rows=self._queue_rows,
+            clock=self._clock,
+            ran=self._run_counter(manifest),
+            dtype=manifest.graph_dtype,
+        )
+        name, version, provider = manifest.name, manifest.version, network.provider
+        return Model(
+            manifest,
+            published.example,
+            provider,
+            precision,
+            time.perf_counter() - started_s,
+            schema,
+            batcher,
+            on_close=lambda: self._metrics.unloaded(name, version, provider, precision),
+        )
+
+    def _run_counter(self, manifest: Manifest) -> Callable[..., None]:
+        """The function that counts this version's runs, with its own children of the metrics."""
+        if manifest.task == REGRESSION:
+            return self._metrics.regressions(manifest.name, manifest.version, manifest.targets)
+        return self._metrics.batches(manifest.name, manifest.version, manifest.label_texts)
+
+
+def _choose(published: Artifact, placement: Placement) -> tuple[Session, str]:
+    """A session that passed its self-check, and its precision.
+
+    It is int8 if that was requested, or, on the CPU, if the manifest shows it to be as accurate.
+    """
+    full = _checked(published, published.model, placement.provider, "fp32")
+    requested, name, graph = placement.precision == "int8", published.manifest.name, published.model_int8
+    if placement.precision == "fp32" or (not requested and (full.provider != "cpu" or graph is None)):
+        return full, "fp32"
+    if graph is None:
+        raise ModelRefused("it was published without int8; start with --precision fp32, or publish one that has it")
+    if full.provider != "cpu":
+        raise ModelRefused("int8 runs on the CPU alone; start with --precision fp32, or with --provider cpu")
+    if doubt := _doubt(published.manifest):
+        if not requested:
+            _log.warning("%s runs in fp32: its int8 graph is not shown to be as good, as %s", name, doubt)
+            return full, "fp32"
+        _log.warning("%s runs in int8, as --precision asks, though %s", name, doubt)
+    try:
+        return _checked(published, graph, "cpu", "int8"), "int8"
+    except ModelRefused as error:
+        reason = str(error).removesuffix(f"; {session.AGAIN}")
+        if requested:
+            raise ModelRefused(
+                f"its int8 graph fails the self-check on this processor: {reason}; start with --precision auto, "
+                "which then runs it in fp32"
+            ) from error
+        _log.warning("%s runs in fp32: its int8 graph fails the self-check on this processor: %s", name, reason)
+        return full, "fp32"
+
+
+def _doubt(manifest: Manifest) -> str | None:
+    """Why an int8 graph is used only on request; None if the manifest shows that it is as accurate."""
+    if manifest.int8 is None:
+        return "its manifest has no figures of both side by side"
+    return manifest.int8.fault(manifest.label_texts)
+
+
+def _checked(published: Artifact, graph: bytes, provider: str, precision: str) -> Session:
+    """A session of ``graph`` that answers the golden rows as published."""
+    manifest = published.manifest
+    sizes: dict[str, Any] = {
+        "features": len(manifest.features),
+        "classes": len(manifest.classes),
+        "targets": len(manifest.targets),
+    }
+    network = session.build(
+        graph, provider, **sizes, input_dtype=manifest.graph_dtype, output_dtype=manifest.output_dtype
+    )
+    self_check.replay(network, published.golden, manifest, precision)
+    return network

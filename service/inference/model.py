@@ -1,0 +1,44 @@
+"""One published version that is served, and everything that belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from service.inference.batcher import Batcher, Costs
+from service.inference.schema import Schema
+from service.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A version that passed its self-check. Whoever serves a request holds on to the model it began with.
+
+    ``example`` is a request body that works. ``provider`` and ``precision`` say where the network runs and in which
+    arithmetic, ``load_s`` how long it took to load. ``row_bytes`` is what large bodies took per row, by their format.
+    ``on_close`` is called once the model takes no more requests.
+    """
+
+    manifest: Manifest
+    example: bytes
+    provider: str
+    precision: str
+    load_s: float
+    schema: Schema
+    batcher: Batcher
+    on_close: Callable[[], None] = lambda: None
+    row_bytes: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def costs(self) -> Costs:
+        """What a run of the network takes."""
+        return self.batcher.costs
+
+    async def drain(self) -> None:
+        """Wait until every request that the model accepted is answered."""
+        await self.batcher.drain()
+
+    def close(self) -> None:
+        """Take no more requests, and answer those that wait with `NotReady`."""
+        self.batcher.close()
+        self.on_close()

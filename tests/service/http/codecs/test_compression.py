@@ -1,0 +1,77 @@
+"""Compressed bodies, as RFC 9110 and zlib have them."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
+from service.http.codecs import compression
+from service.inference.steps import finish
+
+
+@pytest.mark.parametrize(
+    ("sent", "found"),
+    [
+        (b"gzip", True),
+        (b"GZIP ", True),
+        (b" gzip\t", True),
+        (b"x-gzip", True),
+        (b"gzip, identity", True),
+        (b"identity,,gzip,", True),
+        (b"identity", False),
+        (b"", False),
+        (b"identity, identity", False),
+    ],
+)
+def test_a_body_is_compressed_once_or_not(sent: bytes, found: bool) -> None:
+    assert compression.is_gzip(sent) == found
+
+
+@pytest.mark.parametrize(
+    "sent", [b"gzip, gzip", b"br", b"deflate", b"gzip;q=1", b"gzip gzip", b"gzip, br", b"*", b"identity," * 20]
+)
+def test_other_encodings_are_refused(sent: bytes) -> None:
+    with pytest.raises(UnsupportedMedia) as refused:
+        compression.is_gzip(sent)
+    assert str(refused.value) == f"content-encoding is {sent[:60].decode()!r}, expected gzip, once, or none"
+
+
+@given(st.binary(max_size=300_000), st.integers(0, 9))
+def test_compressed_bodies_are_restored(body: bytes, level: int) -> None:
+    assert finish(compression.inflated(gzip.compress(body, level), len(body))) == body
+    if body:
+        with pytest.raises(BodyTooLarge):
+            finish(compression.inflated(gzip.compress(body, level), len(body) - 1))
+
+
+@given(st.binary(min_size=1, max_size=1000), st.data())
+def test_a_damaged_stream_is_refused_or_holds_what_zlib_says(body: bytes, data: st.DataObject) -> None:
+    stream = bytearray(gzip.compress(body))
+    at = data.draw(st.integers(0, len(stream)))
+    stream[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    try:
+        found = finish(compression.inflated(bytes(stream), 10**6))
+    except MalformedBody:
+        return
+    whole = zlib.decompressobj(31)
+    assert (whole.decompress(bytes(stream)), whole.eof, whole.unused_data) == (found, True, b"")
+
+
+def test_a_bomb_is_opened_a_step_at_a_time_and_no_farther_than_its_bound() -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    taken: list[None] = []
+    with pytest.raises(BodyTooLarge, match="the body expands to more than 1000000 bytes; send fewer rows at once"):
+        taken.extend(compression.inflated(bomb, 1_000_000))
+    assert len(taken) == 1_000_000 // compression.STEP_BYTES
+
+
+@pytest.mark.parametrize("tail", [b"x", b"\0" * 70_000, gzip.compress(b"more")])
+def test_trailing_bytes_are_rejected(tail: bytes) -> None:
+    for size in (0, 10, 65_536, 200_000):
+        with pytest.raises(MalformedBody, match="not one whole gzip stream"):
+            finish(compression.inflated(gzip.compress(bytes(size), 0) + tail, 10**6))

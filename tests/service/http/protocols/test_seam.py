@@ -1,0 +1,139 @@
+"""Another protocol is one class, passed to `app.build`: it is spoken on the fast path, in ASGI and in OpenAPI."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service import app, metrics
+from service.errors import Fault, InvalidInput, RequestError
+from service.http.messages import Request, Response
+from service.http.paths import RouteTable
+from service.http.protocols.base import BodyFormat, Decoded, Endpoint, Operation
+from service.http.protocols.native import NativeProtocol
+from service.inference.model import Model
+from service.inference.session import Outputs
+from service.inference.steps import Steps
+from service.settings import Settings
+from tests.service.http.transport.both_paths import BothPaths
+from tests.service.published import publish
+from tests.service.running import post
+
+TEXT = ((b"content-type", b"text/plain"),)
+
+
+class Plain:
+    timing = False
+
+
+class LinesProtocol:
+    """A row a line, its values apart by spaces; answered by the index of its class. A body with ``!`` takes steps."""
+
+    paths: Mapping[str, Endpoint] = {"/lines/{name}:ask": Endpoint("Lines", "Rows as lines.")}
+
+    def decode(self, request: Request, model: Model) -> Decoded[Plain] | Steps[Decoded[Plain]]:
+        if b"!" in request.body:
+            return self._decode_later(request.body.replace(b"!", b""), model)
+        return self._rows(request.body, model), Plain()
+
+    def encode(self, outputs: Outputs, options: Plain, model: Model) -> Response | Steps[Response]:  # noqa: ARG002
+        lines = [str(index).encode() for index in outputs.prediction.tolist()]
+        return self._encode_later(lines) if len(lines) > 1 else Response(200, TEXT, lines[0])
+
+    def error(self, error: RequestError, request_id: str) -> Response:
+        return Response(400, TEXT, f"{request_id}: {error}".encode())
+
+    def body_format(self, request: Request, model: Model) -> BodyFormat:  # noqa: ARG002
+        return BodyFormat("lines", None)
+
+    def operation(self, models: Sequence[Model]) -> Operation:
+        description = f"rows of {' or '.join(str(model.schema.width) for model in models)} values"
+        return Operation([], {"content": {"text/plain": {"schema": {"description": description}}}}, {"200": {}})
+
+    def _rows(self, body: bytes, model: Model) -> np.ndarray[Any, Any]:
+        try:
+            rows = np.array([line.split() for line in body.splitlines()], np.float32)
+        except ValueError as error:
+            raise InvalidInput(Fault("these are no lines of numbers")) from error
+        model.schema.check_count(len(rows))
+        return rows.reshape(-1, model.schema.width)
+
+    def _decode_later(self, body: bytes, model: Model) -> Steps[Decoded[Plain]]:
+        yield
+        return self._rows(body, model), Plain()
+
+    def _encode_later(self, lines: list[bytes]) -> Steps[Response]:
+        yield
+        return Response(200, TEXT, b"\n".join(lines))
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    publish(tmp_path)
+    return tmp_path
+
+
+def ask(models: Path, *requests: bytes) -> list[tuple[bytes, bytes]]:
+    """What the fast path and ASGI answer to each of the requests."""
+
+    async def story() -> list[tuple[bytes, bytes]]:
+        service = app.build(Settings(models=models), None, metrics.alone(), [LinesProtocol()])
+        async with service.app.router.lifespan_context(service.app):
+            both = BothPaths(service)
+            return [await both.responses(request) for request in requests]
+
+    return asyncio.run(story())
+
+
+@pytest.mark.parametrize("body", [b"1 2 3 4", b"1 2 3 4!", b"1 2 3 4\n1 2 3 4"])
+def test_it_is_answered_on_the_fast_path_and_in_asgi_alike(models: Path, body: bytes) -> None:
+    ((fast, asgi),) = ask(models, post(body, "/lines/small:ask"))
+    assert fast == asgi
+    assert fast.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\ncontent-type: text/plain\r\n" in fast
+    _head, answer = fast.split(b"\r\n\r\n")
+    assert answer.splitlines() == [answer[:1]] * len(body.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "detail"),
+    [
+        ("/lines/small:ask", b"1 2 3 four", b"these are no lines of numbers"),
+        ("/lines/small:ask", b"1 2 3 four!", b"these are no lines of numbers"),
+        ("/lines/large:ask", b"1 2 3 4", b"there is no model 'large'; there are: small"),
+        ("/lines/small:ask", b"1" * 5_000_000, b"the body has more than 1000000 bytes; send fewer rows at once"),
+    ],
+)
+def test_its_errors_have_its_own_form_wherever_they_are_found(
+    tmp_path: Path, path: str, body: bytes, detail: bytes
+) -> None:
+    publish(tmp_path)
+
+    async def story() -> tuple[bytes, bytes]:
+        options = Settings(models=tmp_path, max_body_bytes=1_000_000)
+        service = app.build(options, None, metrics.alone(), [LinesProtocol()])
+        async with service.app.router.lifespan_context(service.app):
+            return await BothPaths(service).responses(post(body, path))
+
+    for answer in asyncio.run(story()):
+        assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n"), answer[:100]
+        assert answer.removesuffix(b"<closed>").endswith(b"<id>: " + detail)
+
+
+def test_it_is_documented_beside_the_others(models: Path) -> None:
+    service = app.build(Settings(models=models), None, metrics.alone(), [LinesProtocol()])
+    paths = service.app.openapi()["paths"]
+    operation = paths["/lines/{name}:ask"]["post"]
+    assert operation["requestBody"]["content"]["text/plain"]["schema"] == {"description": "rows of 4 values"}
+    assert [each["name"] for each in operation["parameters"]] == ["name", "x-request-id", "x-request-timeout-s"]
+    assert {"/predict", "/models"} < set(paths)
+
+
+def test_a_path_belongs_to_one_protocol() -> None:
+    with pytest.raises(ValueError, match="two protocols have the same path"):
+        RouteTable([NativeProtocol(1000), NativeProtocol(1000)])
