@@ -190,7 +190,7 @@ def test_the_card_shows_exact_values(models: Path) -> None:
     card = (models / "since" / "1" / "README.md").read_text()
     shown = r"\| seconds \| numeric \| never \| 16999999\d\d to 17000000\d\d, mean 1[67]\d{8} ± \d\d\.\d+ \|"
     assert re.search(shown, card)
-    note = "float32 cannot hold the values of 'seconds' and 'id' and 'maybe' apart: rows are taken in float64"
+    note = "float32 cannot distinguish all values of 'seconds' and 'id' and 'maybe': inputs are float64"
     assert f"- {note}\n" in card
     card = (models / "target" / "1" / "README.md").read_text()
     assert f"- target end ({TARGET.min():.0f} to {TARGET.max():.0f}): numbers" in card

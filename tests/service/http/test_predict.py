@@ -579,7 +579,7 @@ def test_a_deadline_that_passes_before_the_body_is_decoded(desk: Desk) -> None:
 
 
 def test_bodies_that_wait_for_decoding_share_one_bound(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk.service.fast_path.bodies, "_max_bytes", 900_000)
+    monkeypatch.setattr(desk.service.fast_path.budget, "_max_bytes", 900_000)
     first, second, third = in_slices(desk, *[large(random_rows(1))] * 3)
     assert first == second is not None
     assert third is not None

@@ -113,7 +113,7 @@ def test_int8_that_fails_its_self_check_is_refused_on_request_and_left_out_other
         (None, "its manifest has no figures of both side by side"),
         (
             replace_figures(EVIDENCE, class_rows=(600, 600, 600), rows=1800),
-            "it was held against fp32 on 1,800 rows, and 2,000 are needed",
+            "it was compared with fp32 on 1,800 rows, and 2,000 are needed",
         ),
         (
             replace_figures(EVIDENCE, log_loss_int8=0.3),

@@ -125,7 +125,7 @@ runpy.run_module("training", run_name="__main__", alter_sys=True)
 # By stage: the call at which to fork, the call at which to signal the fork (empty: at once), the signal, the status.
 STAGES: dict[str, tuple[str, str, str, int]] = {
     "reading": ("training.data.source.load", "", "INT", 130),
-    "first step": ("training.engine.loop.run", "", "TERM", 143),
+    "first step": ("training.engine.loop.train_epoch", "", "TERM", 143),
     "evaluating": ("training.release.evaluate.classification", "", "INT", 130),
     "exporting": ("training.release.onnx_export.export", "", "TERM", 143),
     "quantizing": ("training.release.quantize.compare", "onnxruntime.quantization.quantize_static", "INT", 130),

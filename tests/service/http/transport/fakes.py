@@ -11,7 +11,9 @@ from uvicorn.server import ServerState
 from service.http.admission import Arrival
 from service.http.limits import BodyBudget, Limits
 from service.http.messages import JSON_HEADERS, Request, Response
+from service.http.paths import AnyProtocol, RouteTable
 from service.http.predict import Predict, Reply
+from service.http.protocols.native import NativeProtocol
 from service.http.transport.fast_path import protocol_factory
 from service.http.transport.prediction_cycle import FastPathContext, PredictionCycle
 from service.http.transport.request_ids import RequestIds
@@ -72,7 +74,12 @@ class FakePredict(Predict):
         self._replies: list[Reply] = []
 
     def __call__(
-        self, request: Request, _record: RequestRecord, reply: Reply, _arrival: Arrival | None = None
+        self,
+        _wire_protocol: AnyProtocol,
+        request: Request,
+        _record: RequestRecord,
+        reply: Reply,
+        _arrival: Arrival | None = None,
     ) -> FakePending:
         self.bodies.append(request.body)
         self.pending.append(FakePending())
@@ -97,6 +104,7 @@ class Connection:
             self.budget,
             self.predict,
             Lifecycle(lambda _: None),
+            RouteTable([NativeProtocol(100)]),
         )
         config = uvicorn.Config(unused, log_config=None, ws="none", lifespan="off", timeout_keep_alive=keep_alive_s)
         self.protocol = protocol_factory(context)(config, ServerState(), {}, loop)
