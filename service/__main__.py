@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     writer = LogWriter(_STDERR)
     with redirect_stderr(LogStream(writer)):
         arguments = sys.argv[1:] if arguments is None else arguments
-        return _reported(lambda: _serve(arguments, stop, writer), writer)
+        return _reported(lambda: _serve(arguments, stop, writer), stop, writer)
 
 
 def _serve(arguments: Sequence[str], stop: server.Stop, writer: LogWriter) -> int:
@@ -82,7 +82,7 @@ def _supervise(
                 stop.listen()
                 return run(metrics.worker(index, folder), shared_listener, ready)
 
-            return _reported(start, writer)
+            return _reported(start, stop, writer)
 
         def shared_listener() -> socket.socket:
             return server.listen(host, port, unread_timeout_s=settings.keep_alive_timeout_s, shared=True)
@@ -96,8 +96,8 @@ def _supervise(
         return Supervisor(count, work, settings.drain_timeout_s + server.LINGER_S, died).run()
 
 
-def _reported(serve: Callable[[], int], writer: LogWriter) -> int:
-    """The exit status of ``serve``, whose exceptions are written to the log."""
+def _reported(serve: Callable[[], int], stop: server.Stop, writer: LogWriter) -> int:
+    """The exit status of ``serve``, whose exceptions are written to the log. Stop signals are ignored after it."""
     try:
         return serve()
     except StartError as error:
@@ -107,7 +107,10 @@ def _reported(serve: Callable[[], int], writer: LogWriter) -> int:
         _log.critical("the server failed", exc_info=True)
         return 1
     finally:
-        writer.flush(LAST_LINES_S)
+        try:
+            stop.ignore()
+        finally:
+            writer.flush(LAST_LINES_S)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,11 @@ class Stop:
         for number in stop_signals():
             signal.signal(number, self._leave)
 
+    def ignore(self) -> None:
+        """Ignore further stop signals, as the process is ending. An exception would interrupt its last steps."""
+        for number in stop_signals():
+            signal.signal(number, signal.SIG_IGN)
+
     def _leave(self, _number: int, _frame: FrameType | None) -> None:
         self.requested = True
         raise SystemExit(0)

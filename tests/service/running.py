@@ -44,7 +44,9 @@ def refused(*arguments: str, python: Path | str = sys.executable, **variables: s
         check=False,
     )
     assert (ended.returncode, ended.stdout) == (1, ""), ended
-    (message,) = {line for line in ended.stderr.splitlines() if not line.startswith("{")}
+    messages = {line for line in ended.stderr.splitlines() if not line.startswith("{")}
+    assert len(messages) == 1, ended
+    message = messages.pop()
     assert message.startswith("mlp-serve: "), ended
     return message.removeprefix("mlp-serve: ")
 

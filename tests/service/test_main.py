@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -14,10 +15,15 @@ from pathlib import Path
 import pytest
 
 from service import artifact
+from service.__main__ import _reported
+from service.log_writer import LogWriter
 from service.manifest import FORMAT
+from service.server import Stop
 from tests.service.published import publish
 from tests.service.running import PATIENCE_S, Connection, Running, command, environment, post, refused
 from tests.service.trapped import replace
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @pytest.fixture
@@ -242,6 +248,30 @@ def test_an_unread_log_delays_neither_responses_nor_the_end(models: Path, worker
         assert len(said) > 100
         assert all(json.loads(line) for line in said)
         assert not last.endswith("\n") or json.loads(last)  # it may be cut, as the pipe was full
+
+
+class InterruptedWriter(LogWriter):
+    """A stop signal comes while the last lines are written."""
+
+    def __init__(self) -> None:
+        self.flushed = False
+
+    def flush(self, timeout_s: float) -> None:  # noqa: ARG002
+        for number in STOP_SIGNALS:
+            os.kill(os.getpid(), number)
+        self.flushed = True
+
+
+def test_a_stop_signal_does_not_interrupt_the_last_lines() -> None:
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    try:
+        stop, writer = Stop(), InterruptedWriter()
+        stop.listen()
+        assert _reported(lambda: 1, stop, writer) == 1
+        assert writer.flushed
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_a_server_without_stderr_does_not_log_to_its_sockets(models: Path) -> None:
