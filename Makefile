@@ -57,11 +57,14 @@ prometheus: | $(BIN)/pip ## fetch Prometheus and promtool for the tests, from De
 	  dpkg --fsys-tarfile prometheus_*.deb | tar -x -C bin --strip-components 3 ./usr/bin/prometheus ./usr/bin/promtool && \
 	  rm prometheus_*.deb; } || echo "Could not fetch Prometheus; put prometheus and promtool on the PATH." >&2
 
+# Two at a time: most tests wait for processes. Tests of one file share its servers and models.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
 test: $(DEV) data prometheus ## run all tests (ARGS="-k shutdown")
-	$(BIN)/python -m pytest $(WORDS)
+	$(PYTEST) $(WORDS)
 
 test-fast: $(DEV) ## run the fast tests, in less than a minute (ARGS="-k codecs")
-	$(BIN)/python -m pytest -m "not slow and not image and not play" --hypothesis-profile=fast $(WORDS)
+	$(PYTEST) -m "not slow and not image and not play" --hypothesis-profile=fast $(WORDS)
 
 check: $(DEV)    ## lint, types, import directions, Dockerfile
 	$(BIN)/ruff check .
