@@ -43,7 +43,7 @@ class Stop:
     """Handles stop signals before uvicorn does, and after, when uvicorn raises those it handled once more.
 
     Process 1 of a container ignores signals without a handler. ``requested`` is kept because a SystemExit raised inside
-    a C callback can be lost.
+    a destructor or a C callback is lost, and Python would only print it.
     """
 
     def __init__(self) -> None:
@@ -51,6 +51,7 @@ class Stop:
 
     def listen(self) -> None:
         """Install the signal handlers. Must be called in the main thread."""
+        sys.unraisablehook = self._unraisable
         for number in stop_signals():
             signal.signal(number, self._leave)
 
@@ -58,6 +59,10 @@ class Stop:
         """Ignore further stop signals, as the process is ending. An exception would interrupt its last steps."""
         for number in stop_signals():
             signal.signal(number, signal.SIG_IGN)
+
+    def _unraisable(self, lost: sys.UnraisableHookArgs) -> None:
+        if not (self.requested and lost.exc_type is SystemExit):
+            sys.__unraisablehook__(lost)
 
     def _leave(self, _number: int, _frame: FrameType | None) -> None:
         self.requested = True

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -334,6 +335,29 @@ def test_during_the_start(models: Path, workers: str) -> None:
             process.terminate()
             assert "Traceback" not in process.stderr.read()
             assert process.wait(PATIENCE_S) == 0
+
+
+class SignalsItself:
+    """Its destructor gets a stop signal."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_stop_signal_in_a_destructor_is_noted_and_not_printed(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        stop = Stop()
+        stop.listen()
+        SignalsItself()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert stop.requested
+    assert capfd.readouterr().err == ""
 
 
 def test_a_stop_request_whose_exception_was_lost_still_ends_it(models: Path) -> None:
