@@ -163,7 +163,7 @@ def test_without_network_the_error_says_what_to_do(tmp_path: Path) -> None:
             "{origin} is damaged or not a .gz file (Not a gzipped file (b'<h'))",
         ),
         (
-            b"HTTP/1.0 200 OK\r\n\r\n" + gzip.compress(b"some other file"),
+            b"HTTP/1.0 200 OK\r\n\r\n" + gzip.compress(b"some other file", mtime=0),
             "{origin} is not a file of Fashion-MNIST: its uncompressed SHA-256 is {other}…, expected c59f468a2f67…",
         ),
     ],

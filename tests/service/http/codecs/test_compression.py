@@ -70,7 +70,7 @@ def test_a_bomb_is_opened_a_step_at_a_time_and_no_farther_than_its_bound() -> No
     assert len(taken) == 1_000_000 // compression.STEP_BYTES
 
 
-@pytest.mark.parametrize("tail", [b"x", b"\0" * 70_000, gzip.compress(b"more")])
+@pytest.mark.parametrize("tail", [b"x", b"\0" * 70_000, gzip.compress(b"more", mtime=0)])
 def test_trailing_bytes_are_rejected(tail: bytes) -> None:
     for size in (0, 10, 65_536, 200_000):
         with pytest.raises(MalformedBody, match="not one whole gzip stream"):
