@@ -48,8 +48,9 @@ class Ended:
 def faults(ended: Ended, sent: Sequence[int]) -> list[str]:
     """What is wrong with how a run ended to which these signals were ``sent``, in order."""
     found = []
-    versions = sorted(ended.models.glob("*/*"))
-    left = [path.name for path in ended.models.rglob(".*")]
+    versions = sorted(ended.models.glob("*/[0-9]*"))
+    # Only a run that has published leaves a mark of its version's number.
+    left = [path.name for path in ended.models.rglob(".*") if ended.status != 0 or path.name != ".last-version-1"]
     if ended.status == 0:
         if "published " not in ended.output or len(versions) != 1:
             found.append(f"status 0, and the versions are {versions}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.interrupts import MESSAGE, Ended, faults
+from tests.service.published import publish
 
 SENT = [signal.SIGINT]
 
@@ -33,10 +34,16 @@ def test_each_fault_is_named(status: int | None, output: str, fault: str, tmp_pa
     assert faults(Ended(status, output, tmp_path), SENT) == [fault]
 
 
+def test_a_run_that_published_has_no_fault(tmp_path: Path) -> None:
+    publish(tmp_path)
+    assert faults(Ended(0, "published models/small/1", tmp_path), SENT) == []
+
+
 def test_files_left_behind_are_named(tmp_path: Path) -> None:
     (tmp_path / ".publishing-1").mkdir()
     (tmp_path / "x" / "1").mkdir(parents=True)
+    (tmp_path / "x" / ".last-version-1").touch()
     assert faults(Ended(130, f"{MESSAGE}\n", tmp_path), SENT) == [
         f"status 130, and the versions are {[tmp_path / 'x' / '1']}",
-        "left behind: ['.publishing-1']",
+        "left behind: ['.publishing-1', '.last-version-1']",
     ]
