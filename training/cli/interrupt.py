@@ -76,7 +76,9 @@ class Interrupts:
         for each in _SIGNALS:  # in case the write below blocks
             signal.signal(each, signal.SIG_DFL)
         with suppress(OSError):
-            os.write(2, _CLEAR_BAR * has_bar + _MESSAGE)
+            stderr = os.dup(2)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # so that no other thread, as the bar's, has the last word
+            os.write(stderr, _CLEAR_BAR * has_bar + _MESSAGE)
         os._exit(128 + (number or self._noted or signal.SIGINT))
 
     @contextmanager

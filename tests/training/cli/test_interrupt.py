@@ -58,6 +58,18 @@ def test_a_signal_ends_the_process_at_once(code: str, sent: str, status: int) ->
     assert ended(INSTALL + code.replace("{}", sent)) == (status, "", MESSAGE)
 
 
+def test_no_thread_prints_after_the_message() -> None:
+    """As the thread of a progress bar would."""
+    bar = """
+import itertools, os, threading
+threading.Thread(target=lambda: [os.write(2, b".") for _ in itertools.count()], daemon=True).start()
+"""
+    for _ in range(5):
+        status, _, stderr = ended(INSTALL + bar + "INT()")
+        assert status == 130
+        assert stderr.endswith(MESSAGE), stderr[-100:]
+
+
 @pytest.mark.parametrize(
     "code",
     [
