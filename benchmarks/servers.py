@@ -74,12 +74,12 @@ def _free_port() -> int:
 
 
 class Running:
-    """A server that takes requests, on ``processors``; leave the context to stop it.
+    """A server that takes requests, on ``processors``, started in ``folder``; leave the context to stop it.
 
     ``start_s`` is the time from the start of its process to the first answer.
     """
 
-    def __init__(self, server: Server, processors: list[int], log: Path) -> None:
+    def __init__(self, server: Server, processors: list[int], log: Path, folder: Path | None = None) -> None:
         self.server = server
         started_s = time.perf_counter()
         with log.open("wb") as output:
@@ -88,6 +88,7 @@ class Running:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                cwd=folder,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
                 preexec_fn=_allow_many_connections,  # noqa: PLW1509 - it starts no thread
             )

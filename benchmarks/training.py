@@ -63,21 +63,26 @@ def epochs(names: Sequence[str], count: int, rows: int) -> dict[str, list[dict[s
     """``count`` epochs of each, in turn, over the first ``rows`` images; the first warms up and is kept apart."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        data = _written(Path(folder) / "images.npz", rows)
+        data = written(Path(folder) / "images.npz", rows)
         running = {}
         for name, command in commands(data, rows).items():
             if name in names:
-                process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-                running[name] = stack.enter_context(process)
+                running[name] = stack.enter_context(started(command))
         for number in range(1, count + 1):
             for name, process in running.items():
                 if name != COMMAND_LINE or len(found[name]) < COMMAND_LINE_EPOCHS:
-                    found[name].append(_epoch(process))
+                    found[name].append(epoch(process))
             print(f"epoch {number} of {count}", file=sys.stderr)
     return found
 
 
-def _epoch(process: subprocess.Popen[str]) -> dict[str, float]:
+def started(command: Sequence[str], folder: Path | None = None) -> subprocess.Popen[str]:
+    """A process that trains an epoch for each line it reads."""
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder)
+
+
+def epoch(process: subprocess.Popen[str]) -> dict[str, float]:
+    """Let it train one epoch: its seconds and its accuracy on the test rows."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write("\n")
@@ -86,7 +91,8 @@ def _epoch(process: subprocess.Popen[str]) -> dict[str, float]:
     return answer
 
 
-def _written(path: Path, rows: int) -> Path:
+def written(path: Path, rows: int) -> Path:
+    """The first ``rows`` training images and all test images as a file that every peer can read."""
     images = fashion_mnist.load(None)
     inputs = (images.inputs / np.float32(255)).astype(np.float32)
     test = slice(-images.test_rows, None)

@@ -1,0 +1,140 @@
+"""What a change did: this tree beside an earlier commit, in alternation: python -m benchmarks.change COMMIT
+
+The commit is checked out beside this tree and run with the same Python and libraries. Serving: both servers with the
+shipped model, each request on one processor and wrk on another; the order of the two changes every round. Training:
+an epoch of Fashion-MNIST in turn, by the estimator and by the command line. Prints the median of each round's ratio
+(this tree over the commit) with a 95 % bootstrap interval. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from benchmarks import load, payloads, provenance, training
+from benchmarks.report import table
+from benchmarks.servers import Running, ours
+
+BODIES: Final = (("json", 1), ("raw", 1), ("json", 32), ("raw", 32))
+CONNECTIONS: Final = (1, 64)
+COMMANDS: Final = {
+    "estimator, float32, an epoch": ("benchmarks.epochs_ours", "float32"),
+    "estimator, bfloat16, an epoch": ("benchmarks.epochs_ours", "bfloat16"),
+    "command line, an epoch": ("benchmarks.epochs_command_line",),
+}
+Pairs = dict[str, list[tuple[float, float]]]
+
+
+@contextmanager
+def checked_out(commit: str) -> Iterator[Path]:
+    """A folder with the files of ``commit``, removed afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "before"
+        subprocess.run(["git", "worktree", "add", "--quiet", "--detach", tree, commit], cwd=provenance.ROOT, check=True)
+        try:
+            yield tree
+        finally:
+            subprocess.run(["git", "worktree", "remove", "--force", tree], cwd=provenance.ROOT, check=True)
+
+
+def serving(trees: Sequence[Path], rounds: int, seconds: int) -> Pairs:
+    """Requests per second, seconds to start and memory (MB) of both trees' servers, by case; one pair a round."""
+    own, wrk = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))
+    pairs: Pairs = {}
+    with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
+        bodies = Path(temporary)
+        payloads.write(bodies, set(BODIES))
+        servers = [ours("ours", tree / "models", "--log-level", "warning") for tree in trees]
+        for _ in range(rounds):
+            started = []
+            for server, tree in zip(servers, trees, strict=True):
+                with Running(server, [own], bodies / "log", tree) as running:
+                    load.measure(running, bodies / "json-32", 64, 1, wrk)
+                    started.append((running.start_s, running.memory_mb()))
+            for name, (before, after) in zip(("start, s", "memory, MB"), zip(*started, strict=True), strict=True):
+                pairs.setdefault(name, []).append((before, after))
+        both = [
+            stack.enter_context(Running(server, [own], bodies / "log", tree))
+            for server, tree in zip(servers, trees, strict=True)
+        ]
+        for turn in range(rounds + 1):  # the first round warms up and does not count
+            for kind, rows in BODIES:
+                for connections in CONNECTIONS:
+                    measured = {}
+                    for place in (0, 1) if turn % 2 else (1, 0):
+                        run = load.measure(both[place], bodies / f"{kind}-{rows}", connections, seconds, wrk)
+                        assert not run["failed"], f"{run['failed']} requests failed"
+                        measured[place] = run["requests_s"]
+                    if turn:
+                        name = f"requests/s, {kind}, rows: {rows}, connections: {connections}"
+                        pairs.setdefault(name, []).append((measured[0], measured[1]))
+            print(f"round {turn} of {rounds}", file=sys.stderr)
+    return pairs
+
+
+def fitting(trees: Sequence[Path], rounds: int) -> Pairs:
+    """Seconds of an epoch in both trees, by what trains; one pair an epoch."""
+    pairs: Pairs = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        data = training.written(Path(temporary) / "images.npz", 60_000)
+        for name, (module, *arguments) in COMMANDS.items():
+            given = [str(data), *arguments] if arguments else [str(rounds + 1)]
+            with ExitStack() as stack:
+                both = [
+                    stack.enter_context(training.started([sys.executable, "-m", module, *given], tree))
+                    for tree in trees
+                ]
+                found = [[training.epoch(process)["epoch_s"] for process in both] for _ in range(rounds + 1)]
+            pairs[name] = [(before, after) for before, after in found[1:]]
+            print(name, file=sys.stderr)
+    return pairs
+
+
+def ratio(pairs: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
+    """The median ratio of after to before, and its 95 % interval by 2,000 bootstrap samples of the pairs."""
+    ratios = np.array([after / before for before, after in pairs])
+    samples = np.random.default_rng(0).choice(ratios, (2000, len(ratios)))
+    low, high = np.quantile(np.median(samples, axis=1), (0.025, 0.975))
+    return float(np.median(ratios)), float(low), float(high)
+
+
+def shown(pairs: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """The figures as a table."""
+    rows = []
+    for name, each in pairs.items():
+        before, after = (statistics.median(values) for values in zip(*each, strict=True))
+        median, low, high = ratio(each)
+        rows.append((name, f"{before:,.4g}", f"{after:,.4g}", f"{median:.3f}", f"{low:.3f} to {high:.3f}"))
+    return table(("case", ">before", ">now", ">ratio", ">95 %"), rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("benchmarks.change", description=__doc__)
+    parser.add_argument("commit", help="the commit to compare with")
+    parser.add_argument("what", nargs="*", default=["serving", "training"], help="serving, training (default: both)")
+    parser.add_argument("--rounds", type=int, default=9, help="pairs of each case (default: 9)")
+    parser.add_argument("--seconds", type=int, default=1, help="length of one measurement of requests (default: 1)")
+    given = parser.parse_args()
+    print(
+        "\n".join(f"- {name}: {value}" for name, value in provenance.of(provenance.MODEL, " ".join(sys.argv)).items())
+    )
+    with checked_out(given.commit) as before:
+        trees = (before, provenance.ROOT)
+        if "serving" in given.what:
+            print(shown(serving(trees, given.rounds, given.seconds)))
+        if "training" in given.what:
+            print(shown(fitting(trees, given.rounds)))
+
+
+if __name__ == "__main__":
+    main()
