@@ -159,7 +159,7 @@ def _tracker() -> Stages:
     assert log is not None
     counted = metrics.alone()
     return {
-        "count a request": (lambda: counted.requests(records), FLUSH_BATCH),
+        "count a request": (lambda: counted.count(records), FLUSH_BATCH),
         "log a request": (lambda: log(records), FLUSH_BATCH),
     }
 

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from typing import Final
 
-from service import app, cpus, logs, metrics, metrics_folder, server
+from service import app, cpus, logs, metrics, server
 from service.errors import StartError
 from service.log_writer import LAST_LINES_S, LogStream, LogWriter
 from service.metrics import Metrics
+from service.metrics.folder import locked
 from service.settings import Settings, load
 from service.workers import Supervisor
 
@@ -49,7 +50,7 @@ def _serve(arguments: Sequence[str], stop: server.Stop, writer: LogWriter) -> in
     listener = server.listen(settings.host, settings.port, unread_timeout_s=settings.keep_alive_timeout_s)
 
     def run(metrics: Metrics, listener: Callable[[], socket.socket], ready: Callable[[], None]) -> int:
-        writer.on_drop(metrics.log_lines_dropped)
+        writer.on_drop(metrics.server.log_lines_dropped)
         service = app.build(settings, request_log, metrics)
         try:
             server.run(service, settings, listener(), ready, stop)
@@ -73,7 +74,7 @@ def _supervise(
     """Run ``count`` workers on the address of ``listener``, which showed that it is free."""
     host, port = listener.getsockname()[:2]
     listener.close()  # an unshared socket would keep the workers from binding the address
-    with metrics_folder.locked() as folder:
+    with locked() as folder:
         for index in range(count):
             metrics.mark_absent(index, folder, died=False)
 

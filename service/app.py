@@ -51,7 +51,7 @@ def create_app() -> FastAPI:
     """The application with its settings from the environment, for any ASGI server: ``service.app:create_app``."""
     options = settings.load([])
     writer, counters = LogWriter(sys.stderr.fileno()), metrics.alone()
-    writer.on_drop(counters.log_lines_dropped)
+    writer.on_drop(counters.server.log_lines_dropped)
     atexit.register(writer.flush, LAST_LINES_S)
     return build(options, logs.configure(options.log_level, options.log_format, writer), counters).app
 
@@ -71,7 +71,7 @@ def build(
     loader = Loader(
         options.models,
         Placement(options.provider, options.precision),
-        counters,
+        counters.models,
         max_rows=limits.max_rows,
         queue_rows=options.max_queue_rows,
         clock=_CLOCK,
@@ -80,16 +80,16 @@ def build(
     repository = Repository(loader.load_all(), options.model)
 
     def changed(state: State) -> None:
-        counters.state(ready=state is State.READY, answering=state in {State.READY, State.DRAINING})
+        counters.server.state(ready=state is State.READY, answering=state in {State.READY, State.DRAINING})
 
     lifecycle = Lifecycle(changed)
     budget = BodyBudget(options.max_buffered_bytes)
     table = RouteTable([NativeProtocol(options.max_body_bytes), *protocols])
     predict = Predict(repository, lifecycle, max_s=options.request_timeout_s, clock=_CLOCK, bodies=budget)
-    sinks: list[Sink] = [counters.requests]
+    sinks: list[Sink] = [counters.count]
     if request_log is not None:
         sinks.append(request_log)
-    tracker = RequestTracker(sinks, counters.in_flight, _CLOCK)
+    tracker = RequestTracker(sinks, counters.requests.in_flight, _CLOCK)
 
     def exposition() -> bytes:
         tracker.flush()

@@ -141,8 +141,10 @@ class Batcher:
     """Both lanes in front of one network.
 
     ``run`` takes ``dtype`` (rows, features). ``queue_rows`` bounds the rows of each lane that were accepted and have
-    not run. ``ran`` is called after each run with its outputs, except for rows that overflowed: such a row fails its
-    own request alone. ``clock`` gives seconds; deadlines are on the same clock.
+    not run. ``clock`` gives seconds; deadlines are on the same clock.
+
+    ``ran`` is called after each run with its rows, which are valid during the call alone, and its outputs. Both are
+    without rows that overflowed: such a row fails its own request alone.
 
     ``arriving_rows`` counts the rows of large requests whose bodies are still arriving; their reader updates it.
     """
@@ -155,7 +157,7 @@ class Batcher:
         features: int,
         queue_rows: int,
         clock: Callable[[], float],
-        ran: Callable[[NDArray[np.float32] | None, NDArray[Any]], None],
+        ran: Callable[[Rows, Outputs], None],
         dtype: DTypeLike = np.float32,
     ) -> None:
         self.costs = costs
@@ -319,7 +321,7 @@ class Batcher:
         if batch.jobs:
             outputs = self._guarded(batch.rows[: batch.filled])
             inference_s = self._clock() - started_s
-            overflowed = self._count_run(outputs)
+            overflowed = self._count_run(batch.rows[: batch.filled], outputs)
             good = None if len(overflowed) or isinstance(outputs, ModelFailed) else outputs
             first = 0
             for job in batch.jobs:
@@ -404,7 +406,7 @@ class Batcher:
         large, first, end = ran
         if outputs is None or large.left == 0:
             return
-        part = _rows(outputs, self._count_run(outputs), 0, end - first, before=first)
+        part = _rows(outputs, self._count_run(large.rows[first:end], outputs), 0, end - first, before=first)
         large.job.inference_s += inference_s
         if isinstance(part, RequestError):
             self._answer_large(large, part)
@@ -453,13 +455,16 @@ class Batcher:
             _log.exception("the network failed on a batch of %d rows", len(batch))
             return ModelFailed("the model failed on this input; the server's log has the reason under this request id")
 
-    def _count_run(self, outputs: Outputs | ModelFailed) -> NDArray[np.intp]:
+    def _count_run(self, rows: Rows, outputs: Outputs | ModelFailed) -> NDArray[np.intp]:
         """Report the run to ``ran``. Returns the indices of the rows that overflowed."""
         if isinstance(outputs, ModelFailed):
             return _NO_ROWS
         overflowed = outputs.overflowed()
         try:
-            self._ran(*(outputs.without(overflowed) if len(overflowed) else outputs))
+            if len(overflowed):
+                self._ran(np.delete(rows, overflowed, axis=0), outputs.without(overflowed))
+            else:
+                self._ran(rows, outputs)
         except Exception:  # noqa: BLE001 - an error in the metrics must not cost anyone their answer
             _log.exception("a run of the network is not counted")
         return overflowed

@@ -13,12 +13,12 @@ from service import artifact
 from service.artifact import Artifact
 from service.errors import ModelRefused, RequestError
 from service.inference import self_check, session
-from service.inference.batcher import Batcher
+from service.inference.batcher import Batcher, Rows
 from service.inference.model import Model
 from service.inference.schema import Schema
-from service.inference.session import Session
+from service.inference.session import Outputs, Session
 from service.manifest import REGRESSION, ArtifactError, Manifest
-from service.metrics import Metrics
+from service.metrics.models import ModelMetrics
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Loader:
         self,
         folder: Path,
         placement: Placement,
-        metrics: Metrics,
+        metrics: ModelMetrics,
         *,
         max_rows: int,
         queue_rows: int,
@@ -123,7 +123,7 @@ class Loader:
             features=len(manifest.features),
             queue_rows=self._queue_rows,
             clock=self._clock,
-            ran=self._run_counter(manifest),
+            ran=self._observer(manifest),
             dtype=manifest.graph_dtype,
         )
         name, version, provider = manifest.name, manifest.version, network.provider
@@ -138,11 +138,17 @@ class Loader:
             on_close=lambda: self._metrics.unloaded(name, version, provider, precision),
         )
 
-    def _run_counter(self, manifest: Manifest) -> Callable[..., None]:
-        """The function that counts this version's runs, with its own children of the metrics."""
+    def _observer(self, manifest: Manifest) -> Callable[[Rows, Outputs], None]:
+        """A function to call after each run of this version, which counts the outputs."""
         if manifest.task == REGRESSION:
-            return self._metrics.regressions(manifest.name, manifest.version, manifest.targets)
-        return self._metrics.batches(manifest.name, manifest.version, manifest.label_texts)
+            count = self._metrics.regressions(manifest.name, manifest.version, manifest.targets)
+        else:
+            count = self._metrics.batches(manifest.name, manifest.version, manifest.label_texts)
+
+        def observe(_rows: Rows, outputs: Outputs) -> None:
+            count(*outputs)
+
+        return observe
 
 
 def _choose(published: Artifact, placement: Placement) -> tuple[Session, str]:

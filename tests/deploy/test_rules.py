@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from service.http.problems import PROBLEMS
-from service.metrics import _SECONDS
+from service.metrics.requests import SECONDS
 from tests.deploy import promql
 from tests.deploy.programs import program
 from tests.deploy.rendered import DEPLOY, Document, the
@@ -66,7 +66,7 @@ def test_what_a_rule_asks_for_is_there(rule: Document) -> None:
 def check(expression: str) -> None:
     """Every metric, label and value in the expression is one that the service has."""
     known = promql.known()
-    values = {"reason": {name for _, name, _ in PROBLEMS.values()}, "le": {str(bound) for bound in _SECONDS}}
+    values = {"reason": {name for _, name, _ in PROBLEMS.values()}, "le": {str(bound) for bound in SECONDS}}
     labels = set(promql.TARGET_LABELS)
     for name, matchers in promql.selectors(expression):
         assert name in known

@@ -13,7 +13,7 @@ def loader(models: Path, precision: str = "auto", counted: Metrics | None = None
     return Loader(
         models,
         Placement("cpu", precision),
-        counted or metrics.alone(),
+        (counted or metrics.alone()).models,
         max_rows=10,
         queue_rows=10,
         clock=lambda: 0.0,

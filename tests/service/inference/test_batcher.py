@@ -64,7 +64,7 @@ class Bench:
             features=2,
             queue_rows=queue_rows,
             clock=lambda: self.now,
-            ran=lambda _, prediction: self.counted.append(len(prediction)),
+            ran=lambda _, outputs: self.counted.append(len(outputs.prediction)),
         )
 
     def ran(self, batch: NDArray[np.float32]) -> Outputs:

@@ -199,7 +199,7 @@ def test_golden_answers_of_another_shape_are_refused(manifest: Manifest) -> None
 
 def test_the_values_of_each_target_are_counted_and_added_up() -> None:
     counted = metrics.alone()
-    ran = counted.regressions("house", 3, TARGETS)
+    ran = counted.models.regressions("house", 3, TARGETS)
     ran(None, np.array([[1.5, -2], [2.5, -4]], np.float32))
     ran(None, np.array([[1, 1]], np.float32))
     exposition = counted.exposition().decode()
@@ -217,10 +217,10 @@ def test_the_values_of_each_target_are_counted_and_added_up() -> None:
 def test_values_are_counted_at_once_as_one_by_one() -> None:
     together, singly = metrics.alone(), metrics.alone()
     values = np.random.default_rng(0).normal(0, 1, (50, 1)).astype(np.float32)
-    together.regressions("m", 1, ("t",))(None, values)
-    singly.regressions("m", 1, ("t",))
+    together.models.regressions("m", 1, ("t",))(None, values)
+    singly.models.regressions("m", 1, ("t",))
     for value in values[:, 0].tolist():
-        singly._values.labels("m", "1", "t").observe(value)
+        singly.models._values.labels("m", "1", "t").observe(value)
     assert values_told(together) == pytest.approx(values_told(singly), rel=1e-12)
 
 

@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service import metrics
 from service.errors import StartError
+from service.metrics.instruments import add_to_summary, observe_all
 from service.requests import RequestRecord
 from tests.service.forked import in_a_child
 from tests.service.published import Network, publish
@@ -34,7 +35,7 @@ def test_bulk_observations_equal_single_ones(values: list[float]) -> None:
         registry = CollectorRegistry()
         histogram = Histogram("h", "h", buckets=(0.1, 0.5, 1.0), registry=registry)
         if together:
-            metrics.observe_all(histogram, np.array(values))
+            observe_all(histogram, np.array(values))
         else:
             for value in values:
                 histogram.observe(value)
@@ -49,7 +50,7 @@ def test_a_bulk_summary_equals_single_observations(values: list[float]) -> None:
         registry = CollectorRegistry()
         summary = Summary("s", "s", registry=registry)
         if together:
-            metrics.add_to_summary(summary, len(values), sum(values))
+            add_to_summary(summary, len(values), sum(values))
         else:
             for value in values:
                 summary.observe(value)
@@ -74,7 +75,7 @@ def record(route: str, status: int, duration_s: float, rows: int = 0, problem: s
 
 def test_finished_requests_are_counted_by_route_status_and_problem() -> None:
     server_metrics = metrics.Metrics(CollectorRegistry())
-    server_metrics.requests(
+    server_metrics.count(
         [
             record("/predict", 200, 0.01, rows=1),
             record("/predict", 200, 0.03, rows=100),
@@ -107,7 +108,7 @@ def test_finished_requests_are_counted_by_route_status_and_problem() -> None:
 
 def test_predictions_are_counted_by_label_and_confidence() -> None:
     server_metrics = metrics.Metrics(CollectorRegistry())
-    ran = server_metrics.batches("small", 3, ("ape", "bee", "cat"))
+    ran = server_metrics.models.batches("small", 3, ("ape", "bee", "cat"))
     ran(np.array([[0.7, 0.2, 0.1], [0.05, 0.9, 0.05]], np.float32), np.array([0, 1]))
     ran(np.array([[0.4, 0.3, 0.3]], np.float32), np.array([0]))
     said = samples(server_metrics.exposition())
@@ -125,7 +126,7 @@ def test_predictions_are_counted_by_label_and_confidence() -> None:
 
 def test_predicted_values_are_summed_by_target() -> None:
     server_metrics = metrics.Metrics(CollectorRegistry())
-    ran = server_metrics.regressions("sizes", 1, ("width", "height"))
+    ran = server_metrics.models.regressions("sizes", 1, ("width", "height"))
     ran(None, np.array([[1.0, -2.0], [3.0, -4.0]], np.float32))
     said = samples(server_metrics.exposition())
     for target, total in (("width", 4), ("height", -6)):
@@ -136,11 +137,11 @@ def test_predicted_values_are_summed_by_target() -> None:
 def test_names_follow_the_conventions() -> None:
     """https://prometheus.io/docs/practices/naming/"""
     server_metrics = metrics.alone()
-    server_metrics.requests(
+    server_metrics.count(
         [record("/predict", 200, 0.01, rows=1), record("/predict", 422, 0.02, problem="invalid-input")]
     )
-    server_metrics.loaded("small", 1, "cpu", "fp32", 0.5)
-    server_metrics.batches("small", 1, ("ape", "bee"))
+    server_metrics.models.loaded("small", 1, "cpu", "fp32", 0.5)
+    server_metrics.models.batches("small", 1, ("ape", "bee"))
     families = [*text_string_to_metric_families(server_metrics.exposition().decode())]
     ours = [family for family in families if family.name.startswith("mlp_")]
     assert len(ours) >= 12
@@ -264,19 +265,19 @@ def start_two_workers(folder: Path) -> None:
     for index in range(2):
         metrics.mark_absent(index, folder, died=False)
     first = metrics.worker(0, folder)
-    first.state(ready=True, answering=True)
-    first.in_flight(3)
+    first.server.state(ready=True, answering=True)
+    first.requests.in_flight(3)
     alone = samples(first.exposition())
     assert (alone["mlp_ready []"], alone["mlp_workers []"], alone["mlp_requests_in_flight []"]) == (0, 1, 3)
     second = metrics.worker(1, folder)
-    second.loaded("small", 1, "cpu", "fp32", 0.5)
+    second.models.loaded("small", 1, "cpu", "fp32", 0.5)
     starting = samples(first.exposition())
     assert (starting["mlp_ready []"], starting["mlp_workers []"], starting["mlp_worker_starts_total []"]) == (0, 1, 2)
-    second.state(ready=True, answering=True)
-    second.in_flight(4)
+    second.server.state(ready=True, answering=True)
+    second.requests.in_flight(4)
     both = samples(first.exposition())
     assert (both["mlp_ready []"], both["mlp_workers []"], both["mlp_requests_in_flight []"]) == (1, 2, 7)
-    second.requests([record("/predict", 200, 0.01, rows=1)])
+    second.count([record("/predict", 200, 0.01, rows=1)])
 
 
 def test_an_absent_worker_is_not_ready_and_its_counts_stay(tmp_path: Path) -> None:
@@ -291,8 +292,8 @@ def test_an_absent_worker_is_not_ready_and_its_counts_stay(tmp_path: Path) -> No
 
     def after_its_return() -> None:
         second = metrics.worker(1, tmp_path)
-        second.loaded("small", 2, "cpu", "fp32", 0.5)
-        second.requests([record("/predict", 200, 0.01, rows=1)])
+        second.models.loaded("small", 2, "cpu", "fp32", 0.5)
+        second.count([record("/predict", 200, 0.01, rows=1)])
         said = samples(second.exposition())
         assert said["mlp_requests_total [('route', '/predict'), ('status', '200')]"] == 2
         info = "mlp_model_info [('model', 'small'), ('precision', 'fp32'), ('provider', 'cpu'), ('version', '{}')]"
@@ -305,12 +306,12 @@ def test_an_absent_worker_is_not_ready_and_its_counts_stay(tmp_path: Path) -> No
 
 def count_on_a_full_disk(folder: Path) -> None:
     server_metrics = metrics.worker(0, folder)
-    server_metrics.requests([record("/predict", 200, 0.01, rows=1)])
-    server_metrics.state(ready=True, answering=True)
+    server_metrics.count([record("/predict", 200, 0.01, rows=1)])
+    server_metrics.server.state(ready=True, answering=True)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
     routes = [f"/{number:0>1000}" for number in range(200)]
     for route in routes:
-        server_metrics.requests([record(route, 200, 0.01), record("/predict", 200, 0.01, rows=1)])
+        server_metrics.count([record(route, 200, 0.01), record("/predict", 200, 0.01, rows=1)])
     said = samples(server_metrics.exposition())
     requests = [value for name, value in said.items() if name.startswith("mlp_requests_total") and "/000" in name]
     assert 50 < len(requests) < 200
@@ -318,7 +319,7 @@ def count_on_a_full_disk(folder: Path) -> None:
     assert said["mlp_label_sets_dropped_total []"] > 200 - len(requests)
     assert said["mlp_requests_total [('route', '/predict'), ('status', '200')]"] == 201
     with pytest.raises(StartError, match=r"no space for the workers' metrics: .*/summary_0\.db needs 131,072 bytes"):
-        server_metrics.regressions("later", 1, ("width",))
+        server_metrics.models.regressions("later", 1, ("width",))
 
 
 def test_on_a_full_disk_only_new_label_sets_are_dropped(tmp_path: Path) -> None:
@@ -328,9 +329,9 @@ def test_on_a_full_disk_only_new_label_sets_are_dropped(tmp_path: Path) -> None:
 def load_on_a_full_disk(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, resource.RLIM_INFINITY))
     server_metrics = metrics.worker(0, folder)
-    server_metrics.batches("small", 1, [f"label {number}" for number in range(100)])
+    server_metrics.models.batches("small", 1, [f"label {number}" for number in range(100)])
     with pytest.raises(StartError, match=r"no space for the workers' metrics: .*/counter_0\.db needs 327,680 bytes"):
-        server_metrics.batches("large", 1, [f"label {number}" for number in range(3000)])
+        server_metrics.models.batches("large", 1, [f"label {number}" for number in range(3000)])
 
 
 def test_a_model_whose_labels_need_too_much_space_is_refused_at_the_start(tmp_path: Path) -> None:
@@ -358,7 +359,7 @@ def test_a_scrape_never_sees_a_partial_file_of_another_worker(tmp_path: Path) ->
 
 def check_space_is_allocated(folder: Path) -> None:
     server_metrics = metrics.worker(0, folder)
-    server_metrics.batches("small", 1, [f"label {number}" for number in range(3000)])
+    server_metrics.models.batches("small", 1, [f"label {number}" for number in range(3000)])
     for path in folder.iterdir():
         *_, (_, _, _, last) = MmapedDict.read_all_values_from_file(path)  # type: ignore[no-untyped-call]
         assert path.stat().st_blocks * 512 >= last + 64 * 1024, path

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from service import metrics_folder
 from service.errors import StartError
+from service.metrics import folder as metrics_folder
 
 PATIENCE_S = 30
 KILLED = """
 import os, signal, sys
-from service import metrics_folder
+from service.metrics import folder as metrics_folder
 with metrics_folder.locked() as folder:
     (folder / "counter_0.db").touch()
     print(folder, flush=True)

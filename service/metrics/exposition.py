@@ -1,0 +1,107 @@
+"""All metrics of a process, and what a scrape of it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from service.metrics import files
+from service.metrics.files import DiskSpace
+from service.metrics.instruments import Instruments
+from service.metrics.models import ModelMetrics
+from service.metrics.processes import ServerProcesses
+from service.metrics.requests import RequestMetrics
+from service.metrics.server import ServerMetrics
+from service.requests import RequestRecord
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+
+class Metrics:
+    """The metrics of one process.
+
+    Parameters
+    ----------
+    registry
+        Holds the metrics of this process.
+    all_workers
+        Gathers the metrics of all workers, if there are several.
+    space
+        The disk space of this worker's files.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        all_workers: CollectorRegistry | None = None,
+        space: DiskSpace | None = None,
+    ) -> None:
+        self._exposed = all_workers or registry
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        make = Instruments(registry)
+        self.requests = RequestMetrics(make)
+        self.models = ModelMetrics(make)
+        self.server = ServerMetrics(make, space or DiskSpace())
+
+    def exposition(self) -> bytes:
+        """The metrics of all workers in Prometheus's text format, with content type `CONTENT_TYPE`."""
+        self.models.flush()
+        return generate_latest(self._exposed)
+
+    def count(self, records: Sequence[RequestRecord]) -> None:
+        """Count finished requests, and the network's runs so far."""
+        self.models.flush()
+        self.server.flush()
+        self.requests.count(records)
+
+
+def alone() -> Metrics:
+    """Metrics of a server with one process."""
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    metrics = Metrics(registry)
+    metrics.server.started()
+    return metrics
+
+
+def worker(index: int, folder: Path) -> Metrics:
+    """Metrics of one of several worker processes, any of which answers a scrape for all.
+
+    Values are in files of ``folder``, named by the worker's ``index``: a worker that replaces a dead one continues its
+    counters. Raises `StartError` if there is no space for a file, until the first `Metrics.state`; later, new label
+    sets are dropped.
+    """
+    space = files.use_files(index, folder)
+    all_workers = CollectorRegistry()
+    MultiProcessCollector(all_workers)  # type: ignore[no-untyped-call]
+    PlatformCollector(all_workers)
+    all_workers.register(ServerProcesses())
+    metrics = Metrics(CollectorRegistry(), all_workers, space)
+    metrics.server.started()
+    return metrics
+
+
+def mark_absent(index: int, folder: Path, *, died: bool) -> None:
+    """Record that a worker does not run: it has not started yet, or it ``died``.
+
+    Called by the process that starts and replaces the workers. Raises `StartError` if there is no space for its files.
+    """
+    space = files.use_files(index, folder)
+    files.reset_live_gauges(index, folder, space)
+    metrics = Metrics(CollectorRegistry(), space=space)
+    if died:
+        metrics.server.ended()
+    files.close_files()
