@@ -1,7 +1,7 @@
-"""Our estimators beside scikit-learn's, on sets that it has or makes, with several seeds: python -m benchmarks.accuracy
+"""Our estimators and scikit-learn's on its bundled and generated data sets: python -m benchmarks.accuracy
 
-Each seed parts the rows (a quarter to test), scales the features by the others, and starts both estimators, which have
-all their defaults. What differs is tested for by pairs, each seed being one.
+For each seed, a quarter of the rows is held out for testing, features are scaled by the training rows, and both
+estimators are fitted with their defaults. Differences are tested with a paired t-test over the seeds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NUMBERS: Final = {"ours": MLPRegressor, "scikit-learn": neural_network.MLPRegres
 
 
 def classification() -> dict[str, Arrays]:
-    """Four sets that come with scikit-learn, five that it generates."""
+    """Four data sets bundled with scikit-learn, five that it generates."""
     return {
         "iris": datasets.load_iris(return_X_y=True),
         "wine": datasets.load_wine(return_X_y=True),
@@ -47,7 +47,7 @@ def classification() -> dict[str, Arrays]:
 
 
 def regression() -> dict[str, Arrays]:
-    """One set that comes with scikit-learn, two that it generates; targets in standard deviations."""
+    """One data set bundled with scikit-learn, two that it generates; targets in standard deviations."""
     found = {
         "diabetes": datasets.load_diabetes(return_X_y=True),
         "friedman1": datasets.make_friedman1(2000, noise=1.0, random_state=0),
@@ -57,7 +57,7 @@ def regression() -> dict[str, Arrays]:
 
 
 def scores(kinds: dict[str, type], data: Arrays, seeds: int, *, by_class: bool) -> dict[str, list[float]]:
-    """Accuracy or R² of each kind on the test rows, a number for each seed."""
+    """Accuracy or R² of each estimator on the test rows, one number per seed."""
     found: dict[str, list[float]] = {who: [] for who in kinds}
     inputs, targets = data
     for seed in range(seeds):
@@ -71,9 +71,9 @@ def scores(kinds: dict[str, type], data: Arrays, seeds: int, *, by_class: bool) 
 
 def main() -> None:
     parser = argparse.ArgumentParser("benchmarks.accuracy", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5, help="of each (default: 5)")
-    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the figures")
-    chosen = parser.parse_args()
+    parser.add_argument("--seeds", type=int, default=5, help="fits per data set (default: 5)")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the results")
+    options = parser.parse_args()
     warnings.simplefilter("ignore")  # neither has converged on every set after 200 epochs
     about = {
         "command": " ".join(["python -m benchmarks.accuracy", *sys.argv[1:]]),
@@ -83,10 +83,10 @@ def main() -> None:
         "libraries": ", ".join(f"{name} {version(name)}" for name in ("torch", "scikit-learn", "numpy")),
     }
     runs = {
-        **{name: scores(CLASSES, data, chosen.seeds, by_class=True) for name, data in classification().items()},
-        **{name: scores(NUMBERS, data, chosen.seeds, by_class=False) for name, data in regression().items()},
+        **{name: scores(CLASSES, data, options.seeds, by_class=True) for name, data in classification().items()},
+        **{name: scores(NUMBERS, data, options.seeds, by_class=False) for name, data in regression().items()},
     }
-    report.save(chosen.results / "accuracy.json", {"provenance": about, "runs": runs})
+    report.save(options.results / "accuracy.json", {"provenance": about, "runs": runs})
 
 
 if __name__ == "__main__":

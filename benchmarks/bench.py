@@ -2,9 +2,9 @@
 
     python -m benchmarks.bench [--rounds 7] [--seconds 1] [--only NAME …]
 
-Each server has one processor and wrk another, all on this machine. Every case is measured once a round, those that are
-compared one right after the other, so that a machine that slows down slows them all. Before that each server must give
-the classes that ONNX Runtime gives. Writes results/bench.json, the tables of README.md, and a plot.
+Each server has one processor and wrk another, all on this machine. Every case is measured once per round, and cases
+that are compared run right after each other, so a machine that slows down slows them all. First, each server must
+predict the classes that ONNX Runtime predicts. Writes results/bench.json, the tables of README.md, and a plot.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from benchmarks.servers import Running, Server, ours, peer
 from benchmarks.targets import BARE, TWO
 
 CONNECTIONS: Final = (1, 16, 64, 256)
-# As the peers and bare uvicorn, ours writes no log line for each request, but where its name says so.
+# Like the peers and bare uvicorn, ours logs no requests unless its name says so.
 _QUIET: Final = ("--log-level", "warning")
 OURS: Final = {
     "ours int8": ("int8", *_QUIET),
     "ours fp32": ("fp32", *_QUIET),
     "ours int8, request log": ("int8",),
-    "ours int8, express off": ("int8", *_QUIET, "--fast-path", "false"),
+    "ours int8, fast path off": ("int8", *_QUIET, "--fast-path", "false"),
     TWO: ("int8", *_QUIET, "--workers", "2"),
 }
-# Each peer's file, the format of its bodies, and its path.
+# Each peer's script, body format and path.
 PEERS: Final = {
     "mosec JSON": ("mosec_json.py", "json", "/inference"),
     "mosec msgpack": ("mosec_msgpack.py", "msgpack", "/inference"),
@@ -47,7 +47,7 @@ PEERS: Final = {
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says."""
+    """The options of the command line."""
 
     rounds: int
     seconds: int
@@ -58,7 +58,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Case:
-    """One line of the table: a server, a body, and how many connections ask at once."""
+    """One line of the table: a server, a body, and the number of concurrent connections."""
 
     server: str
     body: str
@@ -67,14 +67,14 @@ class Case:
 
 
 def cases() -> list[Case]:
-    """What is measured of each server; what is compared stands together."""
+    """All cases, sorted so that those that are compared are neighbours."""
     found = []
     for kind in ("json", "raw"):
         for name in (BARE, "ours int8", "ours fp32"):
             found += [Case(name, kind, 1, connections) for connections in CONNECTIONS]
         for name in ("ours int8", "ours fp32"):
             found += [Case(name, kind, 32, connections) for connections in CONNECTIONS]
-        for name in ("ours int8, request log", "ours int8, express off", TWO):
+        for name in ("ours int8, request log", "ours int8, fast path off", TWO):
             found += [Case(name, kind, rows, 64) for rows in (1, 32)]
     for name, (_, kind, _) in PEERS.items():
         found += [Case(name, kind, 1, connections) for connections in (1, 16, 64)] + [Case(name, kind, 32, 16)]
@@ -82,7 +82,7 @@ def cases() -> list[Case]:
 
 
 def servers(model: Path, processors: list[int], wanted: set[str]) -> list[tuple[Server, list[int]]]:
-    """The servers that are wanted, each with the processors it may use."""
+    """The ``wanted`` servers, each with the processors it may use."""
     models, graph = model.parents[1], model / "model.onnx"
     found = [
         (ours(name, models, "--precision", precision, *more), processors[: 2 if name == TWO else 1])
@@ -98,7 +98,7 @@ def servers(model: Path, processors: list[int], wanted: set[str]) -> list[tuple[
 
 
 def check(running: Running, kinds: set[str], model: Path) -> None:
-    """`AssertionError` where a server does not answer 32 rows with the classes of the graph that it runs."""
+    """Raise `AssertionError` if a server predicts other classes for 32 rows than its graph does."""
     name = running.server.name
     if name == BARE:
         return
@@ -106,13 +106,13 @@ def check(running: Running, kinds: set[str], model: Path) -> None:
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     expected = session.run(["prediction"], {"inputs": payloads.rows(32)})[0].tolist()
     for kind in kinds:
-        answer = running.wait_for(payloads.body(kind, 32), load.CONTENT_TYPES[kind], load.query_of(name, kind))
-        found = payloads.classes(kind, answer)
-        assert found == expected, f"{name} answers {kind} with classes {found}, expected {expected}"
+        response = running.wait_for(payloads.body(kind, 32), load.CONTENT_TYPES[kind], load.query_of(name, kind))
+        found = payloads.classes(kind, response)
+        assert found == expected, f"{name} responds to {kind} with classes {found}, expected {expected}"
 
 
 def alone(server: Server, own: list[int], kinds: set[str], bodies: Path, options: Options) -> list[dict[str, float]]:
-    """Start a server by itself and check its answers, once a round: how long it took, and its memory under load."""
+    """The start time and the memory under load of one server, in each round; its predictions are checked."""
     found = []
     for _ in range(options.rounds):
         with Running(server, own, bodies / "log") as running:
@@ -123,9 +123,9 @@ def alone(server: Server, own: list[int], kinds: set[str], bodies: Path, options
 
 
 def together(wanted: list[Case], running: dict[str, Running], bodies: Path, options: Options) -> list[dict[str, Any]]:
-    """Every case with its runs, one a round."""
+    """Every case with its runs, one per round."""
     runs: dict[Case, list[dict[str, float]]] = {case: [] for case in wanted}
-    for turn in range(options.rounds + 1):  # the first round warms everything up and does not count
+    for turn in range(options.rounds + 1):  # the first round warms up and is not kept
         for case in wanted:
             body, seconds = bodies / f"{case.body}-{case.rows}", options.seconds if turn else 1
             run = load.measure(running[case.server], body, case.connections, seconds, options.processors[-1])
@@ -136,7 +136,7 @@ def together(wanted: list[Case], running: dict[str, Running], bodies: Path, opti
 
 
 def run(options: Options) -> dict[str, Any]:
-    """All that is wanted, each server first by itself and then beside the others."""
+    """Measure each server by itself, then all of them interleaved."""
     wanted = [case for case in cases() if not options.only or case.server in options.only]
     first, last = options.processors[0], options.processors[-1]
     about = (
@@ -150,25 +150,25 @@ def run(options: Options) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         bodies = Path(temporary)
         payloads.write(bodies, {(case.body, rows) for case in wanted for rows in (1, 32)})
-        chosen = servers(options.model, options.processors, {case.server for case in wanted})
+        started = servers(options.model, options.processors, {case.server for case in wanted})
         by_itself = {}
-        for server, own in chosen:
+        for server, own in started:
             kinds = {case.body for case in wanted if case.server == server.name}
             by_itself[server.name] = alone(server, own, kinds, bodies, options)
-        running = {each.name: stack.enter_context(Running(each, own, bodies / "log")) for each, own in chosen}
+        running = {each.name: stack.enter_context(Running(each, own, bodies / "log")) for each, own in started}
         return {"provenance": about, "alone": by_itself, "lines": together(wanted, running, bodies, options)}
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7, help="times every case is measured (default: 7)")
+    parser.add_argument("--rounds", type=int, default=7, help="measurements of each case (default: 7)")
     parser.add_argument("--seconds", type=int, default=1, help="length of one measurement (default: 1)")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="servers to measure (default: all)")
     parser.add_argument("--model", type=Path, default=provenance.MODEL, help="published version to serve")
-    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder the figures go to")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the results")
     given = parser.parse_args()
-    # The last processor is wrk's: where there are only two, it shares the second worker's.
+    # wrk runs on the last processor; if there are only two, it shares that of the second worker.
     options = Options(given.rounds, given.seconds, given.only, given.model, sorted(os.sched_getaffinity(0)))
     report.save(given.results / "bench.json", run(options))
 

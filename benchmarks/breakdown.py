@@ -1,10 +1,10 @@
-"""Where the microseconds of one request go: the stages of requests on connections in memory, and the rest from wrk.
+"""Where the microseconds of one request go: the stages on in-memory connections, and the rest measured with wrk.
 
     python -m benchmarks.breakdown
 
-Each function that stands for a stage is timed where it is called, less what it calls of the other stages, and less what
-the timing itself takes: the stages add up to what the requests took untimed. What wrk sees of the server's processor
-time beyond that is the kernel's and the event loop's.
+Each stage's function is timed, without the stages that it calls and without the overhead of timing, so the stages add
+up to the time of untimed requests. The server's processor time under wrk beyond that is spent in the kernel and the
+event loop.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ from service.log_writer import LogWriter
 from service.requests import RequestTracker
 from service.settings import Settings
 
-# In the order of a request's path; a stage may be several functions.
+# In the order of a request; a stage may have several functions.
 STAGES: Final[dict[str, list[tuple[Any, str]]]] = {
-    "know the head, or parse it": [(FastPathProtocol, "data_received")],
-    "begin: id, record": [(FastPathProtocol, "_new_cycle")],
-    "find model and options": [(PredictionCycle, "_run"), (Predict, "__call__")],
+    "look up or parse the head": [(FastPathProtocol, "data_received")],
+    "create the id and the record": [(FastPathProtocol, "_new_cycle")],
+    "find the model and options": [(PredictionCycle, "_run"), (Predict, "__call__")],
     "decode and check the rows": [(NativeProtocol, "decode")],
-    "add them to the turn's batch": [(Batcher, "submit")],
+    "add them to the batch": [(Batcher, "submit")],
     "run the network": [(Batcher, "_guarded")],
     "split the batch": [(Batcher, "_run_small")],
-    "encode the answer": [(NativeProtocol, "encode")],
+    "encode the response": [(NativeProtocol, "encode")],
     "write it, await the next request": [(PredictionCycle, "_reply")],
     "count and log": [(RequestTracker, "report")],
 }
-BETWEEN: Final = "between these"
+OTHER: Final = "other"
 KERNEL: Final = "kernel, sockets and event loop"
 _TURNS: Final = 20_000
 
 
 class Stopwatch:
-    """Time by stage, each without the stages inside it."""
+    """Time per stage, each without its inner stages."""
 
     def __init__(self) -> None:
         self._spent_s: defaultdict[str, float] = defaultdict(float)
@@ -85,18 +85,18 @@ class Stopwatch:
         return timed
 
     def self_s(self, whole_s: float) -> dict[str, float]:
-        """Seconds of each stage, where all took ``whole_s`` untimed.
+        """Seconds per stage, given that all took ``whole_s`` untimed.
 
-        What they took more when they were timed is the timing: the same for each call, in the caller and the called.
+        The rest of the timed seconds is overhead, spread evenly over the calls, in the caller and the callee.
         """
-        spent_s = {stage: taken_s for stage, taken_s in self._spent_s.items() if stage}
+        spent_s = {stage: stage_s for stage, stage_s in self._spent_s.items() if stage}
         ends = {stage: self._calls[stage] + self._calls_inside[stage] for stage in spent_s}
         each_s = max(sum(spent_s.values()) - whole_s, 0.0) / sum(ends.values())
-        return {stage: taken_s - ends[stage] * each_s for stage, taken_s in spent_s.items()}
+        return {stage: stage_s - ends[stage] * each_s for stage, stage_s in spent_s.items()}
 
 
 def in_memory(service: app.Service, request: bytes, connections: int, turns: int) -> dict[str, float]:
-    """Microseconds of each stage of a request, with so many in each turn of the loop."""
+    """Microseconds of each stage of a request; each connection sends one per turn of the event loop."""
     watch = Stopwatch()
 
     async def measure() -> float:
@@ -118,12 +118,12 @@ def in_memory(service: app.Service, request: bytes, connections: int, turns: int
 
     whole_s = uvloop.run(measure())
     spent_s = watch.self_s(whole_s)
-    spent_s[BETWEEN] = whole_s - sum(spent_s.values())
-    return {stage: spent_s[stage] / turns / connections * 1e6 for stage in (*STAGES, BETWEEN)}
+    spent_s[OTHER] = whole_s - sum(spent_s.values())
+    return {stage: spent_s[stage] / turns / connections * 1e6 for stage in (*STAGES, OTHER)}
 
 
 def on_sockets(model: Path, kinds: list[str], connections: int) -> dict[str, float]:
-    """Processor time of one request of each kind, and of bare uvicorn's, as the operating system counts it."""
+    """Processor time of one request of each kind, for our server and for bare uvicorn, as the kernel counts it."""
     processors = sorted(os.sched_getaffinity(0))
     found = {}
     with tempfile.TemporaryDirectory() as temporary:
@@ -133,7 +133,7 @@ def on_sockets(model: Path, kinds: list[str], connections: int) -> dict[str, flo
         for server in (ours("ours", model.parents[1]), bare):
             with Running(server, processors[:1], bodies / "log") as running:
                 for kind in kinds:
-                    for seconds in (1, 3):  # the first warms it up
+                    for seconds in (1, 3):  # the first run warms up
                         run = load.measure(running, bodies / f"{kind}-1", connections, seconds, processors[-1])
                     found[f"{server.name} {kind}"] = run["processor_us"]
     return found
@@ -162,7 +162,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=provenance.MODEL, help="published version to serve")
-    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder the figures go to")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the results")
     given = parser.parse_args()
     report.save(given.results / "breakdown.json", run(given.model))
 

@@ -1,9 +1,9 @@
-"""What a change did: this tree beside an earlier commit, in alternation: python -m benchmarks.change COMMIT
+"""Compare this tree with an earlier commit: python -m benchmarks.change COMMIT
 
-The commit is checked out beside this tree and run with the same Python and libraries. Serving: both servers with the
-shipped model, each request on one processor and wrk on another; the order of the two changes every round. Training:
-an epoch of Fashion-MNIST in turn, by the estimator and by the command line. Prints the median of each round's ratio
-(this tree over the commit) with a 95 % bootstrap interval. Nothing is written.
+The commit is checked out in a temporary folder and run with the same Python and libraries. Serving: both servers with
+the bundled model on one processor and wrk on another; their order alternates by round. Training: an epoch of
+Fashion-MNIST in turn, by the estimator and by the command line. Prints the median ratio of this tree to the commit over
+the rounds, with a 95 % bootstrap interval. Nothing is written.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def checked_out(commit: str) -> Iterator[Path]:
 
 
 def serving(trees: Sequence[Path], rounds: int, seconds: int) -> Pairs:
-    """Requests per second, seconds to start and memory (MB) of both trees' servers, by case; one pair a round."""
+    """Seconds to start, memory (MB) and requests per second of both servers, by case; one pair per round."""
     own, wrk = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))
     pairs: Pairs = {}
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
@@ -67,14 +67,14 @@ def serving(trees: Sequence[Path], rounds: int, seconds: int) -> Pairs:
             stack.enter_context(Running(server, [own], bodies / "log", tree))
             for server, tree in zip(servers, trees, strict=True)
         ]
-        for turn in range(rounds + 1):  # the first round warms up and does not count
+        for turn in range(rounds + 1):  # the first round warms up and is not kept
             for kind, rows in BODIES:
                 for connections in CONNECTIONS:
                     measured = {}
-                    for place in (0, 1) if turn % 2 else (1, 0):
-                        run = load.measure(both[place], bodies / f"{kind}-{rows}", connections, seconds, wrk)
+                    for index in (0, 1) if turn % 2 else (1, 0):
+                        run = load.measure(both[index], bodies / f"{kind}-{rows}", connections, seconds, wrk)
                         assert not run["failed"], f"{run['failed']} requests failed"
-                        measured[place] = run["requests_s"]
+                        measured[index] = run["requests_s"]
                     if turn:
                         name = f"requests/s, {kind}, rows: {rows}, connections: {connections}"
                         pairs.setdefault(name, []).append((measured[0], measured[1]))
@@ -83,7 +83,7 @@ def serving(trees: Sequence[Path], rounds: int, seconds: int) -> Pairs:
 
 
 def fitting(trees: Sequence[Path], rounds: int) -> Pairs:
-    """Seconds of an epoch in both trees, by what trains; one pair an epoch."""
+    """Seconds of an epoch in both trees, by command; one pair per epoch."""
     pairs: Pairs = {}
     with tempfile.TemporaryDirectory() as temporary:
         data = training.written(Path(temporary) / "images.npz", 60_000)
@@ -109,7 +109,7 @@ def ratio(pairs: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
 
 
 def shown(pairs: Mapping[str, Sequence[tuple[float, float]]]) -> str:
-    """The figures as a table."""
+    """The medians and the ratio of each case, as a Markdown table."""
     rows = []
     for name, each in pairs.items():
         before, after = (statistics.median(values) for values in zip(*each, strict=True))
@@ -122,8 +122,8 @@ def main() -> None:
     parser = argparse.ArgumentParser("benchmarks.change", description=__doc__)
     parser.add_argument("commit", help="the commit to compare with")
     parser.add_argument("what", nargs="*", default=["serving", "training"], help="serving, training (default: both)")
-    parser.add_argument("--rounds", type=int, default=9, help="pairs of each case (default: 9)")
-    parser.add_argument("--seconds", type=int, default=1, help="length of one measurement of requests (default: 1)")
+    parser.add_argument("--rounds", type=int, default=9, help="measurements of each case (default: 9)")
+    parser.add_argument("--seconds", type=int, default=1, help="length of one serving measurement (default: 1)")
     given = parser.parse_args()
     print(
         "\n".join(f"- {name}: {value}" for name, value in provenance.of(provenance.MODEL, " ".join(sys.argv)).items())

@@ -1,4 +1,4 @@
-"""Many clients in one process: they ask again and again over connections of their own, and keep what became of it."""
+"""Many clients in one process, each sending requests over its own connection, and a tally of the outcomes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import uvloop
 _HEAD_END: Final = b"\r\n\r\n"
 _LENGTH: Final = b"content-length: "
 _CLOSES: Final = b"connection: close"
-# A client that was refused or cut off comes back after this, as one in a hurry does.
-_AGAIN_S: Final = 0.02
+# The pause before a client reconnects after it was refused or disconnected.
+_RETRY_S: Final = 0.02
 
 
 @dataclass
 class Tally:
-    """What became of the requests of some clients: answers by status, and how long they took.
+    """The outcomes of the requests of some clients: responses by status, and their latencies.
 
-    ``lost`` counts requests that were sent over a connection that was established and got no whole answer;
-    ``refused`` the connections that could not be had, which loses nothing.
+    ``lost`` counts requests that were sent over an established connection and got no complete response; ``refused``
+    counts connections that could not be established, which lose nothing.
     """
 
     answers: Counter[int] = field(default_factory=Counter)
@@ -34,20 +34,20 @@ class Tally:
     refused: int = 0
 
     def quantile_ms(self, share: float) -> float:
-        """The time that this share of the answers took at most, in milliseconds."""
+        """The quantile ``share`` of the latency, in milliseconds."""
         ordered = sorted(self.took_s)
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)] * 1e3 if ordered else float("nan")
 
     def median_ms(self) -> float:
-        """The median time of an answer, in milliseconds."""
+        """The median latency, in milliseconds."""
         return statistics.median(self.took_s) * 1e3 if self.took_s else float("nan")
 
 
 class Client(asyncio.Protocol):
-    """One connection that sends ``request`` whenever the one before was answered; `Clients` makes it.
+    """One connection that sends ``request``, and sends it again after each response while ``again`` returns true.
 
-    ``again`` says what comes after an answer: another request, or the end of the connection. The time of a request
-    counts from ``since_s`` where that is given: from before the connection was there.
+    ``gone`` is called once the connection has ended. With ``since_s``, the first latency is measured from that time,
+    so it includes connecting.
     """
 
     def __init__(
@@ -58,17 +58,16 @@ class Client(asyncio.Protocol):
         self._again = again
         self._gone = gone
         self._since_s = since_s
-        self._waits = False
+        self._pending = False
         self._received = bytearray()
         self.transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask at once."""
         self.transport = transport
-        self._ask()
+        self._send()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came of an answer, and ask again once it is whole."""
+        """Collect a response; once it is complete, send the next request or close."""
         self._received += data
         end = self._received.find(_HEAD_END)
         if end < 0:
@@ -79,28 +78,28 @@ class Client(asyncio.Protocol):
         if len(self._received) < whole:
             return
         del self._received[:whole]
-        self._waits = False
+        self._pending = False
         self._tally.answers[int(head[9:12])] += 1
-        self._tally.took_s.append(time.perf_counter() - self._asked_s)
+        self._tally.took_s.append(time.perf_counter() - self._sent_s)
         if _CLOSES in head or not self._again():
             self.transport.abort() if _CLOSES in head else self.transport.close()
         else:
-            self._ask()
+            self._send()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - how it ended is all the same
-        """Whatever was asked and not answered is lost."""
-        self._tally.lost += self._waits
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the cause does not matter
+        """Count a request without a response as lost."""
+        self._tally.lost += self._pending
         self._gone()
 
-    def _ask(self) -> None:
-        self._asked_s = time.perf_counter() if self._since_s is None else self._since_s
+    def _send(self) -> None:
+        self._sent_s = time.perf_counter() if self._since_s is None else self._since_s
         self._since_s = None
-        self._waits = True
+        self._pending = True
         self.transport.write(self._request)
 
 
 class Clients:
-    """Clients of one server on ``port``, until `stop`."""
+    """Clients of the server on ``port``, until `stop`."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -108,21 +107,21 @@ class Clients:
         self.stopped = False
 
     def keep_alive(self, count: int, request: bytes) -> Tally:
-        """So many that ask over one connection each, and open another where that one ends."""
+        """``count`` clients with a persistent connection each, reopened if it ends."""
         tally = Tally()
         for _ in range(count):
-            self._begin(self._ask_for_ever(request, tally, lambda: not self.stopped, connects=False))
+            self._start(self._repeat(request, tally, lambda: not self.stopped, connects=False))
         return tally
 
     def reconnecting(self, count: int, request: bytes) -> Tally:
-        """So many that open a connection for each request, one after the other; a time counts from the connect on."""
+        """``count`` clients that open a connection per request, one after another; latency includes connecting."""
         tally = Tally()
         for _ in range(count):
-            self._begin(self._ask_for_ever(request, tally, lambda: False, connects=True))
+            self._start(self._repeat(request, tally, lambda: False, connects=True))
         return tally
 
     def one_shot(self, per_s: float, request: bytes) -> Tally:
-        """So many connections a second of one request each, whatever becomes of those before."""
+        """``per_s`` new connections per second with one request each, regardless of the earlier ones."""
         tally = Tally()
 
         async def open_them() -> None:
@@ -130,33 +129,33 @@ class Clients:
             while not self.stopped:
                 while opened < (time.perf_counter() - started_s) * per_s:
                     opened += 1
-                    self._begin(self._ask_once(request, tally, lambda: False, time.perf_counter()))
+                    self._start(self._connect(request, tally, lambda: False, time.perf_counter()))
                 await asyncio.sleep(1 / per_s)
 
-        self._begin(open_them())
+        self._start(open_them())
         return tally
 
     async def stop(self, within_s: float) -> None:
-        """Ask no more; wait for what is still to be answered."""
+        """Send no more requests; wait up to ``within_s`` for the pending responses."""
         self.stopped = True
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=within_s)
             for task in late:
                 task.cancel()
 
-    def _begin(self, story: Any) -> None:
-        task = asyncio.get_running_loop().create_task(story)
+    def _start(self, client: Any) -> None:
+        task = asyncio.get_running_loop().create_task(client)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _ask_for_ever(self, request: bytes, tally: Tally, again: Callable[[], bool], *, connects: bool) -> None:
+    async def _repeat(self, request: bytes, tally: Tally, again: Callable[[], bool], *, connects: bool) -> None:
         while not self.stopped:
             answered = sum(tally.answers.values())
-            await self._ask_once(request, tally, again, time.perf_counter() if connects else None)
+            await self._connect(request, tally, again, time.perf_counter() if connects else None)
             if sum(tally.answers.values()) == answered:
-                await asyncio.sleep(_AGAIN_S)
+                await asyncio.sleep(_RETRY_S)
 
-    async def _ask_once(self, request: bytes, tally: Tally, again: Callable[[], bool], since_s: float | None) -> None:
+    async def _connect(self, request: bytes, tally: Tally, again: Callable[[], bool], since_s: float | None) -> None:
         loop = asyncio.get_running_loop()
         gone = loop.create_future()
 
@@ -183,8 +182,8 @@ def get(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nhost: test\r\n\r\n".encode()
 
 
-def run(story: Any) -> Any:
-    """Run clients to their end; as many connections are allowed as the machine allows."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return uvloop.run(story)
+def run(coroutine: Any) -> Any:
+    """Run a coroutine that uses `Clients`, with the file limit raised to the maximum."""
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    return uvloop.run(coroutine)

@@ -2,7 +2,7 @@
 
 Trains as `python -m training fashion-mnist --no-flip --shift-pixels 0 --erase-pixels 0 --epochs EPOCHS` does: augmented
 images would need many epochs. The number of epochs is fixed in advance, as the one-cycle schedule spans all of them.
-The test rows stand in for the validation rows, and nothing is selected by them.
+The test rows are passed as validation rows, and nothing is selected by them.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python -m benchmarks.int8_evidence models/fashion-mnist/1
 
-The rows are those that training compares on: its scales were not calibrated on them, and none is a test row. For a
-version that was published before training recorded the comparison.
+For a version published before training recorded the comparison. The rows are those that training compares on: the
+scales were not calibrated on them, and none is a test row.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python -m benchmarks.interrupts --moments 300
 
 Runs on digits, a table and a folder of pictures, at a terminal and into a pipe, with one signal or two. The moments are
-uniform over a whole run, from the time the handlers are installed: before that, Python is still starting.
+uniform over a run, from when the handlers are installed; before that, Python is still starting.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Ended:
 
 
 def faults(ended: Ended, sent: Sequence[int]) -> list[str]:
-    """What is wrong with how a run ended to which these signals were ``sent``, in order."""
+    """What is wrong with how a run ended after the signals ``sent``, in order."""
     found = []
     versions = sorted(ended.models.glob("*/[0-9]*"))
     # Only a run that has published leaves a mark of its version's number.
@@ -131,13 +131,13 @@ def data_sets(folder: Path) -> dict[str, list[str]]:
 
 
 def main() -> int:
-    """Try so many moments; return 1 if anything was wrong."""
+    """Return 1 if a run ended with a fault, else 0."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--moments", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # children would inherit an ignored SIGINT
-    rng = random.Random(options.seed)  # noqa: S311
+    rng = random.Random(options.seed)  # noqa: S311 - no secret
     endings: Counter[str] = Counter()
     wrong = 0
     with tempfile.TemporaryDirectory() as name:

@@ -1,7 +1,7 @@
-"""BodyBudget made to be slow to read, each beside a legitimate one of the same size: does anybody else have to wait?
+"""Bodies crafted to be slow to parse, next to legitimate ones of the same size: do other clients have to wait?
 
-For each: the status, the seconds until it is answered or refused, the longest time that a probe of /health/live took
-meanwhile, and the server's largest resident set. Prints a table:
+For each: the status, the seconds until the response, the longest latency of a /health/live probe meanwhile, and the
+server's peak resident set. Prints a table:
 
     python -m benchmarks.parsing
 """
@@ -33,7 +33,7 @@ _RAW: Final = {"content-type": "application/octet-stream"}
 
 
 def filled(item: bytes, size_bytes: int) -> bytes:
-    """A JSON document with so many of ``item`` as inputs as fit."""
+    """A JSON document with as many of ``item`` as inputs as fit."""
     return b'{"inputs":[%b]}' % b",".join([item] * ((size_bytes - 14) // (len(item) + 1)))
 
 
@@ -44,25 +44,25 @@ def rows(size_bytes: int, features: int) -> bytes:
 
 
 def keys(size_bytes: int) -> bytes:
-    """An object of many keys, the last of which stands twice."""
+    """An object of many keys, the last of which is repeated."""
     pairs = b",".join(b'"k%07d":1' % number for number in range(size_bytes // 13))
     return b'{%b,"k%07d":1}' % (pairs, size_bytes // 13 - 1)
 
 
 def of(features: int) -> dict[str, tuple[bytes, dict[str, str]]]:
-    """The bodies by name, with their headers, for a model of so many features."""
+    """The bodies by name, with their headers, for a model with ``features`` features."""
     large = _BOUND_BYTES - 1024
     raw = np.full(large // 4 // features * features, np.nan, np.float32)
     return {
         "356 kB of rows": (rows(356_000, features), _JSON),
-        "356 kB of keys, the last twice": (keys(356_000), _JSON),
+        "356 kB of keys, the last repeated": (keys(356_000), _JSON),
         "16 MB of rows": (rows(large, features), _JSON),
         "16 MB of rows, gzip": (gzip.compress(rows(large, features), 1), _GZIP),
         "16 MB of empty rows, gzip": (gzip.compress(filled(b"[]", large)), _GZIP),
-        "16 MB of keys, the last twice": (keys(large), _JSON),
+        "16 MB of keys, the last repeated": (keys(large), _JSON),
         "one row of 16 MB": (b'{"inputs":[%b]}' % filled(b"1", large)[10:-1], _JSON),
         "a number of 16 MB": (b'{"inputs":[[%b]]}' % (b"9" * large), _JSON),
-        "a text of 16 MB": (b'{"inputs":["%b"]}' % (b"x" * large), _JSON),
+        "a string of 16 MB": (b'{"inputs":["%b"]}' % (b"x" * large), _JSON),
         "16 MB of NaN": (b'{"inputs":[[%b]]}' % b",".join([b"NaN"] * (large // 4 - 10)), _JSON),
         "16 MB of blanks": (b'{"inputs":[%b]}' % (b" " * large), _JSON),
         "16 MB of brackets": (b'{"inputs":%b' % (b"[" * large), _JSON),
@@ -72,7 +72,7 @@ def of(features: int) -> dict[str, tuple[bytes, dict[str, str]]]:
 
 
 def post(port: int, body: bytes, headers: dict[str, str], timeout_s: float) -> str:
-    """The status of the answer, or that there was none in time."""
+    """The status of the response; "none" if there was none in time."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
     try:
         connection.request("POST", "/predict?dtype=float32", body, headers)
@@ -84,10 +84,10 @@ def post(port: int, body: bytes, headers: dict[str, str], timeout_s: float) -> s
 
 
 def probes(port: int, stop: threading.Event, timeout_s: float) -> Callable[[], float]:
-    """Ask for the server's health again and again; the longest time that it took, once it was stopped."""
+    """Probe the server's health repeatedly; the function returned stops that and returns the longest latency."""
     longest_s = 0.0
 
-    def ask() -> None:
+    def probe() -> None:
         nonlocal longest_s
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
         while not stop.is_set():
@@ -101,7 +101,7 @@ def probes(port: int, stop: threading.Event, timeout_s: float) -> Callable[[], f
             time.sleep(0.002)
         connection.close()
 
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=probe)
     thread.start()
 
     def result() -> float:
@@ -113,7 +113,7 @@ def probes(port: int, stop: threading.Event, timeout_s: float) -> Callable[[], f
 
 
 def measure(model: Path, body: bytes, headers: dict[str, str], timeout_s: float) -> tuple[str, float, float, float]:
-    """The status, the seconds till then, the longest probe's, and the peak of memory in MB, of a server of its own."""
+    """Status, seconds until the response, longest probe in seconds and peak memory in MB, of a new server."""
     with tempfile.TemporaryDirectory() as temporary:
         server = ours("ours", model.parents[1])
         with Running(server, [0], Path(temporary) / "log") as running:
@@ -130,8 +130,8 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=provenance.MODEL, help="published version to serve")
-    parser.add_argument("--timeout-s", type=float, default=60.0, help="how long an answer is waited for")
-    parser.add_argument("--only", default="", help="regular expression of the bodies to send")
+    parser.add_argument("--timeout-s", type=float, default=60.0, help="seconds to wait for a response (default: 60)")
+    parser.add_argument("--only", default="", help="regular expression for the names of the bodies to send")
     given = parser.parse_args()
     for name, value in provenance.of(given.model, "python -m benchmarks.parsing").items():
         print(f"- {name}: {value}")

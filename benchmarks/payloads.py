@@ -1,4 +1,4 @@
-"""The bodies that are sent: rows of pixels, in each server's own words."""
+"""Request bodies with rows of pixels, in the format of each server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FEATURES: Final = 784
 
 
 def rows(count: int) -> NDArray[np.float32]:
-    """Pixels (count, 784), whole numbers from 0 to 255 as float32, always the same."""
+    """Pixels (count, 784), integers from 0 to 255 as float32, always the same."""
     return np.random.default_rng(0).integers(0, 256, (count, FEATURES)).astype("<f4")
 
 
@@ -41,19 +41,19 @@ def body(kind: str, count: int) -> bytes:
 
 
 def write(folder: Path, kinds: set[tuple[str, int]]) -> None:
-    """Each body as a file, named by its format and its rows."""
+    """Write each body to a file named by its format and rows."""
     for kind, count in kinds:
         (folder / f"{kind}-{count}").write_bytes(body(kind, count))
 
 
-def classes(kind: str, answer: bytes) -> list[int]:
-    """The most probable class of each row, as an answer in the format ``kind`` tells it."""
+def classes(kind: str, response: bytes) -> list[int]:
+    """The predicted class of each row in a ``response`` in the format ``kind``."""
     match kind:
         case "msgpack":
-            found: list[int] = np.frombuffer(msgpack.unpackb(answer)["classes"], np.int64).tolist()
+            found: list[int] = np.frombuffer(msgpack.unpackb(response)["classes"], np.int64).tolist()
         case "oip":
-            outputs = {output["name"]: output["data"] for output in orjson.loads(answer)["outputs"]}
+            outputs = {output["name"]: output["data"] for output in orjson.loads(response)["outputs"]}
             found = np.ravel(outputs["prediction"]).astype(int).tolist()
         case _:
-            found = orjson.loads(answer)["classes"]
+            found = orjson.loads(response)["classes"]
     return found

@@ -36,9 +36,9 @@ def bench(results: dict[str, Any], file: Path) -> None:
 
 
 def sweep(results: dict[str, Any], file: Path) -> None:
-    """A panel for each sweep, on logarithmic axes: where cost is linear, the line is straight and rises by one.
+    """A panel for each sweep, on logarithmic axes, where a linear cost has slope one.
 
-    What was measured with and without something is no sweep: its two rows stand in the table.
+    Comparisons of only two points are in the table alone.
     """
     sweeps = {name: points for name, points in results["sweeps"].items() if len(points) > 2}
     figure, panels = plt.subplots(1, len(sweeps), figsize=(4 * len(sweeps), 3.4), layout="constrained", squeeze=False)
@@ -55,7 +55,7 @@ def sweep(results: dict[str, Any], file: Path) -> None:
 
 
 def training(results: dict[str, Any], file: Path) -> None:
-    """A bar for each way to train: seconds of an epoch."""
+    """A bar for each tool: seconds of an epoch."""
     found = {name: statistics.median(run["epoch_s"] for run in runs[1:]) for name, runs in results["epochs"].items()}
     names = sorted(found, key=lambda name: -found[name])
     figure, axes = plt.subplots(figsize=(10, 0.36 * len(names) + 1), layout="constrained")

@@ -1,4 +1,4 @@
-"""What figures were measured on: machine, versions, model, commit, time. Without it a number says nothing."""
+"""What results were measured on: machine, versions, model, commit, time."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[1]
 MODEL: Final = ROOT / "models/fashion-mnist/1"
 LIBRARIES: Final = ("uvicorn", "uvloop", "httptools", "fastapi", "onnxruntime", "numpy", "orjson", "pysimdjson")
-# What a figure depends on; a change anywhere else leaves it as it is.
+# The paths that results depend on.
 MEASURED: Final = ("service", "benchmarks", "constraints.txt", ":!benchmarks/results", ":!benchmarks/README.md")
 DIRTY: Final = " with uncommitted changes"
 
 
 def of(model: Path, command: str) -> dict[str, str]:
-    """The provenance of figures measured now, with the model in folder ``model``, by ``command``."""
+    """The provenance of results measured now by ``command`` with the model in folder ``model``."""
     graphs = ", ".join(_digest(file) for file in sorted(model.glob("*.onnx")))
     return {
         "command": command,
@@ -35,13 +35,13 @@ def of(model: Path, command: str) -> dict[str, str]:
 
 
 def commit(root: Path = ROOT) -> str:
-    """The commit that is measured, and whether what is measured differs from it."""
+    """The commit, marked if any of `MEASURED` has uncommitted changes."""
     changed = _git(root, "status", "--porcelain", "--", *MEASURED)
     return _git(root, "rev-parse", "HEAD") + (DIRTY if changed else "")
 
 
 def processor() -> str:
-    """The processor's name, as the kernel knows it."""
+    """The processor's name."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), platform.machine())
 

@@ -1,8 +1,8 @@
-"""Keras's classic regression beside ours, on the same rows: python -m benchmarks.regression
+"""Keras's classic regression example and ours, on the same rows: python -m benchmarks.regression
 
-The same network, loss, batches and epochs: by the estimator, whose learning rate is constant as Keras's is, and by the
-command line, whose rate goes up and down once; and as the command line trains without being told. Each with several
-seeds, of the split and of the first weights. Keras runs on JAX in an environment of its own, which uv makes.
+The same network, loss, batches and epochs, trained by the estimator with a constant learning rate as in Keras, and by
+the command line with its one-cycle schedule; and the command line with its defaults. Several seeds, for the split and
+the initial weights. Keras runs on JAX in its own environment, created by uv.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def tables(folder: Path) -> dict[str, Path]:
 
 
 def _written(path: Path, inputs: NDArray[np.float64], target: NDArray[np.float64]) -> Path:
-    header = ",".join([*(f"x{place}" for place in range(inputs.shape[1])), "y"])
+    header = ",".join([*(f"x{index}" for index in range(inputs.shape[1])), "y"])
     np.savetxt(path, np.column_stack([inputs, target]), "%.9g", ",", header=header, comments="")
     return path
 
@@ -62,7 +62,7 @@ def arguments_of(path: Path, seed: int) -> list[str]:
 
 
 def parts_of(path: Path, seed: int) -> dict[str, NDArray[np.float64]]:
-    """The rows (rows, features and the target) that the command line takes for each part."""
+    """The rows (rows, features and target) of each part of the command line's split."""
     command = parser.parse(arguments_of(path, seed))
     dataset = source.load(command.data, command.data_options)
     parts = split(dataset, command.config(images=False))
@@ -95,7 +95,7 @@ def estimator(path: Path, seed: int) -> dict[str, float]:
     )
     began_s = time.perf_counter()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # all epochs are meant to be trained
+        warnings.simplefilter("ignore", ConvergenceWarning)  # all epochs are to be trained
         validation = inputs["validation"], target["validation"]
         model.fit(inputs["train"], target["train"], validation_data=validation)
     fit_s = time.perf_counter() - began_s
@@ -115,7 +115,7 @@ def command_line(path: Path, seed: int, *arguments: str) -> dict[str, float]:
     return scores | {"fit_s": float(trained[1])}
 
 
-WAYS: dict[str, Callable[[Path, int], dict[str, float]]] = {
+METHODS: dict[str, Callable[[Path, int], dict[str, float]]] = {
     "Keras": keras,
     "ours, the same by the estimator": estimator,
     "ours, the same by the command line": lambda path, seed: command_line(path, seed, *CLASSIC),
@@ -124,7 +124,7 @@ WAYS: dict[str, Callable[[Path, int], dict[str, float]]] = {
 
 
 def run(names: Sequence[str], seeds: int) -> report.Results:
-    """Each of the data sets ``names`` with each of ``seeds`` seeds, trained in each of `WAYS`."""
+    """Train on each data set of ``names`` with each seed by each of `METHODS`."""
     about = {
         "command": f"python -m benchmarks.regression --seeds {seeds}",
         "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -137,9 +137,9 @@ def run(names: Sequence[str], seeds: int) -> report.Results:
     with tempfile.TemporaryDirectory() as folder:
         for name, path in tables(Path(folder)).items():
             if name in names:
-                by: dict[str, list[dict[str, float]]] = {who: [] for who in WAYS}
+                by: dict[str, list[dict[str, float]]] = {who: [] for who in METHODS}
                 for seed in range(seeds):
-                    for who, trained in WAYS.items():
+                    for who, trained in METHODS.items():
                         by[who].append(trained(path, seed))
                 found[name] = by
     return {"provenance": about, "runs": found}
@@ -147,11 +147,11 @@ def run(names: Sequence[str], seeds: int) -> report.Results:
 
 def main() -> None:
     parser = argparse.ArgumentParser("benchmarks.regression", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3, help="runs of each (default: 3)")
-    parser.add_argument("--data", nargs="+", default=("diabetes", "friedman1"), help="which of them (default: both)")
-    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the figures")
-    chosen = parser.parse_args()
-    report.save(chosen.results / "regression.json", run(chosen.data, chosen.seeds))
+    parser.add_argument("--seeds", type=int, default=3, help="runs per data set and method (default: 3)")
+    parser.add_argument("--data", nargs="+", default=("diabetes", "friedman1"), help="data sets (default: both)")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the results")
+    options = parser.parse_args()
+    report.save(options.results / "regression.json", run(options.data, options.seeds))
 
 
 if __name__ == "__main__":

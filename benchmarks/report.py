@@ -1,4 +1,4 @@
-"""Figures as Markdown: each tool's results in a file of its own and a section of README.md, with its provenance."""
+"""Results as Markdown: each tool has one file of results and one section of README.md, with its provenance."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def save(file: Path, results: Results) -> None:
 
 
 def with_section(text: str, tool: str, results: Results) -> str:
-    """``text`` with the section of ``tool``, between its two marks, written anew."""
+    """``text`` with the section of ``tool``, between its two marks, replaced."""
     begin, end = f"<!-- begin {tool} -->\n", f"<!-- end {tool} -->"
     before, rest = text.split(begin, 1)
     return before + begin + SECTIONS[tool](results) + "\n" + end + rest.split(end, 1)[1]
 
 
 def draw(tool: str, results: Results) -> None:
-    """The plot of a tool that has one, beside its results."""
-    from benchmarks import plots  # noqa: PLC0415 - only this needs matplotlib
+    """Draw the plot of a tool, if it has one, next to its results."""
+    from benchmarks import plots  # noqa: PLC0415 - matplotlib is slow to import
 
     if tool in plots.PLOTS:
         plots.PLOTS[tool](results, RESULTS / f"{tool}.png")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; columns whose head begins with ``>`` are aligned to the right."""
+    """A Markdown table; columns whose head begins with ``>`` are right-aligned."""
     lines = ["| " + " | ".join(name.lstrip(">") for name in head) + " |"]
     lines.append("|" + "|".join("--:" if name.startswith(">") else "---" for name in head) + "|")
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
@@ -56,7 +56,7 @@ def about(results: Results) -> str:
 
 
 def bench(results: Results) -> str:
-    """Targets, servers by themselves, and every case."""
+    """Targets, each server by itself, and every case."""
     parts = [about(results), "![requests per second of each server](results/bench.png)"]
     parts += [_targets(results), _alone(results), _cases(results)]
     return "\n\n".join(parts)
@@ -71,7 +71,7 @@ def _targets(results: Results) -> str:
             found, met = "not measured", ""
         sign = "≤" if target.at_most else "≥"
         rows.append((target.claim, f"{sign} {target.limit:,} {target.unit}", found, met))
-    return table(("ours is int8 where not said otherwise", "target", ">measured", ""), rows)
+    return table(("ours is int8 unless noted", "target", ">measured", ""), rows)
 
 
 def _alone(results: Results) -> str:
@@ -121,7 +121,7 @@ def _of_bare(results: Results, line: Results) -> str:
 
 
 def stages(results: Results) -> str:
-    """Each stage of a request by itself."""
+    """The time of each stage on its own."""
     rows = [(name, f"{each['median_us']:,.2f}", f"{each['mad_us']:.2f}") for name, each in results["stages"].items()]
     return about(results) + "\n\n" + table(("stage", ">µs", ">median absolute deviation"), rows)
 
@@ -153,13 +153,13 @@ def _shown(value: float) -> str:
 
 
 def soak(results: Results) -> str:
-    """Whether it lasts."""
+    """Totals and verdict of the soak."""
     rows = [(name, _shown(value)) for name, value in results["totals"].items()]
     return "\n\n".join([about(results), table(("", ">"), rows), f"**{results['verdict']}**"])
 
 
 def overload(results: Results) -> str:
-    """What is answered and refused where more is asked than can be done."""
+    """What is answered and rejected under overload."""
     return "\n\n".join([about(results), *(_points(name, points) for name, points in results["cases"].items())])
 
 
@@ -176,7 +176,7 @@ def _points(name: str, points: Sequence[dict[str, Any]]) -> str:
 
 
 def regression(results: Results) -> str:
-    """Scores and seconds of each way to train, over the seeds."""
+    """Scores and training seconds of each method, over the seeds."""
     figures = {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "fit_s": "training, s"}
 
     def cell(runs: list[dict[str, float]], figure: str) -> str:
@@ -193,7 +193,7 @@ def regression(results: Results) -> str:
 
 
 def training(results: Results) -> str:
-    """Epochs of each way to train, the way to scikit-learn's best accuracy, and small sets."""
+    """Epochs of each tool, the time to scikit-learn's best accuracy, and small data sets."""
     parts = [about(results), "![seconds of an epoch](results/training.png)", _epochs(results["epochs"])]
     return "\n\n".join([*parts, _fits(results["fits"])])
 
@@ -227,7 +227,7 @@ def _epoch_s(runs_: list[dict[str, float]]) -> float:
 
 
 def _seconds_to(accuracy: float, runs_: list[dict[str, float]]) -> float | None:
-    """Epochs until the test rows were told apart that well, at the median epoch's length."""
+    """Seconds until ``accuracy`` was reached, at the median length of an epoch; None if it was not."""
     reached = [number for number, run in enumerate(runs_, 1) if run["accuracy"] >= accuracy]
     return reached[0] * _epoch_s(runs_) if reached else None
 
@@ -241,7 +241,7 @@ def _fits(by: dict[str, dict[str, list[float]]]) -> str:
 
 
 def accuracy(results: Results) -> str:
-    """Scores of both kinds of estimators over the seeds, and whether they differ."""
+    """Scores of our estimators and scikit-learn's over the seeds, and whether they differ."""
     rows = []
     for name, by in results["runs"].items():
         ours, theirs = by["ours"], by["scikit-learn"]
@@ -254,8 +254,8 @@ def accuracy(results: Results) -> str:
 
 def _verdict(differences: list[float]) -> str:
     if not any(differences):
-        return "no: the same with each seed"
-    from scipy import stats  # noqa: PLC0415 - only this needs it
+        return "no: identical"
+    from scipy import stats  # noqa: PLC0415 - scipy is slow to import
 
     p = float(stats.ttest_1samp(differences, 0).pvalue)
     return f"{'yes' if p < 0.05 else 'no'}: p = {p:.2f}"
@@ -274,6 +274,6 @@ SECTIONS: Final[dict[str, Callable[[Results], str]]] = {
     "accuracy": accuracy,
 }
 
-if __name__ == "__main__":  # python -m benchmarks.report TOOL …: write the sections again from their results
+if __name__ == "__main__":  # python -m benchmarks.report TOOL …: rewrite sections from their results
     for tool in sys.argv[1:] or SECTIONS:
         save(RESULTS / f"{tool}.json", json.loads((RESULTS / f"{tool}.json").read_text()))

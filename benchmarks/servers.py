@@ -1,4 +1,4 @@
-"""Starting and stopping what is measured, each server in an environment of its own, bound to given processors."""
+"""Start and stop the measured servers, each in its own environment and bound to given processors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _POLL_S: Final = 0.005
 
 @dataclass(frozen=True)
 class Server:
-    """A command that serves on ``port``, how to ask it, and the format its bodies have."""
+    """A command that serves on ``port``, and the ``path`` of its predictions."""
 
     name: str
     command: tuple[str, ...]
@@ -46,7 +46,7 @@ def ours(name: str, models: Path, *arguments: str) -> Server:
 
 
 def peer(name: str, script: str, model: Path, path: str) -> Server:
-    """A server of ``peers/``, in the environment that its own header names."""
+    """A server of ``peers/``, in the environment that its header specifies."""
     file, port = HERE / "peers" / script, _free_port()
     return Server(name, (str(_environment(file) / "bin/python"), str(file), str(port), str(model)), port, path)
 
@@ -54,7 +54,7 @@ def peer(name: str, script: str, model: Path, path: str) -> Server:
 def _environment(script: Path) -> Path:
     """An environment with a script's dependencies: https://packaging.python.org/specifications/inline-script-metadata"""
     header = _SCRIPT.search(script.read_text())
-    assert header is not None, f"{script} does not say what it needs"
+    assert header is not None, f"{script} has no script metadata"
     content = "".join(line[2:] or "\n" for line in header["content"].splitlines(keepends=True))
     needs = tomllib.loads(content)["dependencies"]
     folder = ENVIRONMENTS / f"{script.stem}-{hashlib.sha256(repr(needs).encode()).hexdigest()[:8]}"
@@ -74,9 +74,9 @@ def _free_port() -> int:
 
 
 class Running:
-    """A server that takes requests, on ``processors``, started in ``folder``; leave the context to stop it.
+    """A running server on ``processors``, started in ``folder``; leave the context to stop it.
 
-    ``start_s`` is the time from the start of its process to the first answer.
+    ``start_s`` is the time from the start of its process to the first response.
     """
 
     def __init__(self, server: Server, processors: list[int], log: Path, folder: Path | None = None) -> None:
@@ -92,9 +92,11 @@ class Running:
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
                 preexec_fn=_allow_many_connections,  # noqa: PLW1509 - it starts no thread
             )
-        while not self._answers():
+        while not self._responds():
             assert self._process.poll() is None, f"{server.name} ended: {log.read_text()[-2000:]}"
-            assert time.perf_counter() - started_s < _START_S, f"{server.name} says nothing: {log.read_text()[-2000:]}"
+            assert time.perf_counter() - started_s < _START_S, (
+                f"{server.name} does not respond: {log.read_text()[-2000:]}"
+            )
             time.sleep(_POLL_S)
         self.start_s = time.perf_counter() - started_s
 
@@ -106,8 +108,8 @@ class Running:
     ) -> None:
         self.stop()
 
-    def _answers(self) -> bool:
-        """Whether it says anything in HTTP; ours listens once it is ready."""
+    def _responds(self) -> bool:
+        """Whether it responds over HTTP; ours listens once it is ready."""
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=5)
         try:
             connection.request("GET", "/")
@@ -118,56 +120,56 @@ class Running:
             connection.close()
 
     def wait_for(self, body: bytes, content_type: str, query: str = "") -> bytes:
-        """The first good answer to a request; some servers listen before the process behind them can answer."""
+        """The first successful response; some servers listen before the process behind them is ready."""
         ends_s = time.perf_counter() + _START_S
         while True:
             try:
-                return self.ask(body, content_type, query)
+                return self.post(body, content_type, query)
             except (AssertionError, OSError):
                 if time.perf_counter() > ends_s:
                     raise
                 time.sleep(_POLL_S)
 
-    def ask(self, body: bytes, content_type: str, query: str = "") -> bytes:
-        """The answer to one request."""
+    def post(self, body: bytes, content_type: str, query: str = "") -> bytes:
+        """The body of the response to one request, whose status must be 200."""
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
         try:
             connection.request("POST", self.server.path + query, body, {"content-type": content_type})
-            answer = connection.getresponse()
-            content = answer.read()
+            response = connection.getresponse()
+            content = response.read()
         finally:
             connection.close()
-        assert answer.status == 200, f"{self.server.name} answers {answer.status}: {content[:500]!r}"
+        assert response.status == 200, f"{self.server.name} responds with {response.status}: {content[:500]!r}"
         return content
 
     def memory_mb(self) -> float:
-        """Proportional set size of all its processes: pages they share count once."""
-        return float(sum(process.memory_full_info().pss for process in self._family())) / 2**20
+        """Proportional set size of all its processes: shared pages count once."""
+        return float(sum(process.memory_full_info().pss for process in self._processes())) / 2**20
 
     def peak_memory_mb(self) -> float:
-        """The most memory that was resident at once since the start, of its first process."""
+        """Peak resident set of its first process."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 2**10
 
     def processor_s(self) -> float:
-        """Processor time that all its processes used so far, in user and kernel mode."""
-        spent = [process.cpu_times() for process in self._family()]
-        return float(sum(times.user + times.system for times in spent))
+        """Processor time of all its processes so far, in user and kernel mode."""
+        times = [process.cpu_times() for process in self._processes()]
+        return float(sum(each.user + each.system for each in times))
 
-    def _family(self) -> list[psutil.Process]:
-        """Its processes by descent: some leave their parent's session and group."""
+    def _processes(self) -> list[psutil.Process]:
+        """Its process and all descendants; some leave their parent's session and group."""
         parent = psutil.Process(self._process.pid)
         return [parent, *parent.children(recursive=True)]
 
     def stop(self) -> int:
-        """Ask it to end, and make it; the exit status."""
-        for sent in (signal.SIGTERM, signal.SIGKILL):
+        """Send SIGTERM, and after 15 s SIGKILL; return the exit status."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError, subprocess.TimeoutExpired):
-                os.killpg(self._process.pid, sent)
+                os.killpg(self._process.pid, number)
                 return self._process.wait(timeout=15)
         return self._process.wait()
 
 
 def _allow_many_connections() -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))

@@ -1,5 +1,5 @@
--- Sends the requests of the folder CASES in random order and holds each answer against the one expected of its request.
--- An answer says by x-request-id which request it belongs to; those without an id of ours all have one of two bodies.
+-- Sends the requests of the folder CASES in random order and compares each response with the one expected.
+-- A response is matched to its request by x-request-id; those without an id have one of two bodies.
 local function read(name)
   local file = assert(io.open(os.getenv("CASES") .. "/" .. name, "rb"))
   local content = file:read("*a")

@@ -1,9 +1,9 @@
-"""Full load of mixed requests for minutes: every answer right, none lost, memory flat, a clean end. Else it fails.
+"""Full load of mixed requests for minutes: every response correct, none lost, constant memory, a clean exit.
 
     python -m benchmarks.soak --minutes 10
 
-wrk keeps 64 connections busy with well- and ill-formed requests of every kind, whose answers are known beforehand to
-the byte. Beside it go requests of 10,000 rows, clients that hang up in the middle or are slow, and scrapes.
+wrk keeps 64 connections busy with valid and invalid requests of every kind, whose responses are known to the byte. At
+the same time there are requests of 10,000 rows, clients that hang up or are slow, and scrapes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ import orjson
 from benchmarks import load, payloads, provenance, report, wire
 from benchmarks.servers import HERE, Running, ours
 
-# Of the least memory, from the second quarter of the time to the last: what requests under way hold comes and goes.
+# Allowed growth of the minimum memory from the second to the last quarter; the maximum depends on requests in flight.
 GROWTH_MB: Final = 8.0
 _CONNECTIONS: Final = 64
 _PAUSE_S: Final = 0.05
@@ -42,7 +42,7 @@ _PAUSE_S: Final = 0.05
 
 @dataclass(frozen=True)
 class Case:
-    """A request of the mixture; those whose name begins with ``anonymous`` bring no id."""
+    """One of the requests; those whose name begins with ``anonymous`` are sent without an id."""
 
     name: str
     body: bytes
@@ -53,7 +53,7 @@ class Case:
 
 
 def cases(name: str) -> Iterator[Case]:
-    """Requests of every kind to the model ``name``: rows in each format, options, and what must be refused."""
+    """Requests of every kind to the model ``name``: rows in each format, options, and invalid requests."""
     row, pixels = payloads.rows(1)[0].tolist(), payloads.rows(32)
     raw, npy = (load.CONTENT_TYPES[kind] for kind in ("raw", "npy"))
     yield Case("anonymous-json", payloads.body("json", 1))
@@ -75,40 +75,40 @@ def cases(name: str) -> Iterator[Case]:
 
 
 def write(folder: Path, running: Running, model: Path) -> None:
-    """The requests and their answers, given by the idle server, their classes those of ONNX Runtime."""
+    """Write the requests and the idle server's responses, whose classes must be those of ONNX Runtime."""
     session = onnxruntime.InferenceSession(model / "model.int8.onnx", providers=["CPUExecutionProvider"])
-    right = session.run(["prediction"], {"inputs": payloads.rows(32)})[0].tolist()
+    expected = session.run(["prediction"], {"inputs": payloads.rows(32)})[0].tolist()
     lines = []
     for case in cases(model.parent.name):
-        status, answer = _ask(running.server.port, case)
-        assert status == case.status, f"{case.name} is answered {status}: {answer[:300]!r}"
+        status, content = _post(running.server.port, case)
+        assert status == case.status, f"{case.name} gets {status}: {content[:300]!r}"
         if status == 200:
-            found = orjson.loads(answer)["classes"]
-            assert any(found == right[first : first + len(found)] for first in range(32)), f"{case.name}: {found}"
+            found = orjson.loads(content)["classes"]
+            assert any(found == expected[first : first + len(found)] for first in range(32)), f"{case.name}: {found}"
         (folder / f"{case.name}.body").write_bytes(case.body)
-        (folder / f"{case.name}.answer").write_bytes(answer)
+        (folder / f"{case.name}.answer").write_bytes(content)
         lines.append(f"{case.name} {case.path} {case.kind} {case.encoding} {case.status}\n")
     (folder / "index").write_text("".join(lines))
 
 
-def _ask(port: int, case: Case) -> tuple[int, bytes]:
+def _post(port: int, case: Case) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"content-type": case.kind, "x-request-id": case.name}
     if case.encoding != "-":
         headers["content-encoding"] = case.encoding
     connection.request("POST", case.path, case.body, headers)
-    answer = connection.getresponse()
-    content = answer.read()
+    response = connection.getresponse()
+    content = response.read()
     connection.close()
-    return answer.status, content
+    return response.status, content
 
 
-class Rough:
-    """Clients that are not like the others, one after the other in a thread, until told to stop."""
+class UnusualClients:
+    """Huge requests, hang-ups, slow clients and scrapes, one at a time in a thread until `stop`."""
 
     def __init__(self, running: Running, model: Path) -> None:
         self.done: Counter[str] = Counter()
-        self.wrong: list[str] = []
+        self.failures: list[str] = []
         self._running = running
         self._huge = np.tile(payloads.rows(100), (100, 1)).tobytes()
         session = onnxruntime.InferenceSession(model / "model.int8.onnx", providers=["CPUExecutionProvider"])
@@ -118,29 +118,29 @@ class Rough:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the one that is at it come to its end."""
+        """Wait for the current client to finish."""
         self._stop.set()
         self._thread.join()
 
     def _run(self) -> None:
-        turns = (self._huge_request, self._hang_up, self._be_slow, self._scrape)
+        clients = (self._huge_request, self._hang_up, self._be_slow, self._scrape)
         while not self._stop.is_set():
-            turn = random.choice(turns)  # noqa: S311 - no secret
+            client = random.choice(clients)  # noqa: S311 - no secret
             try:
-                turn()
-            except Exception as error:  # noqa: BLE001 - it is what the soak looks for
-                self.wrong.append(f"{turn.__name__}: {error!r}")
-            self.done[turn.__name__.strip("_").replace("_", " ")] += 1
+                client()
+            except Exception as error:  # noqa: BLE001 - the soak reports any
+                self.failures.append(f"{client.__name__}: {error!r}")
+            self.done[client.__name__.strip("_").replace("_", " ")] += 1
             self._stop.wait(_PAUSE_S)
 
     def _huge_request(self) -> None:
-        answer = self._running.ask(self._huge, load.CONTENT_TYPES["raw"], "?dtype=float32&probabilities=false")
-        assert orjson.loads(answer)["classes"] == self._classes
+        content = self._running.post(self._huge, load.CONTENT_TYPES["raw"], "?dtype=float32&probabilities=false")
+        assert orjson.loads(content)["classes"] == self._classes
 
     def _hang_up(self) -> None:
         request = wire.request(payloads.body("json", 32), "application/json")
         with socket.create_connection(("127.0.0.1", self._running.server.port)) as connection:
-            connection.sendall(request[: random.randrange(len(request) + 1)])  # noqa: S311
+            connection.sendall(request[: random.randrange(len(request) + 1)])  # noqa: S311 - no secret
 
     def _be_slow(self) -> None:
         request = wire.request(payloads.body("json", 1), "application/json")
@@ -154,11 +154,11 @@ class Rough:
         with socket.create_connection(("127.0.0.1", self._running.server.port), timeout=30) as connection:
             connection.sendall(b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
             text = b"".join(iter(lambda: connection.recv(65536), b""))
-        assert b'status="500"' not in text, "a request was answered with status 500"
+        assert b'status="500"' not in text, "a request got status 500"
 
 
 def soak(model: Path, seconds: int) -> dict[str, Any]:
-    """Load one server for so long; what came of it."""
+    """Load one server for ``seconds``; the figures of wrk, the other clients, and the server."""
     processors = sorted(os.sched_getaffinity(0))
     server = ours("ours", model.parents[1], "--precision", "int8", "--max-body-bytes", str(64 * 1024**2))
     memory_mb: list[float] = []
@@ -171,21 +171,26 @@ def soak(model: Path, seconds: int) -> dict[str, Any]:
             command += ["-s", str(HERE / "soak.lua"), f"http://127.0.0.1:{server.port}"]
             environment = os.environ | {"CASES": temporary}
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as wrk:
-                rough = Rough(running, model)
+                unusual = UnusualClients(running, model)
                 output = None
                 while output is None:
                     with suppress(subprocess.TimeoutExpired):
                         output, _ = wrk.communicate(timeout=1)
                     memory_mb.append(running.memory_mb())
-                rough.stop()
+                unusual.stop()
             assert wrk.returncode == 0, output
             status = running.stop()
     run: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return run | {"rough": dict(rough.done), "failures": rough.wrong, "memory_mb": memory_mb, "exit status": status}
+    return run | {
+        "unusual": dict(unusual.done),
+        "failures": unusual.failures,
+        "memory_mb": memory_mb,
+        "exit status": status,
+    }
 
 
-def judge(found: dict[str, Any]) -> tuple[dict[str, float], list[str]]:
-    """The totals, and what is wrong with them."""
+def evaluate(found: dict[str, Any]) -> tuple[dict[str, float], list[str]]:
+    """The totals, and the faults found in them."""
     quarter = max(len(found["memory_mb"]) // 4, 1)
     early, late = (min(found["memory_mb"][part]) for part in (slice(quarter, 2 * quarter), slice(-quarter, None)))
     totals: dict[str, float] = {
@@ -194,9 +199,9 @@ def judge(found: dict[str, Any]) -> tuple[dict[str, float], list[str]]:
         "requests/s": round(found["requests"] / found["duration_s"]),
         "p50 ms": found["p50_ms"],
         "p99 ms": found["p99_ms"],
-        "answers that were wrong": found["wrong"],
-        "requests that were lost": found["lost"],
-        **found["rough"],
+        "wrong responses": found["wrong"],
+        "lost requests": found["lost"],
+        **found["unusual"],
         "of these failed": len(found["failures"]),
         "least memory in the second quarter, MB (PSS)": early,
         "least memory in the last quarter, MB (PSS)": late,
@@ -204,23 +209,23 @@ def judge(found: dict[str, Any]) -> tuple[dict[str, float], list[str]]:
     }
     grown_mb = late - early
     faults = {
-        f"{found['wrong']} answers were wrong": found["wrong"],
+        f"{found['wrong']} responses were wrong": found["wrong"],
         f"{found['lost']} requests were lost": found["lost"],
         f"memory grew by {grown_mb:.1f} MB, at most {GROWTH_MB:g} are allowed": grown_mb > GROWTH_MB,
         f"the server ended with exit status {found['exit status']}": found["exit status"],
     }
-    return totals, [*(fault for fault, holds in faults.items() if holds), *found["failures"][:3]]
+    return totals, [*(fault for fault, occurred in faults.items() if occurred), *found["failures"][:3]]
 
 
 def main() -> int:
-    """The command line; exit status 1 where anything is wrong."""
+    """The command line; exit status 1 if there is a fault."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=10, help="how long (default: 10)")
+    parser.add_argument("--minutes", type=float, default=10, help="duration (default: 10)")
     parser.add_argument("--model", type=Path, default=provenance.MODEL, help="published version to serve, with int8")
-    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder the figures go to")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the results")
     given = parser.parse_args()
     about = provenance.of(given.model, f"python -m benchmarks.soak --minutes {given.minutes:g}") | load.provenance()
-    totals, faults = judge(soak(given.model, round(given.minutes * 60)))
+    totals, faults = evaluate(soak(given.model, round(given.minutes * 60)))
     passed = f"passed; the least memory of a quarter may grow by {GROWTH_MB:g} MB"
     verdict = f"failed: {'; '.join(faults)}" if faults else passed
     report.save(given.results / "soak.json", {"provenance": about, "totals": totals, "verdict": verdict})

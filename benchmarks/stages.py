@@ -1,8 +1,8 @@
-"""Each stage of a request by itself, as a microbenchmark with warm caches: what it can cost at the least.
+"""Each stage of a request on its own, as a microbenchmark with warm caches: a lower bound for its cost.
 
     python -m benchmarks.stages [pyperf's options, such as --fast]
 
-The fast path's stages are measured with a prediction that is answered at once: all that is left is HTTP.
+The stages of the fast path are measured with a prediction that responds at once, so only HTTP is left.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _ROUTE = "/predict"
 
 
 def stages(model: Path) -> Stages:
-    """Each stage's name, a function that goes through it, and how many requests one call stands for."""
+    """Each stage's name, a function that runs it, and the number of requests per call."""
     manifest = artifact.read_manifest(model)
     schema = Schema.of(manifest, max_rows=10_000)
     found: Stages = {}
@@ -83,7 +83,7 @@ def _outputs(rows: int, classes: int) -> Outputs:
 
 
 def _batch(manifest: Manifest) -> Callable[[], object]:
-    """A turn of one-row requests, gathered, and given their answers by a network that takes no time."""
+    """Batch one turn of one-row requests, with a network that takes no time."""
     outputs = _outputs(_TURN, len(manifest.classes))
     costs = Costs(run_s=1e-5, row_s=1e-6, inline_rows=256, batch_rows=256)
     batcher = Batcher(
@@ -105,8 +105,8 @@ def _batch(manifest: Manifest) -> Callable[[], object]:
     return lambda: runner.run(turn())
 
 
-class _AtOnce(Predict):
-    """Answers every prediction when it is asked."""
+class _Constant(Predict):
+    """Responds to every request at once."""
 
     def __init__(self) -> None:
         self._response = Response(200, JSON_HEADERS, b"{}" * 100)
@@ -128,7 +128,7 @@ def _transport() -> Stages:
     tracker = RequestTracker([], lambda _: None, asyncio.new_event_loop().time)
     limits = Limits(max_body_bytes=2**24, receive_timeout_s=10.0, max_rows=10_000)
     context = FastPathContext(
-        tracker, RequestIds(), limits, BodyBudget(2**28), _AtOnce(), lifecycle, RouteTable([NativeProtocol(2**24)])
+        tracker, RequestIds(), limits, BodyBudget(2**28), _Constant(), lifecycle, RouteTable([NativeProtocol(2**24)])
     )
     body, runner = payloads.body("raw", 1), asyncio.Runner()
 
@@ -148,7 +148,7 @@ def _transport() -> Stages:
 
 
 def _tracker() -> Stages:
-    """Telling metrics and log of as many requests as are told together under load."""
+    """Metrics and log of as many requests as are flushed together under load."""
     records = []
     for number in range(FLUSH_BATCH):
         record = RequestRecord("POST", _ROUTE, f"0123456789ab-{number}", 0.0)
@@ -157,15 +157,15 @@ def _tracker() -> Stages:
         records.append(record)
     log = logs.configure("info", "json", LogWriter(os.open(os.devnull, os.O_WRONLY)))
     assert log is not None
-    counted = metrics.alone()
+    registry = metrics.alone()
     return {
-        "count a request": (lambda: counted.count(records), FLUSH_BATCH),
+        "count a request": (lambda: registry.count(records), FLUSH_BATCH),
         "log a request": (lambda: log(records), FLUSH_BATCH),
     }
 
 
 def main() -> None:
-    """The command line: pyperf's, which measures in processes of its own, and ours."""
+    """The command line: pyperf's options and ours; pyperf measures in subprocesses."""
 
     def pass_on(command: list[str], given: Namespace) -> None:
         command += ["--model", str(given.model)]
@@ -173,7 +173,7 @@ def main() -> None:
     runner = pyperf.Runner(processes=5, values=5, program_args=("-m", "benchmarks.stages"), add_cmdline_args=pass_on)
     parser: ArgumentParser = runner.argparser
     parser.add_argument("--model", type=Path, default=provenance.MODEL, help="published version to serve")
-    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder the figures go to")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the results")
     given = runner.parse_args()
     found: dict[str, Any] = {}
     for name, (function, requests) in stages(given.model).items():

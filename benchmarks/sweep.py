@@ -1,8 +1,8 @@
-"""How cost grows over rows, body sizes and connections, and what huge requests do to small ones beside them.
+"""Cost by rows, body size and connections, and small requests next to huge ones.
 
     python -m benchmarks.sweep
 
-A cliff is a step where the next row, byte or connection costs more than twice of what it costs elsewhere.
+A cliff is a step where the next row, byte or connection costs more than twice as much as elsewhere.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ CONNECTIONS: Final = (1, 4, 16, 64, 256, 1000, 2000)
 CLIFF: Final = 2.0
 _BOUND_BYTES: Final = 80 * 1024**2
 _SECONDS: Final = 3
-_PATIENCE_S: Final = 4.0
+_LATENCY_S: Final = 4.0
 
 Points = list[dict[str, Any]]
 
 
 def latency_ms(running: Running, kind: str, body: bytes) -> float:
-    """The median time of one request at a time over one connection, in milliseconds."""
+    """The median latency of one request at a time over one connection, in milliseconds."""
     connection = http.client.HTTPConnection("127.0.0.1", running.server.port, timeout=60)
     path = running.server.path + load.query_of("ours", kind)
     took_s: list[float] = []
-    ends_at_s = time.perf_counter() + _PATIENCE_S
+    ends_at_s = time.perf_counter() + _LATENCY_S
     while len(took_s) < 5 or (len(took_s) < 300 and time.perf_counter() < ends_at_s):
         started_s = time.perf_counter()
         connection.request("POST", path, body, {"content-type": load.CONTENT_TYPES[kind]})
-        answer = connection.getresponse()
-        answer.read()
+        response = connection.getresponse()
+        response.read()
         took_s.append(time.perf_counter() - started_s)
-        assert answer.status == 200, f"status {answer.status}"
+        assert response.status == 200, f"status {response.status}"
     connection.close()
     return statistics.median(took_s) * 1e3
 
 
 def over_rows(running: Running) -> Points:
-    """Latency of JSON and raw requests of more and more rows."""
+    """Latency of JSON and raw requests by number of rows."""
     points = []
     for count in ROWS:
         took_ms = {f"{kind} ms": latency_ms(running, kind, payloads.body(kind, count)) for kind in ("json", "raw")}
@@ -61,13 +61,13 @@ def over_rows(running: Running) -> Points:
 
 
 def over_bytes(running: Running) -> Points:
-    """Latency of a JSON row that is padded with spaces."""
+    """Latency of one JSON row padded with spaces, by body size."""
     row = payloads.body("json", 1)
     return [{"bytes": size, "ms": latency_ms(running, "json", row.rjust(size))} for size in BYTES]
 
 
 def over_connections(running: Running, bodies: Path, processor: int) -> Points:
-    """Requests of one row in JSON over more and more connections, as fast as they are answered."""
+    """One-row JSON requests at full speed, by number of connections."""
     points = []
     for connections in CONNECTIONS:
         run = load.measure(running, bodies / "json-1", connections, _SECONDS, processor)
@@ -86,14 +86,14 @@ def _figures(run: dict[str, float]) -> dict[str, Any]:
 
 @contextmanager
 def stream(running: Running, body: bytes) -> Iterator[list[float]]:
-    """Huge raw requests, one after the other, while the context is open; the seconds that each took."""
+    """Send huge raw requests one after another inside the context; yields their latencies in seconds."""
     took_s: list[float] = []
     stop = threading.Event()
 
     def send() -> None:
         while not stop.is_set():
             started_s = time.perf_counter()
-            running.ask(body, load.CONTENT_TYPES["raw"], load.query_of("ours", "raw"))
+            running.post(body, load.CONTENT_TYPES["raw"], load.query_of("ours", "raw"))
             took_s.append(time.perf_counter() - started_s)
 
     thread = threading.Thread(target=send)
@@ -106,7 +106,7 @@ def stream(running: Running, body: bytes) -> Iterator[list[float]]:
 
 
 def beside(running: Running, bodies: Path, processor: int) -> Points:
-    """One-row requests over 16 connections, alone and beside a stream of 10,000-row requests."""
+    """One-row requests over 16 connections, alone and next to a stream of 10,000-row requests."""
     alone = load.measure(running, bodies / "json-1", 16, _SECONDS, processor)
     with stream(running, payloads.body("raw", 10_000)) as took_s:
         time.sleep(0.5)
@@ -115,10 +115,10 @@ def beside(running: Running, bodies: Path, processor: int) -> Points:
 
 
 def verdict(name: str, points: Points, figure: str, least: int) -> str:
-    """What a further step costs between neighbouring points from ``least`` on, and whether there is a cliff."""
+    """Whether there is a cliff in the cost per step between neighbouring points from ``least`` on."""
     over = next(iter(points[0]))
-    kept = [point for point in points if point[over] >= least]
-    steps = [(b[figure] - a[figure]) / (b[over] - a[over]) for a, b in itertools.pairwise(kept)]
+    points = [point for point in points if point[over] >= least]
+    steps = [(b[figure] - a[figure]) / (b[over] - a[over]) for a, b in itertools.pairwise(points)]
     worst = max(steps) / statistics.median(steps)
     found = "no cliff" if worst <= CLIFF else "**a cliff**"
     return f"- {name}: the costliest step from {least:,} on costs {worst:.2f} times the median one: {found}"
@@ -156,7 +156,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=provenance.MODEL, help="published version to serve")
-    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder the figures go to")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the results")
     given = parser.parse_args()
     report.save(given.results / "sweep.json", run(given.model))
 

@@ -1,4 +1,4 @@
-"""What the server is meant to reach, and what was measured: met or missed."""
+"""The performance targets of the server, and whether results meet them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TWO: Final = "ours int8, 2 workers"
 
 @dataclass(frozen=True)
 class Target:
-    """A claim, its limit and how it is read from the results; ``at_most`` where less is better."""
+    """A claim, its limit, and how to read it from the results; ``at_most`` if less is better."""
 
     claim: str
     limit: float
@@ -25,13 +25,13 @@ class Target:
     at_most: bool = False
 
     def met(self, results: Results) -> bool:
-        """Whether the results bear the claim out."""
+        """Whether the results meet the target."""
         found = self.measured(results)
         return found <= self.limit if self.at_most else found >= self.limit
 
 
 def runs(results: Results, server: str, body: str, rows: int, connections: int) -> list[dict[str, float]]:
-    """The runs of one case; `KeyError` where it was not measured."""
+    """The runs of one case; raises `KeyError` if it was not measured."""
     wanted = {"server": server, "body": body, "rows": rows, "connections": connections}
     for line in results["lines"]:
         if all(line[key] == value for key, value in wanted.items()):
@@ -57,7 +57,7 @@ def _of(server: str, other: str, body: str, other_body: str, rows: int, connecti
 
 
 def _of_best_peer(body: str, bodies: set[str]) -> Callable[[Results], float]:
-    """32-row requests against the fastest of the peers that take such a body."""
+    """32-row requests relative to the fastest peer with one of the ``bodies``."""
 
     def measured(results: Results) -> float:
         mine = runs(results, OURS, body, 32, 16)

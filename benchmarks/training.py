@@ -1,9 +1,9 @@
-"""Training beside scikit-learn, Keras, skorch and the tutorial's loop: python -m benchmarks.training
+"""Training time of ours, scikit-learn, Keras, skorch and the PyTorch tutorial's loop: python -m benchmarks.training
 
-Fashion-MNIST through 784-512-512-10, Adam, batches of 128: all are started first, then each trains an epoch in turn, so
-that a machine that slows down slows them all. Our command line runs beside them, in batches of 512 and over few epochs,
-in which its learning rate rises and falls. Then small sets, where what surrounds the arithmetic
-decides, by both `fit` methods in turn. Each peer has an environment of its own, which uv makes.
+Fashion-MNIST through 784-512-512-10 with Adam in batches of 128. All are started first, then each trains an epoch in
+turn, so a machine that slows down slows them all. Our command line also takes part, with its one-cycle schedule over
+few epochs and batches of 512. Then small data sets, where overhead dominates, by our `fit` and scikit-learn's in turn.
+Each peer runs in its own environment, created by uv.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Arrays = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
 def commands(data: Path, rows: int) -> dict[str, list[str]]:
-    """Everything that is measured and how it is started."""
+    """The command of each tool."""
     peers = {
         "scikit-learn": "epochs_scikit_learn.py",
         "Keras (JAX)": "epochs_keras.py",
@@ -60,7 +60,7 @@ def commands(data: Path, rows: int) -> dict[str, list[str]]:
 
 
 def epochs(names: Sequence[str], count: int, rows: int) -> dict[str, list[dict[str, float]]]:
-    """``count`` epochs of each, in turn, over the first ``rows`` images; the first warms up and is kept apart."""
+    """``count`` epochs of each tool, in turn, over the first ``rows`` images; the first epoch warms up."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         data = written(Path(folder) / "images.npz", rows)
@@ -77,22 +77,22 @@ def epochs(names: Sequence[str], count: int, rows: int) -> dict[str, list[dict[s
 
 
 def started(command: Sequence[str], folder: Path | None = None) -> subprocess.Popen[str]:
-    """A process that trains an epoch for each line it reads."""
+    """Start a process that trains an epoch for each line of its stdin."""
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder)
 
 
 def epoch(process: subprocess.Popen[str]) -> dict[str, float]:
-    """Let it train one epoch: its seconds and its accuracy on the test rows."""
+    """Train one epoch; returns its seconds and the accuracy on the test rows."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write("\n")
     process.stdin.flush()
-    answer: dict[str, float] = json.loads(process.stdout.readline())
-    return answer
+    result: dict[str, float] = json.loads(process.stdout.readline())
+    return result
 
 
 def written(path: Path, rows: int) -> Path:
-    """The first ``rows`` training images and all test images as a file that every peer can read."""
+    """Write the first ``rows`` training images and all test images to a file that every peer can read."""
     images = fashion_mnist.load(None)
     inputs = (images.inputs / np.float32(255)).astype(np.float32)
     test = slice(-images.test_rows, None)
@@ -107,7 +107,7 @@ def written(path: Path, rows: int) -> Path:
 
 
 def small() -> dict[str, Arrays]:
-    """Sets of 150 to 10,000 rows."""
+    """Data sets of 150 to 10,000 rows."""
     made = {
         "iris": datasets.load_iris(return_X_y=True),
         "wine": datasets.load_wine(return_X_y=True),
@@ -119,7 +119,7 @@ def small() -> dict[str, Arrays]:
 
 
 def fits(rounds: int) -> dict[str, dict[str, list[float]]]:
-    """Seconds of each ``fit`` with all defaults, in turn; the first of each warms up and does not count."""
+    """Seconds of each ``fit`` with all defaults, in turn; the first of each warms up and is not kept."""
     kinds: dict[str, Callable[[], Any]] = {
         "ours": lambda: MLPClassifier(random_state=0),
         "scikit-learn": lambda: neural_network.MLPClassifier(random_state=0),
@@ -140,13 +140,13 @@ def fits(rounds: int) -> dict[str, dict[str, list[float]]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser("benchmarks.training", description=__doc__)
-    parser.add_argument("--epochs", type=int, default=20, help="of each, the first of which warms up (default: 20)")
+    parser.add_argument("--epochs", type=int, default=20, help="epochs of each tool; the first warms up (default: 20)")
     parser.add_argument("--rows", type=int, default=60_000, help="images to train on (default: 60000, all)")
-    parser.add_argument("--rounds", type=int, default=5, help="fits of each small set (default: 5)")
+    parser.add_argument("--rounds", type=int, default=5, help="fits of each small data set (default: 5)")
     parser.add_argument("--only", nargs="+", default=list(commands(Path(), 0)), help="names to measure (default: all)")
-    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the figures")
-    chosen = parser.parse_args()
-    warnings.simplefilter("ignore")  # that small sets are not converged after 200 epochs is no matter here
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the results")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")  # small data sets need not converge here
     about = {
         "command": " ".join(["python -m benchmarks.training", *sys.argv[1:]]),
         "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -157,10 +157,10 @@ def main() -> None:
     }
     results = {
         "provenance": about,
-        "epochs": epochs(chosen.only, chosen.epochs, chosen.rows),
-        "fits": fits(chosen.rounds),
+        "epochs": epochs(options.only, options.epochs, options.rows),
+        "fits": fits(options.rounds),
     }
-    report.save(chosen.results / "training.json", results)
+    report.save(options.results / "training.json", results)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A service and connections to it in memory: what a request costs without sockets and without the kernel."""
+"""In-memory connections to a service, to measure requests without sockets and the kernel."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ NewProtocol = Callable[[uvicorn.Config, ServerState, dict[str, Any]], HttpToolsP
 
 
 class Wire(asyncio.Transport):
-    """The server's side of a connection; ``answers`` counts what was written, which is not kept."""
+    """The server's side of a connection; counts the writes in ``writes`` and discards the data."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.answers = 0
+        self.writes = 0
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:  # noqa: ARG002
-        self.answers += 1
+    def write(self, data: bytes | bytearray | memoryview) -> None:  # noqa: ARG002 - discarded
+        self.writes += 1
 
     def close(self) -> None:
-        raise AssertionError("the server closed a connection that it should keep")
+        raise AssertionError("the server closed a keep-alive connection")
 
     def is_closing(self) -> bool:
         return False
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ARG002
+    def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ARG002 - it has none
         return default
 
     def pause_reading(self) -> None:
@@ -52,23 +52,23 @@ class Connections:
             protocol_of_one.connection_made(wire)
 
     async def turn(self, request: bytes) -> None:
-        """Each connection sends the request and gets its answer, as in one turn of a busy server's loop."""
-        before = self._wires[-1].answers
+        """Each connection sends the request and gets a response, as in one turn of a busy server's event loop."""
+        before = self._wires[-1].writes
         for protocol in self._protocols:
-            protocol.data_received(bytes(bytearray(request)))  # of its own, as a socket's bytes are
-        while self._wires[-1].answers == before:
+            protocol.data_received(bytes(bytearray(request)))  # a copy, as from a socket
+        while self._wires[-1].writes == before:
             await asyncio.sleep(0)
         await asyncio.sleep(0)
 
 
 def request(body: bytes, content_type: str, query: str = "", headers: str = "") -> bytes:
-    """A prediction as wrk sends it."""
+    """A prediction request as wrk sends it."""
     lines = ["Host: 127.0.0.1:8101", f"Content-Type: {content_type}", f"Content-Length: {len(body)}"]
     return "\r\n".join([f"POST /predict{query} HTTP/1.1", *lines, headers + "\r\n"]).encode() + body
 
 
-async def constant(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001
-    """The ASGI application of the bare uvicorn."""
+async def constant(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 - ASGI's signature
+    """The ASGI application of bare uvicorn."""
     while (await receive()).get("more_body"):
         pass
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})

@@ -1,4 +1,4 @@
-"""The clients of the benchmarks count what became of each request: answered, lost, or never connected."""
+"""The benchmark clients tally each request as answered, lost, or never connected."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import pytest
 from benchmarks import clients
 from benchmarks.clients import Clients, Tally
 
-ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
-LAST = ANSWER.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+RESPONSE = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+FINAL_RESPONSE = RESPONSE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 REQUEST = clients.get("/")
 
 
-async def asked(begin: Callable[[Clients], Tally], *answers: bytes) -> tuple[Tally, int]:
-    """What clients make of a server that gives these answers to the requests of a connection, and then ends it."""
+async def tallied(begin: Callable[[Clients], Tally], *responses: bytes) -> tuple[Tally, int]:
+    """The tally and number of connections with a server that sends ``responses`` on each connection and closes it."""
     connections = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal connections
         connections += 1
         with contextlib.suppress(asyncio.IncompleteReadError):
-            for answer in answers:
+            for response in responses:
                 await reader.readuntil(b"\r\n\r\n")
-                writer.write(answer)
+                writer.write(response)
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -48,22 +48,22 @@ async def asked(begin: Callable[[Clients], Tally], *answers: bytes) -> tuple[Tal
     ],
     ids=["keep-alive", "reconnecting", "one-shot"],
 )
-def test_whole_answers_lose_nothing(begin: Callable[[Clients], Tally]) -> None:
-    tally, connections = clients.run(asked(begin, LAST))
+def test_complete_responses_lose_nothing(begin: Callable[[Clients], Tally]) -> None:
+    tally, connections = clients.run(tallied(begin, FINAL_RESPONSE))
     assert (tally.answers, tally.lost, tally.refused) == ({200: connections}, 0, 0)
     assert len(tally.took_s) == connections
     assert 0 < tally.median_ms() <= tally.quantile_ms(1)
 
 
-@pytest.mark.parametrize("answers", [(ANSWER, b""), (ANSWER, ANSWER[:-1])], ids=["no answer", "half an answer"])
-def test_a_request_without_a_whole_answer_is_lost(answers: tuple[bytes, ...]) -> None:
-    tally, connections = clients.run(asked(lambda group: group.keep_alive(1, REQUEST), *answers))
+@pytest.mark.parametrize("responses", [(RESPONSE, b""), (RESPONSE, RESPONSE[:-1])], ids=["none", "incomplete"])
+def test_a_request_without_a_complete_response_is_lost(responses: tuple[bytes, ...]) -> None:
+    tally, connections = clients.run(tallied(lambda group: group.keep_alive(1, REQUEST), *responses))
     assert tally.answers == {200: connections}
-    assert connections - 1 <= tally.lost <= connections  # on the last one it may have stopped before the second request
+    assert connections - 1 <= tally.lost <= connections  # the last may stop before its second request
 
 
-def test_a_connection_that_cannot_be_had_loses_nothing() -> None:
-    async def story() -> Tally:
+def test_a_refused_connection_loses_nothing() -> None:
+    async def refused() -> Tally:
         server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
         group = Clients(server.sockets[0].getsockname()[1])
         server.close()
@@ -74,5 +74,5 @@ def test_a_connection_that_cannot_be_had_loses_nothing() -> None:
         await group.stop(10)
         return tally
 
-    tally = clients.run(story())
+    tally = clients.run(refused())
     assert (tally.lost, tally.answers) == (0, {})

@@ -1,4 +1,4 @@
-"""Every server is sent the same rows, and its answer is read as it means it."""
+"""Request bodies have the same rows in every format, and responses of every format are read."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def test_every_format_has_the_same_rows(kind: str, count: int) -> None:
     np.testing.assert_array_equal(read(kind, payloads.body(kind, count)), payloads.rows(count))
 
 
-def test_one_row_of_json_is_as_large_as_python_clients_send_it() -> None:
+def test_a_json_row_has_the_size_that_python_clients_send() -> None:
     assert 4000 < len(payloads.body("json", 1)) < 4600
 
 
-def test_an_unknown_format_is_refused() -> None:
+def test_an_unknown_format_is_rejected() -> None:
     with pytest.raises(ValueError, match="kind is 'xml', expected json, raw, npy, msgpack or oip"):
         payloads.body("xml", 1)
 
 
-def test_answers_are_read_in_each_format() -> None:
+def test_responses_of_each_format_are_read() -> None:
     classes = np.array([3, 9])
     outputs = [{"name": "prediction", "shape": [2, 1], "data": [3, 9]}, {"name": "probabilities", "data": [0.1]}]
     assert payloads.classes("json", json.dumps({"classes": [3, 9]}).encode()) == [3, 9]

@@ -1,4 +1,4 @@
-"""A figure's provenance is that of the machine, the code and the model it was measured with."""
+"""Provenance names the machine, the code and the model of a measurement."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ def head(repository: Path) -> str:
     ).stdout.strip()
 
 
-def test_the_commit_is_the_one_that_is_checked_out(repository: Path) -> None:
+def test_the_commit_is_the_one_checked_out(repository: Path) -> None:
     assert provenance.commit(repository) == head(repository)
 
 
-def test_what_differs_from_the_commit_is_said(repository: Path) -> None:
+def test_uncommitted_changes_are_marked(repository: Path) -> None:
     (repository / "service" / "code.py").write_text("changed")
     assert provenance.commit(repository) == f"{head(repository)} with uncommitted changes"
 
 
-def test_what_is_not_measured_may_differ(repository: Path) -> None:
+def test_changes_to_unmeasured_files_are_not_marked(repository: Path) -> None:
     (repository / "training.py").write_text("")
-    (repository / "benchmarks" / "README.md").write_text("the figures themselves")
+    (repository / "benchmarks" / "README.md").write_text("results")
     assert provenance.commit(repository) == head(repository)
 
 
-def test_machine_versions_and_model_are_those_in_use(tmp_path: Path) -> None:
+def test_machine_versions_and_model_are_recorded(tmp_path: Path) -> None:
     model = tmp_path / "fashion-mnist" / "7"
     model.mkdir(parents=True)
     (model / "model.onnx").write_bytes(b"graph")

@@ -1,4 +1,4 @@
-"""What stands in benchmarks/README.md was measured: with its provenance, and every figure as the results give it."""
+"""Every figure of benchmarks/README.md equals the results, which have their provenance."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ def measured(results: dict[str, Any], claim: str, unit: str) -> tuple[Target, fl
     return target, target.measured(results)
 
 
-def test_ratios_are_the_median_of_the_rounds_ratios(results: dict[str, Any]) -> None:
+def test_a_ratio_is_the_median_over_the_rounds(results: dict[str, Any]) -> None:
     # The second round was slow for both: 0.75, 0.8 and 0.7.
     target, found = measured(results, "JSON, one row, 64 connections", "times bare uvicorn")
     assert (found, target.met(results)) == (0.75, True)
 
 
-def test_the_best_peer_is_the_one_that_takes_such_bodies_and_is_fastest(results: dict[str, Any]) -> None:
+def test_the_best_peer_is_the_fastest_with_such_bodies(results: dict[str, Any]) -> None:
     target, found = measured(results, "JSON, 32 rows, 16 connections", "times best JSON peer")
     assert (found, target.met(results)) == (4.0, True)
 
 
-def test_a_limit_from_above_is_missed_where_the_median_is_over_it(results: dict[str, Any]) -> None:
+def test_an_upper_limit_is_missed_if_the_median_exceeds_it(results: dict[str, Any]) -> None:
     target, found = measured(results, "start of the process to its first answer", "s")
     assert (found, target.met(results)) == (0.7, True)
     results["alone"]["ours int8"][1]["start_s"] = 1.3
@@ -61,7 +61,7 @@ def test_a_limit_from_above_is_missed_where_the_median_is_over_it(results: dict[
     assert not target.met(results)
 
 
-def test_the_section_says_what_was_measured_how_often_and_on_what(results: dict[str, Any]) -> None:
+def test_the_section_has_provenance_targets_and_cases(results: dict[str, Any]) -> None:
     section = report.bench(results)
     assert f"- commit: {'f' * 40}" in section
     assert "| ours int8 | json | 1 | 64 | 28,000 | 16,000 to 30,000 | 0.75 | 28,000 | 2.00 | 5.00 | 30 | 0 |" in section
@@ -71,13 +71,13 @@ def test_the_section_says_what_was_measured_how_often_and_on_what(results: dict[
     assert "| ours int8 | 0.70 (0.50 to 0.90) | 80 (80 to 80) |" in section
 
 
-def test_a_missed_target_is_said_to_be_missed(results: dict[str, Any]) -> None:
+def test_a_missed_target_is_marked(results: dict[str, Any]) -> None:
     for run in runs(results, "ours int8", "json", 1, 64):
         run["requests_s"] /= 2
     assert "| JSON, one row, 64 connections | ≥ 0.7 times bare uvicorn | 0.375 | **missed** |" in report.bench(results)
 
 
-def test_ways_to_train_stand_side_by_side_with_their_spread() -> None:
+def test_each_training_method_has_its_mean_and_spread() -> None:
     runs = {"mae": [2.0, 4.0], "rmse": [3.0, 3.0], "r2": [0.5, 0.7], "fit_s": [10.0, 20.0]}
     by = [dict(zip(runs, values, strict=True)) for values in zip(*runs.values(), strict=True)]
     section = report.regression({"provenance": ABOUT, "runs": {"diabetes": {"Keras": by, "ours": by[:1]}}})
@@ -85,7 +85,7 @@ def test_ways_to_train_stand_side_by_side_with_their_spread() -> None:
     assert section.endswith("| diabetes | ours | 2 | 3 | 0.5 | 10 |")
 
 
-def test_epochs_are_compared_by_their_median_and_by_when_the_peers_best_is_reached() -> None:
+def test_epochs_are_compared_by_median_and_time_to_the_peers_best() -> None:
     def epochs(*found: tuple[float, float]) -> list[dict[str, float]]:
         return [{"epoch_s": epoch_s, "accuracy": accuracy} for epoch_s, accuracy in found]
 
@@ -104,7 +104,7 @@ def test_epochs_are_compared_by_their_median_and_by_when_the_peers_best_is_reach
     assert "| iris | 2.000 | 3.000 | 1.50 |" in section
 
 
-def test_a_section_is_written_between_its_marks_and_nowhere_else() -> None:
+def test_a_section_is_replaced_between_its_marks() -> None:
     soak = {"provenance": ABOUT, "totals": {"requests": 12_345}, "verdict": "passed"}
     text = "above\n<!-- begin soak -->\nold\n<!-- end soak -->\nbelow\n"
     assert report.with_section(text, "soak", soak) == (
@@ -113,14 +113,14 @@ def test_a_section_is_written_between_its_marks_and_nowhere_else() -> None:
     )
 
 
-def test_the_readme_has_a_place_for_every_tool() -> None:
+def test_the_readme_has_a_section_for_every_tool() -> None:
     text = report.README.read_text()
     for tool in report.SECTIONS:
         assert text.count(f"<!-- begin {tool} -->\n") == text.count(f"<!-- end {tool} -->\n") == 1
 
 
 @pytest.mark.parametrize("tool", report.SECTIONS)
-def test_every_figure_of_the_readme_was_measured_or_there_is_none(tool: str) -> None:
+def test_every_section_of_the_readme_equals_its_results(tool: str) -> None:
     text, file = report.README.read_text(), report.RESULTS / f"{tool}.json"
     if file.exists():
         assert report.with_section(text, tool, json.loads(file.read_text())) == text
@@ -129,13 +129,13 @@ def test_every_figure_of_the_readme_was_measured_or_there_is_none(tool: str) -> 
 
 
 @pytest.mark.parametrize("tool", MEASURED)
-def test_every_figure_has_its_provenance(tool: str) -> None:
+def test_results_have_their_provenance(tool: str) -> None:
     about = json.loads((report.RESULTS / f"{tool}.json").read_text())["provenance"]
     assert re.fullmatch("[0-9a-f]{40}", about["commit"]), "measure what is committed"
     assert all(about.values())
 
 
-def test_every_case_was_measured_as_often_as_is_said() -> None:
+def test_every_case_was_measured_in_each_round() -> None:
     measured = json.loads((report.RESULTS / "bench.json").read_text())
     rounds = int(measured["provenance"]["runs"].split(" ", 1)[0])
     assert rounds >= 3

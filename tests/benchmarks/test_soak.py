@@ -1,4 +1,4 @@
-"""What the soak calls a failure."""
+"""What counts as a failure of the soak."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.soak import judge
+from benchmarks.soak import evaluate
 
 GOOD: dict[str, Any] = {
     "requests": 1_000_000,
@@ -15,15 +15,15 @@ GOOD: dict[str, Any] = {
     "lost": 0,
     "p50_ms": 3.0,
     "p99_ms": 9.0,
-    "rough": {"hang up": 10},
+    "unusual": {"hang up": 10},
     "failures": [],
     "memory_mb": [70.0] * 100 + [80.0, 110.0] * 50 + [81.0, 110.0] * 100,
     "exit status": 0,
 }
 
 
-def test_right_answers_flat_memory_and_a_clean_end_pass() -> None:
-    totals, faults = judge(GOOD)
+def test_correct_responses_constant_memory_and_a_clean_exit_pass() -> None:
+    totals, faults = evaluate(GOOD)
     assert faults == []
     assert (totals["requests/s"], totals["minutes"], totals["hang up"]) == (1667, 10, 10)
 
@@ -31,7 +31,7 @@ def test_right_answers_flat_memory_and_a_clean_end_pass() -> None:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"wrong": 1}, "1 answers were wrong"),
+        ({"wrong": 1}, "1 responses were wrong"),
         ({"lost": 2}, "2 requests were lost"),
         ({"failures": ["_scrape: TimeoutError()"]}, "_scrape: TimeoutError()"),
         ({"exit status": -9}, "the server ended with exit status -9"),
@@ -41,6 +41,6 @@ def test_right_answers_flat_memory_and_a_clean_end_pass() -> None:
         ),
     ],
 )
-def test_whatever_is_wrong_is_named(change: dict[str, Any], fault: str) -> None:
-    _, faults = judge(GOOD | change)
+def test_each_fault_is_reported(change: dict[str, Any], fault: str) -> None:
+    _, faults = evaluate(GOOD | change)
     assert faults == [fault]
