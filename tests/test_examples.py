@@ -1,4 +1,4 @@
-"""Each example runs, against a real server, and prints what it should."""
+"""Each example runs against a real server and prints the expected output."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.deploy.engine import free_port
 from tests.service.running import Running
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +23,7 @@ LIMIT_S = 200
 
 
 def start(*command: str | Path, **variables: str) -> subprocess.Popen[str]:
-    """Start a command in the project's root, on one thread."""
+    """Start a command in the root of the project, on one thread."""
     return subprocess.Popen(
         command,
         cwd=ROOT,
@@ -35,7 +35,7 @@ def start(*command: str | Path, **variables: str) -> subprocess.Popen[str]:
 
 
 def printed_by(program: subprocess.Popen[str]) -> str:
-    """What a program that succeeds has printed."""
+    """The output of a program, which must succeed."""
     printed, errors = program.communicate(timeout=LIMIT_S)
     assert program.returncode == 0, errors
     return printed
@@ -61,15 +61,9 @@ def trainings() -> Iterator[dict[str, subprocess.Popen[str]]]:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """The address of a server with the bundled model, as `make serve` starts it."""
+    """The address of a server with the bundled model."""
     with Running(ROOT / "models") as server:
         yield server.address
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def test_the_readme_lists_each_example() -> None:
@@ -79,9 +73,9 @@ def test_the_readme_lists_each_example() -> None:
 
 
 def test_a_table_becomes_a_service(trainings: dict[str, subprocess.Popen[str]]) -> None:
-    answer = json.loads(printed_by(trainings["table"]))
-    assert (answer["model"], answer["version"]) == ("flats", 1)
-    larger, smaller = answer["predictions"]
+    response = json.loads(printed_by(trainings["table"]))
+    assert (response["model"], response["version"]) == ("flats", 1)
+    larger, smaller = response["predictions"]
     assert larger > smaller > 0
 
 
@@ -115,7 +109,7 @@ def test_curl_calls_the_service(url: str) -> None:
 
 
 def test_javascript_calls_the_service(url: str) -> None:
-    """Send the request as the program's text has it; where Node.js is installed, run the program, too."""
+    """Send the request in the program's source; if Node.js is installed, run the program, too."""
     program = (EXAMPLES / "predict.mjs").read_text()
     request = re.search(
         r'fetch\(`\$\{url\}(?P<path>\S+)`, \{\s+method: "(?P<method>\w+)",\s+headers: (?P<headers>\{.*\}),\s+'
@@ -124,7 +118,7 @@ def test_javascript_calls_the_service(url: str) -> None:
     )
     assert request is not None
     members = set(re.findall(r"answer\.(\w+)", program))
-    answers = [
+    responses = [
         httpx.request(
             request["method"],
             url + request["path"],
@@ -133,9 +127,9 @@ def test_javascript_calls_the_service(url: str) -> None:
         )
         for inputs in ([[0] * 784], [[1, 2, 3]])
     ]
-    assert [answer.status_code for answer in answers] == [200, 422]
+    assert [response.status_code for response in responses] == [200, 422]
     assert members == {"version", "predictions", "top_k", "status", "title", "detail"}
-    assert members <= {name for answer in answers for name in answer.json()}
+    assert members <= {name for response in responses for name in response.json()}
     if node := shutil.which("node"):
         printed = run(node, EXAMPLES / "predict.mjs", url).splitlines()
         assert printed[0].startswith("version 1 predicts ")

@@ -1,1 +1,1 @@
-"""What runs the service, held against the service: manifests, alerts, dashboard, image."""
+"""Manifests, alerts, dashboard and image, compared with the service itself."""

@@ -1,8 +1,8 @@
-"""Draw deploy/dashboard.png: each panel's own queries, answered by a Prometheus that watches two workers for a minute.
+"""Draw deploy/dashboard.png: each panel's queries, from a Prometheus that scrapes two workers for a minute.
 
     python -m tests.deploy.draw_dashboard
 
-Grafana itself is in no package that this project could install; its panels look otherwise and show the same.
+Grafana is in no package that this project can install; its panels show the same and look different.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CLIENTS = 8
 
 
 def requests() -> list[list[bytes]]:
-    """What is sent in each phase, a client each: one image by one, images by eight and some nonsense, many at once."""
+    """The requests of each phase, one per client: single images, with invalid requests, and with large batches."""
     with np.load(MODEL / "golden.npz", allow_pickle=False) as golden:
         images = golden["inputs"].tolist()
     single = [post(json.dumps({"inputs": [image]}).encode()) for image in images[:CLIENTS]]
@@ -51,11 +51,10 @@ UNITS: dict[str, Callable[[float], str]] = {
 
 
 def main() -> None:
-    """Watch, ask, draw."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Running(ROOT / "models", workers=2) as server,
-        prometheus(server.port, Path(folder)) as asked,
+        prometheus(server.port, Path(folder)) as observer,
     ):
         start = time.time()
         for phase in requests():
@@ -63,11 +62,11 @@ def main() -> None:
                 for request in phase:
                     loads.enter_context(Load(server.port, request, clients=1))
                 time.sleep(PHASE_S)
-        draw(asked, start, time.time()).savefig(DEPLOY / "dashboard.png", dpi=72)
+        draw(observer, start, time.time()).savefig(DEPLOY / "dashboard.png", dpi=72)
 
 
-def draw(asked: Prometheus, start: float, end: float) -> plt.Figure:
-    """All panels, where and as large as the dashboard has them."""
+def draw(observer: Prometheus, start: float, end: float) -> plt.Figure:
+    """All panels, with the dashboard's layout."""
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels())
     figure = plt.figure(figsize=(16, rows * 0.36))
     for panel in panels():
@@ -77,16 +76,16 @@ def draw(asked: Prometheus, start: float, end: float) -> plt.Figure:
         axes = figure.add_axes((left + 0.045, bottom + 0.025, width - 0.055, height - 0.05))
         axes.set_title(panel["title"], loc="left", fontsize=11, fontweight="bold")
         if panel["type"] == "stat":
-            draw_value(axes, panel, asked)
+            draw_value(axes, panel, observer)
         else:
-            draw_course(axes, panel, asked, start, end)
+            draw_series(axes, panel, observer, start, end)
     return figure
 
 
-def draw_value(axes: Axes, panel: Document, asked: Prometheus) -> None:
-    """One number on the colour of the step that it reached."""
+def draw_value(axes: Axes, panel: Document, observer: Prometheus) -> None:
+    """One number on the colour of its threshold."""
     (expression,) = expressions(panel)
-    ((_, value),) = asked.ask(expression)
+    ((_, value),) = observer.query(expression)
     defaults = panel["fieldConfig"]["defaults"]
     reached = [step["color"] for step in defaults["thresholds"]["steps"] if value >= (step["value"] or 0)]
     axes.set_facecolor({"green": "#56a64b", "orange": "#ff9830", "red": "#e02f44"}[reached[-1]])
@@ -95,13 +94,13 @@ def draw_value(axes: Axes, panel: Document, asked: Prometheus) -> None:
     axes.set_yticks([])
 
 
-def draw_course(axes: Axes, panel: Document, asked: Prometheus, start: float, end: float) -> None:
-    """Each series over the seconds; stacked where the panel says so."""
-    # Here a scrape comes every second, not every 15 s: Grafana's interval would be four of them.
+def draw_series(axes: Axes, panel: Document, observer: Prometheus, start: float, end: float) -> None:
+    """Each series over time, stacked if the panel says so."""
+    # Scrapes are 1 s apart, not 15 s, and Grafana's rate interval is four scrapes.
     lines = [
         (legend(target["legendFormat"], labels), np.array(values, float))
         for target, expression in zip(panel["targets"], expressions(panel), strict=True)
-        for labels, values in asked.course(expression.replace("[1m]", "[5s]"), start, end, 1)
+        for labels, values in observer.query_range(expression.replace("[1m]", "[5s]"), start, end, 1)
     ]
     times = np.unique(np.concatenate([values[:, 0] for _, values in lines]))
     heights = [np.interp(times, *values.T, left=np.nan, right=np.nan) for _, values in lines]
@@ -121,7 +120,7 @@ def draw_course(axes: Axes, panel: Document, asked: Prometheus, start: float, en
 
 
 def legend(pattern: str, labels: dict[str, str]) -> str:
-    """What Grafana makes of ``{{label}}``."""
+    """Replace each ``{{label}}``, as Grafana does."""
     for name, value in labels.items():
         pattern = pattern.replace(f"{{{{{name}}}}}", value)
     return pattern

@@ -1,4 +1,4 @@
-"""Docker or podman, whichever `make` was told, and what it must be told to run a container as the pod's node would."""
+"""Docker or podman, as given to `make`, and the options to run a container as the pod's node would."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ _POLL_S = 0.05
 
 
 def engine(*arguments: str | Path) -> str:
-    """What the container engine says to these arguments."""
+    """Run the container engine; returns its output."""
     done = subprocess.run([*_named("CONTAINER"), *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{arguments}: {done.stderr}"
     return done.stdout.strip()
 
 
 def image() -> str:
-    """The image that was built."""
+    """The name of the image that was built."""
     return " ".join(_named("IMAGE"))
 
 
 def base_image() -> str:
-    """The image that it was built on."""
+    """The name of the image that it was built on."""
     return " ".join(_named("BASE_IMAGE"))
 
 
-def inspected(what: str) -> Document:
-    """What the engine knows of an image or a container."""
-    (found,) = json.loads(engine("inspect", what))
+def inspected(name: str) -> Document:
+    """The engine's description of an image or a container."""
+    (found,) = json.loads(engine("inspect", name))
     return dict(found)
 
 
 def as_the_pod(overlay: str) -> list[str]:
-    """The engine's words for the overlay's security context, limits, volumes and environment."""
+    """The engine's options for the overlay's security context, limits, volumes and environment."""
     pod_context, context = pod(overlay)["spec"]["securityContext"], server(overlay)["securityContext"]
     limits = server(overlay)["resources"]["limits"]
     (mount,) = server(overlay)["volumeMounts"]
@@ -64,14 +64,14 @@ def as_the_pod(overlay: str) -> list[str]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port that is not in use."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 
 def wait_for(port: int, probe: Document) -> float:
-    """Seconds until the probe is answered as its kubelet wants it."""
+    """Seconds until the probe succeeds."""
     started = time.monotonic()
     while time.monotonic() < started + PATIENCE_S:
         try:
@@ -80,11 +80,11 @@ def wait_for(port: int, probe: Document) -> float:
         except httpx.TransportError:
             pass
         time.sleep(_POLL_S)
-    raise AssertionError(f"{probe['httpGet']['path']} is not answered with 200")
+    raise AssertionError(f"{probe['httpGet']['path']} does not respond with 200")
 
 
 def check_predictions(port: int) -> None:
-    """The server gives the golden rows of the checkout's newest Fashion-MNIST the labels that training gave them."""
+    """The server predicts the golden labels of the checkout's newest Fashion-MNIST model."""
     name = "fashion-mnist"
     folder = ROOT / "models" / name / str(artifact.versions(ROOT / "models" / name)[-1])
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client:
@@ -92,9 +92,9 @@ def check_predictions(port: int) -> None:
         with np.load(folder / artifact.GOLDEN, allow_pickle=False) as golden:
             rows = golden["inputs"].tolist()
             expected = golden["prediction" if model["precision"] == "fp32" else "int8_prediction"].tolist()
-        answer = client.post(f"/models/{name}/predict", json={"inputs": rows}).json()
+        response = client.post(f"/models/{name}/predict", json={"inputs": rows}).json()
     assert model["version"] == int(folder.name)
-    assert answer["predictions"] == [model["labels"][index] for index in expected]
+    assert response["predictions"] == [model["labels"][index] for index in expected]
 
 
 def _named(variable: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Clients that keep their connections and send again as soon as they are answered, counting what gets no answer."""
+"""Clients that send requests without pause over persistent connections, and count those without a response."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tests.service.running import PATIENCE_S, Connection
 
 
 class Load:
-    """``clients`` threads with a connection each to ``port``, on which they send ``request`` until told to stop.
+    """``clients`` threads that each send ``request`` over a connection to ``port`` until the context ends.
 
-    ``answered`` counts the answers by their status. What was sent and got no whole answer is in ``lost``, with
-    what happened. A client whose server says ``connection: close`` is done, and so is all once nobody listens.
+    ``answered`` counts responses by status; ``lost`` has the error of each request without a complete response. A
+    client ends at ``connection: close`` or at an error.
     """
 
     def __init__(self, port: int, request: bytes, clients: int = 16) -> None:
@@ -30,7 +30,7 @@ class Load:
         for thread in self._threads:
             thread.start()
         for _ in self._threads:
-            assert self._first.acquire(timeout=PATIENCE_S), "a client got no first answer"
+            assert self._first.acquire(timeout=PATIENCE_S), "a client got no response"
         return self
 
     def __exit__(
@@ -40,10 +40,10 @@ class Load:
         self.wait()
 
     def wait(self) -> None:
-        """Until every client is done."""
+        """Wait until every client has ended."""
         for thread in self._threads:
             thread.join(PATIENCE_S)
-            assert not thread.is_alive(), "a client waits for an answer"
+            assert not thread.is_alive(), "a client still waits for a response"
 
     def _send_all(self, connection: Connection) -> None:
         with connection:

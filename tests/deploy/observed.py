@@ -1,10 +1,9 @@
-"""The real Prometheus, with the scrape configuration that deploy/operations.md shows and the overlay's rules."""
+"""A real Prometheus with the scrape configuration of deploy/operations.md and the rules of the overlay."""
 
 from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,11 +14,12 @@ from typing import Any
 import httpx
 import yaml
 
+from tests.deploy.engine import free_port
 from tests.deploy.programs import program
 from tests.deploy.rendered import DEPLOY, Document, the
 from tests.service.running import PATIENCE_S
 
-# A scrape a second where the document says every 15 s, or a test would take minutes.
+# The document has 15 s, with which a test would take minutes.
 INTERVAL_S = 1
 _POLL_S = 0.1
 
@@ -27,7 +27,7 @@ Sample = tuple[dict[str, str], float]
 
 
 def configuration(port: int) -> Document:
-    """What the document shows, for a server on ``port``, and sooner."""
+    """The configuration in the document, for a server on ``port`` and with `INTERVAL_S`."""
     (block,) = re.findall(r"```yaml\n(global:\n.*?)```", (DEPLOY / "operations.md").read_text(), re.DOTALL)
     shown: Document = yaml.safe_load(block)
     (scrape,) = shown["scrape_configs"]
@@ -39,7 +39,7 @@ def configuration(port: int) -> Document:
 
 
 class Prometheus:
-    """A running Prometheus that is asked by PromQL."""
+    """A running Prometheus."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
@@ -50,59 +50,57 @@ class Prometheus:
         except httpx.ConnectError:
             return False
 
-    def ask(self, expression: str) -> list[Sample]:
-        """The samples of now, with their labels."""
-        return [(each["metric"], float(each["value"][1])) for each in self._answer("query", query=expression)]
+    def query(self, expression: str) -> list[Sample]:
+        """The current samples of a PromQL expression, with their labels."""
+        return [(each["metric"], float(each["value"][1])) for each in self._get("query", query=expression)]
 
-    def course(
+    def query_range(
         self, expression: str, start: float, end: float, step_s: float
     ) -> list[tuple[dict[str, str], list[Any]]]:
-        """Each series from ``start`` to ``end``: its labels, and its times and values."""
-        found = self._answer("query_range", query=expression, start=start, end=end, step=step_s)
+        """The labels of each series, and its times and values from ``start`` to ``end``."""
+        found = self._get("query_range", query=expression, start=start, end=end, step=step_s)
         return [(each["metric"], each["values"]) for each in found]
 
-    def _answer(self, path: str, **query: Any) -> list[dict[str, Any]]:
-        answer = self._client.get(f"/api/v1/{path}", params=query)
-        assert answer.status_code == 200, answer.text
-        result: list[dict[str, Any]] = answer.json()["data"]["result"]
+    def _get(self, path: str, **query: Any) -> list[dict[str, Any]]:
+        response = self._client.get(f"/api/v1/{path}", params=query)
+        assert response.status_code == 200, response.text
+        result: list[dict[str, Any]] = response.json()["data"]["result"]
         return result
 
 
 @contextmanager
 def prometheus(port: int, folder: Path) -> Iterator[Prometheus]:
-    """One that scrapes a server on ``port``, its data in ``folder``."""
+    """Run a Prometheus that scrapes the server on ``port``, with its data in ``folder``."""
     (folder / "rules.yaml").write_text(yaml.safe_dump(the("monitoring", "PrometheusRule")["spec"]))
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration(port)))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     options = [f"--web.listen-address={address}", f"--storage.tsdb.path={folder / 'data'}", "--log.level=error"]
     process = subprocess.Popen([program("prometheus"), "--config.file=prometheus.yml", *options], cwd=folder)
     try:
         with httpx.Client(base_url=f"http://{address}", timeout=PATIENCE_S) as client:
-            asked = Prometheus(client)
-            wait_until(asked.ready, "Prometheus starts")
-            wait_until(lambda: bool(asked.ask("up == 1")), "Prometheus scrapes")
-            yield asked
+            found = Prometheus(client)
+            wait_until(found.ready, "Prometheus starts")
+            wait_until(lambda: bool(found.query("up == 1")), "Prometheus scrapes")
+            yield found
     finally:
         process.terminate()
         process.wait(PATIENCE_S)
 
 
-def wait_until(came_true: Callable[[], bool], what: str) -> None:
+def wait_until(condition: Callable[[], bool], event: str) -> None:
     ends_at = time.monotonic() + PATIENCE_S
-    while not came_true():
-        assert time.monotonic() < ends_at, f"in vain: {what}"
+    while not condition():
+        assert time.monotonic() < ends_at, f"timeout before: {event}"
         time.sleep(_POLL_S)
 
 
 def panels() -> list[Document]:
-    """The dashboard's panels, as the overlay brings them to Grafana."""
+    """The dashboard's panels, as the overlay gives them to Grafana."""
     (dashboard,) = the("monitoring", "ConfigMap")["data"].values()
     found: list[Document] = json.loads(dashboard)["panels"]
     return found
 
 
 def expressions(panel: Document) -> list[str]:
-    """A panel's queries, with what Grafana puts in for its variables."""
+    """A panel's queries, with values for Grafana's variables."""
     return [target["expr"].replace("$__rate_interval", "1m").replace("$namespace", ".*") for target in panel["targets"]]

@@ -1,4 +1,4 @@
-"""Prometheus's programs: those that `make prometheus` unpacked, or the machine's own."""
+"""The programs of Prometheus, from `make prometheus` or from the PATH."""
 
 from __future__ import annotations
 

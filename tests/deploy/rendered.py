@@ -1,4 +1,4 @@
-"""The overlays as kubectl renders them: the very documents that a cluster would get."""
+"""The overlays as kubectl renders them for a cluster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 OVERLAYS = sorted(folder.name for folder in (DEPLOY / "overlays").iterdir())
-# Those that run the service; the others watch it.
+# Those that run the service; the others monitor it.
 SERVING = [name for name in OVERLAYS if name != "monitoring"]
 KUBECTL = Path(sys.executable).parent / "kubectl"
 
@@ -29,7 +29,7 @@ def render(overlay: str) -> tuple[Document, ...]:
 
 
 def kustomized(folder: Path) -> tuple[Document, ...]:
-    """All documents that kubectl makes of a folder with a kustomization."""
+    """All documents that kubectl renders from a folder with a kustomization."""
     done = subprocess.run([KUBECTL, "kustomize", folder], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return tuple(yaml.safe_load_all(done.stdout))
@@ -42,19 +42,19 @@ def the(overlay: str, kind: str) -> Document:
 
 
 def pod(overlay: str) -> Document:
-    """The pod that the overlay's Deployment makes: its ``metadata`` and ``spec``."""
+    """The pod template of the overlay's Deployment: its ``metadata`` and ``spec``."""
     template: Document = the(overlay, "Deployment")["spec"]["template"]
     return template
 
 
 def server(overlay: str) -> Document:
-    """The pod's one container."""
+    """The only container of the pod."""
     (container,) = pod(overlay)["spec"]["containers"]
     return dict(container)
 
 
 def variables(overlay: str) -> dict[str, str]:
-    """The environment of the pod's container, as its node would make it: the image's, the ConfigMap's, its own."""
+    """The environment of the pod's container: the variables of the image, the ConfigMap and the container."""
     container = server(overlay)
     (source,) = container["envFrom"]
     settings = the(overlay, "ConfigMap")
@@ -69,14 +69,14 @@ def image_variables() -> dict[str, str]:
 
 
 def image_command() -> list[str]:
-    """What the image runs; the pod names no other."""
+    """The command of the image, which the pod runs."""
     (command,) = re.findall(r"^ENTRYPOINT (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     words: list[str] = json.loads(command)
     return words
 
 
 def mebibytes(quantity: str) -> float:
-    """A quantity of memory, in the two units that the manifests use."""
+    """A quantity of memory in one of the two units of the manifests."""
     return float(quantity[:-2]) * {"Mi": 1, "Gi": 1024}[quantity[-2:]]
 
 

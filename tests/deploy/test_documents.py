@@ -1,4 +1,4 @@
-"""What deploy's pages say: links that lead somewhere, this version, commands and variables that exist."""
+"""The pages of deploy have valid links, the current version, and commands and variables that exist."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
 def anchors(page: Path) -> set[str]:
-    """Where a link into the page can lead, as GitHub names its headings."""
+    """The anchors of the page's headings, as on GitHub."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @every_page
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_every_link_is_valid(page: Path) -> None:
     links = re.findall(r"\]\((?!https:)([^)#]*)(?:#([^)]*))?\)", page.read_text())
     assert links
     for path, anchor in links:
@@ -32,7 +32,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 @every_page
-def test_every_image_is_of_this_version(page: Path) -> None:
+def test_every_image_has_this_version(page: Path) -> None:
     named = re.findall(r"mlp-serving:(\d[\w.]*)(?:-gpu)?\b|newTag: (\S+)", page.read_text())
     assert {first or second for first, second in named} <= {version()}
 

@@ -1,4 +1,4 @@
-"""The image, run as the pod runs it: what is in it, what it may do, what it answers, what it loses at SIGTERM."""
+"""The image, run as the pod runs it: its contents, its permissions, its responses, and SIGTERM under load."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ LOAD_S = 3.0
 
 @pytest.fixture
 def container() -> Iterator[tuple[str, int]]:
-    """A container of the image, under everything that the pod's manifest puts on it; its id, and its port here."""
+    """The id and the local port of a container of the image, with the restrictions of the pod's manifest."""
     port = free_port()
     publish = ["--publish", f"127.0.0.1:{port}:{image_variables()['MLP_PORT']}"]
     identity = engine("run", "--detach", *as_the_pod("cpu"), *publish, image())
     try:
-        took_s = wait_for(port, server("cpu")["startupProbe"])
-        print(f"\nready {took_s:.1f} s after the container was started")
+        ready_s = wait_for(port, server("cpu")["startupProbe"])
+        print(f"\nready {ready_s:.1f} s after the container was started")
         yield identity, port
     finally:
         engine("rm", "--force", identity)
 
 
-def test_it_adds_little_to_its_base_and_says_what_it_is() -> None:
+def test_it_adds_little_to_its_base_and_has_labels() -> None:
     built, base = inspected(image()), inspected(base_image())
     added = built["Size"] - base["Size"]
     print(
@@ -58,7 +58,7 @@ def test_it_adds_little_to_its_base_and_says_what_it_is() -> None:
     assert re.fullmatch(r"[0-9a-f]{40}", labels["org.opencontainers.image.revision"])
 
 
-def test_it_holds_what_was_locked_and_nothing_to_build_with(container: tuple[str, int]) -> None:
+def test_it_has_the_locked_packages_and_no_build_tools(container: tuple[str, int]) -> None:
     identity, _ = container
     bill = json.loads(engine("exec", identity, "cat", "/opt/mlp-serving/sbom.cdx.json"))
     locked = re.findall(r"^(\S+)==([^\s;]+)", (DEPLOY / "image" / "requirements-cpu.txt").read_text(), re.MULTILINE)
@@ -73,7 +73,7 @@ def test_it_holds_what_was_locked_and_nothing_to_build_with(container: tuple[str
     assert engine("exec", identity, "find", "/opt", "/models", "-name", "*.whl") == ""
 
 
-def test_it_may_do_what_the_pod_may_and_no_more(container: tuple[str, int]) -> None:
+def test_it_has_the_permissions_of_the_pod_only(container: tuple[str, int]) -> None:
     identity, _ = container
     status = dict(line.split(":\t", 1) for line in engine("exec", identity, "cat", "/proc/1/status").splitlines())
     context = pod("cpu")["spec"]["securityContext"]
@@ -85,7 +85,7 @@ def test_it_may_do_what_the_pod_may_and_no_more(container: tuple[str, int]) -> N
     assert engine("exec", identity, "python", "-c", writes) == "['/tmp']"
 
 
-def test_it_predicts_and_is_scraped_and_is_healthy(container: tuple[str, int]) -> None:
+def test_predictions_metrics_and_health_check(container: tuple[str, int]) -> None:
     identity, port = container
     check_predictions(port)
     metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
@@ -98,32 +98,32 @@ def test_it_predicts_and_is_scraped_and_is_healthy(container: tuple[str, int]) -
     engine("exec", identity, *command)
 
 
-def test_it_loses_nothing_at_sigterm_and_ends_within_its_grace(container: tuple[str, int]) -> None:
+def test_sigterm_loses_nothing_and_ends_within_the_grace_period(container: tuple[str, int]) -> None:
     identity, port = container
     body = (ROOT / "models" / "fashion-mnist" / "1" / "example.json").read_bytes()
     grace_s = pod("cpu")["spec"]["terminationGracePeriodSeconds"]
     pause_s = server("cpu")["lifecycle"]["preStop"]["sleep"]["seconds"]
     with Load(port, post(body), CLIENTS) as load:
-        requests, cpu_s = spent(port)
+        requests, cpu_s = usage(port)
         time.sleep(LOAD_S)
-        later_requests, later_cpu_s = spent(port)
+        later_requests, later_cpu_s = usage(port)
         engine("kill", "--signal", "TERM", identity)
-        told = time.monotonic()
+        signalled_at = time.monotonic()
         load.wait()
         status = engine("wait", identity)
-        took_s = time.monotonic() - told
+        drain_s = time.monotonic() - signalled_at
     print(
-        f"\n{sum(load.answered.values())} requests, {CLIENTS} clients: {len(load.lost)} lost; ended in {took_s:.1f} s"
+        f"\n{sum(load.answered.values())} requests, {CLIENTS} clients: {len(load.lost)} lost; ended in {drain_s:.1f} s"
     )
     print(f"{(later_requests - requests) / (later_cpu_s - cpu_s):,.0f} requests per second of CPU time")
     assert load.lost == []
     assert set(load.answered) == {200}
     assert status == "0"
-    assert took_s < grace_s - pause_s
+    assert drain_s < grace_s - pause_s
 
 
-def spent(port: int) -> tuple[float, float]:
-    """Predictions answered and seconds of CPU time used so far."""
+def usage(port: int) -> tuple[float, float]:
+    """Predictions and seconds of CPU time so far."""
     metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
     return (
         float(re.findall(r"^mlp_request_rows_count (\S+)$", metrics, re.MULTILINE)[0]),

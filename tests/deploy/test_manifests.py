@@ -1,4 +1,4 @@
-"""Each overlay as a cluster would get it: valid, of one piece, and what the service's own code expects."""
+"""Each overlay as a cluster would get it: valid, consistent, and in agreement with the service's code."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 
 @every_overlay
-def test_kubernetes_knows_every_field(overlay: str) -> None:
+def test_every_field_is_in_the_schema_of_kubernetes(overlay: str) -> None:
     for document in render(overlay):
         if not document["apiVersion"].startswith(OPERATOR):
             kubernetes_validate.validate(document, "1.37", strict=True)
 
 
 def known_to_the_operator(document: Document) -> Document:
-    """The document as its published schema has it: without the fields that it does not have."""
+    """The document without the fields that its published schema does not have."""
     models = importlib.import_module("cloudcoil.models.prometheus_operator.v1")  # takes two seconds
     read = getattr(models, document["kind"]).model_validate(document)
     known: Document = read.model_dump(mode="json", by_alias=True, exclude_unset=True)
@@ -50,23 +50,23 @@ def known_to_the_operator(document: Document) -> Document:
 
 
 @pytest.mark.parametrize("kind", ["PodMonitor", "PrometheusRule"])
-def test_the_operator_knows_every_field(kind: str) -> None:
+def test_every_field_is_in_the_schema_of_the_operator(kind: str) -> None:
     document = the("monitoring", kind)
     assert known_to_the_operator(document) == document
 
 
 @every_overlay
-def test_nothing_names_a_namespace_and_everything_its_name_and_version(overlay: str) -> None:
+def test_documents_have_name_and_version_labels_and_no_namespace(overlay: str) -> None:
     for document in render(overlay):
         metadata, kind = document["metadata"], document["kind"]
         assert "namespace" not in metadata
         assert metadata["labels"].items() >= NAME.items(), kind
-        # A claim outlives the versions that read it.
+        # A claim outlives the versions that use it.
         assert kind == "PersistentVolumeClaim" or metadata["labels"]["app.kubernetes.io/version"] == version(), kind
 
 
 @serving_overlays
-def test_every_selector_means_these_pods_and_no_others(overlay: str) -> None:
+def test_every_selector_matches_the_pods(overlay: str) -> None:
     labels = pod(overlay)["metadata"]["labels"]
     deployment, budget = the(overlay, "Deployment"), the(overlay, "PodDisruptionBudget")
     selectors = [
@@ -85,7 +85,7 @@ def test_every_selector_means_these_pods_and_no_others(overlay: str) -> None:
 
 
 @serving_overlays
-def test_every_port_is_the_one_that_the_image_listens_on(overlay: str) -> None:
+def test_every_port_is_that_of_the_image(overlay: str) -> None:
     container = server(overlay)
     port = int(image_variables()["MLP_PORT"])
     (policy,) = the(overlay, "NetworkPolicy")["spec"]["ingress"]
@@ -99,7 +99,7 @@ def test_every_port_is_the_one_that_the_image_listens_on(overlay: str) -> None:
 
 
 @serving_overlays
-def test_every_variable_is_an_option_with_a_value_it_takes(overlay: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_variable_is_a_valid_setting(overlay: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = variables(overlay)
     assert {name.removeprefix(PREFIX).lower() for name in given} <= set(Settings.model_fields)
     for name, value in given.items():
@@ -110,7 +110,7 @@ def test_every_variable_is_an_option_with_a_value_it_takes(overlay: str, monkeyp
 
 
 @serving_overlays
-def test_workers_are_what_the_cpu_limit_allows_and_one_where_there_is_a_gpu(overlay: str) -> None:
+def test_workers_equal_the_cpu_limit_or_one_with_a_gpu(overlay: str) -> None:
     limits = server(overlay)["resources"]["limits"]
     gpus = int(limits.get("nvidia.com/gpu", 0))
     assert gpus == (1 if overlay == "gpu" else 0)
@@ -118,13 +118,13 @@ def test_workers_are_what_the_cpu_limit_allows_and_one_where_there_is_a_gpu(over
 
 
 @serving_overlays
-def test_memory_is_requested_whole(overlay: str) -> None:
+def test_the_memory_request_equals_the_limit(overlay: str) -> None:
     resources = server(overlay)["resources"]
     assert resources["requests"]["memory"] == resources["limits"]["memory"]
 
 
 @serving_overlays
-def test_the_grace_period_is_longer_than_all_that_happens_in_it(overlay: str) -> None:
+def test_the_grace_period_covers_pause_drain_and_kill(overlay: str) -> None:
     pause_s = server(overlay)["lifecycle"]["preStop"]["sleep"]["seconds"]
     drain_s = int(variables(overlay)["MLP_DRAIN_TIMEOUT_S"])
     longest_s = pause_s + drain_s + serving.LINGER_S + workers._KILL_MARGIN_S
@@ -132,14 +132,14 @@ def test_the_grace_period_is_longer_than_all_that_happens_in_it(overlay: str) ->
 
 
 @serving_overlays
-def test_a_rollout_takes_no_replica_away_and_a_node_only_one(overlay: str) -> None:
+def test_rollouts_remove_no_replica_and_disruptions_one(overlay: str) -> None:
     strategy = the(overlay, "Deployment")["spec"]["strategy"]
     assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     assert the(overlay, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
 
 
 @serving_overlays
-def test_the_autoscaler_alone_counts_the_replicas(overlay: str) -> None:
+def test_only_the_autoscaler_sets_the_replicas(overlay: str) -> None:
     deployment, scaler = the(overlay, "Deployment"), the(overlay, "HorizontalPodAutoscaler")["spec"]
     assert "replicas" not in deployment["spec"]
     assert scaler["scaleTargetRef"] == {
@@ -151,8 +151,8 @@ def test_the_autoscaler_alone_counts_the_replicas(overlay: str) -> None:
 
 
 @serving_overlays
-def test_the_pod_may_do_nothing_but_serve(overlay: str) -> None:
-    """The `restricted` pod security standard, a root that cannot be written, no token, and nobody to talk to."""
+def test_the_pod_has_minimal_permissions(overlay: str) -> None:
+    """The `restricted` pod security standard, a read-only root, no token, and no egress."""
     spec, container = pod(overlay)["spec"], server(overlay)
     assert spec["automountServiceAccountToken"] is False
     assert spec["serviceAccountName"] == the(overlay, "ServiceAccount")["metadata"]["name"]
@@ -171,14 +171,14 @@ def test_the_pod_may_do_nothing_but_serve(overlay: str) -> None:
 
 
 @serving_overlays
-def test_the_user_is_the_image_s(overlay: str) -> None:
+def test_the_user_is_that_of_the_image(overlay: str) -> None:
     context = pod(overlay)["spec"]["securityContext"]
     user = f"USER {context['runAsUser']}:{context['runAsGroup']}\n"
     assert user in (ROOT / "Dockerfile").read_text()
 
 
 @serving_overlays
-def test_the_image_is_of_this_version_and_runs_its_own_command(overlay: str) -> None:
+def test_the_image_has_this_version_and_its_own_command(overlay: str) -> None:
     container = server(overlay)
     assert container["image"] == f"mlp-serving:{version()}{'-gpu' if overlay == 'gpu' else ''}"
     assert "TAG     ?= mlp-serving:$(VERSION)$(if $(filter gpu,$(RUNTIME)),-gpu)" in (ROOT / "Makefile").read_text()
@@ -187,13 +187,13 @@ def test_the_image_is_of_this_version_and_runs_its_own_command(overlay: str) -> 
 
 
 @serving_overlays
-def test_what_is_written_goes_to_memory_that_the_limit_covers(overlay: str) -> None:
+def test_files_are_in_memory_within_the_limit(overlay: str) -> None:
     (tmp,) = [volume["emptyDir"] for volume in pod(overlay)["spec"]["volumes"] if volume["name"] == "tmp"]
     assert tmp["medium"] == "Memory"
     assert mebibytes(tmp["sizeLimit"]) * 4 < mebibytes(server(overlay)["resources"]["limits"]["memory"])
 
 
-def test_the_volume_with_models_is_mounted_where_the_server_looks_and_cannot_be_written() -> None:
+def test_the_models_volume_is_mounted_read_only_at_the_models_path() -> None:
     claim = the("pvc-models", "PersistentVolumeClaim")["metadata"]["name"]
     volumes = {volume["name"]: volume for volume in pod("pvc-models")["spec"]["volumes"]}
     mounts = {mount["name"]: mount for mount in server("pvc-models")["volumeMounts"]}
@@ -201,13 +201,13 @@ def test_the_volume_with_models_is_mounted_where_the_server_looks_and_cannot_be_
     assert mounts["models"] == {"name": "models", "mountPath": image_variables()["MLP_MODELS"], "readOnly": True}
 
 
-def test_a_changed_setting_is_a_new_config_map_and_so_a_rollout() -> None:
+def test_a_changed_setting_is_a_new_config_map() -> None:
     names = {overlay: the(overlay, "ConfigMap")["metadata"]["name"] for overlay in ("cpu", "gpu")}
     assert all(re.fullmatch(r"mlp-serving-settings-[a-z0-9]{10}", name) for name in names.values())
     assert names["cpu"] != names["gpu"]
 
 
-def test_a_misspelt_field_is_found() -> None:
+def test_a_misspelt_field_is_detected() -> None:
     service = the("cpu", "Service")
     service |= {"spec": service["spec"] | {"internalTraficPolicy": "Cluster"}}
     with pytest.raises(kubernetes_validate.ValidationError, match="internalTraficPolicy"):

@@ -1,4 +1,4 @@
-"""The manifests, run for real by podman: ready, right, changed by a rollout, gone, and with models from a volume."""
+"""The manifests run by podman: start, predictions, a changed setting, removal, and models from a volume."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.service.published import publish
 
 pytestmark = [pytest.mark.play, pytest.mark.timeout(300)]
 
-# What `podman play kube` runs; the others are instructions to a cluster.
+# What `podman play kube` supports.
 PLAYED = {"ConfigMap", "Deployment"}
 
 
@@ -28,7 +28,7 @@ def port() -> int:
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Iterator[Path]:
-    """The file for what is played, which is taken down should the test not come to that."""
+    """A file for the documents, whose pod is removed after the test."""
     file = tmp_path / "played.yaml"
     yield file
     if engine("pod", "ls", "--quiet", "--filter", "name=mlp-serving-pod-0"):
@@ -36,8 +36,8 @@ def manifest(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def claimed(tmp_path: Path) -> Iterator[None]:
-    """The volume that a cluster would bind to the claim, with a model in it that is in no image."""
+def models_volume(tmp_path: Path) -> Iterator[None]:
+    """A volume for the claim, with a model that is not in the image."""
     claim = the("pvc-models", "PersistentVolumeClaim")["metadata"]["name"]
     publish(tmp_path / "models", "small")
     with tarfile.open(tmp_path / "models.tar", "w") as archive:
@@ -49,7 +49,7 @@ def claimed(tmp_path: Path) -> Iterator[None]:
 
 
 def write(file: Path, documents: tuple[Document, ...], port: int) -> None:
-    """The documents as they are, but for a port of this machine, since there is no Service in front."""
+    """Write the documents with a host port, as there is no Service."""
     played = [document for document in documents if document["kind"] in PLAYED]
     for document in played:
         if document["kind"] == "Deployment":
@@ -58,7 +58,7 @@ def write(file: Path, documents: tuple[Document, ...], port: int) -> None:
 
 
 def with_setting(folder: Path, setting: str) -> tuple[Document, ...]:
-    """The cpu overlay with one setting more, as one would write it: an overlay of its own."""
+    """An overlay of the cpu overlay with one more setting."""
     folder.mkdir()
     kustomization = {
         "resources": [os.path.relpath(DEPLOY / "overlays" / "cpu", folder)],
@@ -69,11 +69,11 @@ def with_setting(folder: Path, setting: str) -> tuple[Document, ...]:
 
 
 def wait_until_ready(port: int) -> float:
-    """Seconds until the startup probe and then the readiness probe are answered."""
+    """Seconds until the startup probe and then the readiness probe succeed."""
     return wait_for(port, server("cpu")["startupProbe"]) + wait_for(port, server("cpu")["readinessProbe"])
 
 
-def test_it_starts_answers_takes_a_new_setting_and_goes(manifest: Path, port: int, tmp_path: Path) -> None:
+def test_start_predictions_changed_setting_and_removal(manifest: Path, port: int, tmp_path: Path) -> None:
     write(manifest, kustomized(DEPLOY / "overlays" / "cpu"), port)
     engine("play", "kube", manifest)
     print(f"\nready after {wait_until_ready(port):.1f} s")
@@ -91,8 +91,8 @@ def test_it_starts_answers_takes_a_new_setting_and_goes(manifest: Path, port: in
         httpx.get(f"http://127.0.0.1:{port}/health/ready")
 
 
-@pytest.mark.usefixtures("claimed")
-def test_it_serves_the_models_of_the_volume(manifest: Path, port: int) -> None:
+@pytest.mark.usefixtures("models_volume")
+def test_models_of_the_volume_are_served(manifest: Path, port: int) -> None:
     write(manifest, kustomized(DEPLOY / "overlays" / "pvc-models"), port)
     engine("play", "kube", manifest)
     wait_until_ready(port)

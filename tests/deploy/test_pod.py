@@ -1,8 +1,7 @@
-"""The pod's own environment and command as a real process: its probes, its metrics, its memory under load."""
+"""The pod's command and environment as a real process: probes, metrics, and memory under load."""
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
+from tests.deploy.engine import free_port
 from tests.deploy.load import Load
 from tests.deploy.rendered import SERVING, Document, image_command, mebibytes, pod, server, variables
 from tests.service.published import publish
@@ -25,13 +25,11 @@ PERIOD_S = 0.05
 
 @contextmanager
 def running(overlay: str, models: Path) -> Iterator[tuple[int, int]]:
-    """The process id and the port of what the pod runs, once its startup probe is answered.
+    """The process id and port of the pod's command, once its startup probe succeeds.
 
-    The port and the models are this machine's, not the container's; where the pod has a GPU, the CPU has to do.
+    Port and models are local, and a pod with a GPU runs on the CPU.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     own = {"MLP_PORT": str(port), "MLP_MODELS": str(models), "MLP_PROVIDER": "cpu"}
     command = [sys.executable, *image_command()[1:]]
     process = subprocess.Popen(command, env=environment(**variables(overlay) | own), stderr=subprocess.DEVNULL)
@@ -39,7 +37,7 @@ def running(overlay: str, models: Path) -> Iterator[tuple[int, int]]:
         ends_at = time.monotonic() + PATIENCE_S
         while probed(port, server(overlay)["startupProbe"]) != 200:
             assert process.poll() is None, "the server ended"
-            assert time.monotonic() < ends_at, "the startup probe is not answered"
+            assert time.monotonic() < ends_at, "the startup probe fails"
             time.sleep(PERIOD_S)
         yield process.pid, port
     finally:
@@ -48,7 +46,7 @@ def running(overlay: str, models: Path) -> Iterator[tuple[int, int]]:
 
 
 def probed(port: int, probe: Document) -> int | None:
-    """The status that the probe gets, None where nobody listens."""
+    """The status of the response to the probe; None if the connection is refused."""
     assert probe["httpGet"]["port"] == "http"
     try:
         return httpx.get(
@@ -59,7 +57,7 @@ def probed(port: int, probe: Document) -> int | None:
 
 
 @pytest.mark.parametrize("overlay", SERVING)
-def test_every_probe_and_the_scrape_are_answered_where_the_manifest_asks(overlay: str, tmp_path: Path) -> None:
+def test_probes_and_metrics_are_at_the_paths_of_the_manifest(overlay: str, tmp_path: Path) -> None:
     publish(tmp_path)
     container = server(overlay)
     with running(overlay, tmp_path) as (_, port):
@@ -68,11 +66,13 @@ def test_every_probe_and_the_scrape_are_answered_where_the_manifest_asks(overlay
         assert f"\nmlp_workers {float(variables(overlay)['MLP_WORKERS'])}\n" in metrics.text
 
 
-def test_the_memory_limit_is_half_as_much_again_as_the_largest_requests_take(tmp_path: Path) -> None:
-    """16 clients at once, each with the largest body that is taken, of the images that the shipped model takes."""
+def test_the_memory_limit_is_1_5_times_the_peak_of_the_largest_requests(tmp_path: Path) -> None:
+    """16 clients, each with the largest body allowed, of images as the shipped model has."""
     publish(tmp_path, shape=(28, 28), labels=tuple("abcdefghij"))
     most = int(variables("cpu")["MLP_MAX_BODY_BYTES"])
-    row = ",".join(map(str, np.random.default_rng(0).integers(0, 10, 784)))  # the most numbers a body has room for
+    row = ",".join(
+        map(str, np.random.default_rng(0).integers(0, 10, 784))
+    )  # one digit each, for the most numbers per body
     body = f'{{"inputs":[{",".join([f"[{row}]"] * (most // (len(row) + 3) - 1))}]}}'.encode()
     assert 0.99 * most < len(body) <= most
     with running("cpu", tmp_path) as (pid, port):
@@ -91,7 +91,7 @@ def test_the_memory_limit_is_half_as_much_again_as_the_largest_requests_take(tmp
 
 
 def resident_mib(pid: int) -> float:
-    """What the process and its children hold, a page that several share counted once, as a container's group does."""
+    """Memory of the process and its children; shared pages count once, as for a container."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     total_kib = 0
     for each in (str(pid), *children):

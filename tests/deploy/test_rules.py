@@ -1,4 +1,4 @@
-"""The rules: sound, each alert seen to fire and to stay silent, and about nothing that the service does not tell."""
+"""The rules are valid, each alert fires and stays silent when it should, and all metrics and labels exist."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALERTS = [rule for rule in RULES if "alert" in rule]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The rules as Prometheus itself reads them, and the cases beside."""
+    """A folder with the rules as Prometheus reads them, and the cases."""
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(the("monitoring", "PrometheusRule")["spec"]))
     shutil.copy(CASES, tmp_path)
     return tmp_path
@@ -37,16 +37,16 @@ def promtool(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_prometheus_takes_every_rule(folder: Path) -> None:
+def test_prometheus_accepts_every_rule(folder: Path) -> None:
     assert f"SUCCESS: {len(RULES)} rules found" in promtool(folder, "check", "rules", "rules.yaml")
 
 
-def test_every_case_comes_out_as_it_is_told(folder: Path) -> None:
+def test_every_case_has_the_expected_alerts(folder: Path) -> None:
     promtool(folder, "test", "rules", CASES.name)
 
 
-def test_every_alert_fires_in_a_case_and_is_silent_in_another() -> None:
-    """A case in which one of several series raises the alert shows both."""
+def test_every_alert_fires_in_one_case_and_not_in_another() -> None:
+    """A case in which one of several series fires counts as both."""
     fires, silent = set(), set()
     for case in yaml.safe_load(CASES.read_text())["tests"]:
         for check in case["alert_rule_test"]:
@@ -58,13 +58,13 @@ def test_every_alert_fires_in_a_case_and_is_silent_in_another() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert") or rule["record"])
-def test_what_a_rule_asks_for_is_there(rule: Document) -> None:
+def test_every_metric_and_label_of_a_rule_exists(rule: Document) -> None:
     check(rule["expr"])
     assert promql.records(rule["expr"]) <= {each["record"] for each in RULES if "record" in each}
 
 
 def check(expression: str) -> None:
-    """Every metric, label and value in the expression is one that the service has."""
+    """Every metric, label and value in the expression exists in the service."""
     known = promql.known()
     values = {"reason": {name for _, name, _ in PROBLEMS.values()}, "le": {str(bound) for bound in SECONDS}}
     labels = set(promql.TARGET_LABELS)
@@ -74,11 +74,11 @@ def check(expression: str) -> None:
         for label, value in matchers:
             assert label in known[name] | promql.TARGET_LABELS, f"{name} has no label {label}"
             assert label not in values or value in values[label], f"{label} is never {value!r}"
-    # A recorded series has the labels that its own rule, also checked, left it.
+    # The labels of a recorded series are checked with its own rule.
     assert promql.records(expression) or promql.groupings(expression) <= labels
 
 
-def test_a_metric_and_a_label_that_do_not_exist_are_found() -> None:
+def test_unknown_metrics_labels_and_values_are_detected() -> None:
     for expression in ('rate(mlp_requests{job="x"}[5m])', 'mlp_ready{pod="x"}', "sum by (code) (mlp_ready)"):
         with pytest.raises(AssertionError):
             check(expression)
@@ -87,7 +87,7 @@ def test_a_metric_and_a_label_that_do_not_exist_are_found() -> None:
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
-def test_every_alert_says_whom_it_wakes_and_where_to_read_on(alert: Document) -> None:
+def test_every_alert_has_a_severity_and_a_runbook(alert: Document) -> None:
     page, anchor = alert["annotations"]["runbook"].split("#")
     assert alert["labels"]["severity"] in {"page", "ticket"}
     assert anchor == alert["alert"].lower()
