@@ -96,17 +96,6 @@ def outputs_of(network: Network, inputs: NDArray[Any]) -> NDArray[Any]:
     return values
 
 
-def answers_of(network: Network, inputs: NDArray[Any], *, classifies: bool) -> list[NDArray[Any]]:
-    """What the exported graph outputs for raw ``inputs``, in its order.
-
-    Probabilities (rows, classes) and predicted class int64 (rows,), or predicted numbers (rows, targets).
-    """
-    outputs = outputs_of(network, inputs)
-    if not classifies:
-        return [outputs]
-    return [torch.softmax(torch.from_numpy(outputs), dim=1).numpy(), outputs.argmax(axis=1)]
-
-
 def _build(dataset: Dataset, split: Split, config: Config) -> Network:
     """An untrained network with fitted preprocessing, and for a regression with output scale and offset."""
     preparation = preprocess.fitted(dataset.columns, dataset.inputs[split.train], together=dataset.images)

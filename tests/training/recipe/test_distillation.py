@@ -1,4 +1,4 @@
-"""A teacher of handwritten digits: its soft targets for each transform, and what the student learns from them."""
+"""A teacher's soft targets for each transform of handwritten digits, and the student that learns them."""
 
 from __future__ import annotations
 
@@ -94,22 +94,22 @@ def test_the_teacher_is_trained_first() -> None:
 
 
 def test_the_student_learns_the_soft_targets_and_not_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
-    def of_the_next_digit(train: Rows, _validation: Rows, classes: int, *others: Any) -> SoftTargets:
+    def next_digits(train: Rows, _validation: Rows, classes: int, *others: Any) -> SoftTargets:
         augment: Augment = others[1]
         next_digit = torch.nn.functional.one_hot((train.targets + 1) % classes, classes).float()
         return SoftTargets(next_digit.unsqueeze(1).repeat(1, len(augment.transforms), 1), [])
 
-    monkeypatch.setattr(distillation, "soft_targets", of_the_next_digit)
+    monkeypatch.setattr(distillation, "soft_targets", next_digits)
     found = train.train_network(DATASET, PARTS, CONFIG, torch.device("cpu"), lambda _: None)
-    _, prediction = train.answers_of(found.network, DATASET.inputs[PARTS.test], classifies=True)
+    prediction = train.outputs_of(found.network, DATASET.inputs[PARTS.test]).argmax(axis=1)
     assert (prediction == (DATASET.targets[PARTS.test] + 1) % 10).mean() > 0.9
 
 
 def test_the_card_and_the_log_mention_the_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundled, "load", {"digits": DATASET}.__getitem__)
     words = ("--recipe", "best", "--hidden", "8", "--epochs", "1", "--teacher-epochs", "2", "--shift-pixels", "0")
-    status, said = run(tmp_path, "digits", *words)
+    status, log = run(tmp_path, "digits", *words)
     assert status == 0
-    assert "teacher: validation accuracy 0." in said
+    assert "teacher: validation accuracy 0." in log
     card = (tmp_path / "digits" / "1" / "README.md").read_text()
     assert "a convolutional network that was trained first, on the same rows: 2 epochs in" in card

@@ -1,4 +1,4 @@
-"""The exported graph computes what torch computes, for one row and for a thousand, and is a single file."""
+"""The exported graph has torch's outputs, for one row and for a thousand, and is a single file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import onnx
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 
+from tests.training import small
 from tests.training.model.test_network import MIXED, NUMBERS, random_network, rows_of
 from training.data.dataset import Column
 from training.model.network import Network
@@ -52,11 +54,11 @@ CASES: dict[str, tuple[Sequence[Column], dict[str, Any]]] = {
 
 @cache
 def exported_as(name: str) -> Exported:
-    columns, choices = CASES[name]
+    columns, options = CASES[name]
     inputs = rows_of(columns, ROWS)
     if columns is YEARS:
         inputs[:, -1] = 2000 + np.arange(ROWS) % 25
-    network = random_network(columns, inputs, **choices)
+    network = random_network(columns, inputs, **options)
     classifies = "regression" not in name
     return Exported(network, onnx_export.export(network, len(columns), classifies=classifies), inputs, classifies)
 
@@ -66,7 +68,7 @@ def exported(request: pytest.FixtureRequest) -> Exported:
     return exported_as(request.param)
 
 
-def test_it_computes_what_torch_computes(exported: Exported) -> None:
+def test_its_outputs_are_those_of_torch(exported: Exported) -> None:
     activation = "softmax" if exported.classifies else "identity"
     expected = onnx_export.outputs_of(train.outputs_of(exported.network, exported.inputs), activation)
     found = exported.run(slice(None))
@@ -76,15 +78,23 @@ def test_it_computes_what_torch_computes(exported: Exported) -> None:
         assert np.array_equal(found[1], expected[1])
 
 
+def test_torchs_outputs_are_softmax_and_argmax() -> None:
+    outputs = small.noise(50, 3)
+    probabilities, prediction = onnx_export.outputs_of(outputs, "softmax")
+    assert np.abs(probabilities - softmax(outputs.astype(np.float64), axis=1)).max() < 1e-6
+    assert (probabilities.dtype, prediction.dtype) == (np.float32, np.int64)
+    assert np.array_equal(prediction, outputs.argmax(axis=1))
+
+
 @pytest.mark.parametrize("rows", [2, 3, 4, 5, 7, 8, 16, 31, 32, 64, 1000])
-def test_a_row_has_the_same_bits_alone_and_beside_others(exported: Exported, rows: int) -> None:
+def test_a_row_has_the_same_bits_alone_and_in_a_batch(exported: Exported, rows: int) -> None:
     together = exported.run(slice(rows))
     for row in range(0, rows, max(rows // 8, 1)):
-        for one, among in zip(exported.run([row]), together, strict=True):
-            assert np.array_equal(one[0], among[row])
+        for alone, batched in zip(exported.run([row]), together, strict=True):
+            assert np.array_equal(alone[0], batched[row])
 
 
-def test_it_is_one_file_of_the_promised_opset(exported: Exported) -> None:
+def test_it_is_one_file_with_opset_20(exported: Exported) -> None:
     model = onnx.load_model_from_string(exported.graph)
     onnx.checker.check_model(model, full_check=True)
     assert {each.domain: each.version for each in model.opset_import} == {"": 20}
@@ -113,7 +123,7 @@ def test_inputs_and_outputs_follow_the_contract(exported: Exported) -> None:
     assert found == expected
 
 
-def test_only_a_feature_far_from_zero_needs_another_node() -> None:
+def test_only_a_feature_far_from_zero_adds_a_node() -> None:
     def nodes(name: str) -> list[str]:
         return [node.op_type for node in onnx.load_model_from_string(exported_as(name).graph).graph.node]
 
@@ -141,7 +151,7 @@ def test_an_unseen_category_is_other_and_a_missing_value_is_flagged() -> None:
         assert np.abs(probabilities - torch.softmax(logits, dim=1).numpy()).max() < 1e-6
 
 
-def test_it_names_no_folder_of_this_machine(exported: Exported) -> None:
+def test_it_has_no_local_paths(exported: Exported) -> None:
     root = str(Path(__file__).parents[3]).encode()
     environment = str(Path(torch.__file__).parents[2]).encode()
     for graph in (exported.graph, onnx_runtime.quantize(exported.graph, exported.inputs)):
