@@ -1,6 +1,6 @@
 """Numbers that float32 would round go from a file through training and a real server without loss.
 
-Answers are compared with the values of the file in float64.
+Responses are compared with the values of the file in float64.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from sklearn.metrics import r2_score
 from service import artifact
 from service.artifact import Artifact
 from tests.service.running import Running
+from tests.training.trained import golden_of
 from training.cli.run import main
 
 ROWS = 400
@@ -76,8 +77,7 @@ def client(models: Path) -> Iterator[httpx.Client]:
 def read(models: Path, name: str) -> tuple[Artifact, dict[str, NDArray[Any]]]:
     """A published version, and its golden rows."""
     version = artifact.read(models / name / "1")
-    with np.load(io.BytesIO(version.golden), allow_pickle=False) as file:
-        return version, dict(file)
+    return version, golden_of(version)
 
 
 def npy(array: NDArray[Any]) -> bytes:
@@ -87,7 +87,7 @@ def npy(array: NDArray[Any]) -> bytes:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_class_that_depends_on_exact_values_is_always_right(models: Path, name: str) -> None:
+def test_a_class_that_depends_on_exact_values_is_always_predicted(models: Path, name: str) -> None:
     version, golden = read(models, name)
     assert version.manifest.scores["fp32"]["accuracy"] == 1
     assert (version.manifest.input_dtype, version.manifest.output_dtype) == ("float64", "float32")
@@ -98,7 +98,7 @@ def test_a_class_that_depends_on_exact_values_is_always_right(models: Path, name
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_every_encoding_gets_the_answers_of_torch(models: Path, client: httpx.Client, name: str) -> None:
+def test_every_encoding_gets_the_outputs_of_torch(models: Path, client: httpx.Client, name: str) -> None:
     version, golden = read(models, name)
     rows, path = golden["inputs"], f"/models/{name}/predict"
     features = version.manifest.features
@@ -115,9 +115,9 @@ def test_every_encoding_gets_the_answers_of_torch(models: Path, client: httpx.Cl
         ("application/x-npy", npy(np.asfortranarray(rows).astype(">f8")), path),
     ]
     for media_type, body, url in requests:
-        answer = client.post(url, content=body, headers={"content-type": media_type})
-        assert answer.status_code == 200, answer.text
-        np.testing.assert_allclose(answer.json()["probabilities"], golden["probabilities"], atol=1e-5)
+        response = client.post(url, content=body, headers={"content-type": media_type})
+        assert response.status_code == 200, response.text
+        np.testing.assert_allclose(response.json()["probabilities"], golden["probabilities"], atol=1e-5)
     assert client.post(path, content=version.example).status_code == 200
 
     known = ~np.isnan(rows).any(axis=1)
@@ -128,7 +128,7 @@ def test_every_encoding_gets_the_answers_of_torch(models: Path, client: httpx.Cl
         np.testing.assert_allclose(integers.json()["probabilities"], golden["probabilities"][known], atol=1e-5)
 
 
-def test_values_rounded_before_they_were_sent_are_rejected(models: Path, client: httpx.Client) -> None:
+def test_values_rounded_by_the_client_are_rejected(models: Path, client: httpx.Client) -> None:
     rows, path = read(models, "since")[1]["inputs"][:2], "/models/since/predict"
     raw = {"content-type": "application/octet-stream"}
     for body, headers, query, detail in (
@@ -153,8 +153,8 @@ def test_values_rounded_before_they_were_sent_are_rejected(models: Path, client:
             "the body has 63 bytes, expected one or more rows of 4 values: 32 of float64",
         ),
     ):
-        answer = client.post(path + query, content=body, headers=headers)
-        assert (answer.status_code, answer.json()["detail"]) == (422, detail)
+        response = client.post(path + query, content=body, headers=headers)
+        assert (response.status_code, response.json()["detail"]) == (422, detail)
 
 
 def test_scores_of_a_target_use_the_values_of_the_file(models: Path, client: httpx.Client) -> None:
@@ -163,8 +163,8 @@ def test_scores_of_a_target_use_the_values_of_the_file(models: Path, client: htt
     manifest = version.manifest
     assert (manifest.input_dtype, manifest.output_dtype) == ("float32", "float64")
     inputs = BUMP[:, None].tolist()
-    answer = client.post("/models/target/predict", json={"inputs": inputs})
-    values = np.array(answer.json()["predictions"])
+    response = client.post("/models/target/predict", json={"inputs": inputs})
+    values = np.array(response.json()["predictions"])
     assert len(np.unique(values)) > 0.9 * ROWS
     assert r2_score(TARGET, values) > 0.98
     rounded = values.astype(np.float32).astype(np.float64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import re
@@ -23,7 +22,7 @@ from service import artifact
 from service.manifest import REGRESSION
 from tests.asked import ask, assert_counted
 from tests.service.running import Running, post
-from tests.training.trained import Trained, run, train
+from tests.training.trained import Trained, golden_of, run, train
 
 BUSY_S = 600.0  # for a process that imports torch, on a busy machine
 QUICK = ("--hidden", "8", "--epochs", "2")
@@ -56,8 +55,8 @@ def test_a_run_logs_its_rows_epochs_scores_and_version(digits: Trained) -> None:
 
 
 def test_golden_outputs_are_those_of_torch(digits: Trained) -> None:
-    with np.load(io.BytesIO(digits.published.golden), allow_pickle=False) as golden:
-        inputs, probabilities, prediction = (golden[name] for name in ("inputs", "probabilities", "prediction"))
+    golden = golden_of(digits.published)
+    inputs, probabilities, prediction = (golden[name] for name in ("inputs", "probabilities", "prediction"))
     rows = [int(np.flatnonzero((digits.test_inputs == row).all(axis=1))[0]) for row in inputs]
     assert np.array_equal(probabilities, digits.outputs[0][rows])
     assert np.array_equal(prediction, digits.outputs[1][rows])
@@ -79,12 +78,12 @@ def test_the_service_responds_with_the_outputs_of_torch_in_batches_of_any_size(d
         assert np.array_equal(result.classes, classes[:count])
         assert result.predictions == classes[:count].tolist()
         assert np.abs(result.probabilities - probabilities[:count]).max() < 1e-5
-        # bit for bit, whatever the batch
+        # the same bits for any batch size
         assert np.array_equal(result.probabilities, results[0].probabilities[:count])
     accuracy = (results[1].classes == digits.test_targets).mean()
     assert accuracy == digits.published.manifest.scores["fp32"]["accuracy"] > 0.9
-    first_right = int((digits.outputs[1] == digits.test_targets).argmax())
-    assert example["predictions"] == [digits.dataset.labels[digits.test_targets[first_right]]]
+    first_correct = int((digits.outputs[1] == digits.test_targets).argmax())
+    assert example["predictions"] == [digits.dataset.labels[digits.test_targets[first_correct]]]
 
 
 def test_the_same_command_publishes_the_same_model_as_the_next_version(models: Path) -> None:
@@ -128,8 +127,8 @@ def test_a_folder_of_pictures_becomes_a_served_model(models: Path, tmp_path: Pat
         response = httpx.post(
             f"{server.address}/predict?dtype=uint8", content=body, headers={"content-type": "application/octet-stream"}
         )
-    right = [file.parent.name == label for file, label in zip(files, response.json()["predictions"], strict=True)]
-    assert sum(right) > 0.9 * len(right)
+    correct = [file.parent.name == label for file, label in zip(files, response.json()["predictions"], strict=True)]
+    assert sum(correct) > 0.9 * len(correct)
 
 
 @pytest.mark.parametrize(

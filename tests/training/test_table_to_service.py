@@ -5,7 +5,6 @@ The golden rows of a published version have torch's outputs; here they are sent 
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import subprocess
@@ -18,13 +17,13 @@ import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
-from numpy.typing import NDArray
 from pyarrow import parquet
 
 from service import artifact
 from service.cells import Cells
 from service.manifest import Feature
 from tests.service.running import Running
+from tests.training.trained import golden_of
 from training.cli.run import main
 
 ROWS = 400
@@ -66,11 +65,6 @@ def people() -> dict[str, list[Any]]:
 def write_csv(path: Path, columns: dict[str, list[Any]]) -> None:
     rows = [columns, *zip(*columns.values(), strict=True)]
     path.write_text("".join(",".join("" if value is None else str(value) for value in row) + "\n" for row in rows))
-
-
-def golden(version: artifact.Artifact) -> dict[str, NDArray[Any]]:
-    with np.load(io.BytesIO(version.golden), allow_pickle=False) as file:
-        return dict(file)
 
 
 def as_json(features: Sequence[Feature], row: Sequence[float]) -> dict[str, Any]:
@@ -118,7 +112,7 @@ def test_a_table_of_people(tmp_path: Path) -> None:
     assert "- target answer: 2 classes (no, yes)\n" in card
 
     with Running(models) as server, server.client() as client:
-        torch = golden(version)
+        torch = golden_of(version)
         rows = [as_json(features, row) for row in torch["inputs"].tolist()]
         assert None in [row["age"] for row in rows]
         assert UNKNOWN in [row["job"] for row in rows]
@@ -169,28 +163,28 @@ def test_codes_missing_values_and_european_numbers_are_sent_as_in_the_file(
     assert (zips.categories, countries.categories) == (("01067", "10115", "1067"), ("DE", "FR", "NA"))
     with Running(models, "--precision", "fp32") as server, server.client() as client:
         names = [feature.name for feature in version.manifest.features]
-        texts = [dict(zip(names, row, strict=True)) for row in zip(*(columns[name] for name in names), strict=True)]
+        strings = [dict(zip(names, row, strict=True)) for row in zip(*(columns[name] for name in names), strict=True)]
         prices = {"19.118,5": 19118.5, "999": 999, "1.250": 1250.0, "NA": None, " ": None}
         members = {"TRUE": True, "false": 0, "NA": None}
         typed = [
             row
             | {"price": prices[row["price"]], "member": members[row["member"]], "country": row["country"].strip()}
             | {"zip": 10115 if row["zip"] == "10115" else row["zip"]}
-            for row in texts
+            for row in strings
         ]
-        probabilities = predict(client, texts)["probabilities"]
+        probabilities = predict(client, strings)["probabilities"]
         assert probabilities == predict(client, typed)["probabilities"]
 
         codes = [
-            (zips.categories.index(row["zip"]), countries.categories.index(row["country"].strip())) for row in texts
+            (zips.categories.index(row["zip"]), countries.categories.index(row["country"].strip())) for row in strings
         ]
         numbers = [(row["price"], row["member"]) for row in typed]
         by_hand = np.concatenate([np.array(codes), np.array(numbers, np.float64)], axis=1)
-        torch = golden(version)
+        torch = golden_of(version)
         for inputs, expected in zip(torch["inputs"], torch["probabilities"], strict=True):
             alike = [np.array_equal(row, inputs, equal_nan=True) for row in by_hand]
             assert np.abs(np.array(probabilities[alike.index(True)]) - expected).max() < 1e-5
-        rejected = client.post("/predict", json={"inputs": texts[0] | {"zip": 1068}})
+        rejected = client.post("/predict", json={"inputs": strings[0] | {"zip": 1068}})
         assert (rejected.status_code, rejected.json()["errors"][0]["feature"]) == (422, "zip")
 
 
@@ -215,7 +209,7 @@ def test_several_targets_from_parquet(tmp_path: Path) -> None:
     assert "![predicted against true values, and residuals](predicted.png)" in card
 
     with Running(models) as server, server.client() as client:
-        torch = golden(version)
+        torch = golden_of(version)
         rows = [as_json(version.manifest.features, row) for row in torch["inputs"].tolist()]
         values = np.array(predict(client, rows)["predictions"])
         assert np.abs(values / torch["prediction"] - 1).max() < 1e-5

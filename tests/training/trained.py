@@ -1,4 +1,4 @@
-"""A run of the command line in this process, and the same run in parts, to compare with what was published."""
+"""Run the command line in this process, and train the same network again to compare with what was published."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from training.release import onnx_export
 
 @dataclass(frozen=True)
 class Trained:
-    """A published run. ``log`` is what the command wrote; ``network`` was trained again, with the same seed."""
+    """A published run. ``log`` is its stderr; ``network`` was trained again, with the same seed."""
 
     folder: Path
     log: str
@@ -55,8 +55,14 @@ class Trained:
         return onnx_export.outputs_of(outputs_of(self.network, self.test_inputs), activation)
 
 
+def golden_of(published: Artifact) -> dict[str, NDArray[Any]]:
+    """The golden rows of a published version and their outputs."""
+    with np.load(io.BytesIO(published.golden), allow_pickle=False) as file:
+        return dict(file)
+
+
 def run(models: Path, *arguments: str) -> tuple[int, str]:
-    """The exit status and what was written to stderr."""
+    """The exit status and stderr of the command line."""
     with contextlib.redirect_stderr(io.StringIO()) as log:
         status = main([*arguments, "--models", str(models)])
     return status, log.getvalue()

@@ -1,31 +1,23 @@
-"""A published version, read back as the service reads it, has what the run produced."""
+"""A published version, read as the service reads it, has what the run produced."""
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from service import artifact
 from service.manifest import CLASSIFICATION
 from tests.training import small
-from tests.training.trained import Trained, run
+from tests.training.trained import Trained, golden_of, run
 from training.data.dataset import Column
 from training.errors import DataError
 from training.release import onnx_runtime, publish
-
-
-def golden_of(digits: Trained) -> dict[str, NDArray[Any]]:
-    with np.load(io.BytesIO(digits.published.golden), allow_pickle=False) as file:
-        return dict(file)
 
 
 def test_the_manifest_describes_the_run(digits: Trained) -> None:
@@ -73,7 +65,7 @@ def test_the_manifest_has_the_hash_of_every_file(digits: Trained) -> None:
 
 
 def test_golden_rows_are_test_rows_without_near_ties(digits: Trained) -> None:
-    golden = golden_of(digits)
+    golden = golden_of(digits.published)
     assert golden["inputs"].shape == (32, 64)
     held_out = {row.tobytes() for row in digits.test_inputs}
     assert all(row.tobytes() in held_out for row in golden["inputs"])

@@ -16,6 +16,7 @@ from training.data.dataset import Dataset
 from training.data.tables import table_file
 from training.data.tables.options import TableOptions
 
+ODD = ("", "nan", "NAN", "inf", "-Infinity", "0x10", "1_000", "１２", "a\nb", 'say "hi"', "a,b;c", "1" * 401, "\0")  # noqa: RUF001 - wide digits
 TARGET = TableOptions(("label",))
 LABELS = ["yes", "no"] * 12
 HEADER = "age,member,job,label\n"

@@ -14,10 +14,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from tests.training.data.errors import message_of
-from tests.training.data.tables.tables import BODY, HEADER, write_csv
+from tests.training.data.tables.tables import BODY, HEADER, ODD, write_csv
 from training.data.tables import reader
-
-ODD = ("", "nan", "NAN", "inf", "-Infinity", "0x10", "1_000", "１２", "a\nb", 'say "hi"', "a,b;c", "1" * 401, "\0")  # noqa: RUF001
 
 
 @given(
