@@ -24,7 +24,7 @@ with httpx.Client(base_url=url) as client:  # keeps the connection open between 
     print(f"raw: {answer['predictions'][0]}")
 
     # An error is a problem document that says what to change.
-    refused = client.post("/predict", json={"inputs": [[1, 2, 3]]})
-    if refused.is_error:
-        problem = refused.json()
+    rejected = client.post("/predict", json={"inputs": [[1, 2, 3]]})
+    if rejected.is_error:
+        problem = rejected.json()
         print(f"{problem['status']} {problem['title']}: {problem['detail']}")

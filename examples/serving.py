@@ -34,7 +34,7 @@ def serve(models: Path) -> Iterator[str]:
 
 
 def is_ready(url: str) -> bool:
-    """Whether the server takes requests."""
+    """Whether the server is ready for requests."""
     try:
         return httpx.get(f"{url}/health/ready").is_success
     except httpx.TransportError:

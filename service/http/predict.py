@@ -109,7 +109,7 @@ class Predict:
         """
         try:
             if not self._lifecycle.answering:
-                raise NotReady(f"the server is {self._lifecycle.state}; try again", _STARTING_S)  # noqa: TRY301
+                raise NotReady(f"the server is {self._lifecycle.state}; try again", _STARTING_S)  # noqa: TRY301 - as all errors here
             model = self._repository.find(request.model, request.version)
             timeout = request.headers.get(b"x-request-timeout-s")
             deadline_s = record.started_s + (self._max_s if timeout is None else timeout_s(timeout, self._max_s))

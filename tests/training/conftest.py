@@ -1,4 +1,4 @@
-"""Training in a test process: on one thread, since the networks are tiny and the cores are shared; one run for many."""
+"""Train on one thread, since the networks are tiny; one published run is shared by many tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def digits(_one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A small network for handwritten digits, published. Look at it, and leave it as it is."""
+    """A published small network for handwritten digits, not to be changed."""
     return train(tmp_path_factory.mktemp("models"), "digits", "--hidden", "32", "--epochs", "20", "--lr", "0.02")
 
 

@@ -1,4 +1,4 @@
-"""Options are held to their bounds, and bounds explain themselves."""
+"""Options are checked against their bounds, and messages state the bounds."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ globals().update({name: value for name, value in _tests.items() if name not in P
 
 @pytest.fixture
 def global_random_seed() -> int:
-    """Replaces the fixture of upstream's conftest."""
+    """Replace the fixture of upstream's conftest."""
     return 42
 
 

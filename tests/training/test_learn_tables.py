@@ -1,4 +1,4 @@
-"""Training on tables: rare classes, losses of numbers, values that no training row has."""
+"""Training on tables: rare classes, losses for numbers, values not seen in training."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ COLUMNS = (
 )
 
 
-def trained(dataset: Dataset, **choices: Any) -> Network:
-    config = Config(**{"hidden": (16,), "batch_size": 32, "epochs": 30, "lr": 0.01} | choices)
+def trained(dataset: Dataset, **options: Any) -> Network:
+    config = Config(**{"hidden": (16,), "batch_size": 32, "epochs": 30, "lr": 0.01} | options)
     return train.train_network(dataset, split(dataset, config), config, torch.device("cpu"), lambda _: None).network
 
 
@@ -69,7 +69,7 @@ def test_each_loss_predicts_its_own_average(loss: str, expected: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("classifies", "choices", "message"),
+    ("classifies", "options", "message"),
     [
         (True, {"loss": "huber"}, "--loss is 'huber', which is for numbers, but small has classes; leave it out"),
         (
@@ -85,9 +85,9 @@ def test_each_loss_predicts_its_own_average(loss: str, expected: float) -> None:
     ],
 )
 def test_an_option_that_does_not_fit_the_target_is_rejected(
-    classifies: bool, choices: dict[str, str], message: str
+    classifies: bool, options: dict[str, str], message: str
 ) -> None:
     dataset = small.sides(60) if classifies else small.values(small.noise(60, 2), np.arange(60, dtype=np.float32))
     with pytest.raises(OptionError) as caught:
-        trained(dataset, **choices)
+        trained(dataset, **options)
     assert str(caught.value) == message

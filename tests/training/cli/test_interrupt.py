@@ -1,4 +1,4 @@
-"""Signals in each state of a run, each in a new process; and a whole run, whose forks are signalled at each stage.
+"""Signals in each state of a run, each in a new process, and at each stage of a whole run, each in a fork.
 
 The processes handle SIGINT even if the parent of the tests ignores it, as `cmd &` in a script does.
 """
@@ -31,13 +31,13 @@ run.install()
 """
 
 
-def ended(code: str, *arguments: str, patience_s: float = 3 * PATIENCE_S) -> tuple[int, str, str]:
+def ended(code: str, *arguments: str, timeout_s: float = 3 * PATIENCE_S) -> tuple[int, str, str]:
     """The exit status, stdout and stderr of a process that runs ``code``."""
     done = subprocess.run(
         [sys.executable, "-c", BEGIN + code, *arguments],
         capture_output=True,
         text=True,
-        timeout=patience_s,
+        timeout=timeout_s,
         check=False,
     )
     return done.returncode, done.stdout, done.stderr
@@ -91,7 +91,7 @@ def test_after_the_commit_signals_are_ignored() -> None:
 
 
 def test_a_second_commit_can_be_interrupted() -> None:
-    """As when another run has taken the version number."""
+    """As when another run has published the same version."""
     code = "\ntry:\n with run.publishing(): run.commit(); TERM(); run.commit(); print('not here')\n"
     assert ended(INSTALL + code + "except KeyboardInterrupt: run.end()") == (143, "", MESSAGE)
 
@@ -187,7 +187,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, temporary = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("temporary")
     code = f"import os; os.environ['TMPDIR'] = {str(temporary)!r}; os.chdir({str(folder)!r})\n" + WHOLE_RUN
     arguments = ["digits", "--hidden", "8", "--epochs", "2", "--models", "models"]
-    status, _, stderr = ended(code, json.dumps(STAGES), *arguments, patience_s=_WHOLE_RUN_S)
+    status, _, stderr = ended(code, json.dumps(STAGES), *arguments, timeout_s=_WHOLE_RUN_S)
     assert status == 0, stderr
     assert list(temporary.glob("tmp*")) == []  # torch keeps a cache there
     return folder

@@ -1,4 +1,4 @@
-"""Progress bars at a terminal, nothing elsewhere."""
+"""Progress bars are written to a terminal only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def written(*, terminal: bool) -> str:
     return file.getvalue()
 
 
-def test_nothing_is_written_elsewhere_than_at_a_terminal() -> None:
+def test_nothing_is_written_without_a_terminal() -> None:
     assert written(terminal=False) == ""
 
 
@@ -47,7 +47,7 @@ def test_the_bar_is_removed_at_the_end() -> None:
 
 @contextmanager
 def installed(interrupts: Interrupts) -> Iterator[None]:
-    """The handlers of ``interrupts``, inside."""
+    """Install the handlers of ``interrupts`` inside the context."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     interrupts.install()
     try:
@@ -58,7 +58,7 @@ def installed(interrupts: Interrupts) -> Iterator[None]:
 
 
 def read(act: Callable[[int], None], *, terminal: bool) -> str:
-    """What is written while three items are read; ``act`` is called with each."""
+    """The output while three items are read, with ``act`` called for each."""
     file = io.StringIO()
     interrupts = Interrupts()
     watch = progress.watching(Console(file=file, force_terminal=terminal, width=80), interrupts)
@@ -89,5 +89,5 @@ def test_the_reading_bar_is_removed_before_an_error_is_printed(act: Callable[[in
     assert text.endswith(error)
 
 
-def test_reading_writes_nothing_elsewhere_than_at_a_terminal() -> None:
+def test_reading_writes_nothing_without_a_terminal() -> None:
     assert read(lambda _item: None, terminal=False) == ""

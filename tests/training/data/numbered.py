@@ -1,4 +1,4 @@
-"""A data kind that only the tests have: it shows that a new one is one file and one entry in a list."""
+"""A data kind for the tests: a new kind is one file and one entry in a list."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def shares(found: NDArray[np.float32]) -> dict[bytes, float]:
     return {each: count / len(found) for each, count in Counter(each.tobytes() for each in found).items()}
 
 
-def test_half_are_mirrored() -> None:
+def test_half_of_the_images_are_mirrored() -> None:
     found = shares(changed(augment(flip=True)))
     assert set(found) == {image().tobytes(), image()[:, ::-1].tobytes()}
     assert found[image().tobytes()] == pytest.approx(0.5, abs=0.05)
@@ -119,7 +119,7 @@ def test_any_number_of_rows_is_augmented(rows: int) -> None:
     assert changed(augment(shift_pixels=1), rows).shape == (rows, HEIGHT, WIDTH)
 
 
-def test_the_random_state_decides() -> None:
+def test_results_depend_on_the_random_state_only() -> None:
     choose = augment(flip=True, shift_pixels=2, erase_pixels=2)
     assert np.array_equal(changed(choose, 100), changed(choose, 100))
 
@@ -133,15 +133,15 @@ def test_one_transform_of_all_images(transform: Transform) -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 16, 100])
-def test_the_targets_are_those_of_the_chosen_transform(rows: int) -> None:
-    chosen = augment(flip=True, shift_pixels=1)
+def test_targets_are_those_of_the_transform_applied(rows: int) -> None:
+    augmented = augment(flip=True, shift_pixels=1)
     images = torch.from_numpy(image()).flatten().repeat(rows, 1)
-    numbers = torch.arange(len(chosen.transforms) * 2.0).view(1, -1, 2).repeat(rows, 1, 1)
-    changed_images, targets = chosen(images, numbers + 1000 * torch.arange(rows).view(-1, 1, 1))
+    numbers = torch.arange(len(augmented.transforms) * 2.0).view(1, -1, 2).repeat(rows, 1, 1)
+    changed_images, targets = augmented(images, numbers + 1000 * torch.arange(rows).view(-1, 1, 1))
     assert targets.shape == (rows, 2)
     for row, (found, target) in enumerate(zip(changed_images, targets, strict=True)):
-        transform = chosen.transforms[(int(target[0]) - 1000 * row) // 2]
-        assert torch.equal(found, chosen.transformed(images[:1], transform)[0])
+        transform = augmented.transforms[(int(target[0]) - 1000 * row) // 2]
+        assert torch.equal(found, augmented.transformed(images[:1], transform)[0])
 
 
 def test_other_targets_are_unchanged() -> None:

@@ -32,7 +32,7 @@ def test_an_improvement_is_at_least_the_tolerance() -> None:
     assert early_stopping.best == 1.9
 
 
-def test_it_goes_on_counting_where_an_earlier_one_ended() -> None:
+def test_the_count_continues_from_an_earlier_run() -> None:
     early_stopping = EarlyStopping(nn.Linear(1, 1), 2, best=6, no_improvement_count=2, keep_best=False)
     assert decisions(early_stopping, 5) == [True]
 

@@ -1,4 +1,4 @@
-"""All parameters in one vector, and in their own memory again."""
+"""All parameters in one vector, and back in separate memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_matrices_come_first_and_parameters_are_views() -> None:
         assert (parameter.grad == 3).all()
 
 
-def test_released_parameters_keep_their_values_in_memory_of_their_own() -> None:
+def test_released_parameters_keep_their_values_in_separate_memory() -> None:
     body = perceptron(3, (4,), 2, "relu", 0.0, batch_norm=False)
     flat = FlatParameters(body)
     flat.values.fill_(1)

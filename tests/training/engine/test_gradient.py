@@ -80,12 +80,12 @@ def test_the_manual_gradient_equals_autograds(activation: str, hidden: tuple[int
 
 def test_half_precision_is_close_for_both() -> None:
     loss = losses.cross_entropy()
-    for chosen in (loss, Loss(loss.value)):
+    for each in (loss, Loss(loss.value)):
         found = []
         for half in (False, True):
             body = network().float()
             flat = FlatParameters(body)
-            value = gradient.of(body, flat, chosen, half=half)(inputs().float(), CLASSES, None)
+            value = gradient.of(body, flat, each, half=half)(inputs().float(), CLASSES, None)
             found.append((float(value), flat.gradients))
         assert found[1][0] == pytest.approx(found[0][0], rel=0.01)
         assert found[1][0] != found[0][0]

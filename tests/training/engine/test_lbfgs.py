@@ -11,7 +11,7 @@ from training.engine.flat_parameters import FlatParameters
 from training.engine.loop import Rows
 from training.engine.losses import LOSSES
 
-ROWS = 10_000  # more than are computed at a time
+ROWS = 10_000  # more than one chunk
 
 
 def minimise(body: nn.Sequential, rows: Rows, *, l2: float = 0.0, stop_after: int = 1000) -> OptimizeResult:

@@ -49,7 +49,7 @@ def test_the_loss_is_the_mean_over_the_rows() -> None:
     assert train_epoch(ROWS, BATCHES, lambda *_: next(losses), lambda: None) == (3 * 1 + 2 * 6) / 5
 
 
-def test_on_step_ends_training_before_the_step_by_raising() -> None:
+def test_an_exception_in_on_step_prevents_the_step() -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""The registry of losses: one spelling for all interfaces, label smoothing, losses given by the user."""
+"""The registry of losses: one spelling for all interfaces, label smoothing, custom losses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_the_command_line_spells_losses_as_the_registry_does() -> None:
     assert set(LOSSES) <= {"auto", *registered}
 
 
-def test_the_command_line_has_no_loss_whose_outputs_are_logarithms() -> None:
+def test_the_command_line_has_no_loss_of_logarithmic_outputs() -> None:
     logarithmic = {name for named in losses.LOSSES.values() for name, loss in named.items() if loss.log_outputs}
     assert logarithmic == {"poisson"}
     assert not logarithmic & set(LOSSES)

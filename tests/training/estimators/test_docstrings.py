@@ -1,4 +1,4 @@
-"""help(MLPClassifier) and help(MLPRegressor): every parameter and attribute, as numpydoc has them, and true."""
+"""help(MLPClassifier) and help(MLPRegressor) document every parameter and attribute in numpydoc's format."""
 
 from __future__ import annotations
 

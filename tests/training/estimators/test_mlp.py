@@ -1,4 +1,4 @@
-"""MLPClassifier and MLPRegressor beside scikit-learn's, and what they add."""
+"""MLPClassifier and MLPRegressor compared with scikit-learn's, and what they add."""
 
 from __future__ import annotations
 
@@ -257,14 +257,14 @@ class TestInScikitLearn:
         with pytest.raises(NotFittedError):
             copied.predict(iris()[0])
         with pytest.raises(AttributeError, match=r"^this MLPClassifier is not fitted yet$"):
-            copied.coefs_  # noqa: B018
+            copied.coefs_  # noqa: B018 - reading it raises
 
     @pytest.mark.parametrize("through", ["pickle", "joblib"])
     def test_loaded_estimator_predicts_and_continues_the_same(self, through: str, tmp_path: Path) -> None:
         inputs, targets = iris()
         saved = MLPClassifier(batch_norm=True, random_state=0).partial_fit(inputs, targets, classes=[0, 1, 2])
         if through == "pickle":
-            loaded = pickle.loads(pickle.dumps(saved))  # noqa: S301 - its own file
+            loaded = pickle.loads(pickle.dumps(saved))  # noqa: S301 - pickled here
         else:
             joblib.dump(saved, tmp_path / "file")
             loaded = joblib.load(tmp_path / "file")
@@ -273,7 +273,7 @@ class TestInScikitLearn:
             each.partial_fit(inputs, targets)
         np.testing.assert_array_equal(loaded.predict_proba(inputs), saved.predict_proba(inputs))
 
-    def test_pickle_holds_the_network_and_the_solver_alone(self) -> None:
+    def test_a_pickle_has_only_the_network_and_the_solver(self) -> None:
         fitted = MLPClassifier((200,), max_iter=1).fit(*cancer())
         network_bytes = sum(each.nbytes for each in (*fitted.coefs_, *fitted.intercepts_))
         assert len(pickle.dumps(fitted)) < 3 * network_bytes + 10_000
@@ -508,7 +508,7 @@ def near_zero() -> MLPRegressor:
 
 
 def far_from_zero(fitted: MLPRegressor) -> Arrays:
-    """Make ``fitted`` take and predict seconds since 1970; return rows and targets of that kind."""
+    """Change ``fitted`` to expect and predict seconds since 1970; returns such rows and targets."""
     random = np.random.default_rng(1)
     seconds = random.integers(-1800, 1800, 300)
     rows = np.column_stack([1_700_000_000 + seconds, random.uniform(-1, 1, 300)])
@@ -536,9 +536,9 @@ class TestPublish:
         assert found.config["solver"] == solver
         assert (found.seed, found.config["temperature"]) == (0, None)
         assert "alibration temperature" not in (folder / "README.md").read_text()
-        answers = onnx_runtime.run((folder / "model.onnx").read_bytes(), test)
+        outputs = onnx_runtime.run((folder / "model.onnx").read_bytes(), test)
         expected = fitted.predict(test)[:, None] if kind == "diabetes" else fitted.predict_proba(test)
-        np.testing.assert_allclose(answers[0], expected, atol=1e-5)
+        np.testing.assert_allclose(outputs[0], expected, atol=1e-5)
         if kind == "diabetes":
             assert found.scores["fp32"]["r2"] == pytest.approx(fitted.score(test, test_targets), rel=1e-5)
         else:
@@ -553,8 +553,8 @@ class TestPublish:
         assert (found.input_dtype, found.output_dtype) == ("float64", "float64")
         assert found.scores["fp32"]["r2"] == pytest.approx(fitted.score(rows[200:], targets[200:]), abs=1e-5)
         assert found.scores["fp32"]["r2"] > 0.98
-        (answers,) = onnx_runtime.run((folder / "model.onnx").read_bytes(), rows)
-        assert np.abs(answers[:, 0] - fitted.predict(rows)).max() < 0.01  # seconds, in the range of an hour
+        (values,) = onnx_runtime.run((folder / "model.onnx").read_bytes(), rows)
+        assert np.abs(values[:, 0] - fitted.predict(rows)).max() < 0.01  # seconds, in the range of an hour
 
     def test_a_network_that_needs_float64_layers_is_not_published(self, tmp_path: Path) -> None:
         rows, targets = far_from_zero(fitted := near_zero())

@@ -20,8 +20,9 @@ def miscalibrated(seed: int, rows: int, classes: int, times: float) -> tuple[NDA
 
 def log_loss(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> float:
     """The mean over the rows and one pseudo-row with a uniform label."""
-    chosen = log_softmax(logits.astype(np.float64) / temperature, axis=1)
-    return -float(np.sum([chosen[row, label] for row, label in enumerate(labels)]) + chosen.mean()) / (len(labels) + 1)
+    log_probabilities = log_softmax(logits.astype(np.float64) / temperature, axis=1)
+    of_labels = log_probabilities[np.arange(len(labels)), labels]
+    return -float(of_labels.sum() + log_probabilities.mean()) / (len(labels) + 1)
 
 
 @pytest.mark.parametrize("times", [0.2, 1.0, 3.0])
@@ -41,13 +42,13 @@ def test_the_factor_of_miscalibrated_logits_is_found(times: float) -> None:
 
 
 @pytest.mark.parametrize("rows", [2, 20, 200])
-def test_rows_that_are_all_correct_do_not_make_it_certain(rows: int) -> None:
+def test_correct_rows_alone_do_not_give_certainty(rows: int) -> None:
     logits, labels = np.tile(np.array([[30, 0, 0]], np.float32), (rows, 1)), np.zeros(rows, np.int64)
     confident = softmax(logits[0] / calibration.temperature(logits, labels))
     assert 1 - confident[0] == pytest.approx(2 / 3 / (rows + 1), rel=1e-2)
 
 
-def test_rows_that_are_all_wrong_give_the_highest_temperature() -> None:
+def test_wrong_rows_alone_give_the_highest_temperature() -> None:
     logits = np.array([[3, 0, 0], [0, 3, 0]], np.float32)
     assert calibration.temperature(logits, np.array([1, 2])) == pytest.approx(20, rel=1e-3)
 

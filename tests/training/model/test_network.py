@@ -16,7 +16,7 @@ from training.data.dataset import Column
 from training.model import preprocess, whitening
 from training.model.network import ACTIVATIONS, Dropout, Network, fold, init_local, perceptron
 
-ROUNDING = 2.0**-24  # half a unit in the last place of a float32
+ROUNDING = 2.0**-24  # half a unit of least precision of float32
 STEEPEST = 1.13  # the largest derivative of any activation, GELU
 
 NUMBERS = tuple(Column(f"f{index}") for index in range(5))
@@ -149,7 +149,7 @@ def test_folding_does_not_change_the_network() -> None:
 
 @pytest.mark.parametrize(("mean", "deviation"), [(2010.0, 5.0), (-52.5, 0.01), (1e6, 1.0)])
 def test_a_feature_far_from_zero_is_as_exact_as_any_other(mean: float, deviation: float) -> None:
-    """A year, a latitude, a customer number: float32 holds the values exactly, so their differences must survive."""
+    """A year, a latitude, a customer number: float32 is exact for the values, so their differences must survive."""
     inputs = rows_of(NUMBERS, 200)
     inputs[:, 2] = small.noise(200, 1)[:, 0] * deviation + mean
     network = random_network(NUMBERS, inputs)

@@ -22,7 +22,7 @@ def table(card: str, heading: str) -> list[list[str]]:
     return [rows[0], *rows[2:]]
 
 
-def test_every_picture_it_shows_exists(digits: Trained) -> None:
+def test_every_picture_exists(digits: Trained) -> None:
     shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", card_of(digits))
     assert sorted(shown) == ["confusion.png", "example.png", "learning.png", "reliability.png"]
     assert sorted(path.name for path in digits.folder.glob("*.png")) == sorted(shown)
@@ -59,7 +59,7 @@ def test_scores_per_class(digits: Trained) -> None:
     assert len(rows) == 10
 
 
-def test_it_begins_with_the_network_and_its_data(digits: Trained) -> None:
+def test_it_starts_with_the_network_and_its_data(digits: Trained) -> None:
     parts = digits.parts
     assert card_of(digits).startswith(
         "# digits, version 1\n\n"

@@ -25,23 +25,22 @@ def calibration_error(probabilities: NDArray[np.float32], labels: NDArray[np.int
         confidence = max(row)
         bins[min(math.floor(confidence * 15), 14)].append((confidence, row.index(confidence) == label))
     error = 0.0
-    for held in bins:
-        if held:
-            confidence = sum(each for each, _ in held) / len(held)
-            accuracy = sum(right for _, right in held) / len(held)
-            error += len(held) / len(labels) * abs(confidence - accuracy)
+    for rows in filter(None, bins):
+        confidence = sum(each for each, _ in rows) / len(rows)
+        accuracy = sum(correct for _, correct in rows) / len(rows)
+        error += len(rows) / len(labels) * abs(confidence - accuracy)
     return error
 
 
 @pytest.mark.parametrize("classes", [2, 10])
 @pytest.mark.parametrize("rows", [1, 7, 2000])
-def test_the_calibration_error_is_its_definition(rows: int, classes: int) -> None:
+def test_the_calibration_error_equals_its_definition(rows: int, classes: int) -> None:
     probabilities, labels = random_predictions(rows, rows, classes)
     expected = calibration_error(probabilities, labels)
     assert evaluate.calibration_error(probabilities, labels) == pytest.approx(expected, abs=1e-12)
 
 
-def test_certain_predictions_have_an_error_of_0_if_right_and_1_if_wrong() -> None:
+def test_certain_predictions_have_an_error_of_0_if_correct_and_1_if_wrong() -> None:
     certain = np.array([[1, 0], [0, 1]], np.float32)
     assert evaluate.calibration_error(certain, np.array([0, 1])) == 0
     assert evaluate.calibration_error(certain, np.array([1, 0])) == 1
@@ -57,25 +56,25 @@ def test_every_row_is_in_one_bin() -> None:
     assert (confidence[filled] <= (bins + 1) / evaluate.BINS).all()
     assert not confidence[~filled].any()
     assert not accuracy[~filled].any()
-    right = (probabilities.argmax(axis=1) == labels).sum()
-    assert (accuracy * counts).sum() == pytest.approx(right)
+    correct = (probabilities.argmax(axis=1) == labels).sum()
+    assert (accuracy * counts).sum() == pytest.approx(correct)
 
 
-def test_classification_scores_are_their_definitions() -> None:
+def test_classification_scores_equal_their_definitions() -> None:
     probabilities, labels = random_predictions(3, 500, 4)
     predicted = [row.index(max(row)) for row in probabilities.tolist()]
-    right = [one == other for one, other in zip(predicted, labels.tolist(), strict=True)]
-    of_class = [[hit for hit, label in zip(right, labels, strict=True) if label == each] for each in range(4)]
+    correct = [one == other for one, other in zip(predicted, labels.tolist(), strict=True)]
+    of_class = [[hit for hit, label in zip(correct, labels, strict=True) if label == each] for each in range(4)]
     true_probabilities = [row[label] / sum(row) for row, label in zip(probabilities.tolist(), labels, strict=True)]
     assert evaluate.classification(probabilities, labels) == {
-        "accuracy": pytest.approx(sum(right) / 500),
+        "accuracy": pytest.approx(sum(correct) / 500),
         "balanced_accuracy": pytest.approx(sum(sum(hits) / len(hits) for hits in of_class) / 4),
         "log_loss": pytest.approx(-sum(map(math.log, true_probabilities)) / 500),
         "ece": pytest.approx(calibration_error(probabilities, labels)),
     }
 
 
-def test_a_true_class_of_probability_0_is_a_large_and_finite_loss() -> None:
+def test_a_true_class_of_probability_0_has_a_finite_loss() -> None:
     scores = evaluate.classification(np.array([[1, 0], [0, 1]], np.float32), np.array([1, 1]))
     assert 10 < scores["log_loss"] < 100
 
@@ -85,7 +84,7 @@ def test_a_class_without_rows_does_not_lower_the_balanced_accuracy() -> None:
     assert scores["balanced_accuracy"] == pytest.approx(2 / 3)
 
 
-def test_regression_scores_are_their_definitions() -> None:
+def test_regression_scores_equal_their_definitions() -> None:
     random = np.random.default_rng(0)
     targets = random.normal(5, 2, (300, 2)).astype(np.float32)
     values = (targets + random.normal(0, 0.5, (300, 2))).astype(np.float32)

@@ -57,7 +57,7 @@ def test_nan_is_rejected(digits: Trained) -> None:
     )
 
 
-def test_a_label_that_differs_is_rejected_however_close_the_probabilities(digits: Trained) -> None:
+def test_a_different_label_is_rejected_even_if_probabilities_are_equal(digits: Trained) -> None:
     probabilities, prediction = digits.outputs
     other = prediction.copy()
     other[[3, 5]] = (other[[3, 5]] + 1) % 10
@@ -67,7 +67,7 @@ def test_a_label_that_differs_is_rejected_however_close_the_probabilities(digits
 
 
 def test_the_tolerance_of_values_is_relative_to_their_range(digits: Trained) -> None:
-    """Values in the millions may differ by the rounding of float32, and by no more."""
+    """Values in the millions may differ only by the rounding of float32."""
     model = onnx.load_model_from_string(digits.published.model)
     model.graph.output.pop(1)
     values = 1e6 * digits.outputs[0]
@@ -104,7 +104,7 @@ def shifted(graph: bytes, unit: float, offset: float, dtype: Any) -> bytes:
     ("unit", "offset", "dtype"),
     [(3600.0, 1.7e9, np.float64), (1e-9, 0.0, np.float32), (1e-9, 0.0, np.float64), (1e6, 0.0, np.float32)],
 )
-def test_the_tolerance_holds_for_values_far_from_zero_and_for_tiny_ones(
+def test_the_tolerance_fits_tiny_values_and_values_far_from_zero(
     unit: float, offset: float, dtype: Any, digits: Trained
 ) -> None:
     graph = shifted(digits.published.model, unit, offset, dtype)

@@ -1,4 +1,4 @@
-"""The stages of a release: what is published, int8 among it if enough rows compare it, and what prevents it."""
+"""The stages of a release: what is published, when int8 is, and what is rejected."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def finished() -> TrainingRun:
 
 
 def without_validation(run: TrainingRun, train_rows: int) -> TrainingRun:
-    """The run as an estimator publishes it, with so many training rows."""
+    """The run as an estimator publishes it: ``train_rows`` training rows and no validation rows."""
     rows = np.arange(train_rows + 100)
     return replace(run, split=Split(rows[:train_rows], rows[:0], rows[train_rows:]))
 

@@ -1,4 +1,4 @@
-"""The int8 graph: a row's output does not depend on its batch, and the comparison with fp32 counts what changes."""
+"""The int8 graph: a row's output does not depend on its batch, and the comparison with fp32 is correct."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_weights_are_int8_and_a_quarter_of_the_size(comparison: Comparison) -> N
 
 
 @pytest.mark.parametrize("rows", [2, 3, 4, 5, 7, 8, 16, 32, 64, 300])
-def test_a_row_has_the_same_bits_alone_and_beside_others(digits: Trained, comparison: Comparison, rows: int) -> None:
+def test_a_row_has_the_same_bits_alone_and_in_a_batch(digits: Trained, comparison: Comparison, rows: int) -> None:
     together = onnx_runtime.run(comparison.graph, digits.test_inputs[:rows])
     for row in range(0, rows, max(rows // 8, 1)):
         alone = onnx_runtime.run(comparison.graph, digits.test_inputs[row : row + 1])
@@ -108,7 +108,7 @@ def test_a_small_data_set_has_too_few_rows_for_the_comparison(digits: Trained, c
 
 @pytest.mark.parametrize(("scale", "as_good"), [(1.0, True), (100_000.0, False)])
 def test_columns_of_very_different_units_are_rejected(scale: float, as_good: bool) -> None:
-    """As in a table of loans: a feature from 0 to 5 matters, next to an income of up to 600,000.
+    """As in a table of loans: one feature from 0 to 5 matters, another is an income of up to 600,000.
 
     Scaling is folded into the first layer, so one int8 scale has to cover both columns.
     """
