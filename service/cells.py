@@ -60,8 +60,8 @@ def number_of(text: str, decimal: str = ".", thousands: str = "") -> float | Non
     return float(text.replace(decimal, "."))
 
 
-def texts_of(value: float) -> tuple[str, ...]:
-    """How a category that arrives as a number or a boolean may have been written, most likely first.
+def spellings_of(value: float) -> tuple[str, ...]:
+    """How a category sent as a number or a boolean may be spelled in the table, most likely first.
 
     A number is the shortest string that reads back as the same number; an integer is with or without ".0".
     """

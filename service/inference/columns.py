@@ -12,13 +12,13 @@ from typing import Final
 
 import numpy as np
 
-from service.cells import BOOLEANS, Cells, number_of, strip, texts_of
+from service.cells import BOOLEANS, Cells, number_of, spellings_of, strip
 from service.errors import Fault, InvalidInput
 from service.manifest import Feature
 
 FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _SHOWN: Final = 5
-_BOOLEAN_WORDS: Final = frozenset((*texts_of(True), *texts_of(False)))
+_BOOLEAN_WORDS: Final = frozenset((*spellings_of(True), *spellings_of(False)))
 _MAX_BITS: Final = 1330  # of an integer of 400 digits
 _COMPARED: Final = 32
 _CANDIDATES: Final = 200  # comparing takes a tenth of a millisecond each at worst
@@ -192,12 +192,12 @@ class Category(Column):
         """The code of the category that looks like a number or boolean. Raises `InvalidInput` if there is none."""
         if value.bit_length() > _MAX_BITS if isinstance(value, int) else not math.isfinite(value):
             return self._missing(row, value)
-        texts = texts_of(value)
-        if not self.marks.isdisjoint(texts):
+        spellings = spellings_of(value)
+        if not self.marks.isdisjoint(spellings):
             return self._marked(row, value)
         if not (self._has_booleans if isinstance(value, bool) else self._numerals):
             return self._missing(row, value)
-        known = [self._codes[text] for text in texts if text in self._codes]
+        known = [self._codes[spelling] for spelling in spellings if spelling in self._codes]
         if known:
             return known[0]
         near = None if isinstance(value, bool) else self._numerals.get(value)
@@ -205,7 +205,7 @@ class Category(Column):
             raise self._error(
                 row, f"{_number_or_type(value)}, which may be the category {near!r:.60} or not; send it as a string"
             )
-        return self._code_of(row, texts[0])
+        return self._code_of(row, spellings[0])
 
     def error(self, row: int, number: float) -> InvalidInput:
         """The error for ``number``, in row ``row`` of an array, which this column does not accept."""

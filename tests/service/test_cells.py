@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import cells
-from service.cells import BLANKS, MARKS, NUMBER_MAX_LETTERS, THOUSANDS, Cells, number_of, texts_of
+from service.cells import BLANKS, MARKS, NUMBER_MAX_LETTERS, THOUSANDS, Cells, number_of, spellings_of
 
 
 def test_blanks_are_unicode_white_space() -> None:
@@ -93,7 +93,7 @@ def test_every_number_has_the_value_of_float(text: str, decimal: str, thousands:
 
 
 @pytest.mark.parametrize(
-    ("value", "texts"),
+    ("value", "spellings"),
     [
         (10115, ("10115", "10115.0")),
         (10115.0, ("10115.0", "10115")),
@@ -105,8 +105,8 @@ def test_every_number_has_the_value_of_float(text: str, decimal: str, thousands:
         (False, ("false", "False", "FALSE")),
     ],
 )
-def test_the_spellings_of_a_category_that_is_a_number(value: float, texts: tuple[str, ...]) -> None:
-    assert texts_of(value) == texts
+def test_the_spellings_of_a_category_that_is_a_number(value: float, spellings: tuple[str, ...]) -> None:
+    assert spellings_of(value) == spellings
 
 
 def test_numbers_that_mean_a_missing_value() -> None:

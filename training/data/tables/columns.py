@@ -69,7 +69,7 @@ def _number_string(value: float | Decimal) -> str:
     if isinstance(value, Decimal):
         string = f"{value:f}"
         return string.rstrip("0").rstrip(".") if "." in string else string
-    return cells.texts_of(value)[-1]
+    return cells.spellings_of(value)[-1]
 
 
 def to_numbers(array: pa.ChunkedArray) -> NDArray[np.float64]:
