@@ -56,16 +56,16 @@ def regression() -> dict[str, Arrays]:
     return {name: (inputs, (targets - targets.mean()) / targets.std()) for name, (inputs, targets) in found.items()}
 
 
-def scores(kinds: dict[str, type], data: Arrays, seeds: int, *, by_class: bool) -> dict[str, list[float]]:
+def scores(estimators: dict[str, type], data: Arrays, seeds: int, *, by_class: bool) -> dict[str, list[float]]:
     """Accuracy or R² of each estimator on the test rows, one number per seed."""
-    found: dict[str, list[float]] = {who: [] for who in kinds}
+    found: dict[str, list[float]] = {name: [] for name in estimators}
     inputs, targets = data
     for seed in range(seeds):
         parts = train_test_split(inputs, targets, random_state=seed, stratify=targets if by_class else None)
         train, test, train_targets, test_targets = parts
-        for who, kind in kinds.items():
-            model = make_pipeline(StandardScaler(), kind(random_state=seed)).fit(train, train_targets)
-            found[who].append(float(model.score(test, test_targets)))
+        for name, estimator in estimators.items():
+            model = make_pipeline(StandardScaler(), estimator(random_state=seed)).fit(train, train_targets)
+            found[name].append(float(model.score(test, test_targets)))
     return found
 
 

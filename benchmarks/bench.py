@@ -111,11 +111,11 @@ def check(running: Running, kinds: set[str], model: Path) -> None:
         assert found == expected, f"{name} responds to {kind} with classes {found}, expected {expected}"
 
 
-def alone(server: Server, own: list[int], kinds: set[str], bodies: Path, options: Options) -> list[dict[str, float]]:
+def alone(server: Server, cpus: list[int], kinds: set[str], bodies: Path, options: Options) -> list[dict[str, float]]:
     """The start time and the memory under load of one server, in each round; its predictions are checked."""
     found = []
     for _ in range(options.rounds):
-        with Running(server, own, bodies / "log") as running:
+        with Running(server, cpus, bodies / "log") as running:
             check(running, kinds, options.model)
             load.measure(running, bodies / f"{min(kinds)}-32", 64, 1, options.processors[-1])
             found.append({"start_s": running.start_s, "memory_mb": running.memory_mb()})
@@ -150,12 +150,12 @@ def run(options: Options) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         bodies = Path(temporary)
         payloads.write(bodies, {(case.body, rows) for case in wanted for rows in (1, 32)})
-        started = servers(options.model, options.processors, {case.server for case in wanted})
+        selected = servers(options.model, options.processors, {case.server for case in wanted})
         by_itself = {}
-        for server, own in started:
+        for server, cpus in selected:
             kinds = {case.body for case in wanted if case.server == server.name}
-            by_itself[server.name] = alone(server, own, kinds, bodies, options)
-        running = {each.name: stack.enter_context(Running(each, own, bodies / "log")) for each, own in started}
+            by_itself[server.name] = alone(server, cpus, kinds, bodies, options)
+        running = {each.name: stack.enter_context(Running(each, cpus, bodies / "log")) for each, cpus in selected}
         return {"provenance": about, "alone": by_itself, "lines": together(wanted, running, bodies, options)}
 
 

@@ -49,7 +49,7 @@ def checked_out(commit: str) -> Iterator[Path]:
 
 def serving(trees: Sequence[Path], rounds: int, seconds: int) -> Pairs:
     """Seconds to start, memory (MB) and requests per second of both servers, by case; one pair per round."""
-    own, wrk = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))
+    cpu, wrk_cpu = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))
     pairs: Pairs = {}
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         bodies = Path(temporary)
@@ -58,13 +58,13 @@ def serving(trees: Sequence[Path], rounds: int, seconds: int) -> Pairs:
         for _ in range(rounds):
             started = []
             for server, tree in zip(servers, trees, strict=True):
-                with Running(server, [own], bodies / "log", tree) as running:
-                    load.measure(running, bodies / "json-32", 64, 1, wrk)
+                with Running(server, [cpu], bodies / "log", tree) as running:
+                    load.measure(running, bodies / "json-32", 64, 1, wrk_cpu)
                     started.append((running.start_s, running.memory_mb()))
             for name, (before, after) in zip(("start, s", "memory, MB"), zip(*started, strict=True), strict=True):
                 pairs.setdefault(name, []).append((before, after))
         both = [
-            stack.enter_context(Running(server, [own], bodies / "log", tree))
+            stack.enter_context(Running(server, [cpu], bodies / "log", tree))
             for server, tree in zip(servers, trees, strict=True)
         ]
         for turn in range(rounds + 1):  # the first round warms up and is not kept
@@ -72,7 +72,7 @@ def serving(trees: Sequence[Path], rounds: int, seconds: int) -> Pairs:
                 for connections in CONNECTIONS:
                     measured = {}
                     for index in (0, 1) if turn % 2 else (1, 0):
-                        run = load.measure(both[index], bodies / f"{kind}-{rows}", connections, seconds, wrk)
+                        run = load.measure(both[index], bodies / f"{kind}-{rows}", connections, seconds, wrk_cpu)
                         assert not run["failed"], f"{run['failed']} requests failed"
                         measured[index] = run["requests_s"]
                     if turn:

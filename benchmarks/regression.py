@@ -137,10 +137,10 @@ def run(names: Sequence[str], seeds: int) -> report.Results:
     with tempfile.TemporaryDirectory() as folder:
         for name, path in tables(Path(folder)).items():
             if name in names:
-                by: dict[str, list[dict[str, float]]] = {who: [] for who in METHODS}
+                by: dict[str, list[dict[str, float]]] = {method: [] for method in METHODS}
                 for seed in range(seeds):
-                    for who, trained in METHODS.items():
-                        by[who].append(trained(path, seed))
+                    for method, trained in METHODS.items():
+                        by[method].append(trained(path, seed))
                 found[name] = by
     return {"provenance": about, "runs": found}
 

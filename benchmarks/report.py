@@ -185,9 +185,9 @@ def regression(results: Results) -> str:
         return f"{statistics.mean(values):.4g}{spread}"
 
     rows = [
-        (data, who, *(cell(runs, figure) for figure in figures))
+        (data, method, *(cell(runs, figure) for figure in figures))
         for data, by in results["runs"].items()
-        for who, runs in by.items()
+        for method, runs in by.items()
     ]
     return about(results) + "\n\n" + table(("data", "trained by", *(f">{name}" for name in figures.values())), rows)
 

@@ -120,21 +120,21 @@ def small() -> dict[str, Arrays]:
 
 def fits(rounds: int) -> dict[str, dict[str, list[float]]]:
     """Seconds of each ``fit`` with all defaults, in turn; the first of each warms up and is not kept."""
-    kinds: dict[str, Callable[[], Any]] = {
+    estimators: dict[str, Callable[[], Any]] = {
         "ours": lambda: MLPClassifier(random_state=0),
         "scikit-learn": lambda: neural_network.MLPClassifier(random_state=0),
     }
     found: dict[str, dict[str, list[float]]] = {}
     for name, (inputs, targets) in small().items():
-        found[name] = {who: [] for who in kinds}
+        found[name] = {tool: [] for tool in estimators}
         for turn in range(rounds + 1):
-            for who, make in kinds.items():
+            for tool, make in estimators.items():
                 model = make()
                 began_s = time.perf_counter()
                 model.fit(inputs, targets)
                 if turn:
-                    found[name][who].append(time.perf_counter() - began_s)
-        print(f"small sets: {name}", file=sys.stderr)
+                    found[name][tool].append(time.perf_counter() - began_s)
+        print(f"small data sets: {name}", file=sys.stderr)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The floor: uvicorn with an ASGI application that reads the body and answers a constant."""
+"""The lower bound: uvicorn with an ASGI application that reads the body and responds with a constant."""
 
 # /// script
 # dependencies = ["uvicorn[standard]==0.54.0"]

@@ -1,4 +1,4 @@
-"""Keras on JAX, an epoch for each line that comes in: https://keras.io/guides/training_with_built_in_methods/"""
+"""Keras on JAX, one epoch per line of stdin: https://keras.io/guides/training_with_built_in_methods/"""
 
 # /// script
 # dependencies = ["keras==3.15.1", "jax==0.10.2", "numpy==2.4.6"]

@@ -1,4 +1,4 @@
-"""scikit-learn, an epoch for each line that comes in: https://scikit-learn.org/stable/modules/neural_networks_supervised.html"""
+"""scikit-learn, one epoch per line of stdin: https://scikit-learn.org/stable/modules/neural_networks_supervised.html"""
 
 # /// script
 # dependencies = ["scikit-learn==1.9.1", "numpy==2.4.6"]

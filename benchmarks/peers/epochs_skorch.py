@@ -1,4 +1,4 @@
-"""skorch, an epoch for each line that comes in: https://skorch.readthedocs.io/en/stable/user/quickstart.html"""
+"""skorch, one epoch per line of stdin: https://skorch.readthedocs.io/en/stable/user/quickstart.html"""
 
 # /// script
 # dependencies = ["skorch==1.4.0", "torch==2.13.0", "numpy==2.4.6"]

@@ -1,4 +1,4 @@
-"""PyTorch's tutorial loop, an epoch for each line that comes in, with Adam for its plain SGD.
+"""PyTorch's tutorial loop, one epoch per line of stdin, with Adam instead of SGD.
 
 https://docs.pytorch.org/tutorials/beginner/basics/quickstart_tutorial.html
 """
@@ -25,7 +25,7 @@ with np.load(sys.argv[1]) as data:
 
 
 class Images(Dataset):
-    """What torchvision's own FashionMNIST does for each item, over rows that are there already."""
+    """Does for each item what torchvision's FashionMNIST does, with rows in memory."""
 
     def __init__(self, rows, labels):
         self.images = torch.from_numpy((rows * 255).round().astype(np.uint8).reshape(-1, 28, 28))

@@ -1,4 +1,4 @@
-"""What one writes first: a FastAPI route, a pydantic model of the request, torch."""
+"""The obvious first version: a FastAPI route, a pydantic model of the request, torch."""
 
 # /// script
 # dependencies = ["fastapi==0.165.0", "uvicorn[standard]==0.54.0", "torch==2.13.0", "numpy==2.4.6", "onnx==1.23.2"]

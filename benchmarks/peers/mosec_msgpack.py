@@ -1,4 +1,4 @@
-"""mosec with msgpack and raw float32 inside, its fastest documented form: https://mosecorg.github.io/mosec/"""
+"""mosec with raw float32 in msgpack, its fastest documented format: https://mosecorg.github.io/mosec/"""
 
 # /// script
 # dependencies = ["mosec==0.9.8", "msgpack==1.2.4", "onnxruntime==1.32.0", "numpy==2.4.6"]

@@ -59,8 +59,8 @@ def variables(overlay: str) -> dict[str, str]:
     (source,) = container["envFrom"]
     settings = the(overlay, "ConfigMap")
     assert source == {"configMapRef": {"name": settings["metadata"]["name"]}}
-    own = {variable["name"]: _value(variable, container) for variable in container["env"]}
-    return image_variables() | settings["data"] | own
+    container_variables = {variable["name"]: _value(variable, container) for variable in container["env"]}
+    return image_variables() | settings["data"] | container_variables
 
 
 def image_variables() -> dict[str, str]:

@@ -30,9 +30,9 @@ def running(overlay: str, models: Path) -> Iterator[tuple[int, int]]:
     Port and models are local, and a pod with a GPU runs on the CPU.
     """
     port = free_port()
-    own = {"MLP_PORT": str(port), "MLP_MODELS": str(models), "MLP_PROVIDER": "cpu"}
+    local = {"MLP_PORT": str(port), "MLP_MODELS": str(models), "MLP_PROVIDER": "cpu"}
     command = [sys.executable, *image_command()[1:]]
-    process = subprocess.Popen(command, env=environment(**variables(overlay) | own), stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env=environment(**variables(overlay) | local), stderr=subprocess.DEVNULL)
     try:
         ends_at = time.monotonic() + PATIENCE_S
         while probed(port, server(overlay)["startupProbe"]) != 200:

@@ -36,17 +36,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 class Upstream:
-    """A web server for a folder, or with ``answer`` as the response to every request; it records the requests."""
+    """A web server for a folder, or with ``response`` for every request; it records the requests."""
 
-    def __init__(self, folder: Path, answer: bytes | None = None) -> None:
+    def __init__(self, folder: Path, response: bytes | None = None) -> None:
         self.requests: list[str] = []
         upstream = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 upstream.requests.append(self.path)
-                if answer is not None:
-                    self.wfile.write(answer)
+                if response is not None:
+                    self.wfile.write(response)
                     return
                 content = (folder / self.path.lstrip("/")).read_bytes()
                 self.send_response(200)
@@ -147,7 +147,7 @@ def test_without_network_the_error_says_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("response", "reason"),
     [
         (
             b"HTTP/1.0 404 Not Found\r\n\r\n",
@@ -169,8 +169,8 @@ def test_without_network_the_error_says_what_to_do(tmp_path: Path) -> None:
     ],
     ids=["not found", "cut short", "a web page", "another file"],
 )
-def test_wrong_response_is_rejected_and_not_cached(answer: bytes, reason: str, tmp_path: Path) -> None:
-    server = Upstream(tmp_path, answer)
+def test_wrong_response_is_rejected_and_not_cached(response: bytes, reason: str, tmp_path: Path) -> None:
+    server = Upstream(tmp_path, response)
     try:
         found = rejection(installed=tmp_path / "nowhere", cache=tmp_path / "cache", url=server.url)
     finally:
