@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service import artifact
-from tests.asked import ask, assert_counted
+from tests.predictions import assert_metrics_match, predict
 from tests.service.running import Running
 from training.data import fashion_mnist
 from training.release import onnx_runtime
@@ -28,13 +28,15 @@ def test_the_accuracy_over_http_is_that_of_the_card(precision: str) -> None:
     probabilities, classes = onnx_runtime.run(graph, inputs)
     with Running(MODELS, "--precision", precision, "--provider", "cpu", "--model", NAME) as server:
         images = inputs.reshape(-1, 28, 28)
-        results = [ask(server, images[:2000], 1)] + [ask(server, images, batch_rows) for batch_rows in (7, 32, 1000)]
-        assert_counted(server, results)
+        results = [predict(server, images[:2000], 1)] + [
+            predict(server, images, batch_rows) for batch_rows in (7, 32, 1000)
+        ]
+        assert_metrics_match(server, results)
     for result in results:
         rows = len(result.classes)
         assert result.models == {(NAME, version)}
         assert np.array_equal(result.classes, classes[:rows])
-        assert result.predictions == [published.manifest.classes[index] for index in classes[:rows]]
+        assert result.labels == [published.manifest.classes[index] for index in classes[:rows]]
         assert np.array_equal(result.probabilities, probabilities[:rows])
     # on another processor than it was trained on, near ties may be decided otherwise
     accuracy = published.manifest.scores[precision]["accuracy"]

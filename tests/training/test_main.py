@@ -20,7 +20,7 @@ from sklearn.datasets import load_digits
 
 from service import artifact
 from service.manifest import REGRESSION
-from tests.asked import ask, assert_counted
+from tests.predictions import assert_metrics_match, predict
 from tests.service.running import Running, post
 from tests.training.trained import Trained, golden_of, run, train
 
@@ -67,8 +67,10 @@ def test_the_service_responds_with_the_outputs_of_torch_in_batches_of_any_size(d
     images = rows.reshape(-1, 8, 8)
     probabilities, classes = (np.concatenate([output] * 3) for output in digits.outputs)
     with Running(digits.folder.parents[1], "--precision", "fp32") as server:
-        results = [ask(server, images, 1000)] + [ask(server, images[:359], batch_rows) for batch_rows in (1, 7, 32)]
-        assert_counted(server, results)
+        results = [predict(server, images, 1000)] + [
+            predict(server, images[:359], batch_rows) for batch_rows in (1, 7, 32)
+        ]
+        assert_metrics_match(server, results)
         with server.connect() as connection:
             connection.send(post(digits.published.example))
             example = json.loads(connection.answer().body)
@@ -76,7 +78,7 @@ def test_the_service_responds_with_the_outputs_of_torch_in_batches_of_any_size(d
         count = len(result.classes)
         assert result.models == {("digits", 1)}
         assert np.array_equal(result.classes, classes[:count])
-        assert result.predictions == classes[:count].tolist()
+        assert result.labels == classes[:count].tolist()
         assert np.abs(result.probabilities - probabilities[:count]).max() < 1e-5
         # the same bits for any batch size
         assert np.array_equal(result.probabilities, results[0].probabilities[:count])
