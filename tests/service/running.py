@@ -33,10 +33,10 @@ def environment(**variables: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.upper().startswith("MLP_")} | variables
 
 
-def refused(*arguments: str, python: Path | str = sys.executable, **variables: str) -> str:
+def refused(*arguments: str, **variables: str) -> str:
     """The error message of a server that cannot start: one sentence, the same from each worker, and exit status 1."""
     ended = subprocess.run(
-        command(*arguments, python=python),
+        command(*arguments),
         env=environment(**variables),
         capture_output=True,
         text=True,
@@ -54,7 +54,7 @@ def refused(*arguments: str, python: Path | str = sys.executable, **variables: s
 class Running:
     """A server whose workers are all ready. A thread reads its log, so that the server never waits for the test.
 
-    ``said`` are the lines of the log that `wait_for` has read. ``files`` limits the process's open files.
+    ``log`` has the lines that `wait_for` has read. ``files`` limits the process's open files.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Running:
         python: Path | str = sys.executable,
         files: int | None = None,
     ) -> None:
-        self.said: list[str] = []
+        self.log: list[str] = []
         self.worker_count = workers
         self._connections: list[Connection] = []
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -122,8 +122,8 @@ class Running:
         """The next line of the log that contains ``text``."""
         while True:
             line = self._lines.get(timeout=PATIENCE_S)
-            assert line is not None, f"the server ended without logging {text!r}: {self.said}"
-            self.said.append(line)
+            assert line is not None, f"the server ended without logging {text!r}: {self.log}"
+            self.log.append(line)
             if text in line:
                 return line
 
@@ -131,11 +131,11 @@ class Running:
         """Start or stop reading the log."""
         (self._log_is_read.set if on else self._log_is_read.clear)()
 
-    def all_said(self) -> list[str]:
+    def whole_log(self) -> list[str]:
         """The whole log, once the server and all its workers have ended."""
         while (line := self._lines.get(timeout=PATIENCE_S)) is not None:
-            self.said.append(line)
-        return self.said
+            self.log.append(line)
+        return self.log
 
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.address, timeout=PATIENCE_S)

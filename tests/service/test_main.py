@@ -1,4 +1,4 @@
-"""Servers that cannot start: real processes, full messages, exit status 1, never a traceback. And some that can."""
+"""Starting real servers: the log of those that start; one error message and exit status 1 from those that cannot."""
 
 from __future__ import annotations
 
@@ -156,8 +156,8 @@ def test_no_space_for_the_metrics_of_several_workers(models: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_port_in_use(models: Path, workers: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
         assert refused_with(models, "--port", str(port), "--workers", workers) == (
             f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another with --host and --port"
         )
@@ -181,7 +181,7 @@ def test_a_value_out_of_bounds() -> None:
 
 def test_the_start_logs_address_models_and_cpus(models: Path) -> None:
     with Running(models, "--log-format=text", variables={"MLP_PROVIDER": "cpu"}) as server:
-        first, second, third = server.said
+        first, second, third = server.log
     assert re.fullmatch(r"INFO +1 worker\(s\) of one thread, on [\d.]+ CPUs of quota and affinity\n", first)
     assert re.fullmatch(
         r"INFO +serving small version 1 \(cpu, fp32\) after [\d.]+ s: \d+ µs a run, [\d.]+ µs a row, "
@@ -193,7 +193,7 @@ def test_the_start_logs_address_models_and_cpus(models: Path) -> None:
 
 def test_an_old_name_of_an_option_is_a_warning_in_the_log(models: Path) -> None:
     with Running(models, "--express=true", variables={"MLP_MAX_HELD_BYTES": "4096"}) as server:
-        lines = [json.loads(line) for line in server.said]
+        lines = [json.loads(line) for line in server.log]
     assert [line["message"] for line in lines if line["level"] == "warning"] == [
         "MLP_MAX_HELD_BYTES is deprecated; use MLP_MAX_BUFFERED_BYTES",
         "--express is deprecated; use --fast-path",
@@ -202,7 +202,7 @@ def test_an_old_name_of_an_option_is_a_warning_in_the_log(models: Path) -> None:
 
 def test_as_many_workers_as_cpus(models: Path) -> None:
     with Running(models, "--workers=auto") as server:
-        count = int(re.search(r"(\d+) worker\(s\)", server.said[0])[1])  # type: ignore[index]
+        count = int(re.search(r"(\d+) worker\(s\)", server.log[0])[1])  # type: ignore[index]
         assert count >= 1
         assert len(server.workers()) == (count if count > 1 else 0)
 
@@ -221,9 +221,9 @@ def test_a_bug_at_the_start_is_logged(models: Path) -> None:
         check=False,
     )
     assert ended.returncode == 1
-    said = json.loads(ended.stderr.splitlines()[-1])
-    assert (said["level"], said["message"]) == ("critical", "the server failed")
-    assert said["traceback"].endswith("ZeroDivisionError: division by zero\n")
+    logged = json.loads(ended.stderr.splitlines()[-1])
+    assert (logged["level"], logged["message"]) == ("critical", "the server failed")
+    assert logged["traceback"].endswith("ZeroDivisionError: division by zero\n")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -244,9 +244,9 @@ def test_an_unread_log_delays_neither_responses_nor_the_end(models: Path, worker
         server.terminate()
         assert server.exit_status() == 0
         server.read_log(on=True)
-        *said, last = server.all_said()
-        assert len(said) > 100
-        assert all(json.loads(line) for line in said)
+        *complete, last = server.whole_log()
+        assert len(complete) > 100
+        assert all(json.loads(line) for line in complete)
         assert not last.endswith("\n") or json.loads(last)  # it may be cut, as the pipe was full
 
 

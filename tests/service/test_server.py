@@ -56,9 +56,10 @@ def end(server: Running) -> None:
 def test_idle(server: Running) -> None:
     """1. No connections. 2. SIGTERM. 3. The server ends at once, and logs it."""
     end(server)
-    said = [json.loads(line)["message"] for line in server.all_said()]
-    assert said.count("draining: no new connections, open ones are answered and closed") == said.count("stopped")
-    assert not any('"error"' in line for line in server.said)
+    messages = [json.loads(line)["message"] for line in server.whole_log()]
+    draining = "draining: no new connections, open ones are answered and closed"
+    assert messages.count(draining) == messages.count("stopped")
+    assert not any('"error"' in line for line in server.log)
 
 
 def test_with_connections_kept_alive(server: Running) -> None:
@@ -225,8 +226,8 @@ def test_incomplete_requests_are_rejected_when_the_drain_times_out(models: Path,
             assert json.loads(answer.body)["detail"] == "the server stopped before this request was complete; try again"
             assert line.is_closed()
         assert idle.is_closed()
-        refused = [line for line in server.all_said() if '"not-ready"' in line]
-        assert len(refused) == 2
+        rejected = [line for line in server.whole_log() if '"not-ready"' in line]
+        assert len(rejected) == 2
 
 
 def test_sighup_drains_too(server: Running) -> None:
@@ -282,7 +283,7 @@ def test_under_load(server: Running) -> None:
     assert [client.lost for client in clients] == [""] * CLIENTS
     assert [client.sent for client in clients] == [client.answered for client in clients]
     assert server.exit_status() == 0
-    logged = sum('"path":"/predict"' in line for line in server.all_said())
+    logged = sum('"path":"/predict"' in line for line in server.whole_log())
     assert logged == sum(client.answered for client in clients)
 
 
@@ -384,9 +385,9 @@ def test_a_closed_log_does_not_stop_the_server(models: Path) -> None:
 
 
 def test_an_unavailable_address_is_a_clear_error() -> None:
-    with listen("127.0.0.1", 0, unread_timeout_s=1) as taken:
-        taken.listen()
-        port = taken.getsockname()[1]
+    with listen("127.0.0.1", 0, unread_timeout_s=1) as other:
+        other.listen()
+        port = other.getsockname()[1]
         for shared in (False, True):
             with pytest.raises(StartError) as refused:
                 listen("127.0.0.1", port, unread_timeout_s=1, shared=shared)
@@ -400,7 +401,7 @@ def test_an_unavailable_address_is_a_clear_error() -> None:
     )
 
 
-def test_an_address_taken_during_the_start_is_a_clear_error(models: Path) -> None:
+def test_an_address_occupied_during_the_start_is_a_clear_error(models: Path) -> None:
     """1. Two sockets are bound to a port. 2. One listens. 3. The other cannot."""
     settings = Settings(models=models)
     service = app.build(settings, None, metrics.alone())

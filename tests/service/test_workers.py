@@ -84,15 +84,15 @@ def test_a_scrape_is_exact_while_a_worker_is_dead(models: Path) -> None:
         while len(scraped) < 20:
             scraped += scrape(server)
         left = 8 - sum(is_reset(line) for line in half)
-        for said in scraped:
-            assert (said["mlp_ready"], said["mlp_workers"]) == (0, 1)
-            assert said["mlp_requests_in_flight"] in {left, left + 1}  # the scrape
-            assert said["mlp_worker_deaths_total"] >= 1
-            assert all(said[name] >= before[name] for name in counters(before))
+        for metrics in scraped:
+            assert (metrics["mlp_ready"], metrics["mlp_workers"]) == (0, 1)
+            assert metrics["mlp_requests_in_flight"] in {left, left + 1}  # the scrape
+            assert metrics["mlp_worker_deaths_total"] >= 1
+            assert all(metrics[name] >= before[name] for name in counters(before))
         server.wait_for("ended with exit status 1")
         model.write_bytes(whole)
         server.wait_for("ready on")
-        wait_until(lambda: any(said["mlp_ready"] == 1 for said in scrape(server)))
+        wait_until(lambda: any(metrics["mlp_ready"] == 1 for metrics in scrape(server)))
         after = server.metrics()
         assert after["mlp_workers"] == 2
         assert after["mlp_worker_deaths_total"] == after["mlp_worker_starts_total"] - 2 >= 2
@@ -141,10 +141,10 @@ def test_a_full_disk_ends_no_worker_and_prevents_no_restart(
         server.wait_for("ended with exit status -9")
         server.wait_for("ready on")
         statuses += [predict(server) for _ in range(20)]
-        said = scrape_after(server, len(statuses))
+        metrics = scrape_after(server, len(statuses))
         assert statuses == [200] * 40
-        assert (said["mlp_ready"], said["mlp_workers"], said["mlp_worker_deaths_total"]) == (1, 2, 1)
-        assert said["mlp_label_sets_dropped_total"] == 0
+        assert (metrics["mlp_ready"], metrics["mlp_workers"], metrics["mlp_worker_deaths_total"]) == (1, 2, 1)
+        assert metrics["mlp_label_sets_dropped_total"] == 0
 
 
 def fill(path: Path) -> None:
@@ -153,8 +153,8 @@ def fill(path: Path) -> None:
     assert os.statvfs(path.parent).f_bavail == 0
 
 
-def counters(said: dict[str, float]) -> list[str]:
-    return [name for name in said if name.startswith("mlp_") and name.partition(" ")[0].endswith(COUNTERS)]
+def counters(metrics: dict[str, float]) -> list[str]:
+    return [name for name in metrics if name.startswith("mlp_") and name.partition(" ")[0].endswith(COUNTERS)]
 
 
 def wait_until(true: Callable[[], bool]) -> None:
@@ -272,7 +272,7 @@ def test_sigterm_stops_all_workers_and_leaves_nothing_behind(running: Running) -
 def test_workers_do_not_outlive_a_parent_that_is_killed(running: Running) -> None:
     running.kill()
     # the pipe ends when the last of them is gone
-    assert sum('"stopped"' in line for line in running.all_said()) == 2
+    assert sum('"stopped"' in line for line in running.whole_log()) == 2
 
 
 def test_the_server_ends_if_no_worker_can_start(models: Path) -> None:

@@ -48,7 +48,7 @@ def test_cuda_asked_for_and_missing_is_refused_in_one_sentence(gpu_build: dict[s
 
 def test_auto_falls_back_to_the_cpu_and_reports_it(gpu_build: dict[str, str], models: Path) -> None:
     with Running(models, "--provider", "auto", variables=gpu_build) as server:
-        messages = [json.loads(line)["message"] for line in server.said]
+        messages = [json.loads(line)["message"] for line in server.log]
         assert f"running on the CPU: {REASON}" in messages
         assert any(re.match(r"serving small version 1 \(cpu, fp32\)", message) for message in messages)
         assert httpx.get(f"{server.address}/models/small").json()["provider"] == "cpu"

@@ -39,7 +39,7 @@ def started(models: Path, fast: str, **options: float) -> Iterator[Running]:
         yield running
         running.terminate()
         assert running.exit_status() == 0
-        assert [connection for connection in running.all_said() if '"error"' in connection] == []
+        assert [connection for connection in running.whole_log() if '"error"' in connection] == []
 
 
 @pytest.fixture(scope="module", params=["true", "false"], ids=["fast path", "FastAPI"])
