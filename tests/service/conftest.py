@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.service.published import TABLE, publish
+from tests.service.trapped import publish_trapped
 
 
 @pytest.fixture
@@ -14,6 +15,22 @@ def models(tmp_path: Path) -> Path:
     """A models folder with `small/1`, of four numeric features and three classes."""
     publish(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def shared_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same folder for all tests that do not write to it."""
+    folder = tmp_path_factory.mktemp("models")
+    publish(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trapped_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shared folder whose `small/1` fails or is slow for some rows."""
+    folder = tmp_path_factory.mktemp("models")
+    publish_trapped(folder)
+    return folder
 
 
 @pytest.fixture

@@ -24,9 +24,8 @@ from service.http.protocols.base import BodyFormat
 from service.inference.batcher import Batcher
 from service.requests import RequestRecord
 from service.settings import Settings
-from tests.service.published import publish
 from tests.service.running import Answer, Connection, Running, post
-from tests.service.trapped import GOOD, publish_trapped, slow
+from tests.service.trapped import GOOD, slow
 
 QUEUE_ROWS = 100_000
 RAW = "content-type: application/octet-stream"
@@ -35,12 +34,9 @@ SMALL = post(json.dumps({"inputs": [GOOD]}).encode())
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("models")
-    publish(folder)
-
+def service(shared_models: Path) -> Iterator[Service]:
     async def build() -> Service:
-        options = Settings(models=folder, max_request_rows=QUEUE_ROWS, max_queue_rows=QUEUE_ROWS)
+        options = Settings(models=shared_models, max_request_rows=QUEUE_ROWS, max_queue_rows=QUEUE_ROWS)
         return app.build(options, None, metrics.alone())
 
     built = asyncio.run(build())
@@ -136,17 +132,10 @@ def test_whatever_comes_no_more_rows_arrive_than_have_room_and_none_is_left(piec
     assert lane.arriving_rows == 0
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    publish_trapped(folder)
-    return folder
-
-
-@pytest.fixture(params=["true", "false"], ids=["express", "asgi"])
-def server(request: pytest.FixtureRequest, models: Path) -> Iterator[Running]:
+@pytest.fixture(params=["true", "false"], ids=["fast path", "FastAPI"])
+def server(request: pytest.FixtureRequest, trapped_models: Path) -> Iterator[Running]:
     options = {"fast-path": request.param, "max-request-rows": QUEUE_ROWS, "max-queue-rows": QUEUE_ROWS}
-    with Running(models, *(f"--{name}={value}" for name, value in options.items())) as running:
+    with Running(trapped_models, *(f"--{name}={value}" for name, value in options.items())) as running:
         yield running
 
 

@@ -21,7 +21,6 @@ from service.inference.session import Outputs
 from service.inference.steps import Steps
 from service.settings import Settings
 from tests.service.http.transport.both_paths import BothPaths
-from tests.service.published import publish
 from tests.service.running import post
 
 TEXT = ((b"content-type", b"text/plain"),)
@@ -32,7 +31,7 @@ class Plain:
 
 
 class LinesProtocol:
-    """A row a line, its values apart by spaces; answered by the index of its class. A body with ``!`` takes steps."""
+    """One row per line, values separated by spaces; answers class indexes. A body with ``!`` is decoded in steps."""
 
     paths: Mapping[str, Endpoint] = {"/lines/{name}:ask": Endpoint("Lines", "Rows as lines.")}
 
@@ -72,12 +71,6 @@ class LinesProtocol:
         return Response(200, TEXT, b"\n".join(lines))
 
 
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    publish(tmp_path)
-    return tmp_path
-
-
 def ask(models: Path, *requests: bytes) -> list[tuple[bytes, bytes]]:
     """What the fast path and ASGI answer to each of the requests."""
 
@@ -110,12 +103,10 @@ def test_it_is_answered_on_the_fast_path_and_in_asgi_alike(models: Path, body: b
     ],
 )
 def test_its_errors_have_its_own_form_wherever_they_are_found(
-    tmp_path: Path, path: str, body: bytes, detail: bytes
+    models: Path, path: str, body: bytes, detail: bytes
 ) -> None:
-    publish(tmp_path)
-
     async def story() -> tuple[bytes, bytes]:
-        options = Settings(models=tmp_path, max_body_bytes=1_000_000)
+        options = Settings(models=models, max_body_bytes=1_000_000)
         service = app.build(options, None, metrics.alone(), [LinesProtocol()])
         async with service.app.router.lifespan_context(service.app):
             return await BothPaths(service).responses(post(body, path))

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.published import publish
 from tests.service.running import PATIENCE_S, Answer, Connection, Running, post
 
 BODY = json.dumps({"inputs": [[1, 2, 3, 4]]}).encode()
@@ -25,13 +24,6 @@ CONNECTIONS = 400
 ENDLESS_BYTES = 512 * 1024**2
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    publish(folder)
-    return folder
-
-
 @contextmanager
 def started(models: Path, fast: str, **options: float) -> Iterator[Running]:
     values = {"fast-path": fast, "max_body_bytes": LIMIT_BYTES} | options
@@ -39,7 +31,7 @@ def started(models: Path, fast: str, **options: float) -> Iterator[Running]:
         yield running
         running.terminate()
         assert running.exit_status() == 0
-        assert [connection for connection in running.whole_log() if '"error"' in connection] == []
+        assert [line for line in running.whole_log() if '"error"' in line] == []
 
 
 @pytest.fixture(scope="module", params=["true", "false"], ids=["fast path", "FastAPI"])
@@ -50,22 +42,22 @@ def fast(request: pytest.FixtureRequest) -> str:
 
 # Only tests of timeouts use a server with a short one: on a busy machine everything takes longer.
 @pytest.fixture(scope="module")
-def server(fast: str, models: Path) -> Iterator[Running]:
-    with started(models, fast) as running:
+def server(fast: str, shared_models: Path) -> Iterator[Running]:
+    with started(shared_models, fast) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def impatient(fast: str, models: Path) -> Iterator[Running]:
+def impatient(fast: str, shared_models: Path) -> Iterator[Running]:
     """A server that gives a request RECEIVE_S to arrive."""
-    with started(models, fast, receive_timeout_s=RECEIVE_S) as running:
+    with started(shared_models, fast, receive_timeout_s=RECEIVE_S) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def forgetful(fast: str, models: Path) -> Iterator[Running]:
+def forgetful(fast: str, shared_models: Path) -> Iterator[Running]:
     """A server that keeps an idle connection for a second."""
-    with started(models, fast, keep_alive_timeout_s=1) as running:
+    with started(shared_models, fast, keep_alive_timeout_s=1) as running:
         yield running
 
 
@@ -332,8 +324,8 @@ def test_garbage_counts_like_every_other_rejection(server: Running) -> None:
         assert after[name] - before.get(name, 0) == 1
 
 
-def test_a_server_without_file_descriptors_waits_for_them(models: Path) -> None:
-    with Running(models, files=64) as server:
+def test_a_server_without_file_descriptors_waits_for_them(shared_models: Path) -> None:
+    with Running(shared_models, files=64) as server:
         connections = [server.connect() for _ in range(100)]  # the kernel completes them
         connections[0].send(post(BODY))
         assert connections[0].answer().status == 200
@@ -356,7 +348,7 @@ def served_again(server: Running) -> bool:
 
 
 def breaks(connection: Connection, data: bytes) -> bool:
-    """Whether the server stops to take ``data``, sent again and again."""
+    """Whether the server stops reading ``data``, sent again and again."""
     try:
         for _ in range(ENDLESS_BYTES // len(data)):
             connection.send(data)

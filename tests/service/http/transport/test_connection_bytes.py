@@ -25,7 +25,6 @@ from tests.service.http.transport.both_paths import (
     serving,
     statuses,
 )
-from tests.service.published import publish
 from tests.service.running import post
 
 BODY = json.dumps({"inputs": [[0.5, -1.0, 2.0, 0.25]]}).encode()
@@ -34,16 +33,9 @@ H2C = ("connection: Upgrade, HTTP2-Settings", "upgrade: h2c", "http2-settings: A
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    publish(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def paths(models: Path) -> Iterator[tuple[asyncio.Runner, BothPaths]]:
+def paths(shared_models: Path) -> Iterator[tuple[asyncio.Runner, BothPaths]]:
     with asyncio.Runner() as runner:
-        context = serving(models)
+        context = serving(shared_models)
         yield runner, runner.run(context.__aenter__())
         runner.run(context.__aexit__(None, None, None))
 
@@ -323,8 +315,8 @@ def test_a_client_that_ends_its_side_is_answered(ask: Ask, before: bytes, last: 
 
 @on_both_paths
 @pytest.mark.anyio
-async def test_a_client_that_ends_its_side_before_its_response_is_answered(models: Path, *, fast: bool) -> None:
-    async with serving(models) as both:
+async def test_a_client_that_ends_its_side_before_its_response_is_answered(shared_models: Path, *, fast: bool) -> None:
+    async with serving(shared_models) as both:
         client = both.client(fast=fast)
         client.send(GET + post(BODY) * 5)
         client.end()  # before the event loop turns
@@ -349,10 +341,10 @@ ENDLESS = {
 @on_both_paths
 @pytest.mark.parametrize("name", ENDLESS)
 @pytest.mark.anyio
-async def test_an_endless_request_is_rejected_and_not_buffered(models: Path, name: str, *, fast: bool) -> None:
+async def test_an_endless_request_is_rejected_and_not_buffered(shared_models: Path, name: str, *, fast: bool) -> None:
     begin, more = ENDLESS[name]
     more *= 20_000 // len(more)
-    async with serving(models) as both:
+    async with serving(shared_models) as both:
         client = both.client(fast=fast)
         client.send(begin)
         tracemalloc.start()
@@ -373,11 +365,11 @@ async def test_an_endless_request_is_rejected_and_not_buffered(models: Path, nam
 @on_both_paths
 @pytest.mark.parametrize("request_", [GET, post(b""), post(BODY), b"GET\r\n\r\n"])
 @pytest.mark.anyio
-async def test_pipelined_requests_are_not_parsed_ahead(models: Path, request_: bytes, *, fast: bool) -> None:
+async def test_pipelined_requests_are_not_parsed_ahead(shared_models: Path, request_: bytes, *, fast: bool) -> None:
     """While the first is unanswered; then all of them are."""
     requests = request_ * (30_000 // len(request_))
     is_valid = not request_.startswith(b"GET\r")
-    async with serving(models) as both:
+    async with serving(shared_models) as both:
         client = both.client(fast=fast)
         client.send(GET[:-2])
         tracemalloc.start()
@@ -395,8 +387,8 @@ async def test_pipelined_requests_are_not_parsed_ahead(models: Path, request_: b
 
 @on_both_paths
 @pytest.mark.anyio
-async def test_unparsed_bytes_and_heads_count_in_the_budget(models: Path, *, fast: bool) -> None:
-    async with serving(models, max_buffered_bytes=2**15) as both:
+async def test_unparsed_bytes_and_heads_count_in_the_budget(shared_models: Path, *, fast: bool) -> None:
+    async with serving(shared_models, max_buffered_bytes=2**15) as both:
         clients = [both.client(fast=fast) for _ in range(3)]
         for client in clients:
             await client.ask(b"GET / HTTP/1.1\r\na: " + b"b" * 15_000)
@@ -415,8 +407,8 @@ async def test_unparsed_bytes_and_heads_count_in_the_budget(models: Path, *, fas
 
 
 @pytest.mark.anyio
-async def test_empty_lines_do_not_keep_a_connection_open(models: Path) -> None:
-    async with asyncio.timeout(30), serving(models) as both:
+async def test_empty_lines_do_not_keep_a_connection_open(shared_models: Path) -> None:
+    async with asyncio.timeout(30), serving(shared_models) as both:
         both.config.timeout_keep_alive = 0.05  # type: ignore[assignment]
         client = both.client(fast=True)
         while not client.transport.gone:

@@ -5,22 +5,20 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.service.published import publish
 from tests.service.running import Running, post
 
 BODY_BYTES = 4 * 2**20
 
 
 @pytest.fixture(scope="module", params=["true", "false"], ids=["fast path", "FastAPI"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    folder = tmp_path_factory.mktemp("models")
-    publish(folder, "small")
+def server(request: pytest.FixtureRequest, shared_models: Path) -> Iterator[Running]:
     budget_bytes = BODY_BYTES + 2**20  # one body, and bytes that are not parsed yet
     limits = [f"--max-body-bytes={BODY_BYTES}", f"--max-buffered-bytes={budget_bytes}"]
-    with Running(folder, f"--fast-path={request.param}", *limits) as running:
+    with Running(shared_models, f"--fast-path={request.param}", *limits) as running:
         yield running
 
 
