@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from service import artifact
+from tests.service.errors import artifact_error
 from tests.service.published import TABLE, rewrite
-from tests.service.refused import refusal
 
 
 def test_the_files_that_the_service_needs_are_read(version_dir: Path) -> None:
@@ -36,7 +36,7 @@ def test_a_file_that_changed_is_refused(version_dir: Path, name: str) -> None:
     content = path.read_bytes()
     for damaged in (content[:-1], content + b"\0", bytes([content[0] ^ 1]) + content[1:], b""):
         path.write_bytes(damaged)
-        assert refusal(artifact.read, version_dir) == (
+        assert artifact_error(artifact.read, version_dir) == (
             f"{path} ({len(damaged)} bytes) is not the file that was published: its SHA-256 differs from the one in "
             "metadata.json; copy the version again, or publish it anew"
         )
@@ -45,11 +45,11 @@ def test_a_file_that_changed_is_refused(version_dir: Path, name: str) -> None:
 @pytest.mark.parametrize("name", artifact.REQUIRED)
 def test_a_missing_or_unlisted_file_is_refused(version_dir: Path, name: str) -> None:
     (version_dir / name).unlink()
-    assert refusal(artifact.read, version_dir) == (
+    assert artifact_error(artifact.read, version_dir) == (
         f"{version_dir / name} cannot be read: No such file or directory; publish the model again"
     )
     rewrite(version_dir, lambda document: document["files"].pop(name))
-    assert refusal(artifact.read, version_dir) == (
+    assert artifact_error(artifact.read, version_dir) == (
         f"{version_dir / artifact.MANIFEST}: 'files' does not list {name}; publish the model again"
     )
 
@@ -89,12 +89,12 @@ def test_a_file_that_lies_outside_is_not_read(version_dir: Path, name: str) -> N
     models_dir, path = version_dir.parent.parent, version_dir / name
     moved = path.rename(outside(models_dir) / name)
     path.symlink_to(moved)
-    assert refusal(artifact.read, version_dir) == (
+    assert artifact_error(artifact.read, version_dir) == (
         f"{path} leads to {moved}, outside the models folder '{models_dir}'; copy the version into it"
     )
     path.unlink()
     path.symlink_to("/dev/zero")
-    assert f"{path} leads to /dev/zero, outside the models folder" in refusal(artifact.read, version_dir)
+    assert f"{path} leads to /dev/zero, outside the models folder" in artifact_error(artifact.read, version_dir)
 
 
 @pytest.mark.parametrize("level", [0, 1])
@@ -104,7 +104,7 @@ def test_a_folder_that_lies_outside_is_not_read(version_dir: Path, level: int) -
     folder.symlink_to(moved)
     assert artifact.model_names(models_dir) == ["table"]
     assert artifact.versions(models_dir / "table") == [1]
-    assert f"{version_dir / artifact.MANIFEST} leads to {moved}" in refusal(artifact.read, version_dir)
+    assert f"{version_dir / artifact.MANIFEST} leads to {moved}" in artifact_error(artifact.read, version_dir)
 
 
 @pytest.mark.parametrize("target", ["nowhere", "1", "loop"])
@@ -120,7 +120,7 @@ def test_a_link_to_something_else_is_reported(version_dir: Path, name: str, targ
         "1": f"{path} is a folder, expected a file",
         "loop": f"{path} (a link to 'loop') cannot be read: Too many levels of symbolic links",
     }
-    assert refusal(artifact.read, version_dir) == f"{message[target]}; publish the model again"
+    assert artifact_error(artifact.read, version_dir) == f"{message[target]}; publish the model again"
 
 
 @pytest.mark.parametrize("name", [artifact.MANIFEST, *artifact.REQUIRED])
@@ -128,10 +128,10 @@ def test_pipes_and_folders_are_refused_without_blocking(version_dir: Path, name:
     path = version_dir / name
     path.unlink()
     os.mkfifo(path)
-    assert refusal(artifact.read, version_dir) == f"{path} is a pipe, expected a file; publish the model again"
+    assert artifact_error(artifact.read, version_dir) == f"{path} is a pipe, expected a file; publish the model again"
     path.unlink()
     path.mkdir()
-    assert refusal(artifact.read, version_dir) == f"{path} is a folder, expected a file; publish the model again"
+    assert artifact_error(artifact.read, version_dir) == f"{path} is a folder, expected a file; publish the model again"
 
 
 @pytest.mark.parametrize("name", [artifact.MANIFEST, artifact.MODEL_INT8, *artifact.REQUIRED])
@@ -143,7 +143,7 @@ def test_a_file_over_its_size_limit_is_not_read(version_dir: Path, name: str) ->
         file.truncate(bound + 1)
     tracemalloc.start()
     try:
-        message = refusal(artifact.read, version_dir)
+        message = artifact_error(artifact.read, version_dir)
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -163,7 +163,7 @@ def test_a_file_larger_than_its_stated_size_is_refused(version_dir: Path, monkey
         return os.stat_result(found)
 
     monkeypatch.setattr(os, "fstat", smaller)
-    assert refusal(artifact.read, version_dir) == (
+    assert artifact_error(artifact.read, version_dir) == (
         f"{version_dir / artifact.MANIFEST} grew while it was read; start again when the version is complete"
     )
 
@@ -180,7 +180,7 @@ def test_a_name_that_is_safe_in_paths_and_urls_is_accepted(name: str) -> None:
     "name", ["", ".", "..", ".hidden", "-x", "a/b", "../a", "a\\b", "a b", "a%2f", "ä", "a\n", "a\0", "x" * 129]
 )
 def test_any_other_name_is_refused(name: str) -> None:
-    assert refusal(artifact.check_name, name) == (
+    assert artifact_error(artifact.check_name, name) == (
         f"model name {name!r}: a name has 1 to 128 letters, digits, '.', '_' and '-', and begins with a letter or a "
         "digit"
     )
@@ -193,7 +193,7 @@ def test_models_are_folders_that_are_not_hidden(tmp_path: Path) -> None:
     (tmp_path / "lost+found").mkdir()  # as at the root of a volume
     assert artifact.model_names(tmp_path) == ["a", "b"]
     (tmp_path / "my model").mkdir()
-    assert "model name 'my model'" in refusal(artifact.model_names, tmp_path)
+    assert "model name 'my model'" in artifact_error(artifact.model_names, tmp_path)
 
 
 def test_a_broken_link_is_reported(tmp_path: Path) -> None:
@@ -204,22 +204,22 @@ def test_a_broken_link_is_reported(tmp_path: Path) -> None:
         (parent / "7").symlink_to("file")  # to a file: passed over as one
         assert read(parent) == [each for each in ("m",) if parent == tmp_path]
         (parent / "8").symlink_to("nowhere")
-        assert refusal(read, parent) == (
+        assert artifact_error(read, parent) == (
             f"{parent / '8'} is a link to 'nowhere', which cannot be followed: No such file or directory; fix the "
             "link or remove it"
         )
         (parent / "8").unlink()
         (parent / "8").symlink_to("8")
-        assert "which cannot be followed: Too many levels of symbolic links; fix" in refusal(read, parent)
+        assert "which cannot be followed: Too many levels of symbolic links; fix" in artifact_error(read, parent)
         (parent / "8").unlink()
     (tmp_path / "n").symlink_to("nowhere")
-    assert refusal(artifact.versions, tmp_path / "n") == (
+    assert artifact_error(artifact.versions, tmp_path / "n") == (
         f"model folder '{tmp_path / 'n'}' cannot be read: No such file or directory"
     )
 
 
 def test_a_missing_models_folder_is_refused(tmp_path: Path) -> None:
-    assert refusal(artifact.model_names, tmp_path / "no") == (
+    assert artifact_error(artifact.model_names, tmp_path / "no") == (
         f"models folder '{tmp_path / 'no'}' cannot be read: No such file or directory"
     )
 
@@ -235,7 +235,7 @@ def test_versions_are_sorted_as_numbers_without_files_and_hidden_folders(tmp_pat
 @pytest.mark.parametrize("name", ["v2", "0", "01", "-1", "1.0", "\u0661", "1" * 19])
 def test_a_folder_that_is_not_a_version_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
-    assert refusal(artifact.versions, tmp_path) == (
+    assert artifact_error(artifact.versions, tmp_path) == (
         f"{tmp_path / name}: a version folder is named by a positive integer such as '1', not {name!r}; "
         "rename it, or move it out of the models folder"
     )
@@ -243,6 +243,6 @@ def test_a_folder_that_is_not_a_version_is_refused(tmp_path: Path, name: str) ->
 
 def test_a_model_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m").touch()
-    assert refusal(artifact.versions, tmp_path / "m") == (
+    assert artifact_error(artifact.versions, tmp_path / "m") == (
         f"model folder '{tmp_path / 'm'}' cannot be read: Not a directory"
     )

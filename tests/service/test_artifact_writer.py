@@ -17,7 +17,7 @@ import pytest
 
 from service import artifact, artifact_writer
 from service.manifest import Manifest
-from tests.service.refused import refusal
+from tests.service.errors import artifact_error
 
 OTHER_FILES = {"README.md": b"# A model", "curve.png": b"\x89PNG", "example.png": b"\x89PNG"}
 
@@ -93,7 +93,7 @@ def test_a_folder_without_numbers_left_is_reported(version_dir: Path, tmp_path: 
     make, models_dir = republished(version_dir), tmp_path / "new"
     artifact_writer.publish(models_dir, "again", make)
     (models_dir / "again" / f".last-version-{10**18 - 1}").touch()
-    assert refusal(artifact_writer.publish, models_dir, "again", make) == (
+    assert artifact_error(artifact_writer.publish, models_dir, "again", make) == (
         f"{models_dir / 'again'} has no version number left; choose another name"
     )
 
@@ -169,8 +169,8 @@ def test_what_the_service_would_refuse_is_not_published(version_dir: Path, tmp_p
         ((dataclasses.replace(manifest, format=2), files), "'format' is 2, and this release reads up to 1"),
         ((manifest, {artifact.MODEL: b"", artifact.GOLDEN: b""}), "would be published without example.json"),
     ):
-        assert fault in refusal(artifact_writer.publish, models_dir, "again", lambda _version, made=made: made)
-    assert "model name '../again'" in refusal(artifact_writer.publish, models_dir, "../again", make)
+        assert fault in artifact_error(artifact_writer.publish, models_dir, "again", lambda _version, made=made: made)
+    assert "model name '../again'" in artifact_error(artifact_writer.publish, models_dir, "../again", make)
     assert not models_dir.exists()
 
 
@@ -188,7 +188,7 @@ def test_an_error_in_make_leaves_nothing(version_dir: Path, tmp_path: Path) -> N
 
 def test_a_model_folder_with_a_bad_version_is_not_published_to(version_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "new" / "again" / "v2").mkdir(parents=True)
-    assert "not 'v2'" in refusal(artifact_writer.publish, tmp_path / "new", "again", republished(version_dir))
+    assert "not 'v2'" in artifact_error(artifact_writer.publish, tmp_path / "new", "again", republished(version_dir))
 
 
 # Publishes in another process, after running the code in the last argument.
@@ -320,6 +320,6 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(version_dir: Path, tm
 
 def test_a_models_folder_that_is_a_file_is_one_clear_error(version_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert refusal(artifact_writer.publish, tmp_path / "file", "again", republished(version_dir)) == (
+    assert artifact_error(artifact_writer.publish, tmp_path / "file", "again", republished(version_dir)) == (
         f"model folder '{tmp_path / 'file' / 'again'}' cannot be read: Not a directory"
     )

@@ -20,9 +20,9 @@ from service import artifact
 from service import manifest as manifest_module
 from service.cells import Cells
 from service.manifest import CLASSIFICATION, FORMAT, KINDS, REGRESSION, Feature, Manifest
+from tests.service.errors import artifact_error
 from tests.service.published import TABLE, rewrite
 from tests.service.quantized import EVIDENCE
-from tests.service.refused import refusal
 
 SHIPPED = Path(__file__).parents[2] / "models/fashion-mnist/1"
 LABELS = "two or more distinct labels, all strings, all integers within ±(2^53 - 1), or all booleans"
@@ -48,7 +48,7 @@ PRINTABLE = "no control characters, line separators or surrogates"
 def test_a_manifest_that_is_not_a_json_object_is_refused(version_dir: Path, content: bytes | None, fault: str) -> None:
     path = version_dir / artifact.MANIFEST
     path.unlink() if content is None else path.write_bytes(content)
-    assert refusal(artifact.read_manifest, version_dir) == f"{path} {fault}; publish the model again"
+    assert artifact_error(artifact.read_manifest, version_dir) == f"{path} {fault}; publish the model again"
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_manifest_that_is_not_a_json_object_is_refused(version_dir: Path, cont
 def test_a_manifest_with_a_wrong_field_is_refused(version_dir: Path, change: dict[str, Any], fault: str) -> None:
     rewrite(version_dir, lambda document: document.update(change))
     path = version_dir / artifact.MANIFEST
-    assert refusal(artifact.read_manifest, version_dir) == f"{path}: {fault}; publish the model again"
+    assert artifact_error(artifact.read_manifest, version_dir) == f"{path}: {fault}; publish the model again"
 
 
 @pytest.mark.parametrize("rules", [Cells(), Cells(("-999", "NA"), ("NA",), ",", "."), Cells((), ())])
@@ -147,7 +147,7 @@ def test_a_surrogate_anywhere_is_refused(version_dir: Path, old: str, new: str, 
     content = path.read_text()
     assert old in content
     path.write_text(content.replace(old, new))
-    message = refusal(artifact.read_manifest, version_dir)
+    message = artifact_error(artifact.read_manifest, version_dir)
     fault = f"{where} has the string {text}, expected one that UTF-8 can encode"
     assert message == f"{path}: {fault}; publish the model again"
     assert message.isprintable()
@@ -167,7 +167,7 @@ def test_values_that_no_response_can_hold_are_refused(version_dir: Path, value: 
     path = version_dir / artifact.MANIFEST
     path.write_text(path.read_text().replace('"random"', value))
     separator = "" if fault.startswith(":") else " "
-    assert refusal(artifact.read_manifest, version_dir) == f"{path}{separator}{fault}; publish the model again"
+    assert artifact_error(artifact.read_manifest, version_dir) == f"{path}{separator}{fault}; publish the model again"
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,9 @@ def test_the_int8_comparison_must_fit_the_classes(version_dir: Path) -> None:
     rewrite(version_dir, lambda document: document.update(int8=dataclasses.asdict(EVIDENCE)))
     assert artifact.read_manifest(version_dir).int8 == EVIDENCE
     rewrite(version_dir, lambda document: document.update(classes=["a", "b"]))
-    assert "expected consistent counts, with one entry for each class" in refusal(artifact.read_manifest, version_dir)
+    assert "expected consistent counts, with one entry for each class" in artifact_error(
+        artifact.read_manifest, version_dir
+    )
 
 
 @pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Manifest) if field.name != "output_dtype"])
@@ -199,7 +201,7 @@ def test_a_manifest_without_a_field_is_refused(version_dir: Path, key: str) -> N
     if key in {"git_commit", "seed", "cells", "int8"}:  # null says the same
         assert getattr(artifact.read_manifest(version_dir), key) is None
     else:
-        assert f"{key!r} is " in refusal(artifact.read_manifest, version_dir)
+        assert f"{key!r} is " in artifact_error(artifact.read_manifest, version_dir)
 
 
 @pytest.mark.parametrize(
@@ -223,20 +225,20 @@ def test_a_manifest_with_a_wrong_feature_is_refused(
 ) -> None:
     rewrite(version_dir, lambda document: document["features"][feature].update(change))
     path = version_dir / artifact.MANIFEST
-    assert refusal(artifact.read_manifest, version_dir) == (
+    assert artifact_error(artifact.read_manifest, version_dir) == (
         f"{path}: 'features'[{feature}] {fault}; publish the model again"
     )
 
 
 def test_duplicate_feature_names_are_refused(version_dir: Path) -> None:
     rewrite(version_dir, lambda document: document["features"][1].update(name="age"))
-    assert "expected one or more, with distinct names" in refusal(artifact.read_manifest, version_dir)
+    assert "expected one or more, with distinct names" in artifact_error(artifact.read_manifest, version_dir)
 
 
 def test_a_newer_format_is_refused_before_its_fields_are_read(version_dir: Path) -> None:
     path = version_dir / artifact.MANIFEST
     path.write_text('{"format": 2}')
-    assert refusal(artifact.read_manifest, version_dir) == (
+    assert artifact_error(artifact.read_manifest, version_dir) == (
         f"{path}: 'format' is 2, and this release reads up to 1; install a newer mlp-serving, or publish the model "
         "with this one"
     )
@@ -251,7 +253,7 @@ def test_unknown_fields_are_ignored(version_dir: Path) -> None:
 def test_a_version_in_the_wrong_folder_is_refused(version_dir: Path) -> None:
     moved = version_dir.parent / "2"
     version_dir.rename(moved)
-    assert refusal(artifact.read, moved) == (
+    assert artifact_error(artifact.read, moved) == (
         f"{moved / artifact.MANIFEST} is of model 'table' version 1, but lies in the folder of 'table' version 2; "
         "move it to table/1"
     )

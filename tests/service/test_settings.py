@@ -12,6 +12,7 @@ from annotated_types import Ge, Le
 
 from service.errors import StartError
 from service.settings import Settings, load
+from tests.service.errors import error_message
 from tests.service.running import command, environment
 
 # The text of an option, and its value. None is the default.
@@ -65,10 +66,8 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def refusal(*arguments: str) -> str:
-    with pytest.raises(StartError) as refused:
-        load(arguments)
-    return str(refused.value)
+def start_error(*arguments: str) -> str:
+    return error_message(StartError, load, arguments)
 
 
 def test_every_option_has_an_example_other_than_its_default() -> None:
@@ -97,7 +96,7 @@ def test_bounds_are_accepted_and_values_beyond_are_refused(name: str) -> None:
     step = 1 if Settings.model_fields[name].annotation is int else least / 2
     for beyond, word, bound in ((least - step, "greater", least), (most + step, "less", most)):
         given = text(name, beyond)
-        assert refusal(flag(name), given) == (
+        assert start_error(flag(name), given) == (
             f"{flag(name)} ({variable(name)}) is {given!r}: input should be {word} than or equal to {bound:.12g}; "
             "see mlp-serve --help"
         )
@@ -148,7 +147,7 @@ def test_bounds_are_accepted_and_values_beyond_are_refused(name: str) -> None:
     ],
 )
 def test_wrong_options_are_refused_with_the_way_out(arguments: list[str], message: str) -> None:
-    assert refusal(*arguments) == message
+    assert start_error(*arguments) == message
 
 
 @pytest.mark.parametrize(("old", "new"), [("express", "fast_path"), ("max_held_bytes", "max_buffered_bytes")])
@@ -169,22 +168,22 @@ def test_an_old_name_still_works_and_warns(old: str, new: str, monkeypatch: pyte
 
 
 def test_an_old_name_is_not_suggested() -> None:
-    assert refusal("--expresss") == "unknown option --expresss: mlp-serve --help lists all options"
+    assert start_error("--expresss") == "unknown option --expresss: mlp-serve --help lists all options"
 
 
 def test_an_unknown_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLP_MAX_BODY_SIZE", "1")
-    assert refusal() == "unknown environment variable MLP_MAX_BODY_SIZE: did you mean MLP_MAX_BODY_BYTES?"
+    assert start_error() == "unknown environment variable MLP_MAX_BODY_SIZE: did you mean MLP_MAX_BODY_BYTES?"
     monkeypatch.delenv("MLP_MAX_BODY_SIZE")
     monkeypatch.setenv("MLP_ZZZ", "1")
-    assert refusal() == (
+    assert start_error() == (
         "unknown environment variable MLP_ZZZ: unset it, or see mlp-serve --help for all MLP_* variables"
     )
 
 
 def test_a_variable_out_of_bounds_is_refused_like_the_flag(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLP_PORT", "")
-    assert refusal() == (
+    assert start_error() == (
         "--port (MLP_PORT) is '': input should be a valid integer, unable to parse string as an integer; "
         "see mlp-serve --help"
     )

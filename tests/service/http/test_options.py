@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from service.errors import InvalidOption
 from service.http.options import Options, from_query
+from tests.service.errors import error_message
 
 
 @pytest.mark.parametrize(
@@ -61,9 +62,7 @@ def test_options_are_parsed(query: str | None, options: Options) -> None:
     ],
 )
 def test_an_invalid_query_is_rejected(query: str, classes: int, message: str) -> None:
-    with pytest.raises(InvalidOption) as refused:
-        from_query(query, classes)
-    assert str(refused.value) == message
+    assert error_message(InvalidOption, from_query, query, classes) == message
 
 
 @given(st.text() | st.text(alphabet="top_k=probabilities&timing%0123456789", max_size=40))

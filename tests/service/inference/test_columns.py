@@ -31,7 +31,7 @@ json_values = st.recursive(
 )
 
 
-def refusal(column: Column, value: object) -> str:
+def error_of(column: Column, value: object) -> str:
     with pytest.raises(InvalidInput) as caught:
         column.number(3, value)
     assert (caught.value.fault.row, caught.value.fault.feature) == (3, column.name)
@@ -113,7 +113,7 @@ def test_a_missing_value_is_encoded_as_nan(column: Column, value: float | None) 
     ],
 )
 def test_an_invalid_value(column: Column, value: object, fault: str) -> None:
-    assert refusal(column, value) == fault
+    assert error_of(column, value) == fault
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_every_value_is_encoded_or_rejected(column: Column, value: object) -> No
     try:
         number = column.number(0, value)
     except InvalidInput:
-        assert len(refusal(column, value)) < 300
+        assert len(error_of(column, value)) < 300
         return
     if math.isnan(number):
         assert column.missing
@@ -236,7 +236,7 @@ def test_a_string_is_parsed_by_the_rules_of_the_table(column: Column, value: obj
     ],
 )
 def test_a_string_that_the_rules_do_not_parse_is_rejected(column: Column, value: object, fault: str) -> None:
-    assert refusal(column, value) == fault
+    assert error_of(column, value) == fault
 
 
 @pytest.mark.parametrize("column", [TEXT_MAYBE, TEXT_BOOLEAN, TEXT_COUNTRY, TEXT_JOB, ZIP, OPEN_ZIP, SENTINEL])
@@ -246,7 +246,7 @@ def test_every_value_is_encoded_or_rejected_by_the_rules(column: Column, value: 
 
 
 def test_a_long_string_is_rejected_in_time() -> None:
-    assert refusal(TEXT_NUMBER, "1" * 16_000_000 + "x").startswith("the string '111")
+    assert error_of(TEXT_NUMBER, "1" * 16_000_000 + "x").startswith("the string '111")
 
 
 def test_the_columns_of_a_published_model() -> None:

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from service.errors import ModelRefused
 from service.inference import onnx_wire, session
 from service.inference.onnx_wire import NotOnnxError, has_external_data
+from tests.service.errors import error_message
 from tests.service.published import Network
 
 GRAPH = Network.random(4, 3, seed=0).graph()
@@ -144,9 +145,7 @@ def test_a_graph_with_other_files_is_refused_before_any_is_opened(
     graph = model_with(with_initializer, outer(location))
     if location == "secret.bin":  # ONNX Runtime by itself would take it
         assert ort.InferenceSession(graph, providers=["CPUExecutionProvider"]).get_inputs()
-    with pytest.raises(ModelRefused) as refused:
-        session.build(graph, "cpu", features=4, classes=3)
-    assert str(refused.value) == (
+    assert error_message(ModelRefused, session.build, graph, "cpu", features=4, classes=3) == (
         "the graph keeps numbers in other files, expected all of them inside; publish the model again"
     )
 

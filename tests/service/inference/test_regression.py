@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,14 @@ from service.inference import self_check, session
 from service.inference.session import Outputs
 from service.manifest import Manifest
 from service.metrics import Metrics
+from tests.service.errors import error_message
 from tests.service.published import Network, publish
 
 TARGETS = ("price", "year")
 
 
-def refusal(*arguments: object, **named: object) -> str:
-    with pytest.raises(ModelRefused) as caught:
-        session.build(*arguments, **named) if named else self_check.replay(*arguments)
-    return str(caught.value)
+build_error = partial(error_message, ModelRefused, session.build)
+replay_error = partial(error_message, ModelRefused, self_check.replay)
 
 
 @pytest.fixture
@@ -51,11 +51,11 @@ def test_a_regression_answers_a_number_for_each_target_and_no_probabilities(targ
 def test_a_graph_of_another_dtype_is_refused() -> None:
     graph = Network.random(4, 1, seed=0, regression=True).graph()
     sizes = {"features": 4, "classes": 0}
-    assert refusal(graph, "cpu", **sizes, input_dtype="float64") == (
+    assert build_error(graph, "cpu", **sizes, input_dtype="float64") == (
         "the graph takes [('inputs', 'tensor(float)', [4])], expected one float64 input 'inputs' (rows, 4); "
         "publish the model again"
     )
-    assert refusal(graph, "cpu", **sizes, output_dtype="float64") == (
+    assert build_error(graph, "cpu", **sizes, output_dtype="float64") == (
         "the graph gives {'prediction': ('tensor(float)', [1])}, expected {'prediction': ('tensor(double)', [1])}; "
         "publish the model again"
     )
@@ -65,14 +65,14 @@ def test_a_graph_of_another_task_or_number_of_targets_is_refused() -> None:
     numbers = Network.random(4, 2, seed=0, regression=True).graph()
     classes = Network.random(4, 3, seed=0).graph()
     wanted = "{'prediction': ('tensor(float)', [1])}"
-    assert refusal(numbers, "cpu", features=4, classes=0, targets=1) == (
+    assert build_error(numbers, "cpu", features=4, classes=0, targets=1) == (
         f"the graph gives {{'prediction': ('tensor(float)', [2])}}, expected {wanted}; publish the model again"
     )
     given = "{'probabilities': ('tensor(float)', [3]), 'prediction': ('tensor(int64)', [])}"
-    assert refusal(classes, "cpu", features=4, classes=0, targets=1) == (
+    assert build_error(classes, "cpu", features=4, classes=0, targets=1) == (
         f"the graph gives {given}, expected {wanted}; publish the model again"
     )
-    assert refusal(numbers, "cpu", features=4, classes=3) == (
+    assert build_error(numbers, "cpu", features=4, classes=3) == (
         f"the graph gives {{'prediction': ('tensor(float)', [2])}}, expected {given}; publish the model again"
     )
 
@@ -155,7 +155,7 @@ def test_answers_further_away_are_refused(
     manifest: Manifest, precision: str, error: tuple[float, float], found: str
 ) -> None:
     rows = golden(PUBLISHED, "int8_" if precision == "int8" else "")
-    assert refusal(Answers(PUBLISHED, error), rows, manifest, precision) == (
+    assert replay_error(Answers(PUBLISHED, error), rows, manifest, precision) == (
         f"a golden row is answered with {found} is allowed; publish the model again"
     )
 
@@ -172,24 +172,26 @@ def test_answers_in_float64_are_held_to_their_range_however_far_from_zero(manife
 
     near, far = (Exact(np.zeros_like(seconds), (error, 0)) for error in (0.09, 0.2))
     self_check.replay(near, rows.getvalue(), exact, "fp32")
-    assert "'price' of 1.7e+09, 0.2 away" in refusal(far, rows.getvalue(), exact, "fp32")
+    assert "'price' of 1.7e+09, 0.2 away" in replay_error(far, rows.getvalue(), exact, "fp32")
 
 
 def test_one_wrong_answer_among_many_is_enough(manifest: Manifest) -> None:
     answers = Answers(PUBLISHED, (0, 0))
     answers.moved[7, 0] += 1
-    assert "'price' of 876, 1 away from the published 875;" in refusal(answers, golden(PUBLISHED), manifest, "fp32")
+    assert "'price' of 876, 1 away from the published 875;" in replay_error(
+        answers, golden(PUBLISHED), manifest, "fp32"
+    )
 
 
 def test_golden_answers_of_another_shape_are_refused(manifest: Manifest) -> None:
     answers = Answers(PUBLISHED, (0, 0))
-    assert refusal(answers, golden(PUBLISHED[:, :1]), manifest, "fp32") == (
+    assert replay_error(answers, golden(PUBLISHED[:, :1]), manifest, "fp32") == (
         "golden.npz has 'prediction' of shape (9, 1), expected (9, 2); publish the model again"
     )
-    assert refusal(answers, golden(PUBLISHED[:0]), manifest, "fp32") == (
+    assert replay_error(answers, golden(PUBLISHED[:0]), manifest, "fp32") == (
         "golden.npz has 'inputs' of shape (0, 4), expected (1 to 4096 rows, 4); publish the model again"
     )
-    assert refusal(answers, golden(PUBLISHED), manifest, "int8") == (
+    assert replay_error(answers, golden(PUBLISHED), manifest, "int8") == (
         "golden.npz has no array 'int8_prediction'; publish the model again"
     )
 

@@ -1,4 +1,4 @@
-"""What rows a model takes, however they came."""
+"""Rows that a model accepts, in every encoding."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from service.http.codecs.raw import rows_from_raw
 from service.inference import columns
 from service.inference.columns import FLOAT32_MAX, Column, Marked, Pixel
 from service.inference.schema import Schema, fits_float32
-from service.inference.steps import finish
+from tests.service.errors import error_message
+from tests.service.http.codecs.schemas import complete
 from tests.service.published import TABLE, publish, rewrite, values_of
 
 NUMBERS = Schema((2,), (Column("a", missing=False), Column("b", missing=True)), max_rows=3)
@@ -34,14 +35,11 @@ GOOD = [40.0, 1.7, 1.0, 2.0, 0.0]
 
 
 def checked(rows: NDArray[Any], schema: Schema) -> NDArray[Any]:
-    taken = schema.checked(rows)
-    return taken if isinstance(taken, np.ndarray) else finish(taken)
+    return complete(schema.checked(rows))
 
 
-def refusal(rows: NDArray[Any], schema: Schema) -> str:
-    with pytest.raises(InvalidInput) as caught:
-        checked(rows, schema)
-    return str(caught.value)
+def row_error(rows: NDArray[Any], schema: Schema) -> str:
+    return error_message(InvalidInput, checked, rows, schema)
 
 
 def test_the_schema_of_a_published_model(tmp_path: Path) -> None:
@@ -61,18 +59,16 @@ def test_the_count_of_rows_has_bounds() -> None:
         (0, "there are zero rows; send one or more"),
         (4, "there are 4 rows, expected at most 3; send several requests"),
     ):
-        with pytest.raises(InvalidInput) as caught:
-            NUMBERS.check_count(rows)
-        assert str(caught.value) == fault
+        assert error_message(InvalidInput, NUMBERS.check_count, rows) == fault
 
 
 def test_a_column_may_have_missing_values_in_arrays_and_its_neighbour_not() -> None:
     rows = np.array([[1, np.nan], [2, 3]], np.float32)
     np.testing.assert_array_equal(checked(rows, NUMBERS), rows)
-    assert refusal(np.array([[1, 2], [np.nan, np.nan]]), NUMBERS) == (
+    assert row_error(np.array([[1, 2], [np.nan, np.nan]]), NUMBERS) == (
         "row 1, feature 'a' is NaN, expected a finite number"
     )
-    assert refusal(np.array([[1, -np.inf]]), NUMBERS) == "row 0, feature 'b' is infinite, expected a finite number"
+    assert row_error(np.array([[1, -np.inf]]), NUMBERS) == "row 0, feature 'b' is infinite, expected a finite number"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +90,7 @@ def test_the_first_invalid_number_is_named(column: int, value: float, fault: str
     rows = np.array([GOOD] * 4)
     rows[2:, column] = value
     rows[3, :] = -7.5
-    assert refusal(rows, OF_TABLE) == f"row 2, {fault}"
+    assert row_error(rows, OF_TABLE) == f"row 2, {fault}"
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "<i8", "<f2", "<f4", ">f8"])
@@ -102,7 +98,7 @@ def test_numbers_of_every_dtype_are_checked(dtype: str) -> None:
     rows = np.array([GOOD], dtype)
     np.testing.assert_array_equal(checked(rows, OF_TABLE), rows)
     rows[0, 3] = 9
-    assert "feature 'country' is 9, expected the code" in refusal(rows, OF_TABLE)
+    assert "feature 'country' is 9, expected the code" in row_error(rows, OF_TABLE)
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -118,7 +114,7 @@ def test_a_signalling_nan_means_missing_and_does_not_warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert np.isnan(checked(rows, OF_TABLE).astype(np.float32)[0, 0])
-        assert "feature 'a' is NaN" in refusal(signalling.reshape(1, 2), NUMBERS)
+        assert "feature 'a' is NaN" in row_error(signalling.reshape(1, 2), NUMBERS)
 
 
 @pytest.mark.parametrize("dtype", ["<i8", "<f4", "<f8"])
@@ -129,7 +125,7 @@ def test_a_sentinel_means_missing_in_arrays_too(dtype: str) -> None:
     third = np.nan if rows.dtype.kind == "f" else -99
     np.testing.assert_array_equal(checked(rows, schema), [[np.nan, -999], [7, 7], [third, 1]])
     strict = Schema((1,), (Marked("a", missing=False, cells=rules),), max_rows=3)
-    assert refusal(rows[:, :1], strict) == "row 0, feature 'a' is NaN, expected a finite number"
+    assert row_error(rows[:, :1], strict) == "row 0, feature 'a' is NaN, expected a finite number"
 
 
 def test_infinity_is_rejected_in_the_smallest_dtype_too() -> None:
@@ -146,18 +142,18 @@ def test_values_that_fit_are_finite_as_float32(values: NDArray[Any], times: int)
         finite = bool((np.abs(many.astype(np.float64)) <= FLOAT32_MAX).all())
         if fits_float32(many):
             assert finite
-        elif finite:  # it takes a closer look: their dtype, or float32, does not hold the sum of their squares
+        elif finite:  # their dtype, or float32, cannot hold the sum of their squares
             largest = min(FLOAT32_MAX, np.sqrt(np.finfo(many.dtype).max)) / np.sqrt(len(many))
             assert np.abs(many.astype(np.float64)).max() > 0.99 * largest
 
 
 def pixels(brightest: float = 255.0) -> Schema:
-    columns_ = tuple(Pixel(f"p{place}", missing=False) for place in range(4))
+    columns_ = tuple(Pixel(f"p{index}", missing=False) for index in range(4))
     return Schema((2, 2), columns_, max_rows=5, raw_dtypes=("float32", "uint8"), brightest=brightest)
 
 
-def answers(rows: NDArray[Any], schema: Schema) -> list[str]:
-    """What becomes of the rows in each of the ways to send them: a refusal, or nothing."""
+def errors_in_each_encoding(rows: NDArray[Any], schema: Schema) -> list[str]:
+    """The error message for the rows in each encoding, empty if they are accepted."""
     file = io.BytesIO()
     np.save(file, rows)
     named = [dict(zip(schema.names, row, strict=True)) for row in rows.tolist()]
@@ -169,15 +165,14 @@ def answers(rows: NDArray[Any], schema: Schema) -> list[str]:
     ]
     if rows.dtype == np.float32:
         ways.append(lambda: rows_from_raw(rows.tobytes(), "float32", schema))
-    said = []
+    errors = []
     for way in ways:
         try:
-            taken = way()
-            np.testing.assert_array_equal(taken if isinstance(taken, np.ndarray) else finish(taken), rows)
-            said.append("")
-        except InvalidInput as refused:
-            said.append(str(refused))
-    return said
+            np.testing.assert_array_equal(complete(way()), rows)
+            errors.append("")
+        except InvalidInput as error:
+            errors.append(str(error))
+    return errors
 
 
 SCALED = (
@@ -202,25 +197,27 @@ NEXT = "expected a pixel from 0 to 255; send it as it is in the image, not scale
     ],
 )
 def test_scaled_pixels_are_rejected_in_every_encoding(dtype: str, rows: list[list[float]], fault: str) -> None:
-    assert set(answers(np.array(rows, dtype), pixels())) == {fault}
+    assert set(errors_in_each_encoding(np.array(rows, dtype), pixels())) == {fault}
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "<i2", ">i8"])
 def test_integer_pixels_are_checked_if_their_dtype_exceeds_them(dtype: str) -> None:
-    assert set(answers(np.array([[0, 1, 9, 100]], dtype), pixels())) == {""}
+    assert set(errors_in_each_encoding(np.array([[0, 1, 9, 100]], dtype), pixels())) == {""}
     if dtype != "u1":
-        assert set(answers(np.array([[0, 1, -9, 100]], dtype), pixels())) == {f"row 0, feature 'p2' is -9, {NEXT}"}
+        assert set(errors_in_each_encoding(np.array([[0, 1, -9, 100]], dtype), pixels())) == {
+            f"row 0, feature 'p2' is -9, {NEXT}"
+        }
 
 
 def test_a_model_of_black_and_white_accepts_values_between() -> None:
-    assert set(answers(np.array([[0, 0.5, 1, 0]]), pixels(1.0))) == {""}
+    assert set(errors_in_each_encoding(np.array([[0, 0.5, 1, 0]]), pixels(1.0))) == {""}
 
 
 @given(arrays_of.arrays("<f4", (2, 4), elements=st.floats(-300, 300, width=32) | st.just(np.nan)))
 def test_only_pixels_are_accepted(rows: NDArray[np.float32]) -> None:
     good = bool(((rows >= 0) & (rows <= 255)).all())
     scaled = good and rows.max() <= 1 and bool((rows != np.rint(rows)).any())
-    assert (set(answers(rows, pixels())) == {""}) == (good and not scaled)
+    assert (set(errors_in_each_encoding(rows, pixels())) == {""}) == (good and not scaled)
 
 
 def test_a_model_of_float64_accepts_no_other_raw_rows(tmp_path: Path) -> None:

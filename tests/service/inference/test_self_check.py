@@ -19,6 +19,7 @@ from service.errors import ModelRefused
 from service.inference import self_check
 from service.inference.session import Outputs, Session
 from service.manifest import Manifest
+from tests.service.errors import error_message
 from tests.service.published import publish
 
 Answer = Callable[[NDArray[np.float32]], Outputs]
@@ -26,7 +27,7 @@ Answer = Callable[[NDArray[np.float32]], Outputs]
 
 @dataclass
 class Fake:
-    """A session that answers as it is told, and remembers how many rows it was given."""
+    """A session with a given answer that records the sizes of its batches."""
 
     answer: Answer
     sizes: list[int] = field(default_factory=list)
@@ -47,10 +48,8 @@ class Published:
         self_check.replay(cast("Session", fake), self.golden if golden is None else golden, self.manifest, precision)
         return fake.sizes
 
-    def refusal(self, answer: Answer, golden: bytes | None = None, precision: str = "fp32") -> str:
-        with pytest.raises(ModelRefused) as refused:
-            self.replay(answer, golden, precision)
-        return str(refused.value)
+    def error(self, answer: Answer, golden: bytes | None = None, precision: str = "fp32") -> str:
+        return error_message(ModelRefused, self.replay, answer, golden, precision)
 
     def with_arrays(self, **changed: Any) -> bytes:
         with np.load(io.BytesIO(self.golden)) as arrays:
@@ -90,7 +89,7 @@ def test_an_answer_too_far_away_is_refused(classifier: Published) -> None:
         assert probabilities is not None
         return Outputs(probabilities + np.float32(2e-4), prediction)
 
-    assert classifier.refusal(off) == (
+    assert classifier.error(off) == (
         "a golden row is answered with 'cat', 0.0002 away from the published 'cat'; at most 0.0001 is allowed; "
         "publish the model again"
     )
@@ -101,7 +100,7 @@ def test_another_label_is_refused_however_near(classifier: Published) -> None:
         probabilities, prediction = classifier.right(rows)
         return Outputs(probabilities, (prediction + 1) % 3)
 
-    assert classifier.refusal(other) == (
+    assert classifier.error(other) == (
         "a golden row is answered with 'ape', 0 away from the published 'cat'; at most 0.0001 is allowed; "
         "publish the model again"
     )
@@ -116,14 +115,14 @@ def test_an_answer_that_is_not_finite_is_refused(classifier: Published, regressi
                 return Outputs(None, prediction * np.nan)
             return Outputs(probabilities * np.float32(np.nan), prediction)
 
-        assert published.refusal(nan).startswith("a golden row is answered with ")
+        assert published.error(nan).startswith("a golden row is answered with ")
 
 
 def test_a_network_that_answers_a_row_differently_alone_is_refused(classifier: Published) -> None:
     def alone(rows: NDArray[np.float32]) -> Outputs:
         return classifier.right(rows if len(rows) > 1 else rows + 1)
 
-    assert "away from the published" in classifier.refusal(alone)
+    assert "away from the published" in classifier.error(alone)
 
 
 def test_a_regression_is_held_to_the_range_of_its_answers(regression: Published) -> None:
@@ -134,7 +133,7 @@ def test_a_regression_is_held_to_the_range_of_its_answers(regression: Published)
         return lambda rows: Outputs(None, (regression.right(rows).prediction + share * spread).astype(np.float32))
 
     assert regression.replay(off_by(0.9e-4))
-    assert regression.refusal(off_by(1.5e-4)).startswith("a golden row is answered with 'width' of ")
+    assert regression.error(off_by(1.5e-4)).startswith("a golden row is answered with 'width' of ")
 
 
 def test_int8_is_held_to_its_own_answers(classifier: Published) -> None:
@@ -143,7 +142,7 @@ def test_int8_is_held_to_its_own_answers(classifier: Published) -> None:
             int8_probabilities=arrays["probabilities"] + np.float32(0.015), int8_prediction=arrays["prediction"]
         )
     assert classifier.replay(classifier.right, golden, "int8")
-    assert classifier.refusal(classifier.right, precision="int8") == (
+    assert classifier.error(classifier.right, precision="int8") == (
         "golden.npz has no array 'int8_probabilities'; publish the model again"
     )
 
@@ -152,13 +151,13 @@ def test_a_graph_that_does_not_run_is_refused(classifier: Published) -> None:
     def fails(rows: NDArray[np.float32]) -> Outputs:
         raise RuntimeError(f"no room for {len(rows)}\nand more")
 
-    assert classifier.refusal(fails) == ("the graph does not run on 8 rows: no room for 8; publish the model again")
+    assert classifier.error(fails) == ("the graph does not run on 8 rows: no room for 8; publish the model again")
     with pytest.raises(ModelRefused, match="the graph does not run on 1 rows: no room for 1; publish the model again"):
         self_check.measure(cast("Session", Fake(fails)), 4)
 
 
 def test_a_graph_that_gives_one_answer_for_all_is_refused(classifier: Published) -> None:
-    assert classifier.refusal(lambda rows: classifier.right(rows[:1])) == (
+    assert classifier.error(lambda rows: classifier.right(rows[:1])) == (
         "the graph gives 1 answers to 8 rows; publish the model again"
     )
 
@@ -192,9 +191,9 @@ def test_a_graph_that_gives_one_answer_for_all_is_refused(classifier: Published)
     ],
 )
 def test_invalid_golden_rows_are_refused(classifier: Published, changed: dict[str, Any], message: str) -> None:
-    refused = classifier.refusal(classifier.right, classifier.with_arrays(**changed))
-    assert refused.startswith(message)
-    assert refused.endswith("; publish the model again")
+    error = classifier.error(classifier.right, classifier.with_arrays(**changed))
+    assert error.startswith(message)
+    assert error.endswith("; publish the model again")
 
 
 def npy_header(shape: str) -> bytes:
@@ -225,39 +224,39 @@ def test_an_invalid_array_is_refused_before_anything_is_allocated(
         archive.writestr("inputs.npy", member)
     tracemalloc.start()
     try:
-        refused = classifier.refusal(classifier.right, file.getvalue())
+        error = classifier.error(classifier.right, file.getvalue())
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert refused.startswith(message)
-    assert refused.count("\n") == 0
+    assert error.startswith(message)
+    assert error.count("\n") == 0
     assert peak_bytes < 4 * 2**20
 
 
 def test_damage_anywhere_in_the_file_is_refused_or_does_no_harm(classifier: Published) -> None:
-    """Whatever zipfile, its decompressors and numpy make of it: a refusal in one line, or the rows as they were."""
+    """Whatever zipfile, its decompressors and numpy make of it: one line of error message, or the original rows."""
     random = np.random.default_rng(0)
     packed = io.BytesIO()
     with np.load(io.BytesIO(classifier.golden)) as arrays:
         np.savez_compressed(packed, allow_pickle=False, **arrays)
-    refusals = []
+    errors = []
     for golden in (classifier.golden, packed.getvalue()):
-        for place in random.integers(0, len(golden), 400).tolist():
+        for index in random.integers(0, len(golden), 400).tolist():
             damaged = bytearray(golden)
-            damaged[place] = int(random.integers(256))
+            damaged[index] = int(random.integers(256))
             try:
                 classifier.replay(classifier.right, bytes(damaged))
             except ModelRefused as error:
-                refusals.append(str(error))
+                errors.append(str(error))
         for length in random.integers(0, len(golden), 50).tolist():
-            assert "golden.npz" in classifier.refusal(classifier.right, golden[:length])
-    assert len(refusals) > 100
-    assert not any("\n" in refusal for refusal in refusals)
+            assert "golden.npz" in classifier.error(classifier.right, golden[:length])
+    assert len(errors) > 100
+    assert not any("\n" in error for error in errors)
 
 
 @pytest.mark.parametrize("golden", [b"", b"PK\x03\x04", b"no archive"])
 def test_a_file_that_holds_no_arrays_is_refused(classifier: Published, golden: bytes) -> None:
-    assert classifier.refusal(classifier.right, golden).startswith("golden.npz is no archive of arrays (")
+    assert classifier.error(classifier.right, golden).startswith("golden.npz is no archive of arrays (")
 
 
 def test_costs_are_measured_warm_and_leave_the_loop_its_share(classifier: Published) -> None:

@@ -6,10 +6,8 @@ import io
 from typing import Any
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
-from service.errors import RequestError
 from service.http.codecs import npy, raw
 from service.inference import columns
 from service.inference.columns import Column
@@ -44,9 +42,3 @@ def saved(array: NDArray[Any], *, allow_pickle: bool = False) -> bytes:
     file = io.BytesIO()
     np.save(file, array, allow_pickle=allow_pickle)
     return file.getvalue()
-
-
-def refusal(call: Any, *arguments: Any) -> str:
-    with pytest.raises(RequestError) as caught:
-        call(*arguments)
-    return str(caught.value)

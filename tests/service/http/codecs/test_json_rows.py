@@ -19,6 +19,7 @@ from service.inference import columns
 from service.inference.columns import FLOAT32_MAX, Boolean, Column
 from service.inference.schema import Schema
 from service.inference.steps import finish
+from tests.service.errors import error_message
 from tests.service.published import TABLE, as_json, values_of
 
 
@@ -37,10 +38,8 @@ def body(inputs: object, key: str = "inputs") -> bytes:
     return json.dumps({key: inputs}).encode()
 
 
-def refusal(content: bytes, schema: Schema, kind: type[RequestError] = InvalidInput) -> str:
-    with pytest.raises(kind) as caught:
-        rows_from_json(content, schema)
-    return str(caught.value)
+def json_error(content: bytes, schema: Schema, error: type[RequestError] = InvalidInput) -> str:
+    return error_message(error, rows_from_json, content, schema)
 
 
 # The oracle
@@ -259,24 +258,24 @@ def test_the_error_for_a_value_of_a_table_names_row_and_column(
 
 
 def test_numbers_alone_are_not_taken_for_the_codes_and_booleans_of_a_table() -> None:
-    assert refusal(body([[41, 1.8, 1, 2, 1]]), OF_TABLE) == (
+    assert json_error(body([[41, 1.8, 1, 2, 1]]), OF_TABLE) == (
         "row 0, feature 'country' is 2, expected a string such as 'France'"
     )
     switches = Schema((2,), tuple(Boolean(name, missing=False) for name in "ab"), max_rows=2)
     assert rows_from_json(body([[1, 0], [True, False]]), switches).tolist() == [[1, 0], [1, 0]]
-    assert refusal(body([[1, 0], [0, 2]]), switches) == "row 1, feature 'b' is 2, expected true or false (or 1 or 0)"
+    assert json_error(body([[1, 0], [0, 2]]), switches) == "row 1, feature 'b' is 2, expected true or false (or 1 or 0)"
 
 
 def test_a_key_that_is_not_there_is_an_error_also_where_a_value_may_be_missing() -> None:
     without = {name: value for name, value in PERSON.items() if name != "age"}
-    assert refusal(body([PERSON, without]), OF_TABLE) == (
+    assert json_error(body([PERSON, without]), OF_TABLE) == (
         "row 1 has no feature 'age'; send all 5, null for a missing value"
     )
-    assert refusal(body([{"f0": 1}]), FLAT) == "row 0 has no feature 'f1'; send all 4"
+    assert json_error(body([{"f0": 1}]), FLAT) == "row 0 has no feature 'f1'; send all 4"
 
 
 def test_a_key_that_the_model_does_not_know_is_an_error() -> None:
-    assert refusal(body([PERSON | {"wage": 1}]), OF_TABLE) == (
+    assert json_error(body([PERSON | {"wage": 1}]), OF_TABLE) == (
         "row 0 has a feature 'wage' that the model does not know; leave it out"
     )
 
@@ -295,7 +294,7 @@ def test_a_duplicate_key_is_an_error() -> None:
         b'{"inputs": [[1]], "inputs": [[2]]}',
     ):
         key = "f0" if b"f0" in content else "inputs"
-        assert refusal(content, ONE, MalformedBody) == f"the key {key!r} is duplicated in one object; send it once"
+        assert json_error(content, ONE, MalformedBody) == f"the key {key!r} is duplicated in one object; send it once"
 
 
 # What is refused
@@ -325,7 +324,7 @@ def test_a_duplicate_key_is_an_error() -> None:
     ],
 )
 def test_a_body_that_is_no_json_is_refused(content: bytes, message: str) -> None:
-    assert refusal(content, FLAT, MalformedBody) == message
+    assert json_error(content, FLAT, MalformedBody) == message
 
 
 @pytest.mark.parametrize(
@@ -363,7 +362,7 @@ def test_a_body_that_is_no_json_is_refused(content: bytes, message: str) -> None
     ],
 )  # fmt: skip
 def test_a_document_that_is_no_rows_is_refused(content: bytes, message: str) -> None:
-    assert refusal(content, FLAT) == message
+    assert json_error(content, FLAT) == message
 
 
 @pytest.mark.parametrize(
@@ -377,7 +376,7 @@ def test_a_document_that_is_no_rows_is_refused(content: bytes, message: str) -> 
     ],
 )
 def test_a_row_that_is_nested_wrongly_is_refused(inputs: Any, message: str) -> None:
-    assert refusal(body(inputs), NESTED) == message
+    assert json_error(body(inputs), NESTED) == message
 
 
 # Large bodies, which are read in steps
@@ -484,7 +483,7 @@ def test_hostile_large_bodies_are_rejected_in_short_steps(name: str, monkeypatch
 
     monkeypatch.setattr(JsonText, "_refill", counted)
     content, message = ATTACKS[name]
-    assert message in refusal(content, FLAT, RequestError)
+    assert message in json_error(content, FLAT, RequestError)
     assert max(windows) <= 256 * 1024
     assert sum(windows) < 1_300_000
 
@@ -509,8 +508,8 @@ def test_wrong_guesses_of_row_ends_cost_no_more_than_slow_parsing(
 
 @pytest.mark.parametrize("content", [b'{"id":1,"id":2,"inputs":[[1,2,3,4]]}', b'{"inputs":[[1,2,3,4]],"a":0,"a":0}'])
 def test_a_duplicate_key_is_an_error_beside_regular_rows(content: bytes) -> None:
-    assert "is duplicated in one object; send it once" in refusal(content, FLAT, MalformedBody)
-    assert "is duplicated in one object; send it once" in refusal(content.ljust(300_000), FLAT, MalformedBody)
+    assert "is duplicated in one object; send it once" in json_error(content, FLAT, MalformedBody)
+    assert "is duplicated in one object; send it once" in json_error(content.ljust(300_000), FLAT, MalformedBody)
 
 
 def test_a_byte_order_mark_is_skipped() -> None:

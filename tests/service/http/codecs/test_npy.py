@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from service.errors import InvalidInput, MalformedBody, RequestError
 from service.http.codecs import npy
+from tests.service.errors import request_error
 from tests.service.http.codecs.schemas import (
     PEOPLE,
     PEOPLE_FEATURES,
     PIXELS,
     TABLE,
-    refusal,
     rows_from_npy,
     rows_from_raw,
     saved,
@@ -199,12 +199,12 @@ def test_numpy_reads_what_is_written(array: NDArray[np.float32]) -> None:
     ],
 )
 def test_an_npy_file_without_valid_rows_is_rejected(array: NDArray[Any], message: str) -> None:
-    assert refusal(rows_from_npy, saved(array), PIXELS) == message
+    assert request_error(rows_from_npy, saved(array), PIXELS) == message
 
 
 def test_a_pickle_in_an_npy_file_is_not_opened() -> None:
     body = saved(np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    assert "dtype '|O'" in refusal(rows_from_npy, body, PIXELS)
+    assert "dtype '|O'" in request_error(rows_from_npy, body, PIXELS)
 
 
 @pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
@@ -216,7 +216,7 @@ def test_every_version_of_the_format_is_read(version: tuple[int, int]) -> None:
 
 def test_an_unknown_version_is_rejected() -> None:
     body = saved(np.ones((1, 6))).replace(b"NUMPY\x01\x00", b"NUMPY\x01\x01")
-    assert refusal(rows_from_npy, body, PIXELS) == (
+    assert request_error(rows_from_npy, body, PIXELS) == (
         "the body is a .npy file of version (1, 1), expected (1, 0), (2, 0) or (3, 0)"
     )
 
@@ -225,7 +225,7 @@ def test_a_header_is_checked_against_the_files_length() -> None:
     body = saved(np.ones((1, 6)))
     lying = body.replace(b"(1, 6), }" + b" " * 11, b"(999999999999, 6), }")
     assert len(lying) == len(body)
-    assert refusal(rows_from_npy, lying, PIXELS) == (
+    assert request_error(rows_from_npy, lying, PIXELS) == (
         "the .npy file promises an array (999999999999, 6) of float64, and has 48 bytes for it"
     )
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from service.http.codecs import raw
 from service.inference.schema import Schema
-from tests.service.http.codecs.schemas import PIXELS, TABLE, refusal, rows_from_raw
+from tests.service.errors import request_error
+from tests.service.http.codecs.schemas import PIXELS, TABLE, rows_from_raw
 
 BOTH = "expected one or more rows of 6 values: 24 of float32 or 6 of uint8"
 
@@ -33,7 +34,7 @@ def test_a_raw_body_is_uint8_if_its_length_says_so() -> None:
 
 def test_an_ambiguous_raw_body_needs_dtype() -> None:
     body = np.ones((1, 6), "<f4").tobytes()
-    assert refusal(rows_from_raw, body, None, PIXELS) == (
+    assert request_error(rows_from_raw, body, None, PIXELS) == (
         "the body's 24 bytes can be 1 of float32 or 4 of uint8 rows; say which with ?dtype="
     )
     assert rows_from_raw(body, "float32", PIXELS).shape == (1, 6)
@@ -54,7 +55,7 @@ def test_an_ambiguous_raw_body_needs_dtype() -> None:
 def test_a_raw_body_without_valid_rows_is_rejected(
     body: bytes, dtype: str | None, schema: Schema, message: str
 ) -> None:
-    assert refusal(rows_from_raw, body, dtype, schema) == message
+    assert request_error(rows_from_raw, body, dtype, schema) == message
 
 
 @pytest.mark.parametrize(
