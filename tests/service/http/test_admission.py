@@ -1,4 +1,4 @@
-"""What a large body counts for while it arrives: alone, and as stories of a full server, through both doors."""
+"""Rows of large bodies count against the queue while they arrive: alone, and on both paths of a full server."""
 
 from __future__ import annotations
 
@@ -55,16 +55,16 @@ def arrive(service: Service, sent: Request, size_bytes: int) -> Arrival | None:
 
 
 def rows_of(service: Service, sent: Request, size_bytes: int) -> int:
-    """What a body counts for once it has arrived."""
+    """The rows that a body counts for once it has arrived."""
     arrival = arrive(service, sent, size_bytes)
     if arrival is None:
         return 0
     batcher = service.repository.find(None, None).batcher
     arrival.reached(size_bytes)
-    counted = batcher.arriving_rows
+    rows = batcher.arriving_rows
     arrival.close()
     assert batcher.arriving_rows == 0
-    return counted
+    return rows
 
 
 def test_raw_rows_are_known_by_their_length(service: Service) -> None:
@@ -73,11 +73,11 @@ def test_raw_rows_are_known_by_their_length(service: Service) -> None:
     assert rows_of(service, request(b"application/octet-stream", content_encoding=b"gzip"), 16 * 5000) == 0
 
 
-def test_an_array_counts_for_the_fewest_rows_it_can_have(service: Service) -> None:
+def test_an_array_counts_for_the_fewest_possible_rows(service: Service) -> None:
     assert rows_of(service, request(b"application/x-npy"), 128 + 32 * 5000) == 5004
 
 
-def test_few_rows_are_not_counted(service: Service) -> None:
+def test_few_rows_do_not_count(service: Service) -> None:
     assert rows_of(service, request(b"application/octet-stream"), 16) == 0
 
 
@@ -85,11 +85,11 @@ def test_few_rows_are_not_counted(service: Service) -> None:
     "sent",
     [Request("other", None, None, {}, b""), Request(None, None, "no=1", {}, b""), request(b"text/csv")],
 )
-def test_a_body_that_will_be_rejected_for_another_reason_is_not_counted(service: Service, sent: Request) -> None:
+def test_a_body_that_will_be_rejected_anyway_does_not_count(service: Service, sent: Request) -> None:
     assert arrive(service, sent, 10**6) is None
 
 
-def test_more_rows_than_are_ever_accepted_are_not_told_to_retry(service: Service) -> None:
+def test_more_rows_than_are_ever_accepted_do_not_count(service: Service) -> None:
     assert arrive(service, request(b"application/octet-stream"), 16 * (QUEUE_ROWS + 1)) is None
 
 
@@ -104,7 +104,7 @@ def test_json_counts_for_as_many_rows_as_earlier_json_had(service: Service) -> N
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 50_000)), max_size=60))
-def test_whatever_comes_no_more_rows_arrive_than_have_room_and_none_is_left(pieces: list[tuple[int, int]]) -> None:
+def test_arriving_rows_never_exceed_the_queue_and_end_at_zero(pieces: list[tuple[int, int]]) -> None:
     class Lane(Batcher):
         def __init__(self) -> None:
             self.arriving_rows = 0
@@ -150,7 +150,7 @@ def head_of(request_: bytes) -> bytes:
 
 
 def filled(server: Running) -> Connection:
-    """A request of 4,000 rows that runs for seconds, and is in the queue for sure: one after it was answered."""
+    """A request of 4,000 rows that runs for seconds. It is in the queue, as a later request was answered."""
     line = server.connect()
     line.send(raw(4000, slow(1.5e6)))
     assert small(server).status == 200
@@ -163,17 +163,17 @@ def small(server: Running) -> Answer:
         return line.answer()
 
 
-def test_what_has_no_room_is_refused_at_its_head_and_small_requests_are_not(server: Running) -> None:
-    """1. The lane of large requests is not empty. 2. One that would fill it is refused before its body is sent.
+def test_a_request_without_room_is_rejected_at_its_head_and_small_ones_are_answered(server: Running) -> None:
+    """1. A large request runs. 2. One that would fill the queue is rejected before its body is sent.
 
-    3. The body is sent nevertheless, and thrown away. 4. The connection goes on. 5. Small requests were answered.
+    3. Small requests are answered. 4. The body is sent and discarded. 5. The connection continues.
     """
     too_many = raw(QUEUE_ROWS)
     with filled(server) as busy, server.connect() as line:
         line.send(head_of(too_many))
-        refused = line.answer()
-        assert (refused.status, int(refused.headers["retry-after"]) >= 1) == (429, True)
-        assert json.loads(refused.body)["detail"] == (
+        rejected = line.answer()
+        assert (rejected.status, int(rejected.headers["retry-after"]) >= 1) == (429, True)
+        assert json.loads(rejected.body)["detail"] == (
             "4000 rows wait already, and 100000 more would exceed 100000; send fewer requests at once, or add replicas"
         )
         assert [small(server).status for _ in range(5)] == [200] * 5
@@ -185,7 +185,7 @@ def test_what_has_no_room_is_refused_at_its_head_and_small_requests_are_not(serv
     assert after["mlp_rejections_total overloaded"] == 1
 
 
-def test_what_cannot_be_answered_in_time_is_refused_at_its_head(server: Running) -> None:
+def test_a_request_without_enough_time_is_rejected_at_its_head(server: Running) -> None:
     with server.connect() as line:
         line.send(
             head_of(raw(QUEUE_ROWS)).replace(b"host: test\r\n", b"host: test\r\nx-request-timeout-s: 0.000001\r\n")
@@ -193,14 +193,14 @@ def test_what_cannot_be_answered_in_time_is_refused_at_its_head(server: Running)
         assert line.answer().status == 504
 
 
-def test_a_client_that_waits_to_be_told_to_go_on_is_refused_instead(server: Running) -> None:
+def test_a_request_without_room_gets_429_instead_of_100_continue(server: Running) -> None:
     with filled(server), server.connect() as line:
         line.send(head_of(raw(QUEUE_ROWS)).replace(b"host: test\r\n", b"host: test\r\nexpect: 100-continue\r\n"))
         assert line.answer().status == 429
 
 
-def test_bodies_that_never_become_whole_keep_no_place(server: Running) -> None:
-    """1. Clients send most of a large body, and go. 2. One as large as the lane is answered."""
+def test_incomplete_bodies_free_their_room(server: Running) -> None:
+    """1. Clients send half of a large body and hang up. 2. A body as large as the queue is answered."""
     whole = raw(QUEUE_ROWS)
     for _ in range(5):
         with server.connect() as line:
@@ -214,7 +214,7 @@ def test_bodies_that_never_become_whole_keep_no_place(server: Running) -> None:
         assert (answer.status, len(json.loads(answer.body)["predictions"])) == (200, QUEUE_ROWS)
 
 
-def test_heads_that_promise_much_and_send_nothing_keep_nobody_out(server: Running) -> None:
+def test_heads_of_large_bodies_alone_use_no_room(server: Running) -> None:
     lines = [server.connect() for _ in range(20)]
     for line in lines:
         line.send(head_of(raw(QUEUE_ROWS)))
@@ -223,8 +223,8 @@ def test_heads_that_promise_much_and_send_nothing_keep_nobody_out(server: Runnin
         assert line.answer().status == 200
 
 
-def test_many_that_have_no_room_together_are_answered_or_told_so(server: Running) -> None:
-    """More rows than the lane takes begin to arrive at once: each is answered for itself, and some get through."""
+def test_large_bodies_that_exceed_the_queue_together_are_answered_or_rejected(server: Running) -> None:
+    """At least one is answered."""
     request_ = raw(QUEUE_ROWS // 2 + 1)
     lines = [server.connect() for _ in range(6)]
     for part in np.array_split(np.frombuffer(request_, np.uint8), 4):
@@ -235,8 +235,8 @@ def test_many_that_have_no_room_together_are_answered_or_told_so(server: Running
     assert 200 in statuses
 
 
-def test_a_body_in_chunks_is_refused_as_soon_as_its_rows_have_no_room(server: Running) -> None:
-    """1. The lane of large requests is not empty. 2. One in chunks would fill it, and is refused before it is whole."""
+def test_a_chunked_body_is_rejected_once_its_rows_have_no_room(server: Running) -> None:
+    """1. A large request runs. 2. One in chunks would exceed the queue, and is rejected before its end."""
     whole = raw(QUEUE_ROWS)
     body = whole[len(head_of(whole)) :]
     with filled(server), server.connect() as line:

@@ -1,4 +1,4 @@
-"""Labels are answered in the target's own type, wherever they are shown; metrics have their texts."""
+"""Labels keep the type of the target in responses; metrics have them as text."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def test_labels_keep_their_type(tmp_path: Path, labels: tuple[Label, ...], texts
     def typed(values: list[Any]) -> list[tuple[type, Any]]:
         return [(type(value), value) for value in values]
 
-    (place,) = answer["classes"]
+    (index,) = answer["classes"]
     assert typed(described) == typed(list(labels))
-    assert typed(answer["predictions"]) == typed([labels[place]])
+    assert typed(answer["predictions"]) == typed([labels[index]])
     assert sorted(typed(answer["top_k"]["predictions"][0]), key=str) == sorted(typed(list(labels)), key=str)
     for text in texts:
         assert f'mlp_predictions_total{{label="{text}",model="small",version="1"}}' in metrics

@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, true of what is answered, and its examples work when sent."""
+"""The OpenAPI document: valid, true of the responses, with examples that work."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATHS = ("/predict", "/models/{name}/predict", "/models/{name}/versions/{version
 
 
 class Client:
-    """Asks an application, without a network, on a loop of its own."""
+    """Sends requests to an application in this process, on its own event loop."""
 
     def __init__(self, models: Path, default: str) -> None:
         self.runner = asyncio.Runner()
@@ -34,12 +34,12 @@ class Client:
         return app.build(options, None, metrics.alone())
 
     def ask(self, method: str, path: str, content: object = None) -> httpx.Response:
-        async def asked() -> httpx.Response:
+        async def response() -> httpx.Response:
             transport = httpx.ASGITransport(self.service.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
                 return await client.request(method, path, json=content)
 
-        return self.runner.run(asked())
+        return self.runner.run(response())
 
     def operation(self, path: str) -> dict[str, Any]:
         found: dict[str, Any] = self.document["paths"][path]["post"]
@@ -80,23 +80,23 @@ def references(part: object) -> Iterator[str]:
             yield from references(each)
 
 
-def test_every_reference_leads_somewhere_in_the_document(client: Client) -> None:
+def test_every_reference_can_be_resolved(client: Client) -> None:
     found = set(references(client.document))
     assert found
     for reference in found:
-        place: Any = client.document
+        part: Any = client.document
         for key in reference.removeprefix("#/").split("/"):
-            place = place[key]
+            part = part[key]
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_the_examples_fit_the_schema_and_are_answered_as_described_when_sent(client: Client, path: str) -> None:
+def test_the_examples_fit_the_schema_and_get_the_described_responses(client: Client, path: str) -> None:
     body, operation = body_of(client, path), client.operation(path)
     assert list(body["examples"]) == ["position", "price", "small", "table"]
     answer_schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
     for model, example in body["examples"].items():
         assert client.fits(example["value"], body["schema"])
-        # The default path takes the default model's example alone.
+        # The default path accepts only the default model's example.
         named = path if path != "/predict" or model == "small" else PATHS[1]
         response = client.ask("POST", named.format(name=model, version=1), example["value"])
         assert response.status_code == 200
@@ -134,14 +134,14 @@ PERSON = {"age": 41, "height": 1.8, "member": True, "country": "Italy", "job": "
         (PERSON | {"age": 1e39}, False),
     ],
 )
-def test_the_schema_of_a_request_says_what_the_service_takes(client: Client, row: Any, fits: bool) -> None:
+def test_a_row_fits_the_schema_if_the_service_accepts_it(client: Client, row: Any, fits: bool) -> None:
     assert client.fits({"inputs": [row]}, body_of(client, "/predict")["schema"]) == fits
     if isinstance(row, dict):
         status = client.ask("POST", "/models/price/predict", {"inputs": [row]}).status_code
         assert status == (200 if fits else 422)
 
 
-def test_answers_with_every_option_are_as_described(client: Client) -> None:
+def test_responses_fit_the_schema_with_every_option(client: Client) -> None:
     schema = client.operation("/predict")["responses"]["200"]["content"]["application/json"]["schema"]
     for query in ("top_k=2", "probabilities=false", "timing=true"):
         response = client.ask("POST", f"/predict?{query}", {"inputs": [[1, 2, 3, 4]]})
@@ -150,7 +150,7 @@ def test_answers_with_every_option_are_as_described(client: Client) -> None:
     assert not client.fits({"model": "small", "version": 1, "predictions": None}, schema)
 
 
-def test_every_problem_is_described_and_as_described(client: Client) -> None:
+def test_every_problem_is_described(client: Client) -> None:
     for path in PATHS:
         responses = client.operation(path)["responses"]
         for status, name, title in problems.PROBLEMS.values():
@@ -188,7 +188,7 @@ def test_every_type_that_is_read_and_written_is_described(client: Client) -> Non
         assert set(operation["responses"]["200"]["content"]) == {"application/json", "application/x-npy"}
 
 
-def test_422_is_described_where_rows_are_read_and_nowhere_else(client: Client) -> None:
+def test_422_is_described_only_where_rows_are_read(client: Client) -> None:
     for path, methods in client.document["paths"].items():
         for method, operation in methods.items():
             assert ("422" in operation["responses"]) == (method == "post"), path

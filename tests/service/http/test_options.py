@@ -1,4 +1,4 @@
-"""Query parameters, accepted or rejected."""
+"""Query parameters: parsed or rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The route table: which URLs are a prediction's, and what they say."""
+"""The route table: URLs of predictions, and what is parsed from them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TABLE = RouteTable([NATIVE])
         ),
     ],
 )
-def test_a_url_of_a_route(url: bytes, found: tuple[str | None, ...]) -> None:
+def test_a_url_matches_its_route(url: bytes, found: tuple[str | None, ...]) -> None:
     match = TABLE.match(url)
     assert match is not None
     assert (match.path, match.route, match.model, match.version, match.query) == found
@@ -34,5 +34,5 @@ def test_a_url_of_a_route(url: bytes, found: tuple[str | None, ...]) -> None:
 @pytest.mark.parametrize(
     "url", [b"/predict/", b"/predict#x", b"/models//predict", b"/models/a%2e/predict", b"/models", b"/xpredict", b""]
 )
-def test_other_urls_are_left_to_asgi(url: bytes) -> None:
+def test_other_urls_are_left_to_fastapi(url: bytes) -> None:
     assert TABLE.match(url) is None

@@ -1,4 +1,4 @@
-"""The prediction function: bytes and headers in, an answer out, the same as the network in numpy gives."""
+"""Predictions from bytes and headers to the response, compared with the network in numpy."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ TOO_LARGE = (
 )
 
 
-class Desk:
-    """A service without a transport: the prediction function on a loop of its own."""
+class InProcess:
+    """A service without a transport, on its own event loop."""
 
     def __init__(self, models: Path) -> None:
         self.runner = asyncio.Runner()
@@ -62,10 +62,10 @@ class Desk:
         return app.build(options, None, metrics.alone())
 
     def ask(self, *requests: Request) -> list[tuple[Response, RequestRecord]]:
-        """The answers to requests that come in one turn of the loop."""
-        return self.runner.run(self._asked(requests))
+        """The responses to requests that arrive in one turn of the event loop."""
+        return self.runner.run(self._responses(requests))
 
-    async def _asked(self, requests: tuple[Request, ...]) -> list[tuple[Response, RequestRecord]]:
+    async def _responses(self, requests: tuple[Request, ...]) -> list[tuple[Response, RequestRecord]]:
         loop = asyncio.get_running_loop()
         answers, records = [], []
         for number, request in enumerate(requests):
@@ -96,11 +96,11 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 
 @pytest.fixture(scope="module")
-def desk(networks: tuple[Path, dict[str, Network]]) -> Iterator[Desk]:
-    desk = Desk(networks[0])
-    desk.service.lifecycle.advance(State.READY)
-    yield desk
-    desk.close()
+def server(networks: tuple[Path, dict[str, Network]]) -> Iterator[InProcess]:
+    server = InProcess(networks[0])
+    server.service.lifecycle.advance(State.READY)
+    yield server
+    server.close()
 
 
 @pytest.fixture
@@ -115,15 +115,15 @@ def request(
     return Request(model, None, query, headers or {}, content)
 
 
-def answered(desk: Desk, *arguments: Any) -> dict[str, Any]:
-    ((response, _),) = desk.ask(request(*arguments))
+def answered(server: InProcess, *arguments: Any) -> dict[str, Any]:
+    ((response, _),) = server.ask(request(*arguments))
     assert (response.status, response.headers) == (200, ((b"content-type", b"application/json"),))
     document: dict[str, Any] = json.loads(response.body)
     return document
 
 
-def refused(desk: Desk, *arguments: Any) -> tuple[int, str]:
-    ((response, record),) = desk.ask(request(*arguments))
+def rejected(server: InProcess, *arguments: Any) -> tuple[int, str]:
+    ((response, record),) = server.ask(request(*arguments))
     assert response.headers[0] == (b"content-type", b"application/problem+json")
     problem = json.loads(response.body)
     assert (problem["status"], problem["request_id"]) == (response.status, "id-0")
@@ -138,10 +138,10 @@ def random_rows(rows: int, features: int = 4) -> NDArray[np.float32]:
 # Classes
 
 
-def test_classes_are_answered_in_columns(desk: Desk, network: dict[str, Network]) -> None:
+def test_classes_are_answered_in_columns(server: InProcess, network: dict[str, Network]) -> None:
     rows = random_rows(7)
     expected = network["small"].answer(rows)
-    answer = answered(desk, rows.tolist())
+    answer = answered(server, rows.tolist())
     assert list(answer) == ["model", "version", "predictions", "classes", "probabilities"]
     assert (answer["model"], answer["version"]) == ("small", 1)
     assert answer["classes"] == expected.argmax(axis=1).tolist()
@@ -149,19 +149,21 @@ def test_classes_are_answered_in_columns(desk: Desk, network: dict[str, Network]
     np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-6)
 
 
-def test_top_k_gives_the_best_first_and_probabilities_can_be_left_out(desk: Desk, network: dict[str, Network]) -> None:
+def test_top_k_gives_the_best_first_and_probabilities_can_be_left_out(
+    server: InProcess, network: dict[str, Network]
+) -> None:
     rows = random_rows(5)
     expected = network["small"].answer(rows)
-    answer = answered(desk, rows.tolist(), "small", "top_k=2&probabilities=false")
+    answer = answered(server, rows.tolist(), "small", "top_k=2&probabilities=false")
     assert list(answer) == ["model", "version", "predictions", "classes", "top_k"]
     order = np.argsort(-expected, axis=1)[:, :2]
     assert answer["top_k"]["predictions"] == [[LABELS[index] for index in row] for row in order.tolist()]
     np.testing.assert_allclose(answer["top_k"]["probabilities"], np.take_along_axis(expected, order, 1), atol=1e-6)
 
 
-def test_probabilities_are_given_as_an_array_where_one_is_accepted(desk: Desk, network: dict[str, Network]) -> None:
+def test_accept_npy_returns_the_probabilities_as_an_array(server: InProcess, network: dict[str, Network]) -> None:
     rows = random_rows(5)
-    ((response, _),) = desk.ask(request(rows.tolist(), "small", None, {b"accept": NPY}))
+    ((response, _),) = server.ask(request(rows.tolist(), "small", None, {b"accept": NPY}))
     assert (response.status, response.headers) == (200, ((b"content-type", NPY),))
     probabilities = np.load(io.BytesIO(response.body))
     assert probabilities.dtype == np.float32
@@ -169,12 +171,12 @@ def test_probabilities_are_given_as_an_array_where_one_is_accepted(desk: Desk, n
 
 
 @pytest.mark.parametrize("rows", [1, 2, 255, 256, 257, 5000])
-def test_every_row_is_answered_as_it_is_alone_however_many_there_are(
-    desk: Desk, network: dict[str, Network], rows: int
+def test_a_row_has_the_same_answer_in_a_request_of_any_size(
+    server: InProcess, network: dict[str, Network], rows: int
 ) -> None:
     values = random_rows(rows)
     headers = {b"content-type": RAW, b"accept": NPY}
-    ((response, record),) = desk.ask(request(values.tobytes(), "small", None, headers))
+    ((response, record),) = server.ask(request(values.tobytes(), "small", None, headers))
     np.testing.assert_allclose(np.load(io.BytesIO(response.body)), network["small"].answer(values), atol=1e-6)
     assert record.rows == rows
 
@@ -183,25 +185,25 @@ def test_every_row_is_answered_as_it_is_alone_however_many_there_are(
 
 
 @pytest.mark.parametrize("rows", [1, 6])
-def test_rows_of_a_table_are_answered_alike_however_they_are_sent(
-    desk: Desk, network: dict[str, Network], rows: int
+def test_rows_of_a_table_have_the_same_answer_in_every_encoding(
+    server: InProcess, network: dict[str, Network], rows: int
 ) -> None:
     values = values_of(TABLE, rows, seed=rows)
     named = [as_json(TABLE, row) for row in values]
     answers = [
-        answered(desk, named, "table"),
-        answered(desk, [list(row.values()) for row in named], "table"),
-        answered(desk, values.tobytes(), "table", None, {b"content-type": RAW}),
-        answered(desk, npy_from(values), "table", None, {b"content-type": NPY}),
-        answered(desk, npy_from(values.astype(np.float64)), "table", None, {b"content-type": NPY}),
+        answered(server, named, "table"),
+        answered(server, [list(row.values()) for row in named], "table"),
+        answered(server, values.tobytes(), "table", None, {b"content-type": RAW}),
+        answered(server, npy_from(values), "table", None, {b"content-type": NPY}),
+        answered(server, npy_from(values.astype(np.float64)), "table", None, {b"content-type": NPY}),
     ]
     assert all(answer == answers[0] for answer in answers)
     np.testing.assert_allclose(answers[0]["probabilities"], network["table"].answer(values), atol=1e-6)
 
 
-def test_the_error_for_a_bad_row_names_row_and_column(desk: Desk) -> None:
+def test_the_error_for_a_bad_row_names_row_and_column(server: InProcess) -> None:
     person = {"age": None, "height": 1.8, "member": True, "country": "Germny", "job": "pilot"}
-    ((response, record),) = desk.ask(request([person | {"country": None}, person], "table"))
+    ((response, record),) = server.ask(request([person | {"country": None}, person], "table"))
     detail = (
         "row 1, feature 'country' is the string 'Germny', a category the model does not know; did you mean 'Germany'?"
     )
@@ -228,59 +230,63 @@ def test_the_error_for_a_bad_row_names_row_and_column(desk: Desk) -> None:
     ],
 )
 def test_the_error_for_a_bad_code_names_row_and_column(
-    desk: Desk, dtype: str, column: int, value: float, detail: str
+    server: InProcess, dtype: str, column: int, value: float, detail: str
 ) -> None:
     rows = np.ones((4, 5), dtype)
     rows[2, column] = value
-    assert refused(desk, npy_from(rows), "price", None, {b"content-type": NPY}) == (422, detail)
+    assert rejected(server, npy_from(rows), "price", None, {b"content-type": NPY}) == (422, detail)
 
 
-def test_one_target_is_answered_as_a_number_a_row(desk: Desk, network: dict[str, Network]) -> None:
+def test_a_regression_of_one_target_answers_a_number_per_row(server: InProcess, network: dict[str, Network]) -> None:
     values = values_of(TABLE, 6, seed=9)
-    answer = answered(desk, [as_json(TABLE, row) for row in values], "price")
+    answer = answered(server, [as_json(TABLE, row) for row in values], "price")
     assert list(answer) == ["model", "version", "predictions"]
     np.testing.assert_allclose(answer["predictions"], network["price"].answer(values)[:, 0], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("rows", [1, 6, 700])
-def test_several_targets_are_answered_as_a_list_a_row(desk: Desk, network: dict[str, Network], rows: int) -> None:
+def test_a_regression_of_several_targets_answers_a_list_per_row(
+    server: InProcess, network: dict[str, Network], rows: int
+) -> None:
     values = random_rows(rows)
-    answer = answered(desk, values.tolist(), "position")
+    answer = answered(server, values.tolist(), "position")
     assert list(answer) == ["model", "version", "predictions"]
     np.testing.assert_allclose(answer["predictions"], network["position"].answer(values), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("model", "targets"), [("price", 1), ("position", 2)])
 def test_a_regression_as_an_array_has_a_column_for_each_target(
-    desk: Desk, network: dict[str, Network], model: str, targets: int
+    server: InProcess, network: dict[str, Network], model: str, targets: int
 ) -> None:
     values = np.abs(random_rows(3, 5 if model == "price" else 4)).round().clip(0, 1)
     headers = {b"content-type": RAW, b"accept": NPY}
-    ((response, _),) = desk.ask(request(values.tobytes(), model, None, headers))
+    ((response, _),) = server.ask(request(values.tobytes(), model, None, headers))
     numbers = np.load(io.BytesIO(response.body))
     assert (numbers.shape, numbers.dtype) == ((3, targets), np.float32)
     np.testing.assert_allclose(numbers, network[model].answer(values), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("query", ["top_k=1", "probabilities=false", "timing=true&probabilities=true"])
-def test_options_of_classes_are_rejected_for_a_regression(desk: Desk, query: str) -> None:
+def test_options_of_classes_are_rejected_for_a_regression(server: InProcess, query: str) -> None:
     name = "top_k" if "top_k" in query else "probabilities"
-    assert refused(desk, [[1, 2, 3, 4]], "position", query) == (
+    assert rejected(server, [[1, 2, 3, 4]], "position", query) == (
         400,
         f"{name} means nothing here, as this model predicts numbers and no classes; leave it out",
     )
-    ((response, _),) = desk.ask(request([[1, 2, 3, 4]], "position", "timing=true"))
+    ((response, _),) = server.ask(request([[1, 2, 3, 4]], "position", "timing=true"))
     assert response.status == 200
 
 
-# Answers that are no finite numbers
+# Overflow
 
 
 @pytest.mark.parametrize("model", ["small", "position"])
-def test_values_that_overflow_fail_only_their_own_request(desk: Desk, network: dict[str, Network], model: str) -> None:
+def test_values_that_overflow_fail_only_their_own_request(
+    server: InProcess, network: dict[str, Network], model: str
+) -> None:
     rows = random_rows(2)
     huge = [[1.0] * 4, [3e38, -3e38, 3e38, 3e38], [3e38] * 4]
-    before, bad, after = desk.ask(*(request(each, model) for each in (rows.tolist(), huge, rows.tolist())))
+    before, bad, after = server.ask(*(request(each, model) for each in (rows.tolist(), huge, rows.tolist())))
     assert bad[0].status == 422
     assert json.loads(bad[0].body)["detail"] == TOO_LARGE.format(1)
     assert json.loads(bad[0].body)["errors"] == [{"row": 1, "detail": TOO_LARGE.format(1)}]
@@ -291,22 +297,22 @@ def test_values_that_overflow_fail_only_their_own_request(desk: Desk, network: d
 
 
 @pytest.mark.parametrize("model", ["small", "position"])
-def test_in_a_large_request_the_row_that_overflows_is_found_in_any_slice(desk: Desk, model: str) -> None:
+def test_a_row_that_overflows_is_found_in_any_slice_of_a_large_request(server: InProcess, model: str) -> None:
     for bad in (0, 256, 4321):
         rows = random_rows(5000)
         rows[bad] = 3e38
         headers = {b"content-type": RAW, b"accept": NPY}
-        assert refused(desk, rows.tobytes(), model, None, headers) == (422, TOO_LARGE.format(bad))
+        assert rejected(server, rows.tobytes(), model, None, headers) == (422, TOO_LARGE.format(bad))
 
 
 # Reading the body
 
 
-def test_the_default_type_and_that_of_curl_are_json(desk: Desk) -> None:
+def test_no_content_type_and_that_of_curl_mean_json(server: InProcess) -> None:
     types = [None, b"application/json", b"Application/JSON; charset=utf-8", b"application/x-www-form-urlencoded"]
     for media in types:
         headers = {} if media is None else {b"content-type": media}
-        assert answered(desk, [[1, 2, 3, 4]], None, None, headers)["model"] == "small"
+        assert answered(server, [[1, 2, 3, 4]], None, None, headers)["model"] == "small"
 
 
 @pytest.mark.parametrize(
@@ -352,26 +358,26 @@ def test_the_default_type_and_that_of_curl_are_json(desk: Desk) -> None:
         ),
     ],
 )
-def test_a_body_that_cannot_be_read_is_refused(
-    desk: Desk, headers: dict[bytes, bytes], body: bytes, status: int, detail: str
+def test_a_body_that_cannot_be_read_is_rejected(
+    server: InProcess, headers: dict[bytes, bytes], body: bytes, status: int, detail: str
 ) -> None:
-    assert refused(desk, body, None, None, headers) == (status, detail)
+    assert rejected(server, body, None, None, headers) == (status, detail)
 
 
-def test_a_gzip_body_is_read_as_what_is_in_it(desk: Desk) -> None:
+def test_a_gzip_body_is_decompressed(server: InProcess) -> None:
     rows = random_rows(3)
     for media, body in ((b"application/json", json.dumps({"inputs": rows.tolist()}).encode()), (RAW, rows.tobytes())):
         headers = {b"content-type": media}
-        plain = answered(desk, body, None, None, headers)
-        assert answered(desk, gzip.compress(body), None, None, headers | {b"content-encoding": b"GZIP"}) == plain
-        assert answered(desk, body, None, None, headers | {b"content-encoding": b"identity"}) == plain
+        plain = answered(server, body, None, None, headers)
+        assert answered(server, gzip.compress(body), None, None, headers | {b"content-encoding": b"GZIP"}) == plain
+        assert answered(server, body, None, None, headers | {b"content-encoding": b"identity"}) == plain
 
 
-def test_a_body_may_expand_to_the_limit_and_not_beyond(desk: Desk) -> None:
+def test_a_body_may_expand_to_the_size_limit(server: InProcess) -> None:
     good = json.dumps({"inputs": [[1, 2, 3, 4]]}).encode()
     headers = {b"content-encoding": b"gzip"}
-    assert answered(desk, gzip.compress(good.ljust(BODY_BYTES)), None, None, headers)["model"] == "small"
-    assert refused(desk, gzip.compress(good.ljust(BODY_BYTES + 1)), None, None, headers)[0] == 413
+    assert answered(server, gzip.compress(good.ljust(BODY_BYTES)), None, None, headers)["model"] == "small"
+    assert rejected(server, gzip.compress(good.ljust(BODY_BYTES + 1)), None, None, headers)[0] == 413
 
 
 @given(
@@ -385,16 +391,16 @@ def test_a_body_may_expand_to_the_limit_and_not_beyond(desk: Desk) -> None:
 )
 @settings(max_examples=400)
 def test_no_request_makes_the_server_fail(
-    desk: Desk, body: bytes, model: str, query: str | None, headers: dict[bytes, bytes]
+    server: InProcess, body: bytes, model: str, query: str | None, headers: dict[bytes, bytes]
 ) -> None:
-    # A deadline too short to keep is the client's own wish.
-    ((response, _),) = desk.ask(Request(model, None, query, headers, body))
+    # 504 if the client sends a deadline too short to keep.
+    ((response, _),) = server.ask(Request(model, None, query, headers, body))
     assert response.status < 500 or response.status == 504
 
 
 @given(st.data())
 @settings(max_examples=300)
-def test_a_damaged_request_is_answered_with_finite_numbers_or_refused(desk: Desk, data: st.DataObject) -> None:
+def test_a_damaged_request_is_answered_with_finite_numbers_or_rejected(server: InProcess, data: st.DataObject) -> None:
     model = data.draw(st.sampled_from(["table", "price"]))
     row = as_json(TABLE, values_of(TABLE, 1, seed=0)[0])
     body = bytearray(json.dumps({"inputs": [row, list(row.values())]}).encode())
@@ -403,7 +409,7 @@ def test_a_damaged_request_is_answered_with_finite_numbers_or_refused(desk: Desk
         body[at : at + data.draw(st.integers(0, 2))] = data.draw(
             st.binary(max_size=2) | st.sampled_from([b"null", b"1e38", b"[", b"true", b'"'])
         )
-    ((response, _),) = desk.ask(request(bytes(body), model))
+    ((response, _),) = server.ask(request(bytes(body), model))
     if response.status == 200:
         answer = json.loads(response.body)
         numbers = answer["predictions"] if model == "price" else answer["probabilities"]
@@ -412,59 +418,59 @@ def test_a_damaged_request_is_answered_with_finite_numbers_or_refused(desk: Desk
         assert response.status in {400, 422}
 
 
-# What else is told
+# Records, timing, deadlines and readiness
 
 
-def test_the_record_is_filled_in(desk: Desk) -> None:
-    ((_, record),) = desk.ask(request(random_rows(3).tolist(), "position"))
+def test_the_record_is_filled_in(server: InProcess) -> None:
+    ((_, record),) = server.ask(request(random_rows(3).tolist(), "position"))
     assert (record.model, record.version, record.rows, record.problem) == ("position", 1, 3, "")
     stages = (record.decode_s, record.queue_s, record.inference_s, record.encode_s)
     assert all(0 < seconds < 10 for seconds in stages)
 
 
-def test_timing_adds_a_server_timing_header(desk: Desk) -> None:
-    ((response, record),) = desk.ask(request([[1, 2, 3, 4]], None, "timing=true"))
+def test_timing_adds_a_server_timing_header(server: InProcess) -> None:
+    ((response, record),) = server.ask(request([[1, 2, 3, 4]], None, "timing=true"))
     name, value = response.headers[-1]
     assert name == b"server-timing"
     assert re.fullmatch(rb"decode;dur=[\d.]+, queue;dur=[\d.]+, infer;dur=[\d.]+, encode;dur=[\d.]+", value)
     assert f"infer;dur={record.inference_s * 1e3:.3f}".encode() in value
 
 
-def test_a_deadline_too_short_and_one_that_is_no_number_are_rejected(desk: Desk) -> None:
-    status, detail = refused(desk, [[1, 2, 3, 4]], None, None, {b"x-request-timeout-s": b"1e-9"})
+def test_a_short_and_an_invalid_deadline_are_rejected(server: InProcess) -> None:
+    status, detail = rejected(server, [[1, 2, 3, 4]], None, None, {b"x-request-timeout-s": b"1e-9"})
     assert status == 504
     assert detail.endswith("0 s are left; allow more time, or send fewer rows")
-    assert refused(desk, [[1, 2, 3, 4]], None, None, {b"x-request-timeout-s": b"soon"}) == (
+    assert rejected(server, [[1, 2, 3, 4]], None, None, {b"x-request-timeout-s": b"soon"}) == (
         400,
         "header x-request-timeout-s is 'soon', expected a number of seconds over 0",
     )
 
 
-def test_unknown_models_and_versions(desk: Desk) -> None:
-    assert refused(desk, [[1]], "large") == (
+def test_unknown_models_and_versions(server: InProcess) -> None:
+    assert rejected(server, [[1]], "large") == (
         404,
         "there is no model 'large'; there are: position, price, small, table",
     )
-    ((response, _),) = desk.ask(Request("small", "2", None, {}, b""))
+    ((response, _),) = server.ask(Request("small", "2", None, {}, b""))
     assert response.status == 404
 
 
-def test_before_it_is_ready_every_request_is_told_to_retry(networks: tuple[Path, dict[str, Network]]) -> None:
-    desk = Desk(networks[0])
-    ((response, record),) = desk.ask(request([[1, 2, 3, 4]]))
+def test_a_starting_server_answers_503_with_retry_after(networks: tuple[Path, dict[str, Network]]) -> None:
+    server = InProcess(networks[0])
+    ((response, record),) = server.ask(request([[1, 2, 3, 4]]))
     assert (response.status, dict(response.headers)[b"retry-after"]) == (503, b"1")
     assert json.loads(response.body)["detail"] == "the server is starting; try again"
     assert record.problem == "not-ready"
-    desk.close()
+    server.close()
 
 
 # Large bodies and answers, in slices
 
 
 def in_slices(
-    desk: Desk, *requests: Request, meanwhile: Callable[[list[Any]], None] = lambda _: None
+    server: InProcess, *requests: Request, meanwhile: Callable[[list[Any]], None] = lambda _: None
 ) -> list[Response | None]:
-    """The answers to requests that are sent together, ``meanwhile`` having been done to what is pending."""
+    """The responses to requests that are sent together; ``meanwhile`` is called with the pending ones."""
 
     async def story() -> list[Response | None]:
         answers: list[Response | None] = [None] * len(requests)
@@ -476,73 +482,75 @@ def in_slices(
                 assert answers[index] is None
                 answers[index] = answer
 
-            pending.append(desk.predict(desk.protocol, each, record, reply))
+            pending.append(server.predict(server.protocol, each, record, reply))
         meanwhile(pending)
-        while not desk.predict.idle() or any(
+        while not server.predict.idle() or any(
             each is not None and not getattr(each, "cancelled", False) and answers[index] is None
             for index, each in enumerate(pending)
         ):
             await asyncio.sleep(0)
         return answers
 
-    found = desk.runner.run(story())
-    assert desk.service.fast_path.budget.buffered_bytes == 0
+    found = server.runner.run(story())
+    assert server.service.fast_path.budget.buffered_bytes == 0
     return found
 
 
 def large(rows: NDArray[np.float32], **headers: bytes) -> Request:
-    """Rows as JSON, with blanks that make a large body of it."""
+    """Rows as JSON, padded with blanks to a large body."""
     body = json.dumps({"inputs": rows.tolist()}).encode().rjust(400_000)
     return request(body, "small", None, {name.replace("_", "-").encode(): value for name, value in headers.items()})
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_the_rows_of_a_large_body_count_until_they_are_in_the_queue(desk: Desk, *, gone: bool) -> None:
-    batcher = desk.models()["small"].batcher
+def test_the_rows_of_a_large_body_count_until_they_are_in_the_queue(server: InProcess, *, gone: bool) -> None:
+    batcher = server.models()["small"].batcher
     arrival = Arrival(batcher, row_bytes=1, declared_bytes=500, deadline_s=math.inf)
     arrival.reached(500)
-    counted = []
+    arriving = []
 
     async def story() -> None:
         answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         record = RequestRecord("POST", "/predict", "id", app._CLOCK())
-        pending = desk.predict(desk.protocol, large(random_rows(500)), record, answered.set_result, arrival)
-        counted.append(batcher.arriving_rows)
+        pending = server.predict(server.protocol, large(random_rows(500)), record, answered.set_result, arrival)
+        arriving.append(batcher.arriving_rows)
         assert pending is not None
         if gone:
             pending.cancel()
         else:
             assert (await answered).status == 200
-        counted.append(batcher.arriving_rows)
+        arriving.append(batcher.arriving_rows)
 
-    desk.runner.run(story())
-    assert counted == [500, 0]
+    server.runner.run(story())
+    assert arriving == [500, 0]
 
 
-def test_the_rows_of_a_rejected_body_are_no_longer_counted(desk: Desk) -> None:
-    batcher = desk.models()["small"].batcher
+def test_the_rows_of_a_rejected_body_no_longer_count(server: InProcess) -> None:
+    batcher = server.models()["small"].batcher
     arrival = Arrival(batcher, row_bytes=1, declared_bytes=500, deadline_s=math.inf)
     arrival.reached(500)
     replies: list[Response] = []
-    asked = Request("nowhere", None, None, {}, b"")
+    unknown = Request("nowhere", None, None, {}, b"")
     record = RequestRecord("POST", "/predict", "id", app._CLOCK())
-    assert desk.predict(desk.protocol, asked, record, replies.append, arrival) is None
+    assert server.predict(server.protocol, unknown, record, replies.append, arrival) is None
     assert (replies[0].status, batcher.arriving_rows) == (404, 0)
 
 
 @pytest.mark.parametrize("encoding", [b"identity", b"gzip"])
-def test_a_large_body_is_answered_as_a_small_one(desk: Desk, encoding: bytes) -> None:
+def test_a_large_body_has_the_same_answer_as_a_small_one(server: InProcess, encoding: bytes) -> None:
     rows = random_rows(5)
     sent = large(rows, content_encoding=encoding)
     if encoding == b"gzip":
         sent.body = gzip.compress(sent.body)
-    small, big = in_slices(desk, request(rows.tolist()), sent)
+    small, big = in_slices(server, request(rows.tolist()), sent)
     assert small == big
     assert small is not None
     assert small.status == 200
 
 
-def test_a_large_table_and_large_arrays_are_answered_as_row_by_row(desk: Desk, network: dict[str, Network]) -> None:
+def test_a_large_table_and_large_arrays_have_the_answers_of_the_network(
+    server: InProcess, network: dict[str, Network]
+) -> None:
     values = values_of(TABLE, 5000, seed=3)
     named = json.dumps({"inputs": [as_json(TABLE, row) for row in values]}).encode()
     sent = [
@@ -551,27 +559,27 @@ def test_a_large_table_and_large_arrays_are_answered_as_row_by_row(desk: Desk, n
         request(values.tobytes(), "table", None, {b"content-type": RAW, b"accept": NPY}),
     ]
     assert all(len(each.body) > 64_000 for each in sent)
-    for answer in in_slices(desk, *sent):
+    for answer in in_slices(server, *sent):
         assert answer is not None
         np.testing.assert_allclose(np.load(io.BytesIO(answer.body)), network["table"].answer(values), atol=1e-6)
 
 
-def test_a_client_that_leaves_while_its_body_is_decoded_gets_no_answer_and_frees_its_bytes(desk: Desk) -> None:
+def test_a_client_that_hangs_up_while_its_body_is_decoded_frees_its_memory(server: InProcess) -> None:
     rows = random_rows(2)
 
     def hang_up(pending: list[Any]) -> None:
-        assert desk.service.fast_path.budget.buffered_bytes == 3 * 400_000
+        assert server.service.fast_path.budget.buffered_bytes == 3 * 400_000
         pending[1].cancel()
-        assert desk.service.fast_path.budget.buffered_bytes == 2 * 400_000
+        assert server.service.fast_path.budget.buffered_bytes == 2 * 400_000
 
-    first, gone, last = in_slices(desk, *[large(rows)] * 3, meanwhile=hang_up)
+    first, gone, last = in_slices(server, *[large(rows)] * 3, meanwhile=hang_up)
     assert gone is None
     assert first == last is not None
 
 
-def test_a_deadline_that_passes_before_the_body_is_decoded(desk: Desk) -> None:
+def test_a_deadline_that_passes_before_the_body_is_decoded(server: InProcess) -> None:
     late, good = in_slices(
-        desk, large(random_rows(1), x_request_timeout_s=b"1e-6"), large(random_rows(1), x_request_timeout_s=b"20")
+        server, large(random_rows(1), x_request_timeout_s=b"1e-6"), large(random_rows(1), x_request_timeout_s=b"20")
     )
     assert late is not None
     assert good is not None
@@ -579,18 +587,18 @@ def test_a_deadline_that_passes_before_the_body_is_decoded(desk: Desk) -> None:
     assert "the time for this request ran out after" in json.loads(late.body)["detail"]
 
 
-def test_bodies_that_wait_for_decoding_share_one_bound(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk.service.fast_path.budget, "_max_bytes", 900_000)
-    first, second, third = in_slices(desk, *[large(random_rows(1))] * 3)
+def test_bodies_waiting_to_be_decoded_share_one_budget(server: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.service.fast_path.budget, "_max_bytes", 900_000)
+    first, second, third = in_slices(server, *[large(random_rows(1))] * 3)
     assert first == second is not None
     assert third is not None
     assert third.status == 429
 
 
 def test_errors_in_a_large_body_are_reported_and_failures_logged(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    server: InProcess, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (bad,) = in_slices(desk, large(random_rows(2, features=3)))
+    (bad,) = in_slices(server, large(random_rows(2, features=3)))
     assert bad is not None
     assert json.loads(bad.body)["errors"][0]["row"] == 0
 
@@ -599,39 +607,41 @@ def test_errors_in_a_large_body_are_reported_and_failures_logged(
         raise RuntimeError("the inside")
 
     monkeypatch.setattr(json_codec, "rows_in_steps", broken)
-    (failed,) = in_slices(desk, large(random_rows(2)))
+    (failed,) = in_slices(server, large(random_rows(2)))
     assert failed is not None
     assert failed.status == 500
     assert b"inside" not in failed.body
     assert "the inside" in caplog.text
 
 
-def test_a_body_still_being_decoded_at_shutdown_is_answered_with_an_error(
+def test_a_body_still_being_decoded_at_shutdown_gets_503(
     networks: tuple[Path, dict[str, Network]],
 ) -> None:
-    desk = Desk(networks[0])
-    desk.service.lifecycle.advance(State.READY)
-    (answer,) = in_slices(desk, large(random_rows(1)), meanwhile=lambda _: desk.predict.close())
+    server = InProcess(networks[0])
+    server.service.lifecycle.advance(State.READY)
+    (answer,) = in_slices(server, large(random_rows(1)), meanwhile=lambda _: server.predict.close())
     assert answer is not None
     assert answer.status == 503
-    desk.close()
+    server.close()
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_an_answer_encoded_in_slices_is_the_same(desk: Desk, monkeypatch: pytest.MonkeyPatch, *, gone: bool) -> None:
+def test_an_answer_encoded_in_slices_is_the_same(
+    server: InProcess, monkeypatch: pytest.MonkeyPatch, *, gone: bool
+) -> None:
     rows = random_rows(300)
-    expected = answered(desk, rows.tolist(), "small", "top_k=2")
+    expected = answered(server, rows.tolist(), "small", "top_k=2")
     monkeypatch.setattr(json_answers, "_LARGE_VALUES", 1)
     monkeypatch.setattr(json_answers, "_STEP_VALUES", 100)
     (answer,) = in_slices(
-        desk,
+        server,
         request(rows.tolist(), "small", "top_k=2"),
         meanwhile=lambda pending: pending[0].cancel() if gone else None,
     )
     assert (None if answer is None else json.loads(answer.body)) == (None if gone else expected)
 
 
-# What headers say
+# Headers
 
 
 @pytest.mark.parametrize(
@@ -643,25 +653,25 @@ def test_an_answer_encoded_in_slices_is_the_same(desk: Desk, monkeypatch: pytest
         ({b"content-encoding": b" identity , "}, 200, ""),
     ],
 )
-def test_headers_of_a_body(desk: Desk, headers: dict[bytes, bytes], status: int, detail: str) -> None:
+def test_headers_of_a_body(server: InProcess, headers: dict[bytes, bytes], status: int, detail: str) -> None:
     if status == 200:
-        assert answered(desk, [[1, 2, 3, 4]], None, None, headers)
+        assert answered(server, [[1, 2, 3, 4]], None, None, headers)
     else:
-        assert refused(desk, [[1, 2, 3, 4]], None, None, headers) == (status, detail)
+        assert rejected(server, [[1, 2, 3, 4]], None, None, headers) == (status, detail)
 
 
-def test_accept_selects_the_encoding_of_the_answer(desk: Desk) -> None:
+def test_accept_selects_the_encoding_of_the_answer(server: InProcess) -> None:
     for accept, media in (
         (b"application/x-npy, */*;q=0.1", NPY),
         (b"application/json, application/x-npy", b"application/json"),
         (b"text/html", b"application/json"),
     ):
-        ((response, _),) = desk.ask(request([[1, 2, 3, 4]], None, None, {b"accept": accept}))
+        ((response, _),) = server.ask(request([[1, 2, 3, 4]], None, None, {b"accept": accept}))
         assert response.headers == ((b"content-type", media),)
 
 
 class BrokenBatcher:
-    """Fails on what comes, or answers it later with what is no answer."""
+    """Raises on submit, or answers later with something invalid."""
 
     def __init__(self, *, at_once: bool) -> None:
         self.at_once = at_once
@@ -675,15 +685,15 @@ class BrokenBatcher:
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_an_internal_error_does_not_reveal_its_cause(
-    desk: Desk, caplog: pytest.LogCaptureFixture, at_once: bool
+    server: InProcess, caplog: pytest.LogCaptureFixture, at_once: bool
 ) -> None:
-    broken = dataclasses.replace(desk.models()["small"], batcher=BrokenBatcher(at_once=at_once))
-    lifecycle = desk.service.lifecycle
+    broken = dataclasses.replace(server.models()["small"], batcher=BrokenBatcher(at_once=at_once))
+    lifecycle = server.service.lifecycle
     limits = {"max_s": 1.0, "clock": app._CLOCK, "bodies": BodyBudget(1000)}
-    failing = copy.copy(desk)
+    failing = copy.copy(server)
     failing.predict = Predict(Repository([broken], "small"), lifecycle, **limits)
     with caplog.at_level(logging.ERROR):
-        assert refused(failing, [[1, 2, 3, 4]]) == (
+        assert rejected(failing, [[1, 2, 3, 4]]) == (
             500,
             "the server failed on this request; its log has the reason under this request id",
         )

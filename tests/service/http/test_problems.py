@@ -1,4 +1,4 @@
-"""Every error a client can meet, through both doors of a real server: its status, its document, its headers."""
+"""Every error a client can get, on both paths of a real server: its status, its document, its headers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RAW, NPY = "application/octet-stream", "application/x-npy"
 FAILED = "the model failed on this input; the server's log has the reason under this request id"
 
 
-@pytest.fixture(scope="module", params=["true", "false"], ids=["express", "asgi"])
+@pytest.fixture(scope="module", params=["true", "false"], ids=["fast path", "FastAPI"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("models")
     publish_trapped(folder)
@@ -54,7 +54,7 @@ def npy(array: np.ndarray[Any, Any]) -> bytes:
 
 
 def check(answer: httpx.Response, status: int, name: str, detail: str) -> dict[str, Any]:
-    """An RFC 9457 document with all that ours have; what else is in it."""
+    """Check the members that every problem document (RFC 9457) has, and return the others."""
     document: dict[str, Any] = answer.json()
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["x-request-id"] == document.pop("request_id")
@@ -281,7 +281,7 @@ def test_the_error_for_an_unknown_type_lists_the_known_ones(client: httpx.Client
     assert check(answer, 415, "unsupported-media", detail) == {}
 
 
-def test_an_id_that_is_sent_comes_back(client: httpx.Client) -> None:
+def test_the_request_id_is_returned(client: httpx.Client) -> None:
     for body in (rows(GOOD), b"{"):
         answer = client.post("/predict", content=body, headers={"x-request-id": "mine"})
         assert answer.headers["x-request-id"] == "mine"
@@ -298,13 +298,13 @@ def test_a_failing_model_fails_only_that_request_and_logs_why(server: Running, c
 
 
 def keep_busy(line: Connection, iterations: float, count: int) -> None:
-    """Send rows that take a while; the server reads them before what is sent later, as it knows the connection."""
+    """Send slow rows. An earlier request on the connection makes sure that the server reads them next."""
     line.send(post(rows(GOOD)))
     assert line.answer().status == 200
     line.send(post(rows(slow(iterations), *[[0, 0, 0, 0]] * (count - 1))))
 
 
-def test_a_full_queue_rejects_what_does_not_fit_and_says_when_to_retry(server: Running, client: httpx.Client) -> None:
+def test_a_full_queue_rejects_what_does_not_fit_with_retry_after(server: Running, client: httpx.Client) -> None:
     with server.connect() as line:
         keep_busy(line, 2e6, 500)
         answer = client.post("/predict", content=rows(*[[0, 0, 0, 0]] * 300))
@@ -370,7 +370,7 @@ bodies = st.one_of(
     encoding=st.sampled_from([None, None, None, "gzip", "identity", "deflate"]),
 )
 @settings(max_examples=300)
-def test_every_request_is_answered_or_rejected_and_none_fails(
+def test_no_request_is_a_server_error(
     client: httpx.Client, body: bytes, kind: str, query: str, encoding: str | None
 ) -> None:
     headers = {b"content-type": kind.encode("latin-1")}
@@ -405,7 +405,7 @@ def test_the_openapi_documents_examples_work_when_sent(client: httpx.Client) -> 
     assert sent == 6
 
 
-def test_every_path_that_is_documented_and_read_is_there(client: httpx.Client) -> None:
+def test_every_documented_get_path_works(client: httpx.Client) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     read = [path for path, methods in paths.items() if "get" in methods]
     assert {"/models", "/models/{name}", "/metrics", "/health/live", "/health/ready", "/health/startup"} <= set(read)
@@ -424,7 +424,7 @@ def test_every_path_that_is_documented_and_read_is_there(client: httpx.Client) -
     assert described["costs"]["inline_rows"] >= 1
 
 
-def test_every_error_a_request_can_meet_has_a_name_of_its_own() -> None:
+def test_every_request_error_has_a_distinct_name() -> None:
     kinds = [
         kind
         for kind in vars(errors).values()
@@ -438,7 +438,7 @@ def test_every_error_a_request_can_meet_has_a_name_of_its_own() -> None:
     assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", name) for name in names)
 
 
-def test_retryable_errors_say_when_to_retry() -> None:
-    for seconds, told in ((0.001, b"1"), (1.0, b"1"), (1.2, b"2"), (40.0, b"40")):
+def test_retryable_errors_have_retry_after() -> None:
+    for seconds, retry_after in ((0.001, b"1"), (1.0, b"1"), (1.2, b"2"), (40.0, b"40")):
         response = problems.response(errors.Overloaded("full", seconds), "id")
-        assert dict(response.headers)[b"retry-after"] == told
+        assert dict(response.headers)[b"retry-after"] == retry_after

@@ -1,4 +1,4 @@
-"""Long work beside short: one piece after the other, a slice a turn, and everybody is told once."""
+"""Long work in slices: one job after the other, one slice per turn of the event loop, one report for each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from service.inference.steps import Steps, finish
 
 
 class Clock:
-    """Each step of the work takes ``step_s``."""
+    """A clock that work moves on by ``step_s`` per step."""
 
     now_s = 0.0
 
@@ -36,18 +36,18 @@ class Owner:
 
 
 def run(story: Callable[[Slices, Clock, list[Any]], None], turns: int = 200) -> list[Any]:
-    """What was told, of work that ``story`` adds."""
+    """The results of the work that ``story`` adds."""
 
-    async def told() -> list[Any]:
+    async def results() -> list[Any]:
         clock = Clock()
-        heard: list[Any] = []
+        found: list[Any] = []
         slices = Slices(clock)
-        story(slices, clock, heard)
+        story(slices, clock, found)
         for _ in range(turns):
             await asyncio.sleep(0)
-        return heard
+        return found
 
-    return asyncio.run(told())
+    return asyncio.run(results())
 
 
 def test_all_steps_at_once() -> None:
@@ -57,14 +57,14 @@ def test_all_steps_at_once() -> None:
 
 
 def test_work_runs_in_order_and_reports_its_times() -> None:
-    def story(slices: Slices, clock: Clock, heard: list[Any]) -> None:
+    def story(slices: Slices, clock: Clock, found: list[Any]) -> None:
         for name in "ab":
-            slices.add(clock.steps(3, 1.0, name), Owner(), math.inf, lambda *told: heard.append(told))
+            slices.add(clock.steps(3, 1.0, name), Owner(), math.inf, lambda *result: found.append(result))
 
     assert run(story) == [("a", 3.0, 0.0), ("b", 3.0, 3.0)]
 
 
-def test_between_two_slices_the_loop_turns() -> None:
+def test_the_loop_turns_between_two_slices() -> None:
     turns: list[int] = []
 
     async def story() -> int:
@@ -79,16 +79,16 @@ def test_between_two_slices_the_loop_turns() -> None:
     assert 25 <= asyncio.run(story()) <= 30
 
 
-def test_first_goes_before_all_others() -> None:
-    def story(slices: Slices, clock: Clock, heard: list[Any]) -> None:
+def test_work_marked_first_goes_before_the_rest() -> None:
+    def story(slices: Slices, clock: Clock, found: list[Any]) -> None:
         for name in "ab":
-            slices.add(clock.steps(3, 1.0), Owner(), math.inf, lambda *_, name=name: heard.append(name))
-        slices.add(clock.steps(3, 1.0), Owner(), math.inf, lambda *_: heard.append("first"), first=True)
+            slices.add(clock.steps(3, 1.0), Owner(), math.inf, lambda *_, name=name: found.append(name))
+        slices.add(clock.steps(3, 1.0), Owner(), math.inf, lambda *_: found.append("first"), first=True)
 
     assert run(story) == ["first", "a", "b"]
 
 
-def test_cancelled_work_does_not_run_and_calls_nobody() -> None:
+def test_cancelled_work_neither_runs_nor_reports() -> None:
     begun: list[str] = []
 
     def steps(name: str) -> Steps[str]:
@@ -96,20 +96,20 @@ def test_cancelled_work_does_not_run_and_calls_nobody() -> None:
         yield
         return name
 
-    def story(slices: Slices, _clock: Clock, heard: list[Any]) -> None:
+    def story(slices: Slices, _clock: Clock, found: list[Any]) -> None:
         gone = Owner()
-        slices.add(steps("gone"), gone, math.inf, lambda *_: heard.append("gone"))
-        slices.add(steps("there"), Owner(), math.inf, lambda *_: heard.append("there"))
+        slices.add(steps("gone"), gone, math.inf, lambda *_: found.append("gone"))
+        slices.add(steps("there"), Owner(), math.inf, lambda *_: found.append("there"))
         gone.cancelled = True
 
     assert run(story) == ["there"]
     assert begun == ["there"]
 
 
-def test_a_deadline_that_passes_before_or_in_the_work_ends_it() -> None:
-    def story(slices: Slices, clock: Clock, heard: list[Any]) -> None:
+def test_work_ends_when_its_deadline_passes() -> None:
+    def story(slices: Slices, clock: Clock, found: list[Any]) -> None:
         for deadline_s in (2.5, 0.5, 100.0):
-            slices.add(clock.steps(10, 1.0), Owner(), deadline_s, lambda *told: heard.append(told))
+            slices.add(clock.steps(10, 1.0), Owner(), deadline_s, lambda *result: found.append(result))
 
     (late, never, good) = run(story)
     assert isinstance(late[0], DeadlineExceeded)
@@ -120,13 +120,13 @@ def test_a_deadline_that_passes_before_or_in_the_work_ends_it() -> None:
 
 
 def test_an_error_is_passed_on_and_the_next_work_runs(caplog: pytest.LogCaptureFixture) -> None:
-    def story(slices: Slices, clock: Clock, heard: list[Any]) -> None:
-        def broken(*_told: object) -> None:
+    def story(slices: Slices, clock: Clock, found: list[Any]) -> None:
+        def broken(*_: object) -> None:
             raise ValueError("a listener")
 
-        slices.add(clock.steps(1, 1.0, ValueError("no")), Owner(), math.inf, lambda *told: heard.append(told[0]))
+        slices.add(clock.steps(1, 1.0, ValueError("no")), Owner(), math.inf, lambda result, *_: found.append(result))
         slices.add(clock.steps(1, 1.0), Owner(), math.inf, broken)
-        slices.add(clock.steps(1, 1.0), Owner(), math.inf, lambda *told: heard.append(told[0]))
+        slices.add(clock.steps(1, 1.0), Owner(), math.inf, lambda result, *_: found.append(result))
 
     error, good = run(story)
     assert isinstance(error, ValueError)
@@ -134,11 +134,11 @@ def test_an_error_is_passed_on_and_the_next_work_runs(caplog: pytest.LogCaptureF
     assert "a listener" in caplog.text
 
 
-def test_close_ends_all_work_that_waits() -> None:
-    def story(slices: Slices, clock: Clock, heard: list[Any]) -> None:
+def test_close_rejects_waiting_work() -> None:
+    def story(slices: Slices, clock: Clock, found: list[Any]) -> None:
         for _ in range(2):
-            slices.add(clock.steps(1, 1.0), Owner(), math.inf, lambda *told: heard.append(told[0]))
+            slices.add(clock.steps(1, 1.0), Owner(), math.inf, lambda result, *_: found.append(result))
         slices.close()
 
-    heard = run(story)
-    assert [type(each) for each in heard] == [NotReady, NotReady]
+    errors = run(story)
+    assert [type(error) for error in errors] == [NotReady, NotReady]

@@ -1,4 +1,4 @@
-"""Another protocol is one class, passed to `app.build`: it is spoken on the fast path, in ASGI and in OpenAPI."""
+"""Another protocol is one class, passed to `app.build`, and works on both paths and in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class LinesProtocol:
 
 
 def ask(models: Path, *requests: bytes) -> list[tuple[bytes, bytes]]:
-    """What the fast path and ASGI answer to each of the requests."""
+    """The responses of the fast path and the FastAPI routes to each request."""
 
     async def story() -> list[tuple[bytes, bytes]]:
         service = app.build(Settings(models=models), None, metrics.alone(), [LinesProtocol()])
@@ -84,9 +84,9 @@ def ask(models: Path, *requests: bytes) -> list[tuple[bytes, bytes]]:
 
 
 @pytest.mark.parametrize("body", [b"1 2 3 4", b"1 2 3 4!", b"1 2 3 4\n1 2 3 4"])
-def test_it_is_answered_on_the_fast_path_and_in_asgi_alike(models: Path, body: bytes) -> None:
-    ((fast, asgi),) = ask(models, post(body, "/lines/small:ask"))
-    assert fast == asgi
+def test_both_paths_answer_it_alike(models: Path, body: bytes) -> None:
+    ((fast, fastapi),) = ask(models, post(body, "/lines/small:ask"))
+    assert fast == fastapi
     assert fast.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"\r\ncontent-type: text/plain\r\n" in fast
     _head, answer = fast.split(b"\r\n\r\n")
@@ -102,9 +102,7 @@ def test_it_is_answered_on_the_fast_path_and_in_asgi_alike(models: Path, body: b
         ("/lines/small:ask", b"1" * 5_000_000, b"the body has more than 1000000 bytes; send fewer rows at once"),
     ],
 )
-def test_its_errors_have_its_own_form_wherever_they_are_found(
-    models: Path, path: str, body: bytes, detail: bytes
-) -> None:
+def test_errors_have_the_form_of_the_protocol(models: Path, path: str, body: bytes, detail: bytes) -> None:
     async def story() -> tuple[bytes, bytes]:
         options = Settings(models=models, max_body_bytes=1_000_000)
         service = app.build(options, None, metrics.alone(), [LinesProtocol()])
@@ -116,7 +114,7 @@ def test_its_errors_have_its_own_form_wherever_they_are_found(
         assert answer.removesuffix(b"<closed>").endswith(b"<id>: " + detail)
 
 
-def test_it_is_documented_beside_the_others(models: Path) -> None:
+def test_it_is_documented(models: Path) -> None:
     service = app.build(Settings(models=models), None, metrics.alone(), [LinesProtocol()])
     paths = service.app.openapi()["paths"]
     operation = paths["/lines/{name}:ask"]["post"]

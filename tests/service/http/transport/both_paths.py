@@ -56,7 +56,7 @@ class Client:
         await self.settle()
 
     def end(self) -> None:
-        """End the client's side, and go on listening."""
+        """End the client's side and read on."""
         if not self.transport.gone and not self.protocol.eof_received():
             self.transport.close()
 
@@ -65,7 +65,7 @@ class Client:
 
 
 class BothPaths:
-    """One service; its clients take the fast path or the FastAPI routes."""
+    """One service; its clients use the fast path or the FastAPI routes."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -86,12 +86,12 @@ class BothPaths:
         return Client(new_protocol(self.config, self._state, {}))
 
     async def responses(self, *parts: bytes) -> tuple[bytes, bytes]:
-        """What each path answers to ``parts``, sent one after the other, without ids and durations."""
+        """Each path's responses to ``parts``, sent one after the other, without ids and durations."""
         fast, fastapi = await self.raw_responses(*parts)
         return normal(fast), normal(fastapi)
 
     async def raw_responses(self, *parts: bytes, ends: bool = False) -> tuple[bytes, bytes]:
-        """What each path answers to ``parts``; if it ``ends``, the client ends its side after them, and listens."""
+        """Each path's responses to ``parts``; if ``ends``, the client then ends its side and reads on."""
         received = []
         for fast in (True, False):
             client = self.client(fast=fast)
@@ -124,7 +124,7 @@ async def serving(
 
 
 def statuses(responses: bytes) -> list[int]:
-    """The statuses of all responses, in order; each response has to begin where the one before ends."""
+    """The statuses of all responses, in order; each must begin where the previous one ends."""
     found = []
     while responses and responses != CLOSED:
         head, responses = responses.split(b"\r\n\r\n", 1)

@@ -22,7 +22,7 @@ from service.requests import RequestRecord, RequestTracker
 
 
 class FakeTransport(asyncio.Transport):
-    """The server's side of a connection in memory: ``ended`` after the end of its side, ``gone`` once it is closed."""
+    """The server's side of a connection: ``ended`` once it has sent its end, ``gone`` once it is closed."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -136,8 +136,8 @@ def test_a_slow_body_that_arrives_in_time_is_answered(connection: Connection) ->
     assert connection.answer().status == 200
 
 
-def test_the_rest_of_a_rejected_body_is_not_read_for_ever(timed: Connection) -> None:
-    """It is read for a while, as a reset would take the response from a client that still sends."""
+def test_the_rest_of_a_rejected_body_is_read_for_a_while(timed: Connection) -> None:
+    """It is read for a while: a reset could discard the response to a client that still sends."""
     timed.send(b"POST /predict HTTP/1.1\r\nhost: test\r\ncontent-length: 100000\r\n\r\n")
     check_problem(timed.answer(), *BODY_TOO_LARGE)
     assert timed.is_closed()
@@ -250,7 +250,7 @@ def test_a_client_that_ends_its_side_is_answered(connection: Connection, request
     ],
 )
 def test_a_client_that_still_sends_can_read_the_last_response(connection: Connection, head: str, status: int) -> None:
-    """The server ends its side, and discards what arrives, instead of a reset."""
+    """The server ends its side and discards what arrives, instead of resetting."""
     connection.send(f"{head}\r\n".encode())
     for _ in range(50):
         connection.send(b" " * 4000)
@@ -305,7 +305,7 @@ def test_a_compression_bomb_is_rejected_before_it_is_expanded(server: Running, c
     assert served(server)
 
 
-def test_a_client_that_does_not_read_is_slowed_down_and_forgotten(server: Running) -> None:
+def test_a_client_that_does_not_read_is_no_longer_read_from(server: Running) -> None:
     many = post(json.dumps({"inputs": [[1, 2, 3, 4]] * 3000}).encode())
     with Connection(server.port, receive_buffer_bytes=4096) as connection:
         connection.socket.settimeout(0.5)
@@ -314,7 +314,7 @@ def test_a_client_that_does_not_read_is_slowed_down_and_forgotten(server: Runnin
     assert served(server)
 
 
-def test_garbage_counts_like_every_other_rejection(server: Running) -> None:
+def test_garbage_appears_in_the_metrics(server: Running) -> None:
     before = server.metrics()
     with server.connect() as connection:
         connection.send(b"\x16\x03\x01 hello\r\n\r\n")
@@ -337,7 +337,7 @@ def test_a_server_without_file_descriptors_waits_for_them(shared_models: Path) -
 
 
 def served_again(server: Running) -> bool:
-    """Whether a request is answered, at the latest once the server has noticed that the others are gone."""
+    """Whether a request is answered once the server has noticed the closed connections."""
     ends_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < ends_s:
         try:

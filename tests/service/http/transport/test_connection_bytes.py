@@ -45,7 +45,7 @@ Ask = Callable[..., bytes]
 
 @pytest.fixture
 def ask(paths: tuple[asyncio.Runner, BothPaths]) -> Ask:
-    """The response of both paths, which has to be the same."""
+    """The response of both paths, which must be the same."""
     runner, both = paths
 
     def answer(*parts: bytes, ends: bool = False) -> bytes:
@@ -58,7 +58,7 @@ def ask(paths: tuple[asyncio.Runner, BothPaths]) -> Ask:
 
 
 def cuts(request: bytes) -> Iterator[tuple[bytes, ...]]:
-    """``request`` whole, in single bytes, and in two pieces, cut at several places."""
+    """``request`` whole, in single bytes, and in two pieces, cut at several positions."""
     yield (request,)
     yield tuple(bytes([byte]) for byte in request)
     for cut in range(1, len(request), 29):
@@ -185,7 +185,7 @@ def test_an_ambiguous_request_is_rejected(ask: Ask, request_: bytes) -> None:
 
 @pytest.mark.parametrize("request_", AMBIGUOUS.values(), ids=AMBIGUOUS)
 @pytest.mark.parametrize("before", [post(BODY) + GET, post(b" " * (LIMIT_BYTES + 1)) + post(BODY)])
-def test_a_rejection_waits_for_its_turn(ask: Ask, request_: bytes, before: bytes) -> None:
+def test_a_rejection_follows_earlier_responses(ask: Ask, request_: bytes, before: bytes) -> None:
     earlier = ask(before)
     received = ask(before + request_)
     assert normal(received).startswith(normal(earlier))
@@ -198,7 +198,7 @@ def test_a_rejection_follows_many_errors(ask: Ask) -> None:
     assert statuses(ask(misses + b"GET /models HTTP/1.1\r\n\r\n")) == [404] * 150 + [400]
 
 
-def test_no_request_is_begun_after_the_last_response(ask: Ask) -> None:
+def test_requests_after_connection_close_are_ignored(ask: Ask) -> None:
     for last in (
         post(b"{", "/predict", "connection: close"),
         post(BODY, "/predict", "connection: close"),
@@ -286,7 +286,7 @@ def test_an_ambiguous_head_request_is_rejected_without_a_body(ask: Ask) -> None:
         (post(BODY, "/models", "expect: 100-continue"), 405),
     ],
 )
-def test_a_body_is_not_waited_for_without_100_continue(ask: Ask, request_: bytes, expected: int) -> None:
+def test_a_rejected_100_continue_request_reads_no_body(ask: Ask, request_: bytes, expected: int) -> None:
     head, body = request_.split(b"\r\n\r\n", 1)
     for parts in [(head + b"\r\n\r\n",), (head + b"\r\n\r\n", body), (head + b"\r\n\r\n", GET), (request_ + GET,)]:
         received = ask(*parts)
@@ -366,7 +366,7 @@ async def test_an_endless_request_is_rejected_and_not_buffered(shared_models: Pa
 @pytest.mark.parametrize("request_", [GET, post(b""), post(BODY), b"GET\r\n\r\n"])
 @pytest.mark.anyio
 async def test_pipelined_requests_are_not_parsed_ahead(shared_models: Path, request_: bytes, *, fast: bool) -> None:
-    """While the first is unanswered; then all of them are."""
+    """They wait until the first is answered."""
     requests = request_ * (30_000 // len(request_))
     is_valid = not request_.startswith(b"GET\r")
     async with serving(shared_models) as both:
@@ -442,7 +442,7 @@ LAST_SENT = {
 def test_a_closed_connection_leaves_nothing_in_memory(
     paths: tuple[asyncio.Runner, BothPaths], sent: bytes, *, fast: bool, settles: bool
 ) -> None:
-    """Without the garbage collector's help."""
+    """Not even until the garbage collector runs."""
     runner, both = paths
 
     async def references() -> list[weakref.ref[object]]:

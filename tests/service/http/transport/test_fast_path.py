@@ -1,4 +1,4 @@
-"""The fast path answers as the FastAPI routes do: the same bytes to both, cut anywhere, damaged, and sent again."""
+"""The fast path responds like the FastAPI routes to the same bytes: whole, cut anywhere, damaged and repeated."""
 
 from __future__ import annotations
 
@@ -160,15 +160,15 @@ def test_the_end_of_a_head_in_two_pieces_is_not_cached_as_a_head(ask: Ask) -> No
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_a_request_that_is_sent_again_is_answered_alike(ask: Ask, name: str) -> None:
+def test_a_repeated_request_is_answered_alike(ask: Ask, name: str) -> None:
     fast, fastapi = ask(*[REQUESTS[name]] * 3)
     assert fast == fastapi
 
 
 @given(st.lists(st.tuples(st.sampled_from(sorted(REQUESTS.keys() - {"garbage"})), st.integers(0, 700)), max_size=8))
 @settings(max_examples=200)
-def test_requests_one_after_the_other_are_answered_alike(ask: Ask, drawn: list[tuple[str, int]]) -> None:
-    """Whatever came before on the connection, each in one piece or in two."""
+def test_successive_requests_are_answered_alike(ask: Ask, drawn: list[tuple[str, int]]) -> None:
+    """Each in one piece or in two."""
     parts = [piece for name, cut in drawn for piece in (REQUESTS[name][:cut], REQUESTS[name][cut:]) if piece]
     fast, fastapi = ask(*parts)
     assert fast == fastapi
@@ -274,7 +274,7 @@ async def test_incomplete_bodies_share_one_budget(models: Path, *, fast: bool) -
 
 
 @pytest.mark.anyio
-async def test_responses_that_nobody_reads_do_not_pile_up(models: Path) -> None:
+async def test_unread_responses_stop_the_reading(models: Path) -> None:
     async with serving(models) as both:
         client = both.client(fast=True)
         client.protocol.pause_writing()
@@ -300,7 +300,7 @@ async def test_a_client_that_hangs_up_before_it_reads_is_forgotten(models: Path)
 
 
 @pytest.mark.anyio
-async def test_a_client_that_hangs_up_is_not_run_for_and_not_counted(models: Path) -> None:
+async def test_a_client_that_hangs_up_runs_no_rows_and_is_not_in_the_metrics(models: Path) -> None:
     async with serving(models) as both:
         client = both.client(fast=True)
         client.send(post(GOOD) + post(GOOD))
@@ -319,7 +319,7 @@ async def test_a_client_that_hangs_up_is_not_run_for_and_not_counted(models: Pat
     assert 'mlp_requests_total{route="/predict"' not in exposition
     assert "mlp_batch_rows_count" in exposition
     assert 'mlp_batch_rows_count{model="small"} 0.0' in exposition
-    assert "mlp_requests_in_flight 0.0" in exposition  # as of the last turn: the scrape itself is counted in this one
+    assert "mlp_requests_in_flight 0.0" in exposition  # the scrape itself appears in the next turn
 
 
 @on_both_paths

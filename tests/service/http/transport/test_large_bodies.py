@@ -1,4 +1,4 @@
-"""Large bodies on both paths of a real server: answered alike, with other requests in between."""
+"""Large bodies on both paths of a real server, while it answers other requests."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_large_body_is_answered_or_rejected(
     assert len(document.get("predictions", [])) == (9000 if status == 200 else 0)
 
 
-def test_a_client_that_hangs_up_while_its_body_is_decoded_leaves_nothing(server: Running) -> None:
+def test_a_client_that_hangs_up_while_its_body_is_decoded_frees_its_memory(server: Running) -> None:
     body = json.dumps({"inputs": [[1, 2, 3, 4]] * 9000}).encode().rjust(BODY_BYTES)
     for _ in range(3):  # there is room for one of them at a time
         with server.connect() as connection:

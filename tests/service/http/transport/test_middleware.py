@@ -1,4 +1,4 @@
-"""The ASGI middleware around a test application: ids, limits, records, and unexpected errors."""
+"""The ASGI middleware around a test application: ids, limits, records and unexpected errors."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.anyio
 Application = Callable[[Scope, Receive, Send], Any]
 
 
-class Exchange:
-    """One request through the middleware: the messages that were sent back, and what was recorded."""
+class RoundTrip:
+    """One request through the middleware: the messages sent back, and the records."""
 
     def __init__(
         self,
@@ -94,21 +94,21 @@ async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def test_a_request_passes_with_its_id_and_is_recorded() -> None:
-    exchange = Exchange(echo, piece(b"12345", more=True), piece(b"67890"), headers=[(b"x-request-id", b"mine")])
-    await exchange.run()
-    assert exchange.start == (200, {b"a": b"b", b"x-request-id": b"mine"})
-    assert exchange.body == b"1234567890"
-    (record,) = exchange.records
+    trip = RoundTrip(echo, piece(b"12345", more=True), piece(b"67890"), headers=[(b"x-request-id", b"mine")])
+    await trip.run()
+    assert trip.start == (200, {b"a": b"b", b"x-request-id": b"mine"})
+    assert trip.body == b"1234567890"
+    (record,) = trip.records
     assert (record.method, record.path, record.route) == ("POST", "/there", "unmatched")
     assert (record.status, record.request_id) == (200, "mine")
-    assert exchange.in_flight == 0
+    assert trip.in_flight == 0
 
 
 async def test_a_draining_server_closes_the_connection_after_the_response() -> None:
-    exchange = Exchange(echo, piece(b""))
-    exchange.lifecycle.advance(State.DRAINING)
-    await exchange.run()
-    assert exchange.start[1][b"connection"] == b"close"
+    trip = RoundTrip(echo, piece(b""))
+    trip.lifecycle.advance(State.DRAINING)
+    await trip.run()
+    assert trip.start[1][b"connection"] == b"close"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ async def test_a_draining_server_closes_the_connection_after_the_response() -> N
         ([piece(b"1", more=True)], [], ReceiveTimeout, "the body did not arrive within 0.05 s; send it at once"),
     ],
 )
-async def test_a_body_above_a_limit_raises_where_it_is_read(
+async def test_a_body_above_a_limit_raises_in_the_application(
     messages: list[Message], headers: list[tuple[bytes, bytes]], error: type[Exception], detail: str
 ) -> None:
     raised: list[str] = []
@@ -134,8 +134,8 @@ async def test_a_body_above_a_limit_raises_where_it_is_read(
             await echo(_scope, receive, send)
         raised.append(str(caught.value))
 
-    exchange = Exchange(application, *messages, headers=headers)
-    await exchange.run()
+    trip = RoundTrip(application, *messages, headers=headers)
+    await trip.run()
     assert raised == [detail]
 
 
@@ -143,15 +143,15 @@ async def test_an_unexpected_error_is_answered_counted_and_logged(caplog: pytest
     async def fails(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise KeyError("oh")
 
-    exchange = Exchange(fails, piece(b""), headers=[(b"x-request-id", b"mine")])
+    trip = RoundTrip(fails, piece(b""), headers=[(b"x-request-id", b"mine")])
     with caplog.at_level(logging.ERROR):
-        await exchange.run()
-    document = json.loads(exchange.body)
-    assert exchange.start == (
+        await trip.run()
+    document = json.loads(trip.body)
+    assert trip.start == (
         500,
         {
             b"content-type": b"application/problem+json",
-            b"content-length": str(len(exchange.body)).encode(),
+            b"content-length": str(len(trip.body)).encode(),
             b"x-request-id": b"mine",
         },
     )
@@ -162,7 +162,7 @@ async def test_an_unexpected_error_is_answered_counted_and_logged(caplog: pytest
         "detail": "the server failed on this request; its log has the reason under this request id",
         "request_id": "mine",
     }
-    (record,) = exchange.records
+    (record,) = trip.records
     assert (record.status, record.problem) == (500, "internal-error")
     (logged,) = caplog.records
     assert logged.getMessage() == "request mine failed"
@@ -174,11 +174,11 @@ async def test_an_incomplete_response_is_not_recorded(caplog: pytest.LogCaptureF
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise KeyError("oh")
 
-    exchange = Exchange(fails_within, piece(b""))
+    trip = RoundTrip(fails_within, piece(b""))
     with pytest.raises(Exception, match="the server failed on this request"):
-        await exchange.run()
-    assert [message["type"] for message in exchange.sent] == ["http.response.start"]
-    assert exchange.records == []
+        await trip.run()
+    assert [message["type"] for message in trip.sent] == ["http.response.start"]
+    assert trip.records == []
     assert len(caplog.records) == 1
 
 
@@ -186,9 +186,9 @@ async def test_a_client_disconnect_is_not_an_error(caplog: pytest.LogCaptureFixt
     async def application(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise ClientDisconnect
 
-    exchange = Exchange(application)
-    await exchange.run()
-    assert (exchange.sent, exchange.records, exchange.in_flight, caplog.records) == ([], [], 0, [])
+    trip = RoundTrip(application)
+    await trip.run()
+    assert (trip.sent, trip.records, trip.in_flight, caplog.records) == ([], [], 0, [])
 
 
 async def test_anything_but_http_passes_through() -> None:
@@ -197,6 +197,6 @@ async def test_anything_but_http_passes_through() -> None:
     async def application(scope: Scope, _receive: Receive, _send: Send) -> None:
         seen.append(scope["type"])
 
-    exchange = Exchange(application, scope_type="lifespan")
-    await exchange.run()
+    trip = RoundTrip(application, scope_type="lifespan")
+    await trip.run()
     assert seen == ["lifespan"]

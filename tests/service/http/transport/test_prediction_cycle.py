@@ -1,4 +1,4 @@
-"""The states of a prediction: its turn, its body, its response."""
+"""The states of a prediction, from its head to its response."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def test_a_response_has_all_headers_in_order() -> None:
 
 
 @pytest.mark.parametrize("headers", [JSON_HEADERS, (*JSON_HEADERS, CLOSE)])
-def test_connection_close_is_said_once(headers: tuple[tuple[bytes, bytes], ...]) -> None:
+def test_connection_close_is_sent_once(headers: tuple[tuple[bytes, bytes], ...]) -> None:
     encoded = ResponseEncoder().encode(Response(200, headers, b"{}"), "mine", [], keep_alive=False)
     assert encoded.count(b"connection: close\r\n") == 1
 

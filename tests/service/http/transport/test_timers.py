@@ -1,4 +1,4 @@
-"""A connection is closed once it has been idle for the keep-alive time, and one timer is enough for that."""
+"""A connection that is idle for the keep-alive time is closed; one timer is enough."""
 
 from __future__ import annotations
 
