@@ -95,7 +95,7 @@ def test_without_target_there_is_no_target_option(venv: Path) -> None:
 
 
 def test_the_fast_tests_leave_out_the_slow_ones(venv: Path) -> None:
-    chosen = ["-m", "not slow and not image and not play", "--hypothesis-profile=fast"]
+    options = ["-m", "not slow and not image and not play", "--hypothesis-profile=fast"]
     arguments = arguments_of(venv, "test-fast", "ARGS=-k codecs")
     assert arguments[:2] == ["-m", "pytest"]
-    assert arguments[-5:] == [*chosen, "-k", "codecs"]
+    assert arguments[-5:] == [*options, "-k", "codecs"]

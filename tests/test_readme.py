@@ -95,15 +95,15 @@ def test_each_file_on_a_drawn_path_exists(path: str, package: str) -> None:
 
 def test_the_quickstart_request_returns_the_documented_response() -> None:
     path = re.search(r"curl localhost:8000/predict -d @(\S+)", README)
-    said = re.search(r'^(\{"model".*\})$', README, re.MULTILINE)
+    documented = re.search(r'^(\{"model".*\})$', README, re.MULTILINE)
     assert path
-    assert said
+    assert documented
     with Running(ROOT / "models") as server:
         form = {"content-type": "application/x-www-form-urlencoded"}  # curl -d sends this
         answer: dict[str, Any] = httpx.post(
             f"{server.address}/predict", content=(ROOT / path[1]).read_bytes(), headers=form
         ).json()
-    expected = json.loads(said[1])
+    expected = json.loads(documented[1])
     # Rounding differs between processors.
     assert answer.pop("probabilities")[0] == pytest.approx(expected.pop("probabilities")[0], abs=0.02)
     assert answer == expected

@@ -60,8 +60,8 @@ def outside(models_dir: Path) -> Path:
     return folder
 
 
-def test_links_within_the_models_folder_are_followed_as_kubernetes_makes_them(version_dir: Path) -> None:
-    """A ConfigMap's files are links to ..data/name, which is a link to the folder of the day."""
+def test_links_within_the_models_folder_are_followed(version_dir: Path) -> None:
+    """Kubernetes mounts a ConfigMap's files as links to ..data/name, and ..data is a link to a dated folder."""
     whole = artifact.read(version_dir)
     (version_dir / "..2026_01_01").mkdir()
     (version_dir / "..data").symlink_to("..2026_01_01")
@@ -85,7 +85,7 @@ def test_links_within_the_models_folder_are_followed_as_kubernetes_makes_them(ve
 
 
 @pytest.mark.parametrize("name", [artifact.MANIFEST, *artifact.REQUIRED])
-def test_a_file_that_lies_outside_is_not_read(version_dir: Path, name: str) -> None:
+def test_a_link_to_a_file_outside_is_refused(version_dir: Path, name: str) -> None:
     models_dir, path = version_dir.parent.parent, version_dir / name
     moved = path.rename(outside(models_dir) / name)
     path.symlink_to(moved)
@@ -98,7 +98,7 @@ def test_a_file_that_lies_outside_is_not_read(version_dir: Path, name: str) -> N
 
 
 @pytest.mark.parametrize("level", [0, 1])
-def test_a_folder_that_lies_outside_is_not_read(version_dir: Path, level: int) -> None:
+def test_a_link_to_a_folder_outside_is_refused(version_dir: Path, level: int) -> None:
     models_dir, folder = version_dir.parent.parent, (version_dir, version_dir.parent)[level]
     moved = folder.rename(outside(models_dir) / folder.name)
     folder.symlink_to(moved)

@@ -1,4 +1,4 @@
-"""Publishing: a version is complete or not there, after any error, kill or race."""
+"""Publishing: after any error, kill or race, a version is complete or does not exist."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_folder_without_numbers_left_is_reported(version_dir: Path, tmp_path: 
     )
 
 
-def test_an_overtaken_publisher_takes_a_higher_number_even_if_its_own_is_free_again(
+def test_an_overtaken_publisher_uses_a_higher_number_even_if_its_own_is_free_again(
     version_dir: Path, tmp_path: Path
 ) -> None:
     """1. A publisher is offered 2. 2. Others publish 2 and 3, and 2 is deleted. 3. The first gets 4."""
@@ -153,7 +153,7 @@ def test_a_published_folder_has_the_usual_permissions(version_dir: Path, tmp_pat
     assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder.parent)] == [usual, usual]
 
 
-def test_what_the_service_would_refuse_is_not_published(version_dir: Path, tmp_path: Path) -> None:
+def test_an_invalid_model_is_not_published(version_dir: Path, tmp_path: Path) -> None:
     make, models_dir = republished(version_dir), tmp_path / "new"
     manifest, files = make(1)
     for made, fault in (
@@ -219,7 +219,7 @@ def publisher(source: Path, models_dir: Path, count: int = 1, first: str = "") -
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_racing_publishers_take_different_versions_and_each_is_complete(version_dir: Path, tmp_path: Path) -> None:
+def test_racing_publishers_write_different_complete_versions(version_dir: Path, tmp_path: Path) -> None:
     # All wait for a common start, then each publishes 15 times.
     ready = "sys.stdout.write('ready\\n'); sys.stdout.flush(); sys.stdin.readline()"
     arguments = [sys.executable, "-c", PUBLISHER, str(version_dir), str(tmp_path / "new"), "15", ready]
@@ -233,11 +233,11 @@ def test_racing_publishers_take_different_versions_and_each_is_complete(version_
     for racer in racers:
         assert racer.stdin is not None
         racer.stdin.write("go\n")
-    taken = {racer.pid: [int(line) for line in racer.communicate()[0].split()] for racer in racers}
+    published = {racer.pid: [int(line) for line in racer.communicate()[0].split()] for racer in racers}
     assert [racer.returncode for racer in racers] == [0, 0, 0]
-    numbers = [version for versions in taken.values() for version in versions]
+    numbers = [version for versions in published.values() for version in versions]
     assert len(set(numbers)) == len(numbers) == 45
-    for pid, versions in taken.items():
+    for pid, versions in published.items():
         for version in versions:
             assert artifact.read(tmp_path / "new" / "again" / str(version)).manifest.seed == pid
     assert hidden(tmp_path / "new") == [f".last-version-{max(numbers)}"]
@@ -279,7 +279,7 @@ def test_a_kill_at_any_moment_leaves_no_partial_version(version_dir: Path, tmp_p
         assert (process.returncode, error) == (-signal.SIGKILL, "")
         assert versions in (list(range(1, earlier + 1)), list(range(1, earlier + 2)))
         moments += 1
-        # What it left does not matter.
+        # Whatever it left, the next one can publish.
         number = int(artifact_writer.publish(models_dir, "again", make).name)
         assert number in (len(versions) + 1, earlier + 2)  # a number that was marked and not used is skipped
     assert moments >= 7  # a folder, four files, a rename, and the sync after it

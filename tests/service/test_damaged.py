@@ -1,6 +1,6 @@
-"""Every way a model's files can be damaged keeps a server from starting: one sentence, exit status 1, no traceback.
+"""A server does not start with a damaged model: one error message, exit status 1, no traceback.
 
-Each start is a process of its own, forked from one that has done the imports.
+Each start is forked from a process that has done the imports.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.service.quantized import EVIDENCE, publish_int8
 from tests.service.running import environment
 from tests.service.trapped import replace as put
 
-MEMORY_BYTES = 500 * 2**20
+MEMORY_KIB = 500 * 2**10
 
 # Starts a server with each list of arguments it reads. Prints its exit status, its output and its peak memory.
 LAUNCHER = """
@@ -37,16 +37,16 @@ import json, os, sys, tempfile
 from service.__main__ import main
 
 for line in sys.stdin:
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         child = os.fork()
         if not child:
-            os.dup2(said.fileno(), 2)
+            os.dup2(output.fileno(), 2)
             status = main(json.loads(line))
             sys.stderr.flush()
             os._exit(status)
         _, status, used = os.wait4(child, 0)
-        said.seek(0)
-        print(json.dumps([os.waitstatus_to_exitcode(status), said.read().decode(), used.ru_maxrss * 1024]), flush=True)
+        output.seek(0)
+        print(json.dumps([os.waitstatus_to_exitcode(status), output.read().decode(), used.ru_maxrss]), flush=True)
 """
 
 Damage = Callable[[Path], object]
@@ -63,13 +63,13 @@ def start() -> Iterator[Callable[..., str]]:
         assert launcher.stdin is not None
         assert launcher.stdout is not None
         print(json.dumps(["--models", str(models), "--port", "0", *arguments]), file=launcher.stdin, flush=True)
-        status, said, memory_bytes = json.loads(launcher.stdout.readline())
-        lines = [line for line in said.splitlines() if not line.startswith("{")]
-        assert status == 1, said
-        assert len(lines) == 1, said
+        status, output, peak_kib = json.loads(launcher.stdout.readline())
+        lines = [line for line in output.splitlines() if not line.startswith("{")]
+        assert status == 1, output
+        assert len(lines) == 1, output
         assert lines[0].startswith("mlp-serve: ")
         assert lines[0].isprintable()
-        assert memory_bytes < MEMORY_BYTES
+        assert peak_kib < MEMORY_KIB
         return lines[0].removeprefix("mlp-serve: ")
 
     with launcher:
@@ -142,7 +142,7 @@ def sparse(name: str) -> Damage:
     return damage
 
 
-def instead(name: str, make: Callable[[Path], object]) -> Damage:
+def replaced(name: str, make: Callable[[Path], object]) -> Damage:
     def damage(folder: Path) -> None:
         (folder / name).unlink()
         make(folder / name)
@@ -172,15 +172,18 @@ def listening(path: Path) -> None:
 FILES = [artifact.MANIFEST, *artifact.REQUIRED]
 DAMAGES: dict[str, tuple[Damage, str]] = {
     **{
-        f"{name} is gone": (instead(name, lambda _: None), "cannot be read: No such file or directory")
+        f"{name} is gone": (replaced(name, lambda _: None), "cannot be read: No such file or directory")
         for name in FILES
     },
-    **{f"{name} is a folder": (instead(name, Path.mkdir), "is a folder, expected a file") for name in FILES},
-    **{f"{name} is a pipe": (instead(name, os.mkfifo), "is a pipe, expected a file") for name in FILES},
+    **{f"{name} is a folder": (replaced(name, Path.mkdir), "is a folder, expected a file") for name in FILES},
+    **{f"{name} is a pipe": (replaced(name, os.mkfifo), "is a pipe, expected a file") for name in FILES},
     **{f"{name} is huge": (sparse(name), "has 2,684,") for name in FILES},
     **{f"{name} is elsewhere": (moved_out(name), "outside the models folder") for name in FILES},
-    "a socket": (instead(artifact.EXAMPLE, listening), "cannot be read: "),
-    "a device": (instead(artifact.MODEL, lambda path: path.symlink_to("/dev/zero")), "leads to /dev/zero, outside the"),
+    "a socket": (replaced(artifact.EXAMPLE, listening), "cannot be read: "),
+    "a device": (
+        replaced(artifact.MODEL, lambda path: path.symlink_to("/dev/zero")),
+        "leads to /dev/zero, outside the",
+    ),
     "a dangling version": (
         lambda folder: (folder.parent / "2").symlink_to("3"),
         "/2 is a link to '3', which cannot be",
@@ -263,10 +266,10 @@ def test_a_damaged_file(start: Callable[..., str], whole: Path, tmp_path: Path, 
     damage, expected = DAMAGES[name]
     models = shutil.copytree(whole, tmp_path / "models")
     damage(models / "table" / "1")
-    said = start(models)
-    assert expected in said
-    assert str(models / "table") in said or str(models / "x") in said
-    assert ";" in said  # there is a way out
+    message = start(models)
+    assert expected in message
+    assert str(models / "table") in message or str(models / "x") in message
+    assert ";" in message  # followed by the remedy
 
 
 @pytest.fixture(scope="module")

@@ -49,12 +49,12 @@ LABELS = ("ape", "bee", "cat")
         ({"class_rows": (1500, 1400, 100), "class_lost": (0, 0, 1), "class_won": (0, 1, 0)}, None),
     ],
 )
-def test_it_is_as_good_or_the_first_reason_is_given(changed: dict[str, object], fault: str | None) -> None:
+def test_the_first_limit_that_is_exceeded_is_the_reason(changed: dict[str, object], fault: str | None) -> None:
     found = replace(EVIDENCE, **changed)  # type: ignore[arg-type]
     assert found.is_consistent(3)
-    said = found.fault(LABELS)
-    assert (said is None) == (fault is None)
-    assert said is None or said.startswith(str(fault))
+    reason = found.fault(LABELS)
+    assert (reason is None) == (fault is None)
+    assert reason is None or reason.startswith(str(fault))
 
 
 @pytest.mark.parametrize(
@@ -99,21 +99,21 @@ def test_the_largest_comparison_is_decided_at_once() -> None:
     assert found.fault(("a", "b")) is not None
 
 
-def test_chance_is_rarely_a_reason_and_a_loss_nearly_always_is() -> None:
+def test_chance_is_rarely_rejected_and_a_loss_nearly_always() -> None:
     """Ten classes of 1,000 rows. 1.5 per thousand change either way by chance; or one class loses half a point more."""
     random = np.random.default_rng(0)
     labels = tuple("0123456789")
 
-    def refused(extra: float) -> float:
-        refusals = 0
+    def rejected_share(extra: float) -> float:
+        rejected = 0
         for _ in range(400):
             lost, won = (random.binomial(1000, 0.00075, 10) for _ in range(2))
             lost[3] += random.binomial(1000, extra)
             won[5] += max(int(lost.sum() - won.sum()) - 10, 0)  # so that overall accuracy is not a reason
             counts = (tuple(map(int, lost)), tuple(map(int, won)))
             found = Int8(10_000, 0.2, 0.2, sum(map(sum, counts)), 0.1, (1000,) * 10, *counts)
-            refusals += found.fault(labels) is not None
-        return refusals / 400
+            rejected += found.fault(labels) is not None
+        return rejected / 400
 
-    assert refused(0.0) < 0.05
-    assert refused(0.015) > 0.9
+    assert rejected_share(0.0) < 0.05
+    assert rejected_share(0.015) > 0.9

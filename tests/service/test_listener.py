@@ -1,4 +1,4 @@
-"""The listening socket: pending connections are accepted in one turn, none is lost on close, and none ends it."""
+"""The listening socket: it accepts all pending connections in one turn, and close loses none."""
 
 from __future__ import annotations
 
@@ -47,25 +47,25 @@ class Bound:
 
 
 @pytest.fixture(params=[uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
-def tell(request: pytest.FixtureRequest) -> Callable[[Story], None]:
-    def run(story: Story) -> None:
+def run(request: pytest.FixtureRequest) -> Callable[[Story], None]:
+    def run_story(story: Story) -> None:
         with asyncio.Runner(loop_factory=request.param) as runner:
             runner.run(asyncio.wait_for(story(Bound()), 60))
 
-    return run
+    return run_story
 
 
 async def greeted(clients: list[socket.socket]) -> bool:
     """Whether each of them receives the word and then the end."""
 
-    def hear(client: socket.socket) -> bytes:
+    def receive(client: socket.socket) -> bytes:
         with client:
             return b"".join(iter(lambda: client.recv(100), b""))
 
-    return await asyncio.to_thread(lambda: all(hear(client) == b"hello" for client in clients))
+    return await asyncio.to_thread(lambda: all(receive(client) == b"hello" for client in clients))
 
 
-def test_all_pending_connections_are_accepted_in_one_turn(tell: Callable[[Story], None]) -> None:
+def test_all_pending_connections_are_accepted_in_one_turn(run: Callable[[Story], None]) -> None:
     async def story(bound: Bound) -> None:
         clients = bound.clients(MANY)
         listener = bound.listen()
@@ -76,10 +76,10 @@ def test_all_pending_connections_are_accepted_in_one_turn(tell: Callable[[Story]
         assert await greeted(bound.clients(1)), "it goes on"
         listener.close()
 
-    tell(story)
+    run(story)
 
 
-def test_connections_accepted_by_the_kernel_are_served_on_close(tell: Callable[[Story], None]) -> None:
+def test_connections_accepted_by_the_kernel_are_served_on_close(run: Callable[[Story], None]) -> None:
     async def story(bound: Bound) -> None:
         listener = bound.listen()
         clients = bound.clients(MANY)
@@ -90,10 +90,10 @@ def test_connections_accepted_by_the_kernel_are_served_on_close(tell: Callable[[
             bound.clients(1)
         assert await greeted(clients)
 
-    tell(story)
+    run(story)
 
 
-def test_no_new_connection_begins_and_earlier_ones_continue(tell: Callable[[Story], None]) -> None:
+def test_new_connections_are_refused_and_earlier_ones_continue(run: Callable[[Story], None]) -> None:
     async def story(bound: Bound) -> None:
         listener = bound.listen()
         before = bound.clients(1)
@@ -105,7 +105,7 @@ def test_no_new_connection_begins_and_earlier_ones_continue(tell: Callable[[Stor
         assert await greeted(before)
         listener.close()
 
-    tell(story)
+    run(story)
 
 
 class Failing:
@@ -128,19 +128,19 @@ class Failing:
         return getattr(self._socket, name)
 
 
-def test_a_failing_connection_does_not_affect_others(tell: Callable[[Story], None]) -> None:
+def test_a_failing_connection_does_not_affect_others(run: Callable[[Story], None]) -> None:
     async def story(bound: Bound) -> None:
         bound.socket = Failing(bound.socket, errno.ECONNABORTED, errno.EPROTO)
         listener = bound.listen()
         assert await greeted(bound.clients(3))
         listener.close()
 
-    tell(story)
+    run(story)
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
-def test_without_descriptors_or_memory_connections_wait_and_it_is_logged_once(
-    tell: Callable[[Story], None], caplog: pytest.LogCaptureFixture, number: int
+def test_connections_wait_without_descriptors_or_memory_and_one_line_is_logged(
+    run: Callable[[Story], None], caplog: pytest.LogCaptureFixture, number: int
 ) -> None:
     async def story(bound: Bound) -> None:
         bound.socket = failing = Failing(bound.socket, number, number, number)
@@ -155,7 +155,7 @@ def test_without_descriptors_or_memory_connections_wait_and_it_is_logged_once(
         listener.close()
 
     with caplog.at_level(logging.ERROR, "service.listener"):
-        tell(story)
+        run(story)
     (record,) = caplog.records
     assert record.getMessage() == (
         "cannot accept new connections for the moment: "
@@ -163,7 +163,7 @@ def test_without_descriptors_or_memory_connections_wait_and_it_is_logged_once(
     )
 
 
-def test_a_kernel_without_filters_loses_no_pending_connection(tell: Callable[[Story], None]) -> None:
+def test_a_kernel_without_filters_loses_no_pending_connection(run: Callable[[Story], None]) -> None:
     async def story(bound: Bound) -> None:
         bound.socket = Failing(bound.socket)
         listener = bound.listen()
@@ -173,10 +173,10 @@ def test_a_kernel_without_filters_loses_no_pending_connection(tell: Callable[[St
         listener.close()
         assert await greeted(clients)
 
-    tell(story)
+    run(story)
 
 
-def test_a_client_that_is_gone_before_accept_is_not_an_error(tell: Callable[[Story], None]) -> None:
+def test_a_client_that_is_gone_before_accept_is_not_an_error(run: Callable[[Story], None]) -> None:
     async def story(bound: Bound) -> None:
         for client in bound.clients(20):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # closing resets
@@ -185,4 +185,4 @@ def test_a_client_that_is_gone_before_accept_is_not_an_error(tell: Callable[[Sto
         assert await greeted(bound.clients(1))
         listener.close()
 
-    tell(story)
+    run(story)

@@ -66,14 +66,14 @@ def test_lines_stay_in_order_from_any_thread() -> None:
         assert [line for line in lines if line.startswith(name)] == [b"%s %d" % (name, each) for each in range(500)]
 
 
-def places(read: list[bytes]) -> list[int]:
+def line_numbers(read: list[bytes]) -> list[int]:
     """The numbers of the lines before and after each notice of missing lines, counted from 0."""
     counts = [re.fullmatch(rb"(\d+) line\(s\) of this log were dropped", line) for line in read]
     return [*accumulate((int(count[1]) if count else 1 for count in counts), initial=0)]
 
 
-def test_a_stalled_reader_costs_no_time_and_only_the_lines_over_the_limit() -> None:
-    """1. Nobody reads. 2. More is put than the queue holds. 3. The reader learns where how many lines are missing."""
+def test_a_stalled_reader_blocks_nobody_and_loses_only_the_lines_over_the_limit() -> None:
+    """1. Nobody reads. 2. More lines are put than fit. 3. The reader sees how many are missing where."""
     pipe, dropped = Pipe(), [0]
     writer = LogWriter(pipe.writer, max_queued_bytes=100_000)
     writer.on_drop(dropped.append)
@@ -82,9 +82,9 @@ def test_a_stalled_reader_costs_no_time_and_only_the_lines_over_the_limit() -> N
         writer.put(line + b"\n")
     writer.flush(0.01)
     assert 10_000 < sum(dropped) < 20_000
-    read = pipe.read_while(lambda so_far: places(so_far)[-1] < len(lines))
-    there = [(line, place) for line, place in zip(read, places(read), strict=False) if b"x" in line]
-    assert all(line == lines[place] for line, place in there)
+    read = pipe.read_while(lambda so_far: line_numbers(so_far)[-1] < len(lines))
+    there = [(line, number) for line, number in zip(read, line_numbers(read), strict=False) if b"x" in line]
+    assert all(line == lines[number] for line, number in there)
     assert len(lines) - len(there) == sum(dropped)
     writer.put(b"and again\n")
     assert pipe.read_while(lambda so_far: not so_far) == [b"and again"]
@@ -98,13 +98,13 @@ def test_a_full_queue_is_visible_before_a_line_is_formatted() -> None:
     for _ in range(200):
         writer.put(1000 * b"x" + b"\n")
     assert writer.full
-    pipe.read_while(lambda so_far: places(so_far)[-1] < 200)
+    pipe.read_while(lambda so_far: line_numbers(so_far)[-1] < 200)
     assert not writer.full
     pipe.close()
 
 
 @given(st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"")), max_size=30), st.integers(8, 64))
-def test_a_write_is_whole_lines_that_no_other_process_can_mix(lines: list[bytes], longest: int) -> None:
+def test_a_write_is_whole_lines_and_short_enough_to_be_atomic(lines: list[bytes], longest: int) -> None:
     text = b"".join(line + b"\n" for line in lines)
     pieces = [*_pieces(text, longest)]
     assert b"".join(pieces) == text

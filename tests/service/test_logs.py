@@ -181,9 +181,9 @@ def test_a_python_warning_is_one_line_without_paths(form: Literal["json", "text"
     assert __file__ not in line
     assert "stacklevel" not in line
     if form == "json":
-        said = json.loads(line)
-        assert (said["level"], said["logger"]) == ("warning", "py.warnings")
-        assert said["message"] == "DeprecationWarning: of two lines"
+        logged = json.loads(line)
+        assert (logged["level"], logged["logger"]) == ("warning", "py.warnings")
+        assert logged["message"] == "DeprecationWarning: of two lines"
     else:
         assert line == "WARNING  DeprecationWarning: of two lines\n"
 
@@ -204,7 +204,7 @@ def file_open_for_reading(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("broken", [full_disk, pipe_without_reader, file_open_for_reading])
-def test_a_broken_stream_costs_only_the_lines(broken: Callable[[Path], int], tmp_path: Path) -> None:
+def test_a_broken_stream_loses_only_the_lines(broken: Callable[[Path], int], tmp_path: Path) -> None:
     descriptor = broken(tmp_path)
     writer = LogWriter(descriptor)
     dropped: list[int] = []

@@ -1,4 +1,4 @@
-"""Every option as a flag, as a variable, at its bounds and beyond, and in the help; unknown options are refused."""
+"""Every option as a flag, as a variable, at and beyond its bounds, and in the help; unknown options are rejected."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_an_option_is_a_flag_and_a_variable_and_the_flag_wins(name: str, monkeyp
 
 
 @pytest.mark.parametrize("name", BOUNDED)
-def test_bounds_are_accepted_and_values_beyond_are_refused(name: str) -> None:
+def test_bounds_are_accepted_and_values_beyond_are_rejected(name: str) -> None:
     least, most = bounds(name) or (0.0, 0.0)
     for number in (least, most):
         assert getattr(load([flag(name), text(name, number)]), name) == number
@@ -146,7 +146,7 @@ def test_bounds_are_accepted_and_values_beyond_are_refused(name: str) -> None:
         ),
     ],
 )
-def test_wrong_options_are_refused_with_the_way_out(arguments: list[str], message: str) -> None:
+def test_an_invalid_option_is_rejected_with_the_remedy(arguments: list[str], message: str) -> None:
     assert start_error(*arguments) == message
 
 
@@ -171,7 +171,7 @@ def test_an_old_name_is_not_suggested() -> None:
     assert start_error("--expresss") == "unknown option --expresss: mlp-serve --help lists all options"
 
 
-def test_an_unknown_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_variable_is_rejected_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLP_MAX_BODY_SIZE", "1")
     assert start_error() == "unknown environment variable MLP_MAX_BODY_SIZE: did you mean MLP_MAX_BODY_BYTES?"
     monkeypatch.delenv("MLP_MAX_BODY_SIZE")
@@ -181,7 +181,7 @@ def test_an_unknown_variable_is_refused_with_the_nearest_name(monkeypatch: pytes
     )
 
 
-def test_a_variable_out_of_bounds_is_refused_like_the_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_variable_is_rejected_like_the_flag(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLP_PORT", "")
     assert start_error() == (
         "--port (MLP_PORT) is '': input should be a valid integer, unable to parse string as an integer; "
@@ -189,7 +189,7 @@ def test_a_variable_out_of_bounds_is_refused_like_the_flag(monkeypatch: pytest.M
     )
 
 
-def test_variables_that_kubernetes_sets_for_services_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_that_kubernetes_sets_for_services_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP", "PORT_80_TCP_ADDR"):
         monkeypatch.setenv(f"MLP_SERVING_{name}", "10.0.0.1")
     assert load([]) == Settings()

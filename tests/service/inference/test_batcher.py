@@ -1,4 +1,4 @@
-"""The batcher's promises, with a network and a clock made for the test: each request once, its own rows, in time."""
+"""The batcher with a fake network and clock: each request is answered once, with its own rows, in time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FAILED = "the model failed on this input; the server's log has the reason under 
 
 
 def rows(*ids: float) -> NDArray[np.float32]:
-    """Rows told apart by their first feature."""
+    """Rows whose first feature is their id."""
     return np.array([[each, 1.0] for each in ids], np.float32)
 
 
@@ -50,21 +50,21 @@ class Network:
 
 
 class Bench:
-    """A batcher between a network and callers that keep what they are told."""
+    """A batcher between a fake network and callers that record their outcomes."""
 
     def __init__(self, queue_rows: int = 100, costs: Costs = COSTS) -> None:
         self.now = self.now_per_run_s = 0.0
         self.network = Network()
         self.network.open.set()
-        self.counted: list[int] = []
-        self.told: dict[str, list[Outputs | RequestError]] = {}
+        self.run_rows: list[int] = []
+        self.outcomes: dict[str, list[Outputs | RequestError]] = {}
         self.batcher = Batcher(
             self.ran,
             costs,
             features=2,
             queue_rows=queue_rows,
             clock=lambda: self.now,
-            ran=lambda _, outputs: self.counted.append(len(outputs.prediction)),
+            ran=lambda _, outputs: self.run_rows.append(len(outputs.prediction)),
         )
 
     def ran(self, batch: NDArray[np.float32]) -> Outputs:
@@ -72,17 +72,15 @@ class Bench:
         return self.network(batch)
 
     def submit(self, name: str, *ids: float, deadline_s: float = 1e9) -> Job:
-        told: list[Outputs | RequestError] = []
-        job = self.batcher.submit(rows(*ids), deadline_s, told.append)
-        self.told[name] = told
-        return job
+        self.outcomes[name] = []
+        return self.batcher.submit(rows(*ids), deadline_s, self.outcomes[name].append)
 
     async def settled(self) -> None:
         await self.batcher.drain()
 
     def answer(self, name: str) -> list[float] | RequestError:
-        """The ids a caller was answered with, once, or why not."""
-        (outcome,) = self.told[name]
+        """The ids, or the error, that a caller got; exactly one outcome."""
+        (outcome,) = self.outcomes[name]
         if isinstance(outcome, RequestError):
             return outcome
         assert outcome.probabilities is not None
@@ -136,7 +134,7 @@ def test_rows_of_one_turn_run_as_one_call_and_each_caller_gets_its_own() -> None
         await asyncio.sleep(0)
         assert bench.network.batches == [[1, 2, 3, 4]]
         assert [bench.answer(name) for name in "abc"] == [[1], [2, 3], [4]]
-        assert bench.counted == [4]
+        assert bench.run_rows == [4]
         bench.submit("alone", 5)
         await asyncio.sleep(0)
         assert bench.answer("alone") == [5]
@@ -226,12 +224,12 @@ def test_small_requests_are_answered_while_a_large_one_runs() -> None:
         network = bench.network
         network.open.clear()
         bench.submit("large", *range(10))
-        await asyncio.to_thread(network.entered.acquire)  # its first slice is in the thread, and held there
+        await asyncio.to_thread(network.entered.acquire)  # its first slice is blocked in the thread
         network.open.set()
         bench.submit("small", 50)
         await asyncio.sleep(0)
         assert bench.answer("small") == [50]
-        assert bench.told["large"] == []
+        assert bench.outcomes["large"] == []
         await bench.settled()
         assert bench.answer("large") == list(range(10))
 
@@ -256,13 +254,13 @@ def test_a_full_large_lane_rejects_at_once_and_says_when_to_retry() -> None:
     async def story() -> None:
         bench = Bench(queue_rows=10)
         bench.submit("a", *range(8))
-        with pytest.raises(Overloaded) as refused:
+        with pytest.raises(Overloaded) as caught:
             bench.submit("b", *range(9))
-        assert str(refused.value) == (
+        assert str(caught.value) == (
             "8 rows wait already, and 9 more would exceed 10; send fewer requests at once, or add replicas"
         )
-        assert refused.value.retry_after_s == pytest.approx(COSTS.of(8))
-        bench.submit("small ones have room of their own", 1, 2)
+        assert caught.value.retry_after_s == pytest.approx(COSTS.of(8))
+        bench.submit("small ones have other room", 1, 2)
         for first in range(100, 200, 10):
             bench.submit(f"what one call can run has it there, too: {first}", *range(first, first + 7))
         await bench.settled()
@@ -270,7 +268,7 @@ def test_a_full_large_lane_rejects_at_once_and_says_when_to_retry() -> None:
             answer = bench.answer(f"what one call can run has it there, too: {first}")
             assert answer == list(range(first, first + 7))
         assert bench.answer("a") == list(range(8))
-        assert bench.answer("small ones have room of their own") == [1, 2]
+        assert bench.answer("small ones have other room") == [1, 2]
         bench.submit("all the room is back", *range(10))
         await bench.settled()
 
@@ -284,9 +282,9 @@ def test_retry_after_grows_if_runs_are_slower_than_measured() -> None:
         bench.submit("a", *range(100))
         while len(bench.network.batches) < 9:
             await asyncio.sleep(0)
-        with pytest.raises(Overloaded) as refused:
+        with pytest.raises(Overloaded) as caught:
             bench.submit("c", *range(9 + 80))
-        assert 5 * COSTS.of(100) < refused.value.retry_after_s <= 10 * COSTS.of(100)
+        assert 5 * COSTS.of(100) < caught.value.retry_after_s <= 10 * COSTS.of(100)
         await bench.settled()
 
     run(story())
@@ -353,9 +351,9 @@ def test_a_large_request_that_cannot_be_answered_in_time_any_more_gives_up_early
         bench.submit("late", *range(80), deadline_s=1.5 * COSTS.of(80))
         bench.submit("in time", *range(100, 120))
         await bench.settled()
-        told = bench.answer("late")
-        assert isinstance(told, DeadlineExceeded)
-        assert str(told).startswith("the rest of these rows would take ")
+        error = bench.answer("late")
+        assert isinstance(error, DeadlineExceeded)
+        assert str(error).startswith("the rest of these rows would take ")
         assert bench.now < 1.5 * COSTS.of(80) + 3 * bench.now_per_run_s
         assert bench.answer("in time") == list(range(100, 120))
         bench.submit("all the room is back", *range(1000))
@@ -376,14 +374,14 @@ def test_nothing_is_accepted_after_close() -> None:
     run(story())
 
 
-def test_a_deadline_that_cannot_be_met_is_refused_at_once() -> None:
+def test_a_deadline_that_cannot_be_met_is_rejected_at_once() -> None:
     async def story() -> None:
         bench = Bench()
         bench.now = 5.0
         bench.submit("a", 1, 2, 3)
-        with pytest.raises(DeadlineExceeded) as refused:
+        with pytest.raises(DeadlineExceeded) as caught:
             bench.submit("b", 4, deadline_s=5.01)
-        assert str(refused.value) == (
+        assert str(caught.value) == (
             "these rows would take 0.019 s with those before them, and 0.01 s are left; "
             "allow more time, or send fewer rows"
         )
@@ -409,7 +407,7 @@ def test_expired_and_cancelled_rows_never_run() -> None:
         assert bench.answer("stays too") == [5]
         for name in ("expires", "large, expires"):
             assert str(bench.answer(name)) == "the time for this request ran out after 2 s; allow more, or retry"
-        assert bench.told["is cancelled"] == bench.told["large, is cancelled"] == []
+        assert bench.outcomes["is cancelled"] == bench.outcomes["large, is cancelled"] == []
 
     run(story())
 
@@ -428,7 +426,7 @@ def test_a_large_request_stops_where_it_expires_or_is_cancelled() -> None:
         await bench.settled()
         assert network.batches == [list(range(8))]
         assert isinstance(bench.answer("expires"), DeadlineExceeded)
-        assert bench.told["is cancelled"] == []
+        assert bench.outcomes["is cancelled"] == []
         bench.submit("all the room is back", *range(100))
         await bench.settled()
 
@@ -471,7 +469,7 @@ def test_a_row_that_overflows_fails_its_own_request_and_is_named(caplog: pytest.
         faults = [bench.answer(name) for name in ("bad", "large")]
         assert all(isinstance(fault, InvalidInput) for fault in faults)
         assert [fault.fault.row for fault in faults if isinstance(fault, InvalidInput)] == [1, 9]
-        assert bench.counted == [2, 8, 1]
+        assert bench.run_rows == [2, 8, 1]
 
     run(story())
     assert caplog.records == []
@@ -533,10 +531,10 @@ def test_close_answers_what_waits_once_and_does_not_run_it() -> None:
         await asyncio.sleep(0)
         assert network.batches == [list(range(8))]
         for name in ("running", "large", "small"):
-            told = bench.answer(name)
-            assert isinstance(told, NotReady)
-            assert str(told) == "the server stopped before these rows had their turn; try again"
-        assert bench.told["gone"] == []
+            error = bench.answer(name)
+            assert isinstance(error, NotReady)
+            assert str(error) == "the server stopped before these rows had their turn; try again"
+        assert bench.outcomes["gone"] == []
 
     run(story())
 
@@ -616,14 +614,14 @@ class Lived:
         for leaving in [each for each in self._leaving if each[0] <= self._turn]:
             self._leaving.remove(leaving)
             _, name, job = leaving
-            if not self.bench.told[name]:
+            if not self.bench.outcomes[name]:
                 job.cancel()
                 self.left.add(name)
 
     def check(self, name: str) -> None:
         request, ids = self.accepted[name]
         if name in self.left:
-            assert self.bench.told[name] == []
+            assert self.bench.outcomes[name] == []
             return
         answer = self.bench.answer(name)
         if isinstance(answer, ModelFailed):

@@ -1,4 +1,4 @@
-"""What one column takes and what it says of everything else."""
+"""Values that a column accepts, and its errors for all others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions on disk, good and bad, loaded in the precision that was asked for."""
+"""Valid and invalid versions on disk, loaded in the requested precision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers in other files are found wherever a graph can have them, and nowhere else."""
+"""Tensors in external files are found anywhere in a graph."""
 
 from __future__ import annotations
 
@@ -116,26 +116,26 @@ def with_algorithm(model: onnx.ModelProto, tensor: TensorProto) -> None:
     model.training_info.add().algorithm.CopyFrom(graph_of(tensors=[tensor]))
 
 
-PLACES = [value for name, value in list(globals().items()) if name.startswith("with_")]
+INSERTIONS = [value for name, value in list(globals().items()) if name.startswith("with_")]
 
 
-def model_with(place: Callable[[onnx.ModelProto, TensorProto], None], tensor: TensorProto) -> bytes:
+def model_with(insert: Callable[[onnx.ModelProto, TensorProto], None], tensor: TensorProto) -> bytes:
     model = onnx.load_from_string(GRAPH)
-    place(model, tensor)
+    insert(model, tensor)
     content: bytes = model.SerializeToString()
     return content
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_a_tensor_in_another_file_is_found_wherever_it_stands(
-    place: Callable[[onnx.ModelProto, TensorProto], None],
+@pytest.mark.parametrize("insert", INSERTIONS)
+def test_an_external_tensor_is_found_anywhere(
+    insert: Callable[[onnx.ModelProto, TensorProto], None],
 ) -> None:
-    assert not has_external_data(model_with(place, inner()))
-    assert has_external_data(model_with(place, outer()))
+    assert not has_external_data(model_with(insert, inner()))
+    assert has_external_data(model_with(insert, outer()))
 
 
 @pytest.mark.parametrize("location", ["secret.bin", "../secret.bin", "/etc/passwd", "*/_ORT_MEM_ADDR_/*", ""])
-def test_a_graph_with_other_files_is_refused_before_any_is_opened(
+def test_a_graph_with_external_files_is_refused_before_any_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
 ) -> None:
     (tmp_path / "here").mkdir()
@@ -143,7 +143,7 @@ def test_a_graph_with_other_files_is_refused_before_any_is_opened(
         (folder / "secret.bin").write_bytes(SECRET.tobytes())
     monkeypatch.chdir(tmp_path / "here")
     graph = model_with(with_initializer, outer(location))
-    if location == "secret.bin":  # ONNX Runtime by itself would take it
+    if location == "secret.bin":  # ONNX Runtime by itself opens it
         assert ort.InferenceSession(graph, providers=["CPUExecutionProvider"]).get_inputs()
     assert error_message(ModelRefused, session.build, graph, "cpu", features=4, classes=3) == (
         "the graph keeps numbers in other files, expected all of them inside; publish the model again"
@@ -154,19 +154,19 @@ def test_a_graph_with_other_files_is_refused_before_any_is_opened(
     "tensor",
     [
         b"\x70\x01",  # data_location = EXTERNAL
-        b"\x70\x81\x80\x80\x80\x00",  # as no writer writes it
-        b"\x70\x81\x80\x80\x80\x10",  # 2^32 + 1, which an int32 holds as 1
-        b"\xf0\x80\x80\x80\x00\x01",  # with a tag as no writer writes it
+        b"\x70\x81\x80\x80\x80\x00",  # the same, not in the shortest form
+        b"\x70\x81\x80\x80\x80\x10",  # 2^32 + 1, which overflows an int32 to 1
+        b"\xf0\x80\x80\x80\x00\x01",  # a tag that is not in the shortest form
         b"\x6a\x00",  # external_data, empty
     ],
 )
-def test_a_tensor_written_oddly_is_found(tensor: bytes) -> None:
+def test_an_unusual_encoding_of_a_tensor_is_found(tensor: bytes) -> None:
     graph = b"\x2a" + bytes([len(tensor)]) + tensor  # initializer
     assert has_external_data(b"\x3a" + bytes([len(graph)]) + graph)
 
 
-def test_the_fields_that_are_followed_are_all_that_lead_to_a_tensor() -> None:
-    """As the installed onnx has them: a new one would be a new place to hide a file in."""
+def test_every_field_that_can_lead_to_a_tensor_is_followed() -> None:
+    """In the installed onnx: a new field could hide a file."""
 
     def message_fields(descriptor: Any) -> list[Any]:
         return [field for field in descriptor.fields if field.message_type is not None]
@@ -190,7 +190,7 @@ def test_the_fields_that_are_followed_are_all_that_lead_to_a_tensor() -> None:
 
 
 @pytest.mark.parametrize("content", [b"no graph", b"\x3a", b"\x3a\x05abc", b"\xff" * 20, b"\x3b\x3c", GRAPH[:-1]])
-def test_bytes_that_are_no_message_are_rejected(content: bytes) -> None:
+def test_bytes_that_are_not_a_message_are_rejected(content: bytes) -> None:
     with pytest.raises(NotOnnxError):
         has_external_data(content)
 
@@ -213,14 +213,14 @@ def field(number: int, content: bytes) -> bytes:
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_read_to_an_end(content: bytes) -> None:
+def test_any_bytes_are_read_or_rejected(content: bytes) -> None:
     try:
         has_external_data(content)
     except NotOnnxError:
         return
 
 
-def test_operators_of_a_library_are_refused() -> None:
+def test_custom_operators_are_refused() -> None:
     model = onnx.load_from_string(GRAPH)
     model.opset_import.append(helper.make_opsetid("own", 1))
     model.graph.node[5].domain, model.graph.node[5].op_type = "own", "Own"
@@ -228,6 +228,6 @@ def test_operators_of_a_library_are_refused() -> None:
         session.build(model.SerializeToString(), "cpu", features=4, classes=3)
 
 
-def test_the_runtimes_own_format_is_refused() -> None:
+def test_the_format_of_onnx_runtime_is_refused() -> None:
     with pytest.raises(ModelRefused, match=r"^the graph does not load: "):
         session.build(b"\x08\x00\x00\x00ORTM" + bytes(100), "cpu", features=4, classes=3)

@@ -1,4 +1,4 @@
-"""A regression, from its graph to the answers that prove it and the values that are counted."""
+"""A regression: its graph, its self-check and its metrics."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_row_with_one_number_that_is_not_finite_has_overflowed() -> None:
     assert Outputs(numbers, np.arange(5)).overflowed().tolist() == [1, 3, 4]
 
 
-# The proof
+# The self-check
 
 
 class Answers:
@@ -112,7 +112,7 @@ class Answers:
 
 
 def golden(published: NDArray[np.float64], prefix: str = "") -> bytes:
-    """Golden rows whose first value is their number."""
+    """Golden rows whose first value is their index."""
     inputs = np.zeros((len(published), 4), np.float32)
     inputs[:, 0] = np.arange(len(published))
     file = io.BytesIO()
@@ -134,7 +134,7 @@ PUBLISHED = np.stack([np.linspace(0, 1000, 9), np.linspace(1996, 2004, 9)], axis
         ("int8", (19, 0.15)),
     ],
 )
-def test_answers_within_a_small_part_of_the_range_that_was_published_are_accepted(
+def test_answers_within_a_small_part_of_the_published_range_are_accepted(
     manifest: Manifest, precision: str, error: tuple[float, float]
 ) -> None:
     rows = golden(PUBLISHED, "int8_" if precision == "int8" else "")
@@ -160,7 +160,7 @@ def test_answers_further_away_are_refused(
     )
 
 
-def test_answers_in_float64_are_held_to_their_range_however_far_from_zero(manifest: Manifest) -> None:
+def test_answers_in_float64_are_compared_with_their_range_far_from_zero(manifest: Manifest) -> None:
     exact = dataclasses.replace(manifest, output_dtype="float64")
     seconds = 1_700_000_000 + PUBLISHED
     rows = io.BytesIO()
@@ -199,12 +199,12 @@ def test_golden_answers_of_another_shape_are_refused(manifest: Manifest) -> None
 # The metrics
 
 
-def test_the_values_of_each_target_are_counted_and_added_up() -> None:
-    counted = metrics.alone()
-    ran = counted.models.regressions("house", 3, TARGETS)
+def test_the_metrics_have_count_and_sum_of_each_target() -> None:
+    server_metrics = metrics.alone()
+    ran = server_metrics.models.regressions("house", 3, TARGETS)
     ran(None, np.array([[1.5, -2], [2.5, -4]], np.float32))
     ran(None, np.array([[1, 1]], np.float32))
-    exposition = counted.exposition().decode()
+    exposition = server_metrics.exposition().decode()
     for name, value in (
         ('mlp_prediction_value_count{model="house",target="price",version="3"}', 3),
         ('mlp_prediction_value_sum{model="house",target="price",version="3"}', 5),
@@ -216,17 +216,17 @@ def test_the_values_of_each_target_are_counted_and_added_up() -> None:
         assert f"{name} {value:.1f}\n" in exposition
 
 
-def test_values_are_counted_at_once_as_one_by_one() -> None:
+def test_many_values_give_the_metrics_of_single_ones() -> None:
     together, singly = metrics.alone(), metrics.alone()
     values = np.random.default_rng(0).normal(0, 1, (50, 1)).astype(np.float32)
     together.models.regressions("m", 1, ("t",))(None, values)
     singly.models.regressions("m", 1, ("t",))
     for value in values[:, 0].tolist():
         singly.models._values.labels("m", "1", "t").observe(value)
-    assert values_told(together) == pytest.approx(values_told(singly), rel=1e-12)
+    assert predicted_values(together) == pytest.approx(predicted_values(singly), rel=1e-12)
 
 
-def values_told(counted: Metrics) -> dict[str, float]:
-    families = text_string_to_metric_families(counted.exposition().decode())
+def predicted_values(server_metrics: Metrics) -> dict[str, float]:
+    families = text_string_to_metric_families(server_metrics.exposition().decode())
     (values,) = (family for family in families if family.name == "mlp_prediction_value")
     return {sample.name: sample.value for sample in values.samples}

@@ -52,7 +52,7 @@ def test_the_schema_of_a_published_model(tmp_path: Path) -> None:
     assert (table.numeric, image.numeric, NUMBERS.numeric) == (False, True, True)
 
 
-def test_the_count_of_rows_has_bounds() -> None:
+def test_the_number_of_rows_has_bounds() -> None:
     for rows in (1, 3):
         NUMBERS.check_count(rows)
     for rows, fault in (
@@ -62,7 +62,7 @@ def test_the_count_of_rows_has_bounds() -> None:
         assert error_message(InvalidInput, NUMBERS.check_count, rows) == fault
 
 
-def test_a_column_may_have_missing_values_in_arrays_and_its_neighbour_not() -> None:
+def test_only_some_columns_may_have_missing_values() -> None:
     rows = np.array([[1, np.nan], [2, 3]], np.float32)
     np.testing.assert_array_equal(checked(rows, NUMBERS), rows)
     assert row_error(np.array([[1, 2], [np.nan, np.nan]]), NUMBERS) == (
@@ -201,7 +201,7 @@ def test_scaled_pixels_are_rejected_in_every_encoding(dtype: str, rows: list[lis
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "<i2", ">i8"])
-def test_integer_pixels_are_checked_if_their_dtype_exceeds_them(dtype: str) -> None:
+def test_integer_pixels_are_checked_if_their_dtype_exceeds_the_range(dtype: str) -> None:
     assert set(errors_in_each_encoding(np.array([[0, 1, 9, 100]], dtype), pixels())) == {""}
     if dtype != "u1":
         assert set(errors_in_each_encoding(np.array([[0, 1, -9, 100]], dtype), pixels())) == {

@@ -1,4 +1,4 @@
-"""Golden rows against networks that answer them rightly, wrongly, or not at all; and what a run costs."""
+"""Golden rows replayed on networks with right, wrong and no answers; and the costs of a run."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_golden_rows_are_replayed_together_and_each_alone(classifier: Published,
         assert published.replay(published.right) == [8, *[1] * 8]
 
 
-def test_an_answer_too_far_away_is_refused(classifier: Published) -> None:
+def test_an_answer_too_far_from_the_published_one_is_refused(classifier: Published) -> None:
     def off(rows: NDArray[np.float32]) -> Outputs:
         probabilities, prediction = classifier.right(rows)
         assert probabilities is not None
@@ -95,7 +95,7 @@ def test_an_answer_too_far_away_is_refused(classifier: Published) -> None:
     )
 
 
-def test_another_label_is_refused_however_near(classifier: Published) -> None:
+def test_another_label_is_refused_even_if_near(classifier: Published) -> None:
     def other(rows: NDArray[np.float32]) -> Outputs:
         probabilities, prediction = classifier.right(rows)
         return Outputs(probabilities, (prediction + 1) % 3)
@@ -125,7 +125,7 @@ def test_a_network_that_answers_a_row_differently_alone_is_refused(classifier: P
     assert "away from the published" in classifier.error(alone)
 
 
-def test_a_regression_is_held_to_the_range_of_its_answers(regression: Published) -> None:
+def test_a_regression_is_compared_with_the_range_of_its_answers(regression: Published) -> None:
     with np.load(io.BytesIO(regression.golden)) as arrays:
         spread = np.ptp(arrays["prediction"], axis=0)
 
@@ -136,7 +136,7 @@ def test_a_regression_is_held_to_the_range_of_its_answers(regression: Published)
     assert regression.error(off_by(1.5e-4)).startswith("a golden row is answered with 'width' of ")
 
 
-def test_int8_is_held_to_its_own_answers(classifier: Published) -> None:
+def test_int8_is_compared_with_its_own_answers(classifier: Published) -> None:
     with np.load(io.BytesIO(classifier.golden)) as arrays:
         golden = classifier.with_arrays(
             int8_probabilities=arrays["probabilities"] + np.float32(0.015), int8_prediction=arrays["prediction"]
@@ -197,7 +197,7 @@ def test_invalid_golden_rows_are_refused(classifier: Published, changed: dict[st
 
 
 def npy_header(shape: str) -> bytes:
-    """A .npy file that has a header, and little else."""
+    """A .npy file of a header alone."""
     text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}\n".encode()
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
 
@@ -233,7 +233,7 @@ def test_an_invalid_array_is_refused_before_anything_is_allocated(
     assert peak_bytes < 4 * 2**20
 
 
-def test_damage_anywhere_in_the_file_is_refused_or_does_no_harm(classifier: Published) -> None:
+def test_a_damaged_file_is_refused_or_read_unchanged(classifier: Published) -> None:
     """Whatever zipfile, its decompressors and numpy make of it: one line of error message, or the original rows."""
     random = np.random.default_rng(0)
     packed = io.BytesIO()
@@ -255,7 +255,7 @@ def test_damage_anywhere_in_the_file_is_refused_or_does_no_harm(classifier: Publ
 
 
 @pytest.mark.parametrize("golden", [b"", b"PK\x03\x04", b"no archive"])
-def test_a_file_that_holds_no_arrays_is_refused(classifier: Published, golden: bytes) -> None:
+def test_a_file_without_arrays_is_refused(classifier: Published, golden: bytes) -> None:
     assert classifier.error(classifier.right, golden).startswith("golden.npz is no archive of arrays (")
 
 

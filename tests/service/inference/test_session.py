@@ -1,4 +1,4 @@
-"""Real ONNX Runtime sessions: which graphs are taken, and that a row's answer is its own, to the last bit."""
+"""Real ONNX Runtime sessions: which graphs are accepted, and that a row's answer does not depend on its batch."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def rows_of(features: int, count: int = 256) -> NDArray[np.float32]:
 
 
 def graphs() -> dict[str, tuple[bytes, int, int]]:
-    """Classifiers by name, with their features and classes: the tests' own, and all that this repository publishes."""
+    """Classifiers by name, with their features and classes: from the tests, and all published in this repository."""
     small, large = Network.random(4, 3, seed=0).graph(), mlp(*FASHION)
     found = {
         "small": (small, 4, 3),
@@ -92,7 +92,7 @@ def same(found: Outputs, expected: Outputs) -> bool:
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_a_rows_answer_is_the_same_bit_for_bit_alone_and_in_every_batch(name: str) -> None:
+def test_a_row_has_the_same_bits_alone_and_in_every_batch(name: str) -> None:
     graph, features, classes = GRAPHS[name]
     live = session.build(graph, "cpu", features=features, classes=classes)
     rows = rows_of(features)
@@ -119,7 +119,7 @@ def test_a_session_answers_as_the_network_does_and_starts_no_threads() -> None:
     assert outputs.prediction.tolist() == expected.argmax(axis=1).tolist()
 
 
-def test_bytes_that_are_no_graph_are_refused() -> None:
+def test_bytes_that_are_not_a_graph_are_refused() -> None:
     with pytest.raises(ModelRefused, match=r"^the graph does not load: "):
         session.build(b"no graph", "cpu", features=4, classes=3)
 
@@ -168,16 +168,14 @@ def test_a_graph_of_another_shape_than_the_manifest_says_is_refused(sizes: dict[
         (None, True),
     ],
 )
-def test_only_without_vnni_are_int8_products_computed_the_slow_way(
-    tmp_path: Path, cpuinfo: str | None, expected: bool
-) -> None:
+def test_int8_saturates_only_without_vnni(tmp_path: Path, cpuinfo: str | None, expected: bool) -> None:
     path = tmp_path / "cpuinfo"
     if cpuinfo is not None:
         path.write_text(cpuinfo)
     assert session.saturates(path) is expected
 
 
-def test_int8_answers_on_this_processor_as_exact_products_do() -> None:
+def test_int8_answers_have_exact_products() -> None:
     graph = quantized(mlp(*FASHION), rows_of(784))
     rows = 3 * rows_of(784)  # beyond the scales: every value is at the end of its range
     options = ort.SessionOptions()

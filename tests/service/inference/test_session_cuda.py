@@ -42,7 +42,7 @@ def gpu_build() -> dict[str, str]:
     return {"PYTHONPATH": str(folder)}
 
 
-def test_cuda_asked_for_and_missing_is_refused_in_one_sentence(gpu_build: dict[str, str], models: Path) -> None:
+def test_missing_cuda_that_was_requested_is_one_error_message(gpu_build: dict[str, str], models: Path) -> None:
     assert refused("--models", str(models), "--provider", "cuda", **gpu_build) == REASON
 
 

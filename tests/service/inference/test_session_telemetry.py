@@ -13,15 +13,15 @@ import pytest
 @pytest.mark.parametrize(
     ("module", "leaves"),
     [
-        pytest.param("onnxruntime", True, id="left alone it is on: the other case can fail"),
-        pytest.param("service.inference.session", False, id="in the server it is off"),
+        pytest.param("onnxruntime", True, id="on by default"),
+        pytest.param("service.inference.session", False, id="off in the server"),
     ],
 )
 def test_telemetry(tmp_path: Path, module: str, leaves: bool) -> None:
-    # On a build server (CI) and by its own variable it is off by itself.
+    # These variables turn it off.
     off = {"CI", "GITHUB_ACTIONS", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}
     environment = {name: value for name, value in os.environ.items() if name not in off}
-    # Nothing leaves the machine here: whatever would be sent goes to a port where nobody listens.
+    # Nothing leaves the machine: the proxy is a port where nobody listens.
     environment |= {"HOME": str(tmp_path), "https_proxy": "http://127.0.0.1:9"}
     subprocess.run([sys.executable, "-c", f"import {module}"], env=environment, check=True)
     assert bool(list(tmp_path.rglob("deviceid"))) == leaves

@@ -85,25 +85,25 @@ def test_finished_requests_are_counted_by_route_status_and_problem() -> None:
             record("/models", 200, 0.002),
         ]
     )
-    said = samples(server_metrics.exposition())
-    assert {name: value for name, value in said.items() if name.startswith("mlp_requests_total")} == {
+    found = samples(server_metrics.exposition())
+    assert {name: value for name, value in found.items() if name.startswith("mlp_requests_total")} == {
         "mlp_requests_total [('route', '/predict'), ('status', '200')]": 2,
         "mlp_requests_total [('route', '/predict'), ('status', '422')]": 1,
         "mlp_requests_total [('route', '/predict'), ('status', '504')]": 1,
         "mlp_requests_total [('route', 'unmatched'), ('status', '404')]": 1,
         "mlp_requests_total [('route', '/models'), ('status', '200')]": 1,
     }
-    assert {name: value for name, value in said.items() if name.startswith("mlp_rejections_total")} == {
+    assert {name: value for name, value in found.items() if name.startswith("mlp_rejections_total")} == {
         "mlp_rejections_total [('reason', 'invalid-input')]": 1,
         "mlp_rejections_total [('reason', 'deadline-exceeded')]": 1,
         "mlp_rejections_total [('reason', 'not-found')]": 1,
     }
-    assert said["mlp_request_duration_seconds_count [('route', '/predict')]"] == 4
-    assert said["mlp_request_duration_seconds_sum [('route', '/predict')]"] == pytest.approx(0.56)
-    assert (said["mlp_request_rows_count []"], said["mlp_request_rows_sum []"]) == (2, 101)
+    assert found["mlp_request_duration_seconds_count [('route', '/predict')]"] == 4
+    assert found["mlp_request_duration_seconds_sum [('route', '/predict')]"] == pytest.approx(0.56)
+    assert (found["mlp_request_rows_count []"], found["mlp_request_rows_sum []"]) == (2, 101)
     for stage, part in {"decode": 2, "queue": 4, "inference": 8, "encode": 16}.items():
-        assert said[f"mlp_stage_duration_seconds_count [('stage', '{stage}')]"] == 2
-        assert said[f"mlp_stage_duration_seconds_sum [('stage', '{stage}')]"] == pytest.approx(0.04 / part)
+        assert found[f"mlp_stage_duration_seconds_count [('stage', '{stage}')]"] == 2
+        assert found[f"mlp_stage_duration_seconds_sum [('stage', '{stage}')]"] == pytest.approx(0.04 / part)
 
 
 def test_predictions_are_counted_by_label_and_confidence() -> None:
@@ -111,27 +111,30 @@ def test_predictions_are_counted_by_label_and_confidence() -> None:
     ran = server_metrics.models.batches("small", 3, ("ape", "bee", "cat"))
     ran(np.array([[0.7, 0.2, 0.1], [0.05, 0.9, 0.05]], np.float32), np.array([0, 1]))
     ran(np.array([[0.4, 0.3, 0.3]], np.float32), np.array([0]))
-    said = samples(server_metrics.exposition())
+    found = samples(server_metrics.exposition())
     labels = "('model', 'small'), ('version', '3')"
-    assert [said[f"mlp_predictions_total [('label', '{label}'), {labels}]"] for label in ("ape", "bee", "cat")] == [
+    assert [found[f"mlp_predictions_total [('label', '{label}'), {labels}]"] for label in ("ape", "bee", "cat")] == [
         2,
         1,
         0,
     ]
-    assert said["mlp_batch_rows_sum [('model', 'small')]"] == 3
-    assert said["mlp_batch_rows_count [('model', 'small')]"] == 2
-    assert said[f"mlp_prediction_confidence_sum [{labels}]"] == pytest.approx(2.0)
-    assert said[f"mlp_prediction_confidence_bucket [('le', '0.8'), {labels}]"] == 2
+    assert found["mlp_batch_rows_sum [('model', 'small')]"] == 3
+    assert found["mlp_batch_rows_count [('model', 'small')]"] == 2
+    assert found[f"mlp_prediction_confidence_sum [{labels}]"] == pytest.approx(2.0)
+    assert found[f"mlp_prediction_confidence_bucket [('le', '0.8'), {labels}]"] == 2
 
 
 def test_predicted_values_are_summed_by_target() -> None:
     server_metrics = metrics.Metrics(CollectorRegistry())
     ran = server_metrics.models.regressions("sizes", 1, ("width", "height"))
     ran(None, np.array([[1.0, -2.0], [3.0, -4.0]], np.float32))
-    said = samples(server_metrics.exposition())
+    found = samples(server_metrics.exposition())
     for target, total in (("width", 4), ("height", -6)):
         labels = f"[('model', 'sizes'), ('target', '{target}'), ('version', '1')]"
-        assert (said[f"mlp_prediction_value_count {labels}"], said[f"mlp_prediction_value_sum {labels}"]) == (2, total)
+        assert (found[f"mlp_prediction_value_count {labels}"], found[f"mlp_prediction_value_sum {labels}"]) == (
+            2,
+            total,
+        )
 
 
 def test_names_follow_the_conventions() -> None:
@@ -171,11 +174,11 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Run
         yield running, network
 
 
-def requests_of(said: dict[str, float]) -> dict[str, float]:
+def requests_of(found: dict[str, float]) -> dict[str, float]:
     """The request counters, without those of scrapes."""
     return {
         name: value
-        for name, value in said.items()
+        for name, value in found.items()
         if name.startswith("mlp_requests_total") and " /metrics " not in name
     }
 
@@ -184,9 +187,9 @@ def scrape_after(running: Running, requests: int) -> dict[str, float]:
     """A scrape once every worker has counted what it answered, some milliseconds later."""
     ends_s = time.monotonic() + 10
     while True:
-        said = running.metrics()
-        if sum(requests_of(said).values()) >= requests or time.monotonic() > ends_s:
-            return said
+        found = running.metrics()
+        if sum(requests_of(found).values()) >= requests or time.monotonic() > ends_s:
+            return found
 
 
 def body(*rows: list[float]) -> bytes:
@@ -218,8 +221,8 @@ def test_a_scrape_is_exact_after_answers_and_errors(server: tuple[Running, Netwo
         with running.connect() as line:
             line.send(request)
             assert line.answer().status == status
-    said = scrape_after(running, len(sent))
-    assert requests_of(said) == {
+    found = scrape_after(running, len(sent))
+    assert requests_of(found) == {
         "mlp_requests_total /predict 200": 5,
         "mlp_requests_total /models/{name}/predict 200": 1,
         "mlp_requests_total /models/{name}/versions/{version}/predict 200": 1,
@@ -236,7 +239,7 @@ def test_a_scrape_is_exact_after_answers_and_errors(server: tuple[Running, Netwo
         "mlp_requests_total /models/{name} 200": 1,
         "mlp_requests_total unmatched 400": 1,
     }
-    assert {name: value for name, value in said.items() if name.startswith("mlp_rejections_total")} == {
+    assert {name: value for name, value in found.items() if name.startswith("mlp_rejections_total")} == {
         "mlp_rejections_total malformed-body": 1,
         "mlp_rejections_total malformed-request": 1,
         "mlp_rejections_total invalid-input": 2,
@@ -249,16 +252,16 @@ def test_a_scrape_is_exact_after_answers_and_errors(server: tuple[Running, Netwo
     }
     predicted = network.answer(np.array([GOOD] * 5 + [*random] * 2, np.float32)).argmax(axis=1)
     for index, label in enumerate(("ape", "bee", "cat")):
-        assert said[f"mlp_predictions_total {label} small 1"] == np.count_nonzero(predicted == index)
-    assert said["mlp_prediction_confidence_count small 1"] == len(predicted)
-    assert said["mlp_batch_rows_sum small"] == len(predicted)
-    assert (said["mlp_request_rows_count"], said["mlp_request_rows_sum"]) == (7, 19)
-    assert {said[f"mlp_stage_duration_seconds_count {stage}"] for stage in ("decode", "queue", "inference")} == {7}
-    assert said["mlp_model_info small fp32 cpu 1"] == said["mlp_ready"] == 1
-    assert said["mlp_requests_in_flight"] <= 1  # the scrape
-    assert said["mlp_model_load_failures_total small"] == 0
-    assert 0 < said["mlp_model_load_seconds small 1"] < 60
-    assert said["process_resident_memory_bytes"] > 10e6
+        assert found[f"mlp_predictions_total {label} small 1"] == np.count_nonzero(predicted == index)
+    assert found["mlp_prediction_confidence_count small 1"] == len(predicted)
+    assert found["mlp_batch_rows_sum small"] == len(predicted)
+    assert (found["mlp_request_rows_count"], found["mlp_request_rows_sum"]) == (7, 19)
+    assert {found[f"mlp_stage_duration_seconds_count {stage}"] for stage in ("decode", "queue", "inference")} == {7}
+    assert found["mlp_model_info small fp32 cpu 1"] == found["mlp_ready"] == 1
+    assert found["mlp_requests_in_flight"] <= 1  # the scrape
+    assert found["mlp_model_load_failures_total small"] == 0
+    assert 0 < found["mlp_model_load_seconds small 1"] < 60
+    assert found["process_resident_memory_bytes"] > 10e6
 
 
 def start_two_workers(folder: Path) -> None:
@@ -312,12 +315,12 @@ def count_on_a_full_disk(folder: Path) -> None:
     routes = [f"/{number:0>1000}" for number in range(200)]
     for route in routes:
         server_metrics.count([record(route, 200, 0.01), record("/predict", 200, 0.01, rows=1)])
-    said = samples(server_metrics.exposition())
-    requests = [value for name, value in said.items() if name.startswith("mlp_requests_total") and "/000" in name]
+    found = samples(server_metrics.exposition())
+    requests = [value for name, value in found.items() if name.startswith("mlp_requests_total") and "/000" in name]
     assert 50 < len(requests) < 200
     assert set(requests) == {1}
-    assert said["mlp_label_sets_dropped_total []"] > 200 - len(requests)
-    assert said["mlp_requests_total [('route', '/predict'), ('status', '200')]"] == 201
+    assert found["mlp_label_sets_dropped_total []"] > 200 - len(requests)
+    assert found["mlp_requests_total [('route', '/predict'), ('status', '200')]"] == 201
     with pytest.raises(StartError, match=r"no space for the workers' metrics: .*/summary_0\.db needs 131,072 bytes"):
         server_metrics.models.regressions("later", 1, ("width",))
 

@@ -1,4 +1,4 @@
-"""Schemas, and what reads bodies by them at once, for the tests of more than one codec."""
+"""Schemas and decoders for the tests of more than one codec."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TABLE = Schema((4,), numbers("a", "b", "c", "d"), max_rows=3)
 
 
 def complete(rows: Any) -> NDArray[Any]:
-    """Rows that were decoded at once, or the result of the steps that are left."""
+    """The rows, after running the steps if they are decoded in steps."""
     return rows if isinstance(rows, np.ndarray) else finish(rows)
 
 

@@ -1,4 +1,4 @@
-"""An answer in steps is, byte for byte, the answer at once."""
+"""An answer encoded in steps has the bytes of the answer encoded at once."""
 
 from __future__ import annotations
 

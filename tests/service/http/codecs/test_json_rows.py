@@ -1,4 +1,4 @@
-"""Rows from JSON, against the standard library's reader and plain Python as the oracle."""
+"""Rows from JSON, with the standard library's parser and plain Python as the oracle."""
 
 from __future__ import annotations
 
@@ -209,13 +209,13 @@ def test_every_row_of_a_table_is_accepted_or_rejected(inputs: Any) -> None:
 # By name
 
 
-def test_a_row_by_name_and_a_single_one_without_a_list() -> None:
+def test_a_row_by_name_needs_no_list_if_it_is_the_only_one() -> None:
     for inputs in ([PERSON], PERSON):
         assert rows_from_json(body(inputs, "instances"), OF_TABLE).tolist() == [[41, 1.8, 1, 2, 1]]
     assert rows_from_json(body([{"f0": 1.5}, [2], {"f0": 3}]), ONE).tolist() == [[1.5], [2], [3]]
 
 
-def test_missing_values_are_null_or_the_nan_that_python_clients_write() -> None:
+def test_null_and_nan_mean_a_missing_value() -> None:
     for missing in (None, math.nan):
         row = PERSON | dict.fromkeys(("age", "member", "country"), missing)
         np.testing.assert_array_equal(
@@ -257,7 +257,7 @@ def test_the_error_for_a_value_of_a_table_names_row_and_column(
         assert (caught.value.fault.row, caught.value.fault.feature) == (2, feature)
 
 
-def test_numbers_alone_are_not_taken_for_the_codes_and_booleans_of_a_table() -> None:
+def test_numbers_in_json_are_not_codes_of_categories() -> None:
     assert json_error(body([[41, 1.8, 1, 2, 1]]), OF_TABLE) == (
         "row 0, feature 'country' is 2, expected a string such as 'France'"
     )
@@ -266,7 +266,7 @@ def test_numbers_alone_are_not_taken_for_the_codes_and_booleans_of_a_table() -> 
     assert json_error(body([[1, 0], [0, 2]]), switches) == "row 1, feature 'b' is 2, expected true or false (or 1 or 0)"
 
 
-def test_a_key_that_is_not_there_is_an_error_also_where_a_value_may_be_missing() -> None:
+def test_an_absent_key_is_an_error_even_if_its_value_may_be_missing() -> None:
     without = {name: value for name, value in PERSON.items() if name != "age"}
     assert json_error(body([PERSON, without]), OF_TABLE) == (
         "row 1 has no feature 'age'; send all 5, null for a missing value"
@@ -274,7 +274,7 @@ def test_a_key_that_is_not_there_is_an_error_also_where_a_value_may_be_missing()
     assert json_error(body([{"f0": 1}]), FLAT) == "row 0 has no feature 'f1'; send all 4"
 
 
-def test_a_key_that_the_model_does_not_know_is_an_error() -> None:
+def test_an_unknown_key_is_an_error() -> None:
     assert json_error(body([PERSON | {"wage": 1}]), OF_TABLE) == (
         "row 0 has a feature 'wage' that the model does not know; leave it out"
     )
@@ -297,7 +297,7 @@ def test_a_duplicate_key_is_an_error() -> None:
         assert json_error(content, ONE, MalformedBody) == f"the key {key!r} is duplicated in one object; send it once"
 
 
-# What is refused
+# Errors
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_a_duplicate_key_is_an_error() -> None:
         (b'{"inputs" [[1,2,3,4]]}', "the body is not JSON: expecting ':' delimiter at character 10"),
     ],
 )
-def test_a_body_that_is_no_json_is_refused(content: bytes, message: str) -> None:
+def test_a_body_that_is_not_json_is_rejected(content: bytes, message: str) -> None:
     assert json_error(content, FLAT, MalformedBody) == message
 
 
@@ -361,7 +361,7 @@ def test_a_body_that_is_no_json_is_refused(content: bytes, message: str) -> None
         (body([[1, 2, 3, 10**40]]), "row 0, feature 'f3' is larger than float32 holds, expected at most 3.4e38"),
     ],
 )  # fmt: skip
-def test_a_document_that_is_no_rows_is_refused(content: bytes, message: str) -> None:
+def test_a_document_without_valid_rows_is_rejected(content: bytes, message: str) -> None:
     assert json_error(content, FLAT) == message
 
 
@@ -375,7 +375,7 @@ def test_a_document_that_is_no_rows_is_refused(content: bytes, message: str) -> 
         ([[1, 2, 3, 4, 5]], "row 0 has 5 values, expected 6 values (or nested 2 x 3)"),
     ],
 )
-def test_a_row_that_is_nested_wrongly_is_refused(inputs: Any, message: str) -> None:
+def test_a_wrongly_nested_row_is_rejected(inputs: Any, message: str) -> None:
     assert json_error(body(inputs), NESTED) == message
 
 
@@ -384,7 +384,7 @@ def test_a_row_that_is_nested_wrongly_is_refused(inputs: Any, message: str) -> N
 
 @pytest.fixture
 def tiny_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is large, a window and a piece are of a few bytes."""
+    """A few bytes count as a large body, a window and a piece."""
     for name in ("_WHOLE_BYTES", "_PLAIN_BYTES", "_PIECE_BYTES"):
         monkeypatch.setattr(json_rows, name, 20)
     monkeypatch.setattr(json_text, "WINDOW_BYTES", 30)
@@ -408,16 +408,16 @@ def test_small_and_large_bodies_get_the_same_errors(
 ) -> None:
     schema, rows = document
     content = (layout % json.dumps(rows, indent=indent)).encode()
-    told: list[Any] = []
+    results: list[Any] = []
     for limit in (10**6, 20):
         with pytest.MonkeyPatch.context() as patch:
             for name in ("_WHOLE_BYTES", "_PLAIN_BYTES", "_PIECE_BYTES"):
                 patch.setattr(json_rows, name, limit)
             try:
-                told.append(rows_from_json(content, schema).tolist())
+                results.append(rows_from_json(content, schema).tolist())
             except RequestError as error:
-                told.append(str(error))
-    assert told[0] == told[1]
+                results.append(str(error))
+    assert results[0] == results[1]
 
 
 @pytest.mark.usefixtures("tiny_steps")
@@ -477,11 +477,11 @@ def test_hostile_large_bodies_are_rejected_in_short_steps(name: str, monkeypatch
     windows: list[int] = []
     refill = JsonText._refill
 
-    def counted(text: JsonText, size_bytes: int) -> None:
+    def recording_refill(text: JsonText, size_bytes: int) -> None:
         windows.append(size_bytes)
         refill(text, size_bytes)
 
-    monkeypatch.setattr(JsonText, "_refill", counted)
+    monkeypatch.setattr(JsonText, "_refill", recording_refill)
     content, message = ATTACKS[name]
     assert message in json_error(content, FLAT, RequestError)
     assert max(windows) <= 256 * 1024
@@ -494,11 +494,11 @@ def test_wrong_guesses_of_row_ends_cost_no_more_than_slow_parsing(
     parsed: list[int] = []
     regular = json_rows._regular
 
-    def counted(array: Any, text: bytes, schema: Schema, *, single: bool) -> Any:
+    def recording_regular(array: Any, text: bytes, schema: Schema, *, single: bool) -> Any:
         parsed.append(len(text))
         return regular(array, text, schema, single=single)
 
-    monkeypatch.setattr(json_rows, "_regular", counted)
+    monkeypatch.setattr(json_rows, "_regular", recording_regular)
     schema = numeric(2, max_rows=10**6, missing=True)
     rows = [[1, None], [2, 3]] * 50_000
     content = body(rows)
@@ -507,7 +507,7 @@ def test_wrong_guesses_of_row_ends_cost_no_more_than_slow_parsing(
 
 
 @pytest.mark.parametrize("content", [b'{"id":1,"id":2,"inputs":[[1,2,3,4]]}', b'{"inputs":[[1,2,3,4]],"a":0,"a":0}'])
-def test_a_duplicate_key_is_an_error_beside_regular_rows(content: bytes) -> None:
+def test_a_duplicate_key_is_an_error_even_beside_valid_rows(content: bytes) -> None:
     assert "is duplicated in one object; send it once" in json_error(content, FLAT, MalformedBody)
     assert "is duplicated in one object; send it once" in json_error(content.ljust(300_000), FLAT, MalformedBody)
 

@@ -43,7 +43,7 @@ def values(body: bytes, longest_bytes: int = 10**6) -> list[Any]:
 
 
 @given(st.lists(documents, max_size=6), st.sampled_from([None, 1]), st.booleans(), st.sampled_from([4, 5, 7, 64]))
-def test_values_are_those_of_the_standard_library_whatever_a_window_cuts(
+def test_values_are_those_of_the_standard_library_with_any_window(
     document: list[Any], indent: int | None, plain: bool, window: int
 ) -> None:
     body = json.dumps(document, indent=indent, ensure_ascii=plain).encode(errors="replace")
@@ -53,7 +53,7 @@ def test_values_are_those_of_the_standard_library_whatever_a_window_cuts(
 
 
 @given(st.lists(documents, max_size=3), st.data())
-def test_a_damaged_text_is_refused_where_the_standard_library_refuses_it(
+def test_a_damaged_text_is_rejected_if_the_standard_library_rejects_it(
     document: list[Any], data: st.DataObject
 ) -> None:
     body = bytearray(json.dumps(document, ensure_ascii=False).encode(errors="replace"))
@@ -81,7 +81,7 @@ def test_a_byte_order_mark_is_skipped_and_other_encodings_are_named() -> None:
         values(b'[1,"' + b"x" * 69_999 + b'\xff"]')
 
 
-def test_a_value_may_not_be_longer_than_that() -> None:
+def test_a_value_over_the_limit_is_rejected() -> None:
     assert values(b'["' + b"x" * 60_000 + b'"]', 70_000)
     with pytest.raises(TooLong):
         values(b'["' + b"x" * 200_000 + b'"]', 70_000)
@@ -94,10 +94,6 @@ def test_errors_give_their_position_in_characters() -> None:
         values(b"[" + b" " * 150_000 + b"1 2]")
 
 
-def test_a_step_never_looks_at_more_than_a_window() -> None:
-    steps = iter(_counted(b" " * 10**6 + b"[1]"))
+def test_a_step_reads_at_most_a_window() -> None:
+    steps = iter(JsonText(b" " * 10**6 + b"[1]", 10**6).next())
     assert sum(1 for _ in steps) >= 10**6 // json_text.WINDOW_BYTES
-
-
-def _counted(body: bytes) -> Steps[str]:
-    return JsonText(body, 10**6).next()

@@ -1,4 +1,4 @@
-"""Content-Type and Accept, as RFC 9110 has them."""
+"""Content-Type and Accept, as in RFC 9110."""
 
 from __future__ import annotations
 
@@ -69,5 +69,5 @@ def test_other_charsets_are_rejected(charset: bytes) -> None:
         (b"application/x-npy; q=1.000 , a/b", True),
     ],
 )
-def test_the_preferred_type_is_the_first_one_of_the_best(accept: bytes, npy: bool) -> None:
+def test_the_first_type_of_the_highest_quality_is_preferred(accept: bytes, npy: bool) -> None:
     assert media_types.preferred(accept, (JSON, NPY)) == (NPY if npy else JSON)

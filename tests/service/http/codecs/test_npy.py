@@ -1,4 +1,4 @@
-"""Bodies and headers of .npy files against numpy's own reader, which evaluates what we only match."""
+"""Bodies and headers of .npy files, compared with numpy's reader."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def file_of(header: str | bytes, data: bytes = DATA, version: bytes = b"\x01\x00
 
 
 def numpys(body: bytes) -> NDArray[Any] | None:
-    """What numpy reads, if that is an array of numbers of which the data is as long as it says."""
+    """The array that numpy reads, if it has numbers and the file ends after them."""
     file = io.BytesIO(body)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             array = np.lib.format.read_array(file, allow_pickle=False)
-    except Exception:  # noqa: BLE001 - it raises of every kind
+    except Exception:  # noqa: BLE001 - it raises errors of every kind
         return None
     fits = isinstance(array, np.ndarray) and array.dtype.kind in "fiu" and array.dtype.itemsize <= 8
     return array if fits and not file.read(1) else None
@@ -53,9 +53,9 @@ def ours(body: bytes) -> NDArray[Any] | None:
     try:
         return npy.read(body)
     except (MalformedBody, InvalidInput) as error:
-        told = str(error)
-    assert not any(advice in told for advice in ADVICE), told
-    assert len(told) < 300
+        message = str(error)
+    assert not any(advice in message for advice in ADVICE), message
+    assert len(message) < 300
     return None
 
 
@@ -64,7 +64,7 @@ spaces = st.sampled_from(["", " ", "  ", "\t"])
 
 @st.composite
 def headers(draw: st.DrawFn) -> str:
-    """A header as anybody writes it, of which numpy and we must think the same."""
+    """A header as any program may write it, valid or not."""
 
     def text(value: str) -> str:
         mark = draw(st.sampled_from("'\""))
@@ -87,7 +87,7 @@ def headers(draw: st.DrawFn) -> str:
 
 @given(headers(), st.sampled_from([b"\x01\x00", b"\x02\x00", b"\x03\x00"]), st.sampled_from([4, 12, 24, 48, 96]))
 @settings(max_examples=400)
-def test_a_header_is_understood_as_numpy_understands_it(header: str, version: bytes, size: int) -> None:
+def test_a_header_is_parsed_as_by_numpy(header: str, version: bytes, size: int) -> None:
     if version == b"\x03\x00" and "L" in header:
         header = header.replace("L", "")  # Python 2 wrote none of that version
     body = file_of(header, DATA * 2, version)[: len(file_of(header, b"", version)) + size]
@@ -100,7 +100,7 @@ def test_a_header_is_understood_as_numpy_understands_it(header: str, version: by
 
 @given(headers(), st.data())
 @settings(max_examples=400)
-def test_a_damaged_header_is_refused_or_understood_as_numpy_understands_it(header: str, data: st.DataObject) -> None:
+def test_a_damaged_header_is_rejected_or_parsed_as_by_numpy(header: str, data: st.DataObject) -> None:
     content = bytearray(file_of(header))
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(content) - len(DATA)))
@@ -145,21 +145,21 @@ def test_a_damaged_header_is_refused_or_understood_as_numpy_understands_it(heade
         "__import__('os').abort()",
     ],
 )
-def test_a_header_that_numpy_does_not_write_is_refused(header: str) -> None:
+def test_a_header_that_numpy_does_not_write_is_rejected(header: str) -> None:
     assert ours(file_of(header)) is None
 
 
-def test_many_sizes_and_large_ones_are_not_multiplied_in_vain() -> None:
+def test_many_or_large_sizes_are_rejected_before_they_are_multiplied() -> None:
     for sizes in (["1"] * 40, ["9" * 18] * 32, ["0"] * 33):
         assert ours(file_of(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({', '.join(sizes)}), }}")) is None
 
 
 @pytest.mark.parametrize("length", [0, 5, 6, 7, 8, 9, 10, 20])
-def test_a_file_that_is_cut_off_is_refused(length: int) -> None:
+def test_a_truncated_file_is_rejected(length: int) -> None:
     assert ours(npy.write(np.zeros((2, 6), "<f4"))[:length]) is None
 
 
-def test_a_header_has_a_bound_on_its_length() -> None:
+def test_a_long_header_is_rejected() -> None:
     header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 6), }"
     assert ours(file_of(header.ljust(10_000))) is not None
     with pytest.raises(RequestError, match=r"the \.npy file's header has 10001 bytes, expected at most 10000"):
@@ -245,14 +245,14 @@ def test_values_that_are_not_finite_name_row_and_feature(bad: float, dtype: str)
     assert (caught.value.fault.row, caught.value.fault.feature) == (0, "c")
 
 
-def test_doubles_larger_than_float32_are_refused_and_large_ones_that_fit_are_not() -> None:
+def test_only_doubles_that_fit_float32_are_accepted() -> None:
     with pytest.raises(InvalidInput, match="row 0, feature 'p0' is larger than float32 holds"):
         rows_from_npy(saved(np.full((1, 6), 1e39)), PIXELS)
     assert rows_from_npy(saved(np.full((1, 6), 3e38)), PIXELS).max() == 3e38
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["<f4", ">f4", "<f8"]))
-def test_rows_of_a_table_are_its_codes_and_nan_where_a_value_is_missing(seed: int, dtype: str) -> None:
+def test_rows_of_a_table_are_codes_and_nan_for_missing_values(seed: int, dtype: str) -> None:
     rows = values_of(PEOPLE_FEATURES, 3, seed)
     np.testing.assert_array_equal(rows_from_npy(saved(rows.astype(dtype)), PEOPLE), rows)
     np.testing.assert_array_equal(rows_from_raw(rows.tobytes(), None, PEOPLE), rows)
@@ -269,7 +269,7 @@ def test_the_error_for_an_invalid_code_names_row_and_feature(column: int, code: 
 
 
 @given(st.data())
-def test_a_damaged_npy_file_is_read_as_numpy_reads_it_or_refused(data: st.DataObject) -> None:
+def test_a_damaged_npy_file_is_rejected_or_read_as_by_numpy(data: st.DataObject) -> None:
     body = bytearray(saved(np.arange(12, dtype="<f4").reshape(2, 6)))
     for _ in range(data.draw(st.integers(1, 3))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))

@@ -1,4 +1,4 @@
-"""Raw bodies against numpy's own bytes."""
+"""Raw bodies, compared with numpy's bytes."""
 
 from __future__ import annotations
 
