@@ -1,4 +1,4 @@
-"""For all tests: hypothesis profiles, the backend of async tests, and the marker of slow tests."""
+"""Hypothesis profiles, the backend of async tests, and the marker of slow tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.slow import SLOW
 
 TESTS = Path(__file__).parent
 
-# No deadline: machines differ in speed. Examples share fixtures on purpose: networks, servers.
+# No deadline, as machines differ in speed. Examples may share fixtures, such as networks and servers.
 settings.register_profile(
     "thorough", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )

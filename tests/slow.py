@@ -1,10 +1,10 @@
-"""The slow tests, which `make test-fast` leaves out: they start servers, train networks or run other programs."""
+"""The slow tests, which `make test-fast` skips: they start servers, train networks or run other programs."""
 
 from __future__ import annotations
 
 from typing import Final
 
-# Files below tests/, whole or one class or function of them.
+# Files below tests/, or a class or function in one of them.
 SLOW: Final = (
     "deploy/test_manifests.py",
     "deploy/test_observed.py",

@@ -94,7 +94,7 @@ def test_without_target_there_is_no_target_option(venv: Path) -> None:
     assert arguments_of(venv, "serve") == ["-m", "service", "--host", "127.0.0.1", "--port", "8000"]
 
 
-def test_the_fast_tests_leave_out_the_slow_ones(venv: Path) -> None:
+def test_the_fast_tests_skip_the_slow_ones(venv: Path) -> None:
     options = ["-m", "not slow and not image and not play", "--hypothesis-profile=fast"]
     arguments = arguments_of(venv, "test-fast", "ARGS=-k codecs")
     assert arguments[:2] == ["-m", "pytest"]

@@ -1,4 +1,4 @@
-"""The shipped model: 10,000 test images over HTTP get the accuracy on its card, in fp32 and in int8."""
+"""The shipped model has the accuracy on its card for 10,000 test images over HTTP, in fp32 and in int8."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ def test_the_accuracy_over_http_is_that_of_the_card(precision: str) -> None:
         assert np.array_equal(result.classes, classes[:rows])
         assert result.labels == [published.manifest.classes[index] for index in classes[:rows]]
         assert np.array_equal(result.probabilities, probabilities[:rows])
-    # on another processor than it was trained on, near ties may be decided otherwise
+    # Near ties may be decided differently on another processor.
     accuracy = published.manifest.scores[precision]["accuracy"]
     assert (results[-1].classes == labels).mean() == pytest.approx(accuracy, abs=0.0005)

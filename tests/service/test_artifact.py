@@ -69,7 +69,7 @@ def test_links_within_the_models_folder_are_followed(version_dir: Path) -> None:
         (version_dir / name).rename(version_dir / "..2026_01_01" / name)
         (version_dir / name).symlink_to(Path("..data") / name)
     assert artifact.read(version_dir) == whole
-    # and where the folder as a whole is mounted, the models are links
+    # If the whole folder is mounted, the models are links.
     models_dir = version_dir.parent.parent
     (models_dir / "..2026_01_01").mkdir()
     (models_dir / "..data").symlink_to("..2026_01_01")
@@ -78,7 +78,7 @@ def test_links_within_the_models_folder_are_followed(version_dir: Path) -> None:
     assert artifact.model_names(models_dir) == ["table"]
     assert artifact.versions(models_dir / "table") == [1]
     assert artifact.read(version_dir) == whole
-    # and a models folder may be a link itself
+    # The models folder may itself be a link.
     link = models_dir.with_name("link")
     link.symlink_to(models_dir)
     assert artifact.read(link / "table" / "1") == whole
@@ -201,7 +201,7 @@ def test_a_broken_link_is_reported(tmp_path: Path) -> None:
     for parent, read in ((tmp_path, artifact.model_names), (tmp_path / "m", artifact.versions)):
         (parent / ".hidden").symlink_to("nowhere")
         (parent / "file").touch()
-        (parent / "7").symlink_to("file")  # to a file: passed over as one
+        (parent / "7").symlink_to("file")  # a link to a file is ignored
         assert read(parent) == [each for each in ("m",) if parent == tmp_path]
         (parent / "8").symlink_to("nowhere")
         assert artifact_error(read, parent) == (

@@ -77,12 +77,12 @@ def test_a_number_is_never_used_twice(version_dir: Path, tmp_path: Path) -> None
     assert publish() == 4
     assert artifact.versions(models_dir / "again") == [4]
     assert hidden(models_dir) == [".last-version-4"]
-    # Without a mark, the versions count. Other hidden files are not marks.
+    # Without a mark, the highest version decides. Other hidden files are not marks.
     (models_dir / "again" / ".last-version-4").unlink()
     for number in ("", "x", "09", "4.5", "9" * 19):
         (models_dir / "again" / f".last-version-{number}").touch()
     assert publish() == 5
-    # A version made by hand counts, too, and so does a mark that is a folder.
+    # So does a version made by hand, and a mark that is a folder.
     (models_dir / "again" / "8").mkdir()
     assert publish() == 9
     (models_dir / "again" / ".last-version-20").mkdir()
@@ -281,7 +281,7 @@ def test_a_kill_at_any_moment_leaves_no_partial_version(version_dir: Path, tmp_p
         moments += 1
         # Whatever it left, the next one can publish.
         number = int(artifact_writer.publish(models_dir, "again", make).name)
-        assert number in (len(versions) + 1, earlier + 2)  # a number that was marked and not used is skipped
+        assert number in (len(versions) + 1, earlier + 2)  # a marked number is skipped even if unused
     assert moments >= 7  # a folder, four files, a rename, and the sync after it
 
 

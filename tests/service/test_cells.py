@@ -1,4 +1,4 @@
-"""How one cell is read. Python's float is the oracle for numbers."""
+"""Parsing of one cell, with Python's float as the oracle for numbers."""
 
 from __future__ import annotations
 

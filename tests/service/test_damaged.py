@@ -162,7 +162,7 @@ def moved_out(name: str) -> Damage:
 def listening(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as endpoint:
         here = Path.cwd()
-        os.chdir(path.parent)  # a socket's path is short
+        os.chdir(path.parent)  # the path of a socket must be short
         try:
             endpoint.bind(path.name)
         finally:

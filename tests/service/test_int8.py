@@ -35,7 +35,7 @@ LABELS = ("ape", "bee", "cat")
             {"labels_changed": 4, "class_lost": (2, 1, 1), "class_won": (0, 0, 0)},
             "its accuracy is 0.13% lower, and may be 0.1% lower at most",
         ),
-        # a small loss in a large class is beyond chance, and in a small class the loss itself is large
+        # a small loss in a large class is not by chance; in a small class the loss itself is large
         (
             {"rows": 10_000, "class_rows": (4000, 3000, 3000), "labels_changed": 16}
             | {"class_lost": (9, 0, 0), "class_won": (0, 3, 4)},

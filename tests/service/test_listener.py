@@ -7,16 +7,15 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-import uvloop
 
 from service.listener import Listener
 
+pytestmark = pytest.mark.anyio
+
 MANY = 200
-Story = Callable[["Bound"], Awaitable[None]]
 
 
 class Greeter(asyncio.Protocol):
@@ -46,13 +45,14 @@ class Bound:
         return [socket.create_connection(self.address, 30) for _ in range(count)]
 
 
-@pytest.fixture(params=[uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
-def run(request: pytest.FixtureRequest) -> Callable[[Story], None]:
-    def run_story(story: Story) -> None:
-        with asyncio.Runner(loop_factory=request.param) as runner:
-            runner.run(asyncio.wait_for(story(Bound()), 60))
+@pytest.fixture(params=[True, False], ids=["uvloop", "asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": request.param}
 
-    return run_story
+
+@pytest.fixture
+def bound() -> Bound:
+    return Bound()
 
 
 async def greeted(clients: list[socket.socket]) -> bool:
@@ -65,47 +65,38 @@ async def greeted(clients: list[socket.socket]) -> bool:
     return await asyncio.to_thread(lambda: all(receive(client) == b"hello" for client in clients))
 
 
-def test_all_pending_connections_are_accepted_in_one_turn(run: Callable[[Story], None]) -> None:
-    async def story(bound: Bound) -> None:
-        clients = bound.clients(MANY)
-        listener = bound.listen()
-        while bound.made == 0:
-            await asyncio.sleep(0)
-        assert bound.made == MANY
-        assert await greeted(clients)
-        assert await greeted(bound.clients(1)), "it goes on"
-        listener.close()
-
-    run(story)
+async def test_all_pending_connections_are_accepted_in_one_turn(bound: Bound) -> None:
+    clients = bound.clients(MANY)
+    listener = bound.listen()
+    while bound.made == 0:
+        await asyncio.sleep(0)
+    assert bound.made == MANY
+    assert await greeted(clients)
+    assert await greeted(bound.clients(1)), "it stops listening"
+    listener.close()
 
 
-def test_connections_accepted_by_the_kernel_are_served_on_close(run: Callable[[Story], None]) -> None:
-    async def story(bound: Bound) -> None:
-        listener = bound.listen()
-        clients = bound.clients(MANY)
-        listener.refuse_new()
-        listener.close()
-        assert bound.made == MANY
-        with pytest.raises(ConnectionRefusedError):
-            bound.clients(1)
-        assert await greeted(clients)
-
-    run(story)
+async def test_connections_accepted_by_the_kernel_are_served_on_close(bound: Bound) -> None:
+    listener = bound.listen()
+    clients = bound.clients(MANY)
+    listener.refuse_new()
+    listener.close()
+    assert bound.made == MANY
+    with pytest.raises(ConnectionRefusedError):
+        bound.clients(1)
+    assert await greeted(clients)
 
 
-def test_new_connections_are_refused_and_earlier_ones_continue(run: Callable[[Story], None]) -> None:
-    async def story(bound: Bound) -> None:
-        listener = bound.listen()
-        before = bound.clients(1)
-        listener.refuse_new()
-        with socket.socket() as late:
-            late.settimeout(0.2)
-            with pytest.raises(TimeoutError):
-                late.connect(bound.address)
-        assert await greeted(before)
-        listener.close()
-
-    run(story)
+async def test_new_connections_are_refused_and_earlier_ones_continue(bound: Bound) -> None:
+    listener = bound.listen()
+    before = bound.clients(1)
+    listener.refuse_new()
+    with socket.socket() as late:
+        late.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            late.connect(bound.address)
+    assert await greeted(before)
+    listener.close()
 
 
 class Failing:
@@ -128,21 +119,18 @@ class Failing:
         return getattr(self._socket, name)
 
 
-def test_a_failing_connection_does_not_affect_others(run: Callable[[Story], None]) -> None:
-    async def story(bound: Bound) -> None:
-        bound.socket = Failing(bound.socket, errno.ECONNABORTED, errno.EPROTO)
-        listener = bound.listen()
-        assert await greeted(bound.clients(3))
-        listener.close()
-
-    run(story)
+async def test_a_failing_connection_does_not_affect_others(bound: Bound) -> None:
+    bound.socket = Failing(bound.socket, errno.ECONNABORTED, errno.EPROTO)
+    listener = bound.listen()
+    assert await greeted(bound.clients(3))
+    listener.close()
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
-def test_connections_wait_without_descriptors_or_memory_and_one_line_is_logged(
-    run: Callable[[Story], None], caplog: pytest.LogCaptureFixture, number: int
+async def test_connections_wait_without_descriptors_or_memory_and_one_line_is_logged(
+    bound: Bound, caplog: pytest.LogCaptureFixture, number: int
 ) -> None:
-    async def story(bound: Bound) -> None:
+    with caplog.at_level(logging.ERROR, "service.listener"):
         bound.socket = failing = Failing(bound.socket, number, number, number)
         listener = bound.listen()
         clients = bound.clients(3)
@@ -153,9 +141,6 @@ def test_connections_wait_without_descriptors_or_memory_and_one_line_is_logged(
         assert len(failing.errors) == 2
         assert await greeted(clients)
         listener.close()
-
-    with caplog.at_level(logging.ERROR, "service.listener"):
-        run(story)
     (record,) = caplog.records
     assert record.getMessage() == (
         "cannot accept new connections for the moment: "
@@ -163,26 +148,20 @@ def test_connections_wait_without_descriptors_or_memory_and_one_line_is_logged(
     )
 
 
-def test_a_kernel_without_filters_loses_no_pending_connection(run: Callable[[Story], None]) -> None:
-    async def story(bound: Bound) -> None:
-        bound.socket = Failing(bound.socket)
-        listener = bound.listen()
-        clients = bound.clients(MANY)
-        listener.refuse_new()
-        clients += bound.clients(1)
-        listener.close()
-        assert await greeted(clients)
-
-    run(story)
+async def test_a_kernel_without_filters_loses_no_pending_connection(bound: Bound) -> None:
+    bound.socket = Failing(bound.socket)
+    listener = bound.listen()
+    clients = bound.clients(MANY)
+    listener.refuse_new()
+    clients += bound.clients(1)
+    listener.close()
+    assert await greeted(clients)
 
 
-def test_a_client_that_is_gone_before_accept_is_not_an_error(run: Callable[[Story], None]) -> None:
-    async def story(bound: Bound) -> None:
-        for client in bound.clients(20):
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # closing resets
-            client.close()
-        listener = bound.listen()
-        assert await greeted(bound.clients(1))
-        listener.close()
-
-    run(story)
+async def test_a_client_that_is_gone_before_accept_is_not_an_error(bound: Bound) -> None:
+    for client in bound.clients(20):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # closing resets
+        client.close()
+    listener = bound.listen()
+    assert await greeted(bound.clients(1))
+    listener.close()

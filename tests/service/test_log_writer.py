@@ -1,4 +1,4 @@
-"""The log's queue: writers never block, lines stay in order, and dropped lines are counted."""
+"""The log's queue: writers never block, lines stay in order, and the number of dropped lines is reported."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_lines_stay_in_order_from_any_thread() -> None:
 
 
 def line_numbers(read: list[bytes]) -> list[int]:
-    """The numbers of the lines before and after each notice of missing lines, counted from 0."""
+    """The numbers of the lines before and after each notice of missing lines, from 0."""
     counts = [re.fullmatch(rb"(\d+) line\(s\) of this log were dropped", line) for line in read]
     return [*accumulate((int(count[1]) if count else 1 for count in counts), initial=0)]
 
@@ -204,7 +204,7 @@ def test_a_non_blocking_stream_loses_nothing() -> None:
     pipe.close()
 
 
-def test_lines_dropped_before_the_counter_is_set_are_counted() -> None:
+def test_lines_dropped_before_on_drop_is_set_are_reported() -> None:
     writer = LogWriter(os.open("/dev/full", os.O_WRONLY))
     writer.put(b"early\n")
     writer.flush(PATIENCE_S)

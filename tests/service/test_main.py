@@ -256,7 +256,7 @@ class InterruptedWriter(LogWriter):
     def __init__(self) -> None:
         self.flushed = False
 
-    def flush(self, timeout_s: float) -> None:  # noqa: ARG002
+    def flush(self, timeout_s: float) -> None:  # noqa: ARG002 - as in the base class
         for number in STOP_SIGNALS:
             os.kill(os.getpid(), number)
         self.flushed = True
@@ -291,7 +291,7 @@ def test_a_server_without_stderr_does_not_log_to_its_sockets(models: Path) -> No
 
 
 def health(port: int) -> int:
-    """Metrics of a server that may not have started yet."""
+    """The status of a health check, once the server has started."""
     ends_s = time.monotonic() + PATIENCE_S
     while True:
         try:

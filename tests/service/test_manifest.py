@@ -120,7 +120,7 @@ def test_the_rules_of_a_table_survive_a_round_trip(version_dir: Path, rules: Cel
     assert artifact.read_manifest(version_dir).cells == rules
 
 
-def test_a_manifest_without_the_later_output_dtype_means_float32(version_dir: Path) -> None:
+def test_a_missing_output_dtype_means_float32(version_dir: Path) -> None:
     rewrite(version_dir, lambda document: document.pop("output_dtype"))
     assert artifact.read_manifest(version_dir).output_dtype == "float32"
 
@@ -163,7 +163,7 @@ def test_a_surrogate_anywhere_is_refused(version_dir: Path, old: str, new: str, 
         ("[" * 40 + "]" * 40, ": 'data' is nested more than 32 deep"),
     ],
 )
-def test_values_that_no_response_can_hold_are_refused(version_dir: Path, value: str, fault: str) -> None:
+def test_values_that_a_json_response_cannot_represent_are_refused(version_dir: Path, value: str, fault: str) -> None:
     path = version_dir / artifact.MANIFEST
     path.write_text(path.read_text().replace('"random"', value))
     separator = "" if fault.startswith(":") else " "
@@ -198,7 +198,7 @@ def test_the_int8_comparison_must_fit_the_classes(version_dir: Path) -> None:
 @pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Manifest) if field.name != "output_dtype"])
 def test_a_manifest_without_a_field_is_refused(version_dir: Path, key: str) -> None:
     rewrite(version_dir, lambda document: document.pop(key))
-    if key in {"git_commit", "seed", "cells", "int8"}:  # null says the same
+    if key in {"git_commit", "seed", "cells", "int8"}:  # absent means null
         assert getattr(artifact.read_manifest(version_dir), key) is None
     else:
         assert f"{key!r} is " in artifact_error(artifact.read_manifest, version_dir)
@@ -341,7 +341,7 @@ def test_the_schema_file_is_up_to_date_and_describes_the_shipped_manifest() -> N
     jsonschema.validate(json.loads((SHIPPED / artifact.MANIFEST).read_text()), json.loads(text))
 
 
-def test_numbers_that_json_cannot_hold_are_not_written(version_dir: Path) -> None:
+def test_numbers_that_json_cannot_represent_are_not_written(version_dir: Path) -> None:
     manifest = dataclasses.replace(artifact.read_manifest(version_dir), parity={"error": math.nan})
     with pytest.raises(ValueError, match="JSON compliant"):
         manifest.to_json()

@@ -57,7 +57,7 @@ async def test_many_requests_are_reported_at_the_end_of_the_turn(sink: Recording
     assert [len(batch) for batch in sink.batches] == [FLUSH_BATCH]
 
 
-async def test_flush_reports_at_once_and_nothing_twice(sink: RecordingSink, tracker: RequestTracker) -> None:
+async def test_flush_reports_each_request_at_once_and_once(sink: RecordingSink, tracker: RequestTracker) -> None:
     tracker.finish(tracker.begin("POST", "/predict", "a"), 200)
     tracker.flush()
     assert sink.batches == [["a"]]
@@ -67,9 +67,7 @@ async def test_flush_reports_at_once_and_nothing_twice(sink: RecordingSink, trac
     assert sink.batches == [["a"], ["b"]]
 
 
-async def test_a_request_whose_client_is_gone_is_not_reported_and_not_open(
-    sink: RecordingSink, tracker: RequestTracker
-) -> None:
+async def test_an_abandoned_request_is_neither_reported_nor_open(sink: RecordingSink, tracker: RequestTracker) -> None:
     tracker.begin("POST", "/predict", "gone")
     tracker.abandon()
     tracker.finish(tracker.begin("POST", "/predict", "there"), 200)

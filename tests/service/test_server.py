@@ -30,7 +30,7 @@ from tests.service.trapped import GOOD, publish_trapped, slow
 
 ONE = post(json.dumps({"inputs": [GOOD]}).encode())
 CLIENTS = 16
-# A drain that would outlast a test's patience: a server that ends all the same has not waited for it.
+# Longer than any test waits, so a server that ends in a test did not wait for the timeout.
 PATIENT = f"--drain-timeout-s={10 * PATIENCE_S:.0f}"
 
 
@@ -48,7 +48,7 @@ def server(request: pytest.FixtureRequest, models: Path) -> Iterator[Running]:
 
 
 def end(server: Running) -> None:
-    """SIGTERM; it ends with status 0."""
+    """Send SIGTERM and check that the server ends with status 0."""
     server.terminate()
     assert server.exit_status() == 0
 
@@ -146,7 +146,7 @@ def test_with_queued_requests(server: Running) -> None:
     answers = [line.answer() for line in lines]
     assert [answer.status for answer in answers] == [200] * 6
     assert [len(json.loads(answer.body)["predictions"]) for answer in answers] == [rows] * 6
-    assert answers[0].headers["connection"] == "close"  # it ran on while the server drained
+    assert answers[0].headers["connection"] == "close"  # it was answered while the server drained
     assert server.exit_status() == 0
 
 
@@ -212,7 +212,7 @@ def test_clients_that_reconnect_for_each_request(server: Running) -> None:
 
 @pytest.mark.parametrize("fast_path", ["true", "false"])
 def test_incomplete_requests_are_rejected_when_the_drain_times_out(models: Path, fast_path: str) -> None:
-    """1. Half a body and half a head. 2. SIGTERM. 3. Nothing arrives until the drain ends. 4. 503, counted."""
+    """1. Half a body and half a head. 2. SIGTERM. 3. Nothing arrives until the drain ends. 4. They get 503."""
     with Running(models, f"--fast-path={fast_path}", "--drain-timeout-s=1", "--receive-timeout-s=100") as server:
         body, head, idle = (server.connect() for _ in range(3))
         body.send(ONE[:-5])
@@ -339,7 +339,7 @@ def test_during_the_start(models: Path, workers: str) -> None:
 
 
 class SignalsItself:
-    """Its destructor gets a stop signal."""
+    """Sends a stop signal to this process when it is deleted."""
 
     def __del__(self) -> None:
         os.kill(os.getpid(), signal.SIGTERM)

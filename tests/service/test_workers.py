@@ -37,9 +37,9 @@ def predict(server: Running) -> int:
 
 
 def scrape_after(server: Running, requests: int) -> dict[str, float]:
-    """A scrape once every worker has counted what it answered, some milliseconds later."""
+    """A scrape once the metrics of all workers include their last responses."""
     ends_at = time.monotonic() + 10
-    counters = ("mlp_requests_total /predict 200", "mlp_stage_duration_seconds_count encode")  # the first, the last
+    counters = ("mlp_requests_total /predict 200", "mlp_stage_duration_seconds_count encode")  # updated first and last
     while True:
         found = server.metrics()
         if all(found.get(name) == requests for name in counters) and found["mlp_requests_in_flight"] == 0:
@@ -48,7 +48,7 @@ def scrape_after(server: Running, requests: int) -> dict[str, float]:
 
 
 def test_a_scrape_covers_all_workers_and_counts_survive_a_killed_one(running: Running) -> None:
-    """1. Both workers answer 40 requests. 2. One is killed and replaced. 3. 40 more are answered, and 80 counted."""
+    """1. Both workers answer 40 requests. 2. One is killed and replaced. 3. 40 more are answered: 80 in the metrics."""
     assert [predict(running) for _ in range(40)] == [200] * 40
     before = scrape_after(running, 40)
     victim, survivor = running.workers()

@@ -1,4 +1,4 @@
-"""A published model that a value in a row makes slow or makes fail: a fake for real servers."""
+"""A published model that is slow or fails for certain values, for tests with real servers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from service import artifact
 from tests.service.published import Network, publish
 
-# A batch fails if the third feature of a row is this. It loops as often as the largest fourth feature says.
+# A batch fails if the third feature of a row has this value. The largest fourth feature is the number of iterations.
 FAILS = 1e9
 GOOD = [0.5, -1.0, 0.25, 0.0]
 BAD = [0.5, -1.0, FAILS, 0.0]

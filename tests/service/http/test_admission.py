@@ -67,7 +67,7 @@ def rows_of(service: Service, sent: Request, size_bytes: int) -> int:
     return rows
 
 
-def test_raw_rows_are_known_by_their_length(service: Service) -> None:
+def test_the_length_of_a_raw_body_gives_its_rows(service: Service) -> None:
     assert rows_of(service, request(b"application/octet-stream"), 16 * 5000) == 5000
     assert rows_of(service, request(b"Application/Octet-Stream; a=b"), 16 * 5000 + 15) == 5000
     assert rows_of(service, request(b"application/octet-stream", content_encoding=b"gzip"), 16 * 5000) == 0
@@ -93,7 +93,7 @@ def test_more_rows_than_are_ever_accepted_do_not_count(service: Service) -> None
     assert arrive(service, request(b"application/octet-stream"), 16 * (QUEUE_ROWS + 1)) is None
 
 
-def test_json_counts_for_as_many_rows_as_earlier_json_had(service: Service) -> None:
+def test_json_counts_for_rows_of_the_size_of_earlier_ones(service: Service) -> None:
     model = service.repository.find(None, None)
     sent, json_body = request(b"application/json"), BodyFormat("application/json", None)
     assert arrive(service, sent, 10**6) is None
@@ -112,7 +112,7 @@ def test_arriving_rows_never_exceed_the_queue_and_end_at_zero(pieces: list[tuple
         def is_sliced(self, rows: int) -> bool:
             return rows > 10
 
-        def check_arriving(self, rows: int, deadline_s: float) -> None:  # noqa: ARG002
+        def check_arriving(self, rows: int, deadline_s: float) -> None:  # noqa: ARG002 - as in the base class
             if self.arriving_rows + rows > 1000:
                 raise Overloaded("full", 1.0)
 

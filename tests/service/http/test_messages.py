@@ -1,4 +1,4 @@
-"""Headers that are sent several times hide nothing."""
+"""Repeated headers are joined."""
 
 from __future__ import annotations
 

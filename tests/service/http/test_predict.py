@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,15 @@ TOO_LARGE = (
 class InProcess:
     """A service without a transport, on its own event loop."""
 
-    def __init__(self, models: Path) -> None:
+    def __init__(self, models: Path, max_buffered_bytes: int = 2**30) -> None:
         self.runner = asyncio.Runner()
-        options = Settings(models=models, model="small", max_body_bytes=BODY_BYTES, max_request_rows=5000)
+        options = Settings(
+            models=models,
+            model="small",
+            max_body_bytes=BODY_BYTES,
+            max_buffered_bytes=max_buffered_bytes,
+            max_request_rows=5000,
+        )
         self.service = self.runner.run(self._built(options))
         self.predict = self.service.fast_path.predict
         self.protocol = self.service.fast_path.table.routes[0].protocol
@@ -70,11 +77,14 @@ class InProcess:
         answers, records = [], []
         for number, request in enumerate(requests):
             answer: asyncio.Future[Response] = loop.create_future()
-            record = RequestRecord("POST", "/predict", f"id-{number}", app._CLOCK())
+            record = self.record(number)
             self.predict(self.protocol, request, record, answer.set_result)
             answers.append(answer)
             records.append(record)
         return list(zip(await asyncio.gather(*answers), records, strict=True))
+
+    def record(self, number: int = 0) -> RequestRecord:
+        return self.service.fast_path.tracker.begin("POST", "/predict", f"id-{number}")
 
     def models(self) -> dict[str, Model]:
         return {model.manifest.name: model for model in self.service.repository}
@@ -476,7 +486,7 @@ def in_slices(
         answers: list[Response | None] = [None] * len(requests)
         pending = []
         for index, each in enumerate(requests):
-            record = RequestRecord("POST", "/predict", f"id-{index}", app._CLOCK())
+            record = server.record(index)
 
             def reply(answer: Response, index: int = index) -> None:
                 assert answers[index] is None
@@ -511,7 +521,7 @@ def test_the_rows_of_a_large_body_count_until_they_are_in_the_queue(server: InPr
 
     async def story() -> None:
         answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        record = RequestRecord("POST", "/predict", "id", app._CLOCK())
+        record = server.record()
         pending = server.predict(server.protocol, large(random_rows(500)), record, answered.set_result, arrival)
         arriving.append(batcher.arriving_rows)
         assert pending is not None
@@ -531,7 +541,7 @@ def test_the_rows_of_a_rejected_body_no_longer_count(server: InProcess) -> None:
     arrival.reached(500)
     replies: list[Response] = []
     unknown = Request("nowhere", None, None, {}, b"")
-    record = RequestRecord("POST", "/predict", "id", app._CLOCK())
+    record = RequestRecord("POST", "/predict", "id", 0.0)
     assert server.predict(server.protocol, unknown, record, replies.append, arrival) is None
     assert (replies[0].status, batcher.arriving_rows) == (404, 0)
 
@@ -587,12 +597,14 @@ def test_a_deadline_that_passes_before_the_body_is_decoded(server: InProcess) ->
     assert "the time for this request ran out after" in json.loads(late.body)["detail"]
 
 
-def test_bodies_waiting_to_be_decoded_share_one_budget(server: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server.service.fast_path.budget, "_max_bytes", 900_000)
+def test_bodies_waiting_to_be_decoded_share_one_budget(networks: tuple[Path, dict[str, Network]]) -> None:
+    server = InProcess(networks[0], max_buffered_bytes=1_100_000)
+    server.service.lifecycle.advance(State.READY)
     first, second, third = in_slices(server, *[large(random_rows(1))] * 3)
     assert first == second is not None
     assert third is not None
     assert third.status == 429
+    server.close()
 
 
 def test_errors_in_a_large_body_are_reported_and_failures_logged(
@@ -689,7 +701,7 @@ def test_an_internal_error_does_not_reveal_its_cause(
 ) -> None:
     broken = dataclasses.replace(server.models()["small"], batcher=BrokenBatcher(at_once=at_once))
     lifecycle = server.service.lifecycle
-    limits = {"max_s": 1.0, "clock": app._CLOCK, "bodies": BodyBudget(1000)}
+    limits = {"max_s": 1.0, "clock": time.perf_counter, "bodies": BodyBudget(1000)}
     failing = copy.copy(server)
     failing.predict = Predict(Repository([broken], "small"), lifecycle, **limits)
     with caplog.at_level(logging.ERROR):

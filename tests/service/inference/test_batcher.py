@@ -236,7 +236,7 @@ def test_small_requests_are_answered_while_a_large_one_runs() -> None:
     run(story())
 
 
-def test_a_small_request_need_not_have_time_for_the_large_ones_before_it() -> None:
+def test_a_small_request_needs_no_time_for_large_ones_before_it() -> None:
     async def story() -> None:
         bench = Bench(queue_rows=10_000)
         bench.submit("large", *range(5_000))
@@ -250,7 +250,7 @@ def test_a_small_request_need_not_have_time_for_the_large_ones_before_it() -> No
     run(story())
 
 
-def test_a_full_large_lane_rejects_at_once_and_says_when_to_retry() -> None:
+def test_a_full_large_lane_rejects_at_once_with_retry_after() -> None:
     async def story() -> None:
         bench = Bench(queue_rows=10)
         bench.submit("a", *range(8))
@@ -344,7 +344,7 @@ def test_arriving_rows_count_against_new_large_bodies_only() -> None:
     run(story())
 
 
-def test_a_large_request_that_cannot_be_answered_in_time_any_more_gives_up_early() -> None:
+def test_a_large_request_that_can_no_longer_meet_its_deadline_ends_early() -> None:
     async def story() -> None:
         bench = Bench(queue_rows=1000)
         bench.now_per_run_s = 2 * COSTS.of(8)
@@ -475,7 +475,7 @@ def test_a_row_that_overflows_fails_its_own_request_and_is_named(caplog: pytest.
     assert caplog.records == []
 
 
-def test_an_error_in_the_metrics_costs_nobody_their_answer(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_in_the_metrics_loses_no_answer(caplog: pytest.LogCaptureFixture) -> None:
     def ran(_probabilities: object, _prediction: object) -> None:
         raise OSError("no space left")
 
@@ -515,7 +515,7 @@ def test_a_failing_callback_does_not_affect_the_others(caplog: pytest.LogCapture
     ]
 
 
-def test_close_answers_what_waits_once_and_does_not_run_it() -> None:
+def test_close_rejects_waiting_rows_once() -> None:
     async def story() -> None:
         bench = Bench()
         network = bench.network
@@ -539,7 +539,7 @@ def test_close_answers_what_waits_once_and_does_not_run_it() -> None:
     run(story())
 
 
-def test_it_is_idle_once_all_that_was_accepted_or_announced_is_answered() -> None:
+def test_it_is_idle_once_everything_accepted_or_acquired_is_answered() -> None:
     async def story() -> None:
         bench = Bench()
         batcher = bench.batcher
@@ -579,7 +579,7 @@ def test_a_burst_does_not_keep_its_memory() -> None:
 
 @dataclass(frozen=True)
 class Request:
-    """One of a story made up by hypothesis; ``cancelled_after`` and ``pause`` count turns of the loop."""
+    """A generated request; ``cancelled_after`` and ``pause`` are turns of the event loop."""
 
     count: int
     fails: bool
@@ -589,7 +589,7 @@ class Request:
 
 
 class Lived:
-    """A story as it goes: what was accepted, whose caller left before the answer."""
+    """Runs generated requests, and records which were accepted and which were cancelled."""
 
     def __init__(self) -> None:
         self.bench = Bench(queue_rows=60)

@@ -255,5 +255,5 @@ def test_the_columns_of_a_published_model() -> None:
         *(Column, Column, Boolean, Category, Category)
     ]
     assert [column.missing for column in (age, height, member, country, job)] == [True, False, True, True, False]
-    assert (country.highest, job.highest) == (2, 2)  # the job has a code for everything else
+    assert (country.highest, job.highest) == (2, 2)  # the code of every other job
     assert (country.number(0, "Italy"), job.number(0, "pilot")) == (2, 2)

@@ -32,7 +32,7 @@ def refusal(models: Path, name: str = "small", precision: str = "auto") -> str:
 
 
 def spoil_int8(models: Path) -> None:
-    """Golden answers that the int8 graph does not give, as on a processor that saturates."""
+    """Write golden answers that the int8 graph does not give, as on a processor that saturates."""
     version_dir = models / "small" / "1"
     with np.load(version_dir / artifact.GOLDEN) as golden:
         arrays = dict(golden)

@@ -77,7 +77,7 @@ def test_a_graph_of_another_task_or_number_of_targets_is_refused() -> None:
     )
 
 
-def test_outputs_are_cut_joined_and_thinned_with_and_without_probabilities() -> None:
+def test_outputs_are_split_joined_and_filtered_with_and_without_probabilities() -> None:
     numbers = np.arange(8, dtype=np.float32).reshape(4, 2)
     for probabilities, prediction in ((None, numbers), (numbers, np.arange(4))):
         whole = Outputs(probabilities, prediction)
@@ -130,7 +130,7 @@ PUBLISHED = np.stack([np.linspace(0, 1000, 9), np.linspace(1996, 2004, 9)], axis
         ("fp32", (0, 0)),
         ("fp32", (0.09, 0)),
         ("fp32", (-0.09, 0.001)),
-        ("fp32", (0, 2000 * 2.0**-23)),  # float32's step there
+        ("fp32", (0, 2000 * 2.0**-23)),  # the step of float32 there
         ("int8", (19, 0.15)),
     ],
 )
@@ -175,7 +175,7 @@ def test_answers_in_float64_are_compared_with_their_range_far_from_zero(manifest
     assert "'price' of 1.7e+09, 0.2 away" in replay_error(far, rows.getvalue(), exact, "fp32")
 
 
-def test_one_wrong_answer_among_many_is_enough(manifest: Manifest) -> None:
+def test_one_wrong_answer_among_many_is_refused(manifest: Manifest) -> None:
     answers = Answers(PUBLISHED, (0, 0))
     answers.moved[7, 0] += 1
     assert "'price' of 876, 1 away from the published 875;" in replay_error(

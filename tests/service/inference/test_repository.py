@@ -1,4 +1,4 @@
-"""Models found by name and version, swapped under traffic, and closed."""
+"""Models are found by name and version, swapped during requests, and closed."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def test_an_unknown_default_model_keeps_the_server_from_starting(tmp_path: Path)
 
 
 def ask(model: Model) -> list[Outputs | RequestError]:
-    """Where the answer to one row arrives."""
+    """Submit one row; the returned list receives the answer."""
     answers: list[Outputs | RequestError] = []
     model.batcher.submit(ROW, 1e9, answers.append)
     return answers
 
 
 @pytest.mark.anyio
-async def test_a_request_ends_on_the_version_it_began_with_and_the_next_one_gets_the_new_version(
+async def test_a_swap_affects_only_later_requests(
     tmp_path: Path,
 ) -> None:
     server_metrics = metrics.alone()

@@ -234,7 +234,7 @@ def test_an_invalid_array_is_refused_before_anything_is_allocated(
 
 
 def test_a_damaged_file_is_refused_or_read_unchanged(classifier: Published) -> None:
-    """Whatever zipfile, its decompressors and numpy make of it: one line of error message, or the original rows."""
+    """The result is a one-line error message or the original rows."""
     random = np.random.default_rng(0)
     packed = io.BytesIO()
     with np.load(io.BytesIO(classifier.golden)) as arrays:
@@ -259,7 +259,7 @@ def test_a_file_without_arrays_is_refused(classifier: Published, golden: bytes) 
     assert classifier.error(classifier.right, golden).startswith("golden.npz is no archive of arrays (")
 
 
-def test_costs_are_measured_warm_and_leave_the_loop_its_share(classifier: Published) -> None:
+def test_inline_rows_fit_the_time_budget_of_the_event_loop(classifier: Published) -> None:
     fake = Fake(classifier.right)
     costs = self_check.measure(cast("Session", fake), 4)
     assert set(fake.sizes) == {1, costs.batch_rows}

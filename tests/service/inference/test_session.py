@@ -106,7 +106,7 @@ def test_a_row_has_the_same_bits_alone_and_in_every_batch(name: str) -> None:
     assert same(mixed, Outputs(alone.probabilities[shuffled], alone.prediction[shuffled]))
 
 
-def test_a_session_answers_as_the_network_does_and_starts_no_threads() -> None:
+def test_a_session_has_the_answers_of_the_network_and_starts_no_threads() -> None:
     network = Network.random(4, 3, seed=0)
     before = threading.active_count(), len(list(Path("/proc/self/task").iterdir()))
     live = session.build(network.graph(), "cpu", features=4, classes=3)
@@ -152,7 +152,7 @@ def test_an_operator_that_does_not_exist_is_refused() -> None:
         ),
     ],
 )
-def test_a_graph_of_another_shape_than_the_manifest_says_is_refused(sizes: dict[str, int], message: str) -> None:
+def test_a_graph_that_does_not_match_the_manifest_is_refused(sizes: dict[str, int], message: str) -> None:
     graph = Network.random(4, 3, seed=0).graph()
     assert error_message(ModelRefused, session.build, graph, "cpu", **sizes) == message
 

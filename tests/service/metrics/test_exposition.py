@@ -184,7 +184,7 @@ def requests_of(found: dict[str, float]) -> dict[str, float]:
 
 
 def scrape_after(running: Running, requests: int) -> dict[str, float]:
-    """A scrape once every worker has counted what it answered, some milliseconds later."""
+    """A scrape once the metrics of all workers include their last responses."""
     ends_s = time.monotonic() + 10
     while True:
         found = running.metrics()

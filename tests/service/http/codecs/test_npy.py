@@ -70,7 +70,9 @@ def headers(draw: st.DrawFn) -> str:
         mark = draw(st.sampled_from("'\""))
         return f"{mark}{value}{mark}"
 
-    gap = lambda: draw(spaces)  # noqa: E731
+    def gap() -> str:
+        return draw(spaces)
+
     sizes = draw(st.lists(st.sampled_from(["0", "1", "2", "3", "6", "12", "12L", "4L"]), max_size=4))
     shape = f",{gap()}".join(sizes) + (gap() + "," if len(sizes) == 1 or (sizes and draw(st.booleans())) else "")
     descr = draw(
@@ -89,7 +91,7 @@ def headers(draw: st.DrawFn) -> str:
 @settings(max_examples=400)
 def test_a_header_is_parsed_as_by_numpy(header: str, version: bytes, size: int) -> None:
     if version == b"\x03\x00" and "L" in header:
-        header = header.replace("L", "")  # Python 2 wrote none of that version
+        header = header.replace("L", "")  # version 3.0 is newer than Python 2 and its long integers
     body = file_of(header, DATA * 2, version)[: len(file_of(header, b"", version)) + size]
     expected, found = numpys(body), ours(body)
     assert (found is None) == (expected is None), header
@@ -176,7 +178,7 @@ NUMBERS = "expected float or integer numbers of up to 64 bits, such as '<f4'"
 @pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", "f2", "u1", "i1", "<i2", ">i4", "<i8", "<u8"])
 @pytest.mark.parametrize("shape", [(5, 6), (5, 2, 3), (6,), (2, 3)])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_npy_rows_are_numpys_in_every_dtype_shape_and_order(dtype: str, shape: tuple[int, ...], order: Any) -> None:
+def test_rows_of_every_dtype_shape_and_order_are_read(dtype: str, shape: tuple[int, ...], order: Any) -> None:
     array = np.asarray(np.arange(np.prod(shape)).reshape(shape), dtype, order=order)
     np.testing.assert_array_equal(rows_from_npy(saved(array), PIXELS), array.reshape(-1, 6))
 

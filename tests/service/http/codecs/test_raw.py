@@ -22,7 +22,7 @@ BOTH = "expected one or more rows of 6 values: 24 of float32 or 6 of uint8"
         "<f4", st.tuples(st.integers(1, 3), st.just(4)), elements=st.floats(-(2.0**100), 2.0**100, width=32)
     )
 )
-def test_raw_float32_rows_are_numpys(rows: NDArray[np.float32]) -> None:
+def test_raw_float32_rows_are_read(rows: NDArray[np.float32]) -> None:
     np.testing.assert_array_equal(rows_from_raw(rows.tobytes(), None, TABLE), rows)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,14 +39,14 @@ class LinesProtocol:
             return self._decode_later(request.body.replace(b"!", b""), model)
         return self._rows(request.body, model), Plain()
 
-    def encode(self, outputs: Outputs, options: Plain, model: Model) -> Response | Steps[Response]:  # noqa: ARG002
+    def encode(self, outputs: Outputs, options: Plain, model: Model) -> Response | Steps[Response]:  # noqa: ARG002 - as in the protocol
         lines = [str(index).encode() for index in outputs.prediction.tolist()]
         return self._encode_later(lines) if len(lines) > 1 else Response(200, TEXT, lines[0])
 
     def error(self, error: RequestError, request_id: str) -> Response:
         return Response(400, TEXT, f"{request_id}: {error}".encode())
 
-    def body_format(self, request: Request, model: Model) -> BodyFormat:  # noqa: ARG002
+    def body_format(self, request: Request, model: Model) -> BodyFormat:  # noqa: ARG002 - as in the protocol
         return BodyFormat("lines", None)
 
     def operation(self, models: Sequence[Model]) -> Operation:
@@ -71,21 +70,17 @@ class LinesProtocol:
         return Response(200, TEXT, b"\n".join(lines))
 
 
-def ask(models: Path, *requests: bytes) -> list[tuple[bytes, bytes]]:
-    """The responses of the fast path and the FastAPI routes to each request."""
-
-    async def story() -> list[tuple[bytes, bytes]]:
-        service = app.build(Settings(models=models), None, metrics.alone(), [LinesProtocol()])
-        async with service.app.router.lifespan_context(service.app):
-            both = BothPaths(service)
-            return [await both.responses(request) for request in requests]
-
-    return asyncio.run(story())
+async def responses(options: Settings, request: bytes) -> tuple[bytes, bytes]:
+    """The responses of the fast path and the FastAPI routes."""
+    service = app.build(options, None, metrics.alone(), [LinesProtocol()])
+    async with service.app.router.lifespan_context(service.app):
+        return await BothPaths(service).responses(request)
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("body", [b"1 2 3 4", b"1 2 3 4!", b"1 2 3 4\n1 2 3 4"])
-def test_both_paths_answer_it_alike(models: Path, body: bytes) -> None:
-    ((fast, fastapi),) = ask(models, post(body, "/lines/small:ask"))
+async def test_both_paths_answer_it_alike(models: Path, body: bytes) -> None:
+    fast, fastapi = await responses(Settings(models=models), post(body, "/lines/small:ask"))
     assert fast == fastapi
     assert fast.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"\r\ncontent-type: text/plain\r\n" in fast
@@ -93,6 +88,7 @@ def test_both_paths_answer_it_alike(models: Path, body: bytes) -> None:
     assert answer.splitlines() == [answer[:1]] * len(body.splitlines())
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("path", "body", "detail"),
     [
@@ -102,14 +98,9 @@ def test_both_paths_answer_it_alike(models: Path, body: bytes) -> None:
         ("/lines/small:ask", b"1" * 5_000_000, b"the body has more than 1000000 bytes; send fewer rows at once"),
     ],
 )
-def test_errors_have_the_form_of_the_protocol(models: Path, path: str, body: bytes, detail: bytes) -> None:
-    async def story() -> tuple[bytes, bytes]:
-        options = Settings(models=models, max_body_bytes=1_000_000)
-        service = app.build(options, None, metrics.alone(), [LinesProtocol()])
-        async with service.app.router.lifespan_context(service.app):
-            return await BothPaths(service).responses(post(body, path))
-
-    for answer in asyncio.run(story()):
+async def test_errors_have_the_form_of_the_protocol(models: Path, path: str, body: bytes, detail: bytes) -> None:
+    options = Settings(models=models, max_body_bytes=1_000_000)
+    for answer in await responses(options, post(body, path)):
         assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n"), answer[:100]
         assert answer.removesuffix(b"<closed>").endswith(b"<id>: " + detail)
 

@@ -130,7 +130,7 @@ def statuses(responses: bytes) -> list[int]:
         head, responses = responses.split(b"\r\n\r\n", 1)
         found.append(int(head[9:12]))
         length = re.search(rb"\r\ncontent-length: (\d+)", head)
-        if length and not responses.startswith((b"HTTP/1.1 ", CLOSED)):  # as after HEAD
+        if length and not responses.startswith((b"HTTP/1.1 ", CLOSED)):  # a response to HEAD has no body
             responses = responses[int(length[1]) :]
     return found
 

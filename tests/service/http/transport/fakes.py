@@ -1,4 +1,4 @@
-"""A connection of the fast path between fakes: its transport, and the prediction."""
+"""A connection of the fast path with a fake transport and fake predictions."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class FakeTransport(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.gone
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ARG002
+    def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ARG002 - as in the base class
         return default
 
     def pause_reading(self) -> None:
@@ -118,5 +118,5 @@ class Connection:
         return cycle
 
 
-async def unused(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001
+async def unused(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 - as in ASGI
     raise AssertionError("only predictions are sent")

@@ -20,7 +20,7 @@ BODY = json.dumps({"inputs": [[1, 2, 3, 4]]}).encode()
 LIMIT_BYTES = 65536
 RECEIVE_S = 0.6
 CONNECTIONS = 400
-# More than a kernel buffers of a connection that nobody reads: up to tens of megabytes.
+# More than the tens of megabytes that a kernel may buffer for a connection that nobody reads.
 ENDLESS_BYTES = 512 * 1024**2
 
 
@@ -201,9 +201,8 @@ def test_pipelined_requests_are_answered_in_order_before_garbage(connection: Con
     answers = [connection.answer() for _ in range(6)]
     assert [answer.status for answer in answers] == [200] * 6
     assert [len(json.loads(answer.body)["predictions"]) for answer in answers[:5]] == [1, 2, 3, 4, 5]
-    assert (
-        connection.is_closed() or connection.answer().status == 400
-    )  # closed if all was answered before the garbage came
+    # It is closed if all requests were answered before the garbage came.
+    assert connection.is_closed() or connection.answer().status == 400
 
 
 def test_a_silent_connection_is_closed(forgetful: Running) -> None:

@@ -219,9 +219,7 @@ def test_requests_after_connection_close_are_ignored(ask: Ask) -> None:
     ],
 )
 @pytest.mark.parametrize("before", [b"", post(BODY), GET + post(BODY)])
-def test_an_error_within_a_body_is_that_request_s_response(
-    ask: Ask, request_: bytes, before: bytes, expected: list[int]
-) -> None:
+def test_an_error_within_a_body_is_the_response(ask: Ask, request_: bytes, before: bytes, expected: list[int]) -> None:
     answered = [200] * (before.count(b"POST") + before.count(b"GET"))
     for cut in (0, len(before) + 40, len(before) + 100, -3):
         received = ask(before + request_) if not cut else ask((before + request_)[:cut], (before + request_)[cut:])
@@ -442,7 +440,7 @@ LAST_SENT = {
 def test_a_closed_connection_leaves_nothing_in_memory(
     paths: tuple[asyncio.Runner, BothPaths], sent: bytes, *, fast: bool, settles: bool
 ) -> None:
-    """Not even until the garbage collector runs."""
+    """Even before the garbage collector runs."""
     runner, both = paths
 
     async def references() -> list[weakref.ref[object]]:

@@ -139,7 +139,7 @@ async def test_a_body_above_a_limit_raises_in_the_application(
     assert raised == [detail]
 
 
-async def test_an_unexpected_error_is_answered_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unexpected_error_is_answered_recorded_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def fails(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise KeyError("oh")
 

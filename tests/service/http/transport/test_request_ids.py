@@ -8,7 +8,7 @@ from service.http.transport.request_ids import RequestIds
 
 
 @pytest.mark.parametrize("sent", ["a", "x" * 128, "!~"])
-def test_the_client_s_id_is_kept(sent: str) -> None:
+def test_a_valid_id_is_kept(sent: str) -> None:
     assert RequestIds().of(sent.encode()) == sent
 
 
