@@ -192,7 +192,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         lambda folder: (folder.parents[1] / "x").symlink_to("3"),
         "/x is a link to '3', which cannot be",
     ),
-    "no JSON": (lambda folder: (folder / artifact.MANIFEST).write_bytes(b"\xff"), "metadata.json is not JSON: "),
+    "not JSON": (lambda folder: (folder / artifact.MANIFEST).write_bytes(b"\xff"), "metadata.json is not JSON: "),
     "a label with a surrogate": (manifest_text('"ape"', '"\\ud800"'), "'classes' has the string '\\ud800', expected"),
     "a name with a surrogate": (manifest_text('"age"', '"\\udfff"'), "'features' has the string '\\udfff', expected"),
     "a date with a surrogate": (manifest(created="\udcff"), "'created' has the string '\\udcff', expected"),
@@ -209,31 +209,31 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         "'classes' is [1, True, '1'], expected two or more distinct labels",
     ),
     "a score beyond float64": (manifest_text("0.5", "1e999"), "is not JSON: 1e999 exceeds float64"),
-    "no graph": (content(artifact.MODEL, b"no graph"), "the graph does not load: it is no ONNX file, as "),
-    "no bytes": (content(artifact.MODEL, b""), "the graph does not load: "),
-    "numbers in another file": (external, "the graph keeps numbers in other files, expected all of them inside"),
-    "an operator of a library": (foreign, "the graph does not load: "),
-    "golden rows that are no archive": (
+    "not a graph": (content(artifact.MODEL, b"no graph"), "the graph does not load: it is no ONNX file, as "),
+    "an empty graph": (content(artifact.MODEL, b""), "the graph does not load: "),
+    "an external tensor": (external, "the graph keeps numbers in other files, expected all of them inside"),
+    "a custom operator": (foreign, "the graph does not load: "),
+    "golden rows that are not an archive": (
         content(artifact.GOLDEN, b"PK\x03\x04"),
         "golden.npz is no archive of arrays (",
     ),
     "a bomb": (bomb, "golden.npz has 'inputs' of shape (33554432, 4), expected (1 to 4096 rows, 5)"),
-    "golden rows that are objects": (arrays(inputs=np.full((8, 5), {})), "golden.npz has 'inputs' of dtype object"),
-    "golden rows that are infinite": (arrays(inputs=np.full((8, 5), np.inf)), "golden.npz has a row without a finite"),
-    "golden rows that are not there": (arrays(inputs=np.zeros((0, 5))), "golden.npz has 'inputs' of shape (0, 5)"),
-    "golden answers that are none": (
+    "golden rows of objects": (arrays(inputs=np.full((8, 5), {})), "golden.npz has 'inputs' of dtype object"),
+    "infinite golden rows": (arrays(inputs=np.full((8, 5), np.inf)), "golden.npz has a row without a finite"),
+    "no golden rows": (arrays(inputs=np.zeros((0, 5))), "golden.npz has 'inputs' of shape (0, 5)"),
+    "golden answers that are NaN": (
         arrays(probabilities=np.full((8, 3), np.nan)),
         "golden.npz has 'probabilities' with",
     ),
-    "golden answers of other classes": (
+    "golden answers of unknown classes": (
         arrays(prediction=np.full(8, 7)),
         "golden.npz holds predictions that are no index",
     ),
-    "an example that is no JSON": (
+    "an example that is not JSON": (
         content(artifact.EXAMPLE, b'{"inputs": '),
         "example.json is no request that the model",
     ),
-    "an example of nothing": (content(artifact.EXAMPLE, b""), "example.json is no request that the model takes ("),
+    "an empty example": (content(artifact.EXAMPLE, b""), "example.json is no request that the model takes ("),
     "an example with NaN": (
         content(artifact.EXAMPLE, b'{"x": NaN}'),
         "example.json is no request that the model takes (",
@@ -247,7 +247,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         content(artifact.EXAMPLE, b'{"inputs": [[1, 2]]}'),
         "example.json is no request that",
     ),
-    "an endless example": (
+    "a deeply nested example": (
         content(artifact.EXAMPLE, b"[" * 10**6),
         "example.json is no request that the model takes (",
     ),

@@ -151,16 +151,16 @@ def head_of(request_: bytes) -> bytes:
 
 def filled(server: Running) -> Connection:
     """A request of 4,000 rows that runs for seconds. It is in the queue, as a later request was answered."""
-    line = server.connect()
-    line.send(raw(4000, slow(1.5e6)))
+    connection = server.connect()
+    connection.send(raw(4000, slow(1.5e6)))
     assert small(server).status == 200
-    return line
+    return connection
 
 
 def small(server: Running) -> Answer:
-    with server.connect() as line:
-        line.send(SMALL)
-        return line.answer()
+    with server.connect() as connection:
+        connection.send(SMALL)
+        return connection.answer()
 
 
 def test_a_request_without_room_is_rejected_at_its_head_and_small_ones_are_answered(server: Running) -> None:
@@ -169,16 +169,16 @@ def test_a_request_without_room_is_rejected_at_its_head_and_small_ones_are_answe
     3. Small requests are answered. 4. The body is sent and discarded. 5. The connection continues.
     """
     too_many = raw(QUEUE_ROWS)
-    with filled(server) as busy, server.connect() as line:
-        line.send(head_of(too_many))
-        rejected = line.answer()
+    with filled(server) as busy, server.connect() as connection:
+        connection.send(head_of(too_many))
+        rejected = connection.answer()
         assert (rejected.status, int(rejected.headers["retry-after"]) >= 1) == (429, True)
         assert json.loads(rejected.body)["detail"] == (
             "4000 rows wait already, and 100000 more would exceed 100000; send fewer requests at once, or add replicas"
         )
         assert [small(server).status for _ in range(5)] == [200] * 5
-        line.send(too_many[len(head_of(too_many)) :] + SMALL)
-        assert line.answer().status == 200
+        connection.send(too_many[len(head_of(too_many)) :] + SMALL)
+        assert connection.answer().status == 200
         answer = busy.answer()
         assert (answer.status, len(json.loads(answer.body)["predictions"])) == (200, 4000)
     after = server.metrics()
@@ -186,51 +186,51 @@ def test_a_request_without_room_is_rejected_at_its_head_and_small_ones_are_answe
 
 
 def test_a_request_without_enough_time_is_rejected_at_its_head(server: Running) -> None:
-    with server.connect() as line:
-        line.send(
+    with server.connect() as connection:
+        connection.send(
             head_of(raw(QUEUE_ROWS)).replace(b"host: test\r\n", b"host: test\r\nx-request-timeout-s: 0.000001\r\n")
         )
-        assert line.answer().status == 504
+        assert connection.answer().status == 504
 
 
 def test_a_request_without_room_gets_429_instead_of_100_continue(server: Running) -> None:
-    with filled(server), server.connect() as line:
-        line.send(head_of(raw(QUEUE_ROWS)).replace(b"host: test\r\n", b"host: test\r\nexpect: 100-continue\r\n"))
-        assert line.answer().status == 429
+    with filled(server), server.connect() as connection:
+        connection.send(head_of(raw(QUEUE_ROWS)).replace(b"host: test\r\n", b"host: test\r\nexpect: 100-continue\r\n"))
+        assert connection.answer().status == 429
 
 
 def test_incomplete_bodies_free_their_room(server: Running) -> None:
     """1. Clients send half of a large body and hang up. 2. A body as large as the queue is answered."""
     whole = raw(QUEUE_ROWS)
     for _ in range(5):
-        with server.connect() as line:
-            line.send(whole[: len(whole) // 2])
+        with server.connect() as connection:
+            connection.send(whole[: len(whole) // 2])
             assert small(server).status == 200
     while server.metrics()["mlp_requests_in_flight"] > 1:
         time.sleep(0.01)
-    with server.connect() as line:
-        line.send(whole)
-        answer = line.answer()
+    with server.connect() as connection:
+        connection.send(whole)
+        answer = connection.answer()
         assert (answer.status, len(json.loads(answer.body)["predictions"])) == (200, QUEUE_ROWS)
 
 
 def test_heads_of_large_bodies_alone_use_no_room(server: Running) -> None:
-    lines = [server.connect() for _ in range(20)]
-    for line in lines:
-        line.send(head_of(raw(QUEUE_ROWS)))
-    with server.connect() as line:
-        line.send(raw(LARGE_BYTES // 16 + 1))
-        assert line.answer().status == 200
+    connections = [server.connect() for _ in range(20)]
+    for connection in connections:
+        connection.send(head_of(raw(QUEUE_ROWS)))
+    with server.connect() as connection:
+        connection.send(raw(LARGE_BYTES // 16 + 1))
+        assert connection.answer().status == 200
 
 
 def test_large_bodies_that_exceed_the_queue_together_are_answered_or_rejected(server: Running) -> None:
     """At least one is answered."""
     request_ = raw(QUEUE_ROWS // 2 + 1)
-    lines = [server.connect() for _ in range(6)]
+    connections = [server.connect() for _ in range(6)]
     for part in np.array_split(np.frombuffer(request_, np.uint8), 4):
-        for line in lines:
-            line.send(part.tobytes())
-    statuses = [line.answer().status for line in lines]
+        for connection in connections:
+            connection.send(part.tobytes())
+    statuses = [connection.answer().status for connection in connections]
     assert set(statuses) <= {200, 429}
     assert 200 in statuses
 
@@ -239,11 +239,11 @@ def test_a_chunked_body_is_rejected_once_its_rows_have_no_room(server: Running) 
     """1. A large request runs. 2. One in chunks would exceed the queue, and is rejected before its end."""
     whole = raw(QUEUE_ROWS)
     body = whole[len(head_of(whole)) :]
-    with filled(server), server.connect() as line:
-        line.send(
+    with filled(server), server.connect() as connection:
+        connection.send(
             b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n" + RAW.encode() + b"\r\n\r\n"
         )
-        line.send(b"%x\r\n" % len(body) + body)
-        assert line.answer().status == 429
-        line.send(b"\r\n0\r\n\r\n" + SMALL)
-        assert line.answer().status == 200
+        connection.send(b"%x\r\n" % len(body) + body)
+        assert connection.answer().status == 429
+        connection.send(b"\r\n0\r\n\r\n" + SMALL)
+        assert connection.answer().status == 200

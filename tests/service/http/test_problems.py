@@ -82,7 +82,7 @@ CASES: dict[str, tuple[bytes, dict[str, str], int, str, str]] = {
         "malformed-body",
         "the body is JSON nested too deeply; send a list of rows",
     ),
-    "no .npy file": (
+    "not .npy": (
         b"no array",
         {"content-type": NPY},
         400,
@@ -96,7 +96,7 @@ CASES: dict[str, tuple[bytes, dict[str, str], int, str, str]] = {
         "malformed-body",
         "the body is not gzip: incorrect header check; send it again",
     ),
-    "half a gzip stream": (
+    "truncated gzip": (
         gzip.compress(rows(GOOD), mtime=0)[:-4],
         {"content-encoding": "gzip"},
         400,
@@ -110,7 +110,7 @@ CASES: dict[str, tuple[bytes, dict[str, str], int, str, str]] = {
         "body-too-large",
         f"the body has more than {LIMIT_BYTES} bytes; send fewer rows at once",
     ),
-    "too large when it expands": (
+    "too large after decompression": (
         gzip.compress(b" " * (LIMIT_BYTES + 1), mtime=0),
         {"content-encoding": "gzip"},
         413,
@@ -125,7 +125,7 @@ CASES: dict[str, tuple[bytes, dict[str, str], int, str, str]] = {
         "content-encoding is 'br', expected gzip, once, or none",
     ),
     "ragged": (rows(GOOD, GOOD[:3]), {}, 422, "invalid-input", "row 1 has 3 values, expected 4 values"),
-    "no keys": (
+    "no inputs": (
         b"{}",
         {},
         422,
@@ -154,7 +154,7 @@ CASES: dict[str, tuple[bytes, dict[str, str], int, str, str]] = {
         "invalid-input",
         "row 0, feature 'f2' is infinite, expected a finite number",
     ),
-    "a text": (
+    "a string": (
         rows([1, 2, 3, "4"]),
         {},
         422,
@@ -175,7 +175,7 @@ CASES: dict[str, tuple[bytes, dict[str, str], int, str, str]] = {
         "invalid-input",
         "the array has shape (2, 3), expected (rows, 4)",
     ),
-    "an array of texts": (
+    "an array of strings": (
         npy(np.array([["a"]])),
         {"content-type": NPY},
         422,
@@ -183,7 +183,7 @@ CASES: dict[str, tuple[bytes, dict[str, str], int, str, str]] = {
         "the array is of dtype '<U1', expected float or integer numbers of up to 64 bits, such as '<f4'",
     ),
     "the model fails": (rows(BAD), {}, 500, "model-failed", FAILED),
-    "no time": (
+    "an invalid timeout": (
         rows(GOOD),
         {"x-request-timeout-s": "soon"},
         400,
@@ -297,16 +297,16 @@ def test_a_failing_model_fails_only_that_request_and_logs_why(server: Running, c
     assert server.metrics()["mlp_requests_total /predict 500"] == before + 2
 
 
-def keep_busy(line: Connection, iterations: float, count: int) -> None:
+def keep_busy(connection: Connection, iterations: float, count: int) -> None:
     """Send slow rows. An earlier request on the connection makes sure that the server reads them next."""
-    line.send(post(rows(GOOD)))
-    assert line.answer().status == 200
-    line.send(post(rows(slow(iterations), *[[0, 0, 0, 0]] * (count - 1))))
+    connection.send(post(rows(GOOD)))
+    assert connection.answer().status == 200
+    connection.send(post(rows(slow(iterations), *[[0, 0, 0, 0]] * (count - 1))))
 
 
 def test_a_full_queue_rejects_what_does_not_fit_with_retry_after(server: Running, client: httpx.Client) -> None:
-    with server.connect() as line:
-        keep_busy(line, 2e6, 500)
+    with server.connect() as connection:
+        keep_busy(connection, 2e6, 500)
         answer = client.post("/predict", content=rows(*[[0, 0, 0, 0]] * 300))
         assert (
             check(
@@ -319,7 +319,7 @@ def test_a_full_queue_rejects_what_does_not_fit_with_retry_after(server: Running
         )
         assert int(answer.headers["retry-after"]) >= 1
         assert client.post("/predict", content=rows(GOOD)).status_code == 200  # there is room for that
-        assert line.answer().status == 200
+        assert connection.answer().status == 200
     assert client.post("/predict", content=rows(*[[0, 0, 0, 0]] * 600)).status_code == 200
 
 
@@ -336,13 +336,13 @@ def test_a_deadline_that_cannot_be_met_is_rejected_at_once(client: httpx.Client)
 
 def test_rows_whose_deadline_passes_in_the_queue_do_not_run(server: Running, client: httpx.Client) -> None:
     before = server.metrics()["mlp_batch_rows_sum small"]
-    with server.connect() as line:
-        keep_busy(line, 1e6, 300)
+    with server.connect() as connection:
+        keep_busy(connection, 1e6, 300)
         answer = client.post("/predict", content=rows(*[[0, 0, 0, 0]] * 300), headers={"x-request-timeout-s": "0.1"})
         detail = answer.json()["detail"]
         assert re.fullmatch(r"the time for this request ran out after [\d.]+ s; allow more, or retry", detail)
         assert check(answer, 504, "deadline-exceeded", detail) == {}
-        assert line.answer().status == 200
+        assert connection.answer().status == 200
     assert server.metrics()["mlp_batch_rows_sum small"] == before + 301
 
 
