@@ -52,15 +52,9 @@ TOO_LARGE = (
 class InProcess:
     """A service without a transport, on its own event loop."""
 
-    def __init__(self, models: Path, max_buffered_bytes: int = 2**30) -> None:
+    def __init__(self, models: Path, **more: Any) -> None:
         self.runner = asyncio.Runner()
-        options = Settings(
-            models=models,
-            model="small",
-            max_body_bytes=BODY_BYTES,
-            max_buffered_bytes=max_buffered_bytes,
-            max_request_rows=5000,
-        )
+        options = Settings(models=models, model="small", max_body_bytes=BODY_BYTES, max_request_rows=5000, **more)
         self.service = self.runner.run(self._built(options))
         self.predict = self.service.fast_path.predict
         self.protocol = self.service.fast_path.table.routes[0].protocol
@@ -598,7 +592,7 @@ def test_a_deadline_that_passes_before_the_body_is_decoded(server: InProcess) ->
 
 
 def test_bodies_waiting_to_be_decoded_share_one_budget(networks: tuple[Path, dict[str, Network]]) -> None:
-    server = InProcess(networks[0], max_buffered_bytes=1_100_000)
+    server = InProcess(networks[0], max_buffered_bytes=900_000)
     server.service.lifecycle.advance(State.READY)
     first, second, third = in_slices(server, *[large(random_rows(1))] * 3)
     assert first == second is not None

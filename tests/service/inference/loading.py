@@ -1,4 +1,4 @@
-"""A loader of published models whose clock stands still."""
+"""A loader of published models for tests, with a clock that stands still."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from service.inference.loader import Loader, Placement
 from service.metrics import Metrics
 
 
-def loader(models: Path, precision: str = "auto", server_metrics: Metrics | None = None) -> Loader:
+def loader(models: Path, precision: str = "auto", counted: Metrics | None = None) -> Loader:
     return Loader(
         models,
         Placement("cpu", precision),
-        (server_metrics or metrics.alone()).models,
+        (counted or metrics.alone()).models,
         max_rows=10,
         queue_rows=10,
         clock=lambda: 0.0,

@@ -1,4 +1,4 @@
-"""Models are found by name and version, swapped during requests, and closed."""
+"""Models found by name and version, swapped under traffic, and closed."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def test_models_are_found_by_name_and_version(tmp_path: Path) -> None:
     publish(tmp_path, "one", version=3)
     publish(tmp_path, "two")
     models = loader(tmp_path).load_all()
-    several, only, with_default = Repository(models, None), Repository(models[:1], None), Repository(models, "two")
+    several, only, chosen = Repository(models, None), Repository(models[:1], None), Repository(models, "two")
     assert several.find("one", None) is several.find("one", "3") is only.find(None, None) is models[0]
-    assert with_default.find(None, None) is models[1]
+    assert chosen.find(None, None) is models[1]
     assert list(several) == models
 
 
@@ -63,23 +63,23 @@ def test_an_unknown_default_model_keeps_the_server_from_starting(tmp_path: Path)
 
 
 def ask(model: Model) -> list[Outputs | RequestError]:
-    """Submit one row; the returned list receives the answer."""
+    """Where the answer to one row arrives."""
     answers: list[Outputs | RequestError] = []
     model.batcher.submit(ROW, 1e9, answers.append)
     return answers
 
 
 @pytest.mark.anyio
-async def test_a_swap_affects_only_later_requests(
+async def test_a_request_ends_on_the_version_it_began_with_and_the_next_one_gets_the_new_version(
     tmp_path: Path,
 ) -> None:
-    server_metrics = metrics.alone()
+    counted = metrics.alone()
     publish(tmp_path, version=1)
-    repository = Repository([loader(tmp_path, server_metrics=server_metrics).load("small")], None)
+    repository = Repository([loader(tmp_path, counted=counted).load("small")], None)
     old = repository.find(None, None)
     answers = ask(old)
     publish(tmp_path, version=2)
-    new = loader(tmp_path, server_metrics=server_metrics).load("small")
+    new = loader(tmp_path, counted=counted).load("small")
     swap = asyncio.ensure_future(repository.swap(new))
     await asyncio.sleep(0)
     assert repository.find(None, None) is repository.find("small", "2") is new
@@ -88,27 +88,19 @@ async def test_a_swap_affects_only_later_requests(
     assert isinstance(answers[0], Outputs)
     with pytest.raises(NotReady):
         ask(old)
-    exposition = server_metrics.exposition()
-    assert b'mlp_model_info{model="small",precision="fp32",provider="cpu",version="1"} 0.0' in exposition
-    assert b'mlp_model_info{model="small",precision="fp32",provider="cpu",version="2"} 1.0' in exposition
+    assert b'mlp_model_info{model="small",precision="fp32",provider="cpu",version="1"} 0.0' in counted.exposition()
+    assert b'mlp_model_info{model="small",precision="fp32",provider="cpu",version="2"} 1.0' in counted.exposition()
     repository.close()
-
-
-async def begin_swap(models: Path) -> tuple[Repository, Model, asyncio.Future[None]]:
-    """Swap version 1 for 2 while a request for version 1 is being decoded."""
-    publish(models, version=1)
-    repository = Repository(loader(models).load_all(), None)
-    old = repository.find(None, None)
-    old.batcher.acquire()
-    publish(models, version=2)
-    swap = asyncio.ensure_future(repository.swap(loader(models).load("small")))
-    await asyncio.sleep(0)
-    return repository, old, swap
 
 
 @pytest.mark.anyio
 async def test_a_swap_waits_for_a_request_that_is_still_decoded(tmp_path: Path) -> None:
-    repository, old, swap = await begin_swap(tmp_path)
+    publish(tmp_path, version=1)
+    repository = Repository(loader(tmp_path).load_all(), None)
+    old = repository.find(None, None)
+    old.batcher.acquire()
+    publish(tmp_path, version=2)
+    swap = asyncio.ensure_future(repository.swap(loader(tmp_path).load("small")))
     for _ in range(3):
         await asyncio.sleep(0)
     assert not swap.done()
@@ -132,7 +124,13 @@ async def test_a_model_with_a_new_name_is_added_and_the_default_stays(tmp_path: 
 
 @pytest.mark.anyio
 async def test_closing_also_ends_a_version_that_is_being_drained(tmp_path: Path) -> None:
-    repository, old, swap = await begin_swap(tmp_path)
+    publish(tmp_path, version=1)
+    repository = Repository(loader(tmp_path).load_all(), None)
+    old = repository.find(None, None)
+    old.batcher.acquire()
+    publish(tmp_path, version=2)
+    swap = asyncio.ensure_future(repository.swap(loader(tmp_path).load("small")))
+    await asyncio.sleep(0)
     answers = ask(old)
     repository.close()
     assert isinstance(answers[0], NotReady)
