@@ -254,12 +254,12 @@ def test_a_full_large_lane_rejects_at_once_with_retry_after() -> None:
     async def story() -> None:
         bench = Bench(queue_rows=10)
         bench.submit("a", *range(8))
-        with pytest.raises(Overloaded) as caught:
+        with pytest.raises(Overloaded) as refused:
             bench.submit("b", *range(9))
-        assert str(caught.value) == (
+        assert str(refused.value) == (
             "8 rows wait already, and 9 more would exceed 10; send fewer requests at once, or add replicas"
         )
-        assert caught.value.retry_after_s == pytest.approx(COSTS.of(8))
+        assert refused.value.retry_after_s == pytest.approx(COSTS.of(8))
         bench.submit("small ones have other room", 1, 2)
         for first in range(100, 200, 10):
             bench.submit(f"what one call can run has it there, too: {first}", *range(first, first + 7))
@@ -282,9 +282,9 @@ def test_retry_after_grows_if_runs_are_slower_than_measured() -> None:
         bench.submit("a", *range(100))
         while len(bench.network.batches) < 9:
             await asyncio.sleep(0)
-        with pytest.raises(Overloaded) as caught:
+        with pytest.raises(Overloaded) as refused:
             bench.submit("c", *range(9 + 80))
-        assert 5 * COSTS.of(100) < caught.value.retry_after_s <= 10 * COSTS.of(100)
+        assert 5 * COSTS.of(100) < refused.value.retry_after_s <= 10 * COSTS.of(100)
         await bench.settled()
 
     run(story())
@@ -379,9 +379,9 @@ def test_a_deadline_that_cannot_be_met_is_rejected_at_once() -> None:
         bench = Bench()
         bench.now = 5.0
         bench.submit("a", 1, 2, 3)
-        with pytest.raises(DeadlineExceeded) as caught:
+        with pytest.raises(DeadlineExceeded) as refused:
             bench.submit("b", 4, deadline_s=5.01)
-        assert str(caught.value) == (
+        assert str(refused.value) == (
             "these rows would take 0.019 s with those before them, and 0.01 s are left; "
             "allow more time, or send fewer rows"
         )
