@@ -142,7 +142,7 @@ def test_values_that_fit_are_finite_as_float32(values: NDArray[Any], times: int)
         finite = bool((np.abs(many.astype(np.float64)) <= FLOAT32_MAX).all())
         if fits_float32(many):
             assert finite
-        elif finite:  # their dtype, or float32, cannot hold the sum of their squares
+        elif finite:  # the sum of their squares overflows in their dtype or in float32
             largest = min(FLOAT32_MAX, np.sqrt(np.finfo(many.dtype).max)) / np.sqrt(len(many))
             assert np.abs(many.astype(np.float64)).max() > 0.99 * largest
 
