@@ -55,13 +55,13 @@ def serving(trees: Sequence[Path], rounds: int, seconds: int) -> Pairs:
         bodies = Path(temporary)
         payloads.write(bodies, set(BODIES))
         servers = [ours("ours", tree / "models", "--log-level", "warning") for tree in trees]
-        for _ in range(rounds):
-            started = []
-            for server, tree in zip(servers, trees, strict=True):
-                with Running(server, [cpu], bodies / "log", tree) as running:
+        for turn in range(rounds):
+            started: dict[int, tuple[float, float]] = {}
+            for index in (0, 1) if turn % 2 else (1, 0):
+                with Running(servers[index], [cpu], bodies / "log", trees[index]) as running:
                     load.measure(running, bodies / "json-32", 64, 1, wrk_cpu)
-                    started.append((running.start_s, running.memory_mb()))
-            for name, (before, after) in zip(("start, s", "memory, MB"), zip(*started, strict=True), strict=True):
+                    started[index] = running.start_s, running.memory_mb()
+            for name, before, after in zip(("start, s", "memory, MB"), started[0], started[1], strict=True):
                 pairs.setdefault(name, []).append((before, after))
         both = [
             stack.enter_context(Running(server, [cpu], bodies / "log", tree))
