@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from typing import Final
@@ -49,9 +50,11 @@ def _serve(arguments: Sequence[str], stop: server.Stop, writer: LogWriter) -> in
     _log.info("%d worker(s) of one thread, on %g CPUs of quota and affinity", count, cpus.available())
     listener = server.listen(settings.host, settings.port, unread_timeout_s=settings.keep_alive_timeout_s)
 
+    replacing = threading.Event()
+
     def run(metrics: Metrics, listener: Callable[[], socket.socket], ready: Callable[[], None]) -> int:
         writer.on_drop(metrics.server.log_lines_dropped)
-        service = app.build(settings, request_log, metrics)
+        service = app.build(settings, request_log, metrics, replacement=replacing.is_set())
         try:
             server.run(service, settings, listener(), ready, stop)
         finally:
@@ -60,7 +63,7 @@ def _serve(arguments: Sequence[str], stop: server.Stop, writer: LogWriter) -> in
 
     if count == 1:
         return run(metrics.alone(), lambda: listener, lambda: None)
-    return _supervise(count, run, settings, listener, stop, writer)
+    return _supervise(count, run, settings, listener, stop, writer, replacing)
 
 
 def _supervise(
@@ -70,8 +73,12 @@ def _supervise(
     listener: socket.socket,
     stop: server.Stop,
     writer: LogWriter,
+    replacing: threading.Event,
 ) -> int:
-    """Run ``count`` workers on the address of ``listener``, which showed that it is free."""
+    """Run ``count`` workers on the address of ``listener``, which showed that it is free.
+
+    ``replacing`` is set once a worker that served has died, and is inherited by those that start later.
+    """
     host, port = listener.getsockname()[:2]
     listener.close()  # an unshared socket would keep the workers from binding the address
     with locked() as folder:
@@ -89,6 +96,7 @@ def _supervise(
             return server.listen(host, port, unread_timeout_s=settings.keep_alive_timeout_s, shared=True)
 
         def died(index: int) -> None:
+            replacing.set()
             try:
                 metrics.mark_absent(index, folder, died=True)
             except StartError as error:

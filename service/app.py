@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import gc
 import sys
@@ -25,8 +26,12 @@ from service.http.routes import add_errors, router
 from service.http.transport.middleware import Guard
 from service.http.transport.prediction_cycle import FastPathContext
 from service.http.transport.request_ids import RequestIds
+from service.inference.catalog import Catalog
 from service.inference.loader import Loader, Placement
+from service.inference.reports import Reports
 from service.inference.repository import Repository
+from service.inference.selection import Selection
+from service.inference.watcher import Watcher
 from service.lifecycle import Lifecycle, State
 from service.log_writer import LAST_LINES_S, LogWriter
 from service.metrics import Metrics
@@ -34,6 +39,8 @@ from service.requests import RequestTracker, Sink
 from service.settings import Settings
 
 _CLOCK: Final = time.perf_counter
+# How long a version that is being loaded at the end may take. Loading stops after it.
+_LAST_LOAD_S: Final = 2.0
 _DESCRIPTION: Final = "Classes with their probabilities, or numbers, from small neural networks in ONNX Runtime."
 
 
@@ -61,8 +68,13 @@ def build(
     request_log: logs.RequestLog | None,
     counters: Metrics,
     protocols: Sequence[AnyProtocol] = (),
+    *,
+    replacement: bool = False,
 ) -> Service:
-    """Load every model and put the service together. It also speaks ``protocols``. Raises `StartError`."""
+    """Load every model and put the service together. It also speaks ``protocols``. Raises `StartError`.
+
+    A ``replacement`` for a worker that died leaves out a model that has no good version.
+    """
     limits = Limits(
         max_body_bytes=min(options.max_body_bytes, options.max_buffered_bytes),
         receive_timeout_s=options.receive_timeout_s,
@@ -77,7 +89,10 @@ def build(
         clock=_CLOCK,
         check_example=check_example,
     )
-    repository = Repository(loader.load_all(), options.model)
+    selection = Selection.of(options.model, options.model_versions)
+    catalog = Catalog(loader, selection, Reports(counters.versions), keep=options.keep_versions)
+    repository = Repository(catalog.start(replacement=replacement), selection.default)
+    catalog.loading = repository.loading
 
     def changed(state: State) -> None:
         counters.server.state(ready=state is State.READY, answering=state in {State.READY, State.DRAINING})
@@ -86,6 +101,13 @@ def build(
     budget = BodyBudget(options.max_buffered_bytes)
     table = RouteTable([NativeProtocol(options.max_body_bytes), *protocols])
     predict = Predict(repository, lifecycle, max_s=options.request_timeout_s, clock=_CLOCK, bodies=budget)
+    watcher = Watcher(
+        catalog,
+        repository,
+        interval_s=options.reload_interval_s,
+        active=lambda: lifecycle.ready,
+        looked=counters.versions.looked,
+    )
     sinks: list[Sink] = [counters.count]
     if request_log is not None:
         sinks.append(request_log)
@@ -101,9 +123,13 @@ def build(
         gc.collect()
         gc.freeze()
         lifecycle.advance(State.READY)
+        watch = asyncio.create_task(watcher.run()) if options.reload_interval_s else None
         yield
         lifecycle.advance(State.STOPPED)
+        if watch is not None:
+            watch.cancel()
         predict.close()
+        await watcher.stop(_LAST_LOAD_S)
         tracker.flush()
 
     app = FastAPI(

@@ -78,41 +78,77 @@ def check_name(name: str) -> str:
     return name
 
 
-def model_names(models_dir: Path) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The folders of models, or of versions, by name, and why others beside them are ignored."""
+
+    names: tuple[str, ...]
+    ignored: Mapping[str, str]
+
+
+def list_models(models_dir: Path) -> Listing:
     """The sorted names of the models in a folder. Hidden folders and a volume's own ones are skipped.
 
-    Raises `ArtifactError` if the folder does not exist or a name is not a model name.
+    Raises `ArtifactError` if the folder cannot be read.
     """
-    folders = _folders(models_dir, "models folder")
-    return sorted(check_name(name) for name in folders if name != "lost+found")  # in the root of every ext4 volume
+    found, ignored = _folders(models_dir, "models folder")
+    found = [name for name in found if name != "lost+found"]  # in the root of every ext4 volume
+    for name in found:
+        try:
+            check_name(name)
+        except ArtifactError as error:
+            ignored[name] = str(error)
+    return Listing(tuple(sorted(set(found) - ignored.keys())), ignored)
 
 
-def versions(model_dir: Path) -> list[int]:
+def list_versions(model_dir: Path) -> Listing:
     """The versions in ``models/<name>``, ascending; none if the folder does not exist.
 
-    Plain files and hidden folders, such as a version that is being written, are skipped. Raises `ArtifactError` for any
-    other folder that is not named by a positive integer.
+    Plain files and hidden folders, such as a version that is being written, are skipped. Raises `ArtifactError` if the
+    folder cannot be read.
     """
-    found = []
-    for name in _folders(model_dir, "model folder", missing_ok=True):
+    found, ignored = _folders(model_dir, "model folder", missing_ok=True)
+    for name in found:
         if not VERSION.fullmatch(name):
-            raise ArtifactError(
+            ignored[name] = (
                 f"{model_dir / name}: a version folder is named by a positive integer such as '1', not {name!r}; "
                 "rename it, or move it out of the models folder"
             )
-        found.append(int(name))
-    return sorted(found)
+    return Listing(tuple(sorted(set(found) - ignored.keys(), key=int)), ignored)
 
 
-def _folders(folder: Path, what: str, *, missing_ok: bool = False) -> list[str]:
-    """The names of the folders in ``folder`` and of links to folders. A broken link is an error."""
+def model_names(models_dir: Path) -> list[str]:
+    """The names that `list_models` finds. Raises `ArtifactError` also for a folder that it ignores."""
+    return list(_strict(list_models(models_dir)))
+
+
+def versions(model_dir: Path) -> list[int]:
+    """The versions that `list_versions` finds. Raises `ArtifactError` also for a folder that it ignores."""
+    return [int(name) for name in _strict(list_versions(model_dir))]
+
+
+def _strict(listing: Listing) -> tuple[str, ...]:
+    for reason in listing.ignored.values():
+        raise ArtifactError(reason)
+    return listing.names
+
+
+def _folders(folder: Path, what: str, *, missing_ok: bool = False) -> tuple[list[str], dict[str, str]]:
+    """The names of the folders in ``folder`` and of links to folders, and why broken links are ignored."""
     try:
-        names = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+        names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
         if missing_ok and isinstance(error, FileNotFoundError) and not folder.is_symlink():
-            return []
+            return [], {}
         raise ArtifactError(f"{what} {str(folder)!r} cannot be read: {error.strerror}") from error
-    return [name for name in names if _is_folder(folder / name)]
+    found, ignored = [], {}
+    for name in names:
+        try:
+            if _is_folder(folder / name):
+                found.append(name)
+        except ArtifactError as error:
+            ignored[name] = str(error)
+    return found, ignored
 
 
 def _is_folder(path: Path) -> bool:

@@ -43,8 +43,17 @@ class Settings(BaseSettings):
 
     host: str = _option("127.0.0.1", "address to listen on; 0.0.0.0 for all IPv4 interfaces")
     port: int = _option(8000, "TCP port to listen on; 0 picks a free one", ge=0, le=65535)
-    models: Path = _option(Path("models"), "folder of models, <name>/<version>/; the newest version of each is served")
-    model: str | None = _option(None, "model for POST /predict; required if there are several")
+    models: Path = _option(Path("models"), "folder of models, <name>/<version>/; the newest good version serves")
+    model: str | None = _option(
+        None, "model for POST /predict; required if there are several; <name>@<version> also pins it"
+    )
+    model_versions: str | None = _option(None, "pinned versions, <name>@<version>,…; other versions do not serve")
+    keep_versions: int = _option(
+        2, "versions of each model to keep loaded: the serving one and the newest others", ge=1, le=100
+    )
+    reload_interval_s: float = _option(
+        5.0, "time between two looks at the models folder for new versions; 0 looks at start alone", "s", ge=0, le=3600
+    )
     provider: Literal["auto", "cpu", "cuda"] = _option(
         "auto", "where to run; auto may fall back to the CPU, cuda never"
     )

@@ -150,7 +150,7 @@ class Predict:
 
     def idle(self) -> bool:
         """Whether nothing waits to be decoded, to run, or to be encoded."""
-        return self._slices.idle() and all(model.batcher.idle() for model in self._repository)
+        return self._slices.idle() and self._repository.idle()
 
     def close(self) -> None:
         """Answer what still waits to be decoded, or to run, with an error."""

@@ -22,6 +22,7 @@ from service.http.paths import AnyProtocol, Route, RouteTable
 from service.http.predict import Pending, Predict
 from service.inference.model import Model
 from service.inference.repository import Repository
+from service.inference.versions import State as VersionState
 from service.lifecycle import Lifecycle, State
 from service.requests import RequestRecord
 
@@ -62,8 +63,8 @@ def _add_prediction(routes: APIRouter, route: Route, predict: Predict) -> None:
 def _add_models(routes: APIRouter, repository: Repository) -> None:
     @routes.get("/models", tags=["models"])
     async def list_models() -> dict[str, Any]:
-        """The models that are served."""
-        return {"models": [{"name": model.manifest.name, "version": model.manifest.version} for model in repository]}
+        """The models, the version of each that serves, and the state of the others."""
+        return {"models": [_summary(repository, name) for name in repository.names()]}
 
     # Documenting 4XX keeps FastAPI from adding a 422, which never occurs here.
     described: dict[int | str, dict[str, Any]] = {
@@ -74,7 +75,7 @@ def _add_models(routes: APIRouter, repository: Repository) -> None:
     @routes.get("/models/{name}", tags=["models"], responses=described)
     async def describe_model(name: str) -> dict[str, Any]:
         """A model's inputs and outputs, where it runs, its scores, and what it was made from."""
-        return _description(repository.find(name, None))
+        return {**_description(repository.find(name, None)), "versions": repository.statuses(name)}
 
 
 def _add_health(routes: APIRouter, lifecycle: Lifecycle) -> None:
@@ -188,6 +189,12 @@ def _http(response: messages.Response) -> HttpResponse:
     answer = HttpResponse(response.body, response.status)
     answer.raw_headers.extend(response.headers)
     return answer
+
+
+def _summary(repository: Repository, name: str) -> dict[str, Any]:
+    statuses = repository.statuses(name)
+    serving = next((each.version for each in statuses if each.state is VersionState.SERVING), None)
+    return {"name": name, "version": serving, "versions": statuses}
 
 
 def _description(model: Model) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Placement:
 
 
 class Loader:
-    """Loads the newest versions in ``folder``, and reports them to ``metrics``.
+    """Loads versions in ``folder``, and reports them to ``metrics``.
 
     A request may have ``max_rows`` rows; the queue of a model holds ``queue_rows``. ``check_example`` raises
     `RequestError` or `ValueError` if a model does not accept its own example request.
@@ -49,7 +49,7 @@ class Loader:
         clock: Callable[[], float],
         check_example: Callable[[bytes, Schema], None],
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._placement = placement
         self._metrics = metrics
         self._max_rows = max_rows
@@ -57,50 +57,29 @@ class Loader:
         self._clock = clock
         self._check_example = check_example
 
-    def load_all(self) -> list[Model]:
-        """Load every model of the folder. Raises `ModelRefused` if there is none, or as `load` does."""
-        try:
-            names = artifact.model_names(self._folder)
-        except ArtifactError as error:
-            raise ModelRefused(str(error)) from error
-        if not names:
-            raise ModelRefused(f"models folder {str(self._folder)!r} is empty; publish a model with: make train")
-        return [self.load(name) for name in names]
+    def load(self, name: str, version: int, running: Model | None = None) -> Model:
+        """Load a version, or return the ``running`` one if its files say the same.
 
-    def load(self, name: str) -> Model:
-        """Load the newest version of ``name``.
-
-        Raises `ModelRefused` with the reason if that version fails a check, and `ProviderUnavailable`. An older version
-        is not loaded in its place: whoever published the newer one should know.
+        Raises `ModelRefused` with the reason if the version fails a check, and `ProviderUnavailable`.
         """
         started_s = time.perf_counter()
+        version_dir = self.folder / name / str(version)
         try:
-            version_dir, published = self._read(name)
+            published = artifact.read(version_dir)
+            if running is not None and running.manifest == published.manifest:
+                return running  # the manifest has the hashes of all files
             model = self._build(version_dir, published, started_s)
-        except ModelRefused:
-            self._metrics.refused(name)
-            raise
-        version = model.manifest.version
-        self._metrics.loaded(name, version, model.provider, model.precision, model.load_s)
+        except ArtifactError as error:
+            raise ModelRefused(str(error)) from error
+        self._metrics.loaded(name, version, model.load_s)
         self._metrics.fallback(name, on_cpu=self._placement.provider != "cpu" and model.provider == "cpu")
         costs = model.costs
         _log.info(
-            "serving %s version %d (%s, %s) after %.2f s: "
-            "%.0f µs a run, %.1f µs a row, up to %d rows on the event loop",
+            "loaded %s version %d (%s, %s) after %.2f s: %.0f µs a run, %.1f µs a row, up to %d rows on the event loop",
             *(name, version, model.provider, model.precision, model.load_s),
             *(costs.run_s * 1e6, costs.row_s * 1e6, costs.inline_rows),
         )
         return model
-
-    def _read(self, name: str) -> tuple[Path, Artifact]:
-        try:
-            versions = artifact.versions(self._folder / name)
-            if not versions:
-                raise ModelRefused(f"{self._folder / name} has no version; publish one with: make train")
-            version_dir = self._folder / name / str(versions[-1])
-            return version_dir, artifact.read(version_dir)
-        except ArtifactError as error:
-            raise ModelRefused(str(error)) from error
 
     def _build(self, version_dir: Path, published: Artifact, started_s: float) -> Model:
         manifest = published.manifest
@@ -126,17 +105,8 @@ class Loader:
             ran=self._observer(manifest),
             dtype=manifest.graph_dtype,
         )
-        name, version, provider = manifest.name, manifest.version, network.provider
-        return Model(
-            manifest,
-            published.example,
-            provider,
-            precision,
-            time.perf_counter() - started_s,
-            schema,
-            batcher,
-            on_close=lambda: self._metrics.unloaded(name, version, provider, precision),
-        )
+        load_s = time.perf_counter() - started_s
+        return Model(manifest, published.example, network.provider, precision, load_s, schema, batcher)
 
     def _observer(self, manifest: Manifest) -> Callable[[Rows, Outputs], None]:
         """A function to call after each run of this version, which counts the outputs."""

@@ -1,70 +1,119 @@
-"""The models that are served: found by name and version, swapped for another version, closed."""
+"""The models that are loaded: found by name and version, swapped for other versions, closed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from service.errors import NotFound, StartError
 from service.inference.model import Model
+from service.inference.versions import ModelVersions, VersionStatus
 
 
 class Repository:
     """The models by name. ``default`` names the one that answers requests without a model name.
 
     If there is one model, it is the default. Raises `StartError` if there is no model called ``default``.
+    ``changed`` is called after each swap.
     """
 
-    def __init__(self, models: Iterable[Model], default: str | None) -> None:
-        self._models = {model.manifest.name: model for model in models}
-        self._replaced: list[Model] = []
-        if default is None and len(self._models) == 1:
-            (default,) = self._models
-        if default is not None and default not in self._models:
-            raise StartError(f"--model (MLP_MODEL) is {default!r}, and there are: {', '.join(self._models) or 'none'}")
-        self._default = None if default is None else self._models[default]
+    def __init__(
+        self, models: Mapping[str, ModelVersions], default: str | None, changed: Callable[[], None] = lambda: None
+    ) -> None:
+        self._changed = changed
+        self._retired: list[Model] = []
+        self._loading: tuple[str, int] | None = None
+        self._set(dict(models))
+        if default is None and len(self._serving) == 1:
+            (default,) = self._serving
+        if default is not None and default not in self._serving:
+            raise StartError(f"--model (MLP_MODEL) is {default!r}, and there are: {', '.join(self._serving) or 'none'}")
+        self.default_name = default
 
     def __iter__(self) -> Iterator[Model]:
-        return iter(self._models.values())
+        """The serving version of each model."""
+        return iter(self._serving.values())
 
     def find(self, name: str | None, version: str | None) -> Model:
-        """The model of that name and version, or the default. Raises `NotFound`, which names those there are."""
+        """The serving version of a model, or the one of that number; without a name, of the default model.
+
+        Raises `NotFound`, which names what there is.
+        """
         if name is None:
-            if self._default is None:
+            name = self.default_name
+            if name is None:
                 raise NotFound(
-                    f"there are several models: {', '.join(self._models)}; send to /models/<name>/predict, "
+                    f"there are several models: {', '.join(self._serving)}; send to /models/<name>/predict, "
                     "or start the server with --model"
                 )
-            return self._default
-        model = self._models.get(name)
+        model = self._serving.get(name) if version is None else self._by_version.get((name, version))
         if model is None:
-            raise NotFound(f"there is no model {name!r:.200}; there are: {', '.join(self._models)}")
-        if version is not None and version != str(model.manifest.version):
-            raise NotFound(
-                f"model {name!r} has no version {version!r:.40} here; it is served in version {model.manifest.version}"
-            )
+            raise self._not_found(name, version)
         return model
 
-    async def swap(self, model: Model) -> None:
-        """Send new requests to ``model`` instead of the present version, then drain and close that one.
+    def names(self) -> list[str]:
+        """The names of all models, also of those without a version that can be served."""
+        return [*self._models]
 
-        Requests in flight end on the version they began with.
+    def statuses(self, name: str) -> tuple[VersionStatus, ...]:
+        """The state of every version of a model, newest first. Raises `NotFound`."""
+        loading = self._loading
+        versions = self._models.get(name)
+        if versions is None:
+            raise self._not_found(name, None)
+        return versions.with_loading(loading[1] if loading is not None and loading[0] == name else None)
+
+    def loading(self, version: tuple[str, int] | None) -> None:
+        """Note which version is being loaded. May be called in any thread."""
+        self._loading = version
+
+    def idle(self) -> bool:
+        """Whether no model has a request to answer."""
+        return all(model.batcher.idle() for model in (*self._by_version.values(), *self._retired))
+
+    async def swap(self, name: str, versions: ModelVersions | None) -> None:
+        """Replace what is known of a model, or remove it; then drain and close the versions that are left out.
+
+        Requests find either the old or the new versions, and end on the version they began with.
         """
-        replaced = self._models.get(model.manifest.name)
-        self._models = {**self._models, model.manifest.name: model}
-        if replaced is None:
-            return
-        if replaced is self._default:
-            self._default = model
-        self._replaced.append(replaced)
-        try:
-            await replaced.drain()
-        finally:
-            if replaced in self._replaced:  # else `close` came first
-                self._replaced.remove(replaced)
-                replaced.close()
+        before = self._models.get(name, ModelVersions()).loaded.values()
+        kept = () if versions is None else versions.loaded.values()
+        models = {**self._models, name: versions or ModelVersions()}
+        if versions is None:
+            del models[name]
+        self._set(models)
+        retired = [model for model in before if model not in kept]
+        self._retired += retired
+        self._changed()
+        for model in retired:
+            try:
+                await model.drain()
+            finally:
+                if model in self._retired:  # else `close` came first
+                    self._retired.remove(model)
+                    model.close()
 
     def close(self) -> None:
         """Close all models, including those that are being drained."""
-        replaced, self._replaced = self._replaced, []
-        for model in (*self._models.values(), *replaced):
+        retired, self._retired = self._retired, []
+        for model in (*self._by_version.values(), *retired):
             model.close()
+
+    def _set(self, models: Mapping[str, ModelVersions]) -> None:
+        self._models = models
+        self._serving = {name: each.serving for name, each in models.items() if each.serving is not None}
+        self._by_version = {
+            (name, str(number)): model for name, each in models.items() for number, model in each.loaded.items()
+        }
+
+    def _not_found(self, name: str, version: str | None) -> NotFound:
+        versions = self._models.get(name)
+        if versions is None:
+            return NotFound(f"there is no model {name!r:.200}; there are: {', '.join(self._serving)}")
+        if version is None:
+            return NotFound(f"no version of model {name!r} can be served; GET /models says why")
+        loaded = ", ".join(map(str, sorted(versions.loaded, reverse=True))) or "none"
+        if any(str(each.version) == version for each in versions.statuses):
+            return NotFound(
+                f"version {version} of model {name!r} is not loaded; loaded are: {loaded}; GET /models/{name} says why"
+            )
+        return NotFound(f"model {name!r} has no version {version!r:.40} here; loaded are: {loaded}")

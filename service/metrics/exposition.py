@@ -24,6 +24,7 @@ from service.metrics.models import ModelMetrics
 from service.metrics.processes import ServerProcesses
 from service.metrics.requests import RequestMetrics
 from service.metrics.server import ServerMetrics
+from service.metrics.versions import VersionMetrics
 from service.requests import RequestRecord
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -53,6 +54,7 @@ class Metrics:
         make = Instruments(registry)
         self.requests = RequestMetrics(make)
         self.models = ModelMetrics(make)
+        self.versions = VersionMetrics(make)
         self.server = ServerMetrics(make, space or DiskSpace())
 
     def exposition(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Metrics of the served models: versions, loads, and what they predict."""
+"""Metrics of the loaded models: loads, and what they predict."""
 
 from __future__ import annotations
 
@@ -33,15 +33,6 @@ class ModelMetrics:
             "version",
             "target",
         )
-        self._model = make.gauge(
-            "mlp_model_info",
-            "1 for each served model.",
-            "model",
-            "version",
-            "provider",
-            "precision",
-            over_workers="livemax",
-        )
         self._load = make.gauge(
             "mlp_model_load_seconds",
             "Time to read, check and warm up the model.",
@@ -49,7 +40,6 @@ class ModelMetrics:
             "version",
             over_workers="livemax",
         )
-        self._load_failures = make.counter("mlp_model_load_failures_total", "Models refused at load.", "model")
         self._fallback = make.gauge(
             "mlp_gpu_fallback",
             "1 if the model runs on the CPU although the provider is not cpu, else 0.",
@@ -57,23 +47,13 @@ class ModelMetrics:
             over_workers="livemax",
         )
 
-    def loaded(self, model: str, version: int, provider: str, precision: str, load_s: float) -> None:
-        """Record a served model, where it runs and how long loading took."""
-        self._model.labels(model, str(version), provider, precision).set(1)
+    def loaded(self, model: str, version: int, load_s: float) -> None:
+        """Record how long loading a version took."""
         self._load.labels(model, str(version)).set(load_s)
-        self._load_failures.labels(model)
-
-    def unloaded(self, model: str, version: int, provider: str, precision: str) -> None:
-        """Say that a version is not served any more."""
-        self._model.labels(model, str(version), provider, precision).set(0)
 
     def fallback(self, model: str, *, on_cpu: bool) -> None:
         """Set whether a model runs on the CPU although a GPU was requested."""
         self._fallback.labels(model).set(on_cpu)
-
-    def refused(self, model: str) -> None:
-        """Count a model that failed its checks."""
-        self._load_failures.labels(model).inc()
 
     def batches(self, model: str, version: int, labels: Sequence[str]) -> Callable[..., None]:
         """A function to call after each run with its ``probabilities`` (rows, classes) and ``prediction`` (rows,)."""

@@ -34,6 +34,7 @@ from service.http.predict import Predict, timeout_s
 from service.inference.batcher import Job
 from service.inference.model import Model
 from service.inference.repository import Repository
+from service.inference.versions import ModelVersions
 from service.lifecycle import State
 from service.requests import RequestRecord
 from service.settings import Settings
@@ -697,7 +698,7 @@ def test_an_internal_error_does_not_reveal_its_cause(
     lifecycle = server.service.lifecycle
     limits = {"max_s": 1.0, "clock": time.perf_counter, "bodies": BodyBudget(1000)}
     failing = copy.copy(server)
-    failing.predict = Predict(Repository([broken], "small"), lifecycle, **limits)
+    failing.predict = Predict(Repository({"small": ModelVersions.of(broken)}, "small"), lifecycle, **limits)
     with caplog.at_level(logging.ERROR):
         assert rejected(failing, [[1, 2, 3, 4]]) == (
             500,

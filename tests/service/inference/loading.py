@@ -1,11 +1,13 @@
-"""A loader of published models for tests, with a clock that stands still."""
+"""A loader of published models for tests, with a clock that stands still, and what is made with it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from service import metrics
+from service import artifact, metrics
 from service.inference.loader import Loader, Placement
+from service.inference.model import Model
+from service.inference.versions import ModelVersions
 from service.metrics import Metrics
 
 
@@ -19,3 +21,12 @@ def loader(models: Path, precision: str = "auto", counted: Metrics | None = None
         clock=lambda: 0.0,
         check_example=lambda _example, _schema: None,
     )
+
+
+def load_newest(models: Path, name: str = "small", precision: str = "auto", counted: Metrics | None = None) -> Model:
+    return loader(models, precision, counted).load(name, artifact.versions(models / name)[-1])
+
+
+def serving(*models: Model) -> dict[str, ModelVersions]:
+    """Each of the models alone, in the only version."""
+    return {model.manifest.name: ModelVersions.of(model) for model in models}

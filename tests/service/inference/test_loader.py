@@ -15,14 +15,14 @@ from service import artifact
 from service.errors import ModelRefused
 from service.inference.model import Model
 from service.int8 import Int8
-from tests.service.inference.loading import loader
+from tests.service.inference.loading import load_newest, loader
 from tests.service.published import publish, rewrite
 from tests.service.quantized import EVIDENCE, publish_int8
 from tests.service.trapped import replace
 
 
 def load(models: Path, name: str = "small", precision: str = "auto") -> Model:
-    return loader(models, precision).load(name)
+    return load_newest(models, name, precision)
 
 
 def refusal(models: Path, name: str = "small", precision: str = "auto") -> str:
@@ -41,26 +41,22 @@ def spoil_int8(models: Path) -> None:
     replace(version_dir, artifact.GOLDEN, file.getvalue())
 
 
-def test_the_newest_version_is_loaded(tmp_path: Path) -> None:
+def test_a_version_is_loaded(tmp_path: Path) -> None:
     for version in (1, 2, 10):
         publish(tmp_path, version=version)
-    (tmp_path / "small" / ".half-written").mkdir()
-    model = load(tmp_path)
+    model = loader(tmp_path).load("small", 10)
     assert (model.manifest.version, model.provider, model.precision) == (10, "cpu", "fp32")
     assert model.load_s > 0
     assert b'"inputs"' in model.example
 
 
-def test_an_older_version_does_not_replace_one_that_is_refused(tmp_path: Path) -> None:
-    publish(tmp_path, version=1)
-    publish(tmp_path, version=2)
-    replace(tmp_path / "small" / "2", artifact.MODEL, b"no graph")
-    assert refusal(tmp_path).startswith(f"{tmp_path}/small/2 is refused: the graph does not load: ")
-
-
-def test_a_model_without_a_version_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "small").mkdir()
-    assert refusal(tmp_path) == f"{tmp_path}/small has no version; publish one with: make train"
+def test_a_running_version_is_kept_while_its_files_say_the_same(tmp_path: Path) -> None:
+    publish(tmp_path)
+    running = loader(tmp_path).load("small", 1)
+    (tmp_path / "small" / "1" / "metadata.json").touch()
+    assert loader(tmp_path).load("small", 1, running) is running
+    rewrite(tmp_path / "small" / "1", lambda document: document.update(seed=7))
+    assert loader(tmp_path).load("small", 1, running) is not running
 
 
 def test_a_model_whose_golden_rows_do_not_match_is_refused(tmp_path: Path) -> None:
