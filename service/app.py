@@ -90,7 +90,7 @@ def build(
         check_example=check_example,
     )
     selection = Selection.of(options.model, options.model_versions)
-    catalog = Catalog(loader, selection, Reports(counters.versions), keep=options.keep_versions)
+    catalog = Catalog(loader, selection, Reports(counters.versions, counters.retention), keep=options.keep_versions)
     repository = Repository(catalog.start(replacement=replacement), selection.default)
     catalog.loading = repository.loading
 

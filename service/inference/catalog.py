@@ -163,6 +163,7 @@ class Catalog:
         change = Change(name, self._models.pop(name), None)
         self._proofs.pop(name, None)
         self._reports.change(change, newest_refused=False)
+        self._reports.models(self._models)
         apply(change)
 
     def _refresh(self, name: str, found: Listing) -> ModelVersions:

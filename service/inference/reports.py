@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Collection
 from typing import NamedTuple
 
 from service.artifact import Listing
 from service.inference.model import Model
 from service.inference.versions import ModelVersions, State
+from service.metrics.retention import Retention
 from service.metrics.versions import VersionMetrics
 
 _log = logging.getLogger(__name__)
@@ -23,10 +25,11 @@ class Change(NamedTuple):
 
 
 class Reports:
-    """Writes the log of the models folder, and its ``metrics``."""
+    """Writes the log of the models folder, and its ``metrics``; ``retention`` limits what stays of old versions."""
 
-    def __init__(self, metrics: VersionMetrics) -> None:
+    def __init__(self, metrics: VersionMetrics, retention: Retention) -> None:
         self._metrics = metrics
+        self._retention = retention
         self._problems: dict[str, str] = {}
 
     def problem(self, about: str, problem: str | None) -> None:
@@ -74,6 +77,11 @@ class Reports:
         counts = Counter(each.state for each in after.statuses)
         self._metrics.states(name, {state.value: counts[state] for state in State})
         self._metrics.newest_refused(name, is_so=newest_refused)
+        self._retention.versions(name, after.loaded)
+
+    def models(self, names: Collection[str]) -> None:
+        """Note which models there are after some were removed."""
+        self._retention.models(names)
 
     def _serving(self, model: Model, *, on: bool) -> None:
         manifest = model.manifest

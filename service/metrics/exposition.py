@@ -18,11 +18,12 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.metrics import files
-from service.metrics.files import DiskSpace
+from service.metrics.files import DiskSpace, OpenFiles
 from service.metrics.instruments import Instruments
 from service.metrics.models import ModelMetrics
 from service.metrics.processes import ServerProcesses
 from service.metrics.requests import RequestMetrics
+from service.metrics.retention import Retention
 from service.metrics.server import ServerMetrics
 from service.metrics.versions import VersionMetrics
 from service.requests import RequestRecord
@@ -39,15 +40,15 @@ class Metrics:
         Holds the metrics of this process.
     all_workers
         Gathers the metrics of all workers, if there are several.
-    space
-        The disk space of this worker's files.
+    opened
+        The files of this worker, if there are several.
     """
 
     def __init__(
         self,
         registry: CollectorRegistry,
         all_workers: CollectorRegistry | None = None,
-        space: DiskSpace | None = None,
+        opened: OpenFiles | None = None,
     ) -> None:
         self._exposed = all_workers or registry
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -55,7 +56,8 @@ class Metrics:
         self.requests = RequestMetrics(make)
         self.models = ModelMetrics(make)
         self.versions = VersionMetrics(make)
-        self.server = ServerMetrics(make, space or DiskSpace())
+        self.server = ServerMetrics(make, DiskSpace() if opened is None else opened.space)
+        self.retention = Retention(make, opened)
 
     def exposition(self) -> bytes:
         """The metrics of all workers in Prometheus's text format, with content type `CONTENT_TYPE`."""
@@ -86,12 +88,12 @@ def worker(index: int, folder: Path) -> Metrics:
     counters. Raises `StartError` if there is no space for a file, until the first `Metrics.state`; later, new label
     sets are dropped.
     """
-    space = files.use_files(index, folder)
+    opened = files.use_files(index, folder)
     all_workers = CollectorRegistry()
     MultiProcessCollector(all_workers)  # type: ignore[no-untyped-call]
     PlatformCollector(all_workers)
     all_workers.register(ServerProcesses())
-    metrics = Metrics(CollectorRegistry(), all_workers, space)
+    metrics = Metrics(CollectorRegistry(), all_workers, opened)
     metrics.server.started()
     return metrics
 
@@ -101,9 +103,9 @@ def mark_absent(index: int, folder: Path, *, died: bool) -> None:
 
     Called by the process that starts and replaces the workers. Raises `StartError` if there is no space for its files.
     """
-    space = files.use_files(index, folder)
-    files.reset_live_gauges(index, folder, space)
-    metrics = Metrics(CollectorRegistry(), space=space)
+    opened = files.use_files(index, folder)
+    files.reset_live_gauges(index, folder, opened.space)
+    metrics = Metrics(CollectorRegistry(), opened=opened)
     if died:
         metrics.server.ended()
-    files.close_files()
+    opened.close()

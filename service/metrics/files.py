@@ -5,15 +5,17 @@ https://prometheus.github.io/client_python/multiprocess/
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from prometheus_client import values
-from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from service.errors import StartError
 
@@ -32,16 +34,15 @@ class DiskSpace:
     dropped_label_sets: int = 0
 
 
-def use_files(index: int, folder: Path) -> DiskSpace:
+def use_files(index: int, folder: Path) -> OpenFiles:
     """Store the metrics that are created next in files of ``folder``, named by the worker's ``index``.
 
     Named by the process instead, files would pile up as workers are replaced, and counters would restart.
     """
-    space = DiskSpace()
+    opened = OpenFiles(index, folder)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    values.MmapedDict = partial(_MetricsFile, space)  # type: ignore[assignment,attr-defined]
-    values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]
-    return space
+    values.ValueClass = partial(_FileValue, opened)
+    return opened
 
 
 def reset_live_gauges(index: int, folder: Path, space: DiskSpace) -> None:
@@ -53,9 +54,90 @@ def reset_live_gauges(index: int, folder: Path, space: DiskSpace) -> None:
         file.close()  # type: ignore[no-untyped-call]
 
 
-def close_files() -> None:
-    """Close the files of this process."""
-    values.close_all_multiprocess_files()  # type: ignore[no-untyped-call]
+class OpenFiles:
+    """The files of one worker, one for each type of metric, opened when the first metric of that type is made."""
+
+    def __init__(self, index: int, folder: Path) -> None:
+        self.space = DiskSpace()
+        self.lock = Lock()
+        self._index = index
+        self._folder = folder
+        self._files: dict[str, _MetricsFile] = {}
+
+    def of(self, kind: str) -> _MetricsFile:
+        """The file of metrics of this type."""
+        if kind not in self._files:
+            self._files[kind] = _MetricsFile(self.space, str(self._folder / f"{kind}_{self._index}.db"))
+        return self._files[kind]
+
+    def labels(self) -> list[Mapping[str, str]]:
+        """The labels of all series, also of those that an earlier process with this index left."""
+        with self.lock:
+            return [_labels(key) for file in self._files.values() for key in file.keys()]  # noqa: SIM118 - not a dict
+
+    def forget(self, unwanted: Callable[[Mapping[str, str]], bool]) -> None:
+        """Remove all series whose labels are ``unwanted``."""
+        for file in self._files.values():
+            with self.lock:
+                keys = {key for key in file.keys() if unwanted(_labels(key))}  # noqa: SIM118 - not a dict
+                if keys:
+                    file.forget(keys)
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self._files.values():
+            file.close()  # type: ignore[no-untyped-call]
+
+
+def _labels(key: str) -> Mapping[str, str]:
+    labels: Mapping[str, str] = json.loads(key)[2]
+    return labels
+
+
+class _FileValue:
+    """A value in a file, as prometheus_client's own class has it, which keeps every value that ever was."""
+
+    _multiprocess = True
+
+    def __init__(
+        self,
+        files: OpenFiles,
+        kind: str,
+        metric: str,
+        name: str,
+        label_names: Sequence[str],
+        label_values: Sequence[str],
+        meaning: str,
+        multiprocess_mode: str = "",
+        **_others: object,
+    ) -> None:
+        self._lock = files.lock
+        with self._lock:
+            self._file = files.of(f"{kind}_{multiprocess_mode}" if kind == "gauge" else kind)
+            self._key = mmap_key(metric, name, list(label_names), list(label_values), meaning)
+            self._value, _ = self._file.read_value(self._key)
+
+    def inc(self, amount: float) -> None:
+        """Add to the value."""
+        with self._lock:
+            self._value += amount
+            self._file.write_value(self._key, self._value, 0.0)
+
+    def set(self, value: float, timestamp: float | None = None) -> None:
+        """Replace the value."""
+        with self._lock:
+            self._value = value
+            self._file.write_value(self._key, value, timestamp or 0.0)
+
+    def get(self) -> float:
+        """The value."""
+        return self._value
+
+    def set_exemplar(self, _exemplar: object) -> None:
+        """Files have no exemplars."""
+
+    def get_exemplar(self) -> None:
+        """Files have no exemplars."""
 
 
 class _MetricsFile(MmapedDict):
@@ -94,6 +176,25 @@ class _MetricsFile(MmapedDict):
         """Set the value of a series, if it is in the file."""
         if key in self._positions:
             super().write_value(key, value, timestamp)  # type: ignore[no-untyped-call]
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Remove series: the others are written to a new file, which every later scrape reads instead of this one."""
+        kept = [entry for entry in self.read_all_values() if entry[0] not in keys]  # type: ignore[no-untyped-call]
+        new = Path(self._fname).with_suffix(".new")
+        new.unlink(missing_ok=True)
+        try:
+            with new.open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, self._allocated_bytes)
+        except OSError:  # the disk is full; the next call tries again
+            new.unlink(missing_ok=True)
+            return
+        values_to_keep = MmapedDict(str(new))  # type: ignore[no-untyped-call]
+        for key, value, timestamp in kept:
+            values_to_keep.write_value(key, value, timestamp)  # type: ignore[no-untyped-call]
+        values_to_keep.close()  # type: ignore[no-untyped-call]
+        self.close()  # type: ignore[no-untyped-call]
+        new.rename(self._fname)
+        super().__init__(self._fname)  # type: ignore[no-untyped-call]
 
     def _make_room(self, size_bytes: int) -> bool:
         end_bytes: int = self._used + size_bytes

@@ -143,7 +143,7 @@ def test_names_follow_the_conventions() -> None:
     server_metrics.count(
         [record("/predict", 200, 0.01, rows=1), record("/predict", 422, 0.02, problem="invalid-input")]
     )
-    server_metrics.models.loaded("small", 1, "cpu", "fp32", 0.5)
+    server_metrics.models.loaded("small", 1, 0.5)
     server_metrics.models.batches("small", 1, ("ape", "bee"))
     families = [*text_string_to_metric_families(server_metrics.exposition().decode())]
     ours = [family for family in families if family.name.startswith("mlp_")]
@@ -273,7 +273,7 @@ def start_two_workers(folder: Path) -> None:
     alone = samples(first.exposition())
     assert (alone["mlp_ready []"], alone["mlp_workers []"], alone["mlp_requests_in_flight []"]) == (0, 1, 3)
     second = metrics.worker(1, folder)
-    second.models.loaded("small", 1, "cpu", "fp32", 0.5)
+    second.versions.serving("small", 1, "cpu", "fp32", on=True)
     starting = samples(first.exposition())
     assert (starting["mlp_ready []"], starting["mlp_workers []"], starting["mlp_worker_starts_total []"]) == (0, 1, 2)
     second.server.state(ready=True, answering=True)
@@ -295,7 +295,7 @@ def test_an_absent_worker_is_not_ready_and_its_counts_stay(tmp_path: Path) -> No
 
     def after_its_return() -> None:
         second = metrics.worker(1, tmp_path)
-        second.models.loaded("small", 2, "cpu", "fp32", 0.5)
+        second.versions.serving("small", 2, "cpu", "fp32", on=True)
         second.count([record("/predict", 200, 0.01, rows=1)])
         said = samples(second.exposition())
         assert said["mlp_requests_total [('route', '/predict'), ('status', '200')]"] == 2
