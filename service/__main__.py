@@ -13,6 +13,7 @@ from typing import Final
 
 from service import app, cpus, logs, metrics, server
 from service.errors import StartError
+from service.inference import watcher
 from service.log_writer import LAST_LINES_S, LogStream, LogWriter
 from service.metrics import Metrics
 from service.metrics.folder import locked
@@ -36,7 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     writer = LogWriter(_STDERR)
     with redirect_stderr(LogStream(writer)):
         arguments = sys.argv[1:] if arguments is None else arguments
-        return _reported(lambda: _serve(arguments, stop, writer), stop, writer)
+        status = _reported(lambda: _serve(arguments, stop, writer), stop, writer)
+    if watcher.is_loading():
+        os._exit(status)
+    return status
 
 
 def _serve(arguments: Sequence[str], stop: server.Stop, writer: LogWriter) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import gc
+import logging
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -37,6 +38,8 @@ from service.log_writer import LAST_LINES_S, LogWriter
 from service.metrics import Metrics
 from service.requests import RequestTracker, Sink
 from service.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 _CLOCK: Final = time.perf_counter
 # How long a version that is being loaded at the end may take. Loading stops after it.
@@ -129,7 +132,8 @@ def build(
         if watch is not None:
             watch.cancel()
         predict.close()
-        await watcher.stop(_LAST_LOAD_S)
+        if not await watcher.stop(_LAST_LOAD_S):
+            _log.warning("a version is still being loaded; it is left out, as the server ends")
         tracker.flush()
 
     app = FastAPI(

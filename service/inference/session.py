@@ -138,8 +138,14 @@ def _start(model: bytes, provider: str) -> tuple[str, ort.InferenceSession]:
         except ProviderUnavailable as reason:
             if provider == "cuda":
                 raise
-            _log.info("running on the CPU: %s", reason)
+            _log_once(str(reason))
     return "cpu", _on_cpu(model)
+
+
+@cache
+def _log_once(reason: str) -> None:
+    """Every version that is loaded would say the same."""
+    _log.info("running on the CPU: %s", reason)
 
 
 def _options() -> ort.SessionOptions:

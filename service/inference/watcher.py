@@ -18,6 +18,7 @@ from service.inference.repository import Repository
 
 _log = logging.getLogger(__name__)
 
+_THREAD: Final = "reload"
 _NICENESS: Final = 10
 # Requests need the interpreter's lock many times. Each time, Python code in another thread holds it for so long.
 _SWITCH_S: Final = 1e-4
@@ -83,7 +84,7 @@ class Watcher:
             finally:
                 on_loop(self._ended.set)
 
-        threading.Thread(target=work, name="reload", daemon=True).start()
+        threading.Thread(target=work, name=_THREAD, daemon=True).start()
         await self._ended.wait()
 
     async def stop(self, within_s: float) -> bool:
@@ -98,6 +99,14 @@ class Watcher:
             swap = asyncio.get_running_loop().create_task(self._repository.swap(change.name, change.after))
             self._swaps.add(swap)
             swap.add_done_callback(self._swaps.discard)
+
+
+def is_loading() -> bool:
+    """Whether a thread of this process still looks at the folder or loads a version.
+
+    The interpreter must not end normally then: it would end the thread inside ONNX Runtime, which aborts the process.
+    """
+    return any(thread.name == _THREAD for thread in threading.enumerate())
 
 
 @contextmanager
