@@ -14,6 +14,7 @@ from typing import Final
 from service import app, cpus, logs, metrics, server
 from service.errors import StartError
 from service.inference import watcher
+from service.inference.selection import only_model
 from service.log_writer import LAST_LINES_S, LogStream, LogWriter
 from service.metrics import Metrics
 from service.metrics.folder import locked
@@ -55,6 +56,9 @@ def _serve(arguments: Sequence[str], stop: server.Stop, writer: LogWriter) -> in
     listener = server.listen(settings.host, settings.port, unread_timeout_s=settings.keep_alive_timeout_s)
 
     replacing = threading.Event()
+    if count > 1 and settings.model is None:
+        # A worker that starts later may find more models, and has the same default as the others.
+        settings = settings.model_copy(update={"model": only_model(settings.models)})
 
     def run(metrics: Metrics, listener: Callable[[], socket.socket], ready: Callable[[], None]) -> int:
         writer.on_drop(metrics.server.log_lines_dropped)

@@ -15,6 +15,7 @@ SLOW: Final = (
     "service/http/transport/test_fast_path.py",
     "service/inference/test_session_cuda.py",
     "service/test_main.py",
+    "service/test_reload.py",
     "service/test_server.py",
     "service/test_workers.py",
     "test_examples.py",

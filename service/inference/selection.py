@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from service.artifact import VERSION, check_name
+from service.artifact import VERSION, check_name, list_models, list_versions
 from service.errors import StartError
 from service.manifest import ArtifactError
 
@@ -57,6 +58,15 @@ class Selection:
     def is_candidate(self, name: str, version: int) -> bool:
         """Whether this version is loaded to be watched."""
         return self.candidates.get(name) == version
+
+
+def only_model(models_dir: Path) -> str | None:
+    """The model of a folder with versions of one model, else None."""
+    try:
+        names = [name for name in list_models(models_dir).names if list_versions(models_dir / name).names]
+    except ArtifactError:
+        return None
+    return names[0] if len(names) == 1 else None
 
 
 def parse(option: str, text: str) -> dict[str, int]:

@@ -184,14 +184,6 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         replaced(artifact.MODEL, lambda path: path.symlink_to("/dev/zero")),
         "leads to /dev/zero, outside the",
     ),
-    "a dangling version": (
-        lambda folder: (folder.parent / "2").symlink_to("3"),
-        "/2 is a link to '3', which cannot be",
-    ),
-    "a dangling model": (
-        lambda folder: (folder.parents[1] / "x").symlink_to("3"),
-        "/x is a link to '3', which cannot be",
-    ),
     "not JSON": (lambda folder: (folder / artifact.MANIFEST).write_bytes(b"\xff"), "metadata.json is not JSON: "),
     "a label with a surrogate": (manifest_text('"ape"', '"\\ud800"'), "'classes' has the string '\\ud800', expected"),
     "a name with a surrogate": (manifest_text('"age"', '"\\udfff"'), "'features' has the string '\\udfff', expected"),
@@ -268,7 +260,7 @@ def test_a_damaged_file(start: Callable[..., str], whole: Path, tmp_path: Path, 
     damage(models / "table" / "1")
     message = start(models)
     assert expected in message
-    assert str(models / "table") in message or str(models / "x") in message
+    assert str(models / "table") in message
     assert ";" in message  # followed by the remedy
 
 

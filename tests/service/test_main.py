@@ -106,7 +106,7 @@ def test_no_models_folder(tmp_path: Path) -> None:
 
 
 def test_a_model_folder_with_a_bad_name(models: Path) -> None:
-    (models / "a b").mkdir()
+    (models / "small").rename(models / "a b")
     assert refused_with(models) == (
         "model name 'a b': a name has 1 to 128 letters, digits, '.', '_' and '-', and begins with a letter or a digit"
     )
@@ -181,14 +181,15 @@ def test_a_value_out_of_bounds() -> None:
 
 def test_the_start_logs_address_models_and_cpus(models: Path) -> None:
     with Running(models, "--log-format=text", variables={"MLP_PROVIDER": "cpu"}) as server:
-        first, second, third = server.log
+        first, second, third, fourth = server.log
     assert re.fullmatch(r"INFO +1 worker\(s\) of one thread, on [\d.]+ CPUs of quota and affinity\n", first)
     assert re.fullmatch(
-        r"INFO +serving small version 1 \(cpu, fp32\) after [\d.]+ s: \d+ µs a run, [\d.]+ µs a row, "
+        r"INFO +loaded small version 1 \(cpu, fp32\) after [\d.]+ s: \d+ µs a run, [\d.]+ µs a row, "
         r"up to \d+ rows on the event loop\n",
         second,
     )
-    assert third == f"INFO     ready on http://127.0.0.1:{server.port} (documentation at /docs)\n"
+    assert third == "INFO     model small: version 1 serves\n"
+    assert fourth == f"INFO     ready on http://127.0.0.1:{server.port} (documentation at /docs)\n"
 
 
 def test_an_old_name_of_an_option_is_a_warning_in_the_log(models: Path) -> None:
@@ -209,7 +210,7 @@ def test_as_many_workers_as_cpus(models: Path) -> None:
 
 def test_a_bug_at_the_start_is_logged(models: Path) -> None:
     program = (
-        "import sys; from service import app, __main__; app.build = lambda *_: 1 / 0; "
+        "import sys; from service import app, __main__; app.build = lambda *_, **__: 1 / 0; "
         f"sys.exit(__main__.main(['--models', {str(models)!r}, '--port', '0']))"
     )
     ended = subprocess.run(

@@ -21,6 +21,9 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "port": ("0", 0),
     "models": ("/srv/models", Path("/srv/models")),
     "model": ("digits", "digits"),
+    "model_versions": ("digits@3,flats@1", "digits@3,flats@1"),
+    "keep_versions": ("3", 3),
+    "reload_interval_s": ("0.5", 0.5),
     "provider": ("cuda", "cuda"),
     "workers": ("auto", "auto"),
     "fast_path": ("false", False),
@@ -93,7 +96,7 @@ def test_bounds_are_accepted_and_values_beyond_are_rejected(name: str) -> None:
     least, most = bounds(name) or (0.0, 0.0)
     for number in (least, most):
         assert getattr(load([flag(name), text(name, number)]), name) == number
-    step = 1 if Settings.model_fields[name].annotation is int else least / 2
+    step = 1 if Settings.model_fields[name].annotation is int else least / 2 or 0.5
     for beyond, word, bound in ((least - step, "greater", least), (most + step, "less", most)):
         given = text(name, beyond)
         assert start_error(flag(name), given) == (

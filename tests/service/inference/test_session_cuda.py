@@ -50,7 +50,7 @@ def test_auto_falls_back_to_the_cpu_and_reports_it(gpu_build: dict[str, str], mo
     with Running(models, "--provider", "auto", variables=gpu_build) as server:
         messages = [json.loads(line)["message"] for line in server.log]
         assert f"running on the CPU: {REASON}" in messages
-        assert any(re.match(r"serving small version 1 \(cpu, fp32\)", message) for message in messages)
+        assert any(re.match(r"loaded small version 1 \(cpu, fp32\)", message) for message in messages)
         assert httpx.get(f"{server.address}/models/small").json()["provider"] == "cpu"
         info = re.findall(r"^mlp_model_info\{(.*)\} 1.0$", httpx.get(f"{server.address}/metrics").text, re.MULTILINE)
         assert info == ['model="small",precision="fp32",provider="cpu",version="1"']
