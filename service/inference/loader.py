@@ -85,7 +85,9 @@ class Loader:
         manifest = published.manifest
         try:
             network, precision = _choose(published, self._placement)
-            costs = self_check.measure(network, len(manifest.features), manifest.graph_dtype)
+            # On a CPU the network runs in this thread, which may wait for others while a server is busy.
+            clock = time.thread_time if network.provider == "cpu" else time.perf_counter
+            costs = self_check.measure(network, len(manifest.features), manifest.graph_dtype, clock)
         except ModelRefused as error:
             raise ModelRefused(f"{version_dir} is refused: {error}") from error
         schema = Schema.of(manifest, self._max_rows)

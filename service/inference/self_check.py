@@ -6,6 +6,7 @@ import io
 import math
 import time
 import zipfile
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -152,24 +153,26 @@ def _compare(outputs: Outputs, expected: Outputs, manifest: Manifest, tolerance:
         )
 
 
-def measure(session: Session, features: int, dtype: str = "float32") -> Costs:
-    """Warm the session up, and time one row and a full batch of ``dtype``: the best of a few runs each.
+def measure(
+    session: Session, features: int, dtype: str = "float32", clock: Callable[[], float] = time.perf_counter
+) -> Costs:
+    """Warm the session up, and time one row and a full batch of ``dtype`` by ``clock``: the best of a few runs each.
 
     Raises `ModelRefused` if the graph does not run.
     """
-    one_s = _best_s(session, np.zeros((1, features), dtype))
-    full_s = _best_s(session, np.zeros((BATCH_ROWS, features), dtype))
+    one_s = _best_s(session, np.zeros((1, features), dtype), clock)
+    full_s = _best_s(session, np.zeros((BATCH_ROWS, features), dtype), clock)
     row_s = max(full_s - one_s, 1e-9) / (BATCH_ROWS - 1)
     run_s = max(one_s - row_s, 0.0)
     inline_rows = min(max(int((INLINE_BUDGET_S - run_s) / row_s), 1), BATCH_ROWS)
     return Costs(run_s=run_s, row_s=row_s, inline_rows=inline_rows, batch_rows=BATCH_ROWS)
 
 
-def _best_s(session: Session, batch: NDArray[Any]) -> float:
+def _best_s(session: Session, batch: NDArray[Any], clock: Callable[[], float]) -> float:
     def timed_s() -> float:
-        started_s = time.perf_counter()
+        started_s = clock()
         _answers(session, batch)
-        return time.perf_counter() - started_s
+        return clock() - started_s
 
     timed_s()
     return min(timed_s() for _ in range(_REPEATS))

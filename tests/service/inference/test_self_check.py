@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -257,6 +258,13 @@ def test_a_damaged_file_is_refused_or_read_unchanged(classifier: Published) -> N
 @pytest.mark.parametrize("golden", [b"", b"PK\x03\x04", b"no archive"])
 def test_a_file_without_arrays_is_refused(classifier: Published, golden: bytes) -> None:
     assert classifier.error(classifier.right, golden).startswith("golden.npz is no archive of arrays (")
+
+
+def test_costs_are_measured_on_the_given_clock(classifier: Published) -> None:
+    """A version is loaded while the server is busy: a clock of the thread leaves out what other threads took."""
+    ticks = itertools.count()
+    costs = self_check.measure(cast("Session", Fake(classifier.right)), 4, clock=lambda: float(next(ticks)))
+    assert costs.of(1) == pytest.approx(1.0, rel=0.01)
 
 
 def test_inline_rows_fit_the_time_budget_of_the_event_loop(classifier: Published) -> None:
