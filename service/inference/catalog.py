@@ -67,19 +67,20 @@ class Catalog:
             raise ModelRefused(str(error)) from error
         self._check_pins(listing)
         self._reports.ignored("", listing)
-        failures: list[ModelRefused] = []
+        failures, empty = [], [*listing.ignored.values()]
         for name in listing.names:
             try:
-                self._start(name)
+                empty += self._start(name)
             except ModelRefused as error:
                 if name in self._selection.pins or name == self._selection.default:
                     raise
                 failures.append(error)
-        if failures and not (replacement and self._models):
+        serves = any(versions.serving for versions in self._models.values())
+        if failures and not (replacement and serves):
             raise failures[0]
-        if not self._models:
-            empty = f"models folder {str(self._folder)!r} is empty; publish a model with: make train"
-            raise ModelRefused(next(iter(listing.ignored.values()), empty))
+        if not serves:
+            none = f"models folder {str(self._folder)!r} is empty; publish a model with: make train"
+            raise ModelRefused(empty[0] if empty else none)
         for failure in failures:
             _log.error("a model is left out: %s", failure)
         self._started = True
@@ -109,7 +110,8 @@ class Catalog:
             self._remove(name, apply, default, is_gone=name not in listing.ignored)
         return complete
 
-    def _start(self, name: str) -> None:
+    def _start(self, name: str) -> list[str]:
+        """Load a model. Returns why there is nothing to load, if its folder has no version."""
         try:
             found = artifact.list_versions(self._folder / name)
         except ArtifactError as error:
@@ -121,16 +123,18 @@ class Catalog:
                 f"model {name!r} is pinned to version {pin}, and there are: {', '.join(found.names) or 'none'}; "
                 "change the pin, or publish that version"
             )
-        if not found.names:
+        if not found.names:  # as while its first version is written
             none = f"{self._folder / name} has no version; publish one with: make train"
-            raise ModelRefused(next(iter(found.ignored.values()), none))
+            self._reports.problem(name, none)
+            return [*found.ignored.values(), none]
         versions = self._refresh(name, found)
         self._reports.change(
             Change(name, ModelVersions(), versions), newest_refused=self._newest_refused(name, versions)
         )
+        self._models[name] = versions
         if versions.serving is None:
             raise ModelRefused(self._why_none_serves(name))
-        self._models[name] = versions
+        return []
 
     def _look_at(self, name: str, apply: Callable[[Change], None]) -> bool:
         """Refresh one model. False if its folder cannot be read."""
@@ -145,13 +149,16 @@ class Catalog:
             return True
         self._reports.problem(name, None)
         self._reports.ignored(name, found)
-        if found.names or found.ignored or name in self._models:
-            after = self._refresh(name, found)
-            if after != before:
-                self._models[name] = after
-                change = Change(name, before, after)
-                self._reports.change(change, newest_refused=self._newest_refused(name, after))
-                apply(change)
+        if not found.names and not found.ignored:  # a folder is made before its first version
+            if name in self._models:
+                self._drop(name, apply)
+            return True
+        after = self._refresh(name, found)
+        if after != before:
+            self._models[name] = after
+            change = Change(name, before, after)
+            self._reports.change(change, newest_refused=self._newest_refused(name, after))
+            apply(change)
         return True
 
     def _remove(self, name: str, apply: Callable[[Change], None], default: str | None, *, is_gone: bool) -> None:
@@ -159,7 +166,10 @@ class Catalog:
         others = [each for each, versions in self._models.items() if each != name and versions.serving is not None]
         if not is_gone or name == default or not others:
             self._reports.problem(name, f"{self._folder / name} is gone; model {name} keeps serving from memory")
-            return
+        else:
+            self._drop(name, apply)
+
+    def _drop(self, name: str, apply: Callable[[Change], None]) -> None:
         change = Change(name, self._models.pop(name), None)
         self._proofs.pop(name, None)
         self._reports.change(change, newest_refused=False)
@@ -220,12 +230,14 @@ class Catalog:
                 reason = f"not loaded, as --keep-versions is {self._keep}"
             statuses.append(VersionStatus(version, state, version in loaded, self._public(reason)))
         for folder, reason in [*found.ignored.items()][:_LISTED]:
-            statuses.append(VersionStatus(folder, State.REFUSED, loaded=False, reason=self._public(reason)))
+            statuses.append(VersionStatus(_in_utf8(folder), State.REFUSED, loaded=False, reason=self._public(reason)))
         return tuple(statuses)
 
     def _public(self, reason: str | None) -> str | None:
         """``reason`` for clients, who need not know where the models folder is."""
-        return None if reason is None else reason.replace(f"{self._folder}/", "")
+        if reason is None:
+            return None
+        return _in_utf8(reason.replace(f"{self._folder}/", "").replace(str(self._folder), self._folder.name))
 
     def _newest_refused(self, name: str, versions: ModelVersions) -> bool:
         """Whether a version that should serve is refused, so that another one, or its former files, serve instead."""
@@ -253,3 +265,8 @@ class Catalog:
             if name not in listing.names:
                 there = ", ".join(listing.names) or "none"
                 raise ModelRefused(f"model {name!r} is pinned, and there are: {there}; change the pin, or publish it")
+
+
+def _in_utf8(text: str) -> str:
+    """``text`` with escapes for what UTF-8 cannot encode, such as bytes of a file's name."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

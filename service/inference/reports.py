@@ -64,7 +64,7 @@ class Reports:
         if after is None:
             self._metrics.removed(name)
             self._problems = {about: text for about, text in self._problems.items() if about.split("/")[0] != name}
-            _log.warning("model %s is removed, as its folder is gone", name)
+            _log.warning("model %s is removed, as its folder is gone or empty", name)
             return
         _log_refusals(name, before, after)
         if after.serving is not before.serving and after.serving is not None:

@@ -54,10 +54,10 @@ class ModelVersions:
         return cls(serving, loaded, statuses)
 
     def with_loading(self, version: int | None) -> tuple[VersionStatus, ...]:
-        """The statuses while ``version`` is being loaded."""
-        if version is None:
+        """The statuses while ``version`` is being loaded; one that runs meanwhile keeps its state."""
+        if version is None or version in self.loaded:
             return self.statuses
-        loading = VersionStatus(version, State.LOADING, loaded=version in self.loaded)
+        loading = VersionStatus(version, State.LOADING, loaded=False)
         others = [each for each in self.statuses if each.version != version]
         numbers = [each for each in others if isinstance(each.version, int)]
         folders = [each for each in others if not isinstance(each.version, int)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -164,14 +165,28 @@ def test_a_model_without_a_good_version_keeps_the_server_from_starting(folder: F
     assert str(refused.value).endswith(" (versions 1 are refused, too)")
 
 
+def test_an_empty_folder_is_no_model_yet(folder: Folder) -> None:
+    """It is made before the first version is moved into it."""
+    (folder.path / "other" / ".being-written").mkdir(parents=True)
+    with pytest.raises(ModelRefused) as refused:
+        folder.start()
+    assert str(refused.value) == f"{folder.path}/other has no version; publish one with: make train"
+    folder.publish(1)
+    folder.start()
+    assert list(folder.models) == ["small"]
+    folder.publish(1, "other")
+    folder.look()
+    assert folder.states("other") == "1 serving"
+
+
 def test_a_replacement_leaves_out_a_model_without_a_good_version(folder: Folder) -> None:
     folder.publish(1, "good")
     folder.spoil(1)
     folder.start(replacement=True)
-    assert list(folder.models) == ["good"]
-    folder.look()
-    assert folder.models.keys() == {"good", "small"}
+    assert folder.models["small"].serving is None
     assert folder.states() == "(1 refused)"
+    folder.look()
+    assert folder.loads == []
 
 
 @pytest.mark.parametrize("options", [{"default": "small"}, {"pins": "small@1"}])
@@ -204,6 +219,14 @@ def test_a_folder_with_a_bad_name_does_not_stop_the_good_ones(
     assert folder.states().startswith("1 serving")
     (line,) = caplog.messages
     assert line.startswith("ignored: ")
+
+
+def test_a_name_that_is_not_utf8_can_be_sent_to_clients(folder: Folder) -> None:
+    folder.publish(1)
+    (folder.path / "small" / os.fsdecode(b"\xff")).mkdir()
+    folder.start()
+    assert folder.states() == "1 serving, (\\udcff refused)"
+    assert str(folder.reason("\\udcff")).startswith("small/\\udcff: a version folder is named by a positive integer")
 
 
 def test_an_ignored_version_is_listed_with_its_reason(folder: Folder) -> None:
@@ -462,7 +485,7 @@ def test_a_new_model_without_a_good_version_is_listed(folder: Folder) -> None:
     assert folder.states("other") == "(1 refused)"
     assert folder.models["other"].serving is None
     assert folder.metric('mlp_model_newest_refused{model="other"}') == 1
-    shutil.rmtree(folder.path / "other")
+    shutil.rmtree(folder.path / "other" / "1")
     folder.look()
     assert list(folder.models) == ["small"]
     assert folder.metric('mlp_model_newest_refused{model="other"}') == 0
