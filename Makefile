@@ -7,6 +7,7 @@ PORT    ?= 8000
 DATA    ?= fashion-mnist
 TARGET  ?=
 ARGS    ?=
+NAME    =
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 TAG     ?= mlp-serving:$(VERSION)$(if $(filter gpu,$(RUNTIME)),-gpu)
 CONTAINER  ?= docker
@@ -15,11 +16,12 @@ BUILD_ARGS ?=
 OVERLAY ?= $(notdir $(wildcard deploy/overlays/*))
 
 # Users' values reach the shell unchanged, through the environment: make must not expand spaces, quotes or dollars in them.
-unexport HOST PORT DATA TARGET ARGS
+unexport HOST PORT DATA TARGET ARGS NAME
 export GIVEN_HOST = $(value HOST)
 export GIVEN_PORT = $(value PORT)
 export GIVEN_DATA = $(value DATA)
 export GIVEN_TARGET = $(value TARGET)
+export GIVEN_NAME = $(value NAME)
 WORDS    = $(value ARGS)
 
 BIN     := $(VENV)/bin
@@ -32,7 +34,7 @@ LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strat
 HASHED  := --constraint constraints.txt --generate-hashes --output-file
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve data train prometheus test test-fast check format lock render manifest-schema dashboard image image-test deploy-test clean
+.PHONY: help setup serve models rollback data train prometheus test test-fast check format lock render manifest-schema dashboard image image-test deploy-test clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
@@ -41,6 +43,12 @@ setup: $(DEV)    ## install everything for development
 
 serve: $(SERVER) ## start the server with the models in models/ (PORT=, ARGS="--log-level debug", RUNTIME=cpu|gpu)
 	@exec $(BIN)/python -m service --host "$$GIVEN_HOST" --port "$$GIVEN_PORT" $(WORDS)
+
+models: $(SERVER) ## list the published versions, or manage them (ARGS="check fashion-mnist@1", ARGS=--help)
+	@exec $(BIN)/python -m service.models $(or $(WORDS),list)
+
+rollback: $(SERVER) ## withdraw the newest version of a model: NAME=fashion-mnist
+	@exec $(BIN)/python -m service.models rollback $${GIVEN_NAME:+"$$GIVEN_NAME"} $(WORDS)
 
 data:            ## install Fashion-MNIST from Debian's package if apt-get is available; otherwise training downloads it
 	@test -d /usr/share/datasets/fashion-mnist || ! command -v apt-get >/dev/null || \

@@ -10,6 +10,8 @@
                        graph's outputs under ``int8_`` and these names
       example.json     one held-out row as a request body
       README.md, …     the model card and its pictures, for people; the service does not read them
+    models/<name>/.withdrawn-<version>/
+                       a version that was rolled back: the same files, which no server reads until they are restored
     models/<name>/.last-version-<number>
                        an empty file: the highest number ever published here. It stays if that version is deleted, so
                        that no number is used twice. Without it, numbers continue from the existing versions.
@@ -31,7 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from service.manifest import ArtifactError, Manifest, parse
+from service.manifest import WITHDRAWN_PREFIX, ArtifactError, Manifest, parse
 
 MANIFEST: Final = "metadata.json"
 GOLDEN: Final = "golden.npz"
@@ -115,6 +117,20 @@ def list_versions(model_dir: Path) -> Listing:
                 "rename it, or move it out of the models folder"
             )
     return Listing(tuple(sorted(set(found) - ignored.keys(), key=int)), ignored)
+
+
+def withdrawn_versions(model_dir: Path) -> list[int]:
+    """The versions in ``models/<name>`` that were withdrawn, ascending. Raises `ArtifactError` if it cannot be read."""
+    try:
+        names = [path.name.removeprefix(WITHDRAWN_PREFIX) for path in model_dir.glob(f"{WITHDRAWN_PREFIX}*")]
+    except OSError as error:
+        raise ArtifactError(f"model folder {str(model_dir)!r} cannot be read: {error.strerror}") from error
+    return sorted(int(name) for name in names if VERSION.fullmatch(name))
+
+
+def withdrawn_dir(model_dir: Path, version: int) -> Path:
+    """The folder of a withdrawn version."""
+    return model_dir / f"{WITHDRAWN_PREFIX}{version}"
 
 
 def model_names(models_dir: Path) -> list[str]:

@@ -12,7 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from service.artifact import MANIFEST, REQUIRED, VERSION, check_name, max_bytes, sha256, versions
+from service.artifact import (
+    MANIFEST,
+    REQUIRED,
+    VERSION,
+    check_name,
+    max_bytes,
+    sha256,
+    versions,
+    withdrawn_versions,
+)
 from service.manifest import ArtifactError, Manifest, parse
 
 _MARK_PREFIX: Final = ".last-version-"
@@ -53,7 +62,7 @@ def publish(
     """
     model_dir = models_dir / check_name(name)
     while True:
-        version = _last(model_dir) + 1
+        version = last_number(model_dir) + 1
         if not VERSION.fullmatch(str(version)):
             raise ArtifactError(f"{model_dir} has no version number left; choose another name")
         manifest, files = make(version)
@@ -73,9 +82,16 @@ def publish(
         return model_dir / str(version)
 
 
-def _last(model_dir: Path) -> int:
+def last_number(model_dir: Path) -> int:
     """The highest number that was ever published in ``model_dir`` or is being published; 0 if none."""
-    return max([*versions(model_dir), *_marks(model_dir)], default=0)
+    return max([*versions(model_dir), *withdrawn_versions(model_dir), *_marks(model_dir)], default=0)
+
+
+def keep_number(model_dir: Path) -> None:
+    """Mark the highest number as used, durably, so that it stays used if its version is deleted. Raises `OSError`."""
+    if number := last_number(model_dir):
+        _mark(model_dir, number).touch()
+        sync(model_dir)
 
 
 def _marks(model_dir: Path) -> list[int]:
@@ -115,14 +131,14 @@ def _write_version(model_dir: Path, version: int, files: Mapping[str, bytes], on
                 os.fsync(file.fileno())
         if first:
             _mark(staging, version).touch()
-        _sync(folder)
-        _sync(staging)
+        sync(folder)
+        sync(staging)
         on_commit()
         if not first:
             _claim(model_dir, version)
         _rename(staging, target)
         _forget_marks_below(version, model_dir)
-        _sync(target.parent)
+        sync(target.parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -137,7 +153,7 @@ def _claim(model_dir: Path, version: int) -> None:
         _mark(model_dir, version).touch(exist_ok=False)
     except FileExistsError as error:
         raise _VersionTakenError from error
-    if _last(model_dir) > version:  # it may have been used, and its mark removed, meanwhile
+    if last_number(model_dir) > version:  # it may have been used, and its mark removed, meanwhile
         raise _VersionTakenError
 
 
@@ -158,7 +174,8 @@ def _rename(folder: Path, target: Path) -> None:
         raise
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Write a folder's entries to disk. Raises `OSError`."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

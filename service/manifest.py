@@ -35,6 +35,8 @@ FORMAT: Final = 1
 CLASSIFICATION: Final = "classification"
 REGRESSION: Final = "regression"
 KINDS: Final = ("numeric", "boolean", "categorical")
+# Begins the name of the hidden folder of a withdrawn version: .withdrawn-3
+WITHDRAWN_PREFIX: Final = ".withdrawn-"
 
 # A class as it is in the data. All classes of a model have one type.
 Label = str | int | bool
@@ -247,7 +249,8 @@ def unprintable(text: str) -> str | None:
 def parse(path: Path, content: bytes | str) -> Manifest:
     """Parse the ``content`` of the file at ``path``, ``<models>/<name>/<version>/metadata.json``.
 
-    Raises `ArtifactError` if a field is not as expected, or names another model or version than the folder.
+    The folder may also be that of a withdrawn version. Raises `ArtifactError` if a field is not as expected, or names
+    another model or version than the folder.
     """
     try:
         document = json_document.loads(content)
@@ -260,11 +263,11 @@ def parse(path: Path, content: bytes | str) -> Manifest:
     except ValidationError as error:
         fault = _fault(error.errors(include_url=False)[0])
         raise ArtifactError(f"{path}: {fault}; publish the model again") from error
-    version_dir = path.parent
-    if (manifest.name, str(manifest.version)) != (version_dir.parent.name, version_dir.name):
+    name, version = path.parent.parent.name, path.parent.name.removeprefix(WITHDRAWN_PREFIX)
+    if (manifest.name, str(manifest.version)) != (name, version):
         raise ArtifactError(
             f"{path} is of model {manifest.name!r} version {manifest.version}, but lies in the folder of "
-            f"{version_dir.parent.name!r} version {version_dir.name}; move it to {manifest.name}/{manifest.version}"
+            f"{name!r} version {version}; move it to {manifest.name}/{manifest.version}"
         )
     return manifest
 

@@ -108,7 +108,7 @@ class Loader:
             dtype=manifest.graph_dtype,
         )
         load_s = time.perf_counter() - started_s
-        return Model(manifest, published.example, network.provider, precision, load_s, schema, batcher)
+        return Model(manifest, published.example, network.provider, precision, load_s, schema, batcher, network.run)
 
     def _observer(self, manifest: Manifest) -> Callable[[Rows, Outputs], None]:
         """A function to call after each run of this version, which counts the outputs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from service.inference.batcher import Batcher, Costs
+from service.inference.batcher import Batcher, Costs, Run
 from service.inference.schema import Schema
 from service.manifest import Manifest
 
@@ -15,8 +15,8 @@ class Model:
     """A version that passed its self-check. Whoever serves a request holds on to the model it began with.
 
     ``example`` is a request body that works. ``provider`` and ``precision`` say where the network runs and in which
-    arithmetic, ``load_s`` how long it took to load. ``row_bytes`` is what large bodies took per row, by their format.
-    ``on_close`` is called once the model takes no more requests.
+    arithmetic, ``load_s`` how long it took to load. ``run`` runs the network at once, past the queue. ``row_bytes`` is
+    what large bodies took per row, by their format. ``on_close`` is called once the model takes no more requests.
     """
 
     manifest: Manifest
@@ -26,6 +26,7 @@ class Model:
     load_s: float
     schema: Schema
     batcher: Batcher
+    run: Run
     on_close: Callable[[], None] = lambda: None
     row_bytes: dict[str, float] = field(default_factory=dict)
 

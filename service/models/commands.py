@@ -1,0 +1,9 @@
+"""The table of all commands."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from service.models import check, compare, listing, prune, rollback
+
+COMMANDS: Final = (listing.COMMAND, check.COMMAND, compare.COMMAND, rollback.ROLLBACK, rollback.RESTORE, prune.COMMAND)

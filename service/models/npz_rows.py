@@ -1,0 +1,176 @@
+"""Reads labelled rows of an .npz file, as numpy.savez writes it, in batches."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from service.errors import InvalidInput
+from service.inference.columns import FLOAT32_MAX
+from service.inference.schema import Schema
+from service.inference.steps import finish
+from service.manifest import CLASSIFICATION, Label, Manifest
+from service.models.command import CommandError
+from service.models.labelled_rows import Batch, Skipped, View, batch_rows
+
+# The arrays of rows and targets. The others are those that training on images reads.
+_PAIRS: Final = (("inputs", "targets"), ("test_images", "test_labels"), ("images", "labels"))
+_NUMBERS: Final = "fiu"
+_LABELS: Final = "biufU"
+_UNKNOWN: Final = -1
+
+
+def batches(path: Path, views: Sequence[View], manifest: Manifest, skipped: Skipped) -> Iterator[Batch]:
+    """The rows of an .npz file that have a target and that every view takes; the others are counted in ``skipped``.
+
+    Raises `CommandError` if the file has no arrays that fit. Nothing is unpickled, and memory does not grow with the
+    file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield from _batches(path, archive, views, manifest, skipped)
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror or error}; give a CSV or .npz file") from error
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise CommandError(f"{path} is not a file of numpy.savez ({error}); save it again") from error
+
+
+def _batches(
+    path: Path, archive: zipfile.ZipFile, views: Sequence[View], manifest: Manifest, skipped: Skipped
+) -> Iterator[Batch]:
+    members = {name.removesuffix(".npy") for name in archive.namelist()}
+    pair = next((pair for pair in _PAIRS if members.issuperset(pair)), None)
+    if pair is None:
+        raise CommandError(f"{path} has {', '.join(sorted(members)) or 'no arrays'}, expected inputs and targets")
+    inputs, targets = (_Array(path, archive, name) for name in pair)
+    with inputs.file, targets.file:
+        _check(path, inputs, targets, views, manifest)
+        find = _Labels(manifest) if manifest.task == CLASSIFICATION else _numbers
+        size, first = batch_rows(views[0].schema.width), 0
+        while first < inputs.rows:
+            count = min(size, inputs.rows - first)
+            rows, found = inputs.read(count).reshape(count, -1), find(targets.read(count))
+            good = _known(found, first, skipped)
+            parts = [_checked(view, rows, first, good, skipped) for view in views]
+            if good.any():
+                yield Batch(tuple(part[good] for part in parts), found[good])
+            first += count
+
+
+class _Array:
+    """An array of the archive that is read from its first row on."""
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile, name: str) -> None:
+        self.name = name
+        self.file: IO[bytes] = archive.open(f"{name}.npy")
+        self._path = path
+        version = npy.read_magic(self.file)
+        if version not in {(1, 0), (2, 0)}:
+            raise ValueError(f"{name} is of version {version}")
+        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        self.shape, fortran, self.dtype = read_header(self.file)
+        if self.dtype.hasobject:
+            raise CommandError(f"{path}: {name} holds Python objects; save numbers, or strings with dtype str")
+        if not self.shape or not self.rows:
+            raise CommandError(f"{path}: {name} has shape {self.shape}, expected one or more rows")
+        if fortran and len(self.shape) > 1:
+            raise CommandError(f"{path}: {name} is stored by columns; save np.ascontiguousarray({name})")
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return int(self.shape[0])
+
+    def read(self, count: int) -> NDArray[Any]:
+        """The next ``count`` rows."""
+        shape = (count, *self.shape[1:])
+        size = math.prod(shape) * self.dtype.itemsize
+        content = self.file.read(size)
+        if len(content) != size:
+            raise CommandError(f"{self._path}: {self.name} is shorter than its header says; save it again")
+        return np.frombuffer(content, self.dtype).reshape(shape)
+
+
+def _check(path: Path, inputs: _Array, targets: _Array, views: Sequence[View], manifest: Manifest) -> None:
+    """Raise `CommandError` unless shapes and dtypes fit the models."""
+    schema: Schema = views[0].schema
+    shape = inputs.shape[1:-1] if inputs.shape[1:] == (*schema.shape, 1) else inputs.shape[1:]
+    if shape not in ((schema.width,), schema.shape):
+        raise CommandError(
+            f"{path}: {inputs.name} has shape {inputs.shape}, expected (rows, {', '.join(map(str, schema.shape))})"
+        )
+    if inputs.dtype.kind not in _NUMBERS or inputs.dtype.itemsize > 8:
+        raise CommandError(f"{path}: {inputs.name} is {inputs.dtype}, expected numbers of up to 64 bits")
+    if inputs.dtype.kind == "f" and inputs.dtype.itemsize < 8 and "float32" not in schema.raw_dtypes:
+        raise CommandError(
+            f"{path}: {inputs.name} is {inputs.dtype}, which cannot hold the models' values; save float64"
+        )
+    columns = len(manifest.targets)
+    fits = (columns == 1 and targets.shape == (inputs.rows,)) or targets.shape == (inputs.rows, columns)
+    kinds = _LABELS if manifest.task == CLASSIFICATION else _NUMBERS
+    if not fits or targets.dtype.kind not in kinds:
+        what = "labels" if manifest.task == CLASSIFICATION else "numbers"
+        expected = (inputs.rows,) if columns == 1 else (inputs.rows, columns)
+        raise CommandError(
+            f"{path}: {targets.name} is {targets.dtype} of shape {targets.shape}, expected {what} of shape {expected}"
+        )
+
+
+class _Labels:
+    """Finds the indices of labels, `_UNKNOWN` for others."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._indices: dict[Label, int] = {label: index for index, label in enumerate(manifest.classes)}
+
+    def __call__(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+        """Indices (rows,) of labels (rows,) or (rows, 1)."""
+        distinct, places = np.unique(labels.reshape(-1), return_inverse=True)
+        return np.array([self._indices.get(each, _UNKNOWN) for each in distinct.tolist()], np.int64)[places]
+
+
+def _numbers(targets: NDArray[Any]) -> NDArray[np.float64]:
+    """Targets (rows, targets) float64."""
+    return targets.reshape(len(targets), -1).astype(np.float64)
+
+
+def _known(targets: NDArray[Any], first: int, skipped: Skipped) -> NDArray[np.bool_]:
+    """Which rows have a target."""
+    known: NDArray[np.bool_]
+    if targets.dtype == np.int64:
+        known = targets != _UNKNOWN
+        reason = "with a target that the models do not know"
+    else:
+        known = (np.abs(targets) <= FLOAT32_MAX).all(axis=1)  # NaN compares false
+        reason = "without a finite target"
+    if lacking := int((~known).sum()):
+        skipped.add(reason, f"row {first + int(np.argmin(known))}", lacking)
+    return known
+
+
+def _checked(view: View, rows: NDArray[Any], first: int, good: NDArray[np.bool_], skipped: Skipped) -> NDArray[Any]:
+    """``rows`` (rows, features) as the network takes them. Rows that the view rejects are removed from ``good``."""
+    try:
+        return _take(view, rows)
+    except InvalidInput:
+        pass
+    result = np.zeros(rows.shape, np.float64)
+    for row in np.flatnonzero(good).tolist():
+        try:
+            result[row] = _take(view, rows[row : row + 1])[0]
+        except InvalidInput as error:
+            skipped.add(f"that {view.title} rejects", error.fault.detail.replace("row 0", f"row {first + row}", 1))
+            good[row] = False
+    return result
+
+
+def _take(view: View, rows: NDArray[Any]) -> NDArray[Any]:
+    checked = view.schema.checked(rows.reshape(len(rows), *view.schema.shape))
+    return checked if isinstance(checked, np.ndarray) else finish(checked)
