@@ -97,7 +97,7 @@ class _Result:
 def _row(score: Score) -> list[str]:
     interval = "" if score.interval is None else f"{score.interval[0]:+.4g} to {score.interval[1]:+.4g}"
     verdict = "" if score.interval is None else score.verdict
-    return [score.name, f"{score.first:.4f}", f"{score.second:.4f}", f"{score.difference:+.4g}", interval, verdict]
+    return [score.name, f"{score.first:.5g}", f"{score.second:.5g}", f"{score.difference:+.4g}", interval, verdict]
 
 
 def _described(found: dict[str, Any]) -> Iterator[str]:
@@ -211,7 +211,7 @@ def _finite(sides: tuple[_Side, _Side], outputs: tuple[Outputs, Outputs], skippe
     for side, given in zip(sides, outputs, strict=True):
         rows = given.overflowed()
         if len(rows):
-            skipped.add(f"that {side.reference} rejects", "its outputs are not finite", len(rows))
+            skipped.add(f"rejected by {side.reference}", "its outputs are not finite", len(rows))
             good[rows] = False
     return good
 

@@ -128,7 +128,7 @@ def _encode(
         try:
             numbers[:] = [column.number(number, row[index]) for column, index in zip(view.columns, places, strict=True)]
         except InvalidInput as error:
-            skipped.add(f"that {view.title} rejects", error.fault.detail)
+            skipped.add(f"rejected by {view.title}", error.fault.detail)
             return False
     return True
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from service.cells import BOOLEANS, Cells, strip
@@ -103,8 +102,3 @@ class TargetCells:
             return BOOLEANS.get(text)
         number = self._cells.number(text)
         return int(number) if number is not None and number.is_integer() else None
-
-
-def rows_array(rows: list[list[float]]) -> NDArray[np.float64]:
-    """Rows of numbers as (rows, values) float64."""
-    return np.array(rows, np.float64)

@@ -6,6 +6,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -50,8 +51,9 @@ def _batches(
     pair = next((pair for pair in _PAIRS if members.issuperset(pair)), None)
     if pair is None:
         raise CommandError(f"{path} has {', '.join(sorted(members)) or 'no arrays'}, expected inputs and targets")
-    inputs, targets = (_Array(path, archive, name) for name in pair)
-    with inputs.file, targets.file:
+    with ExitStack() as opened:
+        files = [opened.enter_context(archive.open(f"{name}.npy")) for name in pair]
+        inputs, targets = (_Array(path, name, file) for name, file in zip(pair, files, strict=True))
         _check(path, inputs, targets, views, manifest)
         find = _Labels(manifest) if manifest.task == CLASSIFICATION else _numbers
         size, first = batch_rows(views[0].schema.width), 0
@@ -68,15 +70,15 @@ def _batches(
 class _Array:
     """An array of the archive that is read from its first row on."""
 
-    def __init__(self, path: Path, archive: zipfile.ZipFile, name: str) -> None:
+    def __init__(self, path: Path, name: str, file: IO[bytes]) -> None:
         self.name = name
-        self.file: IO[bytes] = archive.open(f"{name}.npy")
+        self._file = file
         self._path = path
-        version = npy.read_magic(self.file)
+        version = npy.read_magic(self._file)
         if version not in {(1, 0), (2, 0)}:
             raise ValueError(f"{name} is of version {version}")
         read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        self.shape, fortran, self.dtype = read_header(self.file)
+        self.shape, fortran, self.dtype = read_header(self._file)
         if self.dtype.hasobject:
             raise CommandError(f"{path}: {name} holds Python objects; save numbers, or strings with dtype str")
         if not self.shape or not self.rows:
@@ -93,7 +95,7 @@ class _Array:
         """The next ``count`` rows."""
         shape = (count, *self.shape[1:])
         size = math.prod(shape) * self.dtype.itemsize
-        content = self.file.read(size)
+        content = self._file.read(size)
         if len(content) != size:
             raise CommandError(f"{self._path}: {self.name} is shorter than its header says; save it again")
         return np.frombuffer(content, self.dtype).reshape(shape)
@@ -166,7 +168,7 @@ def _checked(view: View, rows: NDArray[Any], first: int, good: NDArray[np.bool_]
         try:
             result[row] = _take(view, rows[row : row + 1])[0]
         except InvalidInput as error:
-            skipped.add(f"that {view.title} rejects", error.fault.detail.replace("row 0", f"row {first + row}", 1))
+            skipped.add(f"rejected by {view.title}", error.fault.detail.replace("row 0", f"row {first + row}", 1))
             good[row] = False
     return result
 

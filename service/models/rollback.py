@@ -42,9 +42,8 @@ def _rollback(options: argparse.Namespace, context: Context) -> int:
         context.write(f"No version of {name} that is left would be served: running servers keep what they serve, and")
         context.write("servers that start now fail. Publish a version that passes: mlp-models check")
     else:
-        context.write(
-            f"Running servers change to {name}@{left.version} {WHEN}. Requests in flight finish where they began."
-        )
+        context.write(f"Running servers change to {name}@{left.version} {WHEN}.")
+        context.write("Requests in flight finish on the version that they began with.")
     context.write(f"To undo this: mlp-models restore {name} {newest}")
     return 0
 
@@ -111,7 +110,7 @@ def _withdrawn(model_dir: Path, version: int | None) -> int:
     if version is None:
         if len(found) > 1:
             raise CommandError(
-                f"{name} has several withdrawn versions: {listed}; say which: mlp-models restore {name} {found[-1]}"
+                f"{name} has several withdrawn versions: {listed}; say which: mlp-models restore {name} {found[0]}"
             )
         return found[0]
     if version not in found:

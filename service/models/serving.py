@@ -9,7 +9,7 @@ from pathlib import Path
 from service.models.prover import Prover
 
 # What changes a running server, for messages.
-WHEN = "within their --reload-interval-s (5 s by default; with 0 when they restart)"
+WHEN = "within their --reload-interval-s (default 5 s; with 0 when they restart)"
 
 
 @dataclass(frozen=True, slots=True)
