@@ -94,6 +94,14 @@ def test_without_target_there_is_no_target_option(venv: Path) -> None:
     assert arguments_of(venv, "serve") == ["-m", "service", "--host", "127.0.0.1", "--port", "8000"]
 
 
+def test_managing_versions(venv: Path) -> None:
+    assert arguments_of(venv, "models") == ["-m", "service.models", "list"]
+    assert arguments_of(venv, "models", "ARGS=check 'my model'@1") == ["-m", "service.models", "check", "my model@1"]
+    assert arguments_of(venv, "rollback", "NAME=mine") == ["-m", "service.models", "rollback", "mine"]
+    assert arguments_of(venv, "rollback", "NAME=a b;c", "ARGS=--force")[3:] == ["a b;c", "--force"]
+    assert arguments_of(venv, "rollback", NAME="the-host") == ["-m", "service.models", "rollback"]  # some shells set it
+
+
 def test_the_fast_tests_skip_the_slow_ones(venv: Path) -> None:
     options = ["-m", "not slow and not image and not play", "--hypothesis-profile=fast"]
     arguments = arguments_of(venv, "test-fast", "ARGS=-k codecs")

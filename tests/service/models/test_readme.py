@@ -1,0 +1,35 @@
+"""The README's examples of mlp-models work, in their order."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from service import artifact
+from service.models.__main__ import main
+from service.models.commands import COMMANDS
+from tests.service.published import TABLE, publish
+
+ROOT = Path(__file__).parents[3]
+SECTION = (ROOT / "README.md").read_text().split("\n## Managing versions\n")[1].split("\n## ")[0]
+EXAMPLES = [shlex.split(line, comments=True)[1:] for line in re.findall(r"^mlp-models .*$", SECTION, re.MULTILINE)]
+
+
+def test_each_command_has_an_example() -> None:
+    assert {example[0] for example in EXAMPLES} == {command.name for command in COMMANDS}
+
+
+def test_the_examples_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "models" / "fashion-mnist" / "1", tmp_path / "models" / "fashion-mnist" / "1")
+    for version in (1, 2, 3):
+        publish(tmp_path / "models", "flats", version, features=TABLE, seed=version)
+    rows = "1,1.5,true,Italy,cook,ape\n2,1.7,,,nurse,bee\n"
+    Path("flats.csv").write_text(",".join((*(feature.name for feature in TABLE), "animal")) + f"\n{rows}")
+    for example in EXAMPLES:
+        assert main(example) == 0, (example, capsys.readouterr().err)
+    assert artifact.versions(tmp_path / "models" / "flats") == [2, 3]
