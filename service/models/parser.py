@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Final, NoReturn
 
-from service.models.command import Command
+from service.models.command import Command, CommandError
 from service.models.references import suggestion
 
 PROGRAM: Final = "mlp-models"
@@ -61,20 +61,25 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         return argparse.HelpFormatter._fill_text(self, text, width, indent)  # noqa: SLF001 - its base class
 
 
-def parse(arguments: Sequence[str], commands: Sequence[Command]) -> tuple[Command, argparse.Namespace]:
-    """The command and its options. Raises `UsageError` with the nearest known word, or `Help`."""
+def parse(
+    arguments: Sequence[str], commands: Sequence[Command], plugins: Mapping[str, Callable[[], Command]]
+) -> tuple[Command, argparse.Namespace]:
+    """The command and its options. Raises `UsageError` with the nearest known word, or `Help`.
+
+    A command of ``plugins`` is imported if it is used, or listed; `CommandError` says that it cannot be.
+    """
+    names = [*(each.name for each in commands), *plugins]
     if not arguments:
-        raise UsageError(f"no command given; there are: {', '.join(each.name for each in commands)}")
+        raise UsageError(f"no command given; there are: {', '.join(names)}")
     first, *rest = arguments
     if first in _HELP:
-        raise Help(_overview(commands))
+        raise Help(_overview([*((each.name, each.summary) for each in commands), *map(_summary, plugins.items())]))
     if first == "--version":
         raise Help(f"{PROGRAM} {version('mlp-serving')}\n")
-    found = {each.name: each for each in commands}
-    if first not in found:
+    if first not in names:
         what = "option" if first.startswith("-") else "command"
-        raise UsageError(f"unknown {what} {first!r}; {suggestion(first, list(found))}")
-    command = found[first]
+        raise UsageError(f"unknown {what} {first!r}; {suggestion(first, names)}")
+    command = next((each for each in commands if each.name == first), None) or plugins[first]()
     parser = _parser(command)
     if set(rest) & set(_HELP[:2]):
         raise Help(parser.format_help())
@@ -108,9 +113,18 @@ def server_arguments(options: argparse.Namespace) -> list[str]:
     return [f"{flag}={value}" for flag, value in given.items() if value is not None]
 
 
-def _overview(commands: Sequence[Command]) -> str:
-    width = max(len(each.name) for each in commands)
-    listed = "\n".join(f"  {each.name:{width}}  {each.summary}" for each in commands)
+def _summary(plugin: tuple[str, Callable[[], Command]]) -> tuple[str, str]:
+    """The name and the summary of a command, or why it cannot be used."""
+    name, load = plugin
+    try:
+        return name, load().summary
+    except CommandError as error:
+        return name, f"({error})"
+
+
+def _overview(summaries: Sequence[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in summaries)
+    listed = "\n".join(f"  {name:{width}}  {summary}" for name, summary in summaries)
     return (
         f"usage: {PROGRAM} COMMAND [option ...]\n\n"
         f"Look after published versions. {shlex.quote(PROGRAM)} COMMAND --help explains a command.\n\n"

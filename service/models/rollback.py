@@ -37,15 +37,23 @@ def _rollback(options: argparse.Namespace, context: Context) -> int:
             )
         left = serving.find(model_dir, older, context.prover) if reason is not None else serving.Serving(older[0], {})
         hidden = withdrawal.withdraw(model_dir, newest)
-    context.write(f"withdrew {name}@{newest}; its files are in {hidden}")
-    if left.version is None:
-        context.write(f"No version of {name} that is left would be served: running servers keep what they serve, and")
-        context.write("servers that start now fail. Publish a version that passes: mlp-models check")
-    else:
-        context.write(f"Running servers change to {name}@{left.version} {WHEN}.")
-        context.write("Requests in flight finish on the version that they began with.")
-    context.write(f"To undo this: mlp-models restore {name} {newest}")
+    _report(model_dir, newest, hidden, left.version, context)
     return 0
+
+
+def _report(model_dir: Path, withdrawn: int, hidden: Path, serving_version: int | None, context: Context) -> None:
+    """Say what was done, what servers do, and how to undo it."""
+    name, newest = model_dir.name, artifact.versions(model_dir)[-1]
+    context.write(f"withdrew {name}@{withdrawn}; its files are in {hidden}")
+    if newest > withdrawn:
+        context.write(f"{name}@{newest} was published meanwhile. Servers serve it if it passes their checks.")
+    elif serving_version is None:
+        context.write(f"No other version of {name} would be served. Running servers keep what they serve, and servers")
+        context.write("that start now fail. Publish a better version.")
+    else:
+        context.write(f"Running servers serve {name}@{serving_version} {WHEN}.")
+        context.write("Requests in flight finish on the version that they began with.")
+    context.write(f"To undo this: mlp-models restore {name} {withdrawn}")
 
 
 def _newest(model_dir: Path, expected: int | None) -> tuple[int, list[int]]:
@@ -93,7 +101,7 @@ def _restore(options: argparse.Namespace, context: Context) -> int:
     if reason is not None:
         context.write("A server would refuse it, and serves the newest other version that passes its checks.")
     elif newest == version:
-        context.write(f"Running servers change to it {WHEN}.")
+        context.write(f"Running servers serve it {WHEN}.")
     else:
         context.write(
             f"Servers go on with {name}@{newest}, which is newer. To withdraw that: mlp-models rollback {name}"

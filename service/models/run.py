@@ -12,7 +12,7 @@ from typing import TextIO
 from service.errors import StartError
 from service.inference.loader import Placement
 from service.manifest import ArtifactError
-from service.models import parser
+from service.models import parser, plugins
 from service.models.command import CommandError, Context
 from service.models.commands import COMMANDS
 from service.models.parser import Help, UsageError
@@ -54,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
     output = _Output(sys.stdout)
     logging.basicConfig(format=f"{parser.PROGRAM}: %(message)s", level=logging.WARNING)
     try:
-        command, options = parser.parse(arguments, COMMANDS)
+        command, options = parser.parse(arguments, COMMANDS, plugins.find())
         return command.run(options, _context(load(parser.server_arguments(options)), output))
     except Help as help_text:
         output.write(str(help_text).rstrip("\n"))

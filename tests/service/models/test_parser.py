@@ -17,13 +17,13 @@ NAMES = [command.name for command in COMMANDS]
 
 def fault(*arguments: str) -> str:
     with pytest.raises(UsageError) as caught:
-        parser.parse(arguments, COMMANDS)
+        parser.parse(arguments, COMMANDS, {})
     return str(caught.value)
 
 
 def help_text(*arguments: str) -> str:
     with pytest.raises(Help) as caught:
-        parser.parse(arguments, COMMANDS)
+        parser.parse(arguments, COMMANDS, {})
     return str(caught.value)
 
 
@@ -41,7 +41,7 @@ def test_each_command_has_help_with_examples(name: str) -> None:
     examples = re.findall(r"^  (mlp-models .*?)(?: +#.*)?$", text, re.MULTILINE)
     assert examples
     for example in examples:
-        command, _ = parser.parse(example.split()[1:], COMMANDS)
+        command, _ = parser.parse(example.split()[1:], COMMANDS, {})
         assert command.name == name
     assert max(map(len, text.splitlines())) <= 90
 

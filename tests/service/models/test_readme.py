@@ -20,7 +20,7 @@ EXAMPLES = [shlex.split(line, comments=True)[1:] for line in re.findall(r"^mlp-m
 
 
 def test_each_command_has_an_example() -> None:
-    assert {example[0] for example in EXAMPLES} == {command.name for command in COMMANDS}
+    assert {command.name for command in COMMANDS} <= {example[0] for example in EXAMPLES}
 
 
 def test_the_examples_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,10 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import pytest
 
 from service import artifact, artifact_writer
+from service.models.prover import Prover
 from tests.service.models.command_line import CommandLine, ended, start
 from tests.service.published import publish
 from tests.service.running import Running
@@ -29,7 +31,7 @@ def test_back_and_forth(mlp_models: CommandLine) -> None:
     assert (back.status, back.err) == (0, "")
     assert back.out.splitlines() == [
         f"withdrew small@3; its files are in {folder / '.withdrawn-3'}",
-        "Running servers change to small@2 within their --reload-interval-s (default 5 s; with 0 when they restart).",
+        "Running servers serve small@2 within their --reload-interval-s (default 5 s; with 0 when they restart).",
         "Requests in flight finish on the version that they began with.",
         "To undo this: mlp-models restore small 3",
     ]
@@ -38,7 +40,7 @@ def test_back_and_forth(mlp_models: CommandLine) -> None:
     assert (forth.status, forth.err) == (0, "")
     assert forth.out.splitlines() == [
         f"restored small@3 as {folder / '3'}",
-        "Running servers change to it within their --reload-interval-s (default 5 s; with 0 when they restart).",
+        "Running servers serve it within their --reload-interval-s (default 5 s; with 0 when they restart).",
     ]
     assert live(mlp_models) == [1, 2, 3]
 
@@ -88,7 +90,21 @@ def test_after_a_newer_publication(mlp_models: CommandLine) -> None:
         "Servers go on with small@4, which is newer. To withdraw that: mlp-models rollback small"
     )
     assert live(mlp_models) == [1, 2, 3, 4]
-    assert "Running servers change to small@3" in mlp_models("rollback", "small").out
+    assert "Running servers serve small@3" in mlp_models("rollback", "small").out
+
+
+def test_a_publication_in_between(mlp_models: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that is published while the older one is proved stays."""
+    make = republished(mlp_models.models / "small" / "2", "small")
+    prove = Prover.reason_against
+
+    def publish_and_prove(prover: Prover, version_dir: Path) -> str | None:
+        artifact_writer.publish(mlp_models.models, "small", make)
+        return prove(prover, version_dir)
+
+    monkeypatch.setattr(Prover, "reason_against", publish_and_prove)
+    assert "small@4 was published meanwhile" in mlp_models("rollback", "small").out
+    assert live(mlp_models) == [1, 2, 4]
 
 
 def test_an_older_version_that_would_be_refused(mlp_models: CommandLine) -> None:
@@ -99,7 +115,7 @@ def test_an_older_version_that_would_be_refused(mlp_models: CommandLine) -> None
     assert message.endswith("small@3 stays. Repair that version, or withdraw this one in any case with --force")
     forced = mlp_models("rollback", "small", "--force")
     assert forced.status == 0
-    assert "Running servers change to small@1 within" in forced.out
+    assert "Running servers serve small@1 within" in forced.out
     assert live(mlp_models) == [1, 2]
 
 
@@ -108,7 +124,7 @@ def test_no_older_version_would_be_served(mlp_models: CommandLine) -> None:
         spoil(mlp_models.models / "small" / version)
     forced = mlp_models("rollback", "small", "--force")
     assert forced.status == 0
-    assert "No version of small that is left would be served" in forced.out
+    assert "No other version of small would be served." in forced.out
 
 
 def test_a_broken_newest_version_is_withdrawn(mlp_models: CommandLine) -> None:
