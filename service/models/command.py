@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.inference.selection import Selection
 from service.models.prover import Prover
 
 
@@ -16,10 +17,14 @@ class CommandError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The models folder, what proves versions as the server would, and a function that prints a line to stdout."""
+    """The models folder, what proves versions as the server would, and a function that prints a line to stdout.
+
+    ``selection`` has the server's pins, from ``MLP_MODEL_VERSIONS`` and ``MLP_MODEL``.
+    """
 
     models: Path
     prover: Prover
+    selection: Selection
     write: Callable[[str], object]
 
 

@@ -101,7 +101,7 @@ def _run(options: argparse.Namespace, context: Context) -> int:
 def _versions(model_dir: Path, context: Context) -> Iterator[_Version]:
     """The versions of a model, the newest first, then the withdrawn ones."""
     versions = artifact.versions(model_dir)
-    found = serving.find(model_dir, versions, context.prover)
+    found = serving.find(model_dir, versions, context)
     for version in reversed(versions):
         state = "serving" if version == found.version else "available"
         yield _described_version(model_dir / str(version), version, state, found.refused.get(version))

@@ -61,13 +61,14 @@ def _run(options: argparse.Namespace, context: Context) -> int:
 def _plan(model_dir: Path, keep: int, context: Context, *, withdrawn: bool) -> _Plan:
     """Keep the ``keep`` newest versions and the one that a server would serve. Raises `CommandError` without one."""
     versions = artifact.versions(model_dir)
-    found = serving.find(model_dir, versions, context.prover)
+    found = serving.find(model_dir, versions, context)
     if found.version is None:
         raise CommandError(
             f"no version of {model_dir.name} would be served, so none of them is deleted; see: mlp-models list "
             f"{model_dir.name}"
         )
-    kept = [version for version in versions if version in versions[-keep:] or version == found.version]
+    watched = [version for version in versions if context.selection.is_candidate(model_dir.name, version)]
+    kept = [version for version in versions if version in {*versions[-keep:], found.version, *watched}]
     delete = [model_dir / str(version) for version in versions if version not in kept]
     if withdrawn:
         delete += [artifact.withdrawn_dir(model_dir, version) for version in artifact.withdrawn_versions(model_dir)]

@@ -35,7 +35,8 @@ def _rollback(options: argparse.Namespace, context: Context) -> int:
                 f"{name}@{older[0]}, which would take over, would be refused: {reason}; {name}@{newest} stays. Repair "
                 "that version, or withdraw this one in any case with --force"
             )
-        left = serving.find(model_dir, older, context.prover) if reason is not None else serving.Serving(older[0], {})
+        takes_over = reason is None and context.selection.may_serve(name, older[0])
+        left = serving.Serving(older[0], {}) if takes_over else serving.find(model_dir, older, context)
         hidden = withdrawal.withdraw(model_dir, newest)
     _report(model_dir, newest, hidden, left.version, context)
     return 0

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from service.errors import StartError
 from service.inference.loader import Placement
+from service.inference.selection import Selection
 from service.manifest import ArtifactError
 from service.models import parser, plugins
 from service.models.command import CommandError, Context
@@ -68,7 +69,8 @@ def run(arguments: Sequence[str]) -> int:
 def _context(settings: Settings, output: _Output) -> Context:
     max_rows = min(settings.max_request_rows, settings.max_queue_rows)
     placement = Placement(settings.provider, settings.precision)
-    return Context(settings.models, Prover(placement, max_rows, settings.max_queue_rows), output.write)
+    prover = Prover(placement, max_rows, settings.max_queue_rows)
+    return Context(settings.models, prover, Selection.of(settings.model, settings.model_versions), output.write)
 
 
 def _failed(error: Exception, status: int) -> int:

@@ -1,4 +1,4 @@
-"""Which version a server would serve: the newest that proves itself."""
+"""Which version a server would serve: the pinned one, or the newest that proves itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.models.prover import Prover
+from service.models.command import Context
 
 # What changes a running server, for messages.
 WHEN = "within their --reload-interval-s (default 5 s; with 0 when they restart)"
@@ -20,11 +20,12 @@ class Serving:
     refused: dict[int, str]
 
 
-def find(model_dir: Path, versions: Sequence[int], prover: Prover) -> Serving:
+def find(model_dir: Path, versions: Sequence[int], context: Context) -> Serving:
     """Prove ``versions`` from the newest on, until one would be served. Raises `ProviderUnavailable`."""
+    name, selection = model_dir.name, context.selection
     refused: dict[int, str] = {}
-    for version in sorted(versions, reverse=True):
-        reason = prover.reason_against(model_dir / str(version))
+    for version in selection.order(name, [each for each in versions if selection.may_serve(name, each)]):
+        reason = context.prover.reason_against(model_dir / str(version))
         if reason is None:
             return Serving(version, refused)
         refused[version] = reason

@@ -17,7 +17,7 @@ from service import artifact, artifact_writer, withdrawal
 from service.manifest import ArtifactError
 from tests.service.inference.loading import loader
 from tests.service.published import publish
-from tests.service.refused import refusal
+from tests.service.errors import artifact_error
 from tests.service.running import PATIENCE_S
 from tests.service.test_artifact_writer import republished
 
@@ -59,7 +59,7 @@ def test_a_withdrawn_version_is_hidden_and_restored_unchanged(model_dir: Path) -
 
 def test_a_withdrawn_folder_of_another_version_is_refused(model_dir: Path) -> None:
     withdrawal.withdraw(model_dir, 3).rename(model_dir / ".withdrawn-9")
-    assert "lies in the folder of 'small' version 9" in refusal(artifact.read, model_dir / ".withdrawn-9")
+    assert "lies in the folder of 'small' version 9" in artifact_error(artifact.read, model_dir / ".withdrawn-9")
 
 
 def test_servers_never_read_hidden_folders(model_dir: Path) -> None:
@@ -106,10 +106,12 @@ def test_withdrawals_repeat(model_dir: Path) -> None:
 def test_nothing_is_replaced(model_dir: Path, file: bool) -> None:
     target = model_dir / ".withdrawn-3"
     target.touch() if file else target.mkdir()
-    assert refusal(withdrawal.withdraw, model_dir, 3) == (f"{target} exists already; move it out of the models folder")
+    assert artifact_error(withdrawal.withdraw, model_dir, 3) == (
+        f"{target} exists already; move it out of the models folder"
+    )
     withdrawal.withdraw(model_dir, 2)
     publish(model_dir.parent, "small", 2)
-    assert refusal(withdrawal.restore, model_dir, 2) == (
+    assert artifact_error(withdrawal.restore, model_dir, 2) == (
         f"{model_dir / '2'} exists already; move it out of the models folder"
     )
 
@@ -117,7 +119,7 @@ def test_nothing_is_replaced(model_dir: Path, file: bool) -> None:
 def test_a_version_that_is_gone(model_dir: Path) -> None:
     for call in (withdrawal.withdraw, withdrawal.restore):
         folder = model_dir / ("7" if call is withdrawal.withdraw else ".withdrawn-7")
-        assert refusal(call, model_dir, 7) == (
+        assert artifact_error(call, model_dir, 7) == (
             f"{folder} is gone: another process moved or deleted it; see: mlp-models list"
         )
 
@@ -234,7 +236,7 @@ def test_one_command_at_a_time(model_dir: Path) -> None:
             pass
 
     message = "another command is changing the versions of small; wait for it to end, and try again"
-    assert refusal(lock) == message
+    assert artifact_error(lock) == message
     holder.kill()  # releases the lock
     holder.communicate()
     lock()
@@ -290,7 +292,7 @@ def test_an_error_inside_a_lock_releases_it(model_dir: Path) -> None:
         with withdrawal.locked(model_dir):
             raise ArtifactError("inside")
 
-    assert refusal(fail) == "inside"
+    assert artifact_error(fail) == "inside"
     with withdrawal.locked(model_dir):
         pass
 

@@ -25,7 +25,7 @@ def load(models: Path, name: str = "small", precision: str = "auto") -> Model:
     return load_newest(models, name, precision)
 
 
-def refusal(models: Path, name: str = "small", precision: str = "auto") -> str:
+def refusal_of(models: Path, name: str = "small", precision: str = "auto") -> str:
     with pytest.raises(ModelRefused) as refused:
         load(models, name, precision)
     return str(refused.value)
@@ -63,7 +63,7 @@ def test_a_model_whose_golden_rows_do_not_match_is_refused(tmp_path: Path) -> No
     publish(tmp_path, "small", seed=1)
     publish(tmp_path, "other", seed=2)
     replace(tmp_path / "small" / "1", artifact.MODEL, (tmp_path / "other" / "1" / artifact.MODEL).read_bytes())
-    message = refusal(tmp_path)
+    message = refusal_of(tmp_path)
     assert message.startswith(f"{tmp_path}/small/1 is refused: a golden row is answered with ")
     assert message.endswith("; at most 0.0001 is allowed; publish the model again")
 
@@ -76,7 +76,7 @@ def test_a_model_with_int8_runs_in_the_requested_precision(tmp_path: Path, preci
 
 def test_int8_that_was_not_published_is_refused_on_request(tmp_path: Path) -> None:
     publish(tmp_path)
-    assert refusal(tmp_path, precision="int8") == (
+    assert refusal_of(tmp_path, precision="int8") == (
         f"{tmp_path}/small/1 is refused: it was published without int8; start with --precision fp32, "
         "or publish one that has it"
     )
@@ -87,7 +87,7 @@ def test_int8_that_fails_its_self_check_is_refused_on_request_and_left_out_other
 ) -> None:
     publish_int8(tmp_path)
     spoil_int8(tmp_path)
-    message = refusal(tmp_path, precision="int8")
+    message = refusal_of(tmp_path, precision="int8")
     assert message.startswith(
         f"{tmp_path}/small/1 is refused: its int8 graph fails the self-check on this processor: a golden row is "
         "answered with "
