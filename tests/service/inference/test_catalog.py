@@ -554,13 +554,20 @@ def test_a_pinned_version_that_is_gone_serves_from_memory(tmp_path: Path) -> Non
     assert folder.metric('mlp_model_newest_refused{model="small"}') == 1
 
 
-def test_a_candidate_is_loaded_beside_the_others_and_never_serves(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("candidate", "states"),
+    [
+        (1, "4 serving, 3 available, (2 available), 1 available"),
+        (4, "4 available, 3 serving, 2 available, (1 available)"),
+    ],
+)
+def test_a_candidate_is_loaded_beside_the_others_and_never_serves(tmp_path: Path, candidate: int, states: str) -> None:
     folder = Folder(tmp_path)
-    folder.catalog._selection = Selection.of(None, None, {"small": 1})
+    folder.catalog._selection = Selection.of(None, None, {"small": candidate})
     for version in (1, 2, 3, 4):
         folder.publish(version)
     folder.start()
-    assert folder.states() == "4 serving, 3 available, (2 available), 1 available"
+    assert folder.states() == states
 
 
 @pytest.mark.parametrize(
