@@ -208,10 +208,12 @@ class Catalog:
         if known is not None and not proofs.is_outdated(version):
             return known.model
         self.loading((name, version))
+        self._reports.loading(name, on=True)
         try:
             proof = proofs.prove(version, may_lack_provider=self._started)
         finally:
             self.loading(None)
+            self._reports.loading(name, on=False)
         if proof.reason is not None and (known is None or known.reason != proof.reason):
             self._reports.refusal(name)
         return proof.model

@@ -56,6 +56,10 @@ class Reports:
         """Count a version of this model that failed its checks."""
         self._metrics.refused(name)
 
+    def loading(self, name: str, *, on: bool) -> None:
+        """Count a version of this model that is being loaded."""
+        self._metrics.states(name, {State.LOADING.value: int(on)})
+
     def change(self, change: Change, *, newest_refused: bool) -> None:
         """Report a change. ``newest_refused`` is whether the version that should serve after it is refused."""
         name, before, after = change
@@ -75,7 +79,7 @@ class Reports:
                 instead = f" in place of version {before.serving.manifest.version}"
             _log.info("model %s: version %d serves%s", name, after.serving.manifest.version, instead)
         counts = Counter(each.state for each in after.statuses)
-        self._metrics.states(name, {state.value: counts[state] for state in State})
+        self._metrics.states(name, {state.value: counts[state] for state in State if state is not State.LOADING})
         self._metrics.newest_refused(name, is_so=newest_refused)
         self._retention.versions(name, after.loaded)
 

@@ -326,6 +326,17 @@ def test_a_refused_version_is_not_tried_again_until_its_files_change(
     assert folder.metric('mlp_model_newest_refused{model="small"}') == 0
 
 
+def test_a_version_counts_as_loading_while_it_is_loaded(folder: Folder) -> None:
+    folder.publish(1)
+    folder.start()
+    seen: list[float] = []
+    loading = 'mlp_model_versions{model="small",state="loading"}'
+    folder.fail = lambda _name, _version: seen.append(folder.metric(loading))
+    folder.publish(2)
+    folder.look()
+    assert (seen, folder.metric(loading)) == ([1], 0)
+
+
 def test_permissions_alone_are_a_change(folder: Folder) -> None:
     """Root can read any file, so this changes them without effect, and looks at what is read again."""
     folder.publish(1)
