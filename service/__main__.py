@@ -13,11 +13,13 @@ from typing import Final
 
 from service import app, cpus, logs, metrics, server
 from service.errors import StartError
+from service.health import Health
+from service.heartbeats import Heartbeats
 from service.inference import watcher
 from service.inference.selection import only_model
 from service.log_writer import LAST_LINES_S, LogStream, LogWriter
 from service.metrics import Metrics
-from service.metrics.folder import locked
+from service.metrics.folder import locked, remove_unused_folders
 from service.settings import Settings, load
 from service.workers import Supervisor
 
@@ -56,61 +58,64 @@ def _serve(arguments: Sequence[str], stop: server.Stop, writer: LogWriter) -> in
     listener = server.listen(settings.host, settings.port, unread_timeout_s=settings.keep_alive_timeout_s)
 
     replacing = threading.Event()
+    heartbeats = Heartbeats(count)
     if count > 1 and settings.model is None:
         # A worker that starts later may find more models, and has the same default as the others.
         settings = settings.model_copy(update={"model": only_model(settings.models)})
 
-    def run(metrics: Metrics, listener: Callable[[], socket.socket], ready: Callable[[], None]) -> int:
+    def run(index: int, metrics: Metrics, listener: Callable[[], socket.socket]) -> int:
         writer.on_drop(metrics.server.log_lines_dropped)
-        service = app.build(settings, request_log, metrics, replacement=replacing.is_set())
+        health = Health(heartbeats, index)
+        service = app.build(settings, request_log, metrics, health=health, replacement=replacing.is_set())
         try:
-            server.run(service, settings, listener(), ready, stop)
+            server.run(service, settings, listener(), stop)
         finally:
             service.fast_path.tracker.flush()  # requests answered during shutdown
         return 0
 
     if count == 1:
-        return run(metrics.alone(), lambda: listener, lambda: None)
-    return _supervise(count, run, settings, listener, stop, writer, replacing)
+        remove_unused_folders()
+        return run(0, metrics.alone(heartbeats), lambda: listener)
+    return _supervise(heartbeats, run, settings, listener, stop, writer, replacing)
 
 
 def _supervise(
-    count: int,
-    run: Callable[[Metrics, Callable[[], socket.socket], Callable[[], None]], int],
+    heartbeats: Heartbeats,
+    run: Callable[[int, Metrics, Callable[[], socket.socket]], int],
     settings: Settings,
     listener: socket.socket,
     stop: server.Stop,
     writer: LogWriter,
     replacing: threading.Event,
 ) -> int:
-    """Run ``count`` workers on the address of ``listener``, which showed that it is free.
+    """Run the workers on the address of ``listener``, which showed that it is free.
 
     ``replacing`` is set once a worker that served has died, and is inherited by those that start later.
     """
     host, port = listener.getsockname()[:2]
     listener.close()  # an unshared socket would keep the workers from binding the address
     with locked() as folder:
-        for index in range(count):
-            metrics.mark_absent(index, folder, died=False)
+        for index in heartbeats.workers:
+            metrics.mark_absent(index, folder)
 
-        def work(index: int, ready: Callable[[], None]) -> int:
+        def work(index: int) -> int:
             def start() -> int:
                 stop.listen()
-                return run(metrics.worker(index, folder), shared_listener, ready)
+                return run(index, metrics.worker(index, folder, heartbeats), shared_listener)
 
             return _reported(start, stop, writer)
 
         def shared_listener() -> socket.socket:
             return server.listen(host, port, unread_timeout_s=settings.keep_alive_timeout_s, shared=True)
 
-        def died(index: int) -> None:
+        def died(index: int, hung: bool) -> None:
             replacing.set()
             try:
-                metrics.mark_absent(index, folder, died=True)
+                metrics.mark_absent(index, folder, died=True, hung=hung)
             except StartError as error:
                 _log.error("the metrics of worker %d could not be updated after its end: %s", index, error)
 
-        return Supervisor(count, work, settings.drain_timeout_s + server.LINGER_S, died).run()
+        return Supervisor(heartbeats, work, settings.drain_timeout_s + server.LINGER_S, died).run()
 
 
 def _reported(serve: Callable[[], int], stop: server.Stop, writer: LogWriter) -> int:

@@ -17,6 +17,8 @@ from typing import Final
 from fastapi import FastAPI
 
 from service import logs, metrics, settings
+from service.health import Health
+from service.heartbeats import Heartbeats
 from service.http import openapi
 from service.http.codecs.json_codec import check_example
 from service.http.limits import BodyBudget, Limits
@@ -60,10 +62,12 @@ class Service:
 def create_app() -> FastAPI:
     """The application with its settings from the environment, for any ASGI server: ``service.app:create_app``."""
     options = settings.load([])
-    writer, counters = LogWriter(sys.stderr.fileno()), metrics.alone()
+    heartbeats = Heartbeats(1)
+    writer, counters = LogWriter(sys.stderr.fileno()), metrics.alone(heartbeats)
     writer.on_drop(counters.server.log_lines_dropped)
     atexit.register(writer.flush, LAST_LINES_S)
-    return build(options, logs.configure(options.log_level, options.log_format, writer), counters).app
+    request_log = logs.configure(options.log_level, options.log_format, writer)
+    return build(options, request_log, counters, health=Health(heartbeats)).app
 
 
 def build(
@@ -72,12 +76,15 @@ def build(
     counters: Metrics,
     protocols: Sequence[AnyProtocol] = (),
     *,
+    health: Health | None = None,
     replacement: bool = False,
 ) -> Service:
     """Load every model and put the service together. It also speaks ``protocols``. Raises `StartError`.
 
-    A ``replacement`` for a worker that died leaves out a model that has no good version.
+    ``health`` is what this process sees of the other workers, if there are any. A ``replacement`` for a worker that died
+    leaves out a model that has no good version.
     """
+    health = health or Health()
     limits = Limits(
         max_body_bytes=min(options.max_body_bytes, options.max_buffered_bytes),
         receive_timeout_s=options.receive_timeout_s,
@@ -98,7 +105,8 @@ def build(
     catalog.loading = repository.loading
 
     def changed(state: State) -> None:
-        counters.server.state(ready=state is State.READY, answering=state in {State.READY, State.DRAINING})
+        counters.server.start_is_over()
+        health.changed(state)
 
     lifecycle = Lifecycle(changed)
     budget = BodyBudget(options.max_buffered_bytes)
@@ -127,7 +135,8 @@ def build(
         gc.freeze()
         lifecycle.advance(State.READY)
         watch = asyncio.create_task(watcher.run()) if options.reload_interval_s else None
-        yield
+        with health.beating():
+            yield
         lifecycle.advance(State.STOPPED)
         if watch is not None:
             watch.cancel()
@@ -143,7 +152,7 @@ def build(
         lifespan=life,
         redirect_slashes=False,
     )
-    app.include_router(router(table, predict, repository, lifecycle, exposition, metrics.CONTENT_TYPE))
+    app.include_router(router(table, predict, repository, lifecycle, health, exposition, metrics.CONTENT_TYPE))
     add_errors(app, table)
     openapi.install(app, table, repository)
     ids = RequestIds()

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
@@ -70,19 +70,16 @@ class Stop:
 
 
 class Server(uvicorn.Server):
-    """Accepts connections itself, calls ``ready`` once it does, and drains on shutdown.
+    """Accepts connections itself, and drains on shutdown.
 
     uvicorn's own shutdown closes connections during a request and resets those that are not accepted yet.
     """
 
-    def __init__(
-        self, config: uvicorn.Config, service: Service, drain_timeout_s: float, ready: Callable[[], None], stop: Stop
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, drain_timeout_s: float, stop: Stop) -> None:
         super().__init__(config)
         self._drain_timeout_s = drain_timeout_s
         self._lifecycle = service.lifecycle
         self._reject_all = service.fast_path.predict.close
-        self._ready = ready
         self._stop = stop
         self._listeners: list[Listener] = []
 
@@ -103,7 +100,6 @@ class Server(uvicorn.Server):
         for bound in sockets:
             host, port = bound.getsockname()[:2]
             _log.info("ready on http://%s:%d (documentation at /docs)", f"[{host}]" if ":" in host else host, port)
-        self._ready()
         self.should_exit |= self._stop.requested
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - the listeners have them
@@ -195,8 +191,8 @@ def _readable(connections: Iterable[BoundedProtocol]) -> set[int]:
     return {descriptor for descriptor, _event in waiting.poll(0)}
 
 
-def run(service: Service, settings: Settings, listener: socket.socket, ready: Callable[[], None], stop: Stop) -> None:
-    """Serve on ``listener`` until a stop signal. Calls ``ready`` once it accepts requests."""
+def run(service: Service, settings: Settings, listener: socket.socket, stop: Stop) -> None:
+    """Serve on ``listener`` until a stop signal."""
     context = service.fast_path
     new_protocol: Any = partial(BoundedProtocol, context=context)
     if settings.fast_path:
@@ -212,7 +208,7 @@ def run(service: Service, settings: Settings, listener: socket.socket, ready: Ca
         proxy_headers=False,
         timeout_keep_alive=settings.keep_alive_timeout_s,
     )
-    Server(config, service, settings.drain_timeout_s, ready, stop).run([listener])
+    Server(config, service, settings.drain_timeout_s, stop).run([listener])
 
 
 def listen(host: str, port: int, *, unread_timeout_s: int, shared: bool = False) -> socket.socket:

@@ -18,8 +18,10 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
+from service.heartbeats import Heartbeats
 from service.http import problems
 from service.metrics import Metrics
+from service.metrics.workers import WorkersNow
 from service.settings import PREFIX, Settings
 from tests.service.running import Running
 from training.data.images import picture_folder
@@ -62,7 +64,8 @@ def metrics_rows() -> list[str]:
         name = metric._name + ("_total" if metric._type == "counter" else "")
         labels = ", ".join(metric._labelnames)
         rows.append(f"| `{name}` | {metric._type} | {labels} | {metric._documentation} |")
-    return rows
+    now = WorkersNow(Heartbeats(1)).collect()
+    return rows + [f"| `{family.name}` | {family.type} |  | {family.documentation} |" for family in now]
 
 
 @pytest.mark.parametrize(("title", "rows"), [("Configuration", settings_rows()), ("Metrics", metrics_rows())])

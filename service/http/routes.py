@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse
 from starlette.responses import Response as HttpResponse
 
 from service.errors import MethodNotAllowed, NotFound, RequestError
+from service.health import Health
 from service.http import messages, problems
 from service.http.admission import LARGE_BYTES, Arrival
 from service.http.paths import AnyProtocol, Route, RouteTable
@@ -34,6 +35,7 @@ def router(
     predict: Predict,
     repository: Repository,
     lifecycle: Lifecycle,
+    health: Health,
     exposition: Callable[[], bytes],
     exposition_type: str,
 ) -> APIRouter:
@@ -42,7 +44,7 @@ def router(
     for route in table.routes:
         _add_prediction(routes, route, predict)
     _add_models(routes, repository)
-    _add_health(routes, lifecycle)
+    _add_health(routes, lifecycle, health)
 
     @routes.get("/metrics", tags=["metrics"], response_class=HttpResponse)
     async def metrics() -> HttpResponse:
@@ -78,21 +80,28 @@ def _add_models(routes: APIRouter, repository: Repository) -> None:
         return {**_description(repository.find(name, None)), "versions": repository.statuses(name)}
 
 
-def _add_health(routes: APIRouter, lifecycle: Lifecycle) -> None:
-    @routes.get("/health/live", tags=["health"])
-    async def live() -> dict[str, str]:
-        """The event loop answers."""
-        return {"status": "alive"}
+def _add_health(routes: APIRouter, lifecycle: Lifecycle, health: Health) -> None:
+    @routes.get("/health/live", tags=["health"], responses={503: {"description": "A worker or the supervisor is lost"}})
+    async def live() -> JSONResponse:
+        """Whether this worker answers, and the server replaces others that do not. Restart it if not."""
+        return _probed({"status": "alive"}, {"status": "lost"}, health.lost())
 
-    @routes.get("/health/ready", tags=["health"], responses={503: {"description": "Starting or draining"}})
+    @routes.get("/health/ready", tags=["health"], responses={503: {"description": "Starting, draining or hanging"}})
     async def ready() -> JSONResponse:
-        """Whether requests should be sent here now."""
-        return JSONResponse({"status": lifecycle.state}, 200 if lifecycle.ready else 503)
+        """Whether requests should be sent here now: this worker takes them, and no other hangs."""
+        if not lifecycle.ready:
+            return JSONResponse({"status": lifecycle.state}, 503)
+        return _probed({"status": lifecycle.state}, {"status": "hanging"}, health.unready())
 
     @routes.get("/health/startup", tags=["health"], responses={503: {"description": "Starting"}})
     async def startup() -> JSONResponse:
         """Whether the models passed their self-check and the server began to take requests."""
         return JSONResponse({"status": lifecycle.state}, 503 if lifecycle.state is State.STARTING else 200)
+
+
+def _probed(good: dict[str, str], bad: dict[str, str], reason: str | None) -> JSONResponse:
+    """A probe's response: ``good``, or 503 and ``bad`` with its ``reason``."""
+    return JSONResponse(good) if reason is None else JSONResponse(bad | {"reason": reason}, 503)
 
 
 def add_errors(app: FastAPI, table: RouteTable) -> None:

@@ -17,6 +17,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from service.heartbeats import Heartbeats
 from service.metrics import files
 from service.metrics.files import DiskSpace, OpenFiles
 from service.metrics.instruments import Instruments
@@ -26,6 +27,7 @@ from service.metrics.requests import RequestMetrics
 from service.metrics.retention import Retention
 from service.metrics.server import ServerMetrics
 from service.metrics.versions import VersionMetrics
+from service.metrics.workers import WorkersNow
 from service.requests import RequestRecord
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -71,21 +73,22 @@ class Metrics:
         self.requests.count(records)
 
 
-def alone() -> Metrics:
+def alone(heartbeats: Heartbeats | None = None) -> Metrics:
     """Metrics of a server with one process."""
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
+    registry.register(WorkersNow(heartbeats or Heartbeats(1)))
     metrics = Metrics(registry)
     metrics.server.started()
     return metrics
 
 
-def worker(index: int, folder: Path) -> Metrics:
+def worker(index: int, folder: Path, heartbeats: Heartbeats) -> Metrics:
     """Metrics of one of several worker processes, any of which answers a scrape for all.
 
     Values are in files of ``folder``, named by the worker's ``index``: a worker that replaces a dead one continues its
-    counters. Raises `StartError` if there is no space for a file, until the first `Metrics.state`; later, new label
+    counters. Raises `StartError` if there is no space for a file, until `ServerMetrics.start_is_over`; later, new label
     sets are dropped.
     """
     opened = files.use_files(index, folder)
@@ -93,13 +96,14 @@ def worker(index: int, folder: Path) -> Metrics:
     MultiProcessCollector(all_workers)  # type: ignore[no-untyped-call]
     PlatformCollector(all_workers)
     all_workers.register(ServerProcesses())
+    all_workers.register(WorkersNow(heartbeats))
     metrics = Metrics(CollectorRegistry(), all_workers, opened)
     metrics.server.started()
     return metrics
 
 
-def mark_absent(index: int, folder: Path, *, died: bool) -> None:
-    """Record that a worker does not run: it has not started yet, or it ``died``.
+def mark_absent(index: int, folder: Path, *, died: bool = False, hung: bool = False) -> None:
+    """Record that a worker does not run: it has not started yet, or it ``died``, perhaps because it ``hung``.
 
     Called by the process that starts and replaces the workers. Raises `StartError` if there is no space for its files.
     """
@@ -107,5 +111,5 @@ def mark_absent(index: int, folder: Path, *, died: bool) -> None:
     files.reset_live_gauges(index, folder, opened.space)
     metrics = Metrics(CollectorRegistry(), opened=opened)
     if died:
-        metrics.server.ended()
+        metrics.server.ended(hung=hung)
     opened.close()

@@ -27,9 +27,8 @@ def locked() -> Iterator[Path]:
     Raises `StartError` if the folder cannot be made.
     """
     try:
-        parent = Path(tempfile.gettempdir())
-        _remove_unused_folders(parent)
-        folder, lock = _make(parent)
+        remove_unused_folders()
+        folder, lock = _make(Path(tempfile.gettempdir()))
     except OSError as error:
         raise StartError(
             f"cannot create a folder for the workers' metrics: {error.strerror or error}; "
@@ -59,7 +58,12 @@ def _make(parent: Path) -> tuple[Path, int]:
         os.close(lock)
 
 
-def _remove_unused_folders(parent: Path) -> None:
+def remove_unused_folders() -> None:
+    """Remove the folders of servers that were killed. A server of one process needs none, and calls this at start."""
+    try:
+        parent = Path(tempfile.gettempdir())
+    except OSError:  # there is no folder for temporary files
+        return
     for folder in parent.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):  # another user's, in use, or not what its name says
             _remove_if_unused(folder)

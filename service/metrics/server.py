@@ -1,4 +1,4 @@
-"""Metrics of the server: its workers, its log, its metrics folder."""
+"""Metrics of the server: its starts and deaths, its log, its metrics folder."""
 
 from __future__ import annotations
 
@@ -16,12 +16,9 @@ class ServerMetrics:
     def __init__(self, make: Instruments, space: DiskSpace) -> None:
         self._space = space
         self._warned_of_drops = False
-        self._ready = make.gauge(
-            "mlp_ready", "1 while the server and all its workers take traffic, else 0.", over_workers="livemin"
-        )
-        self._workers = make.gauge("mlp_workers", "Processes that answer requests.", over_workers="livesum")
         self._starts = make.counter("mlp_worker_starts_total", "Worker starts.")
         self._deaths = make.counter("mlp_worker_deaths_total", "Unexpected worker exits.")
+        self._hangs = make.counter("mlp_worker_hangs_total", "Worker deaths because the worker hung and was killed.")
         self._log_lines = make.counter(
             "mlp_log_lines_dropped_total", "Log lines dropped because the log's reader was too slow or its disk full."
         )
@@ -29,10 +26,8 @@ class ServerMetrics:
             "mlp_label_sets_dropped_total", "New label sets not counted because the metrics folder was full."
         )
 
-    def state(self, *, ready: bool, answering: bool) -> None:
-        """Set whether the server takes traffic and whether this process answers requests. The start is over."""
-        self._ready.set(ready)
-        self._workers.set(answering)
+    def start_is_over(self) -> None:
+        """Drop new label sets from now on, instead of failing, if there is no space for them."""
         self._space.required = False
 
     def log_lines_dropped(self, lines: int) -> None:
@@ -43,9 +38,10 @@ class ServerMetrics:
         """Count the start of this process."""
         self._starts.inc()
 
-    def ended(self) -> None:
-        """Count an unexpected exit of a worker."""
+    def ended(self, *, hung: bool) -> None:
+        """Count an unexpected exit of a worker, which may have been killed because it ``hung``."""
         self._deaths.inc()
+        self._hangs.inc(hung)
 
     def flush(self) -> None:
         """Count the label sets that were dropped since the last time."""

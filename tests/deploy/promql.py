@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 from prometheus_client.metrics import MetricWrapperBase
 
 from service import metrics
+from service.heartbeats import Heartbeats
+from service.metrics.workers import WorkersNow
 
 _SELECTOR = re.compile(r"\b(up|(?:mlp|process)_\w+)(?:\{([^}]*)\})?")
 _MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
@@ -46,4 +48,5 @@ def known() -> dict[str, set[str]]:
         if name.endswith(_SUFFIXES[type(collector)]):
             names[name] = set(collector._labelnames) | ({"le"} if name.endswith("_bucket") else set())
     of_process = re.findall(rb"^(process_\w+) ", metrics.alone().exposition(), re.MULTILINE)
-    return names | {name.decode(): set() for name in of_process}
+    of_workers = [family.name for family in WorkersNow(Heartbeats(1)).collect()]
+    return names | {name: set() for name in (*map(bytes.decode, of_process), *of_workers)}

@@ -366,7 +366,7 @@ def test_a_stop_request_whose_exception_was_lost_still_ends_it(models: Path) -> 
     stop = Stop()
     stop.requested = True
     service = app.build(settings, None, metrics.alone())
-    run(service, settings, listen("127.0.0.1", 0, unread_timeout_s=1), lambda: None, stop)
+    run(service, settings, listen("127.0.0.1", 0, unread_timeout_s=1), stop)
     assert service.lifecycle.state is State.STOPPED
 
 
@@ -410,7 +410,7 @@ def test_an_address_occupied_during_the_start_is_a_clear_error(models: Path) -> 
         with listen("127.0.0.1", port, unread_timeout_s=1) as second:
             first.listen()
             with pytest.raises(StartError) as refused:
-                run(service, settings, second, ready=lambda: None, stop=Stop())
+                run(service, settings, second, Stop())
     assert str(refused.value) == (
         f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another with --host and --port"
     )

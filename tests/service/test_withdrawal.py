@@ -15,9 +15,9 @@ import pytest
 
 from service import artifact, artifact_writer, withdrawal
 from service.manifest import ArtifactError
+from tests.service.errors import artifact_error
 from tests.service.inference.loading import loader
 from tests.service.published import publish
-from tests.service.errors import artifact_error
 from tests.service.running import PATIENCE_S
 from tests.service.test_artifact_writer import republished
 

@@ -17,6 +17,8 @@ from typing import Final
 import pytest
 
 from service import artifact
+from service.heartbeats import Heartbeats
+from service.lifecycle import State
 from service.workers import Backoff, Supervisor
 from tests.service.running import PATIENCE_S, Connection, Running, post, refused
 
@@ -193,17 +195,19 @@ def test_a_worker_that_keeps_dying_is_restarted_more_and_more_slowly() -> None:
 def die_repeatedly(deaths: int, marks: Path) -> None:
     """A supervisor whose worker is ready and ends at once; later it ends before it is ready."""
 
-    def work(_index: int, ready: Callable[[], None]) -> int:
+    heartbeats = Heartbeats(1)
+
+    def work(index: int) -> int:
         lives = len(list(marks.iterdir()))
         (marks / str(lives)).touch()
         if lives < 2:
-            ready()
+            heartbeats.enter(index, State.READY)
         return 3
 
-    def died(_index: int) -> None:
-        os.write(deaths, b"died\n")
+    def died(_index: int, hung: bool) -> None:
+        os.write(deaths, b"hung\n" if hung else b"died\n")
 
-    raise SystemExit(10 + Supervisor(1, work, stop_timeout_s=1, died=died).run())
+    raise SystemExit(10 + Supervisor(heartbeats, work, stop_timeout_s=1, died=died).run())
 
 
 def test_sigterm_ends_a_server_that_pauses_before_a_restart(tmp_path: Path) -> None:
@@ -225,7 +229,7 @@ def test_sigterm_ends_a_server_that_pauses_before_a_restart(tmp_path: Path) -> N
 
 
 def end_before_ready() -> None:
-    raise SystemExit(10 + Supervisor(3, lambda _index, _ready: 3, stop_timeout_s=1, died=lambda _index: None).run())
+    raise SystemExit(10 + Supervisor(Heartbeats(3), lambda _: 3, stop_timeout_s=1, died=lambda *_: None).run())
 
 
 def test_the_server_ends_if_workers_end_before_they_are_ready() -> None:
@@ -238,17 +242,19 @@ def test_the_server_ends_if_workers_end_before_they_are_ready() -> None:
 
 
 def fail_at_a_death() -> None:
-    def work(index: int, ready: Callable[[], None]) -> int:
-        ready()
+    heartbeats = Heartbeats(2)
+
+    def work(index: int) -> int:
+        heartbeats.enter(index, State.READY)
         if index == 1:
             signal.pause()
         return 3
 
-    def died(_index: int) -> None:
+    def died(_index: int, _hung: bool) -> None:
         raise RuntimeError
 
     try:
-        Supervisor(2, work, stop_timeout_s=1, died=died).run()
+        Supervisor(heartbeats, work, stop_timeout_s=1, died=died).run()
     except RuntimeError:
         raise SystemExit(12) from None
 

@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service import metrics
 from service.errors import StartError
+from service.heartbeats import Heartbeats
 from service.metrics.instruments import add_to_summary, observe_all
 from service.requests import RequestRecord
 from tests.service.forked import in_a_child
@@ -265,36 +266,34 @@ def test_a_scrape_is_exact_after_answers_and_errors(server: tuple[Running, Netwo
 
 
 def start_two_workers(folder: Path) -> None:
+    heartbeats = Heartbeats(2)
     for index in range(2):
-        metrics.mark_absent(index, folder, died=False)
-    first = metrics.worker(0, folder)
-    first.server.state(ready=True, answering=True)
+        metrics.mark_absent(index, folder)
+    first = metrics.worker(0, folder, heartbeats)
     first.requests.in_flight(3)
-    alone = samples(first.exposition())
-    assert (alone["mlp_ready []"], alone["mlp_workers []"], alone["mlp_requests_in_flight []"]) == (0, 1, 3)
-    second = metrics.worker(1, folder)
+    assert samples(first.exposition())["mlp_requests_in_flight []"] == 3
+    second = metrics.worker(1, folder, heartbeats)
     second.versions.serving("small", 1, "cpu", "fp32", on=True)
-    starting = samples(first.exposition())
-    assert (starting["mlp_ready []"], starting["mlp_workers []"], starting["mlp_worker_starts_total []"]) == (0, 1, 2)
-    second.server.state(ready=True, answering=True)
     second.requests.in_flight(4)
     both = samples(first.exposition())
-    assert (both["mlp_ready []"], both["mlp_workers []"], both["mlp_requests_in_flight []"]) == (1, 2, 7)
+    assert (both["mlp_worker_starts_total []"], both["mlp_requests_in_flight []"]) == (2, 7)
     second.count([record("/predict", 200, 0.01, rows=1)])
 
 
-def test_an_absent_worker_is_not_ready_and_its_counts_stay(tmp_path: Path) -> None:
+@pytest.mark.parametrize("hung", [False, True])
+def test_an_absent_worker_has_no_gauges_and_its_counts_stay(tmp_path: Path, hung: bool) -> None:
     """1. One worker starts, then another. 2. That one dies. 3. It is back, with another version of a model."""
 
     def after_a_death() -> None:
-        metrics.mark_absent(1, tmp_path, died=True)
-        said = samples(metrics.worker(0, tmp_path).exposition())
-        assert (said["mlp_ready []"], said["mlp_workers []"], said["mlp_requests_in_flight []"]) == (0, 1, 3)
+        metrics.mark_absent(1, tmp_path, died=True, hung=hung)
+        said = samples(metrics.worker(0, tmp_path, Heartbeats(2)).exposition())
+        assert said["mlp_requests_in_flight []"] == 3
         assert said["mlp_requests_total [('route', '/predict'), ('status', '200')]"] == 1
         assert (said["mlp_worker_deaths_total []"], said["mlp_worker_starts_total []"]) == (1, 3)  # this one, too
+        assert said["mlp_worker_hangs_total []"] == hung
 
     def after_its_return() -> None:
-        second = metrics.worker(1, tmp_path)
+        second = metrics.worker(1, tmp_path, Heartbeats(2))
         second.versions.serving("small", 2, "cpu", "fp32", on=True)
         second.count([record("/predict", 200, 0.01, rows=1)])
         said = samples(second.exposition())
@@ -308,9 +307,9 @@ def test_an_absent_worker_is_not_ready_and_its_counts_stay(tmp_path: Path) -> No
 
 
 def count_on_a_full_disk(folder: Path) -> None:
-    server_metrics = metrics.worker(0, folder)
+    server_metrics = metrics.worker(0, folder, Heartbeats(1))
     server_metrics.count([record("/predict", 200, 0.01, rows=1)])
-    server_metrics.server.state(ready=True, answering=True)
+    server_metrics.server.start_is_over()
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
     routes = [f"/{number:0>1000}" for number in range(200)]
     for route in routes:
@@ -331,7 +330,7 @@ def test_on_a_full_disk_only_new_label_sets_are_dropped(tmp_path: Path) -> None:
 
 def load_on_a_full_disk(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, resource.RLIM_INFINITY))
-    server_metrics = metrics.worker(0, folder)
+    server_metrics = metrics.worker(0, folder, Heartbeats(1))
     server_metrics.models.batches("small", 1, [f"label {number}" for number in range(100)])
     with pytest.raises(StartError, match=r"no space for the workers' metrics: .*/counter_0\.db needs 327,680 bytes"):
         server_metrics.models.batches("large", 1, [f"label {number}" for number in range(3000)])
@@ -350,7 +349,7 @@ def check_files_are_complete(folder: Path) -> None:
     thread = threading.Thread(target=look)
     thread.start()
     for index in range(30):
-        metrics.worker(index, folder)
+        metrics.worker(index, folder, Heartbeats(30))
     over.set()
     thread.join()
     assert seen == {2 * 64 * 1024}
@@ -361,7 +360,7 @@ def test_a_scrape_never_sees_a_partial_file_of_another_worker(tmp_path: Path) ->
 
 
 def check_space_is_allocated(folder: Path) -> None:
-    server_metrics = metrics.worker(0, folder)
+    server_metrics = metrics.worker(0, folder, Heartbeats(1))
     server_metrics.models.batches("small", 1, [f"label {number}" for number in range(3000)])
     for path in folder.iterdir():
         *_, (_, _, _, last) = MmapedDict.read_all_values_from_file(path)  # type: ignore[no-untyped-call]
