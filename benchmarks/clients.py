@@ -25,13 +25,14 @@ class Tally:
     """The outcomes of the requests of some clients: responses by status, and their latencies.
 
     ``lost`` counts requests that were sent over an established connection and got no complete response; ``refused``
-    counts connections that could not be established, which lose nothing.
+    counts connections that could not be established, which lose nothing; ``closed`` those that a response closed.
     """
 
     answers: Counter[int] = field(default_factory=Counter)
     took_s: list[float] = field(default_factory=list)
     lost: int = 0
     refused: int = 0
+    closed: int = 0
 
     def quantile_ms(self, share: float) -> float:
         """The quantile ``share`` of the latency, in milliseconds."""
@@ -81,6 +82,7 @@ class Client(asyncio.Protocol):
         self._pending = False
         self._tally.answers[int(head[9:12])] += 1
         self._tally.took_s.append(time.perf_counter() - self._sent_s)
+        self._tally.closed += _CLOSES in head
         if _CLOSES in head or not self._again():
             self.transport.abort() if _CLOSES in head else self.transport.close()
         else:

@@ -26,6 +26,7 @@ from service.http.paths import AnyProtocol, RouteTable
 from service.http.predict import Predict
 from service.http.protocols.native import NativeProtocol
 from service.http.routes import add_errors, router
+from service.http.transport.lifetime import Lifetime
 from service.http.transport.middleware import Guard
 from service.http.transport.prediction_cycle import FastPathContext
 from service.http.transport.request_ids import RequestIds
@@ -81,8 +82,8 @@ def build(
 ) -> Service:
     """Load every model and put the service together. It also speaks ``protocols``. Raises `StartError`.
 
-    ``health`` is what this process sees of the other workers, if there are any. A ``replacement`` for a worker that died
-    leaves out a model that has no good version.
+    ``health`` is what this process sees of the other workers, if there are any. A ``replacement`` for a worker that
+    died leaves out a model that has no good version.
     """
     health = health or Health()
     limits = Limits(
@@ -157,5 +158,6 @@ def build(
     openapi.install(app, table, repository)
     ids = RequestIds()
     app.add_middleware(Guard, tracker=tracker, lifecycle=lifecycle, ids=ids, limits=limits, budget=budget)
-    fast_path = FastPathContext(tracker, ids, limits, budget, predict, lifecycle, table)
+    lifetime = Lifetime(options.max_connection_age_s, options.max_requests_per_connection)
+    fast_path = FastPathContext(tracker, ids, limits, budget, predict, lifecycle, table, lifetime=lifetime)
     return Service(app, lifecycle, fast_path, repository)

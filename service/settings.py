@@ -92,7 +92,15 @@ class Settings(BaseSettings):
     request_timeout_s: float = _option(
         30.0, "time limit for a response; x-request-timeout-s can shorten it", "s", ge=0.001, le=3600
     )
-    keep_alive_timeout_s: int = _option(75, "time before an idle connection is closed", "s", ge=1, le=3600)
+    # A proxy must give up an idle connection first, or it may send a request into one that is being closed. nginx and
+    # AWS's load balancer keep one for 60 s, Go and Traefik for 90 s.
+    keep_alive_timeout_s: int = _option(120, "time before an idle connection is closed", "s", ge=1, le=3600)
+    max_connection_age_s: int = _option(
+        0, "age from which a connection is closed after its next response; 0 for no limit", "s", ge=0, le=86_400
+    )
+    max_requests_per_connection: int = _option(
+        0, "responses after which a connection is closed; 0 for no limit", "requests", ge=0, le=1_000_000_000
+    )
     drain_timeout_s: int = _option(
         20, "time limit for finishing accepted requests after a stop signal", "s", ge=1, le=3600
     )

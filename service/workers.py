@@ -98,9 +98,22 @@ class Supervisor:
         process = _FORK.Process(target=self._in_worker, args=(index,), name=f"worker-{index}")
         # Until the worker has its own handlers it has this process's, which would lose a stop signal.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
-        process.start()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._workers[index] = _Worker(process, time.monotonic())
+
+    def _restart(self, index: int) -> None:
+        """Start a new worker. If the machine has no memory or process left for it, the others go on without it."""
+        del self._restarts[index]
+        try:
+            self._start(index)
+        except OSError as error:
+            pause_s = self._backoffs[index].pause_s(lived_s=0.0)
+            _log.error("worker %d cannot be started: %s; trying again in %.1f s", index, error, pause_s)
+            self._heartbeats.enter(index, None)
+            self._restarts[index] = time.monotonic() + pause_s
 
     def _in_worker(self, index: int) -> None:
         signal.set_wakeup_fd(-1)
@@ -114,13 +127,14 @@ class Supervisor:
     def _follow_parent(self) -> None:
         os.read(self._alive_read, 1)  # returns when the parent has ended, in any way
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(self._stop_timeout_s + _KILL_MARGIN_S)
+        os.kill(os.getpid(), signal.SIGKILL)  # the main thread hangs
 
     def _watch(self) -> bool:
         """Replace dead and hung workers until a signal comes. True if one could not start in the first place."""
         while True:
             for index in [index for index, at_s in self._restarts.items() if at_s <= time.monotonic()]:
-                del self._restarts[index]
-                self._start(index)
+                self._restart(index)
             next_s = min(self._restarts.values(), default=math.inf) - time.monotonic()
             for source in self._wait(min(next_s, self._heartbeats.interval_s), self._wake_read):
                 if source is None:

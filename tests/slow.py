@@ -13,6 +13,7 @@ SLOW: Final = (
     "service/http/test_admission.py",
     "service/http/transport/test_connection.py",
     "service/http/transport/test_fast_path.py",
+    "service/http/transport/test_lifetime.py::test_no_request_is_lost_when_connections_close",
     "service/inference/test_session_cuda.py",
     "service/models/test_check.py::test_it_refuses_what_the_server_refuses",
     "service/models/test_rollback.py::test_a_server_serves_the_version_before",

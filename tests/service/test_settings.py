@@ -37,6 +37,8 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "receive_timeout_s": ("2.5", 2.5),
     "request_timeout_s": ("0.25", 0.25),
     "keep_alive_timeout_s": ("5", 5),
+    "max_connection_age_s": ("60", 60),
+    "max_requests_per_connection": ("1000", 1000),
     "drain_timeout_s": ("3", 3),
 }
 NAMES = list(Settings.model_fields)

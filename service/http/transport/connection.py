@@ -24,7 +24,8 @@ from service.http.limits import BodyBudget, Limits
 from service.http.messages import Response
 from service.http.transport.closing import ClosingTransport
 from service.http.transport.flow import ReadFlow
-from service.http.transport.middleware import REJECTION
+from service.http.transport.lifetime import Lifetime
+from service.http.transport.middleware import IS_LAST, REJECTION
 from service.http.transport.parsing import PARSER_BODY, PARSER_HEAD, PARSER_IDLE, PARSER_STOPPED, ParsingProtocol
 from service.http.transport.request_ids import RequestIds
 from service.http.transport.responses import ResponseEncoder
@@ -35,6 +36,8 @@ from service.requests import RequestRecord, RequestTracker
 # only to have them rejected is slowed down.
 _LARGE_REST_BYTES: Final = 128 * 1024
 _PAUSE_S: Final = 1.0
+# A connection that should be closed answers the requests that have already arrived, up to this many.
+_MAX_LATE_RESPONSES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +49,19 @@ class ConnectionContext:
     limits: Limits
     budget: BodyBudget
     encoder: ResponseEncoder = field(default_factory=ResponseEncoder, kw_only=True)
+    lifetime: Lifetime = field(default=Lifetime(), kw_only=True)
 
 
 class BoundedProtocol(ParsingProtocol):
     """One connection: answers its requests in order.
 
     ``cycle`` is uvicorn's name for the request that was parsed last; ``current`` is the one whose turn it is.
+    ``responses_left`` is how many responses there are until the connection closes.
     """
 
     __slots__ = (
-        *("_buffered_bytes", "_client_has_ended", "_encoder", "_ids", "_is_advancing", "budget", "current"),
-        *("on_writable", "read_flow", "tracker"),
+        *("_age_timer", "_buffered_bytes", "_client_has_ended", "_encoder", "_ids", "_is_advancing", "_lifetime"),
+        *("budget", "current", "on_writable", "read_flow", "responses_left", "tracker"),
     )
 
     read_flow: ReadFlow
@@ -75,6 +80,9 @@ class BoundedProtocol(ParsingProtocol):
         self.tracker = context.tracker
         self._ids = context.ids
         self._encoder = context.encoder
+        self._lifetime = context.lifetime
+        self.responses_left = context.lifetime.requests()
+        self._age_timer: asyncio.TimerHandle | None = None
         self.current: RequestResponseCycle | None = None
         # Called once the client has read what was written, so that unread responses do not pile up.
         self.on_writable: Callable[[], None] | None = None
@@ -90,6 +98,8 @@ class BoundedProtocol(ParsingProtocol):
         self.keep_alive_timer = KeepAliveTimer(self.loop, self.timeout_keep_alive, self.timeout_keep_alive_handler)
         self.receive_timer = ReceiveTimer(self.loop, self.limits.receive_timeout_s, self._on_receive_timeout)
         self.keep_alive_timer.start()
+        if age_s := self._lifetime.age_s():
+            self._age_timer = self.loop.call_later(age_s, self._on_max_age)
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, and start the next request."""
@@ -113,6 +123,8 @@ class BoundedProtocol(ParsingProtocol):
             if cycle is not None and not cycle.response_complete:
                 self.on_disconnect(cycle)
         self.keep_alive_timer.stop()
+        if self._age_timer is not None:
+            self._age_timer.cancel()
         self.closing.stop()
         super().connection_lost(exc)
         self._stop_parsing()
@@ -222,6 +234,16 @@ class BoundedProtocol(ParsingProtocol):
         )
         self.tracker.finish(record, response.status)
 
+    def is_last_response(self) -> bool:
+        """Whether the connection closes after the response that ``responses_left`` counted last.
+
+        Not while later requests have arrived: they would be lost.
+        """
+        if self.responses_left > 0:
+            return False
+        has_more = self.pipeline or self._unparsed or self.parser_state is not PARSER_IDLE
+        return not has_more or self.responses_left < -_MAX_LATE_RESPONSES
+
     @property
     def is_idle(self) -> bool:
         """Whether no request is in progress."""
@@ -249,7 +271,16 @@ class BoundedProtocol(ParsingProtocol):
         if isinstance(cycle, RejectedCycle):
             self._send_rejection(cycle)
         else:
+            cycle.scope["state"][IS_LAST] = self._count_response
             super()._start_asgi_task(cycle, app)
+
+    def _count_response(self) -> bool:
+        self.responses_left -= 1
+        return self.is_last_response()
+
+    def _on_max_age(self) -> None:
+        """Close after the next response. An idle connection waits for one, as its client may be sending a request."""
+        self.responses_left = min(self.responses_left, 1)
 
     def _send_rejection(self, cycle: RejectedCycle) -> None:
         record = self.tracker.begin(cycle.method, cycle.path, self._ids.of(cycle.sent_id))
@@ -314,10 +345,10 @@ class BoundedProtocol(ParsingProtocol):
         return not _is_answered(self.current) and self.parser_state is not PARSER_BODY
 
     def _may_still_send(self) -> bool:
-        """Whether the client is within a request, or has sent more of them than are answered."""
+        """Whether the client is within a request, has sent more of them than are answered, or expects to send more."""
         if self._client_has_ended:
             return False
-        return self.parser_state is not PARSER_IDLE or bool(self.pipeline or self._unparsed)
+        return self.responses_left <= 0 or self.parser_state is not PARSER_IDLE or bool(self.pipeline or self._unparsed)
 
 
 class RejectedCycle(RequestResponseCycle):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 
 # The key in a request's state for the error that the connection found in its body.
 REJECTION: Final = "rejection"
+# The key for a function that tells, once for each response, whether the connection closes after it.
+IS_LAST: Final = "is_last_response"
 
 
 class Guard:
@@ -136,6 +138,7 @@ class _Responder:
         self._send = send
         self._status = 0
         self._is_finished = False
+        self._is_last: Callable[[], bool] = scope["state"].get(IS_LAST, _never)
 
     async def fail(self) -> None:
         """Answer 500. Raises `ServerFailed` if a response has begun: uvicorn then closes the connection."""
@@ -153,7 +156,8 @@ class _Responder:
             self._status = message["status"]
             headers = [*message.get("headers", ()), (b"x-request-id", self._record.request_id.encode())]
             # A client that waits for 100 Continue may send its body or not: what follows is ambiguous.
-            if (self._lifecycle.draining or self._body.awaits_continue) and problems.CLOSE not in headers:
+            closes = self._is_last() or self._lifecycle.draining or self._body.awaits_continue
+            if closes and problems.CLOSE not in headers:
                 headers.append(problems.CLOSE)
             message = {**message, "headers": headers}
         await self._send(message)
@@ -167,3 +171,7 @@ class _Responder:
         """Abandon the record if the response is incomplete: the client is gone, or the application failed in it."""
         if not self._is_finished:
             self._tracker.abandon()
+
+
+def _never() -> bool:
+    return False

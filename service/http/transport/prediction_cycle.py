@@ -215,6 +215,8 @@ class PredictionCycle(RequestResponseCycle):
         self.state = _DONE
         protocol = self._protocol
         closes = problems.CLOSE in response.headers or self.waiting_for_100_continue
+        protocol.responses_left -= 1
+        closes = closes or (protocol.responses_left <= 0 and protocol.is_last_response())
         if closes or self._context.lifecycle.draining:
             self.keep_alive = False
         protocol.write(response, self._record, keep_alive=self.keep_alive)

@@ -108,7 +108,12 @@ class BothPaths:
 
 @asynccontextmanager
 async def serving(
-    models: Path, *, receive_timeout_s: float = 60, max_body_bytes: int = LIMIT_BYTES, max_buffered_bytes: int = 2**20
+    models: Path,
+    *,
+    receive_timeout_s: float = 60,
+    max_body_bytes: int = LIMIT_BYTES,
+    max_buffered_bytes: int = 2**20,
+    max_requests_per_connection: int = 0,
 ) -> AsyncIterator[BothPaths]:
     options = Settings(
         models=models,
@@ -117,6 +122,7 @@ async def serving(
         max_buffered_bytes=max_buffered_bytes,
         receive_timeout_s=receive_timeout_s,
         max_request_rows=50,
+        max_requests_per_connection=max_requests_per_connection,
     )
     service = app.build(options, None, metrics.alone())
     async with service.app.router.lifespan_context(service.app):

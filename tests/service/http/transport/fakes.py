@@ -15,6 +15,7 @@ from service.http.paths import AnyProtocol, RouteTable
 from service.http.predict import Predict, Reply
 from service.http.protocols.native import NativeProtocol
 from service.http.transport.fast_path import protocol_factory
+from service.http.transport.lifetime import Lifetime
 from service.http.transport.prediction_cycle import FastPathContext, PredictionCycle
 from service.http.transport.request_ids import RequestIds
 from service.lifecycle import Lifecycle
@@ -93,7 +94,7 @@ class FakePredict(Predict):
 class Connection:
     """A connection of the fast path to a fake service."""
 
-    def __init__(self, loop: Any = None, keep_alive_s: int = 75) -> None:
+    def __init__(self, loop: Any = None, keep_alive_s: int = 75, lifetime: Lifetime | None = None) -> None:
         self.transport, self.predict = FakeTransport(), FakePredict()
         self.budget = BodyBudget(max_bytes=1000)
         loop = loop or asyncio.get_running_loop()
@@ -105,6 +106,7 @@ class Connection:
             self.predict,
             Lifecycle(lambda _: None),
             RouteTable([NativeProtocol(100)]),
+            lifetime=lifetime or Lifetime(),
         )
         config = uvicorn.Config(unused, log_config=None, ws="none", lifespan="off", timeout_keep_alive=keep_alive_s)
         self.protocol = protocol_factory(context)(config, ServerState(), {}, loop)
