@@ -147,15 +147,10 @@ class Running:
         return connection
 
     def metrics(self) -> dict[str, float]:
-        """Every sample by its name and the values of its labels, in the order of the labels, separated by spaces."""
+        """The samples of one scrape, as `parsed` gives them."""
         with self.connect() as connection:
             connection.send(b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n")
-            text = connection.answer().body.decode()
-        return {
-            " ".join([sample.name, *(value for _, value in sorted(sample.labels.items()))]): sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-        }
+            return parsed(connection.answer().body.decode())
 
     def workers(self) -> list[int]:
         """The process ids of its workers."""
@@ -169,6 +164,15 @@ class Running:
                 self._lines.put(line)
                 self._log_is_read.wait()
         self._lines.put(None)
+
+
+def parsed(exposition: str) -> dict[str, float]:
+    """Every sample by its name and the values of its labels, in the order of the labels, separated by spaces."""
+    return {
+        " ".join([sample.name, *(value for _, value in sorted(sample.labels.items()))]): sample.value
+        for family in text_string_to_metric_families(exposition)
+        for sample in family.samples
+    }
 
 
 @dataclass(frozen=True)
