@@ -47,6 +47,8 @@ _log = logging.getLogger(__name__)
 _CLOCK: Final = time.perf_counter
 # How long a version that is being loaded at the end may take. Loading stops after it.
 _LAST_LOAD_S: Final = 2.0
+# A call in the batcher's thread is made to take 0.2 s. After this, and once no request waits for it, it never ends.
+_STUCK_S: Final = 60.0
 _DESCRIPTION: Final = "Classes with their probabilities, or numbers, from small neural networks in ONNX Runtime."
 
 
@@ -129,6 +131,10 @@ def build(
         tracker.flush()
         return counters.exposition()
 
+    def is_stuck() -> bool:
+        longest_s = max(_STUCK_S, options.request_timeout_s)
+        return any(model.batcher.call_age_s() > longest_s for model in repository)
+
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
         # What was made at start lives as long as the process: exempt it from garbage collection.
@@ -136,7 +142,7 @@ def build(
         gc.freeze()
         lifecycle.advance(State.READY)
         watch = asyncio.create_task(watcher.run()) if options.reload_interval_s else None
-        with health.beating():
+        with health.beating(is_stuck):
             yield
         lifecycle.advance(State.STOPPED)
         if watch is not None:

@@ -178,6 +178,7 @@ class Batcher:
         self._large_lane: asyncio.Task[None] | None = None
         self._oldest_first = True
         self._call_s = _CALL_S
+        self._call_began_s: float | None = None
         self._call_ended_s = 0.0
         # How many times longer than measured at start large requests take at present.
         self._pace = 1.0
@@ -231,6 +232,10 @@ class Batcher:
         now = self._clock()
         if now + self.costs.of(self._large_rows + rows) > deadline_s:
             raise self._too_late(self._large_rows + rows, deadline_s, now)
+
+    def call_age_s(self) -> float:
+        """How long the present call in the thread has been running, in seconds; 0 if there is none."""
+        return 0.0 if self._call_began_s is None else self._clock() - self._call_began_s
 
     def acquire(self) -> None:
         """Announce a request that will be submitted later, so that `drain` waits for it; pair it with `release`."""
@@ -352,9 +357,13 @@ class Batcher:
     async def _run_call(self, plan: list[_Slice], began_s: float) -> None:
         for large in {each.of for each in plan if each.first == 0}:
             large.job.queue_s = began_s - large.job.accepted_s
-        outcomes = await asyncio.get_running_loop().run_in_executor(
-            self._thread, self._run_slices, plan, began_s + self._call_s
-        )
+        self._call_began_s = began_s
+        try:
+            outcomes = await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._run_slices, plan, began_s + self._call_s
+            )
+        finally:
+            self._call_began_s = None
         self._call_s = min(max(self._clock() - self._call_ended_s, _CALL_S), _MAX_CALL_S)
         for each, (outputs, inference_s) in zip(plan, outcomes, strict=False):
             self._take(each, outputs, inference_s)

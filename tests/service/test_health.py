@@ -107,3 +107,37 @@ def test_heartbeats_come_from_the_event_loop() -> None:
         assert heartbeats._beats_s[0] == last, "they go on after the end"
 
     asyncio.run(asyncio.wait_for(story(), 60))
+
+
+def test_a_worker_that_is_stuck_in_a_thread_sends_no_heartbeats(caplog: pytest.LogCaptureFixture) -> None:
+    """1. It is stuck. 2. It is neither ready nor, on its own, alive, and others see it hang. 3. It goes on."""
+    heartbeats = Heartbeats(1, interval_s=0.001)
+    health, stuck = Health(heartbeats), True
+
+    async def story() -> None:
+        nonlocal stuck
+        with health.beating(lambda: stuck):
+            before = heartbeats._beats_s[0]
+            await asyncio.sleep(0.05)
+            assert heartbeats._beats_s[0] == before
+            assert health.unready() == health.lost() == "a run of the network does not end"
+            stuck = False
+            while heartbeats._beats_s[0] == before:
+                await asyncio.sleep(0.001)
+            assert (health.unready(), health.lost()) == (None, None)
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+    assert [record.message for record in caplog.records] == [
+        "a run of the network does not end; this process counts as hung from now on"
+    ]
+
+
+def test_the_supervisor_replaces_one_of_several_that_is_stuck() -> None:
+    health = Health(Heartbeats(2))
+    asyncio.run(_begin_stuck(health))
+    assert (health.unready(), health.lost()) == ("a run of the network does not end", None)
+
+
+async def _begin_stuck(health: Health) -> None:
+    with health.beating(lambda: True):
+        pass
