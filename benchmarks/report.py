@@ -169,6 +169,12 @@ def shutdown(results: Results) -> str:
     return "\n\n".join([*parts, f"**{results['verdict']}**"])
 
 
+def deaths(results: Results) -> str:
+    """What is lost when a worker dies or hangs."""
+    parts = [about(results), _points("deaths of workers", results["cases"])]
+    return "\n\n".join([*parts, f"**{results['verdict']}**"])
+
+
 def _points(name: str, points: Sequence[dict[str, Any]]) -> str:
     cells = [[cell if isinstance(cell, str) else _shown(cell) for cell in point.values()] for point in points]
     heads = [head if isinstance(cell, str) else f">{head}" for head, cell in points[0].items()]
@@ -269,6 +275,7 @@ SECTIONS: Final[dict[str, Callable[[Results], str]]] = {
     "soak": soak,
     "overload": overload,
     "shutdown": shutdown,
+    "deaths": deaths,
     "regression": regression,
     "training": training,
     "accuracy": accuracy,

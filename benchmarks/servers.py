@@ -156,6 +156,11 @@ class Running:
         times = [process.cpu_times() for process in self._processes()]
         return float(sum(each.user + each.system for each in times))
 
+    def workers(self) -> list[psutil.Process]:
+        """The processes that its first process has started."""
+        children: list[psutil.Process] = psutil.Process(self._process.pid).children()
+        return children
+
     def _processes(self) -> list[psutil.Process]:
         """Its process and all descendants; some leave their parent's session and group."""
         parent = psutil.Process(self._process.pid)
