@@ -132,8 +132,7 @@ def build(
         return counters.exposition()
 
     def is_stuck() -> bool:
-        longest_s = max(_STUCK_S, options.request_timeout_s)
-        return any(model.batcher.call_age_s() > longest_s for model in repository)
+        return repository.longest_call_s() > max(_STUCK_S, options.request_timeout_s)
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:

@@ -68,7 +68,11 @@ class Repository:
 
     def idle(self) -> bool:
         """Whether no model has a request to answer."""
-        return all(model.batcher.idle() for model in (*self._by_version.values(), *self._retired))
+        return all(model.batcher.idle() for model in self._open())
+
+    def longest_call_s(self) -> float:
+        """How long the longest running call of a network has lasted so far; 0 if none is running."""
+        return max((model.batcher.call_age_s() for model in self._open()), default=0.0)
 
     async def swap(self, name: str, versions: ModelVersions | None) -> None:
         """Replace what is known of a model, or remove it; then drain and close the versions that are left out.
@@ -97,6 +101,10 @@ class Repository:
         retired, self._retired = self._retired, []
         for model in (*self._by_version.values(), *retired):
             model.close()
+
+    def _open(self) -> Iterator[Model]:
+        """All models that may have requests: the loaded ones, and those that are being drained."""
+        return iter((*self._by_version.values(), *self._retired))
 
     def _set(self, models: Mapping[str, ModelVersions]) -> None:
         self._models = models
