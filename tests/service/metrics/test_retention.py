@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from service import metrics
+from service.heartbeats import Heartbeats
 from service.metrics import Metrics
 from tests.service.forked import in_a_child
 
@@ -81,18 +82,18 @@ def test_one_process_forgets(check: Callable[[Metrics], None]) -> None:
 def test_a_worker_forgets_in_its_files(tmp_path: Path, check: Callable[[Metrics], None]) -> None:
     def work() -> None:
         metrics.mark_absent(0, tmp_path, died=False)
-        check(metrics.worker(0, tmp_path))
+        check(metrics.worker(0, tmp_path, Heartbeats(2)))
 
     in_a_child(work)
 
 
 def test_files_do_not_grow_and_a_new_worker_forgets_what_a_dead_one_left(tmp_path: Path) -> None:
     def first() -> None:
-        counted = metrics.worker(0, tmp_path)
+        counted = metrics.worker(0, tmp_path, Heartbeats(2))
         unload_many(counted, last=40)
 
     def second() -> None:
-        counted = metrics.worker(0, tmp_path)
+        counted = metrics.worker(0, tmp_path, Heartbeats(2))
         unload_many(counted, first=41, last=140)
         assert all(found[0] > 100 for found in versions(counted).values())
         assert 'mlp_batch_rows_count{model="small"} 140.0' in counted.exposition().decode()
@@ -105,7 +106,7 @@ def test_files_do_not_grow_and_a_new_worker_forgets_what_a_dead_one_left(tmp_pat
 
 def test_a_forgotten_series_that_returns_starts_at_zero_and_a_late_count_is_dropped(tmp_path: Path) -> None:
     def work() -> None:
-        counted = metrics.worker(0, tmp_path)
+        counted = metrics.worker(0, tmp_path, Heartbeats(2))
         late = counted.models.batches("small", 1, ("ape", "bee", "cat"))
         unload_many(counted, first=2)
         late(*ROWS)
@@ -120,11 +121,11 @@ def test_scrapes_see_whole_files_while_another_worker_forgets(tmp_path: Path) ->
     """The file is replaced, never rewritten in place: each scrape has the counts of all batches so far."""
 
     def work() -> None:
-        counted = metrics.worker(0, tmp_path)
+        counted = metrics.worker(0, tmp_path, Heartbeats(2))
         unload_many(counted, last=400)
 
     def scrape() -> None:
-        scraped = metrics.worker(1, tmp_path)
+        scraped = metrics.worker(1, tmp_path, Heartbeats(2))
         before = 0.0
         while before < 400:
             found = re.search(r'mlp_batch_rows_count\{model="small"\} (\d+)', scraped.exposition().decode())
