@@ -190,6 +190,18 @@ def read(version_dir: Path) -> Artifact:
     return Artifact(manifest, content[MODEL], int8, content[GOLDEN], content[EXAMPLE])
 
 
+def read_files(version_dir: Path) -> tuple[Manifest, dict[str, bytes]]:
+    """Read one version with every file that its manifest lists, the card included, and verify them.
+
+    Raises `ArtifactError`.
+    """
+    manifest = read_manifest(version_dir)
+    for name in manifest.files:
+        if name.startswith(".") or Path(name).name != name:
+            raise ArtifactError(f"{version_dir / MANIFEST}: 'files' lists {name!r:.60}, expected a plain file name")
+    return manifest, {name: _verified(version_dir, name, manifest.files) for name in manifest.files}
+
+
 def read_manifest(version_dir: Path) -> Manifest:
     """Read only ``metadata.json`` and check it, also against the folder's name. Raises `ArtifactError`."""
     return parse(version_dir / MANIFEST, _content(version_dir, MANIFEST))

@@ -29,6 +29,7 @@ from pydantic_core import ErrorDetails
 
 from service import json_document
 from service.cells import Cells
+from service.compared import Compared
 from service.int8 import Int8
 
 FORMAT: Final = 1
@@ -167,6 +168,8 @@ class Manifest:
     """The dtype of a regression's ``prediction``: float64 if float32 cannot tell the target's values apart."""
     int8: Int8 | None = None
     """The comparison of the int8 graph with the fp32 one; null if there is none."""
+    compared: Compared | None = None
+    """The comparison with the version that was the newest before; null if there was none, or it could not be run."""
 
     @field_validator("classes", mode="plain", json_schema_input_type=tuple[Label, ...])
     @classmethod
@@ -214,6 +217,11 @@ class Manifest:
     def _check_int8(cls, int8: Int8 | None, info: ValidationInfo) -> Int8 | None:
         consistent = int8 is None or int8.is_consistent(len(info.data.get("classes", ())))
         return _require(int8, "consistent counts, with one entry for each class", consistent)
+
+    @field_validator("compared")
+    @classmethod
+    def _check_compared(cls, compared: Compared | None) -> Compared | None:
+        return _require(compared, "counts and finite scores", compared is None or compared.is_consistent)
 
     @property
     def graph_dtype(self) -> OutputDtype:

@@ -12,7 +12,7 @@ def main() -> NoReturn:
     """Run the command line and exit.
 
     The exit status is 0 if a version was published or help was printed, 1 after an error, 2 for arguments that cannot
-    be parsed, 130 after SIGINT and 143 after SIGTERM.
+    be parsed, 3 if the version was refused, 130 after SIGINT and 143 after SIGTERM.
     """
     interrupts = Interrupts()
     interrupts.install()

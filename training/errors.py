@@ -4,10 +4,13 @@ TrainingError
 ├── OptionError      an option has an invalid value
 ├── DataError        the data cannot be read, or cannot be trained on
 ├── Diverged         the loss is not finite
-└── ParityError      the exported graph does not compute what the network computes
+├── ParityError      the exported graph does not compute what the network computes
+└── NotPromoted      the version would break clients of the newest one, or is worse
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class TrainingError(Exception):
@@ -28,3 +31,16 @@ class Diverged(TrainingError):
 
 class ParityError(TrainingError):
     """ONNX Runtime and torch differ; nothing is published."""
+
+
+class NotPromoted(TrainingError):
+    """A version is not published, for reasons that the user may overrule.
+
+    The message has a line for each of the ``reasons``, then the ``summary``, which says how to overrule them.
+    """
+
+    def __init__(self, fault: str, reasons: Sequence[str], remedy: str) -> None:
+        self.fault = fault
+        self.reasons = tuple(reasons)
+        self.summary = f"not published: {fault}; {remedy}"
+        super().__init__("\n".join([*(f"- {each}" for each in reasons), self.summary]))

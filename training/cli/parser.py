@@ -33,6 +33,8 @@ class Command:
     models: Path
     name: str | None
     recipe: str
+    breaking: bool
+    force: bool
     options: dict[str, Any]
     text: str
 
@@ -51,7 +53,7 @@ def parse(arguments: Sequence[str], kinds: Sequence[DataKind] = source.KINDS) ->
     Prints help or an error and exits if there is nothing to run. Raises `OptionError`.
     """
     given = vars(_parser(kinds).parse_args(arguments))
-    own = {name: given.pop(name) for name in ("data", "models", "name", "recipe")}
+    own = {name: given.pop(name) for name in ("data", "models", "name", "recipe", "breaking", "force")}
     kind = source.kind_of(own["data"], kinds)
     data_options = [each for _, group in source.option_groups(kinds) for each in group if each.name in given]
     return Command(
@@ -77,6 +79,9 @@ def _parser(kinds: Sequence[DataKind]) -> argparse.ArgumentParser:
     folder: dict[str, Any] = {"type": Path, "metavar": "FOLDER"}
     parser.add_argument("--models", **folder, default=Path("models"), help="folder to publish in (default: models)")
     parser.add_argument("--name", default=None, help="name of the model (default: that of the data set)")
+    switch: dict[str, Any] = {"action": "store_true", "default": False}
+    parser.add_argument("--breaking", **switch, help="publish even if clients of the newest version have to change")
+    parser.add_argument("--force", **switch, help="publish even if it is worse than the newest version")
     for kind, options in source.option_groups(kinds):
         _add_options(parser.add_argument_group(kind.description, kind.options_help), options)
     group = parser.add_argument_group("training", "where two defaults are shown, they are for images | for tables")

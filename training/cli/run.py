@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Final
 
 from rich.console import Console
 
@@ -15,21 +16,28 @@ from training.data import categories, source, summary
 from training.data.dataset import Dataset
 from training.data.split import Split, split
 from training.engine import device, subnormal, trainer
-from training.errors import TrainingError
+from training.errors import NotPromoted, TrainingError
 from training.recipe import train
-from training.release import pipeline, publish
+from training.release import pipeline, promotion, publish
 from training.release.training_run import TrainingRun
+
+NOT_PROMOTED: Final = 3
 
 
 @subnormal.flushed()
 def main(arguments: Sequence[str], interrupts: Interrupts | None = None) -> int:
-    """Run the command line; return 0 if a version was published, 1 if not.
+    """Run the command line; return 0 if a version was published, `NOT_PROMOTED` if it was refused, 1 after an error.
 
     Raises `KeyboardInterrupt` if ``interrupts`` noted a signal; then nothing was published.
     """
     console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
     try:
         _run(parser.parse(arguments), console, interrupts or Interrupts())
+    except NotPromoted as error:
+        for reason in error.reasons:
+            console.print(f"- {reason}")
+        console.print(f"mlp-train: {error.summary}")
+        return NOT_PROMOTED
     except TrainingError as error:
         console.print(f"mlp-train: {error}")
         return 1
@@ -46,6 +54,8 @@ def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> N
     parts = split(dataset, config)
     dataset = categories.group_rare(dataset, parts.train)
     summary.show(console, dataset, parts.train)
+    for note in promotion.check_interface(dataset, parts, command.models, name, breaking=command.breaking):
+        console.print(note)
     run = _train(name, command.text, dataset, parts, config, console, interrupts)
     released = pipeline.release(
         run,
@@ -53,6 +63,8 @@ def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> N
         quantizing=interrupts.orderly,
         publishing=interrupts.publishing,
         on_commit=interrupts.commit,
+        breaking=command.breaking,
+        force=command.force,
     )
     _report(released, console)
 
@@ -114,4 +126,11 @@ def _report(released: pipeline.Release, console: Console) -> None:
     for precision, scores in released.candidate.scores.items():
         listed = ", ".join(f"{metric} {value:.4f}" for metric, value in scores.items())
         console.print(f"test scores, {precision}: {listed}")
+    if (compared := released.candidate.judgement.compared) is not None:
+        listed = ", ".join(
+            f"{metric} {value:.4f} (was {compared.old[metric]:.4f})" for metric, value in compared.new.items()
+        )
+        console.print(f"compared with version {compared.version} on {compared.rows:,} test rows: {listed}")
+        for each in compared.worse:
+            console.print(f"published all the same: {each}")
     console.print(f"published {released.folder}; its card is {released.folder / 'README.md'}")

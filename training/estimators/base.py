@@ -466,9 +466,20 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
         Path(path).write_bytes(graph)
 
     def publish(
-        self, models_dir: str | os.PathLike[str], name: str, *, train: tuple[Any, Any], test: tuple[Any, Any]
+        self,
+        models_dir: str | os.PathLike[str],
+        name: str,
+        *,
+        train: tuple[Any, Any],
+        test: tuple[Any, Any],
+        breaking: bool = False,
+        force: bool = False,
     ) -> Path:
         """Publish the next version of a model for `mlp-serve`.
+
+        It is compared with the newest version of that name: it must take the same
+        features, answer with the same labels, and not be worse on the rows of ``test``.
+        Otherwise it is kept in a hidden folder and not published.
 
         The graph takes float64 if float32 would round different values of a feature in ``train`` to the same number,
         and returns float64 if that happens to a target.
@@ -486,6 +497,10 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
             The rows that `fit` was given. They describe the features in the model card.
         test : tuple of (X, y)
             Rows that `fit` has not seen, for the scores and for the server's self-check.
+        breaking : bool, default=False
+            Publish even if clients of the newest version have to change.
+        force : bool, default=False
+            Publish even if it is worse than the newest version.
 
         Returns
         -------
@@ -496,6 +511,8 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
         ------
         TrainingError
             If the network cannot be served, or predicts something else than the estimator.
+        NotPromoted
+            A `TrainingError`: if the version breaks clients, or is worse.
         """
         check_is_fitted(self)
         train_rows, test_rows = self._dataset_rows(*train), self._dataset_rows(*test)
@@ -514,7 +531,7 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
             best_epoch=self._best_epoch(),
             predictions=self._graph_outputs(test[0]),
         )
-        return publishing.publish(fitted, Path(models_dir), name, train_rows, test_rows)
+        return publishing.publish(fitted, Path(models_dir), name, train_rows, test_rows, breaking=breaking, force=force)
 
     def _dataset_rows(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         X, y = self._validate(X, y, reset=False)

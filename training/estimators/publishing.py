@@ -52,14 +52,18 @@ def export(body: nn.Sequential, features: Sequence[str], *, activation: str, cla
     return onnx_export.export(exported, len(features), classifies=classifies, activation=activation)
 
 
-def publish(fitted: Fitted, models_dir: Path, name: str, train: Rows, test: Rows) -> Path:
+def publish(
+    fitted: Fitted, models_dir: Path, name: str, train: Rows, test: Rows, *, breaking: bool, force: bool
+) -> Path:
     """Publish the next version of model ``name`` and return its folder.
 
-    ``train`` and ``test`` are inputs (rows, features) and targets, as a `Dataset` has them. Raises `TrainingError`.
+    ``train`` and ``test`` are inputs (rows, features) and targets, as a `Dataset` has them. ``breaking`` and ``force``
+    are those of `pipeline.release`. Raises `TrainingError`.
     """
     dtype = np.float64 if _needs_float64(train[0]) else np.float32
     train, test = ((np.ascontiguousarray(inputs, dtype), targets) for inputs, targets in (train, test))
-    return pipeline.release(training_run(fitted, name, train, test), models_dir).folder
+    run = training_run(fitted, name, train, test)
+    return pipeline.release(run, models_dir, breaking=breaking, force=force).folder
 
 
 def as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -54,6 +54,7 @@ def card(
     if len(dataset.shape) == 2:
         files[EXAMPLE] = plots.image(run.test_inputs[example].reshape(dataset.shape))
     sections += [
+        _compared(candidate),
         f"## Training\n\n![learning curve]({LEARNING})\n\n{_training(run)}",
         f"## Errors\n\n{pictures}",
         _features(run),
@@ -140,6 +141,26 @@ def int8(comparison: Comparison, labels: Sequence[str]) -> str:
         f"{labels[worst]} ({measured.class_lost[worst]} of {measured.class_rows[worst]:,} rows lost, "
         f"{measured.class_won[worst]} won); the largest change of a probability is "
         f"{measured.max_probability_change:.3f}."
+    )
+
+
+def _compared(candidate: Candidate) -> str:
+    compared, notes = candidate.judgement.compared, candidate.judgement.notes
+    listed = "\n".join(f"- {note}" for note in notes)
+    if compared is None:
+        return f"## Compared with the version before\n\n{listed}" if notes else ""
+    if compared.seen_rows is None:
+        seen = f" Version {compared.version} may have been trained on some of them, which favours it."
+    else:
+        seen = f" Version {compared.version} was trained on {compared.seen_rows:,} of them, which favours it."
+    rows = [[_SCORES[metric], f"{compared.old[metric]:.4f}", f"{compared.new[metric]:.4f}"] for metric in compared.new]
+    table = _table([f"on {compared.rows:,} test rows", f"version {compared.version}", "this version"], rows)
+    worse = "".join(f"\n- **worse**: {each}" for each in compared.worse)
+    return (
+        f"## Compared with version {compared.version}\n\n"
+        f"Both fp32 graphs answered the same rows of this version's test rows."
+        f"{' Neither was trained on them.' if compared.seen_rows == 0 else seen}\n\n{table}"
+        + (f"\n\n{(worse + chr(10) + listed).strip()}" if worse or notes else "")
     )
 
 

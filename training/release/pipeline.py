@@ -1,14 +1,16 @@
-"""From a training run to a published version: evaluate, export, parity, quantize, publish."""
+"""From a training run to a published version: evaluate, export, parity, quantize, compare, publish."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from training.errors import NotPromoted
 from training.recipe.train import outputs_of
-from training.release import evaluate, onnx_export, onnx_runtime, parity, publish, quantize
+from training.release import evaluate, onnx_export, onnx_runtime, parity, promotion, publish, quantize
 from training.release.training_run import Candidate, TrainingRun
 
 
@@ -27,8 +29,13 @@ def release(
     quantizing: Callable[[], AbstractContextManager[None]] = nullcontext,
     publishing: Callable[[], AbstractContextManager[None]] = nullcontext,
     on_commit: Callable[[], None] = lambda: None,
+    breaking: bool = False,
+    force: bool = False,
 ) -> Release:
     """Publish ``run`` as ``models_dir/<name>/<next version>``, complete or not at all.
+
+    It may break clients of the newest version only if it is ``breaking`` on purpose, and be worse only by ``force``.
+    Otherwise it is kept in a hidden folder, and `NotPromoted` is raised.
 
     ``quantizing`` and ``publishing`` are entered around these stages; ``on_commit`` is called just before the version
     appears, and prevents it by raising. Raises `TrainingError` if the name or the folder cannot be used, or the graph
@@ -37,8 +44,22 @@ def release(
     publish.check(models_dir, run.name)
     publish.check_names(run.dataset)
     candidate = _candidate(run, quantizing)
+    try:
+        candidate = replace(candidate, judgement=_judge(candidate, models_dir, breaking=breaking))
+        if not force:
+            promotion.require(candidate.judgement, run.name)
+    except NotPromoted as error:
+        with publishing():
+            kept = publish.keep(candidate, models_dir)
+        remedy = f"it is kept; to publish it all the same: mlp-models publish {shlex.quote(str(kept))}"
+        raise NotPromoted(error.fault, error.reasons, remedy) from error
     with publishing():
         return Release(publish.publish(candidate, models_dir, on_commit), candidate)
+
+
+def _judge(candidate: Candidate, models_dir: Path, *, breaking: bool) -> promotion.Judgement:
+    run = candidate.run
+    return promotion.judge(run.dataset, run.split, candidate.outputs, models_dir, run.name, breaking=breaking)
 
 
 def _candidate(run: TrainingRun, quantizing: Callable[[], AbstractContextManager[None]]) -> Candidate:

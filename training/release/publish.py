@@ -1,4 +1,4 @@
-"""Write the next version of a model into the models folder. The only importer of service.artifact."""
+"""Write the next version of a model into the models folder."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from service import artifact, artifact_writer
+from service import artifact, artifact_writer, refused
 from service.manifest import (
     CLASSIFICATION,
     FORMAT,
     REGRESSION,
     ArtifactError,
-    Feature,
     InputDtype,
     Manifest,
     OutputDtype,
     unprintable,
 )
-from training.data import summary
 from training.data.dataset import Dataset
 from training.errors import DataError, TrainingError
-from training.release import card, onnx_runtime
+from training.release import card, onnx_runtime, seen_rows
+from training.release.interface import features_of
 from training.release.onnx_export import CLASSIFIER_OUTPUTS, OPSET, REGRESSOR_OUTPUTS
 from training.release.training_run import Candidate, TrainingRun
 
@@ -76,23 +75,40 @@ def publish(candidate: Candidate, models_dir: Path, on_commit: Callable[[], None
 
     ``on_commit`` is called just before the version appears, and prevents it by raising. Raises `TrainingError`.
     """
+    try:
+        return artifact_writer.publish(models_dir, candidate.run.name, _maker(candidate), on_commit)
+    except ArtifactError as error:
+        raise TrainingError(str(error)) from error
+
+
+def keep(candidate: Candidate, models_dir: Path) -> Path:
+    """Write a version that was refused to a hidden folder, and return that. Raises `TrainingError`."""
+    try:
+        return refused.keep(models_dir, candidate.run.name, _maker(candidate))
+    except ArtifactError as error:
+        raise TrainingError(str(error)) from error
+
+
+def _maker(candidate: Candidate) -> Callable[[int], tuple[Manifest, Mapping[str, bytes]]]:
+    """A function from a version number to the manifest and all other files."""
     candidate = replace(candidate, run=_in_utf8(candidate.run))
+    run = candidate.run
     created = datetime.now(UTC).isoformat(timespec="seconds")
     commit = _git_commit()
     files = {artifact.MODEL: candidate.graph, artifact.GOLDEN: _golden(candidate, _golden_rows(candidate))}
     if candidate.int8_graph is not None:
         files[artifact.MODEL_INT8] = candidate.int8_graph
     example = _example_row(candidate)
-    files[artifact.EXAMPLE] = json.dumps({"inputs": [_as_json(candidate.run, example)]}).encode()
+    files[artifact.EXAMPLE] = json.dumps({"inputs": [_as_json(run, example)]}).encode()
+    seen = seen_rows.file_of(run.dataset, np.concatenate([run.split.train, run.split.validation]))
+    if seen is not None:
+        files[seen_rows.FILE] = seen
 
     def make(version: int) -> tuple[Manifest, Mapping[str, bytes]]:
         manifest = _manifest(candidate, version, created, commit)
         return manifest, files | card.card(candidate, version, created, commit, manifest.libraries, example)
 
-    try:
-        return artifact_writer.publish(models_dir, candidate.run.name, make, on_commit)
-    except ArtifactError as error:
-        raise TrainingError(str(error)) from error
+    return make
 
 
 def _in_utf8(run: TrainingRun) -> TrainingRun:
@@ -120,7 +136,7 @@ def _manifest(candidate: Candidate, version: int, created: str, commit: str | No
         task=CLASSIFICATION if dataset.classifies else REGRESSION,
         classes=dataset.labels,
         targets=dataset.target_names,
-        features=_features(run),
+        features=features_of(dataset, split.train),
         input_shape=dataset.shape,
         input_dtype=cast("InputDtype", str(dataset.inputs.dtype)),
         output_dtype="float32" if dataset.classifies else cast("OutputDtype", str(candidate.outputs[0].dtype)),
@@ -137,24 +153,7 @@ def _manifest(candidate: Candidate, version: int, created: str, commit: str | No
         created=created,
         cells=dataset.cells,
         int8=None if candidate.int8 is None or candidate.int8_graph is None else candidate.int8.measured,
-    )
-
-
-def _features(run: TrainingRun) -> tuple[Feature, ...]:
-    dataset = run.dataset
-    return tuple(
-        Feature(
-            column.name,
-            column.type,
-            column.missing,
-            column.categories,
-            column.other,
-            found.mean,
-            found.std,
-            min=found.min,
-            max=found.max,
-        )
-        for column, found in zip(dataset.columns, summary.statistics(dataset, run.split.train), strict=True)
+        compared=candidate.judgement.compared,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from training.data.dataset import Dataset
 from training.data.split import Split
 from training.engine.trainer import Epoch
 from training.model.network import Network
+from training.release.promotion import Judgement
 from training.release.quantize import Comparison
 
 
@@ -61,6 +62,7 @@ class Candidate:
 
     ``outputs`` are those of torch for the test rows, as the graph has them: probabilities and prediction, or values.
     ``int8`` is None if the network was not quantized. ``scores`` maps each published precision to its test scores.
+    ``judgement`` compares it with the newest version.
     """
 
     run: TrainingRun
@@ -69,6 +71,7 @@ class Candidate:
     parity: Mapping[str, float]
     int8: Comparison | None
     scores: Mapping[str, Mapping[str, float]]
+    judgement: Judgement = field(default_factory=Judgement)
 
     @property
     def int8_graph(self) -> bytes | None:

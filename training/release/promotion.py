@@ -1,0 +1,235 @@
+"""Whether a new version may replace the newest one: it breaks no client, and is not worse on the same rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.compared import Compared
+from service.manifest import REGRESSION, Manifest
+from training.data.dataset import Dataset
+from training.data.split import Split
+from training.errors import NotPromoted, TrainingError
+from training.release import evaluate, interface, previous, seen_rows, units
+from training.release.interface import Changes, Interface
+from training.release.previous import Previous
+
+# The test rows are a sample, so a version that is as good may look worse by chance: in 2.3 % of the cases by more than
+# two standard errors of the paired difference. With many rows that is less than two seeds differ, so each score has a
+# floor: half a point of accuracy, or a share of the older version's loss.
+STANDARD_ERRORS: Final = 2.0
+ACCURACY_FLOOR: Final = 0.005
+LOG_LOSS_FLOOR: Final = 0.05
+ERROR_FLOOR: Final = 0.02
+# With fewer rows that the older version has not seen, all test rows are compared.
+MIN_UNSEEN_ROWS: Final = 30
+_MIN_ROWS: Final = 2  # for R²
+_SMALLEST: Final = float(np.finfo(np.float64).eps)  # as scikit-learn's log_loss clips probabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a comparison with the newest version found.
+
+    ``compared`` is None if there is none to compare with. ``notes`` are sentences for the log and the card.
+    """
+
+    compared: Compared | None = None
+    notes: tuple[str, ...] = ()
+
+
+def check_interface(dataset: Dataset, split: Split, models_dir: Path, name: str, *, breaking: bool) -> tuple[str, ...]:
+    """Compare what a network trained on ``dataset`` would take and answer with the newest version of model ``name``.
+
+    Returns notes on changes. Raises `NotPromoted` with all changes that break a client, unless they are ``breaking`` on
+    purpose, and `TrainingError` if the folder cannot be read.
+    """
+    older, unread = previous.newest(models_dir, name)
+    if older is None:
+        return tuple(unread)
+    found = _changes(older, Interface.of_dataset(dataset, split.train), dataset, split)
+    return (*unread, *_notes(older.manifest, found, breaking=breaking))
+
+
+def judge(
+    dataset: Dataset, split: Split, outputs: Sequence[NDArray[Any]], models_dir: Path, name: str, *, breaking: bool
+) -> Judgement:
+    """Compare a new version of model ``name``, whose ``outputs`` for the test rows are given, with the newest one.
+
+    ``outputs`` are as those of the graph. Raises as `check_interface`. A worse score is no error here: see `require`.
+    """
+    older, unread = previous.newest(models_dir, name)
+    if older is None:
+        return Judgement(notes=tuple(unread))
+    dtype = "float32" if dataset.classifies else str(outputs[0].dtype)
+    new = replace(Interface.of_dataset(dataset, split.train), output_dtype=dtype)
+    found = _changes(older, new, dataset, split)
+    notes = (*unread, *_notes(older.manifest, found, breaking=breaking))
+    version = older.manifest.version
+    if found.breaking:
+        return Judgement(notes=(*notes, f"not compared with version {version}: its requests or answers are others"))
+    try:
+        return Judgement(_compared(older, dataset, split, outputs), notes)
+    except TrainingError as error:
+        return Judgement(notes=(*notes, f"not compared with version {version}: {error}"))
+
+
+def require(judgement: Judgement, name: str) -> None:
+    """Raise `NotPromoted` if a score is worse than the newest version's by more than is allowed."""
+    compared = judgement.compared
+    if compared is not None and compared.worse:
+        fault = f"{name} is worse than version {compared.version}"
+        raise NotPromoted(fault, compared.worse, "publish it all the same with --force (force=True in Python)")
+
+
+def _notes(manifest: Manifest, found: Changes, *, breaking: bool) -> list[str]:
+    version = f"version {manifest.version}"
+    if found.breaking and not breaking:
+        fault = f"{manifest.name} would break clients of {version}"
+        remedy = "publish it under another name, or with --breaking (breaking=True in Python) once no client needs it"
+        raise NotPromoted(fault, found.breaking, remedy)
+    broken = [f"breaks clients of {version}: {each}" for each in found.breaking]
+    return broken + [f"changed since {version}: {each}" for each in found.compatible]
+
+
+def _changes(older: Previous, new: Interface, dataset: Dataset, split: Split) -> Changes:
+    old = Interface.of(older.manifest)
+    found = interface.changes(old, new)
+    if [each.name for each in old.features] == [each.name for each in new.features]:
+        found.breaking += units.changed(old, new, older.golden, dataset.inputs[split.test])
+    if old.task == new.task == REGRESSION and old.targets == new.targets:
+        found.breaking += units.changed_targets(old.targets, older.answers, dataset.targets[split.test])
+    return found
+
+
+def _compared(older: Previous, dataset: Dataset, split: Split, outputs: Sequence[NDArray[Any]]) -> Compared:
+    inputs, accepted = previous.encoded(dataset.columns, dataset.inputs[split.test], older.manifest.features)
+    rows, seen = _rows(older, dataset, split, np.flatnonzero(accepted))
+    if len(rows) < _MIN_ROWS:
+        raise TrainingError(f"it takes {len(rows)} of the {len(inputs)} test rows")
+    targets = dataset.targets[split.test][rows]
+    old, new = older.outputs(inputs[rows])[0], outputs[0][rows]
+    if old.shape != new.shape:
+        raise TrainingError(f"its answers have the shape {old.shape}, expected {new.shape}")
+    scores_of: Callable[..., dict[str, float]] = evaluate.classification if dataset.classifies else evaluate.regression
+    measured = _classification(old, new, targets) if dataset.classifies else _regression(dataset, old, new, targets)
+    worse = [each for each in measured if each.is_worse]
+    if seen != 0:
+        worse = [each for each in worse if each.is_worse_than_published(older.manifest.scores.get("fp32", {}))]
+    version = older.manifest.version
+    return Compared(
+        version=version,
+        rows=len(rows),
+        seen_rows=seen,
+        old=scores_of(old, targets),
+        new=scores_of(new, targets),
+        worse=tuple(each.sentence(version) for each in worse),
+    )
+
+
+def _rows(
+    older: Previous, dataset: Dataset, split: Split, accepted: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], int | None]:
+    """The test rows to compare on, of those ``accepted``, and how many of them the older version was trained on."""
+    if dataset.test_rows and older.manifest.data.get("sha256") == dataset.source.get("sha256"):
+        return accepted, 0  # the publisher's own test split
+    if older.seen is None:
+        return accepted, None
+    seen = np.isin(seen_rows.hashes(dataset, split.test[accepted]), older.seen)
+    if (~seen).sum() >= MIN_UNSEEN_ROWS:
+        return accepted[~seen], 0
+    return accepted, int(seen.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """A loss of both versions on the same rows, (rows,): lower is better.
+
+    ``score`` is its name among the scores, None for one of several targets. ``floor`` is how much worse it may be in
+    any case. ``show`` formats a mean.
+    """
+
+    name: str
+    score: str | None
+    old: NDArray[np.float64]
+    new: NDArray[np.float64]
+    floor: float
+    show: Callable[[float], str]
+
+    @property
+    def worse_by(self) -> float:
+        return float((self.new - self.old).mean())
+
+    @property
+    def allowed(self) -> float:
+        difference = self.new - self.old
+        standard_error = float(difference.std(ddof=1)) / math.sqrt(len(difference))
+        return max(self.floor, STANDARD_ERRORS * standard_error)
+
+    @property
+    def is_worse(self) -> bool:
+        return self.worse_by > self.allowed
+
+    def is_worse_than_published(self, published: Mapping[str, float]) -> bool:
+        """Whether it is also worse than the older version was on its own test rows, as ``published``; True if unknown.
+
+        Rows that the older version was trained on favour it; its own test rows do not.
+        """
+        if self.score is None or self.score not in published:
+            return True
+        before = 1 - published[self.score] if self.score == "accuracy" else published[self.score]
+        standard_error = float(self.new.std(ddof=1)) * math.sqrt(2 / len(self.new))
+        return float(self.new.mean()) - before > max(self.floor, STANDARD_ERRORS * standard_error)
+
+    def sentence(self, version: int) -> str:
+        old, new = self.show(float(self.old.mean())), self.show(float(self.new.mean()))
+        percent = self.score == "accuracy"
+        by, allowed = (
+            (f"{value * 100:.2f} points" if percent else f"{value:.4g}") for value in (self.worse_by, self.allowed)
+        )
+        return (
+            f"its {self.name} is {new}, and version {version} has {old} on the same {len(self.new):,} test rows: worse "
+            f"by {by}, and at most {allowed} is allowed"
+        )
+
+
+def _classification(old: NDArray[Any], new: NDArray[Any], targets: NDArray[np.int64]) -> list[_Measure]:
+    """Accuracy and log-loss, of probabilities (rows, classes)."""
+    wrong = [(each.argmax(axis=1) != targets).astype(np.float64) for each in (old, new)]
+    losses = [_log_losses(each, targets) for each in (old, new)]
+    return [
+        _Measure("accuracy", "accuracy", wrong[0], wrong[1], ACCURACY_FLOOR, lambda value: f"{1 - value:.2%}"),
+        _Measure(
+            "log-loss", "log_loss", losses[0], losses[1], LOG_LOSS_FLOOR * float(losses[0].mean()), "{:.4f}".format
+        ),
+    ]
+
+
+def _log_losses(probabilities: NDArray[Any], targets: NDArray[np.int64]) -> NDArray[np.float64]:
+    exact = probabilities.astype(np.float64)
+    likely = exact[np.arange(len(targets)), targets] / exact.sum(axis=1)
+    losses: NDArray[np.float64] = -np.log(np.clip(likely, _SMALLEST, 1))
+    return losses
+
+
+def _regression(dataset: Dataset, old: NDArray[Any], new: NDArray[Any], targets: NDArray[np.float64]) -> list[_Measure]:
+    """The absolute errors of each target: squared ones would hang on a few rows."""
+    errors = [np.abs(each.astype(np.float64) - targets) for each in (old, new)]
+    single = len(dataset.target_names) == 1
+    return [
+        _Measure(
+            "mean absolute error" + ("" if single else f" of {name!r}"),
+            "mae" if single else None,
+            before,
+            after,
+            ERROR_FLOOR * float(before.mean()),
+            "{:.4g}".format,
+        )
+        for name, before, after in zip(dataset.target_names, errors[0].T, errors[1].T, strict=True)
+    ]
