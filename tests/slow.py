@@ -35,6 +35,7 @@ SLOW: Final = (
     "training/recipe/test_distillation.py",
     "training/release/test_onnx_export.py",
     "training/release/test_plots.py",
+    "training/release/test_promotion.py",
     "training/release/test_quantize.py",
     "training/test_estimators_upstream.py",
     "training/test_exact_numbers.py",

@@ -9,12 +9,13 @@ from typing import Final, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from service.cells import Cells
+from service.cells import Cells, number_of, texts_of
 from service.manifest import CLASSIFICATION, REGRESSION, Feature, InputDtype, Label, Manifest
 from training.data import summary
 from training.data.dataset import Dataset
 
 _SHOWN: Final = 3
+_NO_TABLE: Final = Cells(missing_numbers=())
 _Name = TypeVar("_Name")
 _TYPES: Final = {str: "strings", int: "integers", bool: "booleans"}
 
@@ -157,15 +158,21 @@ def _compare_features(old: Interface, new: Interface, found: Changes) -> None:
         found.compatible.append(f"{listed(names)} may be missing now")
     for before, after in same_kind:
         if before.kind == "categorical":
-            _compare_categories(before, after, new.cells, found)
+            _compare_categories(before, after, old.cells, new.cells, found)
 
 
-def _compare_categories(old: Feature, new: Feature, cells: Cells | None, found: Changes) -> None:
+def _compare_categories(
+    old: Feature, new: Feature, old_cells: Cells | None, new_cells: Cells | None, found: Changes
+) -> None:
     gone, added = _differences(old.categories, new.categories)
-    as_missing = [each for each in gone if cells is not None and each in cells.missing_texts]
-    unknown = [each for each in gone if each not in as_missing]
-    if as_missing and not new.missing:
-        found.breaking.append(f"{old.name!r} does not take {listed(as_missing)} any more, which mean a missing value")
+    before, after = (() if cells is None else ("", *cells.missing_texts) for cells in (old_cells, new_cells))
+    missing = [each for each in after if each in gone or (old.other and each not in before)]
+    unknown = [each for each in gone if each not in missing]
+    if missing and not new.missing:
+        found.breaking.append(f"{old.name!r} does not take {listed(missing)} any more, the mark of a missing value")
+    for kind, takes in (("numbers", _takes_numbers), ("true and false", _takes_booleans)):
+        if takes(old, old_cells) and not takes(new, new_cells):
+            found.breaking.append(f"{old.name!r} does not take {kind} any more, as no category looks like one")
     if unknown and not new.other:
         found.breaking.append(f"{old.name!r} does not know {listed(unknown)} any more")
     elif unknown:
@@ -181,6 +188,18 @@ def _compare_categories(old: Feature, new: Feature, cells: Cells | None, found: 
             f"{old.name!r} has other codes, which arrays use for its categories: clients that send arrays must read "
             "them again from GET /models/{name}"
         )
+
+
+def _takes_numbers(feature: Feature, cells: Cells | None) -> bool:
+    """Whether a JSON number may stand for a category, as `service.inference.columns` decides."""
+    return cells is not None and any(
+        number_of(each) is not None or cells.number(each) is not None for each in feature.categories
+    )
+
+
+def _takes_booleans(feature: Feature, cells: Cells | None) -> bool:
+    words = {*texts_of(True), *texts_of(False)}
+    return cells is not None and not words.isdisjoint(feature.categories)
 
 
 def _compare_rows(old: Interface, new: Interface, found: Changes) -> None:
@@ -200,25 +219,35 @@ def _compare_rows(old: Interface, new: Interface, found: Changes) -> None:
 
 def _compare_cells(old: Interface, new: Interface, found: Changes) -> None:
     """How strings in requests are read, for the kinds of columns that there are."""
-    if old.cells is None:
-        return
     kinds = {each.kind for each in old.features}
-    if new.cells is None:
+    before, after = old.cells or _NO_TABLE, new.cells or _NO_TABLE
+    if old.cells is not None and new.cells is None:
         if kinds - {"categorical"}:
             found.breaking.append("numbers sent as strings are not read any more, as the data is not a table")
         return
-    for name, shown in (("decimal", "--decimal"), ("thousands", "--thousands")):
-        before, after = getattr(old.cells, name), getattr(new.cells, name)
-        if before != after and "numeric" in kinds:
-            found.breaking.append(f"numbers sent as strings are read with {shown} {after!r}, and were with {before!r}")
-    gone, added = _differences(old.cells.missing_numbers, new.cells.missing_numbers)
+    if old.cells is not None and "numeric" in kinds:
+        for flag, was, now in (
+            ("--decimal", before.decimal, after.decimal),
+            ("--thousands", before.thousands, after.thousands),
+        ):
+            if was != now:
+                found.breaking.append(f"numbers sent as strings are read with {flag} {now!r}, and were with {was!r}")
+    gone, added = _differences(before.missing_numbers, after.missing_numbers)
     if gone and any(each.missing for each in old.features if each.kind != "categorical"):
-        found.breaking.append(f"{listed(gone)} do not mean a missing value any more")
-    if numbers := [each for each in added if "numeric" in kinds and new.cells.number(each) is not None]:
-        found.breaking.append(f"{listed(numbers)} mean a missing value, and were numbers")
-    gone, _ = _differences(old.cells.missing_texts, new.cells.missing_texts)
+        found.breaking.append(f"{_means(gone)} not mean a missing value any more")
+    if numbers := [each for each in added if "numeric" in kinds and after.number(each) is not None]:
+        found.breaking.append(f"{listed(numbers)} now stand{_verb(numbers)} for a missing value, not for a number")
+    gone, _ = _differences(before.missing_texts, after.missing_texts)
     if gone and any(each.missing for each in old.features if each.kind == "categorical"):
-        found.breaking.append(f"{listed(gone)} do not mean a missing category any more")
+        found.breaking.append(f"{_means(gone)} not mean a missing category any more")
+
+
+def _means(names: Sequence[str]) -> str:
+    return f"{listed(names)} do{'es' if len(names) == 1 else ''}"
+
+
+def _verb(names: Sequence[str]) -> str:
+    return "s" if len(names) == 1 else ""
 
 
 def _differences(old: Iterable[_Name], new: Iterable[_Name]) -> tuple[list[_Name], list[_Name]]:

@@ -59,7 +59,7 @@ def differs(old: NDArray[Any], new: NDArray[Any]) -> bool:
         return False
     smaller, larger = sorted(sizes, key=lambda each: float(np.median(each)))
     low, high = float(np.median(smaller)), float(np.median(larger))
-    return 0 < low * _FACTOR <= high and high > smaller.max()
+    return 0 < low * _FACTOR <= high and high > float(smaller.max())
 
 
 def _typical(values: NDArray[Any]) -> float:
