@@ -148,9 +148,9 @@ class Manifest:
     files: Mapping[str, str]
     """Every other file of the folder, with its SHA-256 in hexadecimal."""
     scores: Mapping[str, Mapping[str, _Number]]
-    """Metrics on the test rows, by precision."""
+    """Metrics on the test rows, by precision; empty for an imported graph."""
     parity: Mapping[str, _Number]
-    """How far ONNX Runtime's outputs were from torch's."""
+    """How far ONNX Runtime's outputs were from torch's; empty for an imported graph, which was not compared."""
     data: Mapping[str, Any]
     """Where the data came from, and the number of rows in each part."""
     config: Mapping[str, Any]

@@ -5,6 +5,7 @@ TrainingError
 ├── DataError        the data cannot be read, or cannot be trained on
 ├── Diverged         the loss is not finite
 ├── ParityError      the exported graph does not compute what the network computes
+├── GraphError       an ONNX file of another framework cannot be served
 └── NotPromoted      the version would break clients of the newest one, or is worse
 """
 
@@ -31,6 +32,14 @@ class Diverged(TrainingError):
 
 class ParityError(TrainingError):
     """ONNX Runtime and torch differ; nothing is published."""
+
+
+class GraphError(TrainingError):
+    """An ONNX file cannot be served. The message has a line for each of the ``faults``."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(["the graph cannot be served:", *(f"- {each}" for each in faults)]))
 
 
 class NotPromoted(TrainingError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from onnxruntime import quantization
 
 VERSION: Final[str] = ort.__version__
 _BATCH_ROWS: Final = 2048
+_FATAL: Final = 4  # ONNX Runtime also raises what it would log
 # Clips outliers of each tensor, which would cost all other values precision. On Fashion-MNIST probabilities change less
 # on average, and more in the rare row with an outlier.
 _PERCENTILE: Final = 99.99
@@ -38,6 +40,22 @@ def run(graph: bytes, inputs: NDArray[Any]) -> list[NDArray[Any]]:
         for first in range(0, len(inputs), _BATCH_ROWS)
     ]
     return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+
+
+class Foreign:
+    """A graph of another framework, with its own inputs and ``outputs``. ONNX Runtime raises its errors."""
+
+    def __init__(self, graph: bytes, outputs: Sequence[str]) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = _FATAL
+        self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._outputs = list(outputs)
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[Any]:
+        """The outputs for these inputs."""
+        found: list[Any] = self._session.run(self._outputs, dict(feeds))
+        return found
 
 
 def quantize(graph: bytes, calibration: NDArray[Any]) -> bytes:

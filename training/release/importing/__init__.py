@@ -1,0 +1,1 @@
+"""Makes a served version of an ONNX file that another framework wrote."""
