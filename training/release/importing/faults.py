@@ -11,6 +11,7 @@ from training.release.interface import listed
 
 # Older ones lack operators that the imported graph gets: https://onnx.ai/onnx/operators/
 MIN_OPSET: Final = 9
+_OPSET: Final = 15
 _DOMAINS: Final = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 # A graph with a loop may run for ever, and the server does not stop it.
 _CONTROL_FLOW: Final = frozenset({"If", "Loop", "Scan", "SequenceMap"})
@@ -31,8 +32,8 @@ NUMBERS: Final = frozenset(
 
 
 def opset_of(model: onnx.ModelProto) -> int:
-    """The version of the standard operators that ``model`` uses; 0 if it does not say."""
-    return max((each.version for each in model.opset_import if each.domain in {"", "ai.onnx"}), default=0)
+    """The version of the standard operators of ``model``; graphs of trees alone, as of XGBoost, do not say one."""
+    return max((each.version for each in model.opset_import if each.domain in {"", "ai.onnx"}), default=_OPSET)
 
 
 def faults_of(model: onnx.ModelProto) -> list[str]:
@@ -76,6 +77,11 @@ def _input_faults(model: onnx.ModelProto) -> list[str]:
             faults.append(f"its input {value.name!r} is no tensor of numbers; export it with one such as float32")
         elif not value.type.tensor_type.HasField("shape") or not dims_of(value):
             faults.append(f"its input {value.name!r} has no shape; export it with one such as (rows, 4)")
+        elif dims_of(value)[0] not in {None, 1}:
+            rows = dims_of(value)[0]
+            faults.append(
+                f"its input {value.name!r} takes {rows} rows at once; export it with a variable number of rows"
+            )
         elif len(dims_of(value)) > 2 and None in dims_of(value)[1:]:
             faults.append(f"its input {value.name!r} has a variable size; export it with one such as (rows, 28, 28)")
         elif len(inputs) > 1 and (len(dims_of(value)) > 2 or None in dims_of(value)[1:]):

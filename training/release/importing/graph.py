@@ -83,6 +83,7 @@ def convert(foreign: Foreign, widths: Sequence[int], role: Role, columns: int) -
     builder = _Builder()
     double = foreign.input_type == TensorProto.DOUBLE
     _feed(builder, inputs_of(model), widths)
+    _free_batch(model)
     body = _needed(model.graph, _PREFIX + foreign.answer)
     ahead, builder.nodes = builder.nodes, []
     outputs = _finish(builder, _PREFIX + foreign.answer, foreign.answer_type, role, columns)
@@ -183,6 +184,25 @@ def _finish(builder: _Builder, answer: str, kind: int, role: Role, columns: int)
         helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["rows", max(columns, 2)]),
         helper.make_tensor_value_info("prediction", TensorProto.INT64, ["rows"]),
     ]
+
+
+def _free_batch(model: onnx.ModelProto) -> None:
+    """Let reshapes keep the number of rows, in a graph that was exported for one row."""
+    if any(dims_of(each)[0] is None for each in inputs_of(model)):
+        return
+    weights = {each.name: each for each in model.graph.initializer}
+    constants = (node for node in model.graph.node if node.op_type == "Constant")
+    weights |= {node.output[0]: each.t for node in constants for each in node.attribute if each.name == "value"}
+    for node in model.graph.node:
+        if node.op_type != "Reshape" or node.input[1] not in weights:
+            continue
+        shape = numpy_helper.to_array(weights[node.input[1]]).copy()
+        if shape.size and shape[0] == 1 and 0 not in shape:
+            shape[0] = 0  # as in the input
+            weights[node.input[1]].CopyFrom(numpy_helper.from_array(shape, node.input[1]))
+            kept = [each for each in node.attribute if each.name != "allowzero"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
 
 
 def _needed(graph: onnx.GraphProto, output: str) -> list[onnx.NodeProto]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -122,7 +123,7 @@ def _original(foreign: Foreign, rows: NDArray[Any], widths: Sequence[int]) -> tu
             labels += [np.asarray(each).reshape(-1) for each in label]
         found = np.concatenate(answers)
     except Exception as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = _reason(error)
         raise GraphError([f"ONNX Runtime {onnx_runtime.VERSION} does not run it: {reason:.300}"]) from error
     if not np.isfinite(found).all():
         raise GraphError(["its answers are not finite; give rows that it takes with --example, or their --range"])
@@ -167,11 +168,12 @@ def _checked(content: bytes, rows: NDArray[Any], answers: NDArray[Any], role: Ro
     """The outputs of the converted graph for all rows at once, which must be those of the original one by one."""
     try:
         onnx.checker.check_model(content)
-        outputs = onnx_runtime.run(content, rows)
+        names = ["prediction"] if role == "values" else ["probabilities", "prediction"]
+        outputs: list[NDArray[Any]] = onnx_runtime.Foreign(content, names).run({"inputs": rows})
     except Exception as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = _reason(error)
         raise GraphError(
-            [f"it does not run on several rows at once: {reason:.300}; export it with a variable number of rows"]
+            [f"it does not run on several rows at once: {reason:.120}; export it with a variable number of rows"]
         ) from error
     expected = answers.astype(np.float64)
     if role == "logits":
@@ -192,6 +194,12 @@ def _checked(content: bytes, rows: NDArray[Any], answers: NDArray[Any], role: Ro
             ]
         )
     return outputs
+
+
+def _reason(error: Exception) -> str:
+    """ONNX Runtime's message, without the place in its code."""
+    line = next(iter(str(error).splitlines()), type(error).__name__)
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/\S+/\S+:\d+ ", "", line)
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
