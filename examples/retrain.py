@@ -1,4 +1,4 @@
-"""Retrain on more data, and publish the new version only if it is at least as good."""
+"""Retrain on more data. A version that is worse than the newest one is not published."""
 
 from __future__ import annotations
 
@@ -24,12 +24,8 @@ with TemporaryDirectory() as folder:
     current = clone(model).fit(X_train[:300], y_train[:300])
     current.publish(models, "digits", train=(X_train[:300], y_train[:300]), test=(X_test, y_test))
 
-    # Today there are more. Both models are compared on rows that neither has seen.
+    # Today there are more. Both versions answer the rows of `test`; a worse one is refused with `NotPromoted`.
     candidate = clone(model).fit(X_train, y_train)
-    before, after = current.score(X_test, y_test), candidate.score(X_test, y_test)
-    print(f"test accuracy: {before:.3f} before, {after:.3f} after")
-    if after < before:
-        raise SystemExit("the new model is worse; nothing was published")
     published = candidate.publish(models, "digits", train=(X_train, y_train), test=(X_test, y_test))
     print(f"published version {published.name}")
 

@@ -10,8 +10,11 @@
                        graph's outputs under ``int8_`` and these names
       example.json     one held-out row as a request body
       README.md, …     the model card and its pictures, for people; the service does not read them
+      seen-rows.npy    hashes of the rows it was trained on, for the comparison with the next version
     models/<name>/.withdrawn-<version>/
                        a version that was rolled back: the same files, which no server reads until they are restored
+    models/<name>/.refused/
+                       a version that was not published: `service.refused`
     models/<name>/.last-version-<number>
                        an empty file: the highest number ever published here. It stays if that version is deleted, so
                        that no number is used twice. Without it, numbers continue from the existing versions.

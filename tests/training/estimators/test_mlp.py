@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn import neural_network
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, make_multilabel_classification
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -31,7 +31,7 @@ from service import artifact
 from tests.training import small
 from training import MLPClassifier, MLPRegressor
 from training.engine.trainer import Epoch
-from training.errors import TrainingError
+from training.errors import NotPromoted, TrainingError
 from training.release import onnx_runtime
 
 Arrays = tuple[NDArray[Any], NDArray[Any]]
@@ -582,3 +582,23 @@ class TestPublish:
             TrainingError, match=r"^a model with several labels per row cannot be served; use export_onnx"
         ):
             fitted.publish(tmp_path, "labels", train=labels(), test=labels())
+
+    def test_a_worse_or_breaking_version_is_published_on_request_only(self, tmp_path: Path) -> None:
+        inputs, targets = load_digits(return_X_y=True)
+        rows = {"train": (inputs[:1000], targets[:1000]), "test": (inputs[1000:], targets[1000:])}
+        good = MLPClassifier((16,), solver="lbfgs", max_iter=100, random_state=0)
+        bad = MLPClassifier((2,), solver="lbfgs", max_iter=3, random_state=0)
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+            good.fit(*rows["train"]).publish(tmp_path, "digits", **rows)
+            bad.fit(*rows["train"])
+        with pytest.raises(
+            NotPromoted, match=r"\nnot published: digits is worse than version 1; it is kept; to publish"
+        ):
+            bad.publish(tmp_path, "digits", **rows)
+        assert bad.publish(tmp_path, "digits", **rows, force=True).name == "2"
+        few = {part: (each[:, :32], labels) for part, (each, labels) in rows.items()}
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+            bad.fit(*few["train"])
+        with pytest.raises(NotPromoted, match=r"^- a row has 32 features, and had 64\n"):
+            bad.publish(tmp_path, "digits", **few, force=True)
+        assert bad.publish(tmp_path, "digits", **few, breaking=True).name == "3"
