@@ -26,7 +26,6 @@ from training.release.importing import graph, rows, version
 from training.release.importing.version import Imported, Request
 from training.release.interface import Interface
 
-NAME: Final = "import"
 SUMMARY: Final = "publish an ONNX file of scikit-learn, Keras, PyTorch or XGBoost"
 DESCRIPTION: Final = (
     "Turn a small ONNX network of another framework into a served version. Its inputs and outputs are renamed, and "
