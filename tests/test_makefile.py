@@ -94,6 +94,11 @@ def test_without_target_there_is_no_target_option(venv: Path) -> None:
     assert arguments_of(venv, "serve") == ["-m", "service", "--host", "127.0.0.1", "--port", "8000"]
 
 
+def test_training_without_arguments_replaces_the_better_bundled_model(venv: Path) -> None:
+    assert arguments_of(venv, "train") == ["-m", "training", "fashion-mnist", "--force"]
+    assert arguments_of(venv, "train", "ARGS=--epochs 5")[3:] == ["--force", "--epochs", "5"]
+
+
 def test_managing_versions(venv: Path) -> None:
     assert arguments_of(venv, "models") == ["-m", "service.models", "list"]
     assert arguments_of(venv, "models", "ARGS=check 'my model'@1") == ["-m", "service.models", "check", "my model@1"]

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from service.models import check, compare, listing, prune, rollback
+from service.models import check, compare, listing, prune, publish, rollback
 
-COMMANDS: Final = (listing.COMMAND, check.COMMAND, compare.COMMAND, rollback.ROLLBACK, rollback.RESTORE, prune.COMMAND)
+COMMANDS: Final = (
+    listing.COMMAND,
+    check.COMMAND,
+    compare.COMMAND,
+    publish.COMMAND,
+    rollback.ROLLBACK,
+    rollback.RESTORE,
+    prune.COMMAND,
+)

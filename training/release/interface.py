@@ -9,7 +9,7 @@ from typing import Final, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from service.cells import Cells, number_of, texts_of
+from service.cells import Cells, number_of, spellings_of
 from service.manifest import CLASSIFICATION, REGRESSION, Feature, InputDtype, Label, Manifest
 from training.data import summary
 from training.data.dataset import Dataset
@@ -198,7 +198,7 @@ def _takes_numbers(feature: Feature, cells: Cells | None) -> bool:
 
 
 def _takes_booleans(feature: Feature, cells: Cells | None) -> bool:
-    words = {*texts_of(True), *texts_of(False)}
+    words = {*spellings_of(True), *spellings_of(False)}
     return cells is not None and not words.isdisjoint(feature.categories)
 
 
