@@ -9,7 +9,7 @@ import json
 import math
 import sys
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -31,6 +31,7 @@ from service import json_document
 from service.cells import Cells
 from service.compared import Compared
 from service.int8 import Int8
+from service.reference import PIXELS, Reference
 
 FORMAT: Final = 1
 CLASSIFICATION: Final = "classification"
@@ -101,6 +102,11 @@ class Feature:
     min: float
     max: float
 
+    @property
+    def codes(self) -> int:
+        """How many values an encoded boolean or category can have; 0 for a number."""
+        return {"numeric": 0, "boolean": 2}.get(self.kind, len(self.categories) + self.other)
+
     @field_validator("name")
     @classmethod
     def _check_name(cls, name: str) -> str:
@@ -170,6 +176,8 @@ class Manifest:
     """The comparison of the int8 graph with the fp32 one; null if there is none."""
     compared: Compared | None = None
     """The comparison with the version that was the newest before; null if there was none, or it could not be run."""
+    reference: Reference | None = None
+    """Distributions of the training rows and the predictions, to recognize drift; null if they are not known."""
 
     @field_validator("classes", mode="plain", json_schema_input_type=tuple[Label, ...])
     @classmethod
@@ -223,6 +231,14 @@ class Manifest:
     def _check_compared(cls, compared: Compared | None) -> Compared | None:
         return _require(compared, "counts and finite scores", compared is None or compared.is_consistent)
 
+    @field_validator("reference")
+    @classmethod
+    def _check_reference(cls, reference: Reference | None, info: ValidationInfo) -> Reference | None:
+        features, targets, classes = (info.data.get(name, ()) for name in ("features", "targets", "classes"))
+        codes = {PIXELS: 0} if info.data.get("input_dtype") == "uint8" else {each.name: each.codes for each in features}
+        consistent = reference is None or reference.is_consistent(codes, targets, len(classes))
+        return _require(reference, "distributions of the model's features and targets", consistent)
+
     @property
     def graph_dtype(self) -> OutputDtype:
         """The dtype of the graph's ``inputs``."""
@@ -234,14 +250,30 @@ class Manifest:
         return tuple(text_of(label) for label in self.classes)
 
     def to_json(self) -> str:
-        """The content of ``metadata.json``, with one line for each feature.
+        """The content of ``metadata.json``, with one line for each feature and each distribution.
 
         Raises `ValueError` if a number is NaN or infinite.
         """
         document = asdict(self)
-        features = ",\n".join(f"  {json.dumps(feature, allow_nan=False)}" for feature in document.pop("features"))
+        features, reference = document.pop("features"), document.pop("reference")
         head = json.dumps(document, indent=1, allow_nan=False)
-        return f'{head[:-2]},\n "features": [\n{features}\n ]\n}}\n'
+        distributions = "null" if reference is None else _lines_of(reference)
+        return f'{head[:-2]},\n "reference": {distributions},\n "features": {_lines(features)}\n}}\n'
+
+
+def _lines(records: Iterable[Mapping[str, Any]]) -> str:
+    """A JSON array with one line for each record."""
+    lines = ",\n".join(f"  {json.dumps(each, allow_nan=False)}" for each in records)
+    return f"[\n{lines}\n ]"
+
+
+def _lines_of(document: Mapping[str, Any]) -> str:
+    """A JSON object whose arrays have one line for each record."""
+    fields = (
+        f'"{name}": {_lines(value) if isinstance(value, tuple) else json.dumps(value)}'
+        for name, value in document.items()
+    )
+    return f"{{{', '.join(fields)}}}"
 
 
 def text_of(label: Label) -> str:

@@ -20,6 +20,7 @@ from service import artifact
 from service import manifest as manifest_module
 from service.cells import Cells
 from service.manifest import CLASSIFICATION, FORMAT, KINDS, REGRESSION, Feature, Manifest
+from service.reference import MAX_FEATURES, PIXELS, Distribution, Reference
 from tests.service.errors import artifact_error
 from tests.service.published import TABLE, rewrite
 from tests.service.quantized import EVIDENCE
@@ -195,10 +196,65 @@ def test_the_int8_comparison_must_fit_the_classes(version_dir: Path) -> None:
     )
 
 
+AGE = {"name": "age", "counts": [5, 0, 1], "edges": [0.5, 2], "missing": 3}
+JOB = {"name": "job", "counts": [1, 2, 3]}
+ANIMAL = {"name": "animal", "counts": [4, 5, 6]}
+REFERENCE = {"rows": 9, "features": [AGE, JOB], "prediction_rows": 15, "predictions": [ANIMAL]}
+
+
+def test_a_reference_is_read(version_dir: Path) -> None:
+    rewrite(version_dir, lambda document: document.update(reference=REFERENCE))
+    assert artifact.read_manifest(version_dir).reference == Reference(
+        9,
+        (Distribution("age", (5, 0, 1), (0.5, 2.0), 3), Distribution("job", (1, 2, 3))),
+        15,
+        (Distribution("animal", (4, 5, 6)),),
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rows": 0},
+        {"prediction_rows": 0},
+        {"features": []},
+        {"features": [AGE, AGE]},
+        {"features": [AGE | {"name": "pixels"}]},
+        {"features": [AGE | {"counts": [5, -1, 1]}]},
+        {"features": [AGE | {"counts": [0, 0, 0]}]},
+        {"features": [AGE | {"counts": [5, 1]}]},
+        {"features": [AGE | {"edges": [2, 0.5]}]},
+        {"features": [AGE | {"edges": [0.5, 0.5]}]},
+        {"features": [AGE | {"missing": -1}]},
+        {"features": [AGE | {"counts": [1], "edges": []}]},
+        {"features": [AGE | {"counts": [1] * 12, "edges": [*range(11)]}]},
+        {"features": [JOB | {"counts": [1, 2]}]},
+        {"features": [JOB | {"edges": [0.5, 1.5]}]},
+        {"predictions": []},
+        {"predictions": [ANIMAL, ANIMAL]},
+        {"predictions": [ANIMAL | {"name": "plant"}]},
+        {"predictions": [ANIMAL | {"counts": [4, 5]}]},
+    ],
+)
+def test_a_reference_of_another_model_is_refused(version_dir: Path, change: dict[str, Any]) -> None:
+    rewrite(version_dir, lambda document: document.update(reference=REFERENCE | change))
+    message = artifact_error(artifact.read_manifest, version_dir)
+    assert message.startswith(f"{version_dir / artifact.MANIFEST}: 'reference' is ")
+    assert message.endswith(", expected distributions of the model's features and targets; publish the model again")
+
+
+def test_a_reference_has_a_bounded_number_of_features() -> None:
+    features = tuple(Distribution(f"f{index}", (1, 2), (0.0,)) for index in range(MAX_FEATURES + 1))
+    codes = {each.name: 0 for each in features}
+    for count, consistent in ((MAX_FEATURES, True), (MAX_FEATURES + 1, False)):
+        reference = Reference(1, features[:count], 1, (Distribution("t", (1, 2)),))
+        assert reference.is_consistent(codes, ("t",), 2) is consistent
+
+
 @pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Manifest) if field.name != "output_dtype"])
 def test_a_manifest_without_a_field_is_refused(version_dir: Path, key: str) -> None:
     rewrite(version_dir, lambda document: document.pop(key))
-    if key in {"git_commit", "seed", "cells", "int8", "compared"}:  # null says the same
+    if key in {"git_commit", "seed", "cells", "int8", "compared", "reference"}:  # null says the same
         assert getattr(artifact.read_manifest(version_dir), key) is None
     else:
         assert f"{key!r} is " in artifact_error(artifact.read_manifest, version_dir)
@@ -310,7 +366,20 @@ def manifests(draw: st.DrawFn) -> Manifest:
     )
 
 
-@given(manifests())
+def distribution(name: str, codes: int) -> Distribution:
+    """One that fits so many codes; 0 stands for a number."""
+    return Distribution(name, tuple(range(1, codes + 1))) if codes else Distribution(name, (1, 0, 2), (-0.5, 1e300), 4)
+
+
+def with_reference(manifest: Manifest) -> Manifest:
+    pixels = Distribution(PIXELS, (3, 1), (7.5,))
+    features = tuple(distribution(each.name, each.codes) for each in manifest.features)
+    predictions = tuple(distribution(name, len(manifest.classes)) for name in manifest.targets)
+    images = manifest.input_dtype == "uint8"
+    return dataclasses.replace(manifest, reference=Reference(7, (pixels,) if images else features, 2, predictions))
+
+
+@given(manifests() | manifests().map(with_reference))
 def test_every_manifest_survives_a_round_trip(manifest: Manifest) -> None:
     with tempfile.TemporaryDirectory() as folder:
         version_dir = Path(folder) / manifest.name / str(manifest.version)

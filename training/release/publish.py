@@ -32,6 +32,7 @@ from training.errors import DataError, TrainingError
 from training.release import card, onnx_runtime, seen_rows
 from training.release.interface import features_of
 from training.release.onnx_export import CLASSIFIER_OUTPUTS, OPSET, REGRESSOR_OUTPUTS
+from training.release.reference import reference
 from training.release.training_run import Candidate, TrainingRun
 
 _GOLDEN_ROWS: Final = 32
@@ -154,6 +155,7 @@ def _manifest(candidate: Candidate, version: int, created: str, commit: str | No
         cells=dataset.cells,
         int8=None if candidate.int8 is None or candidate.int8_graph is None else candidate.int8.measured,
         compared=candidate.judgement.compared,
+        reference=reference(dataset, split.train, candidate.outputs[-1]),
     )
 
 
