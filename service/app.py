@@ -8,9 +8,10 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import Final
 
@@ -30,6 +31,7 @@ from service.http.transport.lifetime import Lifetime
 from service.http.transport.middleware import Guard
 from service.http.transport.prediction_cycle import FastPathContext
 from service.http.transport.request_ids import RequestIds
+from service.inference import drift
 from service.inference.catalog import Catalog
 from service.inference.loader import Loader, Placement
 from service.inference.reports import Reports
@@ -39,6 +41,7 @@ from service.inference.watcher import Watcher
 from service.lifecycle import Lifecycle, State
 from service.log_writer import LAST_LINES_S, LogWriter
 from service.metrics import Metrics
+from service.metrics.shared_counts import SHARE_EVERY_S
 from service.requests import RequestTracker, Sink
 from service.settings import Settings
 
@@ -101,6 +104,13 @@ def build(
         queue_rows=options.max_queue_rows,
         clock=_CLOCK,
         check_example=check_example,
+        watch=partial(
+            drift.watch,
+            metrics=counters.drift,
+            features=options.drift_features,
+            window_s=options.drift_window_s,
+            clock=_CLOCK,
+        ),
     )
     selection = Selection.of(options.model, options.model_versions)
     catalog = Catalog(loader, selection, Reports(counters.versions, counters.retention), keep=options.keep_versions)
@@ -141,8 +151,10 @@ def build(
         gc.freeze()
         lifecycle.advance(State.READY)
         watch = asyncio.create_task(watcher.run()) if options.reload_interval_s else None
+        sharing = asyncio.create_task(_repeat(counters.drift.share, SHARE_EVERY_S))
         with health.beating(is_stuck):
             yield
+        sharing.cancel()
         lifecycle.advance(State.STOPPED)
         if watch is not None:
             watch.cancel()
@@ -166,3 +178,9 @@ def build(
     lifetime = Lifetime(options.max_connection_age_s, options.max_requests_per_connection)
     fast_path = FastPathContext(tracker, ids, limits, budget, predict, lifecycle, table, lifetime=lifetime)
     return Service(app, lifecycle, fast_path, repository)
+
+
+async def _repeat(call: Callable[[], None], every_s: float) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        call()

@@ -101,6 +101,12 @@ class Settings(BaseSettings):
     max_requests_per_connection: int = _option(
         0, "responses after which a connection is closed; 0 for no limit", "requests", ge=0, le=1_000_000_000
     )
+    drift_features: int = _option(
+        50, "features of each model that are watched for drift, the most important ones; 0 watches nothing", ge=0, le=50
+    )
+    drift_window_s: float = _option(
+        3600.0, "how far back served rows count for drift; longer needs no more memory", "s", ge=60, le=2_592_000
+    )
     drain_timeout_s: int = _option(
         20, "time limit for finishing accepted requests after a stop signal", "s", ge=1, le=3600
     )

@@ -15,6 +15,8 @@ SLOW: Final = (
     "service/http/transport/test_fast_path.py",
     "service/http/transport/test_lifetime.py::test_no_request_is_lost_when_connections_close",
     "service/inference/test_session_cuda.py",
+    "service/metrics/test_drift.py::test_a_server_reports_the_drift_of_what_it_is_sent",
+    "service/metrics/test_drift.py::test_drift_can_be_switched_off",
     "service/models/test_check.py::test_it_refuses_what_the_server_refuses",
     "service/models/test_rollback.py::test_a_server_serves_the_version_before",
     "service/models/test_rollback.py::test_of_several_at_once_one_succeeds",

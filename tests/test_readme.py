@@ -60,7 +60,12 @@ def metrics_rows() -> list[str]:
     Metrics(registry)
     rows = []
     for metric in registry._collector_to_names:
-        assert isinstance(metric, MetricWrapperBase)
+        if not isinstance(metric, MetricWrapperBase):  # computed at each scrape
+            rows += [
+                f"| `{family.name}` | {family.type} | {', '.join(family._labelnames)} | {family.documentation} |"
+                for family in metric.describe()
+            ]
+            continue
         name = metric._name + ("_total" if metric._type == "counter" else "")
         labels = ", ".join(metric._labelnames)
         rows.append(f"| `{name}` | {metric._type} | {labels} | {metric._documentation} |")

@@ -14,6 +14,7 @@ from service.artifact import Artifact
 from service.errors import ModelRefused, RequestError
 from service.inference import self_check, session
 from service.inference.batcher import Batcher, Rows
+from service.inference.drift import Drift
 from service.inference.model import Model
 from service.inference.schema import Schema
 from service.inference.session import Outputs, Session
@@ -35,7 +36,8 @@ class Loader:
     """Loads versions in ``folder``, and reports them to ``metrics``.
 
     A request may have ``max_rows`` rows; the queue of a model holds ``queue_rows``. ``check_example`` raises
-    `RequestError` or `ValueError` if a model does not accept its own example request.
+    `RequestError` or `ValueError` if a model does not accept its own example request. ``watch`` makes what watches a
+    version for drift.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Loader:
         queue_rows: int,
         clock: Callable[[], float],
         check_example: Callable[[bytes, Schema], None],
+        watch: Callable[[Manifest], Drift | None] = lambda _manifest: None,
     ) -> None:
         self.folder = folder
         self._placement = placement
@@ -56,6 +59,7 @@ class Loader:
         self._queue_rows = queue_rows
         self._clock = clock
         self._check_example = check_example
+        self._watch = watch
 
     def load(self, name: str, version: int, running: Model | None = None) -> Model:
         """Load a version, or return the ``running`` one if its files say the same.
@@ -98,27 +102,43 @@ class Loader:
             raise ModelRefused(
                 f"{path} is no request that the model takes ({error}); publish the model again"
             ) from error
+        drift = self._watch(manifest)
         batcher = Batcher(
             network.run,
             costs,
             features=len(manifest.features),
             queue_rows=self._queue_rows,
             clock=self._clock,
-            ran=self._observer(manifest),
+            ran=self._observer(manifest, drift),
             dtype=manifest.graph_dtype,
         )
         load_s = time.perf_counter() - started_s
-        return Model(manifest, published.example, network.provider, precision, load_s, schema, batcher, network.run)
+        return Model(
+            manifest,
+            published.example,
+            network.provider,
+            precision,
+            load_s,
+            schema,
+            batcher,
+            network.run,
+            on_close=drift.close if drift is not None else lambda: None,
+        )
 
-    def _observer(self, manifest: Manifest) -> Callable[[Rows, Outputs], None]:
-        """A function to call after each run of this version, which counts the outputs."""
+    def _observer(self, manifest: Manifest, drift: Drift | None) -> Callable[[Rows, Outputs], None]:
+        """A function to call after each run of this version, which counts the rows and the outputs."""
         if manifest.task == REGRESSION:
             count = self._metrics.regressions(manifest.name, manifest.version, manifest.targets)
         else:
             count = self._metrics.batches(manifest.name, manifest.version, manifest.label_texts)
 
-        def observe(_rows: Rows, outputs: Outputs) -> None:
+        if drift is None:
+            return lambda _rows, outputs: count(*outputs)
+        watched = drift.observe
+
+        def observe(rows: Rows, outputs: Outputs) -> None:
             count(*outputs)
+            watched(rows, outputs)
 
         return observe
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.heartbeats import Heartbeats
 from service.metrics import files
+from service.metrics.drift import DriftMetrics
 from service.metrics.files import DiskSpace, OpenFiles
 from service.metrics.instruments import Instruments
 from service.metrics.models import ModelMetrics
@@ -26,6 +28,7 @@ from service.metrics.processes import ServerProcesses
 from service.metrics.requests import RequestMetrics
 from service.metrics.retention import Retention
 from service.metrics.server import ServerMetrics
+from service.metrics.shared_counts import SharedCounts
 from service.metrics.versions import VersionMetrics
 from service.metrics.workers import WorkersNow
 from service.requests import RequestRecord
@@ -44,6 +47,8 @@ class Metrics:
         Gathers the metrics of all workers, if there are several.
     opened
         The files of this worker, if there are several.
+    shared
+        The counts that the workers exchange.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class Metrics:
         registry: CollectorRegistry,
         all_workers: CollectorRegistry | None = None,
         opened: OpenFiles | None = None,
+        shared: SharedCounts | None = None,
     ) -> None:
         self._exposed = all_workers or registry
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -60,6 +66,8 @@ class Metrics:
         self.versions = VersionMetrics(make)
         self.server = ServerMetrics(make, DiskSpace() if opened is None else opened.space)
         self.retention = Retention(make, opened)
+        self.drift = DriftMetrics(shared)
+        self._exposed.register(self.drift)
 
     def exposition(self) -> bytes:
         """The metrics of all workers in Prometheus's text format, with content type `CONTENT_TYPE`."""
@@ -97,7 +105,7 @@ def worker(index: int, folder: Path, heartbeats: Heartbeats) -> Metrics:
     PlatformCollector(all_workers)
     all_workers.register(ServerProcesses())
     all_workers.register(WorkersNow(heartbeats))
-    metrics = Metrics(CollectorRegistry(), all_workers, opened)
+    metrics = Metrics(CollectorRegistry(), all_workers, opened, SharedCounts(index, folder, time.monotonic))
     metrics.server.started()
     return metrics
 

@@ -15,8 +15,8 @@ from typing import Final
 from service.errors import StartError
 
 _PREFIX: Final = "mlp-serving-metrics-"
-# The files that metrics_files writes. Nothing else is removed from the folder of another server.
-_FILES: Final = (".db", ".new")
+# The files that `files` and `shared_counts` write. Nothing else is removed from the folder of another server.
+_FILES: Final = (".db", ".json", ".new")
 
 
 @contextmanager
