@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from typing import Final
 
@@ -37,9 +36,11 @@ from service.inference.loader import Loader, Placement
 from service.inference.reports import Reports
 from service.inference.repository import Repository
 from service.inference.selection import Selection
+from service.inference.shadow import Shadows, requested
 from service.inference.watcher import Watcher
 from service.lifecycle import Lifecycle, State
 from service.log_writer import LAST_LINES_S, LogWriter
+from service.manifest import Manifest
 from service.metrics import Metrics
 from service.metrics.shared_counts import SHARE_EVERY_S
 from service.requests import RequestTracker, Sink
@@ -96,6 +97,18 @@ def build(
         receive_timeout_s=options.receive_timeout_s,
         max_rows=min(options.max_request_rows, options.max_queue_rows),  # more would never fit the queue
     )
+    shadows = Shadows()
+
+    def watchers(manifest: Manifest) -> list[Observer]:
+        drifting = drift.watch(
+            manifest,
+            counters.drift,
+            features=options.drift_features,
+            window_s=options.drift_window_s,
+            clock=_CLOCK,
+        )
+        return [*([drifting] if drifting else []), *shadows.watchers(manifest)]
+
     loader = Loader(
         options.models,
         Placement(options.provider, options.precision),
@@ -104,22 +117,22 @@ def build(
         queue_rows=options.max_queue_rows,
         clock=_CLOCK,
         check_example=check_example,
-        watch=partial(
-            drift.watch,
-            metrics=counters.drift,
-            features=options.drift_features,
-            window_s=options.drift_window_s,
-            clock=_CLOCK,
-        ),
+        watchers=watchers,
     )
-    selection = Selection.of(options.model, options.model_versions)
+    candidates = requested(options.shadow)
+    for candidate in loader.load_shadows(candidates):
+        shadows.add(candidate, counters.shadow, _CLOCK)
+    selection = Selection.of(options.model, options.model_versions, candidates)
     catalog = Catalog(loader, selection, Reports(counters.versions, counters.retention), keep=options.keep_versions)
     repository = Repository(catalog.start(replacement=replacement), selection.default)
     catalog.loading = repository.loading
+    shadows.check(model.manifest for model in repository)
 
     def changed(state: State) -> None:
         counters.server.start_is_over()
         health.changed(state)
+        if state in {State.DRAINING, State.STOPPED}:
+            shadows.close()
 
     lifecycle = Lifecycle(changed)
     budget = BodyBudget(options.max_buffered_bytes)

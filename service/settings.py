@@ -101,6 +101,10 @@ class Settings(BaseSettings):
     max_requests_per_connection: int = _option(
         0, "responses after which a connection is closed; 0 for no limit", "requests", ge=0, le=1_000_000_000
     )
+    shadow: str | None = _option(
+        None,
+        "versions to compare with those served, on the same rows, in spare time: name@version, separated by commas",
+    )
     drift_features: int = _option(
         50, "features of each model that are watched for drift, the most important ones; 0 watches nothing", ge=0, le=50
     )

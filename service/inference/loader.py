@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,13 @@ from typing import Any
 from service import artifact
 from service.artifact import Artifact
 from service.errors import ModelRefused, RequestError
-from service.inference import self_check, session
-from service.inference.batcher import Batcher, Rows
-from service.inference.drift import Drift
+from service.inference import self_check, session, watching
+from service.inference.batcher import Batcher
 from service.inference.model import Model
 from service.inference.schema import Schema
-from service.inference.session import Outputs, Session
+from service.inference.session import Session, StoppableRun
+from service.inference.shadow import Candidate
+from service.inference.watching import Watcher
 from service.manifest import REGRESSION, ArtifactError, Manifest
 from service.metrics.models import ModelMetrics
 
@@ -36,8 +37,8 @@ class Loader:
     """Loads versions in ``folder``, and reports them to ``metrics``.
 
     A request may have ``max_rows`` rows; the queue of a model holds ``queue_rows``. ``check_example`` raises
-    `RequestError` or `ValueError` if a model does not accept its own example request. ``watch`` makes what watches a
-    version for drift.
+    `RequestError` or `ValueError` if a model does not accept its own example request. ``watchers`` makes what
+    looks at the runs of a version.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Loader:
         queue_rows: int,
         clock: Callable[[], float],
         check_example: Callable[[bytes, Schema], None],
-        watch: Callable[[Manifest], Drift | None] = lambda _manifest: None,
+        watchers: Callable[[Manifest], Sequence[Watcher]] = lambda _manifest: (),
     ) -> None:
         self.folder = folder
         self._placement = placement
@@ -59,7 +60,7 @@ class Loader:
         self._queue_rows = queue_rows
         self._clock = clock
         self._check_example = check_example
-        self._watch = watch
+        self._watchers = watchers
 
     def load(self, name: str, version: int, running: Model | None = None) -> Model:
         """Load a version, or return the ``running`` one if its files say the same.
@@ -85,6 +86,24 @@ class Loader:
         )
         return model
 
+    def load_shadows(self, versions: Mapping[str, int]) -> list[Candidate]:
+        """Load ``versions`` by model to be compared with those served, and never serve them.
+
+        Raises `ModelRefused` if one fails a check.
+        """
+        return [self._load_shadow(name, version) for name, version in versions.items()]
+
+    def _load_shadow(self, name: str, version: int) -> Candidate:
+        version_dir = self.folder / name / str(version)
+        try:
+            published = artifact.read(version_dir)
+            network, precision = _choose(published, self._placement)
+        except (ArtifactError, ModelRefused) as error:
+            raise ModelRefused(f"--shadow (MLP_SHADOW) {name}@{version} cannot be used: {error}") from error
+        _log.info("comparing %s version %d (%s, %s)", name, version, network.provider, precision)
+        run = StoppableRun(network)
+        return Candidate(published.manifest, run, run.stop)
+
     def _build(self, version_dir: Path, published: Artifact, started_s: float) -> Model:
         manifest = published.manifest
         try:
@@ -102,17 +121,22 @@ class Loader:
             raise ModelRefused(
                 f"{path} is no request that the model takes ({error}); publish the model again"
             ) from error
-        drift = self._watch(manifest)
+        watchers = self._watchers(manifest)
         batcher = Batcher(
             network.run,
             costs,
             features=len(manifest.features),
             queue_rows=self._queue_rows,
             clock=self._clock,
-            ran=self._observer(manifest, drift),
+            ran=watching.together(self._count(manifest), watchers),
             dtype=manifest.graph_dtype,
         )
         load_s = time.perf_counter() - started_s
+
+        def closed() -> None:
+            for watcher in watchers:
+                watcher.close()
+
         return Model(
             manifest,
             published.example,
@@ -122,25 +146,14 @@ class Loader:
             schema,
             batcher,
             network.run,
-            on_close=drift.close if drift is not None else lambda: None,
+            on_close=closed,
         )
 
-    def _observer(self, manifest: Manifest, drift: Drift | None) -> Callable[[Rows, Outputs], None]:
-        """A function to call after each run of this version, which counts the rows and the outputs."""
+    def _count(self, manifest: Manifest) -> Callable[..., None]:
+        """A function to call with the outputs of each run of this version, which counts them."""
         if manifest.task == REGRESSION:
-            count = self._metrics.regressions(manifest.name, manifest.version, manifest.targets)
-        else:
-            count = self._metrics.batches(manifest.name, manifest.version, manifest.label_texts)
-
-        if drift is None:
-            return lambda _rows, outputs: count(*outputs)
-        watched = drift.observe
-
-        def observe(rows: Rows, outputs: Outputs) -> None:
-            count(*outputs)
-            watched(rows, outputs)
-
-        return observe
+            return self._metrics.regressions(manifest.name, manifest.version, manifest.targets)
+        return self._metrics.batches(manifest.name, manifest.version, manifest.label_texts)
 
 
 def _choose(published: Artifact, placement: Placement) -> tuple[Session, str]:

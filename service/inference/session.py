@@ -90,10 +90,28 @@ class Session:
     _runtime: ort.InferenceSession
     _outputs: tuple[str, ...]
 
-    def run(self, inputs: NDArray[Any]) -> Outputs:
+    def run(self, inputs: NDArray[Any], options: ort.RunOptions | None = None) -> Outputs:
         """Run ``inputs`` (rows, features), in the dtype of the graph, through the network."""
-        *probabilities, prediction = self._runtime.run(self._outputs, {_INPUT: inputs})
+        *probabilities, prediction = self._runtime.run(self._outputs, {_INPUT: inputs}, options)
         return Outputs(probabilities[0] if probabilities else None, prediction)
+
+
+class StoppableRun:
+    """`Session.run` for a thread whose run another thread may have to end."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._options = ort.RunOptions()
+
+    def __call__(self, inputs: NDArray[Any]) -> Outputs:
+        """Run ``inputs`` through the network. Raises an error of ONNX Runtime if `stop` is called meanwhile."""
+        if self._options.terminate:
+            self._options = ort.RunOptions()
+        return self._session.run(inputs, self._options)
+
+    def stop(self) -> None:
+        """End the run before its next operator."""
+        self._options.terminate = True
 
 
 def build(

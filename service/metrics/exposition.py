@@ -28,6 +28,7 @@ from service.metrics.processes import ServerProcesses
 from service.metrics.requests import RequestMetrics
 from service.metrics.retention import Retention
 from service.metrics.server import ServerMetrics
+from service.metrics.shadow import ShadowMetrics
 from service.metrics.shared_counts import SharedCounts
 from service.metrics.versions import VersionMetrics
 from service.metrics.workers import WorkersNow
@@ -68,15 +69,18 @@ class Metrics:
         self.retention = Retention(make, opened)
         self.drift = DriftMetrics(shared)
         self._exposed.register(self.drift)
+        self.shadow = ShadowMetrics(make)
 
     def exposition(self) -> bytes:
         """The metrics of all workers in Prometheus's text format, with content type `CONTENT_TYPE`."""
         self.models.flush()
+        self.shadow.flush()
         return generate_latest(self._exposed)
 
     def count(self, records: Sequence[RequestRecord]) -> None:
         """Count finished requests, and the network's runs so far."""
         self.models.flush()
+        self.shadow.flush()
         self.server.flush()
         self.requests.count(records)
 

@@ -21,6 +21,7 @@ from service.manifest import REGRESSION
 from tests.service.errors import error_message
 from tests.service.published import Network
 from tests.service.quantized import quantized
+from tests.service.trapped import GOOD, publish_trapped, slow
 
 ROOT = Path(__file__).parents[3]
 BATCHES = [*range(1, 65), 65, 96, 127, 128, 129, 200, 255, 256]
@@ -184,3 +185,23 @@ def test_int8_answers_have_exact_products() -> None:
     exact = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     answered = session.build(graph, "cpu", features=784, classes=10).run(rows)
     np.testing.assert_array_equal(answered.probabilities, exact.run(["probabilities"], {"inputs": rows})[0])
+
+
+def test_a_run_can_be_ended_from_another_thread_and_the_next_one_runs(tmp_path: Path) -> None:
+    network = publish_trapped(tmp_path)
+    graph = (tmp_path / "small" / "1" / artifact.MODEL).read_bytes()
+    run = session.StoppableRun(session.build(graph, "cpu", features=4, classes=3))
+    inputs = np.array([GOOD], np.float32)
+    assert run(inputs).probabilities == pytest.approx(network.answer(inputs), abs=1e-5)
+    ended = threading.Event()
+
+    def run_for_ever() -> None:
+        with pytest.raises(Exception, match="terminate flag"):
+            run(np.array([slow(1e15)], np.float32))
+        ended.set()
+
+    threading.Thread(target=run_for_ever, daemon=True).start()
+    assert not ended.wait(0.05)
+    run.stop()
+    assert ended.wait(60)
+    assert run(inputs).probabilities == pytest.approx(network.answer(inputs), abs=1e-5)
