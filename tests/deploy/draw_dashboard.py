@@ -102,6 +102,10 @@ def draw_series(axes: Axes, panel: Document, observer: Prometheus, start: float,
         for target, expression in zip(panel["targets"], expressions(panel), strict=True)
         for labels, values in observer.query_range(expression.replace("[1m]", "[5s]"), start, end, 1)
     ]
+    if not lines:
+        axes.text(0.5, 0.5, "No data", ha="center", va="center")
+        axes.set_axis_off()
+        return
     times = np.unique(np.concatenate([values[:, 0] for _, values in lines]))
     heights = [np.interp(times, *values.T, left=np.nan, right=np.nan) for _, values in lines]
     if "stacking" in panel["fieldConfig"]["defaults"]["custom"]:

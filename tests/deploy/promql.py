@@ -44,8 +44,9 @@ def known() -> dict[str, set[str]]:
     metrics.Metrics(registry)
     names = {"up": set[str]()}
     for name, collector in registry._names_to_collectors.items():
-        assert isinstance(collector, MetricWrapperBase)
-        if name.endswith(_SUFFIXES[type(collector)]):
+        if not isinstance(collector, MetricWrapperBase):  # gauges that are computed at each scrape
+            names |= {family.name: set(family._labelnames) for family in collector.describe()}
+        elif name.endswith(_SUFFIXES[type(collector)]):
             names[name] = set(collector._labelnames) | ({"le"} if name.endswith("_bucket") else set())
     of_process = re.findall(rb"^(process_\w+) ", metrics.alone().exposition(), re.MULTILINE)
     of_workers = [family.name for family in WorkersNow(Heartbeats(1)).collect()]

@@ -14,10 +14,11 @@ from tests.deploy.load import Load
 from tests.deploy.observed import Prometheus, expressions, panels, prometheus, wait_until
 from tests.deploy.rendered import Document
 from tests.deploy.test_rules import RULES, check
-from tests.service.published import publish
+from tests.service.drifting import publish_with_reference
+from tests.service.published import TABLE, as_json, publish, values_of
 from tests.service.running import Running, post
 
-GOOD = post(json.dumps({"inputs": [[0.1, 0.2, 0.3, 0.4]]}).encode())
+GOOD = post(json.dumps({"inputs": [as_json(TABLE, values_of(TABLE, 1, 0)[0])]}).encode())
 BAD = post(json.dumps({"inputs": [[0.1]]}).encode())
 LOAD_S = 3
 
@@ -32,8 +33,12 @@ def sent() -> Counter[int]:
 def observer(tmp_path_factory: pytest.TempPathFactory, sent: Counter[int]) -> Iterator[Prometheus]:
     """A Prometheus that has scraped two workers after valid and invalid requests."""
     folder = tmp_path_factory.mktemp("observed")
-    publish(folder / "models")
-    with Running(folder / "models", workers=2) as server, prometheus(server.port, folder) as found:
+    publish_with_reference(folder / "models")
+    publish(folder / "models", "table", 2, features=TABLE)
+    with (
+        Running(folder / "models", "--shadow", "table@2", workers=2) as server,
+        prometheus(server.port, folder) as found,
+    ):
         with Load(server.port, GOOD, clients=4) as good, Load(server.port, BAD, clients=1) as bad:
             time.sleep(LOAD_S)  # a rate needs time between two scrapes
         assert not good.lost + bad.lost

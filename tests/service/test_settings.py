@@ -39,6 +39,9 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "keep_alive_timeout_s": ("5", 5),
     "max_connection_age_s": ("60", 60),
     "max_requests_per_connection": ("1000", 1000),
+    "shadow": ("small@2,other@3", "small@2,other@3"),
+    "drift_features": ("7", 7),
+    "drift_window_s": ("86400", 86400.0),
     "drain_timeout_s": ("3", 3),
 }
 NAMES = list(Settings.model_fields)
