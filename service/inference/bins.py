@@ -114,7 +114,7 @@ class Bins:
             else:
                 codes.append((column, table))
         self.columns = None if images else np.array([column for column, *_ in (*numbers, *codes)], np.intp)
-        self._width = 1 if images else len(self._features)
+        self._pixel_edges = reference.features[0].edges if images else ()
         self._numeric = len(numbers)
         self._numbers = _Numbers([each for _, each, _ in numbers], [place for *_, place in numbers])
         self._codes = _Codes([table for _, table in codes])
@@ -127,13 +127,13 @@ class Bins:
 
     def count(self, rows: NDArray[Any], predictions: NDArray[Any]) -> NDArray[np.int64]:
         """Counts (size,) of ``rows`` (rows, `columns`) and of the network's ``predictions`` for them."""
-        values = rows.reshape(-1, self._width)
-        found = (
-            self._numbers.find(values[:, : self._numeric]),
-            self._codes.find(values[:, self._numeric :]),
-            self._answers.find(predictions.reshape(len(predictions), -1)),
-        )
-        return np.bincount(np.concatenate([each.reshape(-1) for each in found]), minlength=self.size)
+        found = [self._answers.find(predictions.reshape(len(predictions), -1))]
+        if not self._pixel_edges:
+            found += [self._numbers.find(rows[:, : self._numeric]), self._codes.find(rows[:, self._numeric :])]
+        counts = np.bincount(np.concatenate([each.reshape(-1) for each in found]), minlength=self.size)
+        if self._pixel_edges:
+            counts[: len(self._pixel_edges) + 1] = _pooled(rows, self._pixel_edges)
+        return counts
 
     def figures(self, counts: NDArray[np.float64], rows: float) -> Iterator[Figure]:
         """What ``counts`` (size,) of so many ``rows`` say; nothing of a distribution for which these are too few."""
@@ -167,6 +167,12 @@ class Bins:
         place = _Place(distribution.name, self.size, expected, missing, unknown)
         self.size = place.end
         return place, place.first + np.append(bins, len(expected) - 1)
+
+
+def _pooled(values: NDArray[Any], edges: Sequence[float]) -> NDArray[np.int64]:
+    """Counts of all ``values`` between ``edges``. Counting what lies above each edge is fast for many values."""
+    above = [values.size, *(int(np.count_nonzero(values >= edge)) for edge in edges), 0]
+    return -np.diff(above)
 
 
 def _code_bins(counts: NDArray[np.float64], rows: int) -> NDArray[np.intp]:
