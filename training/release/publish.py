@@ -29,7 +29,9 @@ from service.manifest import (
 )
 from training.data.dataset import Dataset
 from training.errors import DataError, TrainingError
+from training.recipe.train import outputs_of
 from training.release import card, onnx_runtime, seen_rows
+from training.release.importance import most_important
 from training.release.interface import features_of
 from training.release.onnx_export import CLASSIFIER_OUTPUTS, OPSET, REGRESSOR_OUTPUTS
 from training.release.reference import reference
@@ -155,8 +157,12 @@ def _manifest(candidate: Candidate, version: int, created: str, commit: str | No
         cells=dataset.cells,
         int8=None if candidate.int8 is None or candidate.int8_graph is None else candidate.int8.measured,
         compared=candidate.judgement.compared,
-        reference=reference(dataset, split.train, candidate.outputs[-1]),
+        reference=reference(dataset, split.train, candidate.outputs[-1], lambda: _by_importance(run)),
     )
+
+
+def _by_importance(run: TrainingRun) -> list[int]:
+    return most_important(lambda inputs: outputs_of(run.network, inputs), run.test_inputs)
 
 
 def _golden_rows(candidate: Candidate) -> NDArray[np.int64]:
