@@ -20,10 +20,11 @@ _log = logging.getLogger(__name__)
 
 # The window moves by a slot at a time: it is up to one slot longer than asked for.
 _SLOTS: Final = 30
-# Values counted in a second at most, and values counted at once: half a millisecond on the event loop.
-_MAX_VALUES_S: Final = 400_000
+# What is counted in a second at most: 130 images of 28 x 28 pixels, which is half a million in an hour.
+_MAX_VALUES_S: Final = 100_000
+_MAX_ROWS_S: Final = 500
+# What is counted at once: a tenth of a millisecond on the event loop.
 _BUFFER_VALUES: Final = 50_000
-_MAX_ROWS_S: Final = 1000
 _BUFFER_ROWS: Final = 256
 # After the counts: the sum of the rows' weights, and of the weights' squares.
 _SUMS: Final = 2

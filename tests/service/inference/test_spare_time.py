@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+
 import pytest
 
-from service.inference.spare_time import SpareTime
+from service.inference.spare_time import SpareTime, waited_s
 
 
 class Times:
@@ -30,6 +35,23 @@ class Times:
 @pytest.mark.parametrize(("busy", "share"), [(0.0, 0.9), (0.3, 0.6), (0.8, 0.1), (0.95, 0.01), (3.0, 0.01)])
 def test_a_thread_gets_what_others_leave(busy: float, share: float) -> None:
     assert Times().share(busy) == pytest.approx(share, rel=0.05)
+
+
+def test_waiting_for_a_processor_is_known() -> None:
+    """Two busy threads of one processor: the main thread waits for part of the time."""
+    before_s, began_s = waited_s(), time.monotonic()
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    processors = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(processors)})
+        os.sched_setaffinity(process.pid, {min(processors)})
+        while waited_s() == before_s and time.monotonic() - began_s < 60:
+            sum(range(100_000))
+        assert 0 < waited_s() - before_s < time.monotonic() - began_s
+    finally:
+        os.sched_setaffinity(0, processors)
+        process.kill()
+        process.wait()
 
 
 def test_a_rest_is_bounded() -> None:
