@@ -33,10 +33,11 @@ from service.http.transport.request_ids import RequestIds
 from service.inference import drift
 from service.inference.catalog import Catalog
 from service.inference.loader import Loader, Placement
+from service.inference.observers import Observer
 from service.inference.reports import Reports
 from service.inference.repository import Repository
-from service.inference.selection import Selection
-from service.inference.shadow import Shadows, requested
+from service.inference.selection import Selection, parse
+from service.inference.shadow import Shadows
 from service.inference.watcher import Watcher
 from service.lifecycle import Lifecycle, State
 from service.log_writer import LAST_LINES_S, LogWriter
@@ -97,36 +98,7 @@ def build(
         receive_timeout_s=options.receive_timeout_s,
         max_rows=min(options.max_request_rows, options.max_queue_rows),  # more would never fit the queue
     )
-    shadows = Shadows()
-
-    def watchers(manifest: Manifest) -> list[Observer]:
-        drifting = drift.watch(
-            manifest,
-            counters.drift,
-            features=options.drift_features,
-            window_s=options.drift_window_s,
-            clock=_CLOCK,
-        )
-        return [*([drifting] if drifting else []), *shadows.watchers(manifest)]
-
-    loader = Loader(
-        options.models,
-        Placement(options.provider, options.precision),
-        counters.models,
-        max_rows=limits.max_rows,
-        queue_rows=options.max_queue_rows,
-        clock=_CLOCK,
-        check_example=check_example,
-        watchers=watchers,
-    )
-    candidates = requested(options.shadow)
-    for candidate in loader.load_shadows(candidates):
-        shadows.add(candidate, counters.shadow, _CLOCK)
-    selection = Selection.of(options.model, options.model_versions, candidates)
-    catalog = Catalog(loader, selection, Reports(counters.versions, counters.retention), keep=options.keep_versions)
-    repository = Repository(catalog.start(replacement=replacement), selection.default)
-    catalog.loading = repository.loading
-    shadows.check(model.manifest for model in repository)
+    catalog, repository, shadows = _models(options, counters, limits.max_rows, replacement=replacement)
 
     def changed(state: State) -> None:
         counters.server.start_is_over()
@@ -191,6 +163,46 @@ def build(
     lifetime = Lifetime(options.max_connection_age_s, options.max_requests_per_connection)
     fast_path = FastPathContext(tracker, ids, limits, budget, predict, lifecycle, table, lifetime=lifetime)
     return Service(app, lifecycle, fast_path, repository)
+
+
+def _models(
+    options: Settings, counters: Metrics, max_rows: int, *, replacement: bool
+) -> tuple[Catalog, Repository, Shadows]:
+    """What loads versions, those that serve, and those that are compared with them. Raises `StartError`."""
+    shadows = Shadows()
+    candidates = parse("--shadow (MLP_SHADOW)", options.shadow) if options.shadow else {}
+    selection = Selection.of(options.model, options.model_versions, candidates)
+
+    def observers(manifest: Manifest) -> list[Observer]:
+        drifting = drift.watch(
+            manifest,
+            counters.drift,
+            features=options.drift_features,
+            window_s=options.drift_window_s,
+            clock=_CLOCK,
+        )
+        found: list[Observer] = [] if drifting is None else [drifting]
+        if not selection.is_candidate(manifest.name, manifest.version):
+            found += shadows.observers(manifest)
+        return found
+
+    loader = Loader(
+        options.models,
+        Placement(options.provider, options.precision),
+        counters.models,
+        max_rows=max_rows,
+        queue_rows=options.max_queue_rows,
+        clock=_CLOCK,
+        check_example=check_example,
+        observers=observers,
+    )
+    for candidate in loader.load_shadows(candidates):
+        shadows.add(candidate, counters.shadow, _CLOCK)
+    catalog = Catalog(loader, selection, Reports(counters.versions, counters.retention), keep=options.keep_versions)
+    repository = Repository(catalog.start(replacement=replacement), selection.default)
+    catalog.loading = repository.loading
+    shadows.check(model.manifest for model in repository)
+    return catalog, repository, shadows
 
 
 async def _repeat(call: Callable[[], None], every_s: float) -> None:

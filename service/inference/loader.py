@@ -12,13 +12,13 @@ from typing import Any
 from service import artifact
 from service.artifact import Artifact
 from service.errors import ModelRefused, RequestError
-from service.inference import self_check, session, watching
+from service.inference import self_check, session
 from service.inference.batcher import Batcher
 from service.inference.model import Model
+from service.inference.observers import Observer, together
 from service.inference.schema import Schema
 from service.inference.session import Session, StoppableRun
 from service.inference.shadow import Candidate
-from service.inference.watching import Watcher
 from service.manifest import REGRESSION, ArtifactError, Manifest
 from service.metrics.models import ModelMetrics
 
@@ -37,7 +37,7 @@ class Loader:
     """Loads versions in ``folder``, and reports them to ``metrics``.
 
     A request may have ``max_rows`` rows; the queue of a model holds ``queue_rows``. ``check_example`` raises
-    `RequestError` or `ValueError` if a model does not accept its own example request. ``watchers`` makes what
+    `RequestError` or `ValueError` if a model does not accept its own example request. ``observers`` gives what
     looks at the runs of a version.
     """
 
@@ -51,7 +51,7 @@ class Loader:
         queue_rows: int,
         clock: Callable[[], float],
         check_example: Callable[[bytes, Schema], None],
-        watchers: Callable[[Manifest], Sequence[Watcher]] = lambda _manifest: (),
+        observers: Callable[[Manifest], Sequence[Observer]] = lambda _manifest: (),
     ) -> None:
         self.folder = folder
         self._placement = placement
@@ -60,7 +60,7 @@ class Loader:
         self._queue_rows = queue_rows
         self._clock = clock
         self._check_example = check_example
-        self._watchers = watchers
+        self._observers = observers
 
     def load(self, name: str, version: int, running: Model | None = None) -> Model:
         """Load a version, or return the ``running`` one if its files say the same.
@@ -121,21 +121,21 @@ class Loader:
             raise ModelRefused(
                 f"{path} is no request that the model takes ({error}); publish the model again"
             ) from error
-        watchers = self._watchers(manifest)
+        watching = self._observers(manifest)
         batcher = Batcher(
             network.run,
             costs,
             features=len(manifest.features),
             queue_rows=self._queue_rows,
             clock=self._clock,
-            ran=watching.together(self._count(manifest), watchers),
+            ran=together(self._count(manifest), watching),
             dtype=manifest.graph_dtype,
         )
         load_s = time.perf_counter() - started_s
 
         def closed() -> None:
-            for watcher in watchers:
-                watcher.close()
+            for observer in watching:
+                observer.close()
 
         return Model(
             manifest,

@@ -46,18 +46,6 @@ class _Batch(NamedTuple):
     outputs: Outputs
 
 
-def requested(text: str | None) -> dict[str, int]:
-    """The versions by model that ``--shadow`` names. Raises `StartError`."""
-    found: dict[str, int] = {}
-    for part in filter(None, map(str.strip, (text or "").split(","))):
-        match = _NAME_AND_VERSION.fullmatch(part)
-        if match is None or match[1] in found:
-            expected = "one version of each model" if match else "name@version, such as fashion-mnist@2"
-            raise StartError(f"--shadow (MLP_SHADOW) is {text!r:.200}: {part!r:.100}, expected {expected}")
-        found[match[1]] = int(match[2])
-    return found
-
-
 def difference(candidate: Manifest, serving: Manifest) -> str | None:
     """Why answers of the two versions to the same rows cannot be compared, as a clause; None if they can."""
     for name in ("task", "classes", "targets", "input_shape", "input_dtype"):
@@ -118,8 +106,8 @@ class Shadow:
                 f"version that is served, as {reason}; choose a version with the same features and labels"
             )
 
-    def watcher(self, serving: Manifest) -> ShadowOf:
-        """What watches the runs of one serving version."""
+    def observer(self, serving: Manifest) -> ShadowOf:
+        """What observes the runs of one serving version."""
         return ShadowOf(self, serving)
 
     def observe(self, serving: Manifest, rows: NDArray[Any], outputs: Outputs) -> None:
@@ -248,10 +236,10 @@ class Shadows:
             if manifest.name in self._by_model:
                 self._by_model[manifest.name].check(manifest)
 
-    def watchers(self, serving: Manifest) -> list[ShadowOf]:
-        """What watches the runs of one serving version, if its model has a shadow version."""
+    def observers(self, serving: Manifest) -> list[ShadowOf]:
+        """What observes the runs of one serving version, if its model has a shadow version."""
         shadow = self._by_model.get(serving.name)
-        return [] if shadow is None else [shadow.watcher(serving)]
+        return [] if shadow is None else [shadow.observer(serving)]
 
     def close(self) -> None:
         """Compare no more."""

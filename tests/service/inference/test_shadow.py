@@ -18,7 +18,7 @@ from service import artifact
 from service.errors import ModelRefused, StartError
 from service.inference import shadow as shadow_module
 from service.inference.session import Outputs
-from service.inference.shadow import HUNG_S, MAX_ROWS, Candidate, Shadow, Shadows, difference, requested
+from service.inference.shadow import HUNG_S, MAX_ROWS, Candidate, Shadow, Shadows, difference
 from service.manifest import Manifest
 from service.metrics import Metrics
 from tests.service.inference.loading import loader
@@ -309,41 +309,13 @@ def test_closing_does_not_wait_for_a_candidate_that_hangs(compared: Make, servin
 
 
 def test_the_thread_has_a_low_priority(compared: Make, serving: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[int, int, int]] = []
-    monkeypatch.setattr(shadow_module.os, "setpriority", lambda *given: asked.append(given))
+    set_to: list[tuple[int, int, int]] = []
+    monkeypatch.setattr(shadow_module.os, "setpriority", lambda *given: set_to.append(given))
     same = compared(lambda rows: outputs_of(NETWORK, rows))
     same.shadow.observe(serving, ROWS, SERVED)
     same.when("rows_total table 1 2", 40)
     assert same.shadow._thread is not None
-    assert asked == [(0, same.shadow._thread.native_id, 10)]
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        (None, {}),
-        ("", {}),
-        ("a@1", {"a": 1}),
-        (" fashion-mnist@12 , b.c_d@3,", {"fashion-mnist": 12, "b.c_d": 3}),
-    ],
-)
-def test_versions_are_named_with_their_model(text: str | None, found: dict[str, int]) -> None:
-    assert requested(text) == found
-
-
-@pytest.mark.parametrize("part", ["a", "a@", "@1", "a@0", "a@01", "a@x", "../a@1", "a@1@2", "a@-1"])
-def test_anything_else_is_refused(part: str) -> None:
-    with pytest.raises(StartError) as refused:
-        requested(f"b@1,{part}")
-    assert str(refused.value) == (
-        f"--shadow (MLP_SHADOW) is 'b@1,{part}': {part!r}, expected name@version, such as fashion-mnist@2"
-    )
-
-
-def test_one_version_of_a_model_can_be_compared() -> None:
-    with pytest.raises(StartError) as refused:
-        requested("a@1,a@2")
-    assert str(refused.value) == "--shadow (MLP_SHADOW) is 'a@1,a@2': 'a@2', expected one version of each model"
+    assert set_to == [(0, same.shadow._thread.native_id, 10)]
 
 
 def test_versions_that_only_learned_from_other_rows_can_be_compared(serving: Manifest) -> None:
@@ -387,22 +359,11 @@ def test_versions_with_other_features_or_labels_cannot_be_compared(
     )
 
 
-def test_the_loader_serves_another_version_than_the_one_that_is_compared(tmp_path: Path) -> None:
-    for version in (1, 2):
-        publish(tmp_path, version=version)
-    loading = loader(tmp_path)
-    (candidate,) = loading.load_shadows({"small": 2})
+def test_a_version_is_loaded_to_be_compared(tmp_path: Path) -> None:
+    publish(tmp_path, version=2)
+    (candidate,) = loader(tmp_path).load_shadows({"small": 2})
     assert candidate.manifest.version == 2
     assert candidate.run(np.zeros((3, 4), np.float32)).prediction.shape == (3,)
-    assert loading.load("small").manifest.version == 1
-
-
-def test_a_version_alone_cannot_be_compared(tmp_path: Path) -> None:
-    publish(tmp_path)
-    loading = loader(tmp_path)
-    loading.load_shadows({"small": 1})
-    with pytest.raises(ModelRefused, match=r"small has version 1 alone, which --shadow .MLP_SHADOW. only compares; "):
-        loading.load("small")
 
 
 def test_a_version_that_is_not_there_is_refused(tmp_path: Path) -> None:

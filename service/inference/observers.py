@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from service.inference.session import Outputs
 
 
-class Watcher(Protocol):
+class Observer(Protocol):
     """Looks at the rows and outputs of one served version."""
 
     def observe(self, rows: NDArray[Any], outputs: Outputs) -> None:
@@ -20,11 +20,11 @@ class Watcher(Protocol):
         """The version is not served any more."""
 
 
-def together(count: Callable[..., None], watchers: Sequence[Watcher]) -> Callable[[NDArray[Any], Outputs], None]:
-    """A function that calls ``count`` with a run's outputs, and then each of the watchers."""
-    if not watchers:
+def together(count: Callable[..., None], observers: Sequence[Observer]) -> Callable[[NDArray[Any], Outputs], None]:
+    """A function that calls ``count`` with a run's outputs, and then each of the observers."""
+    if not observers:
         return lambda _rows, outputs: count(*outputs)
-    functions = [watcher.observe for watcher in watchers]
+    functions = [observer.observe for observer in observers]
 
     def observe(rows: NDArray[Any], outputs: Outputs) -> None:
         count(*outputs)
