@@ -15,7 +15,7 @@ from service.inference.model import Model
 from service.inference.proofs import Proofs
 from service.inference.reports import Change, Reports
 from service.inference.selection import Selection
-from service.inference.versions import ModelVersions, State, VersionStatus
+from service.inference.versions import ModelVersions, State, VersionStatus, in_utf8
 from service.manifest import ArtifactError
 
 _log = logging.getLogger(__name__)
@@ -232,14 +232,14 @@ class Catalog:
                 reason = f"not loaded, as --keep-versions is {self._keep}"
             statuses.append(VersionStatus(version, state, version in loaded, self._public(reason)))
         for folder, reason in [*found.ignored.items()][:_LISTED]:
-            statuses.append(VersionStatus(_in_utf8(folder), State.REFUSED, loaded=False, reason=self._public(reason)))
+            statuses.append(VersionStatus(in_utf8(folder), State.REFUSED, loaded=False, reason=self._public(reason)))
         return tuple(statuses)
 
     def _public(self, reason: str | None) -> str | None:
         """``reason`` for clients, who need not know where the models folder is."""
         if reason is None:
             return None
-        return _in_utf8(reason.replace(f"{self._folder}/", "").replace(str(self._folder), self._folder.name))
+        return in_utf8(reason.replace(f"{self._folder}/", "").replace(str(self._folder), self._folder.name))
 
     def _newest_refused(self, name: str, versions: ModelVersions) -> bool:
         """Whether a version that should serve is refused, so that another one, or its former files, serve instead."""
@@ -267,8 +267,3 @@ class Catalog:
             if name not in listing.names:
                 there = ", ".join(listing.names) or "none"
                 raise ModelRefused(f"model {name!r} is pinned, and there are: {there}; change the pin, or publish it")
-
-
-def _in_utf8(text: str) -> str:
-    """``text`` with escapes for what UTF-8 cannot encode, such as bytes of a file's name."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

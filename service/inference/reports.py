@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from service.artifact import Listing
 from service.inference.model import Model
-from service.inference.versions import ModelVersions, State
+from service.inference.versions import ModelVersions, State, in_utf8
 from service.metrics.retention import Retention
 from service.metrics.versions import VersionMetrics
 
@@ -46,7 +46,7 @@ class Reports:
     def ignored(self, where: str, listing: Listing) -> None:
         """Report the folders in the folder ``where`` that are ignored."""
         for folder, reason in listing.ignored.items():
-            self.problem(f"{where}/{folder}", f"ignored: {reason}")
+            self.problem(f"{where}/{folder}", f"ignored: {in_utf8(reason)}")
         for about in [*self._problems]:
             parent, slash, folder = about.partition("/")
             if slash and parent == where and folder not in listing.ignored:

@@ -62,3 +62,8 @@ class ModelVersions:
         numbers = [each for each in others if isinstance(each.version, int)]
         folders = [each for each in others if not isinstance(each.version, int)]
         return (*sorted((loading, *numbers), key=lambda each: each.version, reverse=True), *folders)
+
+
+def in_utf8(text: str) -> str:
+    """``text`` with escapes for what UTF-8 cannot encode, such as bytes of a file's name."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
