@@ -32,7 +32,7 @@ from service.http.transport.prediction_cycle import FastPathContext
 from service.http.transport.request_ids import RequestIds
 from service.inference import drift
 from service.inference.catalog import Catalog
-from service.inference.loader import Loader, Placement
+from service.inference.loader import Bounds, Loader, Placement
 from service.inference.observers import Observer
 from service.inference.reports import Reports
 from service.inference.repository import Repository
@@ -190,8 +190,7 @@ def _models(
         options.models,
         Placement(options.provider, options.precision),
         counters.models,
-        max_rows=max_rows,
-        queue_rows=options.max_queue_rows,
+        Bounds(max_rows, options.max_queue_rows, options.max_queue_s),
         clock=_CLOCK,
         check_example=check_example,
         observers=observers,

@@ -18,6 +18,7 @@ ServiceError
     ├── Retryable               rows       → queue
     │   ├── NotReady            starting, or going down
     │   └── Overloaded          no space for the body or the rows
+    │       └── QueueTooLong    the rows would wait too long
     ├── DeadlineExceeded        queue      → run
     ├── ModelFailed             run        → response
     └── ServerFailed            anywhere: a bug
@@ -119,6 +120,10 @@ class NotReady(Retryable):
 
 class Overloaded(Retryable):
     """There is no space for this body or these rows."""
+
+
+class QueueTooLong(Overloaded):
+    """These rows would wait too long for those before them."""
 
 
 class DeadlineExceeded(RequestError):

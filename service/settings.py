@@ -88,6 +88,9 @@ class Settings(BaseSettings):
         ge=1,
         le=10_000_000,
     )
+    max_queue_s: float = _option(
+        1.0, "maximum time that a request may wait for those before it; over it 429", "s", ge=0.001, le=3600
+    )
     receive_timeout_s: float = _option(10.0, "time limit for receiving a request body", "s", ge=0.1, le=600)
     request_timeout_s: float = _option(
         30.0, "time limit for a response; x-request-timeout-s can shorten it", "s", ge=0.001, le=3600

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Protocol
 
-from service.errors import InvalidOption, NotReady, RequestError, ServerFailed
+from service.errors import InvalidOption, NotFound, NotReady, RequestError, ServerFailed
 from service.http import admission, problems
 from service.http.admission import LARGE_BYTES, Arrival
 from service.http.limits import BodyBudget
@@ -111,8 +112,11 @@ class Predict:
             if not self._lifecycle.answering:
                 raise NotReady(f"the server is {self._lifecycle.state}; try again", _STARTING_S)  # noqa: TRY301 - as all errors here
             model = self._repository.find(request.model, request.version)
+            record.model = model.manifest.name
             timeout = request.headers.get(b"x-request-timeout-s")
             deadline_s = record.started_s + (self._max_s if timeout is None else timeout_s(timeout, self._max_s))
+            if model.batcher.is_late and len(request.body) <= LARGE_BYTES:
+                model.batcher.check_wait()
             clock = self._clock
             started_s = clock()
             decoded = protocol.decode(request, model)
@@ -136,17 +140,25 @@ class Predict:
     ) -> Arrival | None:
         """Start counting a large body of ``declared_bytes``; None if its rows are unknown.
 
-        Raises `Overloaded` or `DeadlineExceeded` if there is no room or time for them. Other errors are left to be
-        found once the body is complete.
+        Raises `Overloaded`, `QueueTooLong` or `DeadlineExceeded` if there is no room or time for them. Other errors are
+        left to be found once the body is complete.
         """
         try:
             model = self._repository.find(request.model, request.version)
+            record.model = model.manifest.name
             timeout = request.headers.get(b"x-request-timeout-s")
             deadline_s = record.started_s + (self._max_s if timeout is None else timeout_s(timeout, self._max_s))
             body = protocol.body_format(request, model)
         except RequestError:
             return None
-        return admission.begin(model, body, declared_bytes, deadline_s)
+        decode_wait_s = self._slices.wait_s() if body.row_bytes is None else 0.0
+        admission.check_wait(model, body, declared_bytes, decode_wait_s)
+        return admission.begin(model, body, declared_bytes, deadline_s, decode_wait_s)
+
+    def identify(self, request: Request, record: RequestRecord) -> None:
+        """Note in ``record`` which model a request names that never gets further."""
+        with suppress(NotFound):
+            record.model = self._repository.find(request.model, request.version).manifest.name
 
     def idle(self) -> bool:
         """Whether nothing waits to be decoded, to run, or to be encoded."""
@@ -165,10 +177,10 @@ class Predict:
         record: RequestRecord,
         reply: Reply,
         deadline_s: float,
+        waited_s: float = 0.0,
     ) -> Job:
         rows, options = decoded
-        manifest = model.manifest
-        record.model, record.version, record.rows = manifest.name, manifest.version, len(rows)
+        record.version, record.rows = model.manifest.version, len(rows)
 
         def done(outcome: Outputs | RequestError) -> None:
             record.queue_s += job.queue_s
@@ -188,7 +200,7 @@ class Predict:
             except Exception as error:  # noqa: BLE001 - every request is answered
                 reply(_error_response(protocol, error, record))
 
-        job = model.batcher.submit(rows, deadline_s, done)
+        job = model.batcher.submit(rows, deadline_s, done, waited_s)
         return job
 
     def _decode_in_slices(
@@ -204,6 +216,7 @@ class Predict:
     ) -> Pending:
         size_bytes = len(request.body)
         body = protocol.body_format(request, model)
+        admission.check_wait(model, body, size_bytes, self._slices.wait_s())
         decoding = _Decoding(model, self._bodies, 0 if request.counted else size_bytes, arrival)
 
         def done(decoded: Decoded[Any] | Exception, spent_s: float, waited_s: float) -> None:
@@ -216,11 +229,11 @@ class Predict:
             try:
                 if size_bytes > LARGE_BYTES:
                     admission.learn(model, body, size_bytes, len(decoded[0]))
-                decoding.job = self._submit(protocol, model, decoded, record, reply, deadline_s)
+                decoding.job = self._submit(protocol, model, decoded, record, reply, deadline_s, waited_s)
             except Exception as error:  # noqa: BLE001 - every request is answered
                 reply(_error_response(protocol, error, record))
 
-        self._slices.add(steps, decoding, deadline_s, done)
+        self._slices.add(steps, decoding, deadline_s, done, size_bytes=size_bytes)
         return decoding
 
 

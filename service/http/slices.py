@@ -19,6 +19,8 @@ from service.inference.steps import Steps, T
 _log = logging.getLogger(__name__)
 
 SLICE_S: Final = 0.002
+# What each piece of work leaves of the weight of those before it in the measured speed.
+_DECAY: Final = 0.8
 _RESTART_S: Final = 1.0
 
 
@@ -34,6 +36,7 @@ class _Work:
     owner: Owner
     deadline_s: float
     done: Callable[[Any, float, float], None]
+    size_bytes: int
     added_s: float
     spent_s: float = 0.0
 
@@ -45,6 +48,10 @@ class Slices:
         self._clock = clock
         self._waiting: deque[_Work] = deque()
         self._is_scheduled = False
+        # Of the work that was done: bytes, and seconds since the piece before it, with all that ran in between.
+        self._ended_bytes = self._ended_s = 0.0
+        self._waiting_bytes = 0
+        self._began_s = 0.0
 
     def add(
         self,
@@ -53,19 +60,28 @@ class Slices:
         deadline_s: float,
         done: Callable[[T | Exception, float, float], None],
         *,
+        size_bytes: int = 0,
         first: bool = False,
     ) -> None:
         """Queue ``steps``; ``done`` gets their result or error, the seconds they took, and the seconds they waited.
 
         It is not called if the ``owner`` is cancelled. If the deadline passes first, the error is `DeadlineExceeded`.
-        ``first`` puts the work at the head of the queue.
+        ``size_bytes`` is the measure of work that others wait for. ``first`` puts the work at the head of the queue.
         """
-        work = _Work(steps, owner, deadline_s, done, self._clock())
+        now_s = self._clock()
+        if not self._waiting:
+            self._began_s = now_s
+        self._waiting_bytes += size_bytes
+        work = _Work(steps, owner, deadline_s, done, size_bytes, now_s)
         if first:
             self._waiting.appendleft(work)
         else:
             self._waiting.append(work)
         self._schedule()
+
+    def wait_s(self) -> float:
+        """Seconds that work added now would wait, by the time that a byte takes at present."""
+        return self._waiting_bytes * self._ended_s / self._ended_bytes if self._ended_bytes else 0.0
 
     def idle(self) -> bool:
         """Whether nothing waits."""
@@ -115,8 +131,14 @@ class Slices:
 
     def _end(self, work: _Work, result: Any) -> None:
         work.steps.close()
+        now_s = self._clock()
+        self._waiting_bytes -= work.size_bytes
+        if work.size_bytes and not work.owner.cancelled and not isinstance(result, Exception):
+            self._ended_bytes = _DECAY * self._ended_bytes + work.size_bytes
+            self._ended_s = _DECAY * self._ended_s + now_s - self._began_s
+        self._began_s = now_s
         if not work.owner.cancelled:
-            waited_s = self._clock() - work.added_s - work.spent_s
+            waited_s = now_s - work.added_s - work.spent_s
             try:
                 work.done(result, work.spent_s, waited_s)
             except Exception:  # noqa: BLE001 - the next work runs

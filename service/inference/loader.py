@@ -33,12 +33,20 @@ class Placement:
     precision: str
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many rows a request may have, how many the queue of a model holds, and how long a request may wait in it."""
+
+    request_rows: int
+    queue_rows: int
+    queue_s: float
+
+
 class Loader:
     """Loads versions in ``folder``, and reports them to ``metrics``.
 
-    A request may have ``max_rows`` rows; the queue of a model holds ``queue_rows``. ``check_example`` raises
-    `RequestError` or `ValueError` if a model does not accept its own example request. ``observers`` gives what
-    looks at the runs of a version.
+    ``check_example`` raises `RequestError` or `ValueError` if a model does not accept its own example request.
+    ``observers`` gives what looks at the runs of a version.
     """
 
     def __init__(
@@ -46,9 +54,8 @@ class Loader:
         folder: Path,
         placement: Placement,
         metrics: ModelMetrics,
+        bounds: Bounds,
         *,
-        max_rows: int,
-        queue_rows: int,
         clock: Callable[[], float],
         check_example: Callable[[bytes, Schema], None],
         observers: Callable[[Manifest], Sequence[Observer]] = lambda _manifest: (),
@@ -56,8 +63,7 @@ class Loader:
         self.folder = folder
         self._placement = placement
         self._metrics = metrics
-        self._max_rows = max_rows
-        self._queue_rows = queue_rows
+        self._bounds = bounds
         self._clock = clock
         self._check_example = check_example
         self._observers = observers
@@ -113,7 +119,7 @@ class Loader:
             costs = self_check.measure(network, len(manifest.features), manifest.graph_dtype, clock)
         except ModelRefused as error:
             raise ModelRefused(f"{version_dir} is refused: {error}") from error
-        schema = Schema.of(manifest, self._max_rows)
+        schema = Schema.of(manifest, self._bounds.request_rows)
         try:
             self._check_example(published.example, schema)
         except (ValueError, RequestError) as error:
@@ -126,7 +132,8 @@ class Loader:
             network.run,
             costs,
             features=len(manifest.features),
-            queue_rows=self._queue_rows,
+            queue_rows=self._bounds.queue_rows,
+            max_queue_s=self._bounds.queue_s,
             clock=self._clock,
             ran=together(self._count(manifest), watching),
             dtype=manifest.graph_dtype,

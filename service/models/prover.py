@@ -11,7 +11,7 @@ from service import artifact, metrics
 from service.artifact import EXAMPLE, GOLDEN, MANIFEST, MODEL, MODEL_INT8
 from service.errors import ModelRefused
 from service.http.codecs.json_codec import check_example
-from service.inference.loader import Loader, Placement
+from service.inference.loader import Bounds, Loader, Placement
 from service.inference.model import Model
 from service.manifest import ArtifactError
 from service.metrics.models import ModelMetrics
@@ -19,11 +19,10 @@ from service.metrics.models import ModelMetrics
 
 @dataclass(frozen=True)
 class Prover:
-    """Loads versions for ``placement``, for a server with these bounds of a request's rows and of queued rows."""
+    """Loads versions for ``placement``, for a server with these ``bounds``."""
 
     placement: Placement
-    max_rows: int
-    queue_rows: int
+    bounds: Bounds
     _metrics: ModelMetrics = field(default_factory=lambda: metrics.alone().models)
 
     def load(self, version_dir: Path) -> Model:
@@ -54,8 +53,7 @@ class Prover:
             models,
             self.placement,
             self._metrics,
-            max_rows=self.max_rows,
-            queue_rows=self.queue_rows,
+            self.bounds,
             clock=time.perf_counter,
             check_example=check_example,
         )

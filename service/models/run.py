@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TextIO
 
 from service.errors import StartError
-from service.inference.loader import Placement
+from service.inference.loader import Bounds, Placement
 from service.inference.selection import Selection
 from service.manifest import ArtifactError
 from service.models import parser, plugins
@@ -69,7 +69,7 @@ def run(arguments: Sequence[str]) -> int:
 def _context(settings: Settings, output: _Output) -> Context:
     max_rows = min(settings.max_request_rows, settings.max_queue_rows)
     placement = Placement(settings.provider, settings.precision)
-    prover = Prover(placement, max_rows, settings.max_queue_rows)
+    prover = Prover(placement, Bounds(max_rows, settings.max_queue_rows, settings.max_queue_s))
     return Context(settings.models, prover, Selection.of(settings.model, settings.model_versions), output.write)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from service import artifact, metrics
-from service.inference.loader import Loader, Placement
+from service.inference.loader import Bounds, Loader, Placement
 from service.inference.model import Model
 from service.inference.versions import ModelVersions
 from service.metrics import Metrics
@@ -16,8 +16,7 @@ def loader(models: Path, precision: str = "auto", counted: Metrics | None = None
         models,
         Placement("cpu", precision),
         (counted or metrics.alone()).models,
-        max_rows=10,
-        queue_rows=10,
+        Bounds(request_rows=10, queue_rows=10, queue_s=1.0),
         clock=lambda: 0.0,
         check_example=lambda _example, _schema: None,
     )

@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 
 from service.http.codecs import npy
 from service.http.transport import fast_path
+from service.inference.batcher import Batcher, Costs
 from service.inference.session import Outputs
 from service.lifecycle import State
 from tests.service.http.transport.both_paths import LIMIT_BYTES, BothPaths, chunked, normal, on_both_paths, serving
@@ -328,15 +330,22 @@ async def test_queued_rows_do_not_run_once_their_client_hangs_up(models: Path, *
     ran: list[int] = []
     may_run = threading.Event()
     async with serving(models) as both:
-        batcher = both.service.repository.find(None, None).batcher
-        run, costs = batcher._run, batcher.costs
+        repository = both.service.repository
 
         def run_later(rows: np.ndarray[Any, Any]) -> Outputs:
             ran.append(len(rows))
             assert may_run.wait(60)
-            return run(rows)
+            return Outputs(np.full((len(rows), 3), 1 / 3, np.float32), np.zeros(len(rows), np.int64))
 
-        batcher._run, batcher.costs = run_later, replace(costs, inline_rows=0)
+        in_thread = Batcher(
+            run_later,
+            Costs(run_s=1e-6, row_s=1e-6, inline_rows=0, batch_rows=256),
+            features=len(ROW),
+            queue_rows=100,
+            clock=time.perf_counter,
+            ran=lambda *_: None,
+        )
+        await repository.swap(replace(repository.find(None, None), batcher=in_thread))
         clients = [both.client(fast=fast) for _ in range(3)]
         for rows, client in enumerate(clients, 1):
             await client.ask(post({"inputs": [ROW] * rows}))
