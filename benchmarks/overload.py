@@ -66,16 +66,11 @@ async def asked(
     tallies = begin(group)
     await asyncio.sleep(seconds / 10)
     for tally in tallies.values():
-        tally.answers.clear()
-        tally.took_s.clear()
-        tally.lost = tally.refused = 0
+        tally.clear()
     before_s = running.processor_s()
     await asyncio.sleep(seconds)
     used_s = running.processor_s() - before_s
-    found = {
-        name: Tally(tally.answers.copy(), tally.took_s.copy(), tally.lost, tally.refused)
-        for name, tally in tallies.items()
-    }
+    found = {name: tally.copy() for name, tally in tallies.items()}
     await group.stop(_PATIENCE_S)
     return found, used_s
 

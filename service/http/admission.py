@@ -47,7 +47,7 @@ class Arrival:
         """Count the bytes received so far. Raises as above, since others may have arrived first."""
         rows = int(received_bytes // self._row_bytes)
         if rows > self._rows and self._batcher.is_sliced(rows):
-            self._batcher.check_arriving(rows - self._rows, self._deadline_s, self._decode_wait_s)
+            self._batcher.check_arriving(rows - self._rows, self._deadline_s, self._decode_wait_s, self._rows)
             self._batcher.arriving_rows += rows - self._rows
             self._rows = rows
 

@@ -7,9 +7,16 @@ from typing import Final
 
 from service.errors import BodyTooLarge, HeadersTooLarge, Overloaded, ReceiveTimeout
 
+# After a response, at most so much of the request's body is read to keep the connection; if more is left, it is closed.
+MAX_UNREAD_BYTES: Final = 128 * 1024
 _RETRY_S: Final = 1.0
 # A body of one-byte chunks takes six bytes on the wire for each of its own.
 _WIRE_BYTES_PER_BODY_BYTE: Final = 6
+
+
+def unread_bytes(declared_bytes: int, received_bytes: int) -> int:
+    """How much of a body is still to come. One in chunks declares nothing: as much as came is expected."""
+    return (declared_bytes or 2 * received_bytes) - received_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,8 +100,7 @@ def response(error: RequestError, request_id: str) -> Response:
     if isinstance(error, Retryable):
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_s))))
     if isinstance(error, MalformedRequest | HeadersTooLarge | ReceiveTimeout):
-        # Not for BodyTooLarge: closing while a body is still being sent resets the connection, and most clients would
-        # never read the response. The rest of the body is read and discarded instead.
+        # The connection decides for a body that is too large, or has no room: it closes if much of it is unread.
         headers.append(CLOSE)
     return problem(status, name, title, str(error), request_id, tuple(headers), more)
 

@@ -32,6 +32,10 @@ __all__ = ["Batcher", "Costs", "Job", "Rows", "Run", "Waiting"]
 
 # Arrays kept for the next turns. A burst may use more, which are freed after it.
 _SPARE_BATCHES: Final = 4
+# How long a call may block the loop, unless a call of few rows takes nearly as long.
+_CALL_S: Final = 0.0025
+# Decay per turn of the loop of the longest time that one has read.
+_READING_DECAY: Final = 0.9
 
 
 class Waiting(NamedTuple):
@@ -107,8 +111,11 @@ class Batcher:
         self._is_scheduled = self._running = self._closed = False
         self._spare: list[_Batch] = []
         self._pace = Pace()
-        # When the loop began to read what runs at the end of this turn, and when the work that runs next began.
-        self._turn_began_s = self._work_began_s = 0.0
+        call_s = max(_CALL_S, 2 * costs.run_s)
+        self._call_rows = min(max(int((call_s - costs.run_s) / max(costs.row_s, 1e-12)), 1), costs.batch_rows)
+        # When the loop began to read what runs at the end of this turn, how long the last turn took, and the longest
+        # time that one read.
+        self._turn_began_s = self._last_turn_s = self._reading_s = 0.0
         self._large = LargeLane(self._run, costs, clock=clock, max_wait_s=max_queue_s, became_idle=self._notify_if_idle)
         self._expected = 0
         self._became_idle: asyncio.Event | None = None
@@ -137,7 +144,7 @@ class Batcher:
             self._large.add(job, rows)
         else:
             small = self._small
-            batch = small[-1] if small and small[-1].filled + count <= costs.batch_rows else self._open_batch(waited_s)
+            batch = small[-1] if small and small[-1].filled + count <= self._call_rows else self._open_batch(waited_s)
             self._small_rows += count
             end = batch.filled + count
             batch.rows[batch.filled : end] = rows
@@ -155,15 +162,19 @@ class Batcher:
         if self.is_sliced(rows):
             wait_s += self._large.wait_s()
         elif self._small:
-            wait_s += self._clock() - self._turn_began_s + self._small_s()
+            # It was not read at once: a turn of the loop took so long.
+            wait_s += max(self._clock() - self._turn_began_s, self._last_turn_s) + self._small_s()
             self.is_late = wait_s > self.max_queue_s
         self._check_in_time(wait_s)
 
-    def check_arriving(self, rows: int, deadline_s: float, waited_s: float = 0.0) -> None:
-        """Raise what `submit` would for ``rows`` more in the large lane, counting those still arriving."""
+    def check_arriving(self, rows: int, deadline_s: float, waited_s: float = 0.0, own_rows: int = 0) -> None:
+        """Raise what `submit` would for ``rows`` more in the large lane, counting those still arriving.
+
+        ``own_rows`` are those of the same request that were counted before.
+        """
         large = self._large
         self._check_room(large.rows + self.arriving_rows, rows)
-        self._check_in_time(waited_s + large.wait_s(self.arriving_rows))
+        self._check_in_time(waited_s + large.wait_s(self.arriving_rows - own_rows))
         now = self._clock()
         if now + self.costs.of(large.rows + rows) > deadline_s:
             raise self._too_late(large.rows + rows, deadline_s, now)
@@ -235,7 +246,8 @@ class Batcher:
     def _small_s(self) -> float:
         """Seconds until what waits in the small lane has run, at its present pace."""
         calls = len(self._small)
-        return self._pace.of(self.costs.run_s * calls + self.costs.row_s * self._small_rows, calls)
+        running_s = self._pace.of(self.costs.run_s * calls + self.costs.row_s * self._small_rows, calls)
+        return running_s + min(self._reading_s * calls, self._reading_s + running_s)
 
     def _too_late(self, rows: int, deadline_s: float, now: float) -> DeadlineExceeded:
         return DeadlineExceeded(
@@ -258,13 +270,14 @@ class Batcher:
         while self._small_rows + count > self._queue_rows:
             if self._running or not self._small:
                 raise self._overloaded(self._small_rows, count, self._small_s())
-            self._run_batch(self._small.popleft())
+            self._run_batch(self._small.popleft(), self._clock())
 
     def _open_batch(self, waited_s: float) -> _Batch:
         """Append an empty batch to the small lane, and schedule the lane's next run. Raises `QueueTooLong`."""
         if not self._is_scheduled:
             self._is_scheduled = True
-            self._turn_began_s = self._work_began_s = self._clock()
+            self._turn_began_s = self._clock()
+            self._last_turn_s = 0.0
             asyncio.get_running_loop().call_soon(self._run_small)
         elif self._small:
             self.check_wait(waited_s=waited_s)
@@ -273,19 +286,29 @@ class Batcher:
         return batch
 
     def _run_small(self) -> None:
-        """Run one batch. Others wait for the next turn, so that the loop can serve its sockets in between."""
-        self._is_scheduled = len(self._small) > 1
+        """Run one batch. Others wait for the next turn, so that the loop can serve its sockets in between.
+
+        While the queue is long, run for as long as the loop has read: else reading what is rejected leaves no time.
+        """
+        began_s = ended_s = self._clock()
+        reading_s = began_s - self._turn_began_s
+        self._reading_s = max(reading_s, _READING_DECAY * self._reading_s)
+        is_long = len(self._small) > 1 and self._small_s() > self.max_queue_s / 2
+        while self._small:
+            ended_s = self._run_batch(self._small.popleft(), ended_s)
+            if not is_long or ended_s - began_s >= reading_s:
+                break
+        self._is_scheduled = bool(self._small)
         if self._is_scheduled:
             asyncio.get_running_loop().call_soon(self._run_small)
-        if self._small:
-            self._run_batch(self._small.popleft())
-        self._turn_began_s = self._work_began_s
+        self._last_turn_s, self._turn_began_s = ended_s - self._turn_began_s, ended_s
 
-    def _run_batch(self, batch: _Batch) -> None:
+    def _run_batch(self, batch: _Batch, started_s: float) -> float:
+        """Run and answer a batch; returns when that was done."""
         self._running = True
         self.is_late = False
         self._small_rows -= batch.filled
-        started_s = self._clock()
+        ended_s = started_s
         if any([job.cancelled or job.deadline_s < started_s for job in batch.jobs]):  # noqa: C419 - a list is faster
             batch.keep(lambda job: job.still_wanted(started_s))
         if batch.jobs:
@@ -301,11 +324,11 @@ class Batcher:
                 first = end
             ended_s = self._clock()
             cost_s = self.costs.run_s + self.costs.row_s * batch.filled
-            self._pace.add(ended_s - self._work_began_s, inference_s, cost_s)
-            self._work_began_s = ended_s
+            self._pace.add(ended_s - started_s, inference_s, cost_s)
         batch.jobs, batch.filled = [], 0
         if len(self._spare) < _SPARE_BATCHES:
             self._spare.append(batch)
         self._running = False
         if self._became_idle is not None:
             self._notify_if_idle()
+        return ended_s

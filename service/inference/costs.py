@@ -30,7 +30,7 @@ class Pace:
     """How long the calls of a lane take at present, beside ``Costs``, which were measured on an idle machine.
 
     ``times`` is how many times longer the network takes, at least 1. ``between_s`` is what passes beside each call, in
-    which other requests are read, decoded and answered. Both are moving averages.
+    which requests are answered, and others read and decoded. Both are moving averages.
     """
 
     __slots__ = ("_cost_s", "_ran_s", "between_s", "times")

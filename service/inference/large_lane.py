@@ -168,7 +168,7 @@ class LargeLane:
 
     def _may_overtake(self, now_s: float) -> bool:
         """Whether every job can wait for one more call, and still runs in time after those that came before it."""
-        starts_s = now_s + self._call_s
+        starts_s = now_s + max(self._call_s, self._paced_s(self._costs.batch_rows))
         for large in self._jobs:
             if starts_s > large.job.accepted_s + self._max_wait_s:
                 return False

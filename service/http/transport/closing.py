@@ -12,6 +12,8 @@ from typing import Any, Final
 
 # How long a client may go on sending after the last response.
 LINGER_S: Final = 5.0
+# How long nothing of that is read: many clients stop sending once they have the response.
+_UNREAD_S: Final = 0.2
 
 
 class ClosingTransport:
@@ -36,6 +38,7 @@ class ClosingTransport:
         self._may_still_send = may_still_send
         self._remaining_bytes = max_bytes
         self._linger_timer: asyncio.TimerHandle | None = None
+        self._resume_timer: asyncio.TimerHandle | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -56,7 +59,8 @@ class ClosingTransport:
             self.close_now()
             return
         self._transport.write_eof()
-        self.resume_reading()
+        self.pause_reading()
+        self._resume_timer = self._loop.call_later(_UNREAD_S, self.resume_reading)
         self._linger_timer = self._loop.call_later(LINGER_S, self.close_now)
 
     def discard(self, size_bytes: int) -> None:
@@ -74,8 +78,9 @@ class ClosingTransport:
     def stop(self) -> None:
         """Cancel the timer and drop the callback."""
         self._may_still_send = _never
-        if self._linger_timer is not None:
-            self._linger_timer.cancel()
+        for timer in (self._linger_timer, self._resume_timer):
+            if timer is not None:
+                timer.cancel()
 
 
 def _never() -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -32,10 +32,6 @@ from service.http.transport.responses import ResponseEncoder
 from service.http.transport.timers import KeepAliveTimer, ReceiveTimer
 from service.requests import RequestRecord, RequestTracker
 
-# After a response that left more than this of a request's body unread, reading pauses: a client that sends large bodies
-# only to have them rejected is slowed down.
-_LARGE_REST_BYTES: Final = 128 * 1024
-_PAUSE_S: Final = 1.0
 # A connection that should be closed answers the requests that have already arrived, up to this many.
 _MAX_LATE_RESPONSES: Final = 100
 
@@ -142,10 +138,7 @@ class BoundedProtocol(ParsingProtocol):
             return
         if self.parser_state is PARSER_IDLE and not self.pipeline:
             self.keep_alive_timer.start()
-        if self.parser_state is PARSER_BODY and self.remaining_bytes > _LARGE_REST_BYTES and _is_answered(self.cycle):
-            self.read_flow.block_reading()
-            self.loop.call_later(min(_PAUSE_S, self.limits.receive_timeout_s / 2), self._end_pause)
-        elif self.flow.read_paused:
+        if self.flow.read_paused:
             self.flow.resume_reading()
         if self.pipeline or self._unparsed or self._client_has_ended:
             self.advance()
@@ -315,10 +308,6 @@ class BoundedProtocol(ParsingProtocol):
         except RequestError as error:
             self._buffered_bytes -= more_bytes
             self.reject(error.with_traceback(None))
-
-    def _end_pause(self) -> None:
-        if not self.transport.is_closing():
-            self.read_flow.unblock_reading()
 
     def _stop_parsing(self) -> None:
         self.parser_state = PARSER_STOPPED

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import RequestError, ServerFailed
 from service.http import problems
-from service.http.limits import BodyBudget, BodyCounter, Limits
+from service.http.limits import MAX_UNREAD_BYTES, BodyBudget, BodyCounter, Limits, unread_bytes
 from service.http.messages import by_name
 from service.http.transport.request_ids import RequestIds
 from service.lifecycle import Lifecycle
@@ -94,6 +94,13 @@ class _LimitedBody:
         self._is_complete = False
         self._receive = receive
 
+    @property
+    def is_far_from_complete(self) -> bool:
+        """Whether too much of it is unread to read it after the response."""
+        if self._is_complete:
+            return False
+        return unread_bytes(self._declared_bytes, self._counter.received_bytes) > MAX_UNREAD_BYTES
+
     async def receive(self) -> Message:
         if self._is_complete:
             return await self._receive()
@@ -157,6 +164,7 @@ class _Responder:
             headers = [*message.get("headers", ()), (b"x-request-id", self._record.request_id.encode())]
             # A client that waits for 100 Continue may send its body or not: what follows is ambiguous.
             closes = self._is_last() or self._lifecycle.draining or self._body.awaits_continue
+            closes = closes or self._body.is_far_from_complete
             if closes and problems.CLOSE not in headers:
                 headers.append(problems.CLOSE)
             message = {**message, "headers": headers}

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from service.errors import MalformedRequest, RequestError, ServerFailed
-from service.http.limits import Limits
+from service.http.limits import MAX_UNREAD_BYTES, Limits, unread_bytes
 from service.http.transport import heads
 from service.http.transport.closing import ClosingTransport
 from service.http.transport.heads import FRAMING_HEADERS
@@ -163,6 +163,13 @@ class ParsingProtocol(HttpToolsProtocol):
     def remaining_bytes(self) -> int:
         """How many bytes of a body of declared length have not been parsed."""
         return self._declared_bytes - self._body_bytes
+
+    @property
+    def is_far_from_complete(self) -> bool:
+        """Whether too much of the body that is being parsed is unread to read it after the response."""
+        if self.parser_state is not PARSER_BODY:
+            return False
+        return unread_bytes(self._declared_bytes, self._body_bytes) > MAX_UNREAD_BYTES
 
     def parse_piece(self) -> RequestError | None:
         """Parse the next piece of the unparsed bytes; the error, if any, is why the request must be rejected."""

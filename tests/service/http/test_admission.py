@@ -112,7 +112,13 @@ def test_arriving_rows_never_exceed_the_queue_and_end_at_zero(pieces: list[tuple
         def is_sliced(self, rows: int) -> bool:
             return rows > 10
 
-        def check_arriving(self, rows: int, deadline_s: float, waited_s: float = 0.0) -> None:  # noqa: ARG002 - as in the base class
+        def check_arriving(
+            self,
+            rows: int,
+            deadline_s: float,  # noqa: ARG002 - as in the base class
+            waited_s: float = 0.0,  # noqa: ARG002 - likewise
+            own_rows: int = 0,  # noqa: ARG002 - likewise
+        ) -> None:
             if self.arriving_rows + rows > 1000:
                 raise Overloaded("full", 1.0)
 
