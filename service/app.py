@@ -120,10 +120,17 @@ def build(
     sinks: list[Sink] = [counters.count]
     if request_log is not None:
         sinks.append(request_log)
-    tracker = RequestTracker(sinks, counters.requests.in_flight, _CLOCK)
+
+    def measure(open_requests: int) -> None:
+        counters.requests.in_flight(open_requests)
+        counters.queues.set(repository.waiting(), tracker.connections)
+
+    tracker = RequestTracker(sinks, measure, _CLOCK)
+    counters.queues.limits(options.max_queue_rows, options.max_queue_s)
 
     def exposition() -> bytes:
         tracker.flush()
+        counters.queues.set(repository.waiting(), tracker.connections)
         return counters.exposition()
 
     def is_stuck() -> bool:
@@ -156,7 +163,7 @@ def build(
         redirect_slashes=False,
     )
     app.include_router(router(table, predict, repository, lifecycle, health, exposition, metrics.CONTENT_TYPE))
-    add_errors(app, table)
+    add_errors(app, table, repository)
     openapi.install(app, table, repository)
     ids = RequestIds()
     app.add_middleware(Guard, tracker=tracker, lifecycle=lifecycle, ids=ids, limits=limits, budget=budget)

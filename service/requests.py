@@ -44,12 +44,14 @@ class Sink(Protocol):
 class RequestTracker:
     """Collects finished requests and hands them to the sinks in batches, at most `FLUSH_WITHIN_S` later.
 
+    ``connections`` is the number of open connections.
+
     Parameters
     ----------
     sinks
         Called with each batch.
     in_flight
-        Called with the number of open requests, as often.
+        Called with the number of open requests, as often, and after a connection was opened or closed.
     clock
         Returns the time in seconds.
     """
@@ -58,6 +60,7 @@ class RequestTracker:
         self._sinks = tuple(sinks)
         self._in_flight = in_flight
         self._clock = clock
+        self.connections = 0
         self._open = 0
         self._finished: list[RequestRecord] = []
         self._scheduled: asyncio.Handle | None = None
@@ -81,6 +84,18 @@ class RequestTracker:
     def abandon(self) -> None:
         """Note that a request ended without a response, because its client is gone."""
         self._open -= 1
+        if self._scheduled is None:
+            self._schedule()
+
+    def connection_made(self) -> None:
+        """Note a new connection."""
+        self.connections += 1
+        if self._scheduled is None:
+            self._schedule()
+
+    def connection_lost(self) -> None:
+        """Note that a connection was closed."""
+        self.connections -= 1
         if self._scheduled is None:
             self._schedule()
 

@@ -132,6 +132,7 @@ class Predict:
         except Exception as error:  # noqa: BLE001 - every request is answered
             if arrival is not None:
                 arrival.close()
+            self.identify(request, record)
             reply(_error_response(protocol, error, record))
         return None
 
@@ -156,9 +157,10 @@ class Predict:
         return admission.begin(model, body, declared_bytes, deadline_s, decode_wait_s)
 
     def identify(self, request: Request, record: RequestRecord) -> None:
-        """Note in ``record`` which model a request names that never gets further."""
-        with suppress(NotFound):
-            record.model = self._repository.find(request.model, request.version).manifest.name
+        """Note in ``record`` which model the request is for, if there is one of that name."""
+        if not record.model:
+            with suppress(NotFound):
+                record.model = self._repository.find(request.model, None).manifest.name
 
     def idle(self) -> bool:
         """Whether nothing waits to be decoded, to run, or to be encoded."""

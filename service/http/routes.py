@@ -75,9 +75,11 @@ def _add_models(routes: APIRouter, repository: Repository) -> None:
     }
 
     @routes.get("/models/{name}", tags=["models"], responses=described)
-    async def describe_model(name: str) -> dict[str, Any]:
+    async def describe_model(name: str, request: HttpRequest) -> dict[str, Any]:
         """A model's inputs and outputs, where it runs, its scores, and what it was made from."""
-        return {**_description(repository.find(name, None)), "versions": repository.statuses(name)}
+        model = repository.find(name, None)
+        _record(request).model = name
+        return {**_description(model), "versions": repository.statuses(name)}
 
 
 def _add_health(routes: APIRouter, lifecycle: Lifecycle, health: Health) -> None:
@@ -104,13 +106,16 @@ def _probed(good: dict[str, str], bad: dict[str, str], reason: str | None) -> JS
     return JSONResponse(good) if reason is None else JSONResponse(bad | {"reason": reason}, 503)
 
 
-def add_errors(app: FastAPI, table: RouteTable) -> None:
+def add_errors(app: FastAPI, table: RouteTable, repository: Repository) -> None:
     """Answer every `RequestError` in the form of the route's protocol, also those found before its handler runs."""
 
     async def expected(request: HttpRequest, error: Exception) -> HttpResponse:
         assert isinstance(error, RequestError)  # noqa: S101 - it is registered for these alone
         record = _record(request)
         record.problem = problems.name_of(error)
+        name = request.path_params.get("name")
+        if name is not None and any(model.manifest.name == name for model in repository):
+            record.model = name
         protocol = table.protocol_of(getattr(request.scope.get("route"), "path", ""))
         respond = problems.response if protocol is None else protocol.error
         return _http(respond(error, record.request_id))
@@ -145,6 +150,7 @@ async def _predicted(predict: Predict, protocol: AnyProtocol, request: HttpReque
     query = request.scope["query_string"].decode("latin-1")
     headers = messages.by_name(request.scope["headers"])
     message = messages.Request(parameters.get("name"), parameters.get("version"), query, headers, b"", counted=True)
+    predict.identify(message, record)
     arrive = partial(predict.arrive, protocol, message, record)
     message.body, arrival = await _body(request, int(headers.get(b"content-length", 0)), arrive)
     answered: asyncio.Future[messages.Response] = asyncio.get_running_loop().create_future()

@@ -39,12 +39,10 @@ _READING_DECAY: Final = 0.9
 
 
 class Waiting(NamedTuple):
-    """What waits: rows, and the seconds until a new request of the lane would run."""
+    """What waits in a lane: rows, and the seconds that a new request would wait for them."""
 
-    small_rows: int
-    small_s: float
-    large_rows: int
-    large_s: float
+    rows: int
+    seconds: float
 
 
 class _Batch:
@@ -179,9 +177,12 @@ class Batcher:
         if now + self.costs.of(large.rows + rows) > deadline_s:
             raise self._too_late(large.rows + rows, deadline_s, now)
 
-    def waiting(self) -> Waiting:
-        """What waits in both lanes now, without what is still arriving."""
-        return Waiting(self._small_rows, self._small_s(), self._large.rows, self._large.wait_s())
+    def waiting(self) -> dict[str, Waiting]:
+        """What waits in each lane now, without what is still arriving."""
+        return {
+            "small": Waiting(self._small_rows, self._small_s()),
+            "large": Waiting(self._large.rows, self._large.wait_s()),
+        }
 
     def call_age_s(self) -> float:
         """How long the present call in the thread has been running, in seconds; 0 if there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from service.errors import NotFound, StartError
+from service.inference.batcher import Waiting
 from service.inference.model import Model
 from service.inference.versions import ModelVersions, VersionStatus
 
@@ -53,6 +54,16 @@ class Repository:
     def names(self) -> list[str]:
         """The names of all models, also of those without a version that can be served."""
         return [*self._models]
+
+    def waiting(self) -> dict[tuple[str, str], Waiting]:
+        """What waits in the queues of each model, by its name and the lane: the rows, and the longest wait."""
+        found: dict[tuple[str, str], Waiting] = {}
+        for model in self._open():
+            for lane, waiting in model.batcher.waiting().items():
+                before = found.get((model.manifest.name, lane), Waiting(0, 0.0))
+                seconds = max(before.seconds, waiting.seconds)
+                found[model.manifest.name, lane] = Waiting(before.rows + waiting.rows, seconds)
+        return found
 
     def statuses(self, name: str) -> tuple[VersionStatus, ...]:
         """The state of every version of a model, newest first. Raises `NotFound`."""

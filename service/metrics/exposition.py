@@ -25,6 +25,7 @@ from service.metrics.files import DiskSpace, OpenFiles
 from service.metrics.instruments import Instruments
 from service.metrics.models import ModelMetrics
 from service.metrics.processes import ServerProcesses
+from service.metrics.queues import QueueMetrics
 from service.metrics.requests import RequestMetrics
 from service.metrics.retention import Retention
 from service.metrics.server import ServerMetrics
@@ -63,6 +64,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         make = Instruments(registry)
         self.requests = RequestMetrics(make)
+        self.queues = QueueMetrics(make)
         self.models = ModelMetrics(make)
         self.versions = VersionMetrics(make)
         self.server = ServerMetrics(make, DiskSpace() if opened is None else opened.space)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter as Counts
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import Histogram
 
 from service.metrics.instruments import Instruments, observe_all
 from service.requests import RequestRecord
@@ -16,47 +18,81 @@ SECONDS: Final = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
+# Fewer, because each model has a histogram for each stage.
+STAGE_SECONDS: Final = SECONDS[::2]
 ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 _STAGES: Final = ("decode", "queue", "inference", "encode")
-_FIGURES: Final = attrgetter("route", "status", "problem", "duration_s", *(f"{stage}_s" for stage in _STAGES), "rows")
+_FIGURES: Final = attrgetter(
+    "route", "status", "model", "problem", "duration_s", *(f"{stage}_s" for stage in _STAGES), "rows"
+)
 
 
 class RequestMetrics:
-    """What the requests of this process add up to."""
+    """What the requests of this process add up to.
+
+    The label ``model`` is the name of a model that was served, or empty if the request named none.
+    """
 
     def __init__(self, make: Instruments) -> None:
-        self._requests = make.counter("mlp_requests_total", "Requests answered.", "route", "status")
+        self._requests = make.counter("mlp_requests_total", "Requests answered.", "route", "status", "model")
         self._rejections = make.counter(
-            "mlp_rejections_total", "Requests answered with a problem, by its type.", "reason"
+            "mlp_rejections_total", "Requests answered with a problem, by its type.", "reason", "model"
         )
         self._in_flight = make.gauge(
             "mlp_requests_in_flight", "Requests received and not yet answered.", over_workers="livesum"
         )
         self._duration = make.histogram(
-            "mlp_request_duration_seconds", "Time from a request's headers to its response.", SECONDS, "route"
+            "mlp_request_duration_seconds",
+            "Time from a request's headers to its response.",
+            SECONDS,
+            "route",
+            "model",
         )
-        stage = make.histogram("mlp_stage_duration_seconds", "Time a prediction spent in each stage.", SECONDS, "stage")
-        self._stages = [stage.labels(name) for name in _STAGES]
-        self._rows = make.histogram("mlp_request_rows", "Rows in a prediction request.", ROWS)
+        self._stages = make.histogram(
+            "mlp_stage_duration_seconds", "Time a prediction spent in each stage.", STAGE_SECONDS, "stage", "model"
+        )
+        self._rows = make.histogram("mlp_request_rows", "Rows in a prediction request.", ROWS, "model")
+        # The two of each model, as it takes long to find them.
+        self._by_model: dict[str, tuple[Histogram, list[Histogram]]] = {}
 
     def count(self, records: Sequence[RequestRecord]) -> None:
         """Count finished requests."""
-        routes, statuses, problems, *figures = zip(*map(_FIGURES, records), strict=True)
+        routes, statuses, models, problems, *figures = zip(*map(_FIGURES, records), strict=True)
         seconds, rows = np.array(figures[:-1]), np.array(figures[-1])  # (stages, records) and (records,)
-        responses = list(zip(routes, statuses, strict=True))
-        for response, count in Counts(responses).items():
-            route, status = response
-            selected = [each == response for each in responses] if count < len(responses) else slice(None)
-            self._requests.labels(route, str(status)).inc(count)
-            observe_all(self._duration.labels(route), seconds[0, selected])
-        for problem, count in Counts(filter(None, problems)).items():
-            self._rejections.labels(problem).inc(count)
+        for (route, status, model), count, selected in _groups(list(zip(routes, statuses, models, strict=True))):
+            self._requests.labels(route, str(status), model).inc(count)
+            observe_all(self._duration.labels(route, model), seconds[0, selected])
+        if any(problems):
+            for (problem, model), count in Counts(zip(problems, models, strict=True)).items():
+                if problem:
+                    self._rejections.labels(problem, model).inc(count)
         predicted = (np.array(statuses) == 200) & (rows > 0)
         if predicted.any():
-            observe_all(self._rows, rows[predicted])
-            for stage, took_s in zip(self._stages, seconds[1:, predicted], strict=True):
-                observe_all(stage, took_s)
+            for model, _, selected in _groups(models):
+                self._count_predictions(model, seconds[1:, selected], rows[selected], predicted[selected])
+
+    def _count_predictions(
+        self, model: str, seconds: NDArray[np.float64], rows: NDArray[np.int64], predicted: NDArray[np.bool_]
+    ) -> None:
+        if not predicted.any():
+            return
+        if model not in self._by_model:
+            stages = [self._stages.labels(stage, model) for stage in _STAGES]
+            self._by_model[model] = self._rows.labels(model), stages
+        request_rows, stages = self._by_model[model]
+        observe_all(request_rows, rows[predicted])
+        for stage, took_s in zip(stages, seconds[:, predicted], strict=True):
+            observe_all(stage, took_s)
 
     def in_flight(self, count: int) -> None:
         """Set the number of open requests."""
         self._in_flight.set(count)
+
+
+def _groups(keys: Sequence[Any]) -> Iterator[tuple[Any, int, Any]]:
+    """Each key that occurs, how often, and an index that selects its places."""
+    if keys.count(keys[0]) == len(keys):
+        yield keys[0], len(keys), slice(None)
+        return
+    for key, count in Counts(keys).items():
+        yield key, count, [each == key for each in keys]

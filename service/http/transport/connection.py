@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -90,6 +90,7 @@ class BoundedProtocol(ParsingProtocol):
         """Wait for the first request no longer than for a later one."""
         self.closing = ClosingTransport(transport, self.loop, self._may_still_send, self.limits.max_request_bytes)
         super().connection_made(cast("asyncio.Transport", self.closing))
+        self.tracker.connection_made()
         self.flow = self.read_flow = ReadFlow(self.transport)
         self.keep_alive_timer = KeepAliveTimer(self.loop, self.timeout_keep_alive, self.timeout_keep_alive_handler)
         self.receive_timer = ReceiveTimer(self.loop, self.limits.receive_timeout_s, self._on_receive_timeout)
@@ -123,6 +124,7 @@ class BoundedProtocol(ParsingProtocol):
             self._age_timer.cancel()
         self.closing.stop()
         super().connection_lost(exc)
+        self.tracker.connection_lost()
         self._stop_parsing()
         self.receive_timer.stop()
         # Objects that refer to each other would stay in memory until the garbage collector runs.

@@ -177,8 +177,7 @@ class PredictionCycle(RequestResponseCycle):
 
     def _send_rejection(self) -> None:
         if self._rejection is not None and self.state is _REJECTED:
-            if not self._record.model:
-                self._context.predict.identify(self._request, self._record)
+            self._context.predict.identify(self._request, self._record)
             self._record.problem = problems.name_of(self._rejection)
             if self._protocol.cycle is self and self._protocol.is_far_from_complete:
                 self.keep_alive = False

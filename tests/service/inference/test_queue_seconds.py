@@ -257,7 +257,7 @@ def test_a_rejection_gives_the_estimate_the_bound_and_the_way_out() -> None:
         batcher.submit(np.zeros((1, 1), np.float32), 1e9, ignore)  # the small lane is empty
         batcher.submit(np.zeros((200, 1), np.float32), 1e9, ignore)  # too many for it, and yet it runs there
         await asyncio.sleep(0)
-        assert batcher.waiting().small_rows == 200
+        assert batcher.waiting()["small"].rows == 200
         batcher.close()
 
     asyncio.run(story())

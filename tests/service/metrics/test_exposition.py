@@ -67,8 +67,11 @@ def samples(exposition: bytes) -> dict[str, float]:
     }
 
 
-def record(route: str, status: int, duration_s: float, rows: int = 0, problem: str = "") -> RequestRecord:
+def record(
+    route: str, status: int, duration_s: float, rows: int = 0, problem: str = "", model: str = "small"
+) -> RequestRecord:
     made = RequestRecord("POST", "/somewhere", "id", 0.0)
+    made.model = model
     made.route, made.status, made.duration_s, made.rows, made.problem = route, status, duration_s, rows, problem
     made.decode_s, made.queue_s, made.inference_s, made.encode_s = (duration_s / part for part in (2, 4, 8, 16))
     return made
@@ -82,29 +85,51 @@ def test_finished_requests_are_counted_by_route_status_and_problem() -> None:
             record("/predict", 200, 0.03, rows=100),
             record("/predict", 422, 0.02, problem="invalid-input"),
             record("/predict", 504, 0.5, rows=3, problem="deadline-exceeded"),
-            record("unmatched", 404, 0.001, problem="not-found"),
-            record("/models", 200, 0.002),
+            record("/predict", 200, 0.04, rows=7, model="large"),
+            record("unmatched", 404, 0.001, problem="not-found", model=""),
+            record("/models", 200, 0.002, model=""),
         ]
     )
     found = samples(server_metrics.exposition())
     assert {name: value for name, value in found.items() if name.startswith("mlp_requests_total")} == {
-        "mlp_requests_total [('route', '/predict'), ('status', '200')]": 2,
-        "mlp_requests_total [('route', '/predict'), ('status', '422')]": 1,
-        "mlp_requests_total [('route', '/predict'), ('status', '504')]": 1,
-        "mlp_requests_total [('route', 'unmatched'), ('status', '404')]": 1,
-        "mlp_requests_total [('route', '/models'), ('status', '200')]": 1,
+        "mlp_requests_total [('model', 'small'), ('route', '/predict'), ('status', '200')]": 2,
+        "mlp_requests_total [('model', 'small'), ('route', '/predict'), ('status', '422')]": 1,
+        "mlp_requests_total [('model', 'small'), ('route', '/predict'), ('status', '504')]": 1,
+        "mlp_requests_total [('model', 'large'), ('route', '/predict'), ('status', '200')]": 1,
+        "mlp_requests_total [('model', ''), ('route', 'unmatched'), ('status', '404')]": 1,
+        "mlp_requests_total [('model', ''), ('route', '/models'), ('status', '200')]": 1,
     }
     assert {name: value for name, value in found.items() if name.startswith("mlp_rejections_total")} == {
-        "mlp_rejections_total [('reason', 'invalid-input')]": 1,
-        "mlp_rejections_total [('reason', 'deadline-exceeded')]": 1,
-        "mlp_rejections_total [('reason', 'not-found')]": 1,
+        "mlp_rejections_total [('model', 'small'), ('reason', 'invalid-input')]": 1,
+        "mlp_rejections_total [('model', 'small'), ('reason', 'deadline-exceeded')]": 1,
+        "mlp_rejections_total [('model', ''), ('reason', 'not-found')]": 1,
     }
-    assert found["mlp_request_duration_seconds_count [('route', '/predict')]"] == 4
-    assert found["mlp_request_duration_seconds_sum [('route', '/predict')]"] == pytest.approx(0.56)
-    assert (found["mlp_request_rows_count []"], found["mlp_request_rows_sum []"]) == (2, 101)
-    for stage, part in {"decode": 2, "queue": 4, "inference": 8, "encode": 16}.items():
-        assert found[f"mlp_stage_duration_seconds_count [('stage', '{stage}')]"] == 2
-        assert found[f"mlp_stage_duration_seconds_sum [('stage', '{stage}')]"] == pytest.approx(0.04 / part)
+    for model, answers, total_s in (("small", 4, 0.56), ("large", 1, 0.04)):
+        labels = f"[('model', '{model}'), ('route', '/predict')]"
+        assert found[f"mlp_request_duration_seconds_count {labels}"] == answers
+        assert found[f"mlp_request_duration_seconds_sum {labels}"] == pytest.approx(total_s)
+    for model, requests, rows in (("small", 2, 101), ("large", 1, 7)):
+        labels = f"[('model', '{model}')]"
+        assert (found[f"mlp_request_rows_count {labels}"], found[f"mlp_request_rows_sum {labels}"]) == (requests, rows)
+        for stage, part in {"decode": 2, "queue": 4, "inference": 8, "encode": 16}.items():
+            labels = f"[('model', '{model}'), ('stage', '{stage}')]"
+            assert found[f"mlp_stage_duration_seconds_count {labels}"] == requests
+            assert found[f"mlp_stage_duration_seconds_sum {labels}"] == pytest.approx(0.04 / part)
+    assert "mlp_request_rows_count [('model', '')]" not in found
+
+
+@given(st.lists(st.tuples(*map(st.sampled_from, ((200, 429), ("", "a", "b"), ("/predict", "/models"), (0, 3))))))
+def test_records_counted_together_equal_records_counted_one_by_one(drawn: list[tuple[int, str, str, int]]) -> None:
+    records = [
+        record(route, status, 0.001 * number, rows, "" if status == 200 else "overloaded", model)
+        for number, (status, model, route, rows) in enumerate(drawn)
+    ]
+    together, one_by_one = (metrics.Metrics(CollectorRegistry()) for _ in range(2))
+    if records:
+        together.count(records)
+    for each in records:
+        one_by_one.count([each])
+    assert samples(together.exposition()) == pytest.approx(samples(one_by_one.exposition()))
 
 
 def test_predictions_are_counted_by_label_and_confidence() -> None:
@@ -164,7 +189,7 @@ def test_names_follow_the_conventions() -> None:
 
 LABELS = {
     *("route", "status", "reason", "stage", "model", "version", "label", "target", "provider", "precision"),
-    "le",
+    *("lane", "le"),
 }
 
 
@@ -208,11 +233,13 @@ def test_a_scrape_is_exact_after_answers_and_errors(server: tuple[Running, Netwo
         (400, post(b"{")),
         *[(422, post(body(GOOD[:3])))] * 2,
         (404, post(body(GOOD), "/models/large/predict")),
+        (404, post(body(GOOD), "/models/small/versions/2/predict")),
         (413, post(b" " * 20_001)),
         (415, post(body(GOOD), "/predict", "content-type: text/csv")),
         (500, post(body(BAD))),
         (504, post(body(GOOD), "/predict", "x-request-timeout-s: 1e-9")),
         (405, b"GET /predict HTTP/1.1\r\nhost: test\r\n\r\n"),
+        (405, b"GET /models/small/predict HTTP/1.1\r\nhost: test\r\n\r\n"),
         (404, b"GET /nowhere HTTP/1.1\r\nhost: test\r\n\r\n"),
         (200, b"GET /models HTTP/1.1\r\nhost: test\r\n\r\n"),
         (200, b"GET /models/small HTTP/1.1\r\nhost: test\r\n\r\n"),
@@ -224,40 +251,46 @@ def test_a_scrape_is_exact_after_answers_and_errors(server: tuple[Running, Netwo
             assert line.answer().status == status
     found = scrape_after(running, len(sent))
     assert requests_of(found) == {
-        "mlp_requests_total /predict 200": 5,
-        "mlp_requests_total /models/{name}/predict 200": 1,
-        "mlp_requests_total /models/{name}/versions/{version}/predict 200": 1,
-        "mlp_requests_total /predict 400": 1,
-        "mlp_requests_total /predict 422": 2,
-        "mlp_requests_total /models/{name}/predict 404": 1,
-        "mlp_requests_total /predict 413": 1,
-        "mlp_requests_total /predict 415": 1,
-        "mlp_requests_total /predict 500": 1,
-        "mlp_requests_total /predict 504": 1,
-        "mlp_requests_total /predict 405": 1,
-        "mlp_requests_total unmatched 404": 1,
-        "mlp_requests_total /models 200": 1,
-        "mlp_requests_total /models/{name} 200": 1,
-        "mlp_requests_total unmatched 400": 1,
+        "mlp_requests_total small /predict 200": 5,
+        "mlp_requests_total small /models/{name}/predict 200": 1,
+        "mlp_requests_total small /models/{name}/versions/{version}/predict 200": 1,
+        "mlp_requests_total small /predict 400": 1,
+        "mlp_requests_total small /predict 422": 2,
+        "mlp_requests_total  /models/{name}/predict 404": 1,
+        "mlp_requests_total small /models/{name}/versions/{version}/predict 404": 1,
+        "mlp_requests_total small /predict 413": 1,
+        "mlp_requests_total small /predict 415": 1,
+        "mlp_requests_total small /predict 500": 1,
+        "mlp_requests_total small /predict 504": 1,
+        "mlp_requests_total  /predict 405": 1,
+        "mlp_requests_total small /models/{name}/predict 405": 1,
+        "mlp_requests_total  unmatched 404": 1,
+        "mlp_requests_total  /models 200": 1,
+        "mlp_requests_total small /models/{name} 200": 1,
+        "mlp_requests_total  unmatched 400": 1,
     }
     assert {name: value for name, value in found.items() if name.startswith("mlp_rejections_total")} == {
-        "mlp_rejections_total malformed-body": 1,
-        "mlp_rejections_total malformed-request": 1,
-        "mlp_rejections_total invalid-input": 2,
-        "mlp_rejections_total not-found": 2,
-        "mlp_rejections_total method-not-allowed": 1,
-        "mlp_rejections_total body-too-large": 1,
-        "mlp_rejections_total unsupported-media": 1,
-        "mlp_rejections_total model-failed": 1,
-        "mlp_rejections_total deadline-exceeded": 1,
+        "mlp_rejections_total small malformed-body": 1,
+        "mlp_rejections_total  malformed-request": 1,
+        "mlp_rejections_total small invalid-input": 2,
+        "mlp_rejections_total  not-found": 2,
+        "mlp_rejections_total small not-found": 1,
+        "mlp_rejections_total  method-not-allowed": 1,
+        "mlp_rejections_total small method-not-allowed": 1,
+        "mlp_rejections_total small body-too-large": 1,
+        "mlp_rejections_total small unsupported-media": 1,
+        "mlp_rejections_total small model-failed": 1,
+        "mlp_rejections_total small deadline-exceeded": 1,
     }
     predicted = network.answer(np.array([GOOD] * 5 + [*random] * 2, np.float32)).argmax(axis=1)
     for index, label in enumerate(("ape", "bee", "cat")):
         assert found[f"mlp_predictions_total {label} small 1"] == np.count_nonzero(predicted == index)
     assert found["mlp_prediction_confidence_count small 1"] == len(predicted)
     assert found["mlp_batch_rows_sum small"] == len(predicted)
-    assert (found["mlp_request_rows_count"], found["mlp_request_rows_sum"]) == (7, 19)
-    assert {found[f"mlp_stage_duration_seconds_count {stage}"] for stage in ("decode", "queue", "inference")} == {7}
+    assert (found["mlp_request_rows_count small"], found["mlp_request_rows_sum small"]) == (7, 19)
+    assert {found[f"mlp_stage_duration_seconds_count small {stage}"] for stage in ("decode", "queue", "inference")} == {
+        7
+    }
     assert found["mlp_model_info small fp32 cpu 1"] == found["mlp_ready"] == 1
     assert found["mlp_requests_in_flight"] <= 1  # the scrape
     assert found["mlp_model_load_failures_total small"] == 0
@@ -286,20 +319,20 @@ def test_an_absent_worker_has_no_gauges_and_its_counts_stay(tmp_path: Path, hung
 
     def after_a_death() -> None:
         metrics.mark_absent(1, tmp_path, died=True, hung=hung)
-        said = samples(metrics.worker(0, tmp_path, Heartbeats(2)).exposition())
-        assert said["mlp_requests_in_flight []"] == 3
-        assert said["mlp_requests_total [('route', '/predict'), ('status', '200')]"] == 1
-        assert (said["mlp_worker_deaths_total []"], said["mlp_worker_starts_total []"]) == (1, 3)  # this one, too
-        assert said["mlp_worker_hangs_total []"] == hung
+        found = samples(metrics.worker(0, tmp_path, Heartbeats(2)).exposition())
+        assert found["mlp_requests_in_flight []"] == 3
+        assert found["mlp_requests_total [('model', 'small'), ('route', '/predict'), ('status', '200')]"] == 1
+        assert (found["mlp_worker_deaths_total []"], found["mlp_worker_starts_total []"]) == (1, 3)  # this one, too
+        assert found["mlp_worker_hangs_total []"] == hung
 
     def after_its_return() -> None:
         second = metrics.worker(1, tmp_path, Heartbeats(2))
         second.versions.serving("small", 2, "cpu", "fp32", on=True)
         second.count([record("/predict", 200, 0.01, rows=1)])
-        said = samples(second.exposition())
-        assert said["mlp_requests_total [('route', '/predict'), ('status', '200')]"] == 2
+        found = samples(second.exposition())
+        assert found["mlp_requests_total [('model', 'small'), ('route', '/predict'), ('status', '200')]"] == 2
         info = "mlp_model_info [('model', 'small'), ('precision', 'fp32'), ('provider', 'cpu'), ('version', '{}')]"
-        assert [said[info.format(version)] for version in (1, 2)] == [0, 1]
+        assert [found[info.format(version)] for version in (1, 2)] == [0, 1]
 
     in_a_child(start_two_workers, tmp_path)
     in_a_child(after_a_death)
@@ -319,7 +352,7 @@ def count_on_a_full_disk(folder: Path) -> None:
     assert 50 < len(requests) < 200
     assert set(requests) == {1}
     assert found["mlp_label_sets_dropped_total []"] > 200 - len(requests)
-    assert found["mlp_requests_total [('route', '/predict'), ('status', '200')]"] == 201
+    assert found["mlp_requests_total [('model', 'small'), ('route', '/predict'), ('status', '200')]"] == 201
     with pytest.raises(StartError, match=r"no space for the workers' metrics: .*/summary_0\.db needs 131,072 bytes"):
         server_metrics.models.regressions("later", 1, ("width",))
 
