@@ -47,9 +47,11 @@ def assert_metrics_match(server: Running, results: list[Predictions]) -> None:
     labels = [label for result in results for label in result.labels]
     requests = sum(result.requests for result in results)
     ((model, version),) = set.union(*(result.models for result in results))
-    by_status = {name: count for name, count in found.items() if name.startswith("mlp_requests_total /predict ")}
-    assert by_status == {"mlp_requests_total /predict 200": requests}
-    assert (found["mlp_request_rows_count"], found["mlp_request_rows_sum"]) == (requests, len(labels))
+    by_status = {
+        name: count for name, count in found.items() if name.startswith(f"mlp_requests_total {model} /predict ")
+    }
+    assert by_status == {f"mlp_requests_total {model} /predict 200": requests}
+    assert (found[f"mlp_request_rows_count {model}"], found[f"mlp_request_rows_sum {model}"]) == (requests, len(labels))
     assert found[f"mlp_batch_rows_sum {model}"] == len(labels)
     by_label = {
         name.split(" ", 1)[1]: value for name, value in found.items() if name.startswith("mlp_predictions_total ")

@@ -90,7 +90,9 @@ def test_predictions_metrics_and_health_check(container: tuple[str, int]) -> Non
     check_predictions(port)
     metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
     assert re.search(
-        r'^mlp_requests_total\{route="/models/\{name\}/predict",status="200"\} 1\.0$', metrics, re.MULTILINE
+        r'^mlp_requests_total\{model="fashion-mnist",route="/models/\{name\}/predict",status="200"\} 1\.0$',
+        metrics,
+        re.MULTILINE,
     )
     assert f"\nmlp_workers {float(variables('cpu')['MLP_WORKERS'])}\n" in metrics
     kind, *command = inspected(identity)["Config"]["Healthcheck"]["Test"]
@@ -126,6 +128,6 @@ def usage(port: int) -> tuple[float, float]:
     """Predictions and seconds of CPU time so far."""
     metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
     return (
-        float(re.findall(r"^mlp_request_rows_count (\S+)$", metrics, re.MULTILINE)[0]),
+        sum(map(float, re.findall(r"^mlp_request_rows_count\{.*\} (\S+)$", metrics, re.MULTILINE))),
         float(re.findall(r"^process_cpu_seconds_total (\S+)$", metrics, re.MULTILINE)[0]),
     )

@@ -73,7 +73,7 @@ def check(expression: str) -> None:
         labels |= known[name]
         for label, value in matchers:
             assert label in known[name] | promql.TARGET_LABELS, f"{name} has no label {label}"
-            assert label not in values or value in values[label], f"{label} is never {value!r}"
+            assert label not in values or set(value.split("|")) <= values[label], f"{label} is never {value!r}"
     # The labels of a recorded series are checked with its own rule.
     assert promql.records(expression) or promql.groupings(expression) <= labels
 

@@ -41,7 +41,8 @@ def predict(server: Running) -> int:
 def scrape_after(server: Running, requests: int) -> dict[str, float]:
     """A scrape once the metrics of all workers include their last responses."""
     ends_at = time.monotonic() + 10
-    counters = ("mlp_requests_total /predict 200", "mlp_stage_duration_seconds_count encode")  # updated first and last
+    # Updated first and last.
+    counters = ("mlp_requests_total small /predict 200", "mlp_stage_duration_seconds_count small encode")
     while True:
         found = server.metrics()
         if all(found.get(name) == requests for name in counters) and found["mlp_requests_in_flight"] == 0:
@@ -60,7 +61,7 @@ def test_a_scrape_covers_all_workers_and_counts_survive_a_killed_one(running: Ru
     assert survivor in running.workers()
     assert [predict(running) for _ in range(40)] == [200] * 40
     after = scrape_after(running, 80)
-    assert after["mlp_request_rows_count"] == 80
+    assert after["mlp_request_rows_count small"] == 80
     assert sum(value for name, value in after.items() if name.startswith("mlp_predictions_total")) == 80
     assert after["mlp_ready"] == 1
     assert (after["mlp_workers"], after["mlp_worker_starts_total"]) == (2, 3)

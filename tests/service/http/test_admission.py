@@ -188,7 +188,7 @@ def test_a_request_without_room_is_rejected_at_its_head_and_small_ones_are_answe
         answer = busy.answer()
         assert (answer.status, len(json.loads(answer.body)["predictions"])) == (200, 4000)
     after = server.metrics()
-    assert after["mlp_rejections_total overloaded"] == 1
+    assert after["mlp_rejections_total small overloaded"] == 1
 
 
 def test_a_request_without_enough_time_is_rejected_at_its_head(server: Running) -> None:

@@ -289,12 +289,12 @@ def test_the_request_id_is_returned(client: httpx.Client) -> None:
 
 
 def test_a_failing_model_fails_only_that_request_and_logs_why(server: Running, client: httpx.Client) -> None:
-    before = server.metrics()["mlp_requests_total /predict 500"]
+    before = server.metrics()["mlp_requests_total small /predict 500"]
     assert client.post("/predict", content=rows(BAD)).status_code == 500
     assert "Traceback" in server.wait_for("the network failed on a batch of 1 rows")
     assert client.post("/predict", content=rows(GOOD)).status_code == 200
     assert client.post("/predict", content=rows(*[GOOD] * 400, BAD)).status_code == 500
-    assert server.metrics()["mlp_requests_total /predict 500"] == before + 2
+    assert server.metrics()["mlp_requests_total small /predict 500"] == before + 2
 
 
 def keep_busy(connection: Connection, iterations: float, count: int) -> None:

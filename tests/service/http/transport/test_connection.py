@@ -319,7 +319,7 @@ def test_garbage_appears_in_the_metrics(server: Running) -> None:
         connection.send(b"\x16\x03\x01 hello\r\n\r\n")
         assert connection.answer().status == 400
     after = server.metrics()
-    for name in ("mlp_rejections_total malformed-request", "mlp_requests_total unmatched 400"):
+    for name in ("mlp_rejections_total  malformed-request", "mlp_requests_total  unmatched 400"):
         assert after[name] - before.get(name, 0) == 1
 
 
