@@ -225,7 +225,8 @@ class Batcher:
 
     def _goes_to_large_lane(self, count: int, waited_s: float) -> bool:
         """Whether ``count`` rows go there. If they can run in one call, they do not if they would be rejected."""
-        wait_s = waited_s + self._large.wait_s()
+        ahead_s = self._large.wait_s()
+        wait_s = waited_s + ahead_s if ahead_s else 0.0  # with nothing before it, it runs, however long it waited
         if self.is_sliced(count):
             self._check_room(self._large.rows, count)
             self._check_in_time(wait_s)

@@ -34,6 +34,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "max_buffered_bytes": ("8192", 8192),
     "max_request_rows": ("64", 64),
     "max_queue_rows": ("128", 128),
+    "max_queue_s": ("0.5", 0.5),
     "receive_timeout_s": ("2.5", 2.5),
     "request_timeout_s": ("0.25", 0.25),
     "keep_alive_timeout_s": ("5", 5),

@@ -172,19 +172,20 @@ def small(server: Running) -> Answer:
 def test_a_request_without_room_is_rejected_at_its_head_and_small_ones_are_answered(server: Running) -> None:
     """1. A large request runs. 2. One that would fill the queue is rejected before its body is sent.
 
-    3. Small requests are answered. 4. The body is sent and discarded. 5. The connection continues.
+    3. Small requests are answered. 4. The body is sent, and not read.
     """
     too_many = raw(QUEUE_ROWS)
     with filled(server) as busy, server.connect() as connection:
         connection.send(head_of(too_many))
         rejected = connection.answer()
         assert (rejected.status, int(rejected.headers["retry-after"]) >= 1) == (429, True)
+        assert rejected.headers["connection"] == "close"
         assert json.loads(rejected.body)["detail"] == (
             "4000 rows wait already, and 100000 more would exceed 100000; send fewer requests at once, or add replicas"
         )
         assert [small(server).status for _ in range(5)] == [200] * 5
-        connection.send(too_many[len(head_of(too_many)) :] + SMALL)
-        assert connection.answer().status == 200
+        connection.send(too_many[len(head_of(too_many)) :])
+        assert connection.is_closed()
         answer = busy.answer()
         assert (answer.status, len(json.loads(answer.body)["predictions"])) == (200, 4000)
     after = server.metrics()
@@ -250,6 +251,58 @@ def test_a_chunked_body_is_rejected_once_its_rows_have_no_room(server: Running) 
             b"POST /predict HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n" + RAW.encode() + b"\r\n\r\n"
         )
         connection.send(b"%x\r\n" % len(body) + body)
-        assert connection.answer().status == 429
+        answer = connection.answer()
+        assert (answer.status, answer.headers["connection"]) == (429, "close")
         connection.send(b"\r\n0\r\n\r\n" + SMALL)
-        assert connection.answer().status == 200
+        assert connection.is_closed()
+
+
+@pytest.fixture(params=["true", "false"], ids=["fast path", "FastAPI"])
+def impatient(request: pytest.FixtureRequest, models: Path) -> Iterator[Running]:
+    """A server on which a request waits for at most a millisecond, which many rows take longer to run."""
+    bounds = {"max-request-rows": QUEUE_ROWS, "max-queue-rows": 10 * QUEUE_ROWS, "max-queue-s": 0.001}
+    options = {"fast-path": request.param} | bounds
+    with Running(models, *(f"--{name}={value}" for name, value in options.items())) as running:
+        yield running
+
+
+def as_json(rows: int, first: list[float] = GOOD) -> bytes:
+    return post(json.dumps({"inputs": [first, *[GOOD] * (rows - 1)]}).encode())
+
+
+def test_what_would_wait_too_long_is_rejected_at_its_head_and_a_request_alone_is_not(impatient: Running) -> None:
+    """1. A request alone is answered, however long it takes; so is JSON, whose rows take so many bytes from then on.
+
+    2. Behind a long one, raw rows, JSON and what waits for 100 Continue are rejected unread. 3. Small ones are not.
+    """
+    with impatient.connect() as connection:
+        for sent in (raw(QUEUE_ROWS), as_json(20_000)):
+            connection.send(sent)
+            assert connection.answer().status == 200
+    with impatient.connect() as busy:
+        busy.send(raw(QUEUE_ROWS, slow(1.5e6)))
+        assert small(impatient).status == 200
+        waits = head_of(raw(20_000)).replace(b"host: test\r\n", b"host: test\r\nexpect: 100-continue\r\n")
+        for head in (head_of(raw(20_000)), head_of(as_json(20_000)), waits):
+            with impatient.connect() as connection:
+                connection.send(head)
+                rejected = connection.answer()
+                problem = json.loads(rejected.body)
+                assert (rejected.status, problem["type"]) == (429, "urn:mlp-serving:queue-too-long"), problem
+                assert "and at most 0.001 s is allowed; send fewer requests at once" in problem["detail"]
+                assert (rejected.headers["connection"], int(rejected.headers["retry-after"]) >= 1) == ("close", True)
+                connection.send(b" " * 1000)
+                assert connection.is_closed()
+        assert [small(impatient).status for _ in range(5)] == [200] * 5
+        assert busy.answer().status == 200
+    assert impatient.metrics()["mlp_rejections_total small queue-too-long"] == 3
+
+
+def test_a_client_that_sends_all_of_a_rejected_body_still_reads_why(impatient: Running) -> None:
+    whole = raw(QUEUE_ROWS)
+    with impatient.connect() as busy, impatient.connect() as connection:
+        busy.send(raw(QUEUE_ROWS, slow(1.5e6)))
+        assert small(impatient).status == 200
+        connection.send(whole)
+        assert connection.answer().status == 429
+        assert connection.is_closed()

@@ -273,6 +273,10 @@ def test_time_that_was_waited_elsewhere_counts() -> None:
         with pytest.raises(QueueTooLong, match=r"would wait 1\.01 s"):
             batcher.check_wait(1, waited_s=1.01)
         batcher.close()
+        idle = bench(SLOW, max_queue_s=1.0)
+        for rows in (1, 300):
+            idle.submit(np.zeros((rows, 1), np.float32), 1e9, ignore, waited_s=2.0)
+        idle.close()
 
     asyncio.run(story())
 

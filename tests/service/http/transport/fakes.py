@@ -87,6 +87,9 @@ class FakePredict(Predict):
         self._replies.append(reply)
         return self.pending[-1]
 
+    def identify(self, _request: Request, record: RequestRecord) -> None:
+        record.model = "small"
+
     def answer(self) -> None:
         self._replies.pop(0)(Response(200, JSON_HEADERS, b"{}"))
 
