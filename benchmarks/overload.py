@@ -3,13 +3,15 @@
     python -m benchmarks.overload
 
 Clients ask without a pause, whatever they are told: large requests by themselves and beside small ones, small ones with
-a short queue, and new connections behind busy ones.
+a short queue, and new connections behind busy ones. ``--only times`` is ten times the capacity: clients that ask at a
+fixed rate, whether they are answered or not.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import os
 import tempfile
 import threading
@@ -25,6 +27,10 @@ LARGE_ROWS: Final = 10_000
 SHORT_QUEUE: Final = ("--max-queue-rows", "200")
 CLIENTS: Final = (2, 8, 64, 400, 1000)
 BUSY: Final = 512
+FACTOR: Final = 10
+# Clients of an overload, by the rate at which they ask: each waits for its answer before it asks again.
+MOST_CLIENTS: Final = 4000
+MAX_QUEUE_S: Final = 1.0
 _PATIENCE_S: Final = 5.0
 _PER_S: Final = "answered per second of the processor"
 
@@ -73,6 +79,61 @@ async def asked(
     found = {name: tally.copy() for name, tally in tallies.items()}
     await group.stop(_PATIENCE_S)
     return found, used_s
+
+
+def over_tenfold(running: Running, seconds: float) -> Points:
+    """Ten times as many requests as can be answered, of each kind and of all together; before, meanwhile, after."""
+    requests = {"10,000 rows": large(LARGE_ROWS), "100 rows": large(100), "1 row": small()}
+    points = []
+    for kinds in (*([kind] for kind in requests), [*requests]):
+        chosen = {kind: requests[kind] for kind in kinds}
+        before = clients.run(answered(running, chosen, seconds / 10))
+        offered = {kind: FACTOR * per_s / len(kinds) for kind, per_s in before.items()}
+
+        def begin(
+            group: Clients, chosen: dict[str, bytes] = chosen, offered: dict[str, float] = offered
+        ) -> dict[str, Tally]:
+            return {
+                kind: group.paced(
+                    min(math.ceil(2 * MAX_QUEUE_S * offered[kind]) + 10, MOST_CLIENTS), offered[kind], request
+                )
+                for kind, request in chosen.items()
+            }
+
+        with Memory(running) as memory:
+            clients.run(asked(running, seconds / 4, begin))
+            early_mb = memory.most_mb
+            found, _ = clients.run(asked(running, seconds, begin))
+        after = clients.run(answered(running, chosen, 1.0))
+        for kind, tally in found.items():
+            answers = sum(tally.answers.values())
+            points.append(
+                {
+                    "requests": kind,
+                    "beside": ", ".join(other for other in kinds if other != kind) or "nothing",
+                    "before, answered/s": round(before[kind], 1),
+                    "offered/s": round(offered[kind]),
+                    "came/s": round(answers / seconds),
+                    **figures(tally, seconds),
+                    "200 p99 ms": round(tally.quantile_ms(0.99, 200), 1),
+                    "429 p50 ms": round(tally.quantile_ms(0.5, 429), 1),
+                    "429 p99 ms": round(tally.quantile_ms(0.99, 429), 1),
+                    "memory MB after a quarter": round(early_mb),
+                    "memory MB": round(memory.most_mb),
+                    "in the second after, answered/s": round(after[kind], 1),
+                }
+            )
+    return points
+
+
+async def answered(running: Running, requests: dict[str, bytes], seconds: float) -> dict[str, float]:
+    """How many requests of each kind are answered a second, by clients that are just enough."""
+    group = Clients(running.server.port)
+    tallies = {kind: group.keep_alive(4 if len(request) > 10**6 else 16, request) for kind, request in requests.items()}
+    await asyncio.sleep(seconds)
+    found = {kind: tally.answers[200] / seconds for kind, tally in tallies.items()}
+    await group.stop(_PATIENCE_S)
+    return found
 
 
 class Memory:
@@ -161,6 +222,10 @@ def run(model: Path, seconds: float, only: str) -> report.Results:
             lambda running: over_clients(running, seconds, large(100)),
         ),
         "a new connection, ten a second": ((), lambda running: over_busy(running, seconds)),
+        f"{FACTOR} times the capacity": (
+            (f"--max-queue-s={MAX_QUEUE_S:g}", "--log-level=warning"),
+            lambda running: over_tenfold(running, seconds),
+        ),
     }
     found = {}
     for name, (arguments, case) in cases.items():

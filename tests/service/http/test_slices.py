@@ -142,3 +142,33 @@ def test_close_rejects_waiting_work() -> None:
 
     errors = run(story)
     assert [type(error) for error in errors] == [NotReady, NotReady]
+
+
+def test_the_wait_is_estimated_by_the_bytes_that_wait_and_the_time_that_bytes_take() -> None:
+    """Cancelled and failed work, and answers on their way out, say nothing about the time that bytes take."""
+
+    def story(slices: Slices, clock: Clock, heard: list[Any]) -> None:
+        gone = Owner()
+        gone.cancelled = True
+
+        def done(*_: object) -> None:
+            heard.append(slices.wait_s())
+
+        for steps, owner, size_bytes in (
+            (clock.steps(10, 0.1), Owner(), 1000),
+            (clock.steps(1, 0.1), gone, 9000),
+            (clock.steps(1, 1.0, ValueError("no")), Owner(), 6000),
+            (clock.steps(1, 0.5), Owner(), 0),
+            (clock.steps(10, 0.4), Owner(), 1000),
+            (clock.steps(10, 0.1), Owner(), 1000),
+        ):
+            slices.add(steps, owner, math.inf, done, size_bytes=size_bytes)
+        heard.append(slices.wait_s())
+
+    unknown, first, failed, answer, slower, last = run(story)
+    assert unknown == 0
+    assert first == pytest.approx(17.0)  # 1 ms a byte, 17,000 bytes
+    assert failed == answer == pytest.approx(2.0)
+    # The earlier piece counts less.
+    assert 1.0 * (1 + 4) / 2 < slower < 4.0
+    assert last == 0
