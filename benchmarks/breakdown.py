@@ -30,6 +30,7 @@ from service.http.protocols.native import NativeProtocol
 from service.http.transport.fast_path import FastPathProtocol, protocol_factory
 from service.http.transport.prediction_cycle import PredictionCycle
 from service.inference.batcher import Batcher
+from service.inference.jobs import Runner
 from service.log_writer import LogWriter
 from service.requests import RequestTracker
 from service.settings import Settings
@@ -41,7 +42,7 @@ STAGES: Final[dict[str, list[tuple[Any, str]]]] = {
     "find the model and options": [(PredictionCycle, "_run"), (Predict, "__call__")],
     "decode and check the rows": [(NativeProtocol, "decode")],
     "add them to the batch": [(Batcher, "submit")],
-    "run the network": [(Batcher, "_guarded")],
+    "run the network": [(Runner, "__call__")],
     "split the batch": [(Batcher, "_run_small")],
     "encode the response": [(NativeProtocol, "encode")],
     "write it, await the next request": [(PredictionCycle, "_reply")],

@@ -552,7 +552,7 @@ def test_it_is_idle_once_everything_accepted_or_acquired_is_answered() -> None:
         bench.submit("large", *range(20))
         batcher.acquire()
         drained = asyncio.ensure_future(batcher.drain())
-        while not bench.told["large"]:
+        while not bench.outcomes["large"]:
             await asyncio.sleep(0)
         assert bench.answer("large") == list(range(20))
         assert not batcher.idle()

@@ -8,6 +8,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from service import metrics
+from service.heartbeats import Heartbeats
 from tests.service.forked import in_a_child
 from tests.service.metrics.test_exposition import samples
 from tests.service.published import publish
@@ -22,14 +23,14 @@ def test_they_are_what_waits_now_and_nothing_for_a_model_that_is_gone() -> None:
     counted = metrics.Metrics(CollectorRegistry())
     counted.queues.limits(1000, 1.5)
     counted.queues.set(dict(zip(KEYS, [(3, 0.25), (400, 0.5)], strict=True)), 7)
-    said = samples(counted.exposition())
-    assert (said[f"mlp_queue_rows {SMALL}"], said[f"mlp_queue_rows {LARGE}"]) == (3, 400)
-    assert (said[f"mlp_queue_seconds {SMALL}"], said[f"mlp_queue_seconds {LARGE}"]) == (0.25, 0.5)
-    assert (said["mlp_queue_max_rows []"], said["mlp_queue_max_seconds []"]) == (1000, 1.5)
-    assert said["mlp_connections []"] == 7
+    found = samples(counted.exposition())
+    assert (found[f"mlp_queue_rows {SMALL}"], found[f"mlp_queue_rows {LARGE}"]) == (3, 400)
+    assert (found[f"mlp_queue_seconds {SMALL}"], found[f"mlp_queue_seconds {LARGE}"]) == (0.25, 0.5)
+    assert (found["mlp_queue_max_rows []"], found["mlp_queue_max_seconds []"]) == (1000, 1.5)
+    assert found["mlp_connections []"] == 7
     counted.queues.set({("new", "small"): (1, 0.0)}, 0)
-    said = samples(counted.exposition())
-    assert (said[f"mlp_queue_rows {LARGE}"], said[f"mlp_queue_seconds {LARGE}"], said["mlp_connections []"]) == (
+    found = samples(counted.exposition())
+    assert (found[f"mlp_queue_rows {LARGE}"], found[f"mlp_queue_seconds {LARGE}"], found["mlp_connections []"]) == (
         0,
         0,
         0,
@@ -38,13 +39,13 @@ def test_they_are_what_waits_now_and_nothing_for_a_model_that_is_gone() -> None:
 
 def fill_two_workers(folder: Path) -> None:
     for index, waiting in enumerate([(3, 0.25), (400, 0.125)]):
-        counted = metrics.worker(index, folder)
+        counted = metrics.worker(index, folder, Heartbeats(2))
         counted.queues.limits(1000, 1.5)
         counted.queues.set({KEYS[0]: waiting}, 7)
-    said = samples(counted.exposition())
-    assert (said[f"mlp_queue_rows {SMALL}"], said[f"mlp_queue_seconds {SMALL}"]) == (403, 0.25)
-    assert (said["mlp_queue_max_rows []"], said["mlp_queue_max_seconds []"]) == (2000, 1.5)
-    assert said["mlp_connections []"] == 14
+    found = samples(counted.exposition())
+    assert (found[f"mlp_queue_rows {SMALL}"], found[f"mlp_queue_seconds {SMALL}"]) == (403, 0.25)
+    assert (found["mlp_queue_max_rows []"], found["mlp_queue_max_seconds []"]) == (2000, 1.5)
+    assert found["mlp_connections []"] == 14
 
 
 def test_rows_and_connections_of_all_workers_are_added_up_and_the_longest_wait_counts(tmp_path: Path) -> None:
@@ -58,10 +59,10 @@ def test_a_server_tells_what_waits_and_who_is_connected(tmp_path: Path) -> None:
         idle = [server.connect() for _ in range(3)]
         with server.connect() as busy:
             busy.send(post({"inputs": [slow(2e6)] + [GOOD] * 999}))
-            said = until(server, "mlp_queue_rows large small", 1000)
-            assert said["mlp_queue_seconds large small"] > 0
-            assert (said["mlp_queue_max_rows"], said["mlp_queue_max_seconds"]) == (5000, 2)
-            assert said["mlp_connections"] == 5  # the scrape's, too
+            found = until(server, "mlp_queue_rows large small", 1000)
+            assert found["mlp_queue_seconds large small"] > 0
+            assert (found["mlp_queue_max_rows"], found["mlp_queue_max_seconds"]) == (5000, 2)
+            assert found["mlp_connections"] == 5  # the scrape's, too
         for connection in idle:
             connection.close()
         until(server, "mlp_queue_rows large small", 0)
@@ -70,9 +71,9 @@ def test_a_server_tells_what_waits_and_who_is_connected(tmp_path: Path) -> None:
 
 def until(server: Running, name: str, value: float) -> dict[str, float]:
     ends_s = time.monotonic() + 30
-    while (said := server.metrics())[name] != value:
-        assert time.monotonic() < ends_s, said
-    return said
+    while (found := server.metrics())[name] != value:
+        assert time.monotonic() < ends_s, found
+    return found
 
 
 def test_connections_of_a_worker_that_answers_nothing_are_counted(tmp_path: Path) -> None:

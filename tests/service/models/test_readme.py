@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from service import artifact
+from service import artifact, refused
 from service.models.__main__ import main
 from service.models.commands import COMMANDS
 from tests.service.published import TABLE, publish
@@ -28,8 +29,10 @@ def test_the_examples_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     shutil.copytree(ROOT / "models" / "fashion-mnist" / "1", tmp_path / "models" / "fashion-mnist" / "1")
     for version in (1, 2, 3):
         publish(tmp_path / "models", "flats", version, features=TABLE, seed=version)
+    manifest, files = artifact.read_files(tmp_path / "models" / "flats" / "3")
+    refused.keep(tmp_path / "models", "flats", lambda version: (replace(manifest, version=version), files))
     rows = "1,1.5,true,Italy,cook,ape\n2,1.7,,,nurse,bee\n"
     Path("flats.csv").write_text(",".join((*(feature.name for feature in TABLE), "animal")) + f"\n{rows}")
     for example in EXAMPLES:
         assert main(example) == 0, (example, capsys.readouterr().err)
-    assert artifact.versions(tmp_path / "models" / "flats") == [2, 3]
+    assert artifact.versions(tmp_path / "models" / "flats") == [3, 4]

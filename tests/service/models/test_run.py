@@ -15,10 +15,10 @@ from tests.service.running import PATIENCE_S, environment
 
 # Runs a command that is interrupted when it proves its first version.
 INTERRUPTED = """
-import os, signal, sys
+import signal, sys
 from service.models import prover
 from service.models.__main__ import main
-prover.Prover.load = lambda *_: os.kill(os.getpid(), signal.SIGINT)
+prover.Prover.load = lambda *_: signal.raise_signal(signal.SIGINT)
 sys.exit(main(sys.argv[1:]))
 """
 

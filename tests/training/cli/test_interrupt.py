@@ -142,7 +142,7 @@ STAGES: dict[str, tuple[str, str, str, int]] = {
     "exporting": ("training.release.onnx_export.export", "", "TERM", 143),
     "quantizing": ("training.release.quantize.compare", "onnxruntime.quantization.quantize_static", "INT", 130),
     "drawing the card": ("training.release.card.card", "", "TERM", 143),
-    "writing": ("service.artifact_writer._write_version", "service.artifact_writer._sync", "INT", 130),
+    "writing": ("service.artifact_writer._write_version", "service.artifact_writer.sync", "INT", 130),
     "renaming": ("service.artifact_writer._write_version", "service.artifact_writer._rename", "TERM", 0),
     "renamed": ("service.artifact_writer._write_version", "shutil.rmtree", "INT", 0),
 }

@@ -16,7 +16,7 @@ from service.http.protocols.native import NativeProtocol
 from service.inference.model import Model
 from service.inference.schema import Schema
 from service.inference.session import Outputs
-from tests.service.inference.loading import loader
+from tests.service.inference.loading import load_newest
 from tests.service.published import publish
 
 
@@ -40,7 +40,7 @@ PROTOCOL = NativeProtocol(1000, (*CODECS, CSV))
 @pytest.fixture
 def model(tmp_path: Path) -> Iterator[Model]:
     publish(tmp_path)
-    loaded = loader(tmp_path).load("small")
+    loaded = load_newest(tmp_path)
     yield loaded
     loaded.close()
 

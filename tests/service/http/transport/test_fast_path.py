@@ -24,6 +24,7 @@ from service.http.codecs import npy
 from service.http.transport import fast_path
 from service.inference.batcher import Batcher, Costs
 from service.inference.session import Outputs
+from service.inference.versions import ModelVersions
 from service.lifecycle import State
 from tests.service.http.transport.both_paths import LIMIT_BYTES, BothPaths, chunked, normal, on_both_paths, serving
 from tests.service.published import TABLE, publish
@@ -345,7 +346,7 @@ async def test_queued_rows_do_not_run_once_their_client_hangs_up(models: Path, *
             clock=time.perf_counter,
             ran=lambda *_: None,
         )
-        await repository.swap(replace(repository.find(None, None), batcher=in_thread))
+        await repository.swap("small", ModelVersions.of(replace(repository.find(None, None), batcher=in_thread)))
         clients = [both.client(fast=fast) for _ in range(3)]
         for rows, client in enumerate(clients, 1):
             await client.ask(post({"inputs": [ROW] * rows}))

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from service import artifact
 from service.errors import ModelRefused
 from service.http.codecs.json_codec import check_example
-from service.inference.loader import Loader, Placement
+from service.inference.loader import Bounds, Loader, Placement
 from service.inference.model import Model
 from service.metrics import Metrics
 from tests.training.release.importing import foreign
@@ -35,12 +35,11 @@ def load(version_dir: Path) -> Model:
         version_dir.parent.parent,
         Placement("cpu", "auto"),
         Metrics(CollectorRegistry()).models,
-        max_rows=100,
-        queue_rows=100,
+        Bounds(request_rows=100, queue_rows=100, queue_s=1.0),
         clock=lambda: 0.0,
         check_example=check_example,
     )
-    return loader.load(version_dir.parent.name)
+    return loader.load(version_dir.parent.name, int(version_dir.name))
 
 
 def options(*arguments: str) -> argparse.Namespace:
