@@ -258,11 +258,11 @@ def test_a_chunked_body_is_rejected_once_its_rows_have_no_room(server: Running) 
 
 
 @pytest.fixture(params=["true", "false"], ids=["fast path", "FastAPI"])
-def impatient(request: pytest.FixtureRequest, models: Path) -> Iterator[Running]:
+def impatient(request: pytest.FixtureRequest, trapped_models: Path) -> Iterator[Running]:
     """A server on which a request waits for at most a millisecond, which many rows take longer to run."""
     bounds = {"max-request-rows": QUEUE_ROWS, "max-queue-rows": 10 * QUEUE_ROWS, "max-queue-s": 0.001}
     options = {"fast-path": request.param} | bounds
-    with Running(models, *(f"--{name}={value}" for name, value in options.items())) as running:
+    with Running(trapped_models, *(f"--{name}={value}" for name, value in options.items())) as running:
         yield running
 
 
@@ -280,7 +280,7 @@ def test_what_would_wait_too_long_is_rejected_at_its_head_and_a_request_alone_is
             connection.send(sent)
             assert connection.answer().status == 200
     with impatient.connect() as busy:
-        busy.send(raw(QUEUE_ROWS, slow(1.5e6)))
+        busy.send(raw(QUEUE_ROWS, slow(3e6)))
         assert small(impatient).status == 200
         waits = head_of(raw(20_000)).replace(b"host: test\r\n", b"host: test\r\nexpect: 100-continue\r\n")
         for head in (head_of(raw(20_000)), head_of(as_json(20_000)), waits):
@@ -301,7 +301,7 @@ def test_what_would_wait_too_long_is_rejected_at_its_head_and_a_request_alone_is
 def test_a_client_that_sends_all_of_a_rejected_body_still_reads_why(impatient: Running) -> None:
     whole = raw(QUEUE_ROWS)
     with impatient.connect() as busy, impatient.connect() as connection:
-        busy.send(raw(QUEUE_ROWS, slow(1.5e6)))
+        busy.send(raw(QUEUE_ROWS, slow(3e6)))
         assert small(impatient).status == 200
         connection.send(whole)
         assert connection.answer().status == 429
