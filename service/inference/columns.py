@@ -193,13 +193,13 @@ class Category(Column):
         if value.bit_length() > _MAX_BITS if isinstance(value, int) else not math.isfinite(value):
             return self._missing(row, value)
         spellings = spellings_of(value)
-        if not self.marks.isdisjoint(spellings):
-            return self._marked(row, value)
+        for spelling in spellings:
+            if spelling in self.marks:
+                return self._marked(row, value)
+            if spelling in self._codes:
+                return self._codes[spelling]
         if not (self._has_booleans if isinstance(value, bool) else self._numerals):
             return self._missing(row, value)
-        known = [self._codes[spelling] for spelling in spellings if spelling in self._codes]
-        if known:
-            return known[0]
         near = None if isinstance(value, bool) else self._numerals.get(value)
         if near is not None:
             raise self._error(

@@ -74,8 +74,7 @@ def _context(settings: Settings, output: _Output) -> Context:
 
 
 def _failed(error: Exception, status: int) -> int:
-    with suppress(OSError):
-        if sys.stderr is not None:
-            sys.stderr.write("".join(f"{parser.PROGRAM}: {line}\n" for line in str(error).splitlines()))
-            sys.stderr.flush()
+    lines = "".join(f"{parser.PROGRAM}: {line}\n" for line in str(error).splitlines())
+    with suppress(CommandError):  # stderr is full, too
+        _Output(sys.stderr).write(lines.rstrip("\n"))
     return status

@@ -82,7 +82,7 @@ def test_the_memory_limit_is_1_5_times_the_peak_of_the_largest_requests(tmp_path
             while not ended.wait(PERIOD_S):
                 peak_mib = max(peak_mib, resident_mib(pid))
     assert not load.lost
-    assert set(load.answered) == {200}
+    assert {200} <= set(load.answered) <= {200, 429}  # those that would wait too long are rejected
     print(
         f"\n{sum(load.answered.values())} requests of {len(body) / 2**20:.1f} MiB: at most {peak_mib:.0f} MiB of memory"
     )

@@ -128,7 +128,8 @@ def test_a_stopped_worker_under_load_is_replaced_in_seconds(models: Path) -> Non
     assert hanging["status"] == "hanging"
     assert re.search(r"worker \d has not responded for \d\.\d s; after 6 s it is replaced", hanging["reason"])
     assert re.search(r"worker \d \(process \d+\) hangs: ready, and no heartbeat for \d\.\d s", line)
-    assert (tally.lost <= CLIENTS, set(tally.answers)) == (True, {200})
+    # A client whose request was lost may connect to the same worker again before its process is gone.
+    assert (tally.lost <= 2 * CLIENTS, set(tally.answers)) == (True, {200})
     assert {said["mlp_ready"] for said in seen.scrapes} == {0, 1}
     assert {said["mlp_workers"] for said in seen.scrapes} == {1, 2}
     assert max(said["mlp_heartbeat_age_seconds"] for said in seen.scrapes) > 5

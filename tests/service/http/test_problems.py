@@ -32,7 +32,12 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("models")
     publish_trapped(folder)
     publish(folder, "plain")
-    bounds = [f"--max-body-bytes={LIMIT_BYTES}", f"--max-queue-rows={QUEUE_ROWS}", "--max-request-rows=600"]
+    bounds = [
+        f"--max-body-bytes={LIMIT_BYTES}",
+        f"--max-queue-rows={QUEUE_ROWS}",
+        "--max-request-rows=600",
+        "--max-queue-s=60",
+    ]
     with Running(folder, "--model=small", f"--fast-path={request.param}", *bounds) as running:
         yield running
 

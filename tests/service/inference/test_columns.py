@@ -162,6 +162,7 @@ ZIP = Category("zip", ZIPS, missing=False, other=False, cells=RULES)
 OPEN_ZIP = Category("zip", ZIPS, missing=False, other=True, cells=RULES)
 MEMBER = Category("member", ("FALSE", "TRUE"), missing=False, other=False, cells=RULES)
 SENTINEL = Marked("age", missing=True, cells=Cells(("-999", "unknown"), ("-999", "unknown")))
+SPELLED_LIKE_A_MARK = Category("c", ("0", "-999.0"), missing=True, other=False, cells=Cells(("-999",), ("-999",)))
 SENTINEL_CODE = Category("c", ("1", "2"), missing=True, other=True, cells=Cells(("-999",), ("-999",)))
 EUROPEAN = Column("price", missing=False, cells=Cells(decimal=",", thousands="."))
 
@@ -200,6 +201,8 @@ EUROPEAN = Column("price", missing=False, cells=Cells(decimal=",", thousands="."
         (SENTINEL, "unknown", math.nan),
         (SENTINEL, 7, 7),
         (SENTINEL_CODE, -999, math.nan),
+        (SPELLED_LIKE_A_MARK, -999, math.nan),
+        (SPELLED_LIKE_A_MARK, -999.0, 1.0),
         (SENTINEL_CODE, -998, 2),
     ],
 )
