@@ -1,4 +1,4 @@
-"""The one route table of predictions: path pattern → protocol, read by the fast path, by FastAPI and by OpenAPI."""
+"""The one route table: path pattern → protocol, read by the fast path, by FastAPI and by OpenAPI."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from service.http.protocols.base import Endpoint, WireProtocol
+from service.http.protocols.base import Endpoint, Resource, WireProtocol
 
 AnyProtocol = WireProtocol[Any]
 
@@ -20,6 +20,14 @@ class Route(NamedTuple):
     pattern: str
     protocol: AnyProtocol
     endpoint: Endpoint
+
+
+class ResourceRoute(NamedTuple):
+    """One path that a protocol answers without a prediction."""
+
+    pattern: str
+    protocol: AnyProtocol
+    resource: Resource
 
 
 class RouteMatch(NamedTuple):
@@ -40,9 +48,15 @@ class RouteTable:
         self.routes = tuple(
             Route(pattern, protocol, endpoint) for protocol in protocols for pattern, endpoint in protocol.paths.items()
         )
-        self._by_pattern = {route.pattern: route for route in self.routes}
-        if len(self._by_pattern) < len(self.routes):
-            raise ValueError(f"two protocols have the same path: {', '.join(route.pattern for route in self.routes)}")
+        self.resources = tuple(
+            ResourceRoute(pattern, protocol, resource)
+            for protocol in protocols
+            for pattern, resource in protocol.resources.items()
+        )
+        every: list[Route | ResourceRoute] = [*self.routes, *self.resources]
+        self._by_pattern = {route.pattern: route for route in every}
+        if len(self._by_pattern) < len(every):
+            raise ValueError(f"two protocols have the same path: {', '.join(route.pattern for route in every)}")
         self._expressions = [(_expression(route.pattern), route) for route in self.routes]
         self.match = lru_cache(maxsize=_CACHED)(self._match)
 

@@ -19,8 +19,9 @@ from service.errors import MethodNotAllowed, NotFound, RequestError
 from service.health import Health
 from service.http import messages, problems
 from service.http.admission import LARGE_BYTES, Arrival
-from service.http.paths import AnyProtocol, Route, RouteTable
+from service.http.paths import AnyProtocol, ResourceRoute, Route, RouteTable
 from service.http.predict import Pending, Predict
+from service.http.protocols.base import Served
 from service.inference.model import Model
 from service.inference.repository import Repository
 from service.inference.versions import State as VersionState
@@ -43,6 +44,9 @@ def router(
     routes = APIRouter()
     for route in table.routes:
         _add_prediction(routes, route, predict)
+    served = Served(repository, lifecycle)
+    for resource in table.resources:
+        _add_resource(routes, resource, served)
     _add_models(routes, repository)
     _add_health(routes, lifecycle, health)
 
@@ -60,6 +64,22 @@ def _add_prediction(routes: APIRouter, route: Route, predict: Predict) -> None:
 
     # `service.http.openapi` documents it.
     routes.add_api_route(route.pattern, answer, methods=["POST"], include_in_schema=False)
+
+
+def _add_resource(routes: APIRouter, route: ResourceRoute, served: Served) -> None:
+    resource = route.resource
+
+    async def answer(request: HttpRequest) -> HttpResponse:
+        return _http(resource.respond(served, {**request.query_params, **request.path_params}))
+
+    routes.add_api_route(
+        route.pattern,
+        answer,
+        methods=[resource.method],
+        tags=["models"],
+        summary=resource.endpoint.summary,
+        description=resource.endpoint.description,
+    )
 
 
 def _add_models(routes: APIRouter, repository: Repository) -> None:

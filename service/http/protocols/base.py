@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from service.errors import RequestError
 from service.http.messages import Request, Response
 from service.inference.batcher import Rows
 from service.inference.model import Model
+from service.inference.repository import Repository
 from service.inference.session import Outputs
 from service.inference.steps import Steps
+from service.lifecycle import Lifecycle
 
 
 class Options(Protocol):
@@ -31,6 +33,26 @@ class Endpoint(NamedTuple):
 
     summary: str
     description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a `Resource` can tell: the models, and the state of the server."""
+
+    repository: Repository
+    lifecycle: Lifecycle
+
+
+class Resource(NamedTuple):
+    """A path that is answered without a prediction, such as a model's metadata.
+
+    ``respond`` gets the path's parameters and the query by name, and raises `RequestError`. It runs on the event loop,
+    so it has to be fast. A POST's body is not read.
+    """
+
+    method: Literal["GET", "POST"]
+    endpoint: Endpoint
+    respond: Callable[[Served, Mapping[str, str]], Response]
 
 
 class BodyFormat(NamedTuple):
@@ -62,7 +84,11 @@ class WireProtocol(Protocol[O]):
 
     @property
     def paths(self) -> Mapping[str, Endpoint]:
-        """The paths it answers POST on; ``{name}`` and ``{version}`` in them are a model's."""
+        """The paths it answers predictions on; ``{name}`` and ``{version}`` in them are a model's."""
+
+    @property
+    def resources(self) -> Mapping[str, Resource]:
+        """The paths it answers without a prediction."""
 
     def decode(self, request: Request, model: Model) -> Decoded[O] | Steps[Decoded[O]]:
         """The rows (rows, features) and options of ``request``; steps if decoding takes long. Raises `RequestError`."""

@@ -16,7 +16,7 @@ from service.http.codecs.codec import Codec, Decode, Encode
 from service.http.codecs.table import CODECS
 from service.http.messages import Headers, Request, Response
 from service.http.options import Options
-from service.http.protocols.base import BodyFormat, Decoded, Endpoint, Operation
+from service.http.protocols.base import BodyFormat, Decoded, Endpoint, Operation, Resource
 from service.inference.model import Model
 from service.inference.session import Outputs
 from service.inference.steps import Steps, finish
@@ -64,6 +64,8 @@ class NativeProtocol:
             "Predict Version", "The same by one version of the model, to be sure which one answers."
         ),
     }
+
+    resources: Final[Mapping[str, Resource]] = {}
 
     def __init__(self, max_body_bytes: int, codecs: Sequence[Codec] = CODECS) -> None:
         self._max_body_bytes = max_body_bytes

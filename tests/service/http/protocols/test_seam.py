@@ -13,7 +13,7 @@ from service import app, metrics
 from service.errors import Fault, InvalidInput, RequestError
 from service.http.messages import Request, Response
 from service.http.paths import RouteTable
-from service.http.protocols.base import BodyFormat, Decoded, Endpoint, Operation
+from service.http.protocols.base import BodyFormat, Decoded, Endpoint, Operation, Resource, Served
 from service.http.protocols.native import NativeProtocol
 from service.inference.model import Model
 from service.inference.session import Outputs
@@ -33,6 +33,14 @@ class LinesProtocol:
     """One row per line, values separated by spaces; answers class indexes. A body with ``!`` is decoded in steps."""
 
     paths: Mapping[str, Endpoint] = {"/lines/{name}:ask": Endpoint("Lines", "Rows as lines.")}
+
+    @property
+    def resources(self) -> Mapping[str, Resource]:
+        return {"/lines/{name}": Resource("GET", Endpoint("Width", "How many values a line has."), self._width)}
+
+    def _width(self, served: Served, parameters: Mapping[str, str]) -> Response:
+        width = served.repository.find(parameters["name"], None).schema.width
+        return Response(200, TEXT, b"%d" % width)
 
     def decode(self, request: Request, model: Model) -> Decoded[Plain] | Steps[Decoded[Plain]]:
         if b"!" in request.body:
@@ -90,6 +98,17 @@ async def test_both_paths_answer_it_alike(models: Path, body: bytes) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
+    ("path", "status", "content"),
+    [("/lines/small", b"200 OK", b"4"), ("/lines/large", b"400 Bad Request", b"<id>: there is no model 'large'")],
+)
+def test_a_resource_is_answered_without_a_prediction(models: Path, path: str, status: bytes, content: bytes) -> None:
+    ((fast, asgi),) = ask(models, f"GET {path} HTTP/1.1\r\nhost: a\r\n\r\n".encode())
+    assert fast == asgi
+    assert fast.startswith(b"HTTP/1.1 %b\r\n" % status)
+    assert fast.split(b"\r\n\r\n")[1].startswith(content)
+
+
+@pytest.mark.parametrize(
     ("path", "body", "detail"),
     [
         ("/lines/small:ask", b"1 2 3 four", b"these are no lines of numbers"),
@@ -111,6 +130,7 @@ def test_it_is_documented(models: Path) -> None:
     operation = paths["/lines/{name}:ask"]["post"]
     assert operation["requestBody"]["content"]["text/plain"]["schema"] == {"description": "rows of 4 values"}
     assert [each["name"] for each in operation["parameters"]] == ["name", "x-request-id", "x-request-timeout-s"]
+    assert paths["/lines/{name}"]["get"]["summary"] == "Width"
     assert {"/predict", "/models"} < set(paths)
 
 
