@@ -76,7 +76,8 @@ class Predict:
     """Sends requests through decoding, the queue and encoding, within their deadlines.
 
     ``max_s`` is the longest time a request may take, from its record's ``started_s`` on ``clock``. Long decoding and
-    encoding is done in slices, one request after the other; ``bodies`` counts the bodies that wait for it.
+    encoding is done in slices, one request after the other, and what would block the event loop in a thread; ``bodies``
+    counts the bodies that wait for it.
     """
 
     def __init__(
@@ -235,7 +236,8 @@ class Predict:
             except Exception as error:  # noqa: BLE001 - every request is answered
                 reply(_error_response(protocol, error, record))
 
-        self._slices.add(steps, decoding, deadline_s, done, size_bytes=size_bytes)
+        large = size_bytes > LARGE_BYTES
+        self._slices.add(steps, decoding, deadline_s, done, size_bytes=size_bytes, is_large=large)
         return decoding
 
 

@@ -3,17 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 T = TypeVar("T")
-Steps = Generator[None, None, T]
+# A bare yield pauses. Yielding `InThread` waits for other steps, and their result is the value of the yield expression.
+Steps = Generator[Any, Any, T]
+
+
+@dataclass(frozen=True, slots=True)
+class InThread:
+    """Steps that would block the event loop however short they are, such as those of a C library; run in a thread."""
+
+    steps: Steps[Any]
 
 
 def finish(steps: Steps[T]) -> T:
-    """Run all of ``steps`` now and return their result."""
+    """Run all of ``steps`` now, in this thread, and return their result."""
+    result = None
     while True:
         try:
-            next(steps)
+            paused_for = steps.send(result)
         except StopIteration as end:
-            result: T = end.value
-            return result
+            whole: T = end.value
+            return whole
+        result = None if paused_for is None else finish(paused_for.steps)
+
+
+def finish_on_loop(steps: Steps[T]) -> T | Steps[T]:
+    """Run ``steps`` now, and return their result; the steps that are left once they wait for a thread."""
+    try:
+        while (paused_for := next(steps)) is None:
+            pass
+    except StopIteration as end:
+        whole: T = end.value
+        return whole
+    return _from(paused_for, steps)
+
+
+def _from(paused_for: InThread, steps: Steps[T]) -> Steps[T]:
+    """``steps`` that are paused: first what they paused for, then the rest."""
+    try:
+        while True:
+            paused_for = steps.send((yield paused_for))
+    except StopIteration as end:
+        whole: T = end.value
+        return whole

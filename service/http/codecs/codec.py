@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.http.codecs.media_types import Media
 from service.http.messages import Headers
 from service.http.options import Options
 from service.inference.batcher import Rows
@@ -15,8 +16,9 @@ from service.inference.session import Outputs
 from service.inference.steps import Steps
 from service.manifest import Manifest
 
-# Each takes the body, the ``dtype`` option and the model's schema, and raises `MalformedBody` or `InvalidInput`.
-Decode = Callable[[bytes, str | None, Schema], Rows | Steps[Rows]]
+# Each takes the body, the request's options and the model's schema, and raises `MalformedBody`, `InvalidInput`, or
+# `UnsupportedMedia` if the model takes no rows of this kind.
+Decode = Callable[[bytes, Options, Schema], Rows | Steps[Rows]]
 Encode = Callable[[Manifest, Options, Outputs], bytes | Steps[bytes]]
 MediaObject = dict[str, Any]  # https://spec.openapis.org/oas/v3.1.0#media-type-object
 
@@ -25,15 +27,17 @@ MediaObject = dict[str, Any]  # https://spec.openapis.org/oas/v3.1.0#media-type-
 class Codec:
     """One encoding. ``media_types`` are the names it is selected by, in lower case; the first one is documented.
 
-    ``describe`` gives the OpenAPI media type object of a request body for these models. A codec that also writes
-    answers has ``encode``, ``describe_answer``, and ``schemas`` for the document's components. ``is_text`` says that a
-    charset may be declared. ``row_bytes`` is the most bytes a row can take, or None if its length varies.
+    ``describe`` gives the OpenAPI media type object of a request body for these models, or None if none of them takes
+    such a body. A codec that also writes answers has ``encode``, ``describe_answer``, and ``schemas`` for the
+    document's components. ``is_text`` says that a charset may be declared. ``decode_as`` replaces ``decode`` if the
+    Content-Type's parameters matter. ``row_bytes`` is the most bytes a row can take, or None if its length varies.
     """
 
     media_types: tuple[bytes, ...]
     decode: Decode
-    describe: Callable[[Sequence[Model]], MediaObject]
+    describe: Callable[[Sequence[Model]], MediaObject | None]
     is_text: bool = False
+    decode_as: Callable[[Media], Decode] | None = None
     row_bytes: Callable[[str | None, Schema], float | None] = lambda _dtype, _schema: None
     encode: Encode | None = None
     describe_answer: Callable[[Sequence[Model]], MediaObject] | None = None

@@ -130,7 +130,7 @@ def _dtype(descr: str) -> np.dtype[Any]:
 
 CODEC: Final = Codec(
     (b"application/x-npy",),
-    lambda body, _dtype, schema: rows_from_npy(body, schema),
+    lambda body, _options, schema: rows_from_npy(body, schema),
     lambda _models: binary("one array of numbers, (rows, features) or nested to the model's shape"),
     row_bytes=lambda _dtype, schema: schema.width * _MAX_ITEM_BYTES,
     encode=_encode,

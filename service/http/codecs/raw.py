@@ -74,7 +74,7 @@ def _row_bytes(dtype: str | None, schema: Schema) -> float | None:
 
 CODEC: Final = Codec(
     (b"application/octet-stream",),
-    rows_from_raw,
+    lambda body, options, schema: rows_from_raw(body, options.dtype, schema),
     lambda _models: binary("rows in C order, little-endian, float32 or, of images, uint8"),
     row_bytes=_row_bytes,
 )

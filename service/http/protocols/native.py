@@ -19,7 +19,7 @@ from service.http.options import Options
 from service.http.protocols.base import BodyFormat, Decoded, Endpoint, Operation, Resource
 from service.inference.model import Model
 from service.inference.session import Outputs
-from service.inference.steps import Steps, finish
+from service.inference.steps import Steps, finish_on_loop
 
 # Bodies up to this size decode so fast that their steps are taken at once; so do this many steps of a compressed one.
 _AT_ONCE_BYTES: Final = 32 * 1024
@@ -47,7 +47,6 @@ class Choices:
     encode: Encode
     headers: Headers  # of the response
     is_gzip: bool
-    dtype: str | None
     timing: bool
 
 
@@ -83,10 +82,10 @@ class NativeProtocol:
             if not isinstance(body_or_steps, bytes):
                 return _inflate_later(body_or_steps, choices, model)
             body = body_or_steps
-        rows = choices.decode(body, choices.dtype, model.schema)
-        if isinstance(rows, np.ndarray):
-            return rows, choices
-        return (finish(rows), choices) if len(body) <= _AT_ONCE_BYTES else _decode_later(rows, choices)
+        rows = choices.decode(body, choices.options, model.schema)
+        if not isinstance(rows, np.ndarray) and len(body) <= _AT_ONCE_BYTES:
+            rows = finish_on_loop(rows)
+        return (rows, choices) if isinstance(rows, np.ndarray) else _decode_later(rows, choices)
 
     def encode(self, outputs: Outputs, choices: Choices, model: Model) -> Response | Steps[Response]:
         """The response; see `WireProtocol`."""
@@ -104,19 +103,20 @@ class NativeProtocol:
         choices = self._choices_of(request, model)
         if choices.is_gzip:
             return BodyFormat(f"{choices.codec.name}+gzip", None)
-        return BodyFormat(choices.codec.name, choices.codec.row_bytes(choices.dtype, model.schema))
+        return BodyFormat(choices.codec.name, choices.codec.row_bytes(choices.options.dtype, model.schema))
 
     def operation(self, models: Sequence[Model]) -> Operation:
         """The OpenAPI documentation, from the codecs and the options."""
         answers: dict[str, Any] = {
             codec.name: codec.describe_answer(models) for codec in self._codecs if codec.describe_answer is not None
         }
+        bodies = {codec.name: codec.describe(models) for codec in self._codecs}
         schemas: dict[str, Any] = {}
         for codec in self._codecs:
             schemas |= codec.schemas(models)
         return Operation(
             [*options.parameters(models), _CONTENT_ENCODING],
-            {"required": True, "content": {codec.name: codec.describe(models) for codec in self._codecs}},
+            {"required": True, "content": {name: each for name, each in bodies.items() if each is not None}},
             {"200": {"description": "Successful Response", "content": answers}, **problems.responses()},
             schemas,
         )
@@ -141,13 +141,13 @@ class NativeProtocol:
         classes: int,
     ) -> Choices:
         chosen = options.from_query(query, classes)
-        codec = self._codec(content_type)
+        codec, decode = self._codec(content_type)
         answer = self._encoders[media_types.preferred(accept or b"", list(self._encoders))]
         assert answer.encode is not None  # noqa: S101 - `_encoders` has only codecs that have it
         is_gzip = content_encoding is not None and compression.is_gzip(content_encoding)
-        return Choices(chosen, codec, codec.decode, answer.encode, answer.headers, is_gzip, chosen.dtype, chosen.timing)
+        return Choices(chosen, codec, decode, answer.encode, answer.headers, is_gzip, chosen.timing)
 
-    def _codec(self, content_type: bytes) -> Codec:
+    def _codec(self, content_type: bytes) -> tuple[Codec, Decode]:
         media = media_types.media_type(content_type)
         codec = self._by_media_type.get(media.name)
         if codec is None:
@@ -155,7 +155,7 @@ class NativeProtocol:
             raise UnsupportedMedia(f"content-type is {shown!r}, expected one of {known}")
         if codec.is_text:
             media_types.check_charset(media)
-        return codec
+        return codec, codec.decode if codec.decode_as is None else codec.decode_as(media)
 
     def _inflate(self, body: bytes) -> bytes | Steps[bytes]:
         inflating = compression.inflated(body, self._max_body_bytes)
@@ -174,7 +174,7 @@ def _decode_later(rows: Steps[np.ndarray[Any, Any]], choices: Choices) -> Steps[
 
 def _inflate_later(inflating: Steps[bytes], choices: Choices, model: Model) -> Steps[Decoded[Choices]]:
     body = yield from inflating
-    rows = choices.decode(body, choices.dtype, model.schema)
+    rows = choices.decode(body, choices.options, model.schema)
     return rows if isinstance(rows, np.ndarray) else (yield from rows), choices
 
 
