@@ -22,17 +22,19 @@ _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the query asks for. ``top_k`` is 0 if it is not requested; ``dtype`` is that of a raw body."""
+    """What the query asks for. ``top_k`` is 0 if it is not requested; ``dtype`` is that of a raw body.
+    ``resize`` allows images of any size."""
 
     top_k: int = 0
     probabilities: bool = True
     timing: bool = False
     dtype: str | None = None
+    resize: bool = False
 
 
 _DEFAULT: Final = Options()
 _OF_CLASSES: Final = ("top_k", "probabilities")
-_NAMES: Final = (*_OF_CLASSES, "timing", "dtype")
+_NAMES: Final = (*_OF_CLASSES, "timing", "dtype", "resize")
 
 
 def from_query(query: str | None, classes: int) -> Options:
@@ -57,6 +59,7 @@ def from_query(query: str | None, classes: int) -> Options:
         probabilities=_boolean("probabilities", values.get("probabilities", "true")),
         timing=_boolean("timing", values.get("timing", "false")),
         dtype=_dtype(values["dtype"]) if "dtype" in values else None,
+        resize=_boolean("resize", values.get("resize", "false")),
     )
 
 
@@ -66,6 +69,9 @@ def parameters(models: Sequence[Model]) -> list[dict[str, Any]]:
         _parameter("timing", "true adds a server-timing header", {"type": "boolean", "default": False}),
         _parameter("dtype", "of raw rows, if their length is ambiguous", {"enum": list(DTYPES)}),
     ]
+    if any(len(model.manifest.input_shape) > 1 for model in models):
+        resize = {"type": "boolean", "default": False}
+        found.append(_parameter("resize", "true resizes images to the model's size", resize))
     classes = [len(model.manifest.classes) for model in models if model.manifest.task == CLASSIFICATION]
     if classes:
         top_k = {"type": "integer", "minimum": 1, "maximum": max(classes)}

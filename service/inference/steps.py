@@ -18,6 +18,12 @@ class InThread:
     steps: Steps[Any]
 
 
+def in_thread(steps: Steps[T]) -> Steps[T]:
+    """``steps`` that run in a thread."""
+    result: T = yield InThread(steps)
+    return result
+
+
 def finish(steps: Steps[T]) -> T:
     """Run all of ``steps`` now, in this thread, and return their result."""
     result = None

@@ -6,7 +6,7 @@ from typing import Final
 
 import orjson
 
-from service.http.codecs import json_openapi
+from service.http.codecs import json_images, json_openapi
 from service.http.codecs.codec import Codec
 from service.http.codecs.json_answers import encode
 from service.http.codecs.json_rows import quick_rows, rows_from_json, rows_in_steps
@@ -22,8 +22,10 @@ def check_example(body: bytes, schema: Schema) -> None:
     rows_from_json(body, schema)
 
 
-def _decode(body: bytes, _options: Options, schema: Schema) -> Rows | Steps[Rows]:
+def _decode(body: bytes, options: Options, schema: Schema) -> Rows | Steps[Rows]:
     rows = quick_rows(body, schema)
+    if rows is None and json_images.may_have_images(body, schema):
+        return json_images.rows_in_steps(body, options, schema)
     return rows_in_steps(body, schema) if rows is None else rows
 
 

@@ -10,26 +10,23 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
+from service.pictures import PictureError, Pixels, Size, read
 from training.data.dataset import Dataset, join_names
 from training.data.images import dataset
 from training.data.kind import DataKind, DataOption, Track, untracked
 from training.errors import DataError, OptionError
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm")
-Pixels = NDArray[np.uint8]
 
 _SPLIT: Final = ["test", "train"]
 _MAX_UNRESIZED_PIXELS: Final = 128  # of an edge; a photograph's own size would make a network of gigabytes
 _MAX_EDGE_PIXELS: Final = 1024
-_GREY: Final = "L"
-_MODES: Final = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr", "HSV", "LAB"})
 _MAX_LISTED: Final = 3
 
 
-def load(folder: Path, size: tuple[int, int] | None, track: Track = untracked) -> Dataset:
+def load(folder: Path, size: Size | None, track: Track = untracked) -> Dataset:
     """Load the pictures in ``folder`` as greyscale, resized to ``size`` (height, width); folder names are the labels.
 
     Without ``size`` all pictures must have the same. Raises `DataError` if a picture cannot be read or the folders are
@@ -52,22 +49,17 @@ def load(folder: Path, size: tuple[int, int] | None, track: Track = untracked) -
     )
 
 
-def read_picture(path: Path, size: tuple[int, int] | None) -> Pixels:
-    """Read one picture, upright, greyscale, resized to ``size`` if given: (height, width) uint8.
+def read_picture(path: Path, size: Size | None) -> Pixels:
+    """Read one picture as `service.pictures` does, greyscale, resized to ``size`` if given: (height, width) uint8.
 
     Raises `DataError`.
     """
     try:
         with Image.open(path) as image:
-            if size is not None:
-                image.draft(_GREY, (max(size), max(size)))  # decodes a JPEG at a reduced size, many times faster
-            if image.mode not in _MODES:
-                raise DataError(f"{path} has pixels of mode {image.mode!r}, expected 8 bits per channel; convert it")
-            grey = _grey(path, ImageOps.exif_transpose(image))
-            if size is not None:
-                grey = grey.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            return np.asarray(grey)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+            return read(image, size)
+    except PictureError as error:
+        raise DataError(f"{path} {error}") from error
+    except Exception as error:  # Pillow raises whatever a damaged file leads to
         raise DataError(f"{path} cannot be read as a picture ({error}); repair or remove it") from error
 
 
@@ -106,19 +98,7 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def _grey(path: Path, image: Image.Image) -> Image.Image:
-    """Convert to greyscale, transparent parts on white."""
-    if not image.has_transparency_data:
-        return image.convert(_GREY)
-    rgba = image.convert("RGBA")
-    grey = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert(_GREY)
-    opacity = rgba.getchannel("A").getextrema()
-    if grey.getextrema() == (255, 255) and opacity[0] != opacity[1]:
-        raise DataError(f"{path} is white on transparent, which is invisible on white; give it a black background")
-    return grey
-
-
-def _check_sizes(pictures: Iterable[Pixels], paths: list[Path], size: tuple[int, int] | None) -> Iterator[Pixels]:
+def _check_sizes(pictures: Iterable[Pixels], paths: list[Path], size: Size | None) -> Iterator[Pixels]:
     """Yield ``pictures``; raise `DataError` if one differs in size from the first or is too large."""
     expected = size
     for picture, path in zip(pictures, paths, strict=True):
@@ -148,7 +128,7 @@ def _ignored_note(ignored: list[Path]) -> str:
     return f"ignored, not pictures ({' '.join(SUFFIXES)}) in a class folder: {names}"
 
 
-def _image_size(given: Sequence[int]) -> tuple[int, int]:
+def _image_size(given: Sequence[int]) -> Size:
     height, width = given
     if not (1 <= height <= _MAX_EDGE_PIXELS and 1 <= width <= _MAX_EDGE_PIXELS):
         raise OptionError(f"--image-size is {height} {width}, expected 1 to {_MAX_EDGE_PIXELS:,} each")

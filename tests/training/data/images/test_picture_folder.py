@@ -223,9 +223,16 @@ def test_first_error_stops_reading(folder: Path, monkeypatch: pytest.MonkeyPatch
     assert len(read) < 2000
 
 
-def test_16_bit_pixels_are_rejected(folder: Path) -> None:
-    put(folder, "boot/c.png", grey(0).astype(np.uint16) * 257)
-    assert rejection(folder) == "FOLDER/boot/c.png has pixels of mode 'I;16', expected 8 bits per channel; convert it"
+def test_of_16_bits_the_upper_8_are_read(folder: Path) -> None:
+    put(folder, "boot/c.png", grey(5).astype(np.uint16) * 256 + 255)
+    assert np.array_equal(picture_folder.load(folder, None).inputs[2], grey(5).flatten())
+
+
+def test_pixels_of_more_than_16_bits_are_rejected(folder: Path) -> None:
+    (folder / "boot/c.pgm").write_bytes(b"P5 7 5 40000\n" + bytes(70))
+    assert rejection(folder) == (
+        "FOLDER/boot/c.pgm has pixels of mode 'I', expected 8 or 16 bits per channel; convert it"
+    )
 
 
 def test_file_that_is_not_a_picture_is_rejected(folder: Path) -> None:
