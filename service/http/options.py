@@ -69,7 +69,7 @@ def parameters(models: Sequence[Model]) -> list[dict[str, Any]]:
         _parameter("timing", "true adds a server-timing header", {"type": "boolean", "default": False}),
         _parameter("dtype", "of raw rows, if their length is ambiguous", {"enum": list(DTYPES)}),
     ]
-    if any(len(model.manifest.input_shape) > 1 for model in models):
+    if any(model.schema.brightest is not None for model in models):
         resize = {"type": "boolean", "default": False}
         found.append(_parameter("resize", "true resizes images to the model's size", resize))
     classes = [len(model.manifest.classes) for model in models if model.manifest.task == CLASSIFICATION]

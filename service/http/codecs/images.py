@@ -92,7 +92,9 @@ def rows_of(files: Sequence[bytes], options: Options, schema: Schema) -> Steps[R
     schema.check_count(len(files))
     if len(files) * schema.width > _MAX_ROWS_BYTES:
         most = _MAX_ROWS_BYTES // schema.width
-        raise BodyTooLarge(f"there are {len(files)} images of {schema.width} values, expected at most {most}; send few")
+        raise BodyTooLarge(
+            f"there are {len(files)} images of {schema.width} values, expected at most {most}; send fewer at once"
+        )
     rows = np.empty((len(files), schema.width), np.uint8)
     for row, file in enumerate(files):
         subject = _Subject(f"row {row}", row)

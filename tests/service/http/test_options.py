@@ -23,6 +23,7 @@ from tests.service.errors import error_message
         ("probabilities=0&timing=1", Options(probabilities=False, timing=True)),
         ("dtype=uint8&top_k=1&timing=true", Options(top_k=1, timing=True, dtype="uint8")),
         ("top%5Fk=2", Options(top_k=2)),
+        ("resize=true", Options(resize=True)),
         ("top_k=1&", Options(top_k=1)),
     ],
 )
@@ -34,7 +35,7 @@ def test_options_are_parsed(query: str | None, options: Options) -> None:
     ("query", "classes", "message"),
     [
         ("topk=1", 3, "unknown query parameter 'topk'; did you mean 'top_k'?"),
-        ("zzz=1", 3, "unknown query parameter 'zzz'; there are: top_k, probabilities, timing, dtype"),
+        ("zzz=1", 3, "unknown query parameter 'zzz'; there are: top_k, probabilities, timing, dtype, resize"),
         ("top_k=0", 3, "top_k is '0', expected an integer from 1 to 3, the number of classes"),
         ("top_k=4", 3, "top_k is '4', expected an integer from 1 to 3, the number of classes"),
         ("top_k=", 3, "top_k is '', expected an integer from 1 to 3, the number of classes"),
