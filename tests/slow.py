@@ -11,6 +11,7 @@ SLOW: Final = (
     "deploy/test_pod.py",
     "deploy/test_rules.py",
     "service/http/test_admission.py",
+    "service/http/test_images_served.py",
     "service/http/transport/test_connection.py",
     "service/http/transport/test_fast_path.py",
     "service/http/transport/test_lifetime.py::test_no_request_is_lost_when_connections_close",
