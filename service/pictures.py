@@ -32,8 +32,8 @@ COLOUR: Final = "RGB"
 _MODES: Final = frozenset(
     {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr", "HSV", "LAB", "I;16"}
 )
-# How many pixels are put on white at once, which takes 13 bytes each.
-_STRIP_PIXELS: Final = 2**20
+# How many pixels are converted at once. Pillow holds all of Python's threads meanwhile, here for a millisecond.
+_STRIP_PIXELS: Final = 2**18
 _ORIENTATION: Final = 0x0112
 _SHORT: Final = 3
 # https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf, 4.6.4 A, "Orientation"
@@ -97,17 +97,19 @@ def _flat(image: Image.Image, mode: str) -> Image.Image:
     """``image`` in ``mode``, on white."""
     if image.mode == "I;16":
         image = _upper_bits(image)
-    if not image.has_transparency_data:
+    is_transparent, opacities = image.has_transparency_data, set[object]()
+    if not is_transparent and image.width * image.height <= _STRIP_PIXELS:
         return image.convert(mode)
     flat = Image.new(mode, image.size)
-    opacities: set[object] = set()
     strip_rows = max(1, _STRIP_PIXELS // image.width)
     for top in range(0, image.height, strip_rows):
         box = (0, top, image.width, min(top + strip_rows, image.height))
-        strip = image.crop(box).convert("RGBA")
-        page = Image.new("RGBA", strip.size, "white")
-        flat.paste(Image.alpha_composite(page, strip).convert(mode), box)
-        opacities.update(strip.getchannel("A").getextrema())
+        strip = image.crop(box)
+        if is_transparent:
+            strip = strip.convert("RGBA")
+            opacities.update(strip.getchannel("A").getextrema())
+            strip = Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip)
+        flat.paste(strip.convert(mode), box)
     if len(opacities) > 1 and flat.convert(GREY).getextrema() == (255, 255):
         raise PictureError("is white on transparent, which is invisible on white; give it a black background")
     return flat

@@ -30,8 +30,9 @@ FORMATS: Final = {"PNG": b"image/png", "JPEG": b"image/jpeg", "WEBP": b"image/we
 INSTALL: Final = "install it with: pip install 'mlp-serving[images]'"
 
 _MODES: Final = {(): "L", (1,): "L", (3,): "RGB"}  # by what follows height and width in the model's shape
-# The largest picture that is resized: 24 megapixels, as many cameras have, and a little more.
-_MAX_PIXELS: Final = 25_000_000
+# The largest picture that is resized: 24 megapixels, as many cameras have, and a little more. Of WebP, Pillow copies
+# all pixels at once, several times.
+_MAX_PIXELS: Final = {"PNG": 25_000_000, "JPEG": 25_000_000, "WEBP": 5_000_000}
 # Larger ones are decoded one at a time, since they take 16 bytes a pixel at worst.
 _LARGE_PIXELS: Final = 1_000_000
 # The rows of one request. A small file can have many pixels.
@@ -147,7 +148,7 @@ def _pixels(file: bytes, file_format: str, shape: Shape, options: Options, subje
         raise subject.invalid(f"has more than {_MAX_SCANS} scans; save it again")
     try:
         image = pictures.opened(file, file_format)
-        _check_size(image, shape, options, subject)
+        _check_size(image, shape, _MAX_PIXELS[file_format] if options.resize else None, subject)
         size = (shape.height, shape.width) if options.resize else None
         if image.width * image.height < _LARGE_PIXELS:
             pixels = pictures.read(image, size, shape.mode)
@@ -165,15 +166,15 @@ def _pixels(file: bytes, file_format: str, shape: Shape, options: Options, subje
     return pixels
 
 
-def _check_size(image: Picture, shape: Shape, options: Options, subject: _Subject) -> None:
-    """Check the size in the header. Raises `InvalidInput`."""
+def _check_size(image: Picture, shape: Shape, resized_pixels: int | None, subject: _Subject) -> None:
+    """Check the size in the header; up to ``resized_pixels`` are accepted if given. Raises `InvalidInput`."""
     width, height = image.size
-    if not options.resize:
+    if resized_pixels is None:
         if shape[:2] not in {(height, width), (width, height)}:  # EXIF may turn it
             raise _wrong_size((height, width), shape, subject)
-    elif width * height > _MAX_PIXELS:
+    elif width * height > resized_pixels:
         raise subject.invalid(
-            f"has {height} x {width} pixels (height x width), expected at most {_MAX_PIXELS:,} pixels; scale it down"
+            f"has {height} x {width} pixels (height x width), expected at most {resized_pixels:,} pixels; scale it down"
         )
 
 
