@@ -101,8 +101,8 @@ format: $(DEV)   ## format the code and fix lint
 
 lock: $(DEV)     ## pin the versions and hashes of all dependencies (ARGS=--upgrade)
 	$(LOCK) --all-extras --group image --output-file constraints.txt
-	$(LOCK) --extra cpu $(HASHED) deploy/image/requirements-cpu.txt
-	$(LOCK) --extra gpu $(HASHED) deploy/image/requirements-gpu.txt
+	$(LOCK) --extra cpu --extra images $(HASHED) deploy/image/requirements-cpu.txt
+	$(LOCK) --extra gpu --extra images $(HASHED) deploy/image/requirements-gpu.txt
 	$(LOCK) --group image $(HASHED) deploy/image/requirements-build.txt
 
 render: $(DEV)   ## print the overlays' manifests (OVERLAY="cpu gpu")
@@ -139,10 +139,10 @@ $(BIN)/pip:
 
 $(SERVER): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing the server ($(RUNTIME)) into $(VENV) ..."
-	@$(INSTALL) --editable '.[$(RUNTIME)]'
+	@$(INSTALL) --editable '.[$(RUNTIME),images]'
 	@touch $@
 
 $(DEV): $(SERVER)
 	@echo "Installing torch and the developers' tools into $(VENV) ..."
-	@$(INSTALL) --editable '.[$(RUNTIME),train,bench,dev]'
+	@$(INSTALL) --editable '.[$(RUNTIME),images,train,bench,dev]'
 	@touch $@
