@@ -15,5 +15,8 @@ echo -e "\n\nA compressed request to one version of a named model:"
 gzip --stdout $example | curl --silent --fail "$url/models/fashion-mnist/versions/1/predict?probabilities=false" \
   --header 'content-type: application/json' --header 'content-encoding: gzip' --data-binary @-
 
+echo -e "\n\nTwo image files:"
+curl --silent --fail "$url/predict?probabilities=false" --form image=@examples/boot.png --form image=@examples/boot.png
+
 echo -e "\n\nAn error says what to change:"
 curl --silent "$url/predict" -d '{"inputs": [[1, 2, 3]]}'

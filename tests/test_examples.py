@@ -99,12 +99,13 @@ def test_python_calls_the_service(url: str) -> None:
 
 
 def test_curl_calls_the_service(url: str) -> None:
-    served, top_k, compressed, error = (
+    served, top_k, compressed, images, error = (
         json.loads(line) for line in run(EXAMPLES / "predict.sh", url).splitlines() if line.startswith("{")
     )
     assert [model["name"] for model in served["models"]] == ["fashion-mnist"]
     assert top_k["top_k"]["predictions"] == [["Ankle boot", "Sneaker"]]
     assert compressed["predictions"] == ["Ankle boot"]
+    assert images["predictions"] == ["Ankle boot"] * 2
     assert error["status"] == 422
 
 

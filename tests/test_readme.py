@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 from sklearn.datasets import load_iris
@@ -24,7 +25,6 @@ from service.metrics import Metrics
 from service.metrics.workers import WorkersNow
 from service.settings import PREFIX, Settings
 from tests.service.running import Running
-from training.data.images import picture_folder
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -123,22 +123,25 @@ def test_the_picture_snippet_predicts_its_class(tmp_path: Path, monkeypatch: pyt
     drawn.save("new.png")
     with Running(ROOT / "models") as server:
         code = PYTHON["picture = "].replace("http://localhost:8000", server.address)
-        names: dict[str, Any] = {"Image": Image, "ImageOps": ImageOps, "httpx": httpx, "np": np}
+        names: dict[str, Any] = {"Path": Path, "httpx": httpx}
         exec(code, names)  # noqa: S102 - our own snippet
     assert names["answer"]["predictions"] == ["Ankle boot"]
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
-def test_the_picture_snippet_yields_the_pixels_of_training(
-    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    drawn = np.random.default_rng(0).integers(0, 256, (40, 30, 4), np.uint8)
-    image = Image.fromarray(drawn, "CMYK" if mode == "CMYK" else "RGBA").convert(mode)
-    image.save("new.png", "TIFF" if mode == "CMYK" else "PNG")
-    names: dict[str, Any] = {"Image": Image, "ImageOps": ImageOps}
-    exec(PYTHON["picture = "].partition("answer = ")[0], names)  # noqa: S102 - our own snippet
-    assert np.array_equal(np.asarray(names["pixels"]), picture_folder.read_picture(tmp_path / "new.png", (28, 28)))
+def test_each_curl_line_with_an_image_is_answered_alike() -> None:
+    lines = [line for line in README.splitlines() if line.startswith("curl ") and ".png" in line]
+    assert len(lines) == 4
+    with Running(ROOT / "models") as server:
+        for line in lines:
+            command = line.replace("localhost:8000", server.address.removeprefix("http://"))
+            said = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+            assert set(json.loads(said)["predictions"]) == {"Ankle boot"}, line
+
+
+def test_the_image_has_the_pixels_of_the_example() -> None:
+    example = json.loads((ROOT / "models" / "fashion-mnist" / "1" / "example.json").read_text())["inputs"]
+    pixels = np.array(example).reshape(28, 28)
+    assert np.array_equal(np.asarray(Image.open(ROOT / "examples" / "boot.png")), pixels)
 
 
 def test_the_estimator_snippet_trains_and_publishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
