@@ -33,7 +33,7 @@ CODEC: Final = Codec(
     # The second is what `curl -d` sends by default.
     (b"application/json", b"application/x-www-form-urlencoded"),
     _decode,
-    json_openapi.request,
+    lambda models: json_images.described(json_openapi.request(models), models),
     is_text=True,
     encode=encode,
     describe_answer=json_openapi.answer,

@@ -6,14 +6,17 @@ https://www.tensorflow.org/tfx/serving/api_rest#encoding_binary_values
 from __future__ import annotations
 
 import binascii
+from collections.abc import Sequence
 from typing import Any, Final
 
 from service.errors import BodyTooLarge, Fault, InvalidInput, MalformedBody
 from service.http.codecs import images
+from service.http.codecs.codec import MediaObject
 from service.http.codecs.json_text import DECODER
 from service.http.options import Options
 from service.inference.batcher import Rows
 from service.inference.columns import type_name
+from service.inference.model import Model
 from service.inference.schema import Schema
 from service.inference.steps import Steps, in_thread
 
@@ -25,7 +28,21 @@ _MAX_BYTES: Final = 32 * 1024**2
 _PIECE: Final = 256 * 1024
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 _SPACE: Final = b" \t\r\n"
+_IMAGE: Final = {
+    "type": "object",
+    "description": "an image file in base64",
+    "required": ["b64"],
+    "properties": {"b64": {"type": "string", "contentEncoding": "base64"}},
+    "additionalProperties": False,
+}
 _EXPECTED: Final = 'expected {"b64": "…"}, an image file in base64'
+
+
+def described(request: MediaObject, models: Sequence[Model]) -> MediaObject:
+    """The media type object of a request, with rows that are images if one of these models takes them."""
+    if images.describe(models, {}) is not None:
+        request["schema"]["properties"]["inputs"]["items"]["anyOf"].append(_IMAGE)
+    return request
 
 
 def may_have_images(body: bytes, schema: Schema) -> bool:
