@@ -58,6 +58,15 @@ def test_of_an_animation_the_first_frame_is_read(file_format: str) -> None:
     )
 
 
+def test_of_a_jpeg_of_several_pictures_the_first_is_read() -> None:
+    """As phones write them; Pillow opens it as another format."""
+    first, second = (drawn("RGB", 16, 24, seed)[0] for seed in (1, 2))
+    file = file_of(first, "MPO", save_all=True, append_images=[second])
+    found = pictures.read(pictures.opened(file, "JPEG"), None)
+    np.testing.assert_array_equal(found, pictures.read(Image.open(io.BytesIO(file)), None))
+    assert np.abs(found.astype(int) - np.asarray(first.convert("L"))).mean() < 40
+
+
 def test_metadata_is_ignored_and_so_are_bytes_after_the_end() -> None:
     image, _ = drawn("L", 6, 5, seed=1)
     for more in ({"icc_profile": b"x" * 2000}, {"comment": "hello"}, {"dpi": (1, 1)}):
