@@ -101,9 +101,11 @@ async def test_both_paths_answer_it_alike(models: Path, body: bytes) -> None:
     ("path", "status", "content"),
     [("/lines/small", b"200 OK", b"4"), ("/lines/large", b"400 Bad Request", b"<id>: there is no model 'large'")],
 )
-def test_a_resource_is_answered_without_a_prediction(models: Path, path: str, status: bytes, content: bytes) -> None:
-    ((fast, asgi),) = ask(models, f"GET {path} HTTP/1.1\r\nhost: a\r\n\r\n".encode())
-    assert fast == asgi
+async def test_a_resource_is_answered_without_a_prediction(
+    models: Path, path: str, status: bytes, content: bytes
+) -> None:
+    fast, fastapi = await responses(Settings(models=models), f"GET {path} HTTP/1.1\r\nhost: a\r\n\r\n".encode())
+    assert fast == fastapi
     assert fast.startswith(b"HTTP/1.1 %b\r\n" % status)
     assert fast.split(b"\r\n\r\n")[1].startswith(content)
 
