@@ -47,18 +47,22 @@ def with_predictions(document: dict[str, Any], table: RouteTable, models: Sequen
     }
 
 
+def path_parameters(pattern: str) -> list[dict[str, Any]]:
+    """The parameter objects of a path pattern."""
+    return [
+        {"name": each, "in": "path", "required": True, "schema": {"type": "string", "title": each.title()}}
+        for each in re.findall(r"\{(\w+)\}", pattern)
+    ]
+
+
 def _operation(route: Route, operation: Operation) -> dict[str, Any]:
     name = route.endpoint.summary.lower().replace(" ", "_")
-    in_path = [
-        {"name": each, "in": "path", "required": True, "schema": {"type": "string", "title": each.title()}}
-        for each in re.findall(r"\{(\w+)\}", route.pattern)
-    ]
     return {
         "tags": ["predict"],
         "summary": route.endpoint.summary,
         "description": route.endpoint.description,
         "operationId": re.sub(r"\W", "_", f"{name}{route.pattern}_post"),
-        "parameters": [*in_path, *operation.parameters, *_HEADERS],
+        "parameters": [*path_parameters(route.pattern), *operation.parameters, *_HEADERS],
         "requestBody": operation.request_body,
         "responses": operation.responses,
     }

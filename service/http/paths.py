@@ -57,6 +57,10 @@ class RouteTable:
         self._by_pattern = {route.pattern: route for route in every}
         if len(self._by_pattern) < len(every):
             raise ValueError(f"two protocols have the same path: {', '.join(route.pattern for route in every)}")
+        owners: dict[str, set[AnyProtocol]] = {}
+        for route in every:
+            owners.setdefault(_first_segment(route.pattern), set()).add(route.protocol)
+        self._by_segment = {segment: next(iter(each)) for segment, each in owners.items() if len(each) == 1}
         self._expressions = [(_expression(route.pattern), route) for route in self.routes]
         self.match = lru_cache(maxsize=_CACHED)(self._match)
 
@@ -64,6 +68,10 @@ class RouteTable:
         """The protocol of a route, by its pattern."""
         route = self._by_pattern.get(pattern)
         return None if route is None else route.protocol
+
+    def protocol_below(self, path: str) -> AnyProtocol | None:
+        """The only protocol with paths that begin like ``path``: its clients read the error for an unknown one."""
+        return self._by_segment.get(_first_segment(path))
 
     def _match(self, url: bytes) -> RouteMatch | None:
         for expression, route in self._expressions:
@@ -74,6 +82,10 @@ class RouteTable:
                 model, version, query = (parts.get(name) for name in ("name", "version", "query"))
                 return RouteMatch(path, route.pattern, route.protocol, model, version, query)
         return None
+
+
+def _first_segment(path: str) -> str:
+    return path.split("/", 2)[1] if path.startswith("/") else ""
 
 
 def _expression(pattern: str) -> re.Pattern[bytes]:

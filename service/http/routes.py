@@ -17,7 +17,7 @@ from starlette.responses import Response as HttpResponse
 
 from service.errors import MethodNotAllowed, NotFound, RequestError
 from service.health import Health
-from service.http import messages, problems
+from service.http import messages, openapi, problems
 from service.http.admission import LARGE_BYTES, Arrival
 from service.http.paths import AnyProtocol, ResourceRoute, Route, RouteTable
 from service.http.predict import Pending, Predict
@@ -79,6 +79,8 @@ def _add_resource(routes: APIRouter, route: ResourceRoute, served: Served) -> No
         tags=["models"],
         summary=resource.endpoint.summary,
         description=resource.endpoint.description,
+        responses={status: dict(response) for status, response in resource.responses.items()},
+        openapi_extra={"parameters": openapi.path_parameters(route.pattern)},
     )
 
 
@@ -136,7 +138,8 @@ def add_errors(app: FastAPI, table: RouteTable, repository: Repository) -> None:
         name = request.path_params.get("name")
         if name is not None and any(model.manifest.name == name for model in repository):
             record.model = name
-        protocol = table.protocol_of(getattr(request.scope.get("route"), "path", ""))
+        pattern = getattr(request.scope.get("route"), "path", "")
+        protocol = table.protocol_of(pattern) or table.protocol_below(request.scope["path"])
         respond = problems.response if protocol is None else protocol.error
         return _http(respond(error, record.request_id))
 

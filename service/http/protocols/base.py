@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from service.errors import RequestError
@@ -47,12 +48,13 @@ class Resource(NamedTuple):
     """A path that is answered without a prediction, such as a model's metadata.
 
     ``respond`` gets the path's parameters and the query by name, and raises `RequestError`. It runs on the event loop,
-    so it has to be fast. A POST's body is not read.
+    so it has to be fast. A POST's body is not read. ``responses`` are OpenAPI response objects by status.
     """
 
     method: Literal["GET", "POST"]
     endpoint: Endpoint
     respond: Callable[[Served, Mapping[str, str]], Response]
+    responses: Mapping[int | str, Mapping[str, Any]] = MappingProxyType({})
 
 
 class BodyFormat(NamedTuple):

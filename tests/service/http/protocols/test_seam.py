@@ -110,6 +110,7 @@ async def test_a_resource_is_answered_without_a_prediction(
     assert fast.split(b"\r\n\r\n")[1].startswith(content)
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("path", "body", "detail"),
     [
