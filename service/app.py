@@ -25,6 +25,8 @@ from service.http.limits import BodyBudget, Limits
 from service.http.paths import AnyProtocol, RouteTable
 from service.http.predict import Predict
 from service.http.protocols.native import NativeProtocol
+from service.http.protocols.open_inference_v1 import OpenInferenceV1
+from service.http.protocols.open_inference_v2 import OpenInferenceV2
 from service.http.routes import add_errors, router
 from service.http.transport.lifetime import Lifetime
 from service.http.transport.middleware import Guard
@@ -46,6 +48,7 @@ from service.metrics import Metrics
 from service.metrics.shared_counts import SHARE_EVERY_S
 from service.requests import RequestTracker, Sink
 from service.settings import Settings
+from service.statistics import InferenceStatistics
 
 _log = logging.getLogger(__name__)
 
@@ -108,7 +111,15 @@ def build(
 
     lifecycle = Lifecycle(changed)
     budget = BodyBudget(options.max_buffered_bytes)
-    table = RouteTable([NativeProtocol(options.max_body_bytes), *protocols])
+    statistics = InferenceStatistics(time.time)
+    table = RouteTable(
+        [
+            NativeProtocol(options.max_body_bytes),
+            OpenInferenceV1(options.max_body_bytes),
+            OpenInferenceV2(options.max_body_bytes, statistics),
+            *protocols,
+        ]
+    )
     predict = Predict(repository, lifecycle, max_s=options.request_timeout_s, clock=_CLOCK, bodies=budget)
     watcher = Watcher(
         catalog,
@@ -117,9 +128,7 @@ def build(
         active=lambda: lifecycle.ready,
         looked=counters.versions.looked,
     )
-    sinks: list[Sink] = [counters.count]
-    if request_log is not None:
-        sinks.append(request_log)
+    sinks: list[Sink] = [counters.count, statistics, *([] if request_log is None else [request_log])]
 
     def measure(open_requests: int) -> None:
         counters.requests.in_flight(open_requests)
@@ -142,14 +151,14 @@ def build(
         gc.collect()
         gc.freeze()
         lifecycle.advance(State.READY)
-        watch = asyncio.create_task(watcher.run()) if options.reload_interval_s else None
-        sharing = asyncio.create_task(_repeat(counters.drift.share, SHARE_EVERY_S))
+        background = [asyncio.create_task(_repeat(counters.drift.share, SHARE_EVERY_S))]
+        if options.reload_interval_s:
+            background.append(asyncio.create_task(watcher.run()))
         with health.beating(is_stuck):
             yield
-        sharing.cancel()
+        for task in background:
+            task.cancel()
         lifecycle.advance(State.STOPPED)
-        if watch is not None:
-            watch.cancel()
         predict.close()
         if not await watcher.stop(_LAST_LOAD_S):
             _log.warning("a version is still being loaded; it is left out, as the server ends")

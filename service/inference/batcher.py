@@ -81,6 +81,7 @@ class Batcher:
 
     ``arriving_rows`` counts the rows of large requests whose bodies are still arriving; their reader updates it.
     ``is_late`` is whether the last small request was rejected for its wait, and nothing has run since.
+    ``executions`` has the runs of the network by their rows: how many, and the seconds they took together.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Batcher:
         self.is_late = False
         self._row_s = costs.row_s + costs.run_s / costs.batch_rows
         self._run = Runner(run, ran, dtype)
+        self.executions = self._run.executions
         self._queue_rows = queue_rows
         self._clock = clock
         self._new_batch = partial(_Batch, costs.batch_rows, features, dtype)
@@ -316,7 +318,7 @@ class Batcher:
         if batch.jobs:
             outputs = self._run(batch.rows[: batch.filled])
             inference_s = self._clock() - started_s
-            overflowed = self._run.report(batch.rows[: batch.filled], outputs)
+            overflowed = self._run.report(batch.rows[: batch.filled], outputs, inference_s)
             good = None if len(overflowed) or isinstance(outputs, ModelFailed) else outputs
             first = 0
             for job in batch.jobs:

@@ -73,6 +73,7 @@ class Runner:
         self._run = run
         self._ran = ran
         self._dtype = dtype
+        self.executions: dict[int, tuple[int, float]] = {}
 
     def __call__(self, rows: Rows) -> Outputs | ModelFailed:
         """The outputs, or the error that is logged with its reason."""
@@ -82,10 +83,12 @@ class Runner:
             _log.exception("the network failed on a batch of %d rows", len(rows))
             return ModelFailed("the model failed on this input; the server's log has the reason under this request id")
 
-    def report(self, rows: Rows, outputs: Outputs | ModelFailed) -> NDArray[np.intp]:
-        """Report a run. Returns the indices of the rows that overflowed."""
+    def report(self, rows: Rows, outputs: Outputs | ModelFailed, took_s: float) -> NDArray[np.intp]:
+        """Report a run that took so many seconds. Returns the indices of the rows that overflowed."""
         if isinstance(outputs, ModelFailed):
             return _NO_ROWS
+        runs, before_s = self.executions.get(len(rows), (0, 0.0))
+        self.executions[len(rows)] = runs + 1, before_s + took_s
         overflowed = outputs.overflowed()
         try:
             if len(overflowed):

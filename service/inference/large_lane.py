@@ -200,7 +200,8 @@ class LargeLane:
         large, first, end = ran
         if outputs is None or large.left == 0:
             return
-        part = share(outputs, self._run.report(large.rows[first:end], outputs), 0, end - first, before=first)
+        overflowed = self._run.report(large.rows[first:end], outputs, inference_s)
+        part = share(outputs, overflowed, 0, end - first, before=first)
         large.job.inference_s += inference_s
         if isinstance(part, RequestError):
             self._answer(large, part)

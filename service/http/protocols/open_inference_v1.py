@@ -1,0 +1,199 @@
+"""Version 1 of the protocol, as TF-Serving and KServe speak it: ``{"instances": …}`` and ``{"predictions": …}``.
+
+https://www.tensorflow.org/tfx/serving/api_rest, https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol
+
+A classifier's prediction is the list of its probabilities, as TF-Serving answers for a model with one output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from service.errors import RequestError
+from service.http.codecs import compression, json_openapi
+from service.http.codecs.json_rows import quick_rows, rows_in_steps
+from service.http.messages import JSON_HEADERS, Request, Response
+from service.http.protocols import error_objects
+from service.http.protocols.base import BodyFormat, Decoded, Endpoint, Operation, Resource, Served
+from service.inference.model import Model
+from service.inference.session import Outputs
+from service.inference.steps import Steps, finish
+from service.manifest import CLASSIFICATION, Manifest
+
+_AT_ONCE_BYTES: Final = 32 * 1024
+_LARGE_VALUES: Final = 16_000  # numbers, which take 2 ms
+_STEP_VALUES: Final = 8_000
+_SCHEMAS: Final = "#/components/schemas/"
+_STRING: Final = {"type": "string"}
+_STATUSES: Final = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["version", "state", "status"],
+        "properties": {
+            **dict.fromkeys(("version", "state"), _STRING),
+            "status": {
+                "type": "object",
+                "properties": dict.fromkeys(("error_code", "error_message"), _STRING),
+            },
+        },
+    },
+}
+_STATUS: Final = {
+    "type": "object",
+    "required": ["name", "ready", "model_version_status"],
+    "properties": {"name": _STRING, "ready": {"type": "boolean"}, "model_version_status": _STATUSES},
+}
+_MODELS: Final = {
+    "type": "object",
+    "required": ["models"],
+    "properties": {"models": {"type": "array", "items": _STRING}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _NoOptions:
+    timing: bool = False
+
+
+_NO_OPTIONS: Final = _NoOptions()
+
+
+class OpenInferenceV1:
+    """The protocol of ``/v1``. A body may have ``max_body_bytes`` after decompression."""
+
+    paths: Final[Mapping[str, Endpoint]] = {
+        "/v1/models/{name}:predict": Endpoint(
+            "V1 Predict", "For each instance the probabilities of all labels, or the numbers of a regression."
+        ),
+        "/v1/models/{name}/versions/{version}:predict": Endpoint("V1 Predict Version", "The same by one version."),
+    }
+
+    def __init__(self, max_body_bytes: int) -> None:
+        self._max_body_bytes = max_body_bytes
+        status = Resource(
+            "GET",
+            Endpoint("V1 Status", "Whether a model is ready."),
+            _status,
+            {200: _described(_STATUS), 404: error_objects.NOT_FOUND, 503: _described(_STATUS)},
+        )
+        self.resources: Final[Mapping[str, Resource]] = {
+            "/v1/models": Resource(
+                "GET", Endpoint("V1 Models", "The models that are served."), _models, {200: _described(_MODELS)}
+            ),
+            "/v1/models/{name}": status,
+            "/v1/models/{name}/versions/{version}": status,
+        }
+
+    def decode(self, request: Request, model: Model) -> Decoded[_NoOptions] | Steps[Decoded[_NoOptions]]:
+        """Rows; see `WireProtocol`."""
+        body, coding = request.body, request.headers.get(b"content-encoding")
+        if coding is not None and (wbits := compression.wbits_of(coding)) is not None:
+            return _decode_later(compression.inflated(body, self._max_body_bytes, wbits), model)
+        rows = quick_rows(body, model.schema)
+        if rows is not None:
+            return rows, _NO_OPTIONS
+        decoding = _decode_in_steps(body, model)
+        return finish(decoding) if len(body) <= _AT_ONCE_BYTES else decoding
+
+    def encode(self, outputs: Outputs, options: _NoOptions, model: Model) -> Response | Steps[Response]:  # noqa: ARG002
+        """The response; see `WireProtocol`."""
+        values = _predictions(outputs, model.manifest)
+        if values.size <= _LARGE_VALUES:
+            return Response(200, JSON_HEADERS, b'{"predictions":%b}' % _dumped(values))
+        return _encode_in_steps(values)
+
+    def error(self, error: RequestError, request_id: str) -> Response:
+        """``{"error": …}``."""
+        return error_objects.response(error, request_id)
+
+    def body_format(self, request: Request, model: Model) -> BodyFormat:  # noqa: ARG002 - see `WireProtocol`
+        """The format of a body; see `WireProtocol`."""
+        coding = request.headers.get(b"content-encoding")
+        compressed = coding is not None and compression.wbits_of(coding) is not None
+        return BodyFormat("v1 compressed" if compressed else "application/json", None)
+
+    def operation(self, models: Sequence[Model]) -> Operation:
+        """The OpenAPI documentation of the predictions."""
+        number: dict[str, Any] = {"type": "number"}
+        row = {"type": "array", "items": number}
+        answer = {
+            "type": "object",
+            "title": "V1Predictions",
+            "required": ["predictions"],
+            "properties": {
+                "predictions": {
+                    "type": "array",
+                    "description": "for each instance the probabilities of all labels, in the order of "
+                    "GET /models/{name}, or the target's value, or a list of several targets' values",
+                    "items": {"anyOf": [number, row]},
+                }
+            },
+        }
+        success = {"schema": {"$ref": f"{_SCHEMAS}V1Predictions"}}
+        return Operation(
+            [],
+            {"required": True, "content": {"application/json": json_openapi.request(models)}},
+            {
+                "200": {"description": "Successful Response", "content": {"application/json": success}},
+                **error_objects.responses(),
+            },
+            {"V1Predictions": answer},
+        )
+
+
+def _decode_in_steps(body: bytes, model: Model) -> Steps[Decoded[_NoOptions]]:
+    return (yield from rows_in_steps(body, model.schema)), _NO_OPTIONS
+
+
+def _decode_later(inflating: Steps[bytes], model: Model) -> Steps[Decoded[_NoOptions]]:
+    body = yield from inflating
+    rows = quick_rows(body, model.schema)
+    return rows if rows is not None else (yield from rows_in_steps(body, model.schema)), _NO_OPTIONS
+
+
+def _predictions(outputs: Outputs, manifest: Manifest) -> np.ndarray[Any, Any]:
+    """What is answered: one number per row (rows,), or several (rows, values)."""
+    if manifest.task == CLASSIFICATION and outputs.probabilities is not None:
+        return outputs.probabilities
+    return outputs.prediction[:, 0] if len(manifest.targets) == 1 else outputs.prediction
+
+
+def _encode_in_steps(values: np.ndarray[Any, Any]) -> Steps[Response]:
+    step_rows, pieces = max(1, _STEP_VALUES * len(values) // values.size), []
+    for first in range(0, len(values), step_rows):
+        pieces.append(_dumped(values[first : first + step_rows])[1:-1])
+        yield
+    return Response(200, JSON_HEADERS, b'{"predictions":[%b]}' % b",".join(pieces))
+
+
+def _dumped(values: np.ndarray[Any, Any]) -> bytes:
+    return orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _models(served: Served, _parameters: Mapping[str, str]) -> Response:
+    names = dict.fromkeys(model.manifest.name for model in served.repository)
+    return Response(200, JSON_HEADERS, orjson.dumps({"models": list(names)}))
+
+
+def _status(served: Served, parameters: Mapping[str, str]) -> Response:
+    manifest, ready = (
+        served.repository.find(parameters["name"], parameters.get("version")).manifest,
+        served.lifecycle.ready,
+    )
+    state = {
+        "version": str(manifest.version),
+        "state": "AVAILABLE" if ready else "UNLOADING",
+        "status": {"error_code": "OK", "error_message": ""},
+    }
+    document = {"name": manifest.name, "ready": ready, "model_version_status": [state]}
+    return Response(200 if ready else 503, JSON_HEADERS, orjson.dumps(document))
+
+
+def _described(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"description": "Successful Response", "content": {"application/json": {"schema": dict(schema)}}}

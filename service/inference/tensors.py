@@ -1,0 +1,246 @@
+"""Named, typed tensors, as in the Open Inference Protocol: how they fill a model's rows, and which ones it has.
+
+A model takes one tensor of all columns, or one tensor per column, by the column's name. Numeric tensors are read like
+arrays (a category is its code, NaN is missing), BYTES like the strings of JSON rows.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import Fault, InvalidInput
+from service.inference.columns import Boolean, Category, Column, type_name
+from service.inference.schema import Schema
+from service.inference.steps import Steps
+from service.manifest import CLASSIFICATION, Manifest
+
+BYTES: Final = "BYTES"
+BOOL: Final = "BOOL"
+# Little-endian, as the protocol sends them. BOOL is a byte, 0 or 1.
+DTYPES: Final[Mapping[str, np.dtype[Any]]] = MappingProxyType(
+    {
+        BOOL: np.dtype("u1"),
+        **{f"UINT{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
+        **{f"INT{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
+        **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
+    }
+)
+INPUT: Final = "inputs"
+PROBABILITIES: Final = "probabilities"
+PREDICTION: Final = "prediction"
+LABEL: Final = "label"
+
+_MAX_AXES: Final = 32
+_FLOATS: Final = {"float32": "FP32", "float64": "FP64"}
+_INPUTS: Final = {"uint8": "UINT8", **_FLOATS}
+_SHOWN: Final = 20
+# What is assembled at once, without pausing.
+_STEP_VALUES: Final = 8192
+
+
+class Tensor(NamedTuple):
+    """A tensor's description; in one of a model, -1 in ``shape`` stands for the rows."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+class Layout(NamedTuple):
+    """How the tensors of a request fill its rows.
+
+    ``columns`` has the index of each tensor's column, or is None if one tensor has all columns.
+    """
+
+    rows: int
+    columns: tuple[int, ...] | None
+
+
+def inputs_of(manifest: Manifest, schema: Schema) -> tuple[Tensor, ...]:
+    """The tensors that a model asks for: one of all columns if all are numbers, else one per column."""
+    number = _INPUTS[manifest.input_dtype]
+    if not any(isinstance(column, Category | Boolean) for column in schema.columns):
+        return (Tensor(INPUT, number, (-1, *schema.shape)),)
+    return tuple(Tensor(column.name, _datatype(column, number), (-1, 1)) for column in schema.columns)
+
+
+def outputs_of(manifest: Manifest) -> tuple[Tensor, ...]:
+    """The tensors that a model answers."""
+    if manifest.task != CLASSIFICATION:
+        return (Tensor(PREDICTION, _FLOATS[manifest.output_dtype], (-1, len(manifest.targets))),)
+    return (
+        Tensor(PROBABILITIES, "FP32", (-1, len(manifest.classes))),
+        Tensor(PREDICTION, "INT64", (-1,)),
+        Tensor(LABEL, BYTES, (-1,)),
+    )
+
+
+def layout(given: Sequence[Tensor], schema: Schema) -> Layout:
+    """How the ``given`` tensors fill the rows of a request. Raises `InvalidInput` unless they describe complete rows.
+
+    A single tensor of any name may have all columns, with the shape (rows, features) or (rows, *shape). A tensor of one
+    column has the shape (rows,) or (rows, 1). A column whose values may be missing may be left out.
+    """
+    if not given:
+        raise InvalidInput(Fault(f"there are no inputs; {_expected(schema)}"))
+    rows = _rows(given[0], schema)
+    only = given[0]
+    is_whole = only.shape[1:] in ((schema.width,), schema.shape)
+    if len(given) == 1 and (is_whole or only.name not in schema.names):
+        if not is_whole and (schema.width > 1 or len(only.shape) > 1):
+            raise InvalidInput(Fault(f"input {only.name!r:.60} has shape {_shown(only.shape)}, {_expected(schema)}"))
+        _check_datatype(only, schema, None)
+        return Layout(rows, None)
+    return Layout(rows, _columns(given, rows, schema))
+
+
+def rows_at_once(tensor: Tensor, values: NDArray[Any], schema: Schema) -> NDArray[Any] | Steps[NDArray[Any]]:
+    """The rows (rows, features) of the tensor that has all columns; steps if checking its ``values`` takes long.
+
+    ``values`` (n,) have the tensor's dtype, or are the float64 numbers of its JSON. Raises `InvalidInput`.
+    """
+    if tensor.datatype == BOOL and values.size and values.max() > 1:
+        raise _no_boolean(tensor)
+    rows = values.reshape(-1, schema.width)
+    return rows if schema.fits(values) else schema.checked_in_steps(rows)
+
+
+def rows_of_columns(
+    given: Sequence[Tensor], values: Sequence[NDArray[Any]], found: Layout, schema: Schema
+) -> Steps[NDArray[Any]]:
+    """The rows (rows, features) of one tensor per column. Columns that were left out are missing values."""
+    assert found.columns is not None  # noqa: S101 - else there is one tensor of all columns
+    rows = np.full((found.rows, schema.width), np.nan)
+    step_columns = max(1, _STEP_VALUES // found.rows)
+    for count, (index, tensor, column) in enumerate(zip(found.columns, given, values, strict=True), 1):
+        if tensor.datatype == BOOL and column.size and column.max() > 1:
+            raise _no_boolean(tensor)
+        rows[:, index] = column
+        if count % step_columns == 0:
+            yield
+    return (yield from schema.checked_in_steps(rows))
+
+
+def converter(tensor: Tensor, index: int | None, schema: Schema) -> Callable[[int, object], float]:
+    """What turns the JSON value at an index of ``tensor`` into a number; ``index`` is that of its column.
+
+    The function raises `InvalidInput` for a value that is not of the tensor's datatype.
+    """
+    columns, width = schema.columns, schema.width
+    if tensor.datatype == BYTES:
+
+        def of_text(at: int, value: object) -> float:
+            if value is not None and not isinstance(value, str):
+                raise _wrong_value(tensor, at, value)
+            row, column = divmod(at, width) if index is None else (at, index)
+            return columns[column].number(row, value)
+
+        return of_text
+
+    def of_number(at: int, value: object) -> float:
+        if value is None:
+            return math.nan
+        if not isinstance(value, int | float) or (isinstance(value, bool) and tensor.datatype != BOOL):
+            raise _wrong_value(tensor, at, value)
+        try:
+            return float(value)
+        except OverflowError:
+            return math.copysign(math.inf, value)
+
+    return of_number
+
+
+def check_declared(tensor: Tensor, values: NDArray[np.float64]) -> Steps[None]:
+    """Raise `InvalidInput` unless the numbers (n,) of a JSON tensor fit its datatype; NaN is a missing value in all."""
+    dtype = DTYPES[tensor.datatype]
+    if dtype.kind == "f":
+        return
+    low, high = (0, 1) if tensor.datatype == BOOL else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    for first in range(0, len(values), _STEP_VALUES):
+        if first:
+            yield
+        part = values[first : first + _STEP_VALUES]
+        fits = ((float(low) <= part) & (part <= float(high)) & (part == np.rint(part))) | np.isnan(part)
+        if not fits.all():
+            at = int(np.argmin(fits))
+            raise _wrong_value(tensor, first + at, part[at].item())
+
+
+def _datatype(column: Column, number: str) -> str:
+    if isinstance(column, Category):
+        return BYTES
+    return BOOL if isinstance(column, Boolean) else number
+
+
+def _rows(tensor: Tensor, schema: Schema) -> int:
+    shape = tensor.shape
+    if not shape or len(shape) > _MAX_AXES or min(shape) < 0:
+        raise InvalidInput(Fault(f"input {tensor.name!r:.60} has shape {_shown(shape)}, {_expected(schema)}"))
+    schema.check_count(shape[0])
+    return shape[0]
+
+
+def _columns(given: Sequence[Tensor], rows: int, schema: Schema) -> tuple[int, ...]:
+    place = {name: index for index, name in enumerate(schema.names)}
+    found: dict[int, str] = {}
+    for tensor in given:
+        index = place.get(tensor.name)
+        if index is None:
+            near = difflib.get_close_matches(tensor.name[:60], list(place)[:200], n=1)
+            hint = f"did you mean {near[0]!r:.60}?" if near else _expected(schema)
+            raise InvalidInput(Fault(f"there is an unknown input {tensor.name!r:.60}; {hint}"))
+        if index in found:
+            raise InvalidInput(Fault(f"input {tensor.name!r:.60} is sent twice; send it once"))
+        found[index] = tensor.name
+        if tensor.shape not in ((rows,), (rows, 1)):
+            detail = f"input {tensor.name!r:.60} has shape {_shown(tensor.shape)}, expected [{rows}] or [{rows}, 1]"
+            raise InvalidInput(Fault(f"{detail}, as the first input has {rows} rows"))
+        _check_datatype(tensor, schema, schema.columns[index])
+    for index, column in enumerate(schema.columns):
+        if index not in found and not column.missing:
+            raise InvalidInput(Fault(f"there is no input {column.name!r:.60}; {_expected(schema)}"))
+    return tuple(found)
+
+
+def _check_datatype(tensor: Tensor, schema: Schema, column: Column | None) -> None:
+    """Raise `InvalidInput` for an unknown datatype, or one that cannot hold the values of a column apart."""
+    datatype = tensor.datatype
+    if datatype != BYTES and datatype not in DTYPES:
+        raise InvalidInput(
+            Fault(
+                f"input {tensor.name!r:.60} has datatype {datatype!r:.40}, expected one of {', '.join(DTYPES)}, {BYTES}"
+            )
+        )
+    wide = "float32" not in schema.raw_dtypes and not isinstance(column, Category | Boolean)
+    if wide and datatype in ("FP16", "FP32"):
+        detail = f"input {tensor.name!r:.60} has datatype {datatype}, which cannot hold this model's values apart"
+        raise InvalidInput(Fault(f"{detail}; send FP64, or an integer datatype"))
+
+
+def _wrong_value(tensor: Tensor, at: int, value: object) -> InvalidInput:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    shown = f"{value:.6g}" if isinstance(value, float) else f"{value!r:.40}" if is_number else type_name(value)
+    return InvalidInput(Fault(f"input {tensor.name!r:.60}, value {at} is {shown}, which is no {tensor.datatype}"))
+
+
+def _no_boolean(tensor: Tensor) -> InvalidInput:
+    return InvalidInput(Fault(f"input {tensor.name!r:.60} has a byte that is neither 0 nor 1, expected BOOL"))
+
+
+def _expected(schema: Schema) -> str:
+    nested = f" or [rows, {', '.join(map(str, schema.shape))}]" if len(schema.shape) > 1 else ""
+    one = f"expected one input of shape [rows, {schema.width}]{nested}"
+    if schema.width > _SHOWN:
+        return f"{one}, or one per feature, of shape [rows]"
+    return f"{one}, or one of shape [rows] for each of {', '.join(repr(name)[:60] for name in schema.names)}"
+
+
+def _shown(shape: Sequence[int]) -> str:
+    return f"{list(shape[:8])!s:.60}"
