@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -38,12 +39,27 @@ def measure(running: Running, body: Path, connections: int, seconds: int, proces
     Returns requests per second, latency percentiles in milliseconds, the number of failed requests, and the server's
     processor time per request in microseconds.
     """
-    server = running.server
     kind = body.name.split("-", 1)[0]
+    path = f"{running.server.path}{query_of(running.server.name, kind)}"
+    headers = {"Content-Type": CONTENT_TYPES[kind]}
+    return measure_path(running, path, headers, body, connections, seconds, processor)
+
+
+def measure_path(
+    running: Running,
+    path: str,
+    headers: Mapping[str, str],
+    body: Path,
+    connections: int,
+    seconds: int,
+    processor: int,
+) -> dict[str, float]:
+    """The same for any path, with these headers."""
     command = ["taskset", "--cpu-list", str(processor), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s"]
-    url = f"http://127.0.0.1:{server.port}{server.path}{query_of(server.name, kind)}"
+    url = f"http://127.0.0.1:{running.server.port}{path}"
     command += ["--timeout", f"{_TIMEOUT_S}s", "-s", str(HERE / "wrk.lua"), url]
-    environment = os.environ | {"BODY": str(body), "CONTENT_TYPE": CONTENT_TYPES[kind]}
+    sent = "\n".join(f"{name}: {value}" for name, value in headers.items())
+    environment = os.environ | {"BODY": str(body), "HEADERS": sent}
     before_s = running.processor_s()
     output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     used_s = running.processor_s() - before_s

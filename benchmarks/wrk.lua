@@ -1,6 +1,8 @@
--- Posts the file BODY as CONTENT_TYPE, and prints the run's figures as one JSON line.
+-- Posts the file BODY with HEADERS, one a line, and prints the run's figures as one JSON line.
 wrk.method = "POST"
-wrk.headers["Content-Type"] = os.getenv("CONTENT_TYPE")
+for name, value in os.getenv("HEADERS"):gmatch("([^:\n]+): ([^\n]+)") do
+  wrk.headers[name] = value
+end
 local file = io.open(os.getenv("BODY"), "rb")
 wrk.body = file:read("*a")
 file:close()

@@ -48,7 +48,7 @@ from service.metrics import Metrics
 from service.metrics.shared_counts import SHARE_EVERY_S
 from service.requests import RequestTracker, Sink
 from service.settings import Settings
-from service.statistics import InferenceStatistics
+from service.statistics import InferenceStatistics, Totals
 
 _log = logging.getLogger(__name__)
 
@@ -112,11 +112,16 @@ def build(
     lifecycle = Lifecycle(changed)
     budget = BodyBudget(options.max_buffered_bytes)
     statistics = InferenceStatistics(time.time)
+
+    def totals(model: str, version: int) -> Totals:
+        tracker.flush()
+        return statistics.of(model, version)
+
     table = RouteTable(
         [
             NativeProtocol(options.max_body_bytes),
             OpenInferenceV1(options.max_body_bytes),
-            OpenInferenceV2(options.max_body_bytes, statistics),
+            OpenInferenceV2(options.max_body_bytes, totals),
             *protocols,
         ]
     )

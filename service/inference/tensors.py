@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +20,7 @@ from service.errors import Fault, InvalidInput
 from service.inference.columns import Boolean, Category, Column, type_name
 from service.inference.schema import Schema
 from service.inference.steps import Steps
-from service.manifest import CLASSIFICATION, Manifest
+from service.manifest import Manifest
 
 BYTES: Final = "BYTES"
 BOOL: Final = "BOOL"
@@ -73,10 +74,15 @@ def inputs_of(manifest: Manifest, schema: Schema) -> tuple[Tensor, ...]:
 
 def outputs_of(manifest: Manifest) -> tuple[Tensor, ...]:
     """The tensors that a model answers."""
-    if manifest.task != CLASSIFICATION:
-        return (Tensor(PREDICTION, _FLOATS[manifest.output_dtype], (-1, len(manifest.targets))),)
+    return _outputs(len(manifest.classes), len(manifest.targets), manifest.output_dtype)
+
+
+@lru_cache
+def _outputs(classes: int, targets: int, dtype: str) -> tuple[Tensor, ...]:
+    if classes == 0:
+        return (Tensor(PREDICTION, _FLOATS[dtype], (-1, targets)),)
     return (
-        Tensor(PROBABILITIES, "FP32", (-1, len(manifest.classes))),
+        Tensor(PROBABILITIES, "FP32", (-1, classes)),
         Tensor(PREDICTION, "INT64", (-1,)),
         Tensor(LABEL, BYTES, (-1,)),
     )
@@ -157,20 +163,35 @@ def converter(tensor: Tensor, index: int | None, schema: Schema) -> Callable[[in
     return of_number
 
 
-def check_declared(tensor: Tensor, values: NDArray[np.float64]) -> Steps[None]:
-    """Raise `InvalidInput` unless the numbers (n,) of a JSON tensor fit its datatype; NaN is a missing value in all."""
+def as_declared(tensor: Tensor, values: NDArray[np.float64]) -> Steps[NDArray[np.float64]]:
+    """The numbers (n,) of a JSON tensor as its datatype holds them; NaN is a missing value in all datatypes.
+
+    Raises `InvalidInput` for one that is not an integer, or out of range.
+    """
     dtype = DTYPES[tensor.datatype]
-    if dtype.kind == "f":
-        return
-    low, high = (0, 1) if tensor.datatype == BOOL else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if dtype.kind == "f" and tensor.datatype != "FP16":
+        return values  # the network rounds to FP32
+    low, high = (0, 1) if tensor.datatype == BOOL else _range_of(dtype)
+    values = values.copy()
     for first in range(0, len(values), _STEP_VALUES):
         if first:
             yield
         part = values[first : first + _STEP_VALUES]
-        fits = ((float(low) <= part) & (part <= float(high)) & (part == np.rint(part))) | np.isnan(part)
+        fits = ((low <= part) & (part <= high)) | np.isnan(part)
+        if dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                part[:] = part.astype(dtype)
+        else:
+            fits &= (part == np.rint(part)) | np.isnan(part)
         if not fits.all():
             at = int(np.argmin(fits))
             raise _wrong_value(tensor, first + at, part[at].item())
+    return values
+
+
+def _range_of(dtype: np.dtype[Any]) -> tuple[float, float]:
+    info = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+    return float(info.min), float(info.max)
 
 
 def _datatype(column: Column, number: str) -> str:

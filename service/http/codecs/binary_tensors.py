@@ -22,18 +22,21 @@ _LENGTH: Final = struct.Struct("<I")
 _STEP_VALUES: Final = 2000
 
 
-def numbers(tensor: Tensor, data: bytes | memoryview) -> NDArray[Any]:
-    """The values (n,) of a numeric tensor, a view of ``data``. Raises `InvalidInput` if they have another length."""
-    dtype = DTYPES[tensor.datatype]
-    expected = math.prod(tensor.shape) * dtype.itemsize
-    if len(data) != expected:
+def numbers(tensor: Tensor, body: bytes, start: int, size_bytes: int) -> NDArray[Any]:
+    """The values (n,) of a numeric tensor, a view of ``body`` from ``start`` on.
+
+    Raises `InvalidInput` if its ``size_bytes`` do not fit its shape.
+    """
+    dtype, count = DTYPES[tensor.datatype], math.prod(tensor.shape)
+    expected = count * dtype.itemsize
+    if size_bytes != expected:
         raise InvalidInput(
             Fault(
-                f"input {tensor.name!r:.60} has {len(data)} bytes, and {expected} belong to the shape "
+                f"input {tensor.name!r:.60} has {size_bytes} bytes, and {expected} belong to the shape "
                 f"{list(tensor.shape[:8])!s:.60} of {tensor.datatype}"
             )
         )
-    return np.frombuffer(data, dtype)
+    return np.frombuffer(body, dtype, count, start)
 
 
 def texts(tensor: Tensor, data: bytes, convert: Callable[[int, object], float]) -> Steps[NDArray[np.float64]]:

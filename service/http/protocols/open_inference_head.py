@@ -37,13 +37,18 @@ class Output(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a request says. ``request_id`` is JSON, to be returned as it is; ``outputs`` is None for all of them."""
+    """What a request says. ``request_id`` is JSON, to be returned as it is; ``outputs`` is None for all of them.
+
+    ``binary`` says that outputs are binary by default, and ``binary_bytes`` how many bytes the inputs have after the
+    JSON.
+    """
 
     request_id: bytes | None
     inputs: tuple[Input, ...]
     tensors: tuple[Tensor, ...]
     outputs: tuple[Output, ...] | None
     binary: bool
+    binary_bytes: int
 
 
 def parse(skeleton: bytes, lists: int, features: int) -> Head:
@@ -72,7 +77,8 @@ def _parse(skeleton: bytes, lists: int) -> Head:
     if sum(each.binary_bytes is None for each in inputs) != lists:
         detail = "a list under the key 'data' is not in an input, or its key is written with escapes"
         raise InvalidInput(Fault(f"{detail}; send 'data' in inputs alone"))
-    return Head(_id(document), inputs, tuple(each.tensor for each in inputs), _outputs(document, binary), binary)
+    tensors, binary_bytes = tuple(each.tensor for each in inputs), sum(each.binary_bytes or 0 for each in inputs)
+    return Head(_id(document), inputs, tensors, _outputs(document, binary), binary, binary_bytes)
 
 
 _cached: Final = lru_cache(maxsize=_CACHED)(_parse)

@@ -16,7 +16,7 @@ from service.http.protocols.base import Endpoint, Resource, Served
 from service.inference import tensors
 from service.inference.model import Model
 from service.inference.tensors import Tensor
-from service.statistics import InferenceStatistics, Totals
+from service.statistics import Totals
 
 EXTENSIONS: Final = (
     *("binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"),
@@ -30,10 +30,11 @@ _POLLED: Final = (
     "version there"
 )
 _Parameters = Mapping[str, str]
+GetTotals = Callable[[str, int], Totals]
 _OfModel = Callable[[Served, Model], Mapping[str, Any]]
 
 
-def resources(statistics: InferenceStatistics) -> Mapping[str, Resource]:
+def resources(totals: GetTotals) -> Mapping[str, Resource]:
     """The protocol's paths without a prediction."""
     found = {
         "/v2": _get("V2 Server", "The server's name, version and extensions.", _server, _SERVER),
@@ -42,7 +43,7 @@ def resources(statistics: InferenceStatistics) -> Mapping[str, Resource]:
         "/v2/models/stats": _get(
             "V2 Statistics",
             "The statistics of all models, of this process.",
-            partial(_all_statistics, statistics),
+            partial(_all_statistics, totals),
             _STATS,
         ),
         "/v2/repository/index": Resource(
@@ -61,7 +62,7 @@ def resources(statistics: InferenceStatistics) -> Mapping[str, Resource]:
             f"{path}/stats": _of_model(
                 "V2 Model Statistics",
                 "A model's statistics since the start of this process, which are those of one worker of several.",
-                partial(_model_statistics, statistics),
+                partial(_model_statistics, totals),
                 _STATS,
             ),
             f"{path}/ready": Resource(
@@ -186,25 +187,25 @@ def _configured(tensor: Tensor) -> dict[str, Any]:
     return {"name": tensor.name, "data_type": f"TYPE_{kind}", "dims": tensor.shape[1:]}
 
 
-def _all_statistics(statistics: InferenceStatistics, served: Served, _parameters: _Parameters) -> Response:
-    return _json({"model_stats": [_statistics(statistics, model) for model in served.repository]})
+def _all_statistics(totals: GetTotals, served: Served, _parameters: _Parameters) -> Response:
+    return _json({"model_stats": [_statistics(totals, model) for model in served.repository]})
 
 
-def _model_statistics(statistics: InferenceStatistics, _served: Served, model: Model) -> Mapping[str, Any]:
-    return {"model_stats": [_statistics(statistics, model)]}
+def _model_statistics(totals: GetTotals, _served: Served, model: Model) -> Mapping[str, Any]:
+    return {"model_stats": [_statistics(totals, model)]}
 
 
-def _statistics(statistics: InferenceStatistics, model: Model) -> dict[str, Any]:
+def _statistics(totals: GetTotals, model: Model) -> dict[str, Any]:
     name, number = model.manifest.name, model.manifest.version
-    totals = statistics.of(name, number)
+    found = totals(name, number)
     executions = sorted(model.batcher.executions.items())
     return {
         "name": name,
         "version": str(number),
-        "last_inference": int(totals.last_s * _MS),
-        "inference_count": totals.rows,
+        "last_inference": int(found.last_s * _MS),
+        "inference_count": found.rows,
         "execution_count": sum(runs for _, (runs, _) in executions),
-        "inference_stats": _inference_statistics(totals),
+        "inference_stats": _inference_statistics(found),
         "batch_stats": [
             {
                 "batch_size": rows,
