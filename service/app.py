@@ -156,9 +156,8 @@ def build(
         gc.collect()
         gc.freeze()
         lifecycle.advance(State.READY)
-        background = [asyncio.create_task(_repeat(counters.drift.share, SHARE_EVERY_S))]
-        if options.reload_interval_s:
-            background.append(asyncio.create_task(watcher.run()))
+        repeated = (_repeat(counters.drift.share, SHARE_EVERY_S), watcher.run())
+        background = [asyncio.create_task(each) for each in repeated]
         with health.beating(is_stuck):
             yield
         for task in background:

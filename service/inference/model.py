@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from service.inference.batcher import Batcher, Costs, Run
 from service.inference.schema import Schema
@@ -16,7 +17,8 @@ class Model:
 
     ``example`` is a request body that works. ``provider`` and ``precision`` say where the network runs and in which
     arithmetic, ``load_s`` how long it took to load. ``run`` runs the network at once, past the queue. ``row_bytes`` is
-    what large bodies took per row, by their format. ``on_close`` is called once the model takes no more requests.
+    what large bodies took per row, by their format. ``plans`` is a cache for protocols: what a part that requests
+    repeat means for this model. ``on_close`` is called once the model takes no more requests.
     """
 
     manifest: Manifest
@@ -29,6 +31,7 @@ class Model:
     run: Run
     on_close: Callable[[], None] = lambda: None
     row_bytes: dict[str, float] = field(default_factory=dict)
+    plans: dict[bytes, Any] = field(default_factory=dict)
 
     @property
     def costs(self) -> Costs:

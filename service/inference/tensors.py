@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -20,7 +19,7 @@ from service.errors import Fault, InvalidInput
 from service.inference.columns import Boolean, Category, Column, type_name
 from service.inference.schema import Schema
 from service.inference.steps import Steps
-from service.manifest import Manifest
+from service.manifest import CLASSIFICATION, Manifest
 
 BYTES: Final = "BYTES"
 BOOL: Final = "BOOL"
@@ -74,15 +73,10 @@ def inputs_of(manifest: Manifest, schema: Schema) -> tuple[Tensor, ...]:
 
 def outputs_of(manifest: Manifest) -> tuple[Tensor, ...]:
     """The tensors that a model answers."""
-    return _outputs(len(manifest.classes), len(manifest.targets), manifest.output_dtype)
-
-
-@lru_cache
-def _outputs(classes: int, targets: int, dtype: str) -> tuple[Tensor, ...]:
-    if classes == 0:
-        return (Tensor(PREDICTION, _FLOATS[dtype], (-1, targets)),)
+    if manifest.task != CLASSIFICATION:
+        return (Tensor(PREDICTION, _FLOATS[manifest.output_dtype], (-1, len(manifest.targets))),)
     return (
-        Tensor(PROBABILITIES, "FP32", (-1, classes)),
+        Tensor(PROBABILITIES, "FP32", (-1, len(manifest.classes))),
         Tensor(PREDICTION, "INT64", (-1,)),
         Tensor(LABEL, BYTES, (-1,)),
     )

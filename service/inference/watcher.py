@@ -53,8 +53,8 @@ class Watcher:
         self._swaps: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Look again and again."""
-        while True:
+        """Look again and again; never if the interval is 0."""
+        while self._interval_s:
             await self._sleep(self._interval_s)
             await self.look()
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput
 from service.http.codecs.binary_tensors import bytes_of
@@ -24,7 +24,6 @@ _LENGTH_HEADER: Final = b"Inference-Header-Content-Length"
 _OCTETS: Final = (b"content-type", b"application/octet-stream")
 _LARGE_VALUES: Final = 16_000  # numbers and labels, which take 2 ms
 _STEP_VALUES: Final = 8_000
-_CACHED: Final = 256
 # What is not known of an output before its rows: their number, and the data.
 _JSON_DATA: Final = b'"data":[%b]'
 _BINARY_DATA: Final = b'"parameters":{"binary_data_size":%d}'
@@ -32,7 +31,7 @@ _BINARY_DATA: Final = b'"parameters":{"binary_data_size":%d}'
 Labels = tuple[Label, ...]
 
 
-class _Column(NamedTuple):
+class Column(NamedTuple):
     """One output of a response. ``write`` gives some rows of it, in JSON without the brackets of a list."""
 
     template: bytes
@@ -45,15 +44,25 @@ class Choices:
     """What a request asks of its response. ``request_id`` is JSON."""
 
     request_id: bytes | None
-    columns: tuple[_Column, ...]
+    columns: tuple[Column, ...]
     binary: bool
     timing: bool = False
 
 
 def choices_of(head: Head, manifest: Manifest) -> Choices:
     """What ``head`` asks of the response. Raises `InvalidInput` for an output that the model does not have."""
-    columns, binary = _columns(head.outputs, head.binary, tensors.outputs_of(manifest))
-    return Choices(head.request_id, columns, binary)
+    by_name = {tensor.name: tensor for tensor in tensors.outputs_of(manifest)}
+    requested = head.outputs
+    if requested is None:
+        requested = tuple(Output(name, head.binary) for name in by_name)
+    for output in requested:
+        if output.name not in by_name:
+            raise InvalidInput(Fault(f"there is no output {output.name!r:.60}; there are: {', '.join(by_name)}"))
+        if output.classes and output.name != PROBABILITIES:
+            detail = f"output {output.name!r:.60} has no classification; request it of {PROBABILITIES!r}"
+            raise InvalidInput(Fault(f"{detail}, if the model has classes"))
+    columns = tuple(_column(output, by_name[output.name]) for output in requested)
+    return Choices(head.request_id, columns, any(column.binary for column in columns))
 
 
 def encode(outputs: Outputs, choices: Choices, manifest: Manifest) -> Response | Steps[Response]:
@@ -94,25 +103,7 @@ def _response(written: list[bytes], rows: int, choices: Choices, manifest: Manif
     return Response(200, (_OCTETS, (_LENGTH_HEADER, b"%d" % len(json))), b"".join([json, *data]))
 
 
-@lru_cache(maxsize=_CACHED)
-def _columns(
-    requested: tuple[Output, ...] | None, binary: bool, known: tuple[Tensor, ...]
-) -> tuple[tuple[_Column, ...], bool]:
-    """The columns of a response, and whether any is binary. Clients ask for few combinations, so they are cached."""
-    by_name = {tensor.name: tensor for tensor in known}
-    if requested is None:
-        requested = tuple(Output(name, binary) for name in by_name)
-    for output in requested:
-        if output.name not in by_name:
-            raise InvalidInput(Fault(f"there is no output {output.name!r:.60}; there are: {', '.join(by_name)}"))
-        if output.classes and output.name != PROBABILITIES:
-            detail = f"output {output.name!r:.60} has no classification; request it of {PROBABILITIES!r}"
-            raise InvalidInput(Fault(f"{detail}, if the model has classes"))
-    columns = tuple(_column(output, by_name[output.name]) for output in requested)
-    return columns, any(column.binary for column in columns)
-
-
-def _column(output: Output, tensor: Tensor) -> _Column:
+def _column(output: Output, tensor: Tensor) -> Column:
     if output.classes:
         best = min(output.classes, tensor.shape[1])
         tensor = Tensor(tensor.name, BYTES, (-1, best))
@@ -120,19 +111,21 @@ def _column(output: Output, tensor: Tensor) -> _Column:
     head = b'{"name":"%b","datatype":"%b","shape":[%%d%b],' % (tensor.name.encode(), tensor.datatype.encode(), sizes)
     template = head + (_BINARY_DATA if output.binary else _JSON_DATA) + b"}"
     if output.classes:
-        return _Column(template, output.binary, _written(lambda part, all_: _ranked(part, best, all_), output.binary))
+        return Column(template, output.binary, _written(lambda part, all_: _ranked(part, best, all_), output.binary))
     if tensor.name == LABEL:
-        return _Column(template, output.binary, _written(_labels, output.binary))
+        return Column(template, output.binary, _written(_labels, output.binary))
     of_classes = tensor.name == PROBABILITIES
-    dtype = tensors.DTYPES[tensor.datatype]
+    if output.binary:  # the session has checked that outputs have these datatypes
+        return Column(template, True, lambda part, _: _values(part, of_classes).tobytes())
+    return Column(
+        template,
+        False,
+        lambda part, _: orjson.dumps(_values(part, of_classes).reshape(-1), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1],
+    )
 
-    def write(part: Outputs, _labels: Labels) -> bytes:
-        values: Any = part.probabilities if of_classes else part.prediction
-        if output.binary:
-            return values.astype(dtype, copy=False).tobytes()  # type: ignore[no-any-return]
-        return orjson.dumps(np.ascontiguousarray(values).reshape(-1), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
 
-    return _Column(template, output.binary, write)
+def _values(part: Outputs, of_classes: bool) -> NDArray[Any]:
+    return part.prediction if part.probabilities is None or not of_classes else part.probabilities
 
 
 def _written(texts: Callable[[Outputs, Labels], list[str]], binary: bool) -> Callable[[Outputs, Labels], bytes]:

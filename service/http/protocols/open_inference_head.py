@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from service.errors import Fault, InvalidInput, MalformedBody
@@ -15,8 +14,6 @@ from service.inference.tensors import Tensor
 
 _BYTES_PER_FEATURE: Final = 512
 _LARGEST_BYTES: Final = 64 * 1024
-_CACHED_BYTES: Final = 2048
-_CACHED: Final = 256
 _MAX_DIGITS: Final = 18
 
 
@@ -51,21 +48,19 @@ class Head:
     binary_bytes: int
 
 
+# What a body without JSON asks for.
+ALL_BINARY: Final = Head(None, (), (), None, binary=True, binary_bytes=0)
+
+
 def parse(skeleton: bytes, lists: int, features: int) -> Head:
-    """The head in ``skeleton``, in which ``lists`` lists of data stand as empty ones. It may be from a cache.
+    """The head in ``skeleton``, in which ``lists`` lists of data stand as empty ones, for a model of ``features``.
 
     Raises `MalformedBody` if it is not JSON, and `InvalidInput` if it is no inference request.
     """
-    if len(skeleton) <= _CACHED_BYTES:
-        return _cached(skeleton, lists)
     largest_bytes = max(_LARGEST_BYTES, _BYTES_PER_FEATURE * features)
     if len(skeleton) > largest_bytes:
         detail = f"the JSON has {len(skeleton)} bytes beside the data of its inputs, expected at most {largest_bytes}"
         raise InvalidInput(Fault(f"{detail}; send the inputs alone"))
-    return _parse(skeleton, lists)
-
-
-def _parse(skeleton: bytes, lists: int) -> Head:
     document = _loaded(skeleton)
     parameters = _mapping(document, "parameters", "the request")
     binary = _boolean(parameters, "binary_data_output", "the request", default=False)
@@ -79,9 +74,6 @@ def _parse(skeleton: bytes, lists: int) -> Head:
         raise InvalidInput(Fault(f"{detail}; send 'data' in inputs alone"))
     tensors, binary_bytes = tuple(each.tensor for each in inputs), sum(each.binary_bytes or 0 for each in inputs)
     return Head(_id(document), inputs, tensors, _outputs(document, binary), binary, binary_bytes)
-
-
-_cached: Final = lru_cache(maxsize=_CACHED)(_parse)
 
 
 def _loaded(skeleton: bytes) -> dict[str, Any]:
@@ -162,9 +154,11 @@ def _output(index: int, given: object, binary: bool) -> Output:
 
 
 def _check_distinct(names: Sequence[str]) -> None:
-    for index, name in enumerate(names):
-        if name in names[:index][:_CACHED]:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
             raise InvalidInput(Fault(f"output {name!r:.60} is requested twice; request it once"))
+        seen.add(name)
 
 
 def _refuse_shared_memory(parameters: Mapping[str, Any], where: str) -> None:
