@@ -152,7 +152,7 @@ def converter(tensor: Tensor, index: int | None, schema: Schema) -> Callable[[in
         try:
             return float(value)
         except OverflowError:
-            return math.copysign(math.inf, value)
+            return math.inf if value > 0 else -math.inf
 
     return of_number
 

@@ -104,7 +104,7 @@ def read(text: bytes, shape: tuple[int, ...], convert: Convert, *, numeric: bool
     """
     count = math.prod(shape)
     if 2 * count > len(text):  # checked before anything is allocated
-        raise _wrong_count(shape, f"has {len(text)} bytes")
+        raise _wrong_count(shape, "has fewer")
     if numeric:
         values = numbers_at_once(text, shape)
         if values is None and len(text) > _WHOLE_BYTES:
@@ -242,7 +242,7 @@ def _values_one_by_one(text: bytes, shape: tuple[int, ...], convert: Convert) ->
         more = yield from parser.another("]")
         yield
     if filled < count:
-        raise _wrong_count(shape, f"has {filled}")
+        raise _wrong_count(shape, "has fewer")
     return values
 
 

@@ -20,7 +20,7 @@ from service.inference.steps import Steps
 from service.inference.tensors import BYTES, LABEL, PROBABILITIES, Tensor
 from service.manifest import Label, Manifest, text_of
 
-_LENGTH_HEADER: Final = b"Inference-Header-Content-Length"
+_LENGTH_HEADER: Final = b"inference-header-content-length"
 _OCTETS: Final = (b"content-type", b"application/octet-stream")
 _LARGE_VALUES: Final = 16_000  # numbers and labels, which take 2 ms
 _STEP_VALUES: Final = 8_000

@@ -49,6 +49,7 @@ _STATUS: Final = {
     "required": ["name", "ready", "model_version_status"],
     "properties": {"name": _STRING, "ready": {"type": "boolean"}, "model_version_status": _STATUSES},
 }
+_LIVE: Final = {"type": "object", "required": ["status"], "properties": {"status": {"const": "alive"}}}
 _MODELS: Final = {
     "type": "object",
     "required": ["models"],
@@ -83,6 +84,7 @@ class OpenInferenceV1:
             {200: _described(_STATUS), 404: error_objects.NOT_FOUND, 503: _described(_STATUS)},
         )
         self.resources: Final[Mapping[str, Resource]] = {
+            "/": Resource("GET", Endpoint("V1 Live", "That the server answers."), _live, {200: _described(_LIVE)}),
             "/v1/models": Resource(
                 "GET", Endpoint("V1 Models", "The models that are served."), _models, {200: _described(_MODELS)}
             ),
@@ -174,6 +176,10 @@ def _encode_in_steps(values: np.ndarray[Any, Any]) -> Steps[Response]:
 
 def _dumped(values: np.ndarray[Any, Any]) -> bytes:
     return orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _live(_served: Served, _parameters: Mapping[str, str]) -> Response:
+    return Response(200, JSON_HEADERS, orjson.dumps({"status": "alive"}))
 
 
 def _models(served: Served, _parameters: Mapping[str, str]) -> Response:
