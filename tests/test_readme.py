@@ -117,6 +117,19 @@ def test_the_quickstart_request_returns_the_documented_response() -> None:
     assert answer == expected
 
 
+def test_the_commands_of_the_open_inference_protocol_print_what_is_documented() -> None:
+    text = README.split("### Open Inference Protocol\n")[1].split("\n### ")[0]
+    commands, printed = re.findall(r"```sh\n(.+?)```", text, re.DOTALL), re.findall(r"```json\n(.+?)\n```", text)
+    with Running(ROOT / "models") as server:
+        said = []
+        for command in commands:
+            local = command.replace("localhost:8000", server.address).replace("curl", "curl -s")
+            done = subprocess.run(["sh", "-c", local], cwd=ROOT, capture_output=True, text=True, check=True)
+            said.append(json.loads(done.stdout))
+    assert said[:2] == [json.loads(each) for each in printed]
+    assert [len(row) for row in said[2]["predictions"]] == [10]
+
+
 def test_the_picture_snippet_predicts_its_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     drawn = Image.open(ROOT / "models" / "fashion-mnist" / "1" / "example.png").convert("RGB").resize((280, 280))
