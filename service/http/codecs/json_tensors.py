@@ -28,6 +28,7 @@ _ARRAY: Final = re.compile(rb'"data"[ \t\r\n]{0,99}:[ \t\r\n]{0,99}\[')
 _STRUCTURE: Final = re.compile(rb'["\[\]]')
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _LONGEST_BYTES: Final = 128 * 1024
+_BYTES_PER_VALUE: Final = 256
 # What is parsed at once, in 2 ms at most.
 _WHOLE_BYTES: Final = 256 * 1024
 _PIECE_BYTES: Final = 128 * 1024
@@ -221,7 +222,8 @@ def _values_one_by_one(text: bytes, shape: tuple[int, ...], convert: Convert) ->
     count = math.prod(shape)
     values = np.empty(count)
     filled = 0
-    parser = JsonText(text, _LONGEST_BYTES)
+    longest_bytes = max(_LONGEST_BYTES, _BYTES_PER_VALUE * math.prod(shape[1:]))
+    parser = JsonText(text, longest_bytes)
     yield from parser.read("[", "'['")
     if (yield from parser.next()) == "]":
         raise _wrong_count(shape, "is empty")
@@ -230,7 +232,7 @@ def _values_one_by_one(text: bytes, shape: tuple[int, ...], convert: Convert) ->
         try:
             element = yield from parser.value()
         except TooLong:
-            detail = f"an element of 'data' takes more than {_LONGEST_BYTES} bytes"
+            detail = f"an element of 'data' takes more than {longest_bytes} bytes"
             raise InvalidInput(Fault(f"{detail}; send flat data, or shorter strings")) from None
         for each in (element, *parser.values_at_hand(_ELEMENT_ENDS)):
             found = _flat(each, shape[1:]) if is_nested else [each]
