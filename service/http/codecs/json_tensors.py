@@ -122,14 +122,15 @@ def _end_of_list(text: bytes, start: int) -> Steps[int]:
         close = text.find(b"]", at)
         if close < 0:
             raise MalformedBody("the body is not JSON: a list in 'data' does not end")
+        if text.find(b'"', at, close) >= 0:
+            return (yield from _end_beyond_strings(text, start))
         depth += text.count(b"[", at, close) - 1
         at = close + 1
         if depth <= 0:
-            break
+            return at
         count += 1
         if count % _STEP_LISTS == 0:
             yield
-    return at if text.find(b'"', start, at) < 0 else (yield from _end_beyond_strings(text, start))
 
 
 def _end_beyond_strings(text: bytes, start: int) -> Steps[int]:

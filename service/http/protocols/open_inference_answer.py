@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput
 from service.http.codecs.binary_tensors import bytes_of
-from service.http.messages import JSON_HEADERS, Response
+from service.http.messages import JSON_HEADERS, Headers, Response
 from service.http.protocols.open_inference_head import Head, Output
 from service.inference import tensors
 from service.inference.session import Outputs
@@ -24,6 +24,7 @@ _LENGTH_HEADER: Final = b"inference-header-content-length"
 _OCTETS: Final = (b"content-type", b"application/octet-stream")
 _LARGE_VALUES: Final = 16_000  # numbers and labels, which take 2 ms
 _STEP_VALUES: Final = 8_000
+_CACHED_HEADS: Final = 32
 # What is not known of an output before its rows: their number, and the data.
 _JSON_DATA: Final = b'"data":[%b]'
 _BINARY_DATA: Final = b'"parameters":{"binary_data_size":%d}'
@@ -39,14 +40,25 @@ class Column(NamedTuple):
     write: Callable[[Outputs, Labels], bytes]
 
 
+class _BinaryHead(NamedTuple):
+    """The JSON of a response without data in it, and its headers."""
+
+    json: bytes
+    headers: Headers
+
+
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a request asks of its response. ``request_id`` is JSON."""
+    """What a request asks of its response. ``request_id`` is JSON.
+
+    ``heads`` is a cache of the JSON of responses in which all tensors are binary, by the lengths of these.
+    """
 
     request_id: bytes | None
     columns: tuple[Column, ...]
-    binary: bool
+    all_binary: bool
     timing: bool = False
+    heads: dict[tuple[int, ...], _BinaryHead] = field(default_factory=dict)
 
 
 def choices_of(head: Head, manifest: Manifest) -> Choices:
@@ -62,7 +74,7 @@ def choices_of(head: Head, manifest: Manifest) -> Choices:
             detail = f"output {output.name!r:.60} has no classification; request it of {PROBABILITIES!r}"
             raise InvalidInput(Fault(f"{detail}, if the model has classes"))
     columns = tuple(_column(output, by_name[output.name]) for output in requested)
-    return Choices(head.request_id, columns, any(column.binary for column in columns))
+    return Choices(head.request_id, columns, all(column.binary for column in columns))
 
 
 def encode(outputs: Outputs, choices: Choices, manifest: Manifest) -> Response | Steps[Response]:
@@ -87,20 +99,37 @@ def _encode_in_steps(outputs: Outputs, choices: Choices, manifest: Manifest, ste
 
 
 def _response(written: list[bytes], rows: int, choices: Choices, manifest: Manifest) -> Response:
+    if choices.all_binary and choices.request_id is None:
+        sizes = (rows, *map(len, written))
+        head = choices.heads.get(sizes)
+        if head is None:
+            head = _binary_head(_json(written, rows, choices, manifest))
+            if len(choices.heads) >= _CACHED_HEADS:
+                choices.heads.clear()
+            choices.heads[sizes] = head
+        return Response(200, head.headers, b"".join([head.json, *written]))
+    json = _json(written, rows, choices, manifest)
+    data = [each for column, each in zip(choices.columns, written, strict=True) if column.binary]
+    if not data:
+        return Response(200, JSON_HEADERS, json)
+    return Response(200, _binary_head(json).headers, b"".join([json, *data]))
+
+
+def _binary_head(json: bytes) -> _BinaryHead:
+    return _BinaryHead(json, (_OCTETS, (_LENGTH_HEADER, b"%d" % len(json))))
+
+
+def _json(written: list[bytes], rows: int, choices: Choices, manifest: Manifest) -> bytes:
     outputs = [
         column.template % (rows, len(data) if column.binary else data)
         for column, data in zip(choices.columns, written, strict=True)
     ]
-    json = b'{"model_name":%b,"model_version":"%d",%b"outputs":[%b]}' % (
+    return b'{"model_name":%b,"model_version":"%d",%b"outputs":[%b]}' % (
         orjson.dumps(manifest.name),
         manifest.version,
         b"" if choices.request_id is None else b'"id":%b,' % choices.request_id,
         b",".join(outputs),
     )
-    if not choices.binary:
-        return Response(200, JSON_HEADERS, json)
-    data = [each for column, each in zip(choices.columns, written, strict=True) if column.binary]
-    return Response(200, (_OCTETS, (_LENGTH_HEADER, b"%d" % len(json))), b"".join([json, *data]))
 
 
 def _column(output: Output, tensor: Tensor) -> Column:

@@ -5,6 +5,7 @@ Clients repeat the JSON of their requests, apart from the data and the id. A `Pl
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -76,19 +77,20 @@ def _later(rows: Steps[Rows], choices: Choices) -> Steps[Decoded[Choices]]:
 
 
 def _json_bytes(length: bytes, body_bytes: int) -> int:
-    if not length.isdigit() or len(length) > _MAX_DIGITS or int(length) > body_bytes:
+    json_bytes = int(length) if length.isdigit() and len(length) <= _MAX_DIGITS else math.inf
+    if json_bytes > body_bytes:
         shown = length[:60].decode("latin-1")
         raise InvalidOption(
             f"header Inference-Header-Content-Length is {shown!r}, expected the bytes of the JSON, at most the body's "
             f"{body_bytes}"
         )
-    return int(length)
+    return int(json_bytes)
 
 
 def _plan_of(split: Split, model: Model) -> tuple[Plan, Choices]:
     """The plan of a request, from the model's cache if it has it, and what this request asks of the response."""
     skeleton, request_id = split.skeleton, None
-    match = _ID.match(skeleton)
+    match = _ID.match(skeleton) if b'"id"' in skeleton[:6] else None
     if match is not None:
         skeleton, request_id = b"{%b" % skeleton[match.end() :], match[1]
     plan: Plan | None = model.plans.get(skeleton)
