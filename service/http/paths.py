@@ -60,7 +60,7 @@ class RouteTable:
         owners: dict[str, set[AnyProtocol]] = {}
         for route in every:
             owners.setdefault(_first_segment(route.pattern), set()).add(route.protocol)
-        self._by_segment = {segment: next(iter(each)) for segment, each in owners.items() if len(each) == 1}
+        self._by_segment = {name: next(iter(each)) for name, each in owners.items() if name and len(each) == 1}
         self._expressions = [(_expression(route.pattern), route) for route in self.routes]
         self.match = lru_cache(maxsize=_CACHED)(self._match)
 

@@ -48,7 +48,7 @@ class Split(NamedTuple):
     data: list[bytes]
 
 
-def split_at_once(text: bytes) -> Split:
+def split_at_once(text: bytes, most: int) -> Split:
     """`split` for a small document."""
     at = text.find(_KEY)
     if at < 0:
@@ -61,11 +61,14 @@ def split_at_once(text: bytes) -> Split:
         data = text[start:end]
         if end and data.find(b"[", 1) < 0 and data.find(b'"') < 0 and text.find(_KEY, end) < 0:
             return Split(b"%b[]%b" % (text[:start], text[end:]), [data])
-    return finish(split(text))
+    return finish(split(text, most))
 
 
-def split(text: bytes) -> Steps[Split]:
-    """Split a JSON document. Raises `MalformedBody` if a list does not end; other errors are left in the skeleton."""
+def split(text: bytes, most: int) -> Steps[Split]:
+    """Split a JSON document. Raises `MalformedBody` if a list does not end; other errors are left in the skeleton.
+
+    Raises `InvalidInput` for more than ``most`` lists of data.
+    """
     skeleton, data, at, search_from, count = [], [], 0, 0, 0
     while (found := text.find(_KEY, search_from)) >= 0:
         match = _ARRAY.match(text, found)
@@ -77,6 +80,10 @@ def split(text: bytes) -> Steps[Split]:
             end = yield from _end_of_list(text, start)
             skeleton += [text[at:start], b"[]"]
             data.append(text[start:end])
+            if len(data) > most:
+                raise InvalidInput(
+                    Fault(f"there are more than {most} lists under the key 'data'; send one per feature")
+                )
             at = search_from = end
         count += 1
         if count % _STEP_LISTS == 0:

@@ -57,7 +57,7 @@ def decode(body: bytes, length: bytes | None, model: Model) -> Decoded[Choices] 
         return _decode_raw(body, model)
     if json_bytes > _WHOLE_BYTES:
         return _decode_in_steps(body, json_bytes, model)
-    split = json_tensors.split_at_once(body if json_bytes == len(body) else body[:json_bytes])
+    split = json_tensors.split_at_once(body if json_bytes == len(body) else body[:json_bytes], model.schema.width)
     plan, choices = _plan_of(split, model)
     rows = _rows(plan, split.data, body, json_bytes, model.schema)
     if isinstance(rows, np.ndarray):
@@ -66,7 +66,7 @@ def decode(body: bytes, length: bytes | None, model: Model) -> Decoded[Choices] 
 
 
 def _decode_in_steps(body: bytes, json_bytes: int, model: Model) -> Steps[Decoded[Choices]]:
-    split = yield from json_tensors.split(body[:json_bytes])
+    split = yield from json_tensors.split(body[:json_bytes], model.schema.width)
     plan, choices = _plan_of(split, model)
     rows = _rows(plan, split.data, body, json_bytes, model.schema)
     return rows if isinstance(rows, np.ndarray) else (yield from rows), choices

@@ -400,6 +400,8 @@ def test_the_openapi_documents_examples_work_when_sent(client: httpx.Client) -> 
     for path, methods in document["paths"].items():
         for method, described in methods.items():
             content = described.get("requestBody", {}).get("content", {})
+            if path.startswith(("/v1", "/v2")):  # tested with their protocols
+                continue
             for kind, media in content.items():
                 for example in media.get("examples", {}).values():
                     url = path.replace("{name}", "small").replace("{version}", "1")
@@ -415,7 +417,7 @@ def test_every_documented_get_path_works(client: httpx.Client) -> None:
     read = [path for path, methods in paths.items() if "get" in methods]
     assert {"/models", "/models/{name}", "/metrics", "/health/live", "/health/ready", "/health/startup"} <= set(read)
     for path in [*read, "/docs"]:
-        answer = client.get(path.replace("{name}", "small"))
+        answer = client.get(path.replace("{name}", "small").replace("{version}", "1"))
         assert answer.status_code == 200, path
         assert answer.headers["x-request-id"]
     models = client.get("/models").json()["models"]

@@ -55,7 +55,7 @@ def test_documents_are_split_where_a_parser_finds_the_data(document: Any, indent
     text = json.dumps(document, indent=indent, ensure_ascii=ascii_only).encode()
     found: list[Any] = []
     skeleton = emptied(document, found)
-    for split in (json_tensors.split_at_once(text), finish(json_tensors.split(text))):
+    for split in (json_tensors.split_at_once(text, 100), finish(json_tensors.split(text, 100))):
         assert json.loads(split.skeleton) == skeleton
         assert [json.loads(each) for each in split.data] == found
 
@@ -63,7 +63,7 @@ def test_documents_are_split_where_a_parser_finds_the_data(document: Any, indent
 @given(st.binary(max_size=40).map(lambda noise: b'{"data":[' + noise))
 def test_what_is_no_json_ends_in_an_error_or_a_skeleton(text: bytes) -> None:
     with contextlib.suppress(RequestError):
-        finish(json_tensors.split(text))
+        finish(json_tensors.split(text, 1000))
 
 
 @pytest.mark.parametrize("shape", [(30_000,), (10_000, 3), (1, 30_000), (2_500, 3, 4), (30_000, 1)])
@@ -139,4 +139,4 @@ MB = 1_000_000
     ids=lambda text: text[:20].decode(),
 )
 def test_no_step_of_a_large_document_takes_long(text: bytes) -> None:
-    assert longest_step_s(json_tensors.split(text)) < 0.25  # the machine may be busy
+    assert longest_step_s(json_tensors.split(text, 1000)) < 0.25  # the machine may be busy

@@ -127,6 +127,16 @@ async def test_errors_have_the_form_of_the_protocol(models: Path, path: str, bod
         assert answer.removesuffix(b"<closed>").endswith(b"<id>: " + detail)
 
 
+@pytest.mark.anyio
+async def test_the_error_for_an_unknown_path_below_it_has_its_own_form(models: Path) -> None:
+    requests = (f"GET {path} HTTP/1.1\r\nhost: a\r\n\r\n".encode() for path in ("/lines/a/b", "/line"))
+    (below, _), (beside, _) = [await responses(Settings(models=models), request) for request in requests]
+    assert below.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"<id>: GET /lines/a/b: not found" in below
+    assert beside.startswith(b"HTTP/1.1 404 Not Found\r\n")
+    assert b"application/problem+json" in beside
+
+
 def test_it_is_documented(models: Path) -> None:
     service = app.build(Settings(models=models), None, metrics.alone(), [LinesProtocol()])
     paths = service.app.openapi()["paths"]

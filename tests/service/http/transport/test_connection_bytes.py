@@ -232,8 +232,8 @@ def test_an_error_within_a_body_is_the_response(ask: Ask, request_: bytes, befor
     [
         (b"GET http://test/models HTTP/1.1\r\nhost: test\r\n\r\n", 200),
         (b"GET HTTPS://me@other:99/models?x#y HTTP/1.1\r\nhost: test\r\n\r\n", 200),
-        (b"GET http://test HTTP/1.1\r\nhost: test\r\n\r\n", 404),
-        (b"GET http://test?x HTTP/1.1\r\nhost: test\r\n\r\n", 404),
+        (b"GET http://test HTTP/1.1\r\nhost: test\r\n\r\n", 200),
+        (b"GET http://test?x HTTP/1.1\r\nhost: test\r\n\r\n", 200),
         (post(BODY, "http://test/predict"), 200),
         (b"GET /models HTTP/1.1\r\nhost:\r\n\r\n", 200),
         (b"GET /models HTTP/1.1\r\nHOST: [::1]:80\t \r\n\r\n", 200),
