@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -29,6 +29,19 @@ class Options:
     probabilities: bool = True
     timing: bool = False
     dtype: str | None = None
+    resize: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RowOptions:
+    """How a request asks for its rows to be read. A codec ignores what means nothing in its encoding.
+
+    ``dtype`` is that of raw rows, ``parameters`` are those of the Content-Type by lower-case name. ``resize`` allows
+    images of any size.
+    """
+
+    dtype: str | None = None
+    parameters: Mapping[bytes, bytes] = field(default_factory=dict, hash=False)
     resize: bool = False
 
 

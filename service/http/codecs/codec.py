@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.http.codecs.media_types import Media
 from service.http.messages import Headers
-from service.http.options import Options
+from service.http.options import Options, RowOptions
 from service.inference.batcher import Rows
 from service.inference.model import Model
 from service.inference.schema import Schema
@@ -16,9 +15,9 @@ from service.inference.session import Outputs
 from service.inference.steps import Steps
 from service.manifest import Manifest
 
-# Each takes the body, the request's options and the model's schema, and raises `MalformedBody`, `InvalidInput`, or
+# Each takes the body, the options and the model's schema, and raises `MalformedBody`, `InvalidInput`, or
 # `UnsupportedMedia` if the model takes no rows of this kind.
-Decode = Callable[[bytes, Options, Schema], Rows | Steps[Rows]]
+Decode = Callable[[bytes, RowOptions, Schema], Rows | Steps[Rows]]
 Encode = Callable[[Manifest, Options, Outputs], bytes | Steps[bytes]]
 MediaObject = dict[str, Any]  # https://spec.openapis.org/oas/v3.1.0#media-type-object
 
@@ -29,16 +28,15 @@ class Codec:
 
     ``describe`` gives the OpenAPI media type object of a request body for these models, or None if none of them takes
     such a body. A codec that also writes answers has ``encode``, ``describe_answer``, and ``schemas`` for the
-    document's components. ``is_text`` says that a charset may be declared. ``decode_as`` replaces ``decode`` if the
-    Content-Type's parameters matter. ``row_bytes`` is the most bytes a row can take, or None if its length varies.
+    document's components. ``is_text`` says that a charset may be declared. ``row_bytes`` is the most bytes a row
+    can take, or None if its length varies.
     """
 
     media_types: tuple[bytes, ...]
     decode: Decode
     describe: Callable[[Sequence[Model]], MediaObject | None]
     is_text: bool = False
-    decode_as: Callable[[Media], Decode] | None = None
-    row_bytes: Callable[[str | None, Schema], float | None] = lambda _dtype, _schema: None
+    row_bytes: Callable[[RowOptions, Schema], float | None] = lambda _options, _schema: None
     encode: Encode | None = None
     describe_answer: Callable[[Sequence[Model]], MediaObject] | None = None
     schemas: Callable[[Sequence[Model]], Mapping[str, Any]] = lambda _models: {}

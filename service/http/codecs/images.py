@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from service.errors import BodyTooLarge, Fault, InvalidInput, MalformedBody, RequestError, UnsupportedMedia
 from service.http.codecs.codec import Codec, MediaObject
-from service.http.options import Options
+from service.http.options import RowOptions
 from service.inference.batcher import Rows
 from service.inference.model import Model
 from service.inference.schema import Schema
@@ -82,12 +82,12 @@ def require_shape(schema: Schema) -> Shape:
     return shape
 
 
-def rows_in_thread(files: Sequence[bytes], options: Options, schema: Schema) -> Steps[Rows]:
+def rows_in_thread(files: Sequence[bytes], options: RowOptions, schema: Schema) -> Steps[Rows]:
     """One row for each file of several. Raises `InvalidInput`, naming the first bad row, and `BodyTooLarge`."""
     return in_thread(rows_of(files, options, schema))
 
 
-def rows_of(files: Sequence[bytes], options: Options, schema: Schema) -> Steps[Rows]:
+def rows_of(files: Sequence[bytes], options: RowOptions, schema: Schema) -> Steps[Rows]:
     """The same, for a thread."""
     shape = require_shape(schema)
     schema.check_count(len(files))
@@ -113,11 +113,11 @@ def describe(models: Sequence[Model], content: MediaObject) -> MediaObject | Non
     return {"schema": content | {"description": f"{', '.join(sizes)}; any size with resize=true"}}
 
 
-def _decode(file_format: str, body: bytes, options: Options, schema: Schema) -> Steps[Rows]:
+def _decode(file_format: str, body: bytes, options: RowOptions, schema: Schema) -> Steps[Rows]:
     return in_thread(_one(file_format, body, options, schema, require_shape(schema)))
 
 
-def _one(file_format: str, body: bytes, options: Options, schema: Schema, shape: Shape) -> Steps[Rows]:
+def _one(file_format: str, body: bytes, options: RowOptions, schema: Schema, shape: Shape) -> Steps[Rows]:
     subject = _Subject("the image", None)
     found = _format_of(body, subject)
     if found != file_format:
@@ -138,7 +138,7 @@ def _format_of(file: bytes, subject: _Subject) -> str:
     raise subject.malformed(f"is no PNG, JPEG or WebP file: it {begins}; convert it, or send its pixels as JSON")
 
 
-def _pixels(file: bytes, file_format: str, shape: Shape, options: Options, subject: _Subject) -> NDArray[np.uint8]:
+def _pixels(file: bytes, file_format: str, shape: Shape, options: RowOptions, subject: _Subject) -> NDArray[np.uint8]:
     """The pixels of one file: (height, width), or (height, width, 3)."""
     try:
         from service import pictures  # noqa: PLC0415 - it takes long, and most servers need it never

@@ -10,7 +10,7 @@ from service.http.codecs import json_images, json_openapi
 from service.http.codecs.codec import Codec
 from service.http.codecs.json_answers import encode
 from service.http.codecs.json_rows import quick_rows, rows_from_json, rows_in_steps
-from service.http.options import Options
+from service.http.options import RowOptions
 from service.inference.batcher import Rows
 from service.inference.schema import Schema
 from service.inference.steps import Steps
@@ -22,7 +22,7 @@ def check_example(body: bytes, schema: Schema) -> None:
     rows_from_json(body, schema)
 
 
-def _decode(body: bytes, options: Options, schema: Schema) -> Rows | Steps[Rows]:
+def _decode(body: bytes, options: RowOptions, schema: Schema) -> Rows | Steps[Rows]:
     rows = quick_rows(body, schema)
     if rows is None and json_images.may_have_images(body, schema):
         return json_images.rows_in_steps(body, options, schema)

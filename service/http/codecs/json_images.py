@@ -13,7 +13,7 @@ from service.errors import BodyTooLarge, Fault, InvalidInput, MalformedBody
 from service.http.codecs import images
 from service.http.codecs.codec import MediaObject
 from service.http.codecs.json_text import DECODER
-from service.http.options import Options
+from service.http.options import RowOptions
 from service.inference.batcher import Rows
 from service.inference.columns import type_name
 from service.inference.model import Model
@@ -50,12 +50,12 @@ def may_have_images(body: bytes, schema: Schema) -> bool:
     return images.shape_of(schema) is not None and _MARK in body
 
 
-def rows_in_steps(body: bytes, options: Options, schema: Schema) -> Steps[Rows]:
+def rows_in_steps(body: bytes, options: RowOptions, schema: Schema) -> Steps[Rows]:
     """One row for each image. Raises `MalformedBody`, `InvalidInput` and `BodyTooLarge`."""
     return in_thread(_rows(body, options, schema))
 
 
-def _rows(body: bytes, options: Options, schema: Schema) -> Steps[Rows]:
+def _rows(body: bytes, options: RowOptions, schema: Schema) -> Steps[Rows]:
     if len(body) > _MAX_BYTES:
         raise BodyTooLarge(f"the JSON has more than {_MAX_BYTES} bytes; send the images as multipart/form-data")
     found = _images_in(body)

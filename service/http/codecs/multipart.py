@@ -6,14 +6,14 @@ files do not matter.
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping
 from typing import Final
 
 from service.errors import Fault, InvalidInput, MalformedBody
 from service.http.codecs import images
-from service.http.codecs.codec import Codec, Decode
-from service.http.codecs.media_types import Media, media_type
-from service.http.options import Options
+from service.http.codecs.codec import Codec
+from service.http.codecs.media_types import media_type
+from service.http.options import RowOptions
 from service.inference.batcher import Rows
 from service.inference.schema import Schema
 from service.inference.steps import Steps, in_thread
@@ -54,9 +54,9 @@ def files_in(body: bytes, boundary: bytes, max_files: int) -> Steps[list[bytes]]
     return files
 
 
-def boundary_of(media: Media) -> bytes:
-    """The boundary in a Content-Type. Raises `MalformedBody`."""
-    boundary = media.parameters.get(b"boundary", b"")
+def boundary_in(parameters: Mapping[bytes, bytes]) -> bytes:
+    """The boundary in the parameters of a Content-Type. Raises `MalformedBody`."""
+    boundary = parameters.get(b"boundary", b"")
     if not 0 < len(boundary) <= _MAX_BOUNDARY_BYTES:
         raise MalformedBody(
             f"content-type multipart/form-data has a boundary of {len(boundary)} characters, expected 1 to "
@@ -91,19 +91,15 @@ def _check_file(head: bytes, part: int) -> None:
         raise InvalidInput(Fault(f"{shown} has content-transfer-encoding {encoding!r:.60}; send its bytes as they are"))
 
 
-def _rows(boundary: bytes, body: bytes, options: Options, schema: Schema) -> Steps[Rows]:
+def _rows(boundary: bytes, body: bytes, options: RowOptions, schema: Schema) -> Steps[Rows]:
     files = yield from files_in(body, boundary, schema.max_rows)
     rows = yield from images.rows_of(files, options, schema)
     return rows
 
 
-def _decode(boundary: bytes, body: bytes, options: Options, schema: Schema) -> Steps[Rows]:
+def _decode(body: bytes, options: RowOptions, schema: Schema) -> Steps[Rows]:
     images.require_shape(schema)
-    return in_thread(_rows(boundary, body, options, schema))
-
-
-def _decode_as(media: Media) -> Decode:
-    return partial(_decode, boundary_of(media))
+    return in_thread(_rows(boundary_in(options.parameters), body, options, schema))
 
 
 _FORM: Final = {
@@ -113,7 +109,6 @@ _FORM: Final = {
 }
 CODEC: Final = Codec(
     (b"multipart/form-data",),
-    partial(_decode, b""),
+    _decode,
     lambda models: images.describe(models, _FORM),
-    decode_as=_decode_as,
 )

@@ -132,7 +132,7 @@ CODEC: Final = Codec(
     (b"application/x-npy",),
     lambda body, _options, schema: rows_from_npy(body, schema),
     lambda _models: binary("one array of numbers, (rows, features) or nested to the model's shape"),
-    row_bytes=lambda _dtype, schema: schema.width * _MAX_ITEM_BYTES,
+    row_bytes=lambda _options, schema: schema.width * _MAX_ITEM_BYTES,
     encode=_encode,
     describe_answer=lambda _models: binary("the probabilities, or a regression's predictions, as an array"),
 )

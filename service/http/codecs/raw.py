@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput
 from service.http.codecs.codec import Codec, binary
+from service.http.options import RowOptions
 from service.inference.schema import Schema
 from service.inference.steps import Steps
 
@@ -66,9 +67,9 @@ def _wrong_length(length: int, schema: Schema) -> InvalidInput:
     )
 
 
-def _row_bytes(dtype: str | None, schema: Schema) -> float | None:
-    """The most bytes of a row; None if ``dtype`` is not one of the model's."""
-    sizes = [DTYPES[name].itemsize for name in schema.raw_dtypes if dtype in (None, name)]
+def _row_bytes(options: RowOptions, schema: Schema) -> float | None:
+    """The most bytes of a row; None if the ``dtype`` is not one of the model's."""
+    sizes = [DTYPES[name].itemsize for name in schema.raw_dtypes if options.dtype in (None, name)]
     return schema.width * max(sizes) if sizes else None
 
 

@@ -15,7 +15,7 @@ from service.http.codecs import compression, media_types
 from service.http.codecs.codec import Codec, Decode, Encode
 from service.http.codecs.table import CODECS
 from service.http.messages import Headers, Request, Response
-from service.http.options import Options
+from service.http.options import Options, RowOptions
 from service.http.protocols.base import BodyFormat, Decoded, Endpoint, Operation, Resource
 from service.inference.model import Model
 from service.inference.session import Outputs
@@ -47,6 +47,7 @@ class Choices:
     encode: Encode
     headers: Headers  # of the response
     is_gzip: bool
+    rows: RowOptions
     timing: bool
 
 
@@ -82,7 +83,7 @@ class NativeProtocol:
             if not isinstance(body_or_steps, bytes):
                 return _inflate_later(body_or_steps, choices, model)
             body = body_or_steps
-        rows = choices.decode(body, choices.options, model.schema)
+        rows = choices.decode(body, choices.rows, model.schema)
         if not isinstance(rows, np.ndarray) and len(body) <= _AT_ONCE_BYTES:
             rows = finish_on_loop(rows)
         return (rows, choices) if isinstance(rows, np.ndarray) else _decode_later(rows, choices)
@@ -103,7 +104,7 @@ class NativeProtocol:
         choices = self._choices_of(request, model)
         if choices.is_gzip:
             return BodyFormat(f"{choices.codec.name}+gzip", None)
-        return BodyFormat(choices.codec.name, choices.codec.row_bytes(choices.options.dtype, model.schema))
+        return BodyFormat(choices.codec.name, choices.codec.row_bytes(choices.rows, model.schema))
 
     def operation(self, models: Sequence[Model]) -> Operation:
         """The OpenAPI documentation, from the codecs and the options."""
@@ -124,9 +125,12 @@ class NativeProtocol:
     def _choices_of(self, request: Request, model: Model) -> Choices:
         headers = request.headers
         accept = headers.get(b"accept")
-        return self._choices(
+        content_type = headers.get(b"content-type", self._default_type)[:_HEADER_BYTES]
+        # Each form has a boundary of its own, which is not worth a place in the cache.
+        choices = self._choose if content_type.startswith(b"multipart/") else self._choices
+        return choices(
             request.query,
-            headers.get(b"content-type", self._default_type)[:_HEADER_BYTES],
+            content_type,
             None if accept is None else accept[:_HEADER_BYTES],
             headers.get(b"content-encoding"),
             len(model.manifest.classes),
@@ -141,21 +145,22 @@ class NativeProtocol:
         classes: int,
     ) -> Choices:
         chosen = options.from_query(query, classes)
-        codec, decode = self._codec(content_type)
+        media = media_types.media_type(content_type)
+        codec = self._codec(media)
+        rows = RowOptions(chosen.dtype, media.parameters, chosen.resize)
         answer = self._encoders[media_types.preferred(accept or b"", list(self._encoders))]
         assert answer.encode is not None  # noqa: S101 - `_encoders` has only codecs that have it
         is_gzip = content_encoding is not None and compression.is_gzip(content_encoding)
-        return Choices(chosen, codec, decode, answer.encode, answer.headers, is_gzip, chosen.timing)
+        return Choices(chosen, codec, codec.decode, answer.encode, answer.headers, is_gzip, rows, chosen.timing)
 
-    def _codec(self, content_type: bytes) -> tuple[Codec, Decode]:
-        media = media_types.media_type(content_type)
+    def _codec(self, media: media_types.Media) -> Codec:
         codec = self._by_media_type.get(media.name)
         if codec is None:
-            shown, known = content_type[:60].decode("latin-1"), b", ".join(self._by_media_type).decode()
+            shown, known = media.name[:60].decode("latin-1"), b", ".join(self._by_media_type).decode()
             raise UnsupportedMedia(f"content-type is {shown!r}, expected one of {known}")
         if codec.is_text:
             media_types.check_charset(media)
-        return codec, codec.decode if codec.decode_as is None else codec.decode_as(media)
+        return codec
 
     def _inflate(self, body: bytes) -> bytes | Steps[bytes]:
         inflating = compression.inflated(body, self._max_body_bytes)
@@ -174,7 +179,7 @@ def _decode_later(rows: Steps[np.ndarray[Any, Any]], choices: Choices) -> Steps[
 
 def _inflate_later(inflating: Steps[bytes], choices: Choices, model: Model) -> Steps[Decoded[Choices]]:
     body = yield from inflating
-    rows = choices.decode(body, choices.options, model.schema)
+    rows = choices.decode(body, choices.rows, model.schema)
     return rows if isinstance(rows, np.ndarray) else (yield from rows), choices
 
 

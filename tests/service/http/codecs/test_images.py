@@ -19,7 +19,7 @@ from PIL import Image
 from service.errors import InvalidInput, MalformedBody, RequestError, UnsupportedMedia
 from service.http.codecs import images
 from service.http.codecs.table import CODECS
-from service.http.options import Options
+from service.http.options import RowOptions
 from service.inference.columns import Pixel
 from service.inference.schema import Schema
 from service.inference.steps import finish
@@ -29,7 +29,7 @@ from training.data.images.picture_folder import read_picture
 from training.errors import DataError
 
 DECODE = {codec.name: codec.decode for codec in CODECS}
-AS_IT_IS, RESIZE = Options(), Options(resize=True)
+AS_IT_IS, RESIZE = RowOptions(), RowOptions(resize=True)
 
 
 def of_shape(*shape: int, max_rows: int = 100) -> Schema:
@@ -40,7 +40,7 @@ def of_shape(*shape: int, max_rows: int = 100) -> Schema:
 def decoded(
     file: bytes,
     schema: Schema,
-    options: Options = AS_IT_IS,
+    options: RowOptions = AS_IT_IS,
     media_type: str = "image/png",
 ) -> NDArray[Any]:
     rows = DECODE[media_type](file, options, schema)
@@ -166,9 +166,11 @@ def test_what_is_no_png_file_is_malformed(file: bytes, detail: str) -> None:
     assert refusal(file, of_shape(5, 7)) == (MalformedBody, detail)
 
 
-@pytest.mark.parametrize("options", [Options(), RESIZE])
+@pytest.mark.parametrize("options", [RowOptions(), RESIZE])
 @pytest.mark.parametrize("size", [(100_000, 100_000), (2**31 - 1, 2**31 - 1), (1, 25_000_001), (0, 7), (7, 0)])
-def test_a_header_that_claims_many_pixels_or_none_is_refused_at_once(size: tuple[int, int], options: Options) -> None:
+def test_a_header_that_claims_many_pixels_or_none_is_refused_at_once(
+    size: tuple[int, int], options: RowOptions
+) -> None:
     started_s = time.perf_counter()
     kind, _ = refusal(png(*size), of_shape(5, 7), options)
     assert kind in {InvalidInput, MalformedBody}
@@ -199,16 +201,16 @@ def test_a_jpeg_of_many_scans_is_refused_unread(chunks: int) -> None:
 def test_rows_that_take_much_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "_MAX_ROWS_BYTES", 100)
     file = file_of(drawn("L", 5, 7, 0)[0], "PNG")
-    assert len(finish(images.rows_of([file] * 2, Options(), of_shape(5, 7)))) == 2
+    assert len(finish(images.rows_of([file] * 2, RowOptions(), of_shape(5, 7)))) == 2
     with pytest.raises(RequestError, match=r"there are 3 images of 35 values, expected at most 2; send fewer at once"):
-        finish(images.rows_of([file] * 3, Options(), of_shape(5, 7)))
+        finish(images.rows_of([file] * 3, RowOptions(), of_shape(5, 7)))
 
 
 def test_of_several_files_the_first_bad_one_is_named() -> None:
     good = file_of(drawn("L", 5, 7, 0)[0], "PNG")
     for bad, detail in ((b"hello", "row 1 is no PNG"), (good[:60], "row 1 cannot be read as PNG")):
         with pytest.raises(InvalidInput, match=detail) as caught:
-            finish(images.rows_of([good, bad, good], Options(), of_shape(5, 7)))
+            finish(images.rows_of([good, bad, good], RowOptions(), of_shape(5, 7)))
         assert caught.value.fault.row == 1
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from service.errors import InvalidInput, MalformedBody, RequestError
 from service.http.codecs import json_images
 from service.http.codecs.table import CODECS
-from service.http.options import Options
+from service.http.options import RowOptions
 from service.inference.schema import Schema
 from tests.service.http.codecs.schemas import complete
 from tests.service.http.codecs.test_images import of_shape
@@ -30,7 +30,7 @@ SCHEMA = of_shape(5, 7)
 
 def decoded(body: object, schema: Schema = SCHEMA) -> NDArray[Any]:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return complete(CODECS[0].decode(content, Options(), schema))
+    return complete(CODECS[0].decode(content, RowOptions(), schema))
 
 
 def refusal(body: object, schema: Schema = SCHEMA) -> tuple[type[RequestError], str]:

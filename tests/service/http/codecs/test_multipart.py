@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from service.errors import InvalidInput, MalformedBody, RequestError
 from service.http.codecs import multipart
 from service.http.codecs.media_types import media_type
-from service.http.options import Options
+from service.http.options import RowOptions
+from service.inference.schema import Schema
 from service.inference.steps import finish
 from tests.service.http.codecs.test_images import of_shape
 from tests.service.pictures_drawn import drawn, file_of
@@ -30,7 +31,7 @@ def form(*files: Any, **fields: str) -> tuple[bytes, bytes]:
 
 
 def files_in(content_type: bytes, body: bytes, max_files: int = 100) -> list[bytes]:
-    return finish(multipart.files_in(body, multipart.boundary_of(media_type(content_type)), max_files))
+    return finish(multipart.files_in(body, multipart.boundary_in(media_type(content_type).parameters), max_files))
 
 
 def with_headers(*lines: str) -> tuple[bytes, bytes]:
@@ -106,21 +107,22 @@ def test_parts_with_long_headers_are_refused() -> None:
     )
 
 
+def decoded(sent: tuple[bytes, bytes], schema: Schema) -> Any:
+    options = RowOptions(parameters=media_type(sent[0]).parameters)
+    return finish(multipart.CODEC.decode(sent[1], options, schema))  # type: ignore[arg-type]
+
+
 def test_more_files_than_rows_are_not_read() -> None:
     sent = form(*(("a", ("x", b"1")) for _ in range(50)))
     assert len(files_in(*sent, max_files=3)) == 4
-    decode = multipart.CODEC.decode_as
-    assert decode is not None
     with pytest.raises(InvalidInput, match="there are 4 rows, expected at most 3"):
-        finish(decode(media_type(sent[0]))(sent[1], Options(), of_shape(5, 7, max_rows=3)))  # type: ignore[arg-type]
+        decoded(sent, of_shape(5, 7, max_rows=3))
 
 
 def test_a_form_of_images_is_decoded_to_rows() -> None:
     pictures = [drawn("L", 5, 7, seed)[0] for seed in range(3)]
     sent = form(*(("image", ("../../etc/passwd", file_of(picture, "PNG"))) for picture in pictures))
-    decode = multipart.CODEC.decode_as
-    assert decode is not None
-    rows = finish(decode(media_type(sent[0]))(sent[1], Options(), of_shape(5, 7)))  # type: ignore[arg-type]
+    rows = decoded(sent, of_shape(5, 7))
     np.testing.assert_array_equal(rows, [np.asarray(picture).reshape(-1) for picture in pictures])
 
 

@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as arrays_of
 from numpy.typing import NDArray
 
 from service.http.codecs import raw
+from service.http.options import RowOptions
 from service.inference.schema import Schema
 from tests.service.errors import request_error
 from tests.service.http.codecs.schemas import PIXELS, TABLE, rows_from_raw
@@ -73,4 +74,4 @@ def test_a_row_has_as_many_bytes_as_its_largest_dtype(
     raw_dtypes: tuple[str, ...], dtype: str | None, row_bytes: int | None
 ) -> None:
     schema = Schema((6,), PIXELS.columns, max_rows=10, raw_dtypes=raw_dtypes)
-    assert raw.CODEC.row_bytes(dtype, schema) == row_bytes
+    assert raw.CODEC.row_bytes(RowOptions(dtype), schema) == row_bytes

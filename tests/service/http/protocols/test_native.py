@@ -12,6 +12,7 @@ from service.errors import UnsupportedMedia
 from service.http.codecs.codec import Codec
 from service.http.codecs.table import CODECS
 from service.http.messages import Request, Response
+from service.http.options import RowOptions
 from service.http.protocols.native import NativeProtocol
 from service.inference.model import Model
 from service.inference.schema import Schema
@@ -20,7 +21,7 @@ from tests.service.inference.loading import load_newest
 from tests.service.published import publish
 
 
-def decode_csv(body: bytes, _dtype: str | None, schema: Schema) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def decode_csv(body: bytes, _options: RowOptions, schema: Schema) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     rows = np.array([line.split(b",") for line in body.splitlines()], np.float64)
     schema.check_count(len(rows))
     return rows
