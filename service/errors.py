@@ -26,7 +26,8 @@ ServiceError
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 
 class ServiceError(Exception):
@@ -97,13 +98,34 @@ class Fault:
     row: int | None = None
     feature: str | None = None
 
+    def as_dict(self) -> dict[str, str | int]:
+        """What is known of it, by name."""
+        known = {"row": self.row, "feature": self.feature, "detail": self.detail}
+        return {name: value for name, value in known.items() if value is not None}
+
 
 class InvalidInput(RequestError):
-    """The document is well-formed, but its rows do not fit the model. ``fault`` describes the first bad value."""
+    """The document is well-formed, but its rows do not fit the model.
 
-    def __init__(self, fault: Fault) -> None:
+    ``hint`` is a remedy that takes long to find, so it is found when it is read. ``more`` are faults of other rows.
+    """
+
+    def __init__(self, fault: Fault, hint: Callable[[], str] | None = None, more: Sequence[Fault] = ()) -> None:
         super().__init__(fault.detail)
-        self.fault = fault
+        self._fault = fault
+        self._hint = hint
+        self.more = more
+
+    def __str__(self) -> str:
+        return self.fault.detail
+
+    @property
+    def fault(self) -> Fault:
+        """The first bad value."""
+        if self._hint is not None:
+            self._fault = replace(self._fault, detail=f"{self._fault.detail}; {self._hint()}")
+            self._hint = None
+        return self._fault
 
 
 class Retryable(RequestError):

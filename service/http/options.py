@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 from service.errors import InvalidOption
 from service.inference.model import Model
+from service.inference.row_faults import RowFaults
 from service.manifest import CLASSIFICATION
 
 DTYPES: Final = ("float32", "float64", "uint8")
@@ -23,31 +24,41 @@ _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the query asks for. ``top_k`` is 0 if it is not requested; ``dtype`` is that of a raw body.
-    ``resize`` allows images of any size."""
+    ``resize`` allows images of any size.
+
+    ``ignore_unknown`` and ``by_row`` are as in `RowOptions`. ``faults`` are the rows that did not fit the model.
+    """
 
     top_k: int = 0
     probabilities: bool = True
     timing: bool = False
     dtype: str | None = None
     resize: bool = False
+    ignore_unknown: bool = False
+    by_row: bool = False
+    faults: RowFaults | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class RowOptions:
     """How a request asks for its rows to be read. A codec ignores what means nothing in its encoding.
 
-    ``dtype`` is that of raw rows, ``parameters`` are those of the Content-Type by lower-case name. ``resize`` allows
-    images of any size.
+    ``dtype`` is that of raw rows, ``parameters`` are those of the Content-Type by lower-case name. ``ignore_unknown``
+    allows columns that the model does not know, and ``by_row`` rows that do not fit it, beside others that do.
+    ``resize`` allows images of any size.
     """
 
     dtype: str | None = None
+    ignore_unknown: bool = False
+    by_row: bool = False
     parameters: Mapping[bytes, bytes] = field(default_factory=dict, hash=False)
     resize: bool = False
 
 
 _DEFAULT: Final = Options()
 _OF_CLASSES: Final = ("top_k", "probabilities")
-_NAMES: Final = (*_OF_CLASSES, "timing", "dtype", "resize")
+_NAMES: Final = (*_OF_CLASSES, "timing", "dtype", "resize", "ignore_unknown", "on_error")
+_ON_ERROR: Final = {"request": False, "row": True}
 
 
 def from_query(query: str | None, classes: int) -> Options:
@@ -73,6 +84,8 @@ def from_query(query: str | None, classes: int) -> Options:
         timing=_boolean("timing", values.get("timing", "false")),
         dtype=_dtype(values["dtype"]) if "dtype" in values else None,
         resize=_boolean("resize", values.get("resize", "false")),
+        ignore_unknown=_boolean("ignore_unknown", values.get("ignore_unknown", "false")),
+        by_row=_on_error(values.get("on_error", "request")),
     )
 
 
@@ -81,6 +94,17 @@ def parameters(models: Sequence[Model]) -> list[dict[str, Any]]:
     found = [
         _parameter("timing", "true adds a server-timing header", {"type": "boolean", "default": False}),
         _parameter("dtype", "of raw rows, if their length is ambiguous", {"enum": list(DTYPES)}),
+        _parameter(
+            "ignore_unknown",
+            "true ignores columns that the model does not know, in rows by name",
+            {"type": "boolean", "default": False},
+        ),
+        _parameter(
+            "on_error",
+            "row answers the rows that fit the model, with null for the others and a list of their errors; request "
+            "answers none unless all fit",
+            {"enum": list(_ON_ERROR), "default": "request"},
+        ),
     ]
     if any(model.schema.brightest is not None for model in models):
         resize = {"type": "boolean", "default": False}
@@ -120,6 +144,12 @@ def _dtype(text: str) -> str:
     if text not in DTYPES:
         raise InvalidOption(f"dtype is {text!r:.60}, expected {', '.join(DTYPES[:-1])} or {DTYPES[-1]}")
     return text
+
+
+def _on_error(text: str) -> bool:
+    if text not in _ON_ERROR:
+        raise InvalidOption(f"on_error is {text!r:.60}, expected request or row")
+    return _ON_ERROR[text]
 
 
 def _boolean(name: str, text: str) -> bool:

@@ -67,7 +67,7 @@ _SCHEMA: Final[dict[str, Any]] = {
         "request_id": {"type": "string"},
         "errors": {
             "type": "array",
-            "description": "the first bad value of a request",
+            "description": "the first bad value of a request; of each row with on_error=row",
             "items": {
                 "type": "object",
                 "required": ["detail"],
@@ -93,8 +93,7 @@ def response(error: RequestError, request_id: str) -> Response:
     more: dict[str, Any] = {}
     headers: list[tuple[bytes, bytes]] = []
     if isinstance(error, InvalidInput):
-        fault = {"row": error.fault.row, "feature": error.fault.feature, "detail": error.fault.detail}
-        more["errors"] = [{key: value for key, value in fault.items() if value is not None}]
+        more["errors"] = [fault.as_dict() for fault in (error.fault, *error.more)]
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", error.allowed.encode()))
     if isinstance(error, Retryable):

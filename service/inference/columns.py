@@ -7,7 +7,8 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,7 @@ from service.manifest import Feature
 
 FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _SHOWN: Final = 5
+_DEFAULT_CELLS: Final = Cells()
 _BOOLEAN_WORDS: Final = frozenset((*spellings_of(True), *spellings_of(False)))
 _MAX_BITS: Final = 1330  # of an integer of 400 digits
 _COMPARED: Final = 32
@@ -41,7 +43,7 @@ class Column:
         self.name = name
         self.missing = missing
         self.cells = cells
-        self.marks = frozenset() if cells is None else frozenset(("", *self._marks_of(cells)))
+        self.marks = frozenset(("", *self._marks_of(cells or _DEFAULT_CELLS)))
 
     def number(self, row: int, value: object) -> float:
         """The encoding of a JSON value in row ``row``. Raises `InvalidInput`."""
@@ -50,6 +52,10 @@ class Column:
         if type(value) is str and self.cells is not None:
             return self._read(row, value, self.cells)
         return self._missing(row, value)
+
+    def cell(self, row: int, text: str) -> float:
+        """The encoding of a cell in row ``row`` of a text table. Raises `InvalidInput`."""
+        return self._read(row, text, self.cells or _DEFAULT_CELLS)
 
     def error(self, row: int, number: float) -> InvalidInput:
         """The error for ``number``, in row ``row`` of an array, which this column does not accept."""
@@ -95,8 +101,9 @@ class Column:
             return f"{'NaN' if math.isnan(value) else 'infinite'}, expected a finite number"
         return "larger than float32 holds, expected at most 3.4e38"
 
-    def _error(self, row: int, fault: str) -> InvalidInput:
-        return InvalidInput(Fault(f"row {row}, feature {self.name!r} is {fault}", row=row, feature=self.name))
+    def _error(self, row: int, fault: str, hint: Callable[[], str] | None = None) -> InvalidInput:
+        detail = f"row {row}, feature {self.name!r} is {fault}"
+        return InvalidInput(Fault(detail, row=row, feature=self.name), hint)
 
 
 class Pixel(Column):
@@ -175,6 +182,11 @@ class Category(Column):
             return code
         return self._code_of(row, value) if self.cells is None else self._read(row, value, self.cells)
 
+    def cell(self, row: int, text: str) -> float:
+        """The encoding of a cell in row ``row`` of a text table. Raises `InvalidInput`."""
+        code = self._codes.get(text)
+        return super().cell(row, text) if code is None else code
+
     def _marks_of(self, cells: Cells) -> Sequence[str]:
         return cells.missing_texts
 
@@ -185,7 +197,8 @@ class Category(Column):
     def _code_of(self, row: int, text: str) -> float:
         code = self._codes.get(text, self._other)
         if code is None:
-            raise self._error(row, f"{type_name(text)}, a category the model does not know; {self._nearest(text)}")
+            fault = f"{type_name(text)}, a category the model does not know"
+            raise self._error(row, fault, partial(self._nearest, text))
         return code
 
     def _of_number(self, row: int, value: float) -> float:

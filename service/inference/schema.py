@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from service.errors import Fault, InvalidInput
 from service.inference import columns
 from service.inference.columns import FLOAT32_MAX, Column, Pixel
+from service.inference.row_faults import RowFaults
 from service.inference.steps import Steps
 from service.manifest import Manifest
 
@@ -102,16 +103,17 @@ class Schema:
             )
         return True
 
-    def checked(self, rows: NDArray[Any]) -> NDArray[Any] | Steps[NDArray[Any]]:
+    def checked(self, rows: NDArray[Any], faults: RowFaults | None = None) -> NDArray[Any] | Steps[NDArray[Any]]:
         """``rows`` (rows, *shape) as (rows, features); steps if checking them takes long.
 
-        Raises `InvalidInput`, now or in a step, for the first number that its column does not accept.
+        Raises `InvalidInput`, now or in a step, for the first number that its column does not accept; with ``faults``
+        they are added there instead, and their rows become zeros.
         """
         if rows.flags.c_contiguous and self.fits(rows.reshape(-1)):
             return rows.reshape(-1, self.width)
-        return self.checked_in_steps(rows)
+        return self.checked_in_steps(rows, faults)
 
-    def checked_in_steps(self, rows: NDArray[Any]) -> Steps[NDArray[Any]]:
+    def checked_in_steps(self, rows: NDArray[Any], faults: RowFaults | None = None) -> Steps[NDArray[Any]]:
         """The same, by checking each value."""
         lowest, highest, whole, missing = np.array(
             [(column.lowest, column.highest, column.whole, column.missing) for column in self.columns]
@@ -129,10 +131,25 @@ class Schema:
                 taken |= np.isnan(numbers) & (missing == 1)
                 result[first : first + len(part)] = numbers
             if not taken.all():
-                row, column = divmod(int(np.argmin(taken)), self.width)
-                raise self.columns[column].error(first + row, float(numbers[row, column]))
+                self._reject(first, numbers, taken, faults)
+                result[first : first + len(part)][~taken.all(axis=1)] = 0
         self.check_pixels(result)
         return result
+
+    def _reject(
+        self, first: int, numbers: NDArray[np.float64], taken: NDArray[np.bool_], faults: RowFaults | None
+    ) -> None:
+        """Raise `InvalidInput` for the first of the ``numbers`` (rows, features) that is not ``taken``, or note all."""
+        rows = np.flatnonzero(~taken.all(axis=1)).tolist()
+        for index, row in enumerate(rows):
+            if faults is not None and faults.full:
+                faults.add_unexplained(first + each for each in rows[index:])
+                return
+            column = int(np.argmin(taken[row]))
+            error = self.columns[column].error(first + row, float(numbers[row, column]))
+            if faults is None:
+                raise error
+            faults.add(first + row, error)
 
     def _mark_missing(self, rows: NDArray[Any], numbers: NDArray[np.float64]) -> None:
         """Write NaN into ``numbers`` wherever ``rows`` (rows, features) have a sentinel for a missing value."""

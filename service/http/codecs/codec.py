@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from service.http.messages import Headers
 from service.http.options import Options, RowOptions
 from service.inference.batcher import Rows
 from service.inference.model import Model
+from service.inference.row_faults import RowFaults
 from service.inference.schema import Schema
 from service.inference.session import Outputs
 from service.inference.steps import Steps
 from service.manifest import Manifest
 
+
+class PartialRows(NamedTuple):
+    """Rows of which some do not fit the model: those are zeros, and in ``faults``."""
+
+    rows: Rows
+    faults: RowFaults
+
+
+DecodedRows = Rows | PartialRows
 # Each takes the body, the options and the model's schema, and raises `MalformedBody`, `InvalidInput`, or
 # `UnsupportedMedia` if the model takes no rows of this kind.
-Decode = Callable[[bytes, RowOptions, Schema], Rows | Steps[Rows]]
+Decode = Callable[[bytes, RowOptions, Schema], DecodedRows | Steps[DecodedRows]]
 Encode = Callable[[Manifest, Options, Outputs], bytes | Steps[bytes]]
 MediaObject = dict[str, Any]  # https://spec.openapis.org/oas/v3.1.0#media-type-object
 
@@ -49,6 +61,19 @@ class Codec:
     def name(self) -> str:
         """The documented media type."""
         return self.media_types[0].decode()
+
+
+def with_faults(rows: Rows | Steps[Rows], faults: RowFaults) -> Rows | Steps[DecodedRows]:
+    """What a decoder that notes ``faults`` returns. Raises `InvalidInput`, in the last step, if no row fits."""
+    return rows if isinstance(rows, np.ndarray) else _with_faults_later(rows, faults)
+
+
+def _with_faults_later(steps: Steps[Rows], faults: RowFaults) -> Steps[DecodedRows]:
+    rows = yield from steps
+    if not faults:
+        return rows
+    faults.check(len(rows))
+    return PartialRows(rows, faults)
 
 
 def binary(description: str) -> MediaObject:

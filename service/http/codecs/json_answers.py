@@ -33,6 +33,9 @@ def encode_at_once(manifest: Manifest, options: Options, outputs: Outputs) -> by
     """The answer for ``outputs``."""
     answer: dict[str, Any] = {"model": manifest.name, "version": manifest.version}
     _add_columns(answer, manifest, options, outputs)
+    if options.faults is not None:
+        _set_null(answer, options.faults.rows())
+        answer["errors"] = [fault.as_dict() for fault in options.faults.faults()]
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
@@ -40,9 +43,12 @@ def encode_in_steps(manifest: Manifest, options: Options, outputs: Outputs) -> S
     """The same, some rows in each step."""
     step_rows = max(1, _STEP_VALUES // _row_values(outputs, options))
     parts: dict[tuple[str, ...], list[bytes]] = {}
+    bad = None if options.faults is None else options.faults.mask(len(outputs.prediction))
     for first in range(0, len(outputs.prediction), step_rows):
         columns: dict[str, Any] = {}
         _add_columns(columns, manifest, options, outputs.rows(first, first + step_rows))
+        if bad is not None:
+            _set_null(columns, np.flatnonzero(bad[first : first + step_rows]).tolist())
         for name, column in columns.items():
             for path, values in _leaves((name,), column):
                 parts.setdefault(path, []).append(_dumped(values)[1:-1])
@@ -53,6 +59,8 @@ def encode_in_steps(manifest: Manifest, options: Options, outputs: Outputs) -> S
         for key in outer:
             into = into.setdefault(key, {})
         into[name] = orjson.Fragment(b"[%b]" % b",".join(pieces))
+    if options.faults is not None:
+        answer["errors"] = [fault.as_dict() for fault in options.faults.faults()]
     return _dumped(answer)
 
 
@@ -91,6 +99,18 @@ def _top_k(probabilities: NDArray[np.float32], k: int, labels: Sequence[Label]) 
         "predictions": [[labels[index] for index in row] for row in best.tolist()],
         "probabilities": np.ascontiguousarray(np.take_along_axis(probabilities, best, axis=1)),
     }
+
+
+def _set_null(columns: dict[str, Any], rows: Sequence[int]) -> None:
+    """Make the values of ``rows`` null in all columns of an answer."""
+    for name, column in columns.items():
+        if isinstance(column, dict):
+            _set_null(column, rows)
+        elif isinstance(column, list | np.ndarray):
+            values = list(column) if isinstance(column, list) or column.ndim > 1 else column.tolist()
+            for row in rows:
+                values[row] = None
+            columns[name] = values
 
 
 def _dumped(value: Any) -> bytes:

@@ -7,11 +7,12 @@ from typing import Final
 import orjson
 
 from service.http.codecs import json_images, json_openapi
-from service.http.codecs.codec import Codec
+from service.http.codecs.codec import Codec, DecodedRows, with_faults
 from service.http.codecs.json_answers import encode
+from service.http.codecs.json_row import RowReader
 from service.http.codecs.json_rows import quick_rows, rows_from_json, rows_in_steps
 from service.http.options import RowOptions
-from service.inference.batcher import Rows
+from service.inference.row_faults import RowFaults
 from service.inference.schema import Schema
 from service.inference.steps import Steps
 
@@ -22,11 +23,17 @@ def check_example(body: bytes, schema: Schema) -> None:
     rows_from_json(body, schema)
 
 
-def _decode(body: bytes, options: RowOptions, schema: Schema) -> Rows | Steps[Rows]:
-    rows = quick_rows(body, schema)
-    if rows is None and json_images.may_have_images(body, schema):
+def _decode(body: bytes, options: RowOptions, schema: Schema) -> DecodedRows | Steps[DecodedRows]:
+    rows = quick_rows(body, schema, ignore_unknown=options.ignore_unknown)
+    if rows is not None:
+        return rows
+    if json_images.may_have_images(body, schema):
         return json_images.rows_in_steps(body, options, schema)
-    return rows_in_steps(body, schema) if rows is None else rows
+    if not options.by_row:
+        return rows_in_steps(body, RowReader(schema, ignore_unknown=options.ignore_unknown))
+    faults = RowFaults()
+    reader = RowReader(schema, ignore_unknown=options.ignore_unknown, faults=faults)
+    return with_faults(rows_in_steps(body, reader), faults)
 
 
 CODEC: Final = Codec(

@@ -15,12 +15,19 @@ import simdjson
 from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput, MalformedBody
-from service.http.codecs.json_text import DECODER, JsonText, TooLong, repeated
+from service.http.codecs import json_frames
+from service.http.codecs.json_frames import Entries
+from service.http.codecs.json_row import RowReader
+from service.http.codecs.json_text import DECODER, JsonText, TooLong
 from service.inference.columns import type_name
 from service.inference.schema import Schema
 from service.inference.steps import Steps, finish
 
-_KEYS: Final = ("inputs", "instances")
+# The keys of rows: ours, TensorFlow Serving's and MLflow's; and MLflow's for a table in orient="split".
+_KEYS: Final = ("inputs", "instances", "dataframe_records")
+_SPLIT: Final = "dataframe_split"
+_ALL_KEYS: Final = (*_KEYS, _SPLIT)
+_EXPECTED: Final = 'an object {"inputs": [row, …]} or a list of rows'
 # What simdjson parses in 2 ms at most, and what the standard library usually does.
 _WHOLE_BYTES: Final = 256 * 1024
 _PLAIN_BYTES: Final = 32 * 1024
@@ -33,80 +40,78 @@ _STEP_VALUES: Final = 4096
 
 
 def rows_from_json(body: bytes, schema: Schema) -> NDArray[np.float64]:
-    """Rows of a JSON document ``{"inputs": X}`` or ``{"instances": X}`` as float64 (rows, features).
+    """Rows of a JSON document as float64 (rows, features).
 
-    X is a list of rows, or one row. A row is flat, nested to the model's shape, or an object by feature name. Every
-    value returned is finite as float32, or NaN for a missing value. Raises `MalformedBody` if the body is not JSON or
-    an object has a duplicate key, and `InvalidInput`, naming the first bad row and feature, if the rows do not fit the
+    The document is ``{"inputs": X}``; instead of ``inputs`` it may have ``instances``, ``dataframe_records`` or
+    ``dataframe_split``. If it has none of these it is X itself. X is a list of rows, or one row, or a table as pandas
+    writes it, see `json_frames`. A row is flat, nested to the model's shape, or an object by feature name. Every value
+    returned is finite as float32, or NaN for a missing value. Raises `MalformedBody` if the body is not JSON or an
+    object has a duplicate key, and `InvalidInput`, naming the first bad row and feature, if the rows do not fit the
     model.
     """
     rows = quick_rows(body, schema)
-    return finish(rows_in_steps(body, schema)) if rows is None else rows
+    return finish(rows_in_steps(body, RowReader(schema))) if rows is None else rows
 
 
-def quick_rows(body: bytes, schema: Schema) -> NDArray[np.float64] | None:
+def quick_rows(body: bytes, schema: Schema, *, ignore_unknown: bool = False) -> NDArray[np.float64] | None:
     """The same for a small body without errors; None if it needs `rows_in_steps`."""
     rows = None
     if schema.numeric and len(body) <= _WHOLE_BYTES:
         rows = _regular_rows(body, schema)
     if rows is None and len(body) <= _PLAIN_BYTES:
-        rows = _plain_rows(body, schema)
+        rows = _plain_rows(body, RowReader(schema, ignore_unknown=ignore_unknown))
     return rows
 
 
-def rows_in_steps(body: bytes, schema: Schema) -> Steps[NDArray[np.float64]]:
-    """The same as `rows_from_json`, for any body, in steps."""
+def rows_in_steps(body: bytes, reader: RowReader) -> Steps[NDArray[np.float64]]:
+    """The same as `rows_from_json`, for any body, in steps. The ``reader`` says how rows are read."""
+    schema = reader.schema
     longest_bytes = max(_LONGEST_BYTES, _LONGEST_VALUE_BYTES * schema.width)
     text = JsonText(body, longest_bytes)
-    if (yield from text.next()) == "[":
-        raise _no_object("a list")
-    rows = None
     try:
-        if (yield from text.next()) != "{":
-            raise _no_object(type_name((yield from text.value())))
-        keys: set[str] = set()
-        while (key := (yield from _key(text, keys))) is not None:
-            if key not in _KEYS:
-                yield from text.value()
-            elif rows is None:
-                rows = yield from _rows(text, key, schema, len(body))
-            else:
-                raise InvalidInput(Fault("the body has both of the keys 'inputs' and 'instances'; send one of them"))
+        rows = yield from _document(text, reader)
     except TooLong:
         what = "a key or value beside the rows"
         raise InvalidInput(Fault(f"{what} takes more than {longest_bytes} bytes; leave it out")) from None
-    if (yield from text.next()):
-        raise text.error("extra data")
-    if rows is None:
-        raise InvalidInput(Fault("the body has neither of the keys 'inputs' and 'instances'; send one of them"))
     schema.check_count(len(rows))
     schema.check_pixels(rows)
     return rows
 
 
-def _key(text: JsonText, keys: set[str]) -> Steps[str | None]:
-    """The next key of the body's object, added to ``keys``; None at the end of the object."""
-    if not keys:
-        yield from text.read("{", "'{'")
-        if (yield from text.next()) == "}":
-            yield from text.read("}", "'}'")
-            return None
-    elif not (yield from text.another("}")):
-        return None
-    if (yield from text.next()) != '"':
-        raise text.error("expecting property name enclosed in double quotes")
-    key: str = yield from text.value()
-    if key in keys:
-        raise repeated(key)
-    keys.add(key)
-    if len(keys) > _MOST_KEYS:
-        raise InvalidInput(Fault(f"the body's object has more than {_MOST_KEYS} keys; send 'inputs' alone"))
-    yield from text.read(":", "':' delimiter")
-    return key
+def _document(text: JsonText, reader: RowReader) -> Steps[NDArray[np.float64]]:
+    first = yield from text.next()
+    if first == "[":
+        listed = yield from _rows(text, "the body", reader)
+        yield from _end(text)
+        return listed
+    if first != "{":
+        raise InvalidInput(Fault(f"the body is {type_name((yield from text.value()))}, expected {_EXPECTED}"))
+    found: Entries = {}
+    key: str | None = None
+    rows: NDArray[np.float64] | None = None
+    while (name := (yield from json_frames.next_key(text, found, reader.schema.width + _MOST_KEYS))) is not None:
+        found[name] = yield from json_frames.position(text)
+        if name not in _ALL_KEYS:
+            yield from json_frames.skip(text)
+        elif key is None:
+            key = name
+            rows = yield from _rows(text, repr(key), reader, split=key == _SPLIT)
+        else:
+            raise InvalidInput(Fault(f"the body has both of the keys {key!r} and {name!r}; send one of them"))
+    yield from _end(text)
+    if rows is not None:
+        return rows
+    if not json_frames.is_split(found, reader) and reader.schema.names.keys().isdisjoint(found):
+        others = ", ".join(map(repr, _ALL_KEYS[1:]))
+        detail = f"the body has no key {_KEYS[0]!r} (or {others}), and no feature of the model"
+        raise InvalidInput(Fault(f"{detail}; send {_EXPECTED}"))
+    text.seek(text.start)
+    return (yield from _table(text, found, reader))
 
 
-def _no_object(found: str) -> InvalidInput:
-    return InvalidInput(Fault(f'the body is {found}, expected an object {{"inputs": [row, …]}}'))
+def _end(text: JsonText) -> Steps[None]:
+    if (yield from text.next()):
+        raise text.error("extra data")
 
 
 # Small bodies without errors
@@ -118,7 +123,7 @@ def _regular_rows(body: bytes, schema: Schema) -> NDArray[np.float64] | None:
         document: Any = simdjson.Parser().parse(body)
         keys = list(document)
         (key,) = [key for key in keys if key in _KEYS]
-        if len(keys) > 1 and len(set(keys)) < len(keys):
+        if len(keys) > 1 and (len(set(keys)) < len(keys) or _SPLIT in keys):
             return None
         return _regular(document[key], body, schema, single=True)
     except (ValueError, TypeError, RuntimeError, IndexError):
@@ -180,49 +185,84 @@ def _is_regular(array: Any, dimensions: tuple[int, ...]) -> bool:
     return not inner or all(_is_regular(each, inner) for each in array)
 
 
-def _plain_rows(body: bytes, schema: Schema) -> NDArray[np.float64] | None:
+def _plain_rows(body: bytes, reader: RowReader) -> NDArray[np.float64] | None:
     """A list of rows, or one row by name; None if there is anything else, or an error."""
     try:
         document = DECODER.decode(body.decode())
-        (rows,) = [document[key] for key in _KEYS if key in document]
+        rows = document if isinstance(document, list) else _only_rows(document)
         if isinstance(rows, dict):
             rows = [rows]
-        if not 0 < len(rows) <= schema.max_rows or _is_single(rows, schema):
+        if not 0 < len(rows) <= reader.schema.max_rows or reader.is_single(rows):
             return None
-        result = np.empty((len(rows), schema.width))
+        result = np.empty((len(rows), reader.schema.width))
         for index, row in enumerate(rows):
-            result[index] = _numbers_of(index, row, schema)
-        schema.check_pixels(result)
+            result[index] = reader.numbers(index, row)
+        reader.schema.check_pixels(result)
     except (ValueError, TypeError, RecursionError, MalformedBody, InvalidInput):
         return None
     return result
 
 
+def _only_rows(document: dict[str, Any]) -> Any:
+    """The rows of a document that has one of the keys for them. Raises `ValueError` otherwise."""
+    (key,) = [key for key in _ALL_KEYS if key in document]
+    return document[_KEYS[_KEYS.index(key)]]
+
+
 # Any body, in steps
 
 
-def _rows(text: JsonText, key: str, schema: Schema, body_bytes: int) -> Steps[NDArray[np.float64]]:
-    """The rows in the value of ``key``."""
+def _rows(text: JsonText, what: str, reader: RowReader, *, split: bool = False) -> Steps[NDArray[np.float64]]:
+    """The rows in the next value, for messages ``what``; a table in ``orient="split"`` if ``split``."""
     first = yield from text.next()
-    if first == "{":
-        row = yield from _row(text, 0, schema)
-        return np.array([_numbers_of(0, row, schema)], np.float64)
-    if first != "[":
-        raise InvalidInput(Fault(f"{key!r} is {type_name((yield from text.value()))}, expected a list of rows"))
+    if first == "{" and reader.places is None:
+        at = yield from json_frames.position(text)
+        found = yield from json_frames.entries(text, reader)
+        end = text.at_byte
+        text.seek(at)
+        rows = yield from _table(text, found, reader, split=split)
+        text.seek(end)
+        return rows
+    if first != "[" or split:
+        expected = "an object with 'columns' and 'data'" if split else "a list of rows"
+        raise InvalidInput(Fault(f"{what} is {type_name((yield from text.value()))}, expected {expected}"))
     yield from text.read("[", "'['")
     if (yield from text.next()) == "]":
         yield from text.read("]", "']'")
-        return np.empty((0, schema.width))
-    row = yield from _row(text, 0, schema)
+        return np.empty((0, reader.schema.width))
+    return (yield from _list(text, reader))
+
+
+def _table(text: JsonText, found: Entries, reader: RowReader, *, split: bool = False) -> Steps[NDArray[np.float64]]:
+    """The rows of the next value, an object whose keys are ``found``: a table, or one row by feature name."""
+    if split or json_frames.is_split(found, reader):
+        return (yield from json_frames.split_rows(text, found, reader, _rows))
+    start = yield from json_frames.position(text)
+    for name in reader.schema.names:
+        if name in found:
+            text.seek(found[name])
+            if (yield from text.next()) in ("[", "{"):
+                return (yield from json_frames.column_rows(text, found, reader))
+            break
+    text.seek(start)
+    row = yield from _row(text, 0, reader)
+    return np.array([reader.numbers(0, row)], np.float64)
+
+
+def _list(text: JsonText, reader: RowReader) -> Steps[NDArray[np.float64]]:
+    """The rows in a list, after its opening bracket; it is not empty."""
+    schema, body_bytes = reader.schema, text.size_bytes
+    row = yield from _row(text, 0, reader)
     more = yield from text.another("]")
-    if _is_single([row], schema):
-        row = yield from _rest_of_row(text, row, schema, more=more)
-        return np.array([_numbers_of(0, row, schema)], np.float64)
-    # An upper bound of the count: no row is shorter. Pages that are not written take no memory.
-    rows = np.empty((min(schema.max_rows, body_bytes // (2 * schema.width) + 1), schema.width))
-    rows[0] = _numbers_of(0, row, schema)
+    if reader.is_single([row]):
+        row = yield from _rest_of_row(text, row, reader, more=more)
+        return np.array([reader.numbers(0, row)], np.float64)
+    # An upper bound of the count: no row is shorter, unless it is bad. Pages that are not written take no memory.
+    shortest_bytes = 2 if reader.faults is not None or not reader.in_order else 2 * schema.width
+    rows = np.empty((min(schema.max_rows, body_bytes // shortest_bytes + 1), schema.width))
+    rows[0] = reader.numbers(0, row)
     count = 1
-    by_blocks, one_by_one_to_byte = schema.numeric and body_bytes > _WHOLE_BYTES, 0
+    by_blocks, one_by_one_to_byte = schema.numeric and reader.in_order and body_bytes > _WHOLE_BYTES, 0
     ends, byte_ends = re.compile(_ends(row)), re.compile(_ends(row).encode())
     while more:
         if by_blocks and text.at_byte >= one_by_one_to_byte:
@@ -234,10 +274,10 @@ def _rows(text: JsonText, key: str, schema: Schema, body_bytes: int) -> Steps[ND
             rows[count : count + len(block)] = block
             count += len(block)
         else:
-            found = [(yield from _row(text, count, schema)), *text.values_at_hand(ends)]
+            found = [(yield from _row(text, count, reader)), *text.values_at_hand(ends)]
             for row in found:
                 _check_room(count + 1, schema)
-                rows[count] = _numbers_of(count, row, schema)
+                rows[count] = reader.numbers(count, row)
                 count += 1
         more = yield from text.another("]")
         yield
@@ -250,22 +290,22 @@ def _check_room(count: int, schema: Schema) -> None:
         raise InvalidInput(Fault(detail))
 
 
-def _row(text: JsonText, index: int, schema: Schema) -> Steps[Any]:
+def _row(text: JsonText, index: int, reader: RowReader) -> Steps[Any]:
     try:
         return (yield from text.value())
     except TooLong:
-        longest_bytes = max(_LONGEST_BYTES, _LONGEST_VALUE_BYTES * schema.width)
-        detail = f"row {index} takes more than {longest_bytes} bytes, expected {_expected(schema)}"
+        longest_bytes = max(_LONGEST_BYTES, _LONGEST_VALUE_BYTES * reader.schema.width)
+        detail = f"row {index} takes more than {longest_bytes} bytes, expected {reader.expected}"
         raise InvalidInput(Fault(detail, row=index)) from None
 
 
-def _rest_of_row(text: JsonText, first: object, schema: Schema, *, more: bool) -> Steps[list[Any]]:
+def _rest_of_row(text: JsonText, first: object, reader: RowReader, *, more: bool) -> Steps[list[Any]]:
     """A complete row that is not in a list of rows, given its first element."""
-    row, most = [first], schema.shape[0] if isinstance(first, list) else schema.width
+    row, most = [first], reader.schema.shape[0] if isinstance(first, list) else reader.schema.width
     while more:
-        row.append((yield from _row(text, 0, schema)))
+        row.append((yield from _row(text, 0, reader)))
         if len(row) > most:
-            raise InvalidInput(Fault(f"row 0 has more than {most} values, expected {_expected(schema)}", row=0))
+            raise InvalidInput(Fault(f"row 0 has more than {most} values, expected {reader.expected}", row=0))
         more = yield from text.another("]")
         if len(row) % _STEP_VALUES == 0:
             yield
@@ -303,61 +343,3 @@ def _block(text: JsonText, ends: re.Pattern[bytes], schema: Schema) -> Steps[NDA
     if block is not None:
         text.skip(end)
     return block
-
-
-def _is_single(rows: list[Any], schema: Schema) -> bool:
-    """Whether a list is one row rather than a list of rows, judging by its first element."""
-    lengths = [0]
-    inner: Any = rows[0]
-    while isinstance(inner, list) and inner:
-        lengths.append(len(inner))
-        inner = inner[0]
-    if isinstance(inner, list | dict):
-        return False
-    return len(lengths) == 1 or (len(lengths) == len(schema.shape) and lengths[-1] == schema.shape[-1] != schema.width)
-
-
-def _numbers_of(index: int, row: object, schema: Schema) -> list[float]:
-    if isinstance(row, dict):
-        values = _by_name(index, row, schema)
-    elif isinstance(row, list):
-        values = _flat(index, row, schema)
-    else:
-        raise InvalidInput(Fault(f"row {index} is {type_name(row)}, expected {_expected(schema)}", row=index))
-    return [column.number(index, value) for column, value in zip(schema.columns, values, strict=True)]
-
-
-def _by_name(index: int, row: dict[str, Any], schema: Schema) -> list[Any]:
-    if row.keys() != schema.names.keys():
-        for column in schema.columns:
-            if column.name not in row:
-                all_of = f"all {schema.width}" + (", null for a missing value" if column.missing else "")
-                detail = f"row {index} has no feature {column.name!r}; send {all_of}"
-                raise InvalidInput(Fault(detail, index, column.name))
-        name = next(name for name in row if name not in schema.names)
-        shown = name[:60].encode(errors="backslashreplace").decode()  # JSON can contain lone surrogates, UTF-8 cannot
-        detail = f"row {index} has a feature {name!r:.60} that the model does not know; leave it out"
-        raise InvalidInput(Fault(detail, index, shown))
-    return [row[name] for name in schema.names]
-
-
-def _flat(index: int, row: list[Any], schema: Schema) -> list[Any]:
-    if not any(isinstance(value, list) for value in row):
-        if len(row) != schema.width:
-            raise InvalidInput(Fault(f"row {index} has {len(row)} values, expected {_expected(schema)}", row=index))
-        return row
-    level: list[Any] = [row]
-    for length in schema.shape:
-        for each in level:
-            if not isinstance(each, list) or len(each) != length:
-                found = f"{len(each)} values" if isinstance(each, list) else type_name(each)
-                raise InvalidInput(
-                    Fault(f"row {index} has {found} where {length} belong; expected {_expected(schema)}", row=index)
-                )
-        level = [value for each in level for value in each]
-    return level
-
-
-def _expected(schema: Schema) -> str:
-    nested = f" (or nested {' x '.join(map(str, schema.shape))})" if len(schema.shape) > 1 else ""
-    return f"{schema.width} values{nested}"

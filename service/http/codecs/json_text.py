@@ -39,7 +39,9 @@ class JsonText:
         self._longest_bytes = max(longest_bytes, WINDOW_BYTES)
         self._text = ""  # the window, and the position in it
         self._at = 0
-        self._from_byte = self._to_byte = len(_BOM) if body.startswith(_BOM) else 0
+        self.start = len(_BOM) if body.startswith(_BOM) else 0
+        self.size_bytes = len(body)
+        self._from_byte = self._to_byte = self.start
         self._chars_before = 0
         self._guessed_wrong = False
         self._refill(WINDOW_BYTES)
@@ -124,6 +126,11 @@ class JsonText:
         """Consume the next bytes, which are complete values."""
         self._chars_before += self._at + size_bytes
         self._from_byte = self._to_byte = self.at_byte + size_bytes
+        self._text, self._at = "", 0
+
+    def seek(self, at_byte: int) -> None:
+        """Go back, or ahead, to a value. Positions in errors are of what was parsed, before and after."""
+        self._from_byte = self._to_byte = at_byte
         self._text, self._at = "", 0
 
     def error(self, reason: str, at: int | None = None) -> MalformedBody:

@@ -16,8 +16,9 @@ from numpy.lib import format as numpy_format
 from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput, MalformedBody
-from service.http.codecs.codec import Codec, binary
-from service.http.options import Options
+from service.http.codecs.codec import Codec, DecodedRows, binary, with_faults
+from service.http.options import Options, RowOptions
+from service.inference.row_faults import RowFaults
 from service.inference.schema import Schema
 from service.inference.session import Outputs
 from service.inference.steps import Steps
@@ -65,7 +66,7 @@ def read(body: bytes) -> NDArray[Any]:
     return np.frombuffer(body, dtype, offset=end).reshape(shape, order="F" if fortran_order else "C")
 
 
-def rows_from_npy(body: bytes, schema: Schema) -> NDArray[Any] | Steps[NDArray[Any]]:
+def rows_from_npy(body: bytes, schema: Schema, faults: RowFaults | None = None) -> NDArray[Any] | Steps[NDArray[Any]]:
     """Rows of a .npy file of numbers: (rows, features) or (rows, *shape), or one row without the first axis.
 
     Returns steps if checking the rows takes long. Raises `MalformedBody` and `InvalidInput`.
@@ -82,7 +83,7 @@ def rows_from_npy(body: bytes, schema: Schema) -> NDArray[Any] | Steps[NDArray[A
         nested = f" or (rows, {', '.join(map(str, schema.shape))})" if len(schema.shape) > 1 else ""
         raise InvalidInput(Fault(f"the array has shape {shape!s:.60}, expected (rows, {width}){nested}"))
     schema.check_count(len(array))
-    return schema.checked(array)
+    return schema.checked(array, faults)
 
 
 def write(array: NDArray[Any]) -> bytes:
@@ -92,8 +93,19 @@ def write(array: NDArray[Any]) -> bytes:
     return file.getvalue()
 
 
-def _encode(_manifest: Manifest, _options: Options, outputs: Outputs) -> bytes:
-    return write(outputs.prediction if outputs.probabilities is None else outputs.probabilities)
+def _decode(body: bytes, options: RowOptions, schema: Schema) -> DecodedRows | Steps[DecodedRows]:
+    if not options.by_row:
+        return rows_from_npy(body, schema)
+    faults = RowFaults()
+    return with_faults(rows_from_npy(body, schema, faults), faults)
+
+
+def _encode(_manifest: Manifest, options: Options, outputs: Outputs) -> bytes:
+    array = outputs.prediction if outputs.probabilities is None else outputs.probabilities
+    if options.faults is not None:
+        array = array.copy()
+        array[options.faults.rows()] = np.nan
+    return write(array)
 
 
 def _header(text: str) -> tuple[str, bool, tuple[int, ...]]:
@@ -130,7 +142,7 @@ def _dtype(descr: str) -> np.dtype[Any]:
 
 CODEC: Final = Codec(
     (b"application/x-npy",),
-    lambda body, _options, schema: rows_from_npy(body, schema),
+    _decode,
     lambda _models: binary("one array of numbers, (rows, features) or nested to the model's shape"),
     row_bytes=lambda _options, schema: schema.width * _MAX_ITEM_BYTES,
     encode=_encode,

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput
-from service.http.codecs.codec import Codec, binary
+from service.http.codecs.codec import Codec, DecodedRows, binary, with_faults
 from service.http.options import RowOptions
+from service.inference.row_faults import RowFaults
 from service.inference.schema import Schema
 from service.inference.steps import Steps
 
@@ -23,7 +24,9 @@ DTYPES: Final[dict[str, np.dtype[Any]]] = {
 }
 
 
-def rows_from_raw(body: bytes, dtype: str | None, schema: Schema) -> NDArray[Any] | Steps[NDArray[Any]]:
+def rows_from_raw(
+    body: bytes, dtype: str | None, schema: Schema, faults: RowFaults | None = None
+) -> NDArray[Any] | Steps[NDArray[Any]]:
     """Rows (rows, features) in C order, little-endian, of ``dtype`` ``float32``, or ``uint8`` or ``float64`` if the
     model's data is of that type.
 
@@ -42,7 +45,7 @@ def rows_from_raw(body: bytes, dtype: str | None, schema: Schema) -> NDArray[Any
         schema.check_count(count)
     values = np.frombuffer(body, numpy_dtype)
     rows = values.reshape(count, schema.width)
-    return rows if schema.fits(values) else schema.checked_in_steps(rows)
+    return rows if schema.fits(values) else schema.checked_in_steps(rows, faults)
 
 
 def _unambiguous_dtype(length: int, schema: Schema) -> str:
@@ -67,6 +70,13 @@ def _wrong_length(length: int, schema: Schema) -> InvalidInput:
     )
 
 
+def _decode(body: bytes, options: RowOptions, schema: Schema) -> DecodedRows | Steps[DecodedRows]:
+    if not options.by_row:
+        return rows_from_raw(body, options.dtype, schema)
+    faults = RowFaults()
+    return with_faults(rows_from_raw(body, options.dtype, schema, faults), faults)
+
+
 def _row_bytes(options: RowOptions, schema: Schema) -> float | None:
     """The most bytes of a row; None if the ``dtype`` is not one of the model's."""
     sizes = [DTYPES[name].itemsize for name in schema.raw_dtypes if options.dtype in (None, name)]
@@ -75,7 +85,7 @@ def _row_bytes(options: RowOptions, schema: Schema) -> float | None:
 
 CODEC: Final = Codec(
     (b"application/octet-stream",),
-    lambda body, options, schema: rows_from_raw(body, options.dtype, schema),
+    _decode,
     lambda _models: binary("rows in C order, little-endian, float32 or, of images, uint8"),
     row_bytes=_row_bytes,
 )

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from service.http.codecs import images, json_codec, multipart, npy, raw
+from service.http.codecs import csv_rows, images, json_codec, multipart, npy, raw
 from service.http.codecs.codec import Codec
 
 # In the order of the documentation. Answers are in the first one that writes them, unless Accept prefers another.
-CODECS: Final[tuple[Codec, ...]] = (json_codec.CODEC, raw.CODEC, npy.CODEC, *images.CODECS, multipart.CODEC)
+CODECS: Final[tuple[Codec, ...]] = (
+    json_codec.CODEC,
+    raw.CODEC,
+    npy.CODEC,
+    csv_rows.CODEC,
+    *images.CODECS,
+    multipart.CODEC,
+)

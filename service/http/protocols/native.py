@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ import numpy as np
 from service.errors import RequestError, UnsupportedMedia
 from service.http import options, problems
 from service.http.codecs import compression, media_types
-from service.http.codecs.codec import Codec, Decode, Encode
+from service.http.codecs.codec import Codec, Decode, DecodedRows, Encode, PartialRows
 from service.http.codecs.table import CODECS
 from service.http.messages import Headers, Request, Response
 from service.http.options import Options, RowOptions
@@ -84,9 +84,12 @@ class NativeProtocol:
                 return _inflate_later(body_or_steps, choices, model)
             body = body_or_steps
         rows = choices.decode(body, choices.rows, model.schema)
-        if not isinstance(rows, np.ndarray) and len(body) <= _AT_ONCE_BYTES:
-            rows = finish_on_loop(rows)
-        return (rows, choices) if isinstance(rows, np.ndarray) else _decode_later(rows, choices)
+        if isinstance(rows, np.ndarray):
+            return rows, choices
+        if isinstance(rows, PartialRows):
+            return _with_choices(rows, choices)
+        later = _decode_later(rows, choices)
+        return finish_on_loop(later) if len(body) <= _AT_ONCE_BYTES else later
 
     def encode(self, outputs: Outputs, choices: Choices, model: Model) -> Response | Steps[Response]:
         """The response; see `WireProtocol`."""
@@ -147,7 +150,7 @@ class NativeProtocol:
         chosen = options.from_query(query, classes)
         media = media_types.media_type(content_type)
         codec = self._codec(media)
-        rows = RowOptions(chosen.dtype, media.parameters, chosen.resize)
+        rows = RowOptions(chosen.dtype, chosen.ignore_unknown, chosen.by_row, media.parameters, chosen.resize)
         answer = self._encoders[media_types.preferred(accept or b"", list(self._encoders))]
         assert answer.encode is not None  # noqa: S101 - `_encoders` has only codecs that have it
         is_gzip = content_encoding is not None and compression.is_gzip(content_encoding)
@@ -173,14 +176,21 @@ class NativeProtocol:
         return inflating
 
 
-def _decode_later(rows: Steps[np.ndarray[Any, Any]], choices: Choices) -> Steps[Decoded[Choices]]:
-    return (yield from rows), choices
+def _decode_later(rows: Steps[DecodedRows], choices: Choices) -> Steps[Decoded[Choices]]:
+    return _with_choices((yield from rows), choices)
+
+
+def _with_choices(rows: DecodedRows, choices: Choices) -> Decoded[Choices]:
+    if isinstance(rows, PartialRows):
+        return rows.rows, replace(choices, options=replace(choices.options, faults=rows.faults))
+    return rows, choices
 
 
 def _inflate_later(inflating: Steps[bytes], choices: Choices, model: Model) -> Steps[Decoded[Choices]]:
     body = yield from inflating
     rows = choices.decode(body, choices.rows, model.schema)
-    return rows if isinstance(rows, np.ndarray) else (yield from rows), choices
+    done = rows if isinstance(rows, np.ndarray | PartialRows) else (yield from rows)
+    return _with_choices(done, choices)
 
 
 def _respond_later(body: Steps[bytes], headers: Headers) -> Steps[Response]:

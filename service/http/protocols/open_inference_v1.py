@@ -150,13 +150,13 @@ class OpenInferenceV1:
 
 
 def _decode_in_steps(body: bytes, model: Model) -> Steps[Decoded[_NoOptions]]:
-    return (yield from rows_in_steps(body, model.schema)), _NO_OPTIONS
+    return (yield from rows_in_steps(body, RowReader(model.schema))), _NO_OPTIONS
 
 
 def _decode_later(inflating: Steps[bytes], model: Model) -> Steps[Decoded[_NoOptions]]:
     body = yield from inflating
     rows = quick_rows(body, model.schema)
-    return rows if rows is not None else (yield from rows_in_steps(body, model.schema)), _NO_OPTIONS
+    return rows if rows is not None else (yield from rows_in_steps(body, RowReader(model.schema))), _NO_OPTIONS
 
 
 def _predictions(outputs: Outputs, manifest: Manifest) -> np.ndarray[Any, Any]:

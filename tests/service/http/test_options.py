@@ -35,7 +35,12 @@ def test_options_are_parsed(query: str | None, options: Options) -> None:
     ("query", "classes", "message"),
     [
         ("topk=1", 3, "unknown query parameter 'topk'; did you mean 'top_k'?"),
-        ("zzz=1", 3, "unknown query parameter 'zzz'; there are: top_k, probabilities, timing, dtype, resize"),
+        (
+            "zzz=1",
+            3,
+            "unknown query parameter 'zzz'; there are: top_k, probabilities, timing, dtype, resize, ignore_unknown, "
+            "on_error",
+        ),
         ("top_k=0", 3, "top_k is '0', expected an integer from 1 to 3, the number of classes"),
         ("top_k=4", 3, "top_k is '4', expected an integer from 1 to 3, the number of classes"),
         ("top_k=", 3, "top_k is '', expected an integer from 1 to 3, the number of classes"),

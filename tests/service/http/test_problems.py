@@ -135,7 +135,8 @@ CASES: dict[str, tuple[bytes, dict[str, str], int, str, str]] = {
         {},
         422,
         "invalid-input",
-        "the body has neither of the keys 'inputs' and 'instances'; send one of them",
+        "the body has no key 'inputs' (or 'instances', 'dataframe_records', 'dataframe_split'), and no feature of the "
+        'model; send an object {"inputs": [row, …]} or a list of rows',
     ),
     "zero rows": (rows(), {}, 422, "invalid-input", "there are zero rows; send one or more"),
     "too many rows": (
@@ -280,9 +281,9 @@ def test_the_error_for_a_path_or_an_option(
 
 
 def test_the_error_for_an_unknown_type_lists_the_known_ones(client: httpx.Client) -> None:
-    answer = client.post("/predict", content=rows(GOOD), headers={"content-type": "text/csv"})
+    answer = client.post("/predict", content=rows(GOOD), headers={"content-type": "text/html"})
     detail = answer.json()["detail"]
-    assert detail.startswith("content-type is 'text/csv', expected one of application/json, ")
+    assert detail.startswith("content-type is 'text/html', expected one of application/json, ")
     assert check(answer, 415, "unsupported-media", detail) == {}
 
 

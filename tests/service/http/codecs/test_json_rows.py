@@ -31,6 +31,10 @@ def numeric(*shape: int, max_rows: int = 20, missing: bool = False) -> Schema:
 FLAT, NESTED, ONE, CUBE = numeric(4), numeric(2, 3), numeric(1), numeric(2, 1, 2)
 SCHEMAS = [FLAT, NESTED, ONE, CUBE, numeric(1, 1), numeric(1, 4), numeric(3, 3)]
 OF_TABLE = Schema((len(TABLE),), tuple(map(columns.of, TABLE)), max_rows=20)
+NO_ROWS = (
+    "the body has no key 'inputs' (or 'instances', 'dataframe_records', 'dataframe_split'), and no feature of the "
+    'model; send an object {"inputs": [row, …]} or a list of rows'
+)
 PERSON = {"age": 41, "height": 1.8, "member": True, "country": "Italy", "job": "nurse"}
 
 
@@ -71,9 +75,9 @@ def oracle(content: bytes, schema: Schema) -> list[list[float]] | None:
     except (ValueError, RecursionError):
         return None
     keys = [key for key in ("inputs", "instances") if isinstance(document, dict) and key in document]
-    if len(keys) != 1:
+    if len(keys) != 1 and not isinstance(document, list):
         return None
-    inputs = document[keys[0]]
+    inputs = document if isinstance(document, list) else document[keys[0]]
     single = oracle_row(inputs, schema)
     if single is not None:
         return [single]
@@ -266,17 +270,34 @@ def test_numbers_in_json_are_not_codes_of_categories() -> None:
     assert json_error(body([[1, 0], [0, 2]]), switches) == "row 1, feature 'b' is 2, expected true or false (or 1 or 0)"
 
 
-def test_an_absent_key_is_an_error_even_if_its_value_may_be_missing() -> None:
-    without = {name: value for name, value in PERSON.items() if name != "age"}
-    assert json_error(body([PERSON, without]), OF_TABLE) == (
-        "row 1 has no feature 'age'; send all 5, null for a missing value"
+def without(name: str) -> dict[str, object]:
+    return {each: value for each, value in PERSON.items() if each != name}
+
+
+def test_an_absent_key_is_null_if_its_value_may_be_missing_and_else_an_error() -> None:
+    np.testing.assert_array_equal(
+        rows_from_json(body([PERSON, without("age")]), OF_TABLE), [[41, 1.8, 1, 2, 1], [np.nan, 1.8, 1, 2, 1]]
+    )
+    assert json_error(body([PERSON, without("height")]), OF_TABLE) == (
+        "row 1 has no feature 'height'; send all 5, null for a missing value"
+    )
+    assert json_error(body([without("height") | {"hieght": 1.8}]), OF_TABLE) == (
+        "row 0 has no feature 'height'; send all 5, null for a missing value (there is a feature 'hieght' that the "
+        "model does not know)"
+    )
+    assert json_error(body([{}]), numeric(2, missing=True)) == (
+        "row 0 has none of the model's features; send all 2, null for a missing value"
     )
     assert json_error(body([{"f0": 1}]), FLAT) == "row 0 has no feature 'f1'; send all 4"
 
 
 def test_an_unknown_key_is_an_error() -> None:
     assert json_error(body([PERSON | {"wage": 1}]), OF_TABLE) == (
-        "row 0 has a feature 'wage' that the model does not know; leave it out"
+        "row 0 has a feature 'wage' that the model does not know; leave it out, or say ?ignore_unknown=true"
+    )
+    assert json_error(body([PERSON, PERSON | dict.fromkeys("abcdefg", 1)]), OF_TABLE) == (
+        "row 1 has features 'a', 'b', 'c', 'd', 'e' and 2 more that the model does not know; leave them out, or say "
+        "?ignore_unknown=true"
     )
 
 
@@ -285,7 +306,7 @@ def test_a_lone_surrogate_in_a_key_can_be_reported() -> None:
     with pytest.raises(InvalidInput) as caught:
         rows_from_json(content, OF_TABLE)
     assert caught.value.fault.feature == "\\ud800"
-    assert str(caught.value).encode() == b"row 0 has a feature '\\ud800' that the model does not know; leave it out"
+    assert str(caught.value).encode().startswith(b"row 0 has a feature '\\ud800' that the model does not know; ")
 
 
 def test_a_duplicate_key_is_an_error() -> None:
@@ -330,10 +351,10 @@ def test_a_body_that_is_not_json_is_rejected(content: bytes, message: str) -> No
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"[]", 'the body is a list, expected an object {"inputs": [row, …]}'),
-        (b"null", 'the body is null, expected an object {"inputs": [row, …]}'),
-        (b"3", 'the body is a number, expected an object {"inputs": [row, …]}'),
-        (b"{}", "the body has neither of the keys 'inputs' and 'instances'; send one of them"),
+        (b"[]", "there are zero rows; send one or more"),
+        (b"null", 'the body is null, expected an object {"inputs": [row, …]} or a list of rows'),
+        (b"3", 'the body is a number, expected an object {"inputs": [row, …]} or a list of rows'),
+        (b"{}", NO_ROWS),
         (b'{"inputs":[],"instances":[]}', "the body has both of the keys 'inputs' and 'instances'; send one of them"),
         (b'{"inputs": 3}', "'inputs' is a number, expected a list of rows"),
         (b'{"instances": "x"}', "'instances' is the string 'x', expected a list of rows"),
@@ -342,8 +363,8 @@ def test_a_body_that_is_not_json_is_rejected(content: bytes, message: str) -> No
         (b'{"inputs": [[' + b"9" * 5000 + b",2,3,4]]}", "row 0, feature 'f0' is infinite, expected a finite number"),
         (b'{"inputs": [[1,-' + b"9" * 5000 + b",3,4]]}", "row 0, feature 'f1' is infinite, expected a finite number"),
         (body([1, 2, 3, 4, 5]), "row 0 has more than 4 values, expected 4 values"),
-        (b'{' + b",".join(b'"k%d":0' % key for key in range(101)) + b"}",
-         "the body's object has more than 100 keys; send 'inputs' alone"),
+        (b'{' + b",".join(b'"k%d":0' % key for key in range(105)) + b"}",
+         "an object of the body has more than 104 keys; send the rows alone"),
         (body([[1, 2, 3, 4], 5]), "row 1 is a number, expected 4 values"),
         (body([[1, 2, 3, 4], None]), "row 1 is null, expected 4 values"),
         (body([[1, 2, 3]]), "row 0 has 3 values, expected 4 values"),
@@ -444,7 +465,7 @@ def of_size(item: bytes, size: int = 1_000_000) -> bytes:
 
 ATTACKS = {
     "keys, the last twice": (b'{"inputs":[[1,2,3,4]],%b,"a":1,"a":1}' % of_size(b'"k":1'), "is duplicated"),
-    "keys": (b"{%b}" % b",".join(b'"k%06d":1' % number for number in range(100_000)), "more than 100 keys"),
+    "keys": (b"{%b}" % b",".join(b'"k%06d":1' % number for number in range(100_000)), "more than 104 keys"),
     "keys of a row": (
         b'{"inputs":[{%b,"f0":1}]}' % b",".join(b'"k%05d":1' % number for number in range(9000)),
         "has no feature",
@@ -462,11 +483,11 @@ ATTACKS = {
     "a shorter number": (b'{"inputs":[[1.%b,NaN]]}' % (b"9" * 100_000), "row 0 has 2 values"),
     "NaN": (b'{"inputs":[%b]}' % of_size(b"NaN"), "row 0 has more than 4 values"),
     "a key": (b'{"%b":1}' % (b"k" * 1_000_000), "a key or value beside the rows takes more than 131072 bytes"),
-    "a value": (b'{"k":[%b]}' % of_size(b"1"), "a key or value beside the rows takes more than 131072 bytes"),
+    "a value": (b'{"k":[%b]}' % of_size(b"1"), NO_ROWS),
     "blanks": (b"{" + b" " * 1_000_000, "expecting property name"),
     "brackets": (b'{"inputs":' + b"[" * 1_000_000, "nested too deeply"),
     "objects": (b'{"inputs":[' + b'{"a":' * 200_000, "nested too deeply"),
-    "a list": (b"[" * 1_000_000, "the body is a list"),
+    "a list": (b"[" * 1_000_000, "nested too deeply"),
     "no value": (b'{"inputs":[[1,2,3,4],x%b]}' % of_size(b"[1,2,3,4]"), "expecting value at character 21"),
     "no end": (b'{"inputs":[[1,2,3,4],"%b' % of_size(b"[1,2,3,4]"), "row 1 takes more than 131072 bytes"),
 }

@@ -28,7 +28,7 @@ def decode_csv(body: bytes, _options: RowOptions, schema: Schema) -> np.ndarray[
 
 
 CSV = Codec(
-    (b"text/csv",),
+    (b"text/lines",),
     decode_csv,
     lambda models: {"schema": {"description": f"{models[0].schema.width} columns"}},
     is_text=True,
@@ -51,19 +51,19 @@ def request(**headers: bytes) -> Request:
 
 
 def test_another_encoding_is_decoded_encoded_and_documented(model: Model) -> None:
-    sent = request(content_type=b"text/csv; charset=utf-8", accept=b"text/csv")
+    sent = request(content_type=b"text/lines; charset=utf-8", accept=b"text/lines")
     sent.body = b"1,2,3,4\n5,6,7,8"
     decoded = PROTOCOL.decode(sent, model)
     assert isinstance(decoded, tuple)
     rows, choices = decoded
     assert rows.tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
     outputs = Outputs(np.zeros((2, 3), np.float32), np.array([2, 0]))
-    assert PROTOCOL.encode(outputs, choices, model) == Response(200, ((b"content-type", b"text/csv"),), b"2\n0")
+    assert PROTOCOL.encode(outputs, choices, model) == Response(200, ((b"content-type", b"text/lines"),), b"2\n0")
     operation = PROTOCOL.operation([model])
-    assert operation.request_body["content"]["text/csv"] == {"schema": {"description": "4 columns"}}
-    assert operation.responses["200"]["content"]["text/csv"] == {"schema": {"description": "a class a line"}}
+    assert operation.request_body["content"]["text/lines"] == {"schema": {"description": "4 columns"}}
+    assert operation.responses["200"]["content"]["text/lines"] == {"schema": {"description": "a class a line"}}
 
 
 def test_the_error_for_an_unknown_encoding_lists_it(model: Model) -> None:
-    with pytest.raises(UnsupportedMedia, match=r"application/x-npy, .*, text/csv"):
+    with pytest.raises(UnsupportedMedia, match=r"application/x-npy, .*, text/lines"):
         PROTOCOL.decode(request(content_type=b"text/html"), model)

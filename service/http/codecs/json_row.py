@@ -1,0 +1,107 @@
+"""One row of a JSON document to the numbers of a model's columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from service.errors import Fault, InvalidInput
+from service.http.codecs import named
+from service.inference.columns import type_name
+from service.inference.row_faults import RowFaults
+from service.inference.schema import Schema
+
+
+class RowReader:
+    """Reads rows that are flat, nested to the model's shape, or objects by feature name.
+
+    With ``places``, rows are lists that have the value of each feature there, and null for a feature at None; a list
+    has ``length`` values. A row that does not fit the model becomes zeros if it can be added to ``faults``.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        ignore_unknown: bool = False,
+        faults: RowFaults | None = None,
+        places: Sequence[int | None] | None = None,
+        length: int = 0,
+    ) -> None:
+        self.schema = schema
+        self.ignore_unknown = ignore_unknown
+        self.faults = faults
+        self.places = places
+        self.in_order = places is None or list(places) == list(range(length)) == list(range(schema.width))
+        self._length = length
+        self._zeros = [0.0] * schema.width
+
+    def placed(self, places: Sequence[int | None], length: int) -> RowReader:
+        """The same for rows that are lists with their values at ``places``."""
+        return RowReader(
+            self.schema, ignore_unknown=self.ignore_unknown, faults=self.faults, places=places, length=length
+        )
+
+    def numbers(self, index: int, row: object) -> list[float]:
+        """The numbers of row ``index``. Raises `InvalidInput`."""
+        try:
+            values = self._values(index, row)
+            return [column.number(index, value) for column, value in zip(self.schema.columns, values, strict=True)]
+        except InvalidInput as error:
+            return self.bad(index, error)
+
+    def bad(self, index: int, error: InvalidInput) -> list[float]:
+        """Zeros for row ``index``, which has an ``error``; raises it if bad rows are not allowed."""
+        if self.faults is None:
+            raise error
+        self.faults.add(index, error)
+        return self._zeros
+
+    def is_single(self, rows: Sequence[Any]) -> bool:
+        """Whether a list is one row rather than a list of rows, judging by its first element."""
+        if self.places is not None:
+            return False
+        lengths, shape = [0], self.schema.shape
+        inner: Any = rows[0]
+        while isinstance(inner, list) and inner:
+            lengths.append(len(inner))
+            inner = inner[0]
+        if isinstance(inner, list | dict):
+            return False
+        return len(lengths) == 1 or (len(lengths) == len(shape) and lengths[-1] == shape[-1] != self.schema.width)
+
+    @property
+    def expected(self) -> str:
+        """What a row should be, for messages."""
+        if self.places is not None:
+            return f"{self._length} values, as there are columns"
+        shape = self.schema.shape
+        nested = f" (or nested {' x '.join(map(str, shape))})" if len(shape) > 1 else ""
+        return f"{self.schema.width} values{nested}"
+
+    def _values(self, index: int, row: object) -> list[Any]:
+        if self.places is not None and isinstance(row, list):
+            if len(row) != self._length:
+                raise InvalidInput(Fault(f"row {index} has {len(row)} values, expected {self.expected}", row=index))
+            return [None if at is None else row[at] for at in self.places]
+        if self.places is None and isinstance(row, dict):
+            return named.values_by_name(index, row, self.schema, ignore_unknown=self.ignore_unknown)
+        if self.places is None and isinstance(row, list):
+            return self._flat(index, row)
+        raise InvalidInput(Fault(f"row {index} is {type_name(row)}, expected {self.expected}", row=index))
+
+    def _flat(self, index: int, row: list[Any]) -> list[Any]:
+        if not any(isinstance(value, list) for value in row):
+            if len(row) != self.schema.width:
+                raise InvalidInput(Fault(f"row {index} has {len(row)} values, expected {self.expected}", row=index))
+            return row
+        level: list[Any] = [row]
+        for length in self.schema.shape:
+            for each in level:
+                if not isinstance(each, list) or len(each) != length:
+                    found = f"{len(each)} values" if isinstance(each, list) else type_name(each)
+                    raise InvalidInput(
+                        Fault(f"row {index} has {found} where {length} belong; expected {self.expected}", row=index)
+                    )
+            level = [value for each in level for value in each]
+        return level
