@@ -45,12 +45,13 @@ class RowOptions:
 
     ``dtype`` is that of raw rows, ``parameters`` are those of the Content-Type by lower-case name. ``ignore_unknown``
     allows columns that the model does not know, and ``by_row`` rows that do not fit it, beside others that do.
-    ``resize`` allows images of any size.
+    ``resize`` allows images of any size. What is decompressed may have ``max_bytes``.
     """
 
     dtype: str | None = None
     ignore_unknown: bool = False
     by_row: bool = False
+    max_bytes: int = 64 * 1024 * 1024
     parameters: Mapping[bytes, bytes] = field(default_factory=dict, hash=False)
     resize: bool = False
 

@@ -65,10 +65,11 @@ class Codec:
 
 def with_faults(rows: Rows | Steps[Rows], faults: RowFaults) -> Rows | Steps[DecodedRows]:
     """What a decoder that notes ``faults`` returns. Raises `InvalidInput`, in the last step, if no row fits."""
-    return rows if isinstance(rows, np.ndarray) else _with_faults_later(rows, faults)
+    return rows if isinstance(rows, np.ndarray) else steps_with_faults(rows, faults)
 
 
-def _with_faults_later(steps: Steps[Rows], faults: RowFaults) -> Steps[DecodedRows]:
+def steps_with_faults(steps: Steps[Rows], faults: RowFaults) -> Steps[DecodedRows]:
+    """The same for a decoder that always takes steps."""
     rows = yield from steps
     if not faults:
         return rows

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from service.cells import NUMBER_MAX_LETTERS, strip
 from service.errors import Fault, InvalidInput, UnsupportedMedia
 from service.http.codecs import named
-from service.http.codecs.codec import Codec, DecodedRows, MediaObject, with_faults
+from service.http.codecs.codec import Codec, DecodedRows, MediaObject, steps_with_faults
 from service.http.codecs.csv_text import CsvText
 from service.http.options import RowOptions
 from service.inference.model import Model
@@ -134,9 +134,7 @@ def _decode(body: bytes, options: RowOptions, schema: Schema) -> Steps[DecodedRo
     if not options.by_row:
         return rows_from_csv(body, options, schema)
     faults = RowFaults()
-    steps = with_faults(rows_from_csv(body, options, schema, faults), faults)
-    assert not isinstance(steps, np.ndarray)  # noqa: S101 - it was given steps
-    return steps
+    return steps_with_faults(rows_from_csv(body, options, schema, faults), faults)
 
 
 def _describe(models: Sequence[Model]) -> MediaObject:

@@ -34,7 +34,6 @@ class RowReader:
         self.places = places
         self.in_order = places is None or list(places) == list(range(length)) == list(range(schema.width))
         self._length = length
-        self._zeros = [0.0] * schema.width
 
     def placed(self, places: Sequence[int | None], length: int) -> RowReader:
         """The same for rows that are lists with their values at ``places``."""
@@ -55,7 +54,7 @@ class RowReader:
         if self.faults is None:
             raise error
         self.faults.add(index, error)
-        return self._zeros
+        return [0.0] * self.schema.width
 
     def is_single(self, rows: Sequence[Any]) -> bool:
         """Whether a list is one row rather than a list of rows, judging by its first element."""

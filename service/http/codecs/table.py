@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from service.http.codecs import csv_rows, images, json_codec, multipart, npy, raw
+from service.http.codecs import arrow_stream, csv_rows, images, json_codec, multipart, npy, raw
 from service.http.codecs.codec import Codec
 
 # In the order of the documentation. Answers are in the first one that writes them, unless Accept prefers another.
@@ -13,6 +13,7 @@ CODECS: Final[tuple[Codec, ...]] = (
     raw.CODEC,
     npy.CODEC,
     csv_rows.CODEC,
+    arrow_stream.CODEC,
     *images.CODECS,
     multipart.CODEC,
 )

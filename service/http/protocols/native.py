@@ -150,7 +150,14 @@ class NativeProtocol:
         chosen = options.from_query(query, classes)
         media = media_types.media_type(content_type)
         codec = self._codec(media)
-        rows = RowOptions(chosen.dtype, chosen.ignore_unknown, chosen.by_row, media.parameters, chosen.resize)
+        rows = RowOptions(
+            chosen.dtype,
+            chosen.ignore_unknown,
+            chosen.by_row,
+            self._max_body_bytes,
+            media.parameters,
+            chosen.resize,
+        )
         answer = self._encoders[media_types.preferred(accept or b"", list(self._encoders))]
         assert answer.encode is not None  # noqa: S101 - `_encoders` has only codecs that have it
         is_gzip = content_encoding is not None and compression.is_gzip(content_encoding)

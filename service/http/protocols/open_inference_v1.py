@@ -15,14 +15,17 @@ import numpy as np
 import orjson
 
 from service.errors import RequestError
-from service.http.codecs import compression, json_openapi
+from service.http.codecs import compression, json_images, json_openapi
+from service.http.codecs.json_row import RowReader
 from service.http.codecs.json_rows import quick_rows, rows_in_steps
 from service.http.messages import JSON_HEADERS, Request, Response
+from service.http.options import RowOptions
 from service.http.protocols import error_objects
 from service.http.protocols.base import BodyFormat, Decoded, Endpoint, Operation, Resource, Served
+from service.inference.batcher import Rows
 from service.inference.model import Model
 from service.inference.session import Outputs
-from service.inference.steps import Steps, finish
+from service.inference.steps import Steps, finish_on_loop
 from service.manifest import CLASSIFICATION, Manifest
 
 _AT_ONCE_BYTES: Final = 32 * 1024
@@ -63,6 +66,7 @@ class _NoOptions:
 
 
 _NO_OPTIONS: Final = _NoOptions()
+_ROW_OPTIONS: Final = RowOptions()
 
 
 class OpenInferenceV1:
@@ -97,11 +101,11 @@ class OpenInferenceV1:
         body, coding = request.body, request.headers.get(b"content-encoding")
         if coding is not None and (wbits := compression.wbits_of(coding)) is not None:
             return _decode_later(compression.inflated(body, self._max_body_bytes, wbits), model)
-        rows = quick_rows(body, model.schema)
-        if rows is not None:
+        rows = _rows(body, model)
+        if isinstance(rows, np.ndarray):
             return rows, _NO_OPTIONS
-        decoding = _decode_in_steps(body, model)
-        return finish(decoding) if len(body) <= _AT_ONCE_BYTES else decoding
+        later = _decode_in_steps(rows)
+        return finish_on_loop(later) if len(body) <= _AT_ONCE_BYTES else later
 
     def encode(self, outputs: Outputs, options: _NoOptions, model: Model) -> Response | Steps[Response]:  # noqa: ARG002
         """The response; see `WireProtocol`."""
@@ -149,14 +153,22 @@ class OpenInferenceV1:
         )
 
 
-def _decode_in_steps(body: bytes, model: Model) -> Steps[Decoded[_NoOptions]]:
-    return (yield from rows_in_steps(body, RowReader(model.schema))), _NO_OPTIONS
+def _rows(body: bytes, model: Model) -> Rows | Steps[Rows]:
+    rows = quick_rows(body, model.schema)
+    if rows is not None:
+        return rows
+    if json_images.may_have_images(body, model.schema):
+        return json_images.rows_in_steps(body, _ROW_OPTIONS, model.schema)
+    return rows_in_steps(body, RowReader(model.schema))
+
+
+def _decode_in_steps(rows: Steps[Rows]) -> Steps[Decoded[_NoOptions]]:
+    return (yield from rows), _NO_OPTIONS
 
 
 def _decode_later(inflating: Steps[bytes], model: Model) -> Steps[Decoded[_NoOptions]]:
-    body = yield from inflating
-    rows = quick_rows(body, model.schema)
-    return rows if rows is not None else (yield from rows_in_steps(body, RowReader(model.schema))), _NO_OPTIONS
+    rows = _rows((yield from inflating), model)
+    return rows if isinstance(rows, np.ndarray) else (yield from rows), _NO_OPTIONS
 
 
 def _predictions(outputs: Outputs, manifest: Manifest) -> np.ndarray[Any, Any]:

@@ -1,0 +1,99 @@
+"""One column of an Arrow table to the numbers of a model's column: the same as of the same values in JSON."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import Fault, InvalidInput, MalformedBody
+from service.inference.columns import Boolean, Category, Column
+from service.inference.row_faults import RowFaults
+from service.inference.schema import Schema
+
+# The most values that are remembered of a column of strings.
+_REMEMBERED: Final = 10_000
+# Of Arrow's longest decimal numbers. A stream can claim any, and then one number would take gigabytes.
+_MOST_DECIMALS: Final = 76
+
+
+def check_type(name: str, arrow_type: Any, column: Column, schema: Schema) -> None:
+    """Raise `InvalidInput` if no value of ``arrow_type`` can be one of a feature's."""
+    from pyarrow import types  # noqa: PLC0415 - an extra
+
+    inner = arrow_type.value_type if types.is_dictionary(arrow_type) else arrow_type
+    is_decimal = types.is_decimal(inner) and abs(inner.scale) <= _MOST_DECIMALS
+    is_number = types.is_integer(inner) or types.is_floating(inner) or is_decimal
+    is_text = types.is_string(inner) or types.is_large_string(inner) or types.is_string_view(inner)
+    if not (is_number or is_text or types.is_boolean(inner) or types.is_null(inner)):
+        detail = f"column {name!r} has the type {str(arrow_type)!s:.60}, expected numbers, booleans or strings"
+        raise InvalidInput(Fault(f"{detail}; convert it first", feature=name))
+    is_short = types.is_float16(inner) or types.is_float32(inner)
+    if is_short and "float32" not in schema.raw_dtypes and not isinstance(column, Boolean | Category):
+        detail = f"column {name!r} has the type {inner}, which cannot hold this model's values apart"
+        raise InvalidInput(Fault(f"{detail}; make it float64 or int64 from the start", feature=name))
+
+
+class ColumnReader:
+    """Reads the arrays of one column, some rows after the other. Bad values are NaN if they are added to ``faults``."""
+
+    def __init__(self, column: Column, faults: RowFaults | None) -> None:
+        self._column = column
+        self._faults = faults
+        self._known: dict[str, float] = {}
+        self._marks = np.array(sorted(column.sentinels), np.float64)
+
+    def numbers(self, array: Any, first: int) -> NDArray[np.float64]:
+        """The numbers of an Arrow ``array`` (rows,) that begins at row ``first``. Raises `InvalidInput`."""
+        from pyarrow import types  # noqa: PLC0415 - an extra
+
+        if types.is_boolean(array.type) and type(self._column) is Boolean and not array.null_count:
+            result: NDArray[np.float64] = array.to_numpy(zero_copy_only=False).astype(np.float64)
+            return result
+        if isinstance(self._column, Category) or not (types.is_integer(array.type) or types.is_floating(array.type)):
+            return np.array([self._number(first + at, value) for at, value in enumerate(_listed(array))], np.float64)
+        return self._of_numbers(array, first)
+
+    def _of_numbers(self, array: Any, first: int) -> NDArray[np.float64]:
+        """All at once; those that are not certainly right one by one."""
+        column = self._column
+        numbers: NDArray[np.float64] = array.to_numpy(zero_copy_only=False).astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            taken = (column.lowest <= numbers) & (numbers <= column.highest)
+            if column.whole:
+                taken &= numbers == np.rint(numbers)
+            if len(self._marks):
+                taken &= ~np.isin(numbers, self._marks)
+            if column.missing:
+                taken |= np.isnan(numbers)
+        for row in np.flatnonzero(~taken).tolist():
+            numbers[row] = self._number(first + row, array[row].as_py())
+        return numbers
+
+    def _number(self, row: int, value: Any) -> float:
+        if type(value) is str:
+            known = self._known.get(value)
+            if known is not None:
+                return known
+        elif isinstance(value, Decimal):
+            value = int(value) if value == value.to_integral_value() else float(value)
+        try:
+            number = self._column.number(row, value)
+        except InvalidInput as error:
+            if self._faults is None:
+                raise
+            self._faults.add(row, error)
+            return np.nan
+        if type(value) is str and len(self._known) < _REMEMBERED:
+            self._known[value] = number
+        return number
+
+
+def _listed(array: Any) -> list[Any]:
+    try:
+        values: list[Any] = array.to_pylist()
+    except ArithmeticError as error:  # Arrow does not check that the digits of a decimal number fit its type
+        raise MalformedBody(f"the body is no Arrow stream: a value of type {array.type} has too many digits") from error
+    return values

@@ -1,0 +1,154 @@
+"""application/vnd.apache.arrow.stream: rows and answers as Arrow tables, if pyarrow is installed.
+
+https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import BodyTooLarge, Fault, InvalidInput, MalformedBody, UnsupportedMedia
+from service.http.codecs import arrow_answers, arrow_sizes, named
+from service.http.codecs.arrow_columns import ColumnReader, check_type
+from service.http.codecs.codec import Codec, DecodedRows, binary, steps_with_faults
+from service.http.options import RowOptions
+from service.inference.row_faults import RowFaults
+from service.inference.schema import Schema
+from service.inference.steps import Steps
+
+_STEP_VALUES: Final = 8192
+_MOST_SCHEMA_BYTES: Final = 1024 * 1024
+_MOST_SCHEMA_BYTES_A_FEATURE: Final = 1024
+# They are read at once with the batch after them.
+_MOST_DICTIONARIES: Final = 1000
+_FILE_MAGIC: Final = b"ARROW1"
+_PANDAS_INDEX: Final = re.compile(r"__index_level_\d+__")
+
+T = TypeVar("T")
+
+
+def is_installed() -> bool:
+    """Whether there is pyarrow, which is not imported before it is needed."""
+    return importlib.util.find_spec("pyarrow") is not None
+
+
+def rows_from_arrow(
+    body: bytes, options: RowOptions, schema: Schema, faults: RowFaults | None = None
+) -> Steps[NDArray[np.float64]]:
+    """Rows of an Arrow stream as float64 (rows, features), in steps; bad ones are zeros if added to ``faults``.
+
+    Columns are found by name, in any order. They hold numbers, booleans or strings, or dictionaries of these. Raises
+    `UnsupportedMedia` if pyarrow is missing, `MalformedBody`, `BodyTooLarge` if decompressed buffers exceed the bound
+    on bodies, and `InvalidInput`.
+    """
+    if not is_installed():
+        raise UnsupportedMedia("Arrow needs pyarrow, which is not installed here; install mlp-serving[arrow]")
+    from pyarrow import BufferReader, ipc  # noqa: PLC0415 - an extra
+
+    if body.startswith(_FILE_MAGIC):
+        raise MalformedBody("the body is an Arrow file, expected an Arrow stream; write it with pyarrow.ipc.new_stream")
+    yield from _check_messages(body, options.max_bytes, schema)
+    stream = _read(lambda: ipc.open_stream(BufferReader(body)))
+    names = _read(lambda: list(stream.schema.names))
+    kept = [at for at, name in enumerate(names) if not _PANDAS_INDEX.fullmatch(name)]
+    places = named.positions([names[at] for at in kept], schema, ignore_unknown=options.ignore_unknown)
+    fields = [None if at is None else kept[at] for at in places]
+    used = sorted(at for at in fields if at is not None)
+    for column, at in zip(schema.columns, fields, strict=True):
+        if at is not None:
+            check_type(column.name, stream.schema.field(at).type, column, schema)
+    # Other columns are not decoded. Their types may be any.
+    chosen = ipc.IpcReadOptions(use_threads=False, included_fields=used)
+    stream = _read(lambda: ipc.open_stream(BufferReader(body), options=chosen))
+    readers = [
+        (index, used.index(at), ColumnReader(column, faults))
+        for index, (column, at) in enumerate(zip(schema.columns, fields, strict=True))
+        if at is not None
+    ]
+    parts: list[NDArray[np.float64]] = []
+    count = 0
+    while (batch := _read(lambda: next(stream, None))) is not None:
+        count += batch.num_rows
+        if count > schema.max_rows:
+            schema.check_count(count)
+        _read(lambda: batch.validate(full=True))
+        yield
+        parts.append((yield from _numbers(batch, count - batch.num_rows, readers, schema)))
+    schema.check_count(count)
+    rows = np.concatenate(parts)
+    if faults:
+        rows[faults.rows()] = 0
+    schema.check_pixels(rows)
+    return rows
+
+
+def _numbers(
+    batch: Any, first: int, readers: Sequence[tuple[int, int, ColumnReader]], schema: Schema
+) -> Steps[NDArray[np.float64]]:
+    """The numbers of a ``batch`` that begins at row ``first``."""
+    rows = np.full((batch.num_rows, schema.width), np.nan)
+    step_rows = max(1, _STEP_VALUES // schema.width)
+    for start in range(0, batch.num_rows, step_rows):
+        part = batch.slice(start, step_rows)
+        for index, at, reader in readers:
+            rows[start : start + step_rows, index] = reader.numbers(part.column(at), first + start)
+        yield
+    return rows
+
+
+def _check_messages(body: bytes, max_bytes: int, schema: Schema) -> Steps[None]:
+    """Raise an error for a stream that would take more memory, or more time at once, than its size suggests."""
+    from pyarrow import BufferReader, ipc  # noqa: PLC0415 - an extra
+
+    messages = _read(lambda: ipc.MessageReader.open_stream(BufferReader(body)))
+    schema_bytes = max(_MOST_SCHEMA_BYTES, _MOST_SCHEMA_BYTES_A_FEATURE * schema.width)
+    total, dictionaries = 0, 0
+    while (message := _read(lambda: next(messages, None))) is not None:
+        metadata = message.metadata.to_pybytes()
+        found = arrow_sizes.header_type(metadata)
+        if len(metadata) > schema_bytes:
+            detail = f"a message of the Arrow stream describes more than {schema_bytes} bytes of columns"
+            raise InvalidInput(Fault(f"{detail}; send fewer columns"))
+        if found in (arrow_sizes.BATCH, arrow_sizes.DICTIONARY):
+            dictionaries += found == arrow_sizes.DICTIONARY
+            total += arrow_sizes.decoded_bytes(metadata, memoryview(message.body or b""))
+        if dictionaries > _MOST_DICTIONARIES:
+            detail = f"the Arrow stream has more than {_MOST_DICTIONARIES} dictionaries"
+            raise InvalidInput(Fault(f"{detail}; write it as one batch, or without dictionaries"))
+        if total > max_bytes:
+            raise BodyTooLarge(f"the Arrow stream expands to more than {max_bytes} bytes; send fewer rows at once")
+        yield
+
+
+def _read(call: Callable[[], T]) -> T:
+    """The result of a ``call`` into pyarrow. Raises `MalformedBody`."""
+    from pyarrow import ArrowException  # noqa: PLC0415 - an extra
+
+    try:
+        return call()
+    except (ArrowException, OSError, ValueError, MemoryError, KeyError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise MalformedBody(f"the body is no Arrow stream: {reason:.200}") from error
+
+
+def _decode(body: bytes, options: RowOptions, schema: Schema) -> Steps[DecodedRows]:
+    if not options.by_row:
+        return rows_from_arrow(body, options, schema)
+    faults = RowFaults()
+    return steps_with_faults(rows_from_arrow(body, options, schema, faults), faults)
+
+
+_DESCRIPTION: Final = "an Arrow stream with a column for each feature, by name in any order"
+CODEC: Final = Codec(
+    (b"application/vnd.apache.arrow.stream",),
+    _decode,
+    lambda _models: binary(_DESCRIPTION) if is_installed() else None,
+    encode=arrow_answers.encode if is_installed() else None,
+    describe_answer=(lambda _models: binary(arrow_answers.DESCRIPTION)) if is_installed() else None,
+)
