@@ -24,6 +24,7 @@ from service.http import problems
 from service.metrics import Metrics
 from service.metrics.workers import WorkersNow
 from service.settings import PREFIX, Settings
+from tests.service.published import TABLE, publish
 from tests.service.running import Running
 
 ROOT = Path(__file__).parents[1]
@@ -117,17 +118,31 @@ def test_the_quickstart_request_returns_the_documented_response() -> None:
     assert answer == expected
 
 
+ROWS = re.findall(r"^(curl \S*localhost:8000/predict\S* .*(?:-d '[\[{]|text/csv).*)$", README, re.MULTILINE)
+
+
+def test_each_form_of_rows_is_answered(tmp_path: Path) -> None:
+    publish(tmp_path, features=TABLE)
+    assert len(ROWS) == 6
+    with Running(tmp_path) as server:
+        for command in ROWS:
+            local = command.replace("localhost:8000", server.address, 1).replace("curl ", "curl -sS ", 1)
+            done = subprocess.run(["bash", "-c", local], capture_output=True, text=True, check=True)
+            answer = json.loads(done.stdout)
+            assert [label is None for label in answer["predictions"]] in ([False], [False] * 2, [False, True]), answer
+
+
 def test_the_commands_of_the_open_inference_protocol_print_what_is_documented() -> None:
     text = README.split("### Open Inference Protocol\n")[1].split("\n### ")[0]
     commands, printed = re.findall(r"```sh\n(.+?)```", text, re.DOTALL), re.findall(r"```json\n(.+?)\n```", text)
     with Running(ROOT / "models") as server:
-        said = []
+        found = []
         for command in commands:
             local = command.replace("localhost:8000", server.address).replace("curl", "curl -s")
             done = subprocess.run(["sh", "-c", local], cwd=ROOT, capture_output=True, text=True, check=True)
-            said.append(json.loads(done.stdout))
-    assert said[:2] == [json.loads(each) for each in printed]
-    assert [len(row) for row in said[2]["predictions"]] == [10]
+            found.append(json.loads(done.stdout))
+    assert found[:2] == [json.loads(each) for each in printed]
+    assert [len(row) for row in found[2]["predictions"]] == [10]
 
 
 def test_the_picture_snippet_predicts_its_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,14 +13,23 @@ from service.inference.columns import FLOAT32_MAX
 from service.inference.model import Model
 from service.manifest import CLASSIFICATION, REGRESSION, Feature, Label, Manifest
 
+_ERRORS: Final = "with on_error=row, one entry for each row that does not fit the model: its answers are null"
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class TopK(BaseModel):
     """The best labels of each row and their probabilities, best first."""
 
-    predictions: list[list[Label]]
-    probabilities: list[list[Probability]]
+    predictions: list[list[Label] | None]
+    probabilities: list[list[Probability] | None]
+
+
+class RowError(BaseModel):
+    """What is wrong with a row that does not fit the model."""
+
+    row: int = Field(ge=0, description="counted from 0")
+    feature: str | None = None
+    detail: str
 
 
 class Answer(BaseModel):
@@ -28,12 +37,13 @@ class Answer(BaseModel):
 
     model: str
     version: int
-    predictions: list[Label] = Field(description="the most probable label, in the target's own type")
-    classes: list[Annotated[int, Field(ge=0)]] = Field(description="its index in the model's labels")
-    probabilities: list[list[Probability]] | None = Field(
+    predictions: list[Label | None] = Field(description="the most probable label, in the target's own type")
+    classes: list[Annotated[int, Field(ge=0)] | None] = Field(description="its index in the model's labels")
+    probabilities: list[list[Probability] | None] | None = Field(
         default=None, description="of every label, in the order of GET /models/{name}; absent with probabilities=false"
     )
     top_k: TopK | None = Field(default=None, description="present with top_k=")
+    errors: list[RowError] | None = Field(default=None, description=_ERRORS)
 
 
 class Numbers(BaseModel):
@@ -41,9 +51,10 @@ class Numbers(BaseModel):
 
     model: str
     version: int
-    predictions: list[float] | list[list[float]] = Field(
+    predictions: list[float | None] | list[list[float] | None] = Field(
         description="the target's value; of a model with several targets one of each, as GET /models/{name} orders them"
     )
+    errors: list[RowError] | None = Field(default=None, description=_ERRORS)
 
 
 _RANGE: Final = {"minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX}
@@ -56,16 +67,21 @@ def request(models: Sequence[Model]) -> dict[str, Any]:
     """The media type object of a request: the rows that each model takes, and its example."""
     rows = [row for model in models for row in (*_listed_rows(model.manifest), _named_row(model.manifest))]
     bounds = {"type": "array", "minItems": 1, "maxItems": max(model.schema.max_rows for model in models)}
-    schema = {
+    split = _split_table(bounds)
+    by_column = [_by_column(model.manifest, bounds) for model in models if len(model.manifest.input_shape) == 1]
+    forms = [bounds | {"items": {"anyOf": rows}}, split, *by_column]
+    keyed = {
         "type": "object",
         "properties": {
-            "inputs": bounds | {"items": {"anyOf": rows}},
-            "instances": bounds | {"description": "inputs by another name"},
+            "inputs": {"anyOf": forms},
+            "instances": {"description": "inputs by another name"},
+            "dataframe_records": {"description": "inputs by another name"},
+            "dataframe_split": split,
         },
-        "oneOf": [{"required": ["inputs"]}, {"required": ["instances"]}],
+        "oneOf": [{"required": [key]} for key in ("inputs", "instances", "dataframe_records", "dataframe_split")],
     }
     return {
-        "schema": schema,
+        "schema": {"anyOf": [keyed, *forms]},
         "examples": {model.manifest.name: {"value": json.loads(model.example)} for model in models},
     }
 
@@ -103,6 +119,35 @@ def _listed_rows(manifest: Manifest) -> list[dict[str, Any]]:
     return [flat, nested | {"description": f"{manifest.name}: {' x '.join(map(str, shape))} values"}]
 
 
+def _split_table(bounds: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": 'a table as pandas writes it with orient="split"',
+        "required": ["columns", "data"],
+        "properties": {
+            "columns": {"type": "array", "items": {"type": "string"}},
+            "data": bounds | {"items": {"type": "array"}},
+        },
+    }
+
+
+def _by_column(manifest: Manifest, bounds: dict[str, Any]) -> dict[str, Any]:
+    """A table with a list of values, or an object by row label, for each feature."""
+    properties = {}
+    for feature in manifest.features:
+        value = _value(feature)
+        by_label = {"type": "object", "minProperties": 1, "additionalProperties": value}
+        properties[feature.name] = {"anyOf": [bounds | {"items": value}, by_label]}
+    described = f"{manifest.name}: values by feature, or by feature and row label"
+    return _required(manifest) | {"description": described, "properties": properties}
+
+
+def _required(manifest: Manifest) -> dict[str, Any]:
+    """An object by feature name: those that may be missing may be absent."""
+    required = [feature.name for feature in manifest.features if not feature.missing]
+    return {"type": "object", "required": required, "minProperties": 1, "additionalProperties": False}
+
+
 def _list_of(item: dict[str, Any], length: int) -> dict[str, Any]:
     return {"type": "array", "minItems": length, "maxItems": length, "items": item}
 
@@ -113,11 +158,8 @@ def _named_row(manifest: Manifest) -> dict[str, Any]:
         count = len(manifest.features)
         number = {"type": "number"} | _RANGE
         return described | {"additionalProperties": number, "minProperties": count, "maxProperties": count}
-    return described | {
-        "required": [feature.name for feature in manifest.features],
-        "properties": {feature.name: _value(feature) for feature in manifest.features},
-        "additionalProperties": False,
-    }
+    properties = {feature.name: _value(feature) for feature in manifest.features}
+    return described | _required(manifest) | {"properties": properties}
 
 
 def _value(feature: Feature) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from service.lifecycle import State
 from service.settings import Settings
 from tests.service.published import TABLE, publish
 
+ARROW = "application/vnd.apache.arrow.stream"
+OF_ROWS = ("dtype", "ignore_unknown", "on_error")
 PATHS = ("/predict", "/models/{name}/predict", "/models/{name}/versions/{version}/predict")
 
 
@@ -33,10 +35,12 @@ class Client:
     async def _built(self, options: Settings) -> app.Service:
         return app.build(options, None, metrics.alone())
 
-    def ask(self, method: str, path: str, content: object = None) -> httpx.Response:
+    def ask(self, method: str, path: str, content: object = None, csv: str | None = None) -> httpx.Response:
         async def response() -> httpx.Response:
             transport = httpx.ASGITransport(self.service.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                if csv is not None:
+                    return await client.request(method, path, content=csv, headers={"content-type": "text/csv"})
                 return await client.request(method, path, json=content)
 
         return self.runner.run(response())
@@ -120,6 +124,7 @@ PERSON = {"age": 41, "height": 1.8, "member": True, "country": "Italy", "job": "
         (PERSON | {"age": "41"}, False),
         (PERSON | {"wage": 1}, False),
         ({"age": 41}, False),
+        ({"height": 1.8, "job": "nurse"}, True),
         (list(PERSON.values()), True),
         ([[1, 2], [3, 4]], True),
         ("row", False),
@@ -141,11 +146,38 @@ def test_a_row_fits_the_schema_if_the_service_accepts_it(client: Client, row: An
         assert status == (200 if fits else 422)
 
 
+@pytest.mark.parametrize(
+    ("body", "fits"),
+    [
+        ([PERSON], True),
+        ([], False),
+        ({name: [value, value] for name, value in PERSON.items()}, True),
+        ({name: {"x": value} for name, value in PERSON.items()}, True),
+        ({"height": [1.8], "job": ["cook"]}, True),
+        ({"height": [1.8]}, False),
+        ({"height": [1.8], "job": [1]}, False),
+        ({"columns": [*PERSON], "data": [[*PERSON.values()]]}, True),
+        ({"columns": [*PERSON], "data": []}, False),
+    ],
+)
+@pytest.mark.parametrize("key", [None, "inputs", "dataframe_split"])
+def test_the_schema_describes_tables(client: Client, body: Any, fits: bool, key: str | None) -> None:
+    if key == "dataframe_split" and "columns" not in body:
+        pytest.skip("it is split or nothing")
+    document = body if key is None else {key: body}
+    assert client.fits(document, body_of(client, "/predict")["schema"]) == fits
+    status = client.ask("POST", "/models/price/predict", document).status_code
+    assert status == (200 if fits else 422)
+
+
 def test_responses_fit_the_schema_with_every_option(client: Client) -> None:
     schema = client.operation("/predict")["responses"]["200"]["content"]["application/json"]["schema"]
     for query in ("top_k=2", "probabilities=false", "timing=true"):
         response = client.ask("POST", f"/predict?{query}", {"inputs": [[1, 2, 3, 4]]})
         assert client.fits(response.json(), schema)
+    partly = client.ask("POST", "/predict?on_error=row&top_k=1", {"inputs": [[1, 2, 3, 4], [1]]})
+    assert (partly.status_code, partly.json()["predictions"][1]) == (200, None)
+    assert client.fits(partly.json(), schema)
     assert not client.fits({"model": "small", "version": 1}, schema)
     assert not client.fits({"model": "small", "version": 1, "predictions": None}, schema)
 
@@ -184,8 +216,18 @@ def test_every_type_that_is_read_and_written_is_described(client: Client) -> Non
             "application/json",
             "application/octet-stream",
             "application/x-npy",
+            "text/csv",
+            ARROW,
         }
-        assert set(operation["responses"]["200"]["content"]) == {"application/json", "application/x-npy"}
+        assert set(operation["responses"]["200"]["content"]) == {"application/json", "application/x-npy", ARROW}
+
+
+def test_csv_examples_are_answered_when_sent(client: Client) -> None:
+    examples = client.operation("/predict")["requestBody"]["content"]["text/csv"]["examples"]
+    assert list(examples) == ["position", "price", "table"]
+    for name, example in examples.items():
+        response = client.ask("POST", f"/models/{name}/predict", csv=example["value"])
+        assert response.status_code == 200
 
 
 def test_422_is_described_only_where_rows_are_read(client: Client) -> None:
@@ -205,8 +247,8 @@ def parameters(client: Client) -> list[str]:
 def test_options_of_classes_are_described_where_there_are_classes(client: Client, tmp_path: Path) -> None:
     publish(tmp_path, "position", targets=("x", "y"))
     numbers = Client(tmp_path, "position")
-    assert parameters(client) == ["dtype", "probabilities", "timing", "top_k"]
-    assert parameters(numbers) == ["dtype", "timing"]
+    assert parameters(client) == [*OF_ROWS, "probabilities", "timing", "top_k"]
+    assert parameters(numbers) == [*OF_ROWS, "timing"]
     schema = numbers.operation("/predict")["responses"]["200"]["content"]["application/json"]["schema"]
     assert schema == {"$ref": "#/components/schemas/Numbers"}
     numbers.runner.close()
@@ -227,7 +269,8 @@ def test_a_model_is_described_with_targets_labels_and_features(client: Client) -
 
 
 def test_an_image_does_not_name_each_pixel(client: Client) -> None:
-    rows = body_of(client, "/predict")["schema"]["properties"]["inputs"]["items"]["anyOf"]
+    keyed = body_of(client, "/predict")["schema"]["anyOf"][0]
+    rows = keyed["properties"]["inputs"]["anyOf"][0]["items"]["anyOf"]
     (image,) = (row for row in rows if row["description"] == "small: values by feature name")
     assert image["additionalProperties"]["type"] == "number"
     assert len(json.dumps(image)) < 250

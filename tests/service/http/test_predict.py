@@ -328,8 +328,8 @@ def test_no_content_type_and_that_of_curl_mean_json(server: InProcess) -> None:
             b"1,2",
             415,
             "content-type is 'text/html', expected one of application/json, application/x-www-form-urlencoded, "
-            "application/octet-stream, application/x-npy, text/csv, image/png, image/jpeg, image/jpg, image/webp, "
-            "multipart/form-data",
+            "application/octet-stream, application/x-npy, text/csv, application/vnd.apache.arrow.stream, "
+            "image/png, image/jpeg, image/jpg, image/webp, multipart/form-data",
         ),
         ({b"content-encoding": b"br"}, b"x", 415, "content-encoding is 'br', expected gzip, once, or none"),
         (
