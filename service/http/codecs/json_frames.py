@@ -87,6 +87,7 @@ def skip(text: JsonText) -> Steps[None]:
             yield from text.value()
             yield from text.read(":", "':' delimiter")
         yield from text.value()
+        text.part_at_hand(opening + end)
         more = yield from text.another(end)
         count += 1
         if count % _STEP_VALUES == 0:
@@ -159,18 +160,30 @@ def _column(
         if opening == "{":
             row = yield from _label(text, column, here, labels)
         numbers.append(_number(row, (yield from text.value()), column, reader))
+        part = text.part_at_hand(opening + end)
+        if len(numbers) + len(part) > reader.schema.max_rows:
+            reader.schema.check_count(len(numbers) + len(part))
+        if opening == "[":
+            numbers += [_number(row, value, column, reader) for row, value in enumerate(part, len(numbers))]
+        else:
+            numbers += [
+                _number(_row_of(label, column, here, labels), value, column, reader) for label, value in part.items()
+            ]
         more = yield from text.another(end)
-        if len(numbers) % _STEP_VALUES == 0:
-            yield
+        yield
     return here, numbers
 
 
 def _label(text: JsonText, column: Column, here: _Labels, labels: _Labels | None) -> Steps[int]:
     """Consume the label of a value, add it to those ``here``, and return its row."""
     label = yield from text.value()
+    yield from text.read(":", "':' delimiter")
+    return _row_of(label, column, here, labels)
+
+
+def _row_of(label: str, column: Column, here: _Labels, labels: _Labels | None) -> int:
     if label in here:
         raise repeated(label)
-    yield from text.read(":", "':' delimiter")
     row = len(here) if labels is None else labels.get(label)
     if row is None:
         detail = f"feature {column.name!r} has a value for row {label!r:.60}, which the features before it do not have"

@@ -19,6 +19,8 @@ class RowReader:
     has ``length`` values. A row that does not fit the model becomes zeros if it can be added to ``faults``.
     """
 
+    __slots__ = ("_length", "faults", "ignore_unknown", "places", "schema")
+
     def __init__(
         self,
         schema: Schema,
@@ -32,8 +34,12 @@ class RowReader:
         self.ignore_unknown = ignore_unknown
         self.faults = faults
         self.places = places
-        self.in_order = places is None or list(places) == list(range(length)) == list(range(schema.width))
         self._length = length
+
+    @property
+    def in_order(self) -> bool:
+        """Whether a list has the values of all features, in their order, and nothing else."""
+        return self.places is None or list(self.places) == list(range(self._length)) == list(range(self.schema.width))
 
     def placed(self, places: Sequence[int | None], length: int) -> RowReader:
         """The same for rows that are lists with their values at ``places``."""

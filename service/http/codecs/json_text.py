@@ -117,6 +117,25 @@ class JsonText:
         self._at = last.end()
         return values
 
+    def part_at_hand(self, brackets: str) -> Any:
+        """Consume what follows the value just read, up to the last comma in the window that ends one like it.
+
+        The part of a list or an object is itself one, by its ``brackets``. That the comma ends a value is a guess. If
+        it is wrong, the result is empty: parse the values one by one.
+        """
+        comma = _COMMA.match(self._text, self._at)
+        if comma is not None and not self._guessed_wrong and self._at:
+            closing = self._text[self._at - 1]
+            end = self._text.rfind(f"{closing}," if closing in "]}" else ",", comma.end()) + (closing in "]}")
+            try:
+                if end > comma.end():
+                    part = DECODER.decode(f"{brackets[0]}{self._text[comma.end() : end]}{brackets[1]}")
+                    self._at = end
+                    return part
+            except (ValueError, RecursionError, MalformedBody):
+                self._guessed_wrong = True
+        return DECODER.decode(brackets)
+
     def window(self, size_bytes: int) -> bytes:
         """The next bytes, without consuming them."""
         at = self.at_byte

@@ -406,11 +406,12 @@ def test_the_openapi_documents_examples_work_when_sent(client: httpx.Client) -> 
             for kind, media in content.items():
                 for example in media.get("examples", {}).values():
                     url = path.replace("{name}", "small").replace("{version}", "1")
-                    answer = client.request(method, url, json=example["value"], headers={"content-type": kind})
+                    value = example["value"] if kind == "text/csv" else json.dumps(example["value"])
+                    answer = client.request(method, url, content=value, headers={"content-type": kind})
                     assert answer.status_code == 200
                     assert set(answer.json()) <= set(document["components"]["schemas"]["Answer"]["properties"])
                     sent += 1
-    assert sent == 6
+    assert sent == 12
 
 
 def test_every_documented_get_path_works(client: httpx.Client) -> None:
