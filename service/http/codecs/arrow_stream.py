@@ -81,7 +81,7 @@ def rows_from_arrow(
         yield
         parts.append((yield from _numbers(batch, count - batch.num_rows, readers, schema)))
     schema.check_count(count)
-    rows = np.concatenate(parts)
+    rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
     if faults:
         rows[faults.rows()] = 0
     schema.check_pixels(rows)

@@ -126,7 +126,11 @@ class JsonText:
         comma = _COMMA.match(self._text, self._at)
         if comma is not None and not self._guessed_wrong and self._at:
             closing = self._text[self._at - 1]
-            end = self._text.rfind(f"{closing}," if closing in "]}" else ",", comma.end()) + (closing in "]}")
+            if closing in "]}":
+                end = self._text.rfind(f"{closing},", comma.end()) + 1
+            else:
+                stop = self._text.find(brackets[1], comma.end())
+                end = self._text.rfind(",", comma.end(), stop if stop >= 0 else None)
             try:
                 if end > comma.end():
                     part = DECODER.decode(f"{brackets[0]}{self._text[comma.end() : end]}{brackets[1]}")
