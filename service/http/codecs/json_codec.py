@@ -40,7 +40,7 @@ CODEC: Final = Codec(
     # The second is what `curl -d` sends by default.
     (b"application/json", b"application/x-www-form-urlencoded"),
     _decode,
-    lambda models: json_images.described(json_openapi.request(models), models),
+    lambda models: json_openapi.request(models, json_images.row_schemas(models)),
     is_text=True,
     encode=encode,
     describe_answer=json_openapi.answer,

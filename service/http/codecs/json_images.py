@@ -38,11 +38,9 @@ _IMAGE: Final = {
 _EXPECTED: Final = 'expected {"b64": "…"}, an image file in base64'
 
 
-def described(request: MediaObject, models: Sequence[Model]) -> MediaObject:
-    """The media type object of a request, with rows that are images if one of these models takes them."""
-    if images.describe(models, {}) is not None:
-        request["schema"]["properties"]["inputs"]["items"]["anyOf"].append(_IMAGE)
-    return request
+def row_schemas(models: Sequence[Model]) -> list[MediaObject]:
+    """The schema of a row that is an image; none if none of these models takes images."""
+    return [] if images.describe(models, {}) is None else [_IMAGE]
 
 
 def may_have_images(body: bytes, schema: Schema) -> bool:
@@ -73,6 +71,8 @@ def _images_in(body: bytes) -> list[Any]:
         raise MalformedBody(f"the body is not UTF-8: byte {error.start} is {body[error.start]:#04x}") from error
     except (ValueError, RecursionError) as error:
         raise MalformedBody(f"the body is not JSON: {error!s:.100}") from error
+    if isinstance(document, list):
+        return document
     keys = [key for key in _KEYS if key in document] if isinstance(document, dict) else []
     if len(keys) != 1:
         raise InvalidInput(Fault(f'the body is no object {{"inputs": [image, …]}}; {_EXPECTED} as an image'))

@@ -63,9 +63,10 @@ _JSON_TYPES: Final = {"numeric": ["number"], "boolean": ["boolean", "number"], "
 _SCHEMAS: Final = "#/components/schemas/"
 
 
-def request(models: Sequence[Model]) -> dict[str, Any]:
-    """The media type object of a request: the rows that each model takes, and its example."""
+def request(models: Sequence[Model], other_rows: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """The media type object of a request: the rows that each model takes, ``other_rows``, and its example."""
     rows = [row for model in models for row in (*_listed_rows(model.manifest), _named_row(model.manifest))]
+    rows += other_rows
     bounds = {"type": "array", "minItems": 1, "maxItems": max(model.schema.max_rows for model in models)}
     split = _split_table(bounds)
     by_column = [_by_column(model.manifest, bounds) for model in models if len(model.manifest.input_shape) == 1]

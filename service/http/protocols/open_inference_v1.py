@@ -144,7 +144,10 @@ class OpenInferenceV1:
         success = {"schema": {"$ref": f"{_SCHEMAS}V1Predictions"}}
         return Operation(
             [],
-            {"required": True, "content": {"application/json": json_openapi.request(models)}},
+            {
+                "required": True,
+                "content": {"application/json": json_openapi.request(models, json_images.row_schemas(models))},
+            },
             {
                 "200": {"description": "Successful Response", "content": {"application/json": success}},
                 **error_objects.responses(),

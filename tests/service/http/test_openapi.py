@@ -146,24 +146,27 @@ def test_a_row_fits_the_schema_if_the_service_accepts_it(client: Client, row: An
         assert status == (200 if fits else 422)
 
 
+_TABLES = [
+    ([PERSON], True),
+    ([], False),
+    ({name: [value, value] for name, value in PERSON.items()}, True),
+    ({name: {"x": value} for name, value in PERSON.items()}, True),
+    ({"height": [1.8], "job": ["cook"]}, True),
+    ({"height": [1.8]}, False),
+    ({"height": [1.8], "job": [1]}, False),
+]
+_SPLIT_TABLES = [
+    ({"columns": [*PERSON], "data": [[*PERSON.values()]]}, True),
+    ({"columns": [*PERSON], "data": []}, False),
+]
+
+
 @pytest.mark.parametrize(
-    ("body", "fits"),
-    [
-        ([PERSON], True),
-        ([], False),
-        ({name: [value, value] for name, value in PERSON.items()}, True),
-        ({name: {"x": value} for name, value in PERSON.items()}, True),
-        ({"height": [1.8], "job": ["cook"]}, True),
-        ({"height": [1.8]}, False),
-        ({"height": [1.8], "job": [1]}, False),
-        ({"columns": [*PERSON], "data": [[*PERSON.values()]]}, True),
-        ({"columns": [*PERSON], "data": []}, False),
-    ],
+    ("key", "body", "fits"),
+    [(key, *each) for key in (None, "inputs") for each in (*_TABLES, *_SPLIT_TABLES)]
+    + [("dataframe_split", *each) for each in _SPLIT_TABLES],
 )
-@pytest.mark.parametrize("key", [None, "inputs", "dataframe_split"])
-def test_the_schema_describes_tables(client: Client, body: Any, fits: bool, key: str | None) -> None:
-    if key == "dataframe_split" and "columns" not in body:
-        pytest.skip("it is split or nothing")
+def test_the_schema_describes_tables(client: Client, key: str | None, body: Any, fits: bool) -> None:
     document = body if key is None else {key: body}
     assert client.fits(document, body_of(client, "/predict")["schema"]) == fits
     status = client.ask("POST", "/models/price/predict", document).status_code

@@ -19,7 +19,8 @@ from service.http.options import Options, RowOptions
 from service.inference.row_faults import RowFaults
 from service.inference.schema import Schema
 from service.inference.session import Outputs
-from tests.service.http.codecs.schemas import numbers, refusal
+from tests.service.errors import request_error
+from tests.service.http.codecs.schemas import numbers
 from tests.service.http.codecs.tables import GOOD as PERSON
 from tests.service.http.codecs.tables import SCHEMA, arrow_table, as_arrow, decode, rows_of
 from tests.service.http.codecs.test_json_frames import EXPECTED, FRAME
@@ -74,7 +75,7 @@ def test_a_column_of_nulls_alone_is_missing() -> None:
 def test_the_columns_of_a_float64_model_are_not_rounded_before() -> None:
     exact = Schema((2,), PAIR.columns, 10, ("float64",))
     assert rows_of(ARROW, pair(pa.array([2**53 - 1])), exact).tolist() == [[2**53 - 1, 1]]
-    assert refusal(rows_of, ARROW, pair(pa.array([1.0], pa.float32())), exact) == (
+    assert request_error(rows_of, ARROW, pair(pa.array([1.0], pa.float32())), exact) == (
         "column 'a' has the type float, which cannot hold this model's values apart; make it float64 or int64 from the "
         "start"
     )
@@ -111,7 +112,7 @@ def test_the_columns_of_a_float64_model_are_not_rounded_before() -> None:
     ],
 )  # fmt: skip
 def test_the_error_names_row_and_column(body: bytes, message: str) -> None:
-    assert refusal(rows_of, ARROW, body, PAIR) == message
+    assert request_error(rows_of, ARROW, body, PAIR) == message
 
 
 def test_a_stream_that_expands_is_rejected_before_anything_is_allocated() -> None:
@@ -139,7 +140,7 @@ def test_a_stream_of_many_dictionaries_is_rejected() -> None:
             array = pa.array([float(number)]).dictionary_encode().cast(pa.dictionary(pa.int8(), pa.float64()))
             writer.write_batch(pa.record_batch([array], ["a"]))
     schema = Schema((1,), numbers("a"), 2000)
-    assert "more than 1000 dictionaries" in refusal(rows_of, ARROW, sink.getvalue().to_pybytes(), schema)
+    assert "more than 1000 dictionaries" in request_error(rows_of, ARROW, sink.getvalue().to_pybytes(), schema)
 
 
 @given(st.sampled_from(STREAMS), st.data())

@@ -17,7 +17,8 @@ from service.http.codecs.csv_text import CsvText
 from service.http.options import RowOptions
 from service.inference.columns import Pixel
 from service.inference.schema import Schema
-from tests.service.http.codecs.schemas import TABLE, numbers, refusal
+from tests.service.errors import request_error
+from tests.service.http.codecs.schemas import TABLE, numbers
 from tests.service.http.codecs.tables import SCHEMA, rows_of
 from training.data.tables import reader
 from training.errors import DataError
@@ -70,8 +71,8 @@ def test_numbers_of_an_image_model_are_read_by_name_and_by_position() -> None:
     pixels = Schema((2, 2), tuple(Pixel(name, missing=False) for name in "abcd"), 10, ("float32", "uint8"), 255.0)
     assert rows_of(CSV, b"b,a,d,c\n1,2,3,4\n", pixels).tolist() == [[2, 1, 4, 3]]
     assert rows_of(CSV, b"1,2,3,255\n0,0,0,9", pixels, parameters=ABSENT).tolist() == [[1, 2, 3, 255], [0, 0, 0, 9]]
-    assert "a pixel from 0 to 255" in refusal(rows_of, CSV, b"a,b,c,d\n1,2,3,256\n", pixels)
-    assert "send them as they are in the image" in refusal(rows_of, CSV, b"a,b,c,d\n0.5,1,0,0.25\n", pixels)
+    assert "a pixel from 0 to 255" in request_error(rows_of, CSV, b"a,b,c,d\n1,2,3,256\n", pixels)
+    assert "send them as they are in the image" in request_error(rows_of, CSV, b"a,b,c,d\n0.5,1,0,0.25\n", pixels)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_numbers_of_an_image_model_are_read_by_name_and_by_position() -> None:
     ],
 )  # fmt: skip
 def test_the_error_names_row_and_column(body: bytes, message: str) -> None:
-    assert refusal(rows_of, CSV, body) == message
+    assert request_error(rows_of, CSV, body) == message
 
 
 def test_rows_by_position_have_all_values() -> None:

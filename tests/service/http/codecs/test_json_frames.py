@@ -12,7 +12,8 @@ import pytest
 from service.http.codecs import json_rows
 from service.http.codecs.json_rows import rows_from_json
 from service.inference.schema import Schema
-from tests.service.http.codecs.schemas import TABLE, numbers, refusal
+from tests.service.errors import request_error
+from tests.service.http.codecs.schemas import TABLE, numbers
 from tests.service.http.codecs.tables import SCHEMA, rows_of
 
 JSON = "application/json"
@@ -97,7 +98,7 @@ def test_one_row_without_a_key_is_read() -> None:
     ],
 )  # fmt: skip
 def test_the_error_says_what_is_wrong_with_a_table(document: object, message: str) -> None:
-    assert refusal(rows_from_json, json.dumps(document).encode(), TABLE) == message
+    assert request_error(rows_from_json, json.dumps(document).encode(), TABLE) == message
 
 
 @pytest.mark.parametrize("orient", ["records", "split", "columns"])
