@@ -35,6 +35,7 @@ Labels = tuple[Label, ...]
 class Column(NamedTuple):
     """One output of a response. ``write`` gives some rows of it, in JSON without the brackets of a list."""
 
+    tensor: Tensor
     template: bytes
     binary: bool
     write: Callable[[Outputs, Labels], bytes]
@@ -140,13 +141,16 @@ def _column(output: Output, tensor: Tensor) -> Column:
     head = b'{"name":"%b","datatype":"%b","shape":[%%d%b],' % (tensor.name.encode(), tensor.datatype.encode(), sizes)
     template = head + (_BINARY_DATA if output.binary else _JSON_DATA) + b"}"
     if output.classes:
-        return Column(template, output.binary, _written(lambda part, all_: _ranked(part, best, all_), output.binary))
+        return Column(
+            tensor, template, output.binary, _written(lambda part, all_: _ranked(part, best, all_), output.binary)
+        )
     if tensor.name == LABEL:
-        return Column(template, output.binary, _written(_labels, output.binary))
+        return Column(tensor, template, output.binary, _written(_labels, output.binary))
     of_classes = tensor.name == PROBABILITIES
     if output.binary:  # the session has checked that outputs have these datatypes
-        return Column(template, True, lambda part, _: _values(part, of_classes).tobytes())
+        return Column(tensor, template, True, lambda part, _: _values(part, of_classes).tobytes())
     return Column(
+        tensor,
         template,
         False,
         lambda part, _: orjson.dumps(_values(part, of_classes).reshape(-1), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1],

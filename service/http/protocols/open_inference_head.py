@@ -108,7 +108,7 @@ def _input(index: int, given: object) -> Input:
     name, datatype = (_string(given, key, where) for key in ("name", "datatype"))
     where = f"input {name!r:.60}"
     parameters = _mapping(given, "parameters", where)
-    _refuse_shared_memory(parameters, where)
+    refuse_shared_memory(parameters, where)
     size, data = parameters.get("binary_data_size"), given.get("data")
     if (size is None) == (data is None):
         found = "neither 'data' nor 'binary_data_size'" if size is None else "both 'data' and 'binary_data_size'"
@@ -135,7 +135,7 @@ def _outputs(document: Mapping[str, Any], binary: bool) -> tuple[Output, ...] | 
     if not isinstance(listed, list):
         raise InvalidInput(Fault(f"'outputs' is {type_name(listed)}, expected a list of outputs"))
     outputs = [_output(index, each, binary) for index, each in enumerate(listed)]
-    _check_distinct([each.name for each in outputs])
+    check_distinct([each.name for each in outputs])
     return tuple(outputs)
 
 
@@ -146,14 +146,15 @@ def _output(index: int, given: object, binary: bool) -> Output:
     name = _string(given, "name", where)
     where = f"output {name!r:.60}"
     parameters = _mapping(given, "parameters", where)
-    _refuse_shared_memory(parameters, where)
+    refuse_shared_memory(parameters, where)
     classes = parameters.get("classification", 0)
     if not _is_count(classes):
         raise InvalidInput(Fault(f"{where} has classification {classes!r:.40}, expected a number of labels"))
     return Output(name, _boolean(parameters, "binary_data", where, default=binary), classes)
 
 
-def _check_distinct(names: Sequence[str]) -> None:
+def check_distinct(names: Sequence[str]) -> None:
+    """Raise `InvalidInput` if an output is requested twice."""
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -161,7 +162,8 @@ def _check_distinct(names: Sequence[str]) -> None:
         seen.add(name)
 
 
-def _refuse_shared_memory(parameters: Mapping[str, Any], where: str) -> None:
+def refuse_shared_memory(parameters: Mapping[str, Any], where: str) -> None:
+    """Raise `InvalidInput` if the data of ``where`` is in shared memory."""
     if "shared_memory_region" in parameters:
         raise InvalidInput(Fault(f"{where} is in shared memory, which this server does not read; send the data"))
 
