@@ -34,7 +34,7 @@ LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strat
 HASHED  := --constraint constraints.txt --generate-hashes --output-file
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve models rollback data train prometheus test test-fast check format lock render manifest-schema dashboard image image-test deploy-test clean
+.PHONY: help setup serve models rollback data train prometheus test test-fast check format lock render manifest-schema proto dashboard image image-test deploy-test clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
@@ -111,6 +111,9 @@ render: $(DEV)   ## print the overlays' manifests (OVERLAY="cpu gpu")
 
 manifest-schema: $(DEV) ## write service/manifest.schema.json, the JSON schema of a model's metadata.json
 	$(BIN)/python -m service.manifest > service/manifest.schema.json
+
+proto: $(DEV)    ## compile the gRPC service's description, service/grpc/open_inference.proto
+	$(BIN)/python -m grpc_tools.protoc --proto_path service/grpc --descriptor_set_out service/grpc/open_inference.pb open_inference.proto
 
 dashboard: $(DEV) prometheus ## redraw deploy/dashboard.png with a real Prometheus
 	$(BIN)/python -m tests.deploy.draw_dashboard

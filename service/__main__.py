@@ -13,6 +13,7 @@ from typing import Final
 
 from service import app, cpus, logs, metrics, server
 from service.errors import StartError
+from service.grpc import extra
 from service.health import Health
 from service.heartbeats import Heartbeats
 from service.inference import watcher
@@ -56,6 +57,9 @@ def _serve(arguments: Sequence[str], stop: server.Stop, writer: LogWriter) -> in
     writer.shared = count > 1
     _log.info("%d worker(s) of one thread, on %g CPUs of quota and affinity", count, cpus.available())
     listener = server.listen(settings.host, settings.port, unread_timeout_s=settings.keep_alive_timeout_s)
+    if settings.grpc_port:
+        extra.check()
+        server.listen(settings.host, settings.grpc_port, unread_timeout_s=settings.keep_alive_timeout_s).close()
 
     replacing = threading.Event()
     heartbeats = Heartbeats(count)

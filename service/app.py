@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 
 from service import logs, metrics, settings
+from service.grpc import extra
 from service.health import Health
 from service.heartbeats import Heartbeats
 from service.http import openapi
@@ -24,6 +25,7 @@ from service.http.codecs.json_codec import check_example
 from service.http.limits import BodyBudget, Limits
 from service.http.paths import AnyProtocol, RouteTable
 from service.http.predict import Predict
+from service.http.protocols.base import Served
 from service.http.protocols.native import NativeProtocol
 from service.http.protocols.open_inference_v1 import OpenInferenceV1
 from service.http.protocols.open_inference_v2 import OpenInferenceV2
@@ -52,6 +54,9 @@ from service.statistics import InferenceStatistics, Totals
 
 _log = logging.getLogger(__name__)
 
+if TYPE_CHECKING:
+    from service.grpc.server import GrpcServer
+
 _CLOCK: Final = time.perf_counter
 # How long a version that is being loaded at the end may take. Loading stops after it.
 _LAST_LOAD_S: Final = 2.0
@@ -68,11 +73,12 @@ class Service:
     lifecycle: Lifecycle
     fast_path: FastPathContext
     repository: Repository
+    grpc: GrpcServer | None = None
 
 
 def create_app() -> FastAPI:
     """The application with its settings from the environment, for any ASGI server: ``service.app:create_app``."""
-    options = settings.load([])
+    options = settings.load([]).model_copy(update={"grpc_port": 0})  # mlp-serve starts it
     heartbeats = Heartbeats(1)
     writer, counters = LogWriter(sys.stderr.fileno()), metrics.alone(heartbeats)
     writer.on_drop(counters.server.log_lines_dropped)
@@ -117,11 +123,12 @@ def build(
         tracker.flush()
         return statistics.of(model, version)
 
+    v2 = OpenInferenceV2(options.max_body_bytes, totals)
     table = RouteTable(
         [
             NativeProtocol(options.max_body_bytes),
             OpenInferenceV1(options.max_body_bytes),
-            OpenInferenceV2(options.max_body_bytes, totals),
+            v2,
             *protocols,
         ]
     )
@@ -182,7 +189,17 @@ def build(
     app.add_middleware(Guard, tracker=tracker, lifecycle=lifecycle, ids=ids, limits=limits, budget=budget)
     lifetime = Lifetime(options.max_connection_age_s, options.max_requests_per_connection)
     fast_path = FastPathContext(tracker, ids, limits, budget, predict, lifecycle, table, lifetime=lifetime)
-    return Service(app, lifecycle, fast_path, repository)
+    return Service(app, lifecycle, fast_path, repository, _grpc(options, fast_path, Served(repository, lifecycle), v2))
+
+
+def _grpc(options: Settings, context: FastPathContext, served: Served, v2: OpenInferenceV2) -> GrpcServer | None:
+    """gRPC's server, if there is a port for it. Raises `StartError`."""
+    if not options.grpc_port:
+        return None
+    extra.check()
+    from service.grpc import build as grpc_build  # noqa: PLC0415 - an extra, which takes a while to import
+
+    return grpc_build.build(options, context, served, v2.resources)
 
 
 def _models(

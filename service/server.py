@@ -80,6 +80,7 @@ class Server(uvicorn.Server):
         self._drain_timeout_s = drain_timeout_s
         self._lifecycle = service.lifecycle
         self._reject_all = service.fast_path.predict.close
+        self._grpc = service.grpc
         self._stop = stop
         self._listeners: list[Listener] = []
 
@@ -95,6 +96,8 @@ class Server(uvicorn.Server):
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(STARTUP_FAILURE)
+        if self._grpc is not None:
+            await self._grpc.start()
         self._listeners = [Listener(bound, self._new_protocol) for bound in sockets]
         self.started = True
         for bound in sockets:
@@ -109,6 +112,7 @@ class Server(uvicorn.Server):
         """
         _log.info("draining: no new connections, open ones are answered and closed")
         self._lifecycle.advance(State.DRAINING)
+        grpc = None if self._grpc is None else asyncio.create_task(self._grpc.drain(self._drain_timeout_s))
         await self._stop_listening()
         await self._while_open(LINGER_S - _HANDSHAKE_S)
         ends_at_s = time.monotonic() + self._drain_timeout_s
@@ -120,6 +124,8 @@ class Server(uvicorn.Server):
             await self._while_open(_FAREWELL_S)
         for task in self.server_state.tasks:
             task.cancel("the drain timed out")
+        if grpc is not None:
+            await self._while_draining(grpc, ends_at_s)
         if not self.force_exit:
             await self.lifespan.shutdown()
         _log.info("stopped")
@@ -176,6 +182,14 @@ class Server(uvicorn.Server):
             if self.force_exit or time.monotonic() > ends_at_s:
                 break
             await asyncio.sleep(_TICK_S)
+
+    async def _while_draining(self, grpc: asyncio.Task[None], ends_at_s: float) -> None:
+        """Wait for gRPC's drain; reject the requests that wait when the time is over."""
+        while not grpc.done() and not self.force_exit and time.monotonic() < ends_at_s:
+            await asyncio.sleep(_TICK_S)
+        if not grpc.done() and not self.force_exit:
+            self._reject_all()
+            await grpc
 
     def _reject_the_rest(self) -> None:
         self._reject_all()

@@ -43,6 +43,7 @@ class Settings(BaseSettings):
 
     host: str = _option("127.0.0.1", "address to listen on; 0.0.0.0 for all IPv4 interfaces")
     port: int = _option(8000, "TCP port to listen on; 0 picks a free one", ge=0, le=65535)
+    grpc_port: int = _option(0, "TCP port for gRPC, with the extra mlp-serving[grpc]; 0 is off", ge=0, le=65535)
     models: Path = _option(Path("models"), "folder of models, <name>/<version>/; the newest good version serves")
     model: str | None = _option(
         None, "model for POST /predict; required if there are several; <name>@<version> also pins it"

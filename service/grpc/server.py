@@ -1,0 +1,116 @@
+"""gRPC's server on the event loop: its bounds, health checking, reflection, start and drain."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from service.errors import StartError
+from service.grpc.messages import POOL, SERVICE
+from service.grpc.rpcs import Rpcs
+from service.http.limits import Limits
+
+_log = logging.getLogger(__name__)
+
+_MAX_RPCS: Final = 4096
+_MAX_STREAMS: Final = 1024  # on one connection
+_MAX_METADATA_BYTES: Final = 16 * 1024
+_MAX_AGE_S: Final = 1800.0  # clients connect again, to any worker
+_PING_S: Final = 60.0
+_FASTEST_PING_S: Final = 10.0
+# How long to wait for clients that watch the health, one of which may not read.
+_NOTICE_S: Final = 0.5
+_FAREWELL_S: Final = 1.0
+_TICK_S: Final = 0.01
+_HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen. ``shared`` lets several processes bind the port: SO_REUSEPORT."""
+
+    host: str
+    port: int
+    shared: bool
+
+    @property
+    def text(self) -> str:
+        """As in a URL."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class GrpcServer:
+    """Serves ``rpcs``, health checking and reflection at ``address``.
+
+    An idle connection is closed after ``idle_s``. A connection that is closed for its age may finish RPCs for
+    ``request_s``.
+    """
+
+    def __init__(self, rpcs: Rpcs, address: Address, limits: Limits, *, idle_s: float, request_s: float) -> None:
+        self._rpcs = rpcs
+        self._address = address
+        self._options = _options(limits, shared=address.shared, idle_s=idle_s, request_s=request_s)
+        self._health = health.HealthServicer()
+        self._server: Any = None
+
+    async def start(self) -> None:
+        """Start listening in the running loop. Raises `StartError` if the address is not available."""
+        server = self._server = grpc.aio.server(options=self._options, maximum_concurrent_rpcs=_MAX_RPCS)
+        server.add_generic_rpc_handlers((self._rpcs.handlers(),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        for described in (health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR):
+            POOL.AddSerializedFile(described.serialized_pb)
+        reflection.enable_server_reflection((SERVICE, _HEALTH, reflection.SERVICE_NAME), server, pool=POOL)
+        await self._health.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
+        try:
+            server.add_insecure_port(self._address.text)
+        except RuntimeError as error:
+            raise StartError(f"cannot listen on {self._address.text}; choose another with --grpc-port") from error
+        await server.start()
+        _log.info("gRPC on %s", self._address.text)
+
+    async def drain(self, within_s: float) -> None:
+        """Report NOT_SERVING, take no new RPCs, answer those in flight, and close all connections."""
+        ends_at_s = time.monotonic() + within_s
+        try:
+            async with asyncio.timeout(_NOTICE_S):
+                await self._health.enter_graceful_shutdown()
+        except TimeoutError:
+            _log.debug("a client that watches the health did not read its status")
+        stopping = asyncio.create_task(self._server.stop(within_s + _FAREWELL_S))
+        while self._rpcs.open and time.monotonic() < ends_at_s:
+            await asyncio.sleep(_TICK_S)
+        await asyncio.sleep(_TICK_S)  # the last responses are on their way
+        await self._server.stop(0 if not self._rpcs.open else _FAREWELL_S)
+        await stopping
+
+
+def _options(limits: Limits, *, shared: bool, idle_s: float, request_s: float) -> list[tuple[str, int]]:
+    """https://grpc.github.io/grpc/core/group__grpc__arg__keys.html."""
+    seconds = {
+        "grpc.max_connection_idle_ms": idle_s,
+        "grpc.max_connection_age_ms": _MAX_AGE_S,
+        "grpc.max_connection_age_grace_ms": request_s,
+        "grpc.server_handshake_timeout_ms": limits.receive_timeout_s,
+        "grpc.keepalive_time_ms": _PING_S,
+        "grpc.keepalive_timeout_ms": idle_s,
+        "grpc.http2.min_ping_interval_without_data_ms": _FASTEST_PING_S,
+    }
+    return [
+        ("grpc.so_reuseport", int(shared)),
+        ("grpc.max_receive_message_length", limits.max_body_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_concurrent_streams", _MAX_STREAMS),
+        ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", _MAX_METADATA_BYTES),
+        ("grpc.per_message_decompression", 0),
+        *((name, int(1000 * value)) for name, value in seconds.items()),
+    ]

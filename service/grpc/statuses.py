@@ -1,0 +1,62 @@
+"""Error → gRPC status, in one table: https://grpc.io/docs/guides/status-codes/."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from service.errors import (
+    BodyTooLarge,
+    DeadlineExceeded,
+    HeadersTooLarge,
+    InvalidInput,
+    InvalidOption,
+    MalformedBody,
+    MalformedRequest,
+    MethodNotAllowed,
+    ModelFailed,
+    NotFound,
+    NotReady,
+    Overloaded,
+    ReceiveTimeout,
+    RequestError,
+    Retryable,
+    ServerFailed,
+    UnsupportedMedia,
+)
+from service.http import problems
+from service.http.messages import Headers, Response
+
+STATUS: Final = b"grpc-status"
+RETRY_AFTER: Final = b"retry-after"
+# A client reads 8 kB of metadata, in which a character of the message takes up to twelve.
+_MAX_MESSAGE: Final = 600
+
+STATUSES: Final[dict[type[RequestError], str]] = {
+    MalformedRequest: "INVALID_ARGUMENT",
+    MalformedBody: "INVALID_ARGUMENT",
+    InvalidOption: "INVALID_ARGUMENT",
+    NotFound: "NOT_FOUND",
+    MethodNotAllowed: "UNIMPLEMENTED",
+    ReceiveTimeout: "DEADLINE_EXCEEDED",
+    BodyTooLarge: "RESOURCE_EXHAUSTED",
+    UnsupportedMedia: "UNIMPLEMENTED",
+    InvalidInput: "INVALID_ARGUMENT",
+    Overloaded: "RESOURCE_EXHAUSTED",
+    HeadersTooLarge: "RESOURCE_EXHAUSTED",
+    ModelFailed: "INTERNAL",
+    ServerFailed: "INTERNAL",
+    NotReady: "UNAVAILABLE",
+    DeadlineExceeded: "DEADLINE_EXCEEDED",
+}
+
+
+def response(error: RequestError) -> Response:
+    """The response to a request that failed with ``error``, with the HTTP status that metrics and logs count."""
+    headers: Headers = ((STATUS, STATUSES[type(error)].encode()),)
+    if isinstance(error, Retryable):
+        headers += ((RETRY_AFTER, b"%d" % max(1, math.ceil(error.retry_after_s))),)
+    message = str(error)
+    if len(message) > _MAX_MESSAGE:
+        message = message[: _MAX_MESSAGE - 1] + "…"
+    return Response(problems.PROBLEMS[type(error)][0], headers, message.encode(errors="backslashreplace"))
