@@ -59,7 +59,11 @@ def _serve(arguments: Sequence[str], stop: server.Stop, writer: LogWriter) -> in
     listener = server.listen(settings.host, settings.port, unread_timeout_s=settings.keep_alive_timeout_s)
     if settings.grpc_port:
         extra.check()
-        server.listen(settings.host, settings.grpc_port, unread_timeout_s=settings.keep_alive_timeout_s).close()
+        server.listen(  # gRPC binds it later, and cannot tell why it could not
+            *(settings.host, settings.grpc_port),
+            unread_timeout_s=settings.keep_alive_timeout_s,
+            options="--host and --grpc-port",
+        ).close()
 
     replacing = threading.Event()
     heartbeats = Heartbeats(count)

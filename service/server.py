@@ -37,6 +37,7 @@ _HANDSHAKE_S: Final = 0.2
 _FAREWELL_S: Final = 1.0
 _TICK_S: Final = 0.02
 _RETRY_S: Final = 1.0
+_OPTIONS: Final = "--host and --port"
 
 
 class Stop:
@@ -225,13 +226,16 @@ def run(service: Service, settings: Settings, listener: socket.socket, stop: Sto
     Server(config, service, settings.drain_timeout_s, stop).run([listener])
 
 
-def listen(host: str, port: int, *, unread_timeout_s: int, shared: bool = False) -> socket.socket:
+def listen(
+    host: str, port: int, *, unread_timeout_s: int, shared: bool = False, options: str = _OPTIONS
+) -> socket.socket:
     """Return a socket that is bound to the address and not listening yet.
 
     ``shared`` lets several processes bind the address, and the kernel distributes new connections over them:
     SO_REUSEPORT in https://man7.org/linux/man-pages/man7/socket.7.html. If the kernel can, it also ends connections
     whose client has not acknowledged data for ``unread_timeout_s``: TCP_USER_TIMEOUT, inherited by accepted sockets, in
-    https://man7.org/linux/man-pages/man7/tcp.7.html. Raises `StartError` if the address is not available.
+    https://man7.org/linux/man-pages/man7/tcp.7.html. Raises `StartError`, with the ``options`` that choose the address,
+    if it is not available.
     """
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -243,10 +247,10 @@ def listen(host: str, port: int, *, unread_timeout_s: int, shared: bool = False)
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise _cannot_listen(host, port, error) from error
+        raise _cannot_listen(host, port, error, options) from error
     return bound
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> StartError:
+def _cannot_listen(host: str, port: int, error: OSError, options: str = _OPTIONS) -> StartError:
     reason = error.strerror or error
-    return StartError(f"cannot listen on {host} port {port}: {reason}; choose another with --host and --port")
+    return StartError(f"cannot listen on {host} port {port}: {reason}; choose another with {options}")

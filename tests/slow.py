@@ -10,6 +10,8 @@ SLOW: Final = (
     "deploy/test_observed.py",
     "deploy/test_pod.py",
     "deploy/test_rules.py",
+    "service/grpc/test_clients.py",
+    "service/grpc/test_server.py",
     "service/http/protocols/test_open_inference_clients.py",
     "service/http/test_admission.py",
     "service/http/test_images_served.py",

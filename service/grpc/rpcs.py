@@ -32,6 +32,8 @@ _REQUEST_ID: Final = "x-request-id"
 _TIMEOUT: Final = "x-request-timeout-s"
 _CODES: Final = {code.name.encode(): code for code in grpc.StatusCode}
 _SOONEST_S: Final = 1e-6
+# A deadline passes at the client before it passes here, by as long as the RPC took to arrive.
+_SKEW_S: Final = 0.05
 
 Context = Any  # grpc.aio.ServicerContext, which has no types
 
@@ -115,7 +117,7 @@ class Rpcs:
     def _abandon(self, context: Context, record: RequestRecord) -> None:
         """Record an RPC that gRPC has ended: its client is gone, or its deadline has passed."""
         remaining_s = context.time_remaining()
-        if remaining_s is None or remaining_s > 0:
+        if remaining_s is None or remaining_s > _SKEW_S:
             self._shared.tracker.abandon()
             return
         record.problem = "deadline-exceeded"
@@ -131,7 +133,7 @@ class Rpcs:
         small = len(body) <= infer_request.AT_ONCE_BYTES
         parts = finish(splitting) if small else await in_turns(splitting)
         headers = _headers(metadata, context.time_remaining())
-        request = InferRequest(parts.model or None, parts.version, None, headers, body, split=parts)
+        request = InferRequest(parts.model, parts.version, None, headers, body, split=parts)
         replied: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
 
         def reply(response: Response) -> None:
