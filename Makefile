@@ -147,5 +147,5 @@ $(SERVER): pyproject.toml constraints.txt | $(BIN)/pip
 
 $(DEV): $(SERVER)
 	@echo "Installing torch and the developers' tools into $(VENV) ..."
-	@$(INSTALL) --editable '.[$(RUNTIME),images,train,bench,dev]'
+	@$(INSTALL) --editable '.[$(RUNTIME),grpc,images,train,bench,dev]'
 	@touch $@

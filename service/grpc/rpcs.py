@@ -14,6 +14,7 @@ import grpc
 from service.errors import InvalidOption, RequestError, ServerFailed
 from service.grpc import infer_request, statuses
 from service.grpc.documents import DOCUMENTS, Documents
+from service.grpc.gathering import Gathering
 from service.grpc.infer_request import InferRequest
 from service.grpc.messages import SERVICE
 from service.grpc.protocol import GrpcProtocol
@@ -56,6 +57,7 @@ class Rpcs:
         self.open = 0
         self._shared = context
         self._protocol = GrpcProtocol()
+        self._gathering = Gathering()
 
     def handlers(self) -> Any:
         """The service, for `grpc.aio.Server.add_generic_rpc_handlers`.
@@ -140,6 +142,7 @@ class Rpcs:
             if not replied.done():  # its RPC may have been cancelled in this turn
                 replied.set_result(response)
 
+        await self._gathering.join()
         pending = self._shared.predict(self._protocol, request, record, reply)
         del body, parts, request  # the queue has its rows, and a limit of its own
         try:
