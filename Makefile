@@ -101,8 +101,8 @@ format: $(DEV)   ## format the code and fix lint
 
 lock: $(DEV)     ## pin the versions and hashes of all dependencies (ARGS=--upgrade)
 	$(LOCK) --all-extras --group image --output-file constraints.txt
-	$(LOCK) --extra cpu --extra images $(HASHED) deploy/image/requirements-cpu.txt
-	$(LOCK) --extra gpu --extra images $(HASHED) deploy/image/requirements-gpu.txt
+	$(LOCK) --extra cpu --extra grpc --extra images $(HASHED) deploy/image/requirements-cpu.txt
+	$(LOCK) --extra gpu --extra grpc --extra images $(HASHED) deploy/image/requirements-gpu.txt
 	$(LOCK) --group image $(HASHED) deploy/image/requirements-build.txt
 
 render: $(DEV)   ## print the overlays' manifests (OVERLAY="cpu gpu")
