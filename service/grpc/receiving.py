@@ -18,6 +18,8 @@ from service.inference.steps import Steps, T
 
 # How long a message may take before its bytes are counted. Nearly all come with the RPC's headers.
 _GRACE_S: Final = 0.25
+# The messages of an RPC also end if its client is gone: within this time gRPC cancels it then.
+_CANCELLED_S: Final = 0.05
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _GZIP_WBITS: Final = 16 + zlib.MAX_WBITS
 
@@ -44,6 +46,7 @@ class Receiver:
         finally:
             watch.close()
         if not isinstance(message, bytes):
+            await asyncio.sleep(_CANCELLED_S)
             raise MalformedBody("there is no message; send one")
         wbits = _wbits_of(message)
         return message if wbits is None else await self._inflated(message, wbits)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import grpc
 
-from service.errors import InvalidOption, RequestError, ServerFailed
+from service.errors import InvalidOption, NotReady, RequestError, ServerFailed
 from service.grpc import infer_request, statuses
 from service.grpc.documents import DOCUMENTS, Documents
 from service.grpc.gathering import Gathering
@@ -32,6 +32,7 @@ _INFER: Final = "ModelInfer"
 _REQUEST_ID: Final = "x-request-id"
 _TIMEOUT: Final = "x-request-timeout-s"
 _CODES: Final = {code.name.encode(): code for code in grpc.StatusCode}
+_RESTART_S: Final = 1.0
 _SOONEST_S: Final = 1e-6
 # A deadline passes at the client before it passes here, by as long as the RPC took to arrive.
 _SKEW_S: Final = 0.05
@@ -51,13 +52,18 @@ class RpcContext:
 
 
 class Rpcs:
-    """The handlers of the service. ``open`` counts the RPCs that are not answered yet."""
+    """The handlers of the service. ``begun`` counts the RPCs."""
 
     def __init__(self, context: RpcContext) -> None:
-        self.open = 0
+        self.begun = 0
+        self._refusing = False
         self._shared = context
         self._protocol = GrpcProtocol()
         self._gathering = Gathering()
+
+    def refuse(self) -> None:
+        """Answer new RPCs with `NotReady`."""
+        self._refusing = True
 
     def handlers(self) -> Any:
         """The service, for `grpc.aio.Server.add_generic_rpc_handlers`.
@@ -79,14 +85,12 @@ class Rpcs:
         metadata = dict(context.invocation_metadata())
         record = self._shared.tracker.begin("POST", route, self._shared.ids.of(_bytes(metadata.get(_REQUEST_ID))))
         record.route = route
-        self.open += 1
+        self.begun += 1
         try:
             response = await self._responded(respond, metadata, context, record)
         except asyncio.CancelledError:
             self._abandon(context, record)
             raise
-        finally:
-            self.open -= 1
         self._shared.tracker.finish(record, response.status)
         trailing = [(_REQUEST_ID, record.request_id)]
         if response.status == 200:
@@ -107,6 +111,8 @@ class Rpcs:
     ) -> Response:
         error: RequestError
         try:
+            if self._refusing:
+                raise NotReady("the server is going down; try again", _RESTART_S)  # noqa: TRY301
             return await respond(metadata, context, record)
         except RequestError as found:
             error = found

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from service.errors import StartError
 from service.grpc.messages import POOL, SERVICE
 from service.grpc.rpcs import Rpcs
+from service.grpc.streams import Health, Reflection, Streams
 from service.http.limits import Limits
 
 _log = logging.getLogger(__name__)
@@ -27,7 +27,10 @@ _MAX_AGE_S: Final = 1800.0  # clients connect again, to any worker
 _PING_S: Final = 60.0
 _FASTEST_PING_S: Final = 10.0
 # How long to wait for clients that watch the health, one of which may not read.
-_NOTICE_S: Final = 0.5
+_NOTICE_S: Final = 0.3
+# How long new RPCs are refused before the connections are told to go away, and a silence that ends it.
+_REFUSAL_S: Final = 1.0
+_QUIET_S: Final = 0.05
 _FAREWELL_S: Final = 1.0
 _TICK_S: Final = 0.01
 _HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -58,7 +61,8 @@ class GrpcServer:
         self._rpcs = rpcs
         self._address = address
         self._options = _options(limits, shared=address.shared, idle_s=idle_s, request_s=request_s)
-        self._health = health.HealthServicer()
+        self._streams = Streams()
+        self._health = Health(self._streams)
         self._server: Any = None
 
     async def start(self) -> None:
@@ -68,7 +72,8 @@ class GrpcServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         for described in (health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR):
             POOL.AddSerializedFile(described.serialized_pb)
-        reflection.enable_server_reflection((SERVICE, _HEALTH, reflection.SERVICE_NAME), server, pool=POOL)
+        reflected = Reflection(self._streams, (SERVICE, _HEALTH, reflection.SERVICE_NAME), pool=POOL)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, server)
         await self._health.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
         try:
             server.add_insecure_port(self._address.text)
@@ -78,19 +83,37 @@ class GrpcServer:
         _log.info("gRPC on %s", self._address.text)
 
     async def drain(self, within_s: float) -> None:
-        """Report NOT_SERVING, take no new RPCs, answer those in flight, and close all connections."""
+        """Report NOT_SERVING, then refuse new RPCs, answer those in flight, and close all connections.
+
+        gRPC cancels the RPCs that wait to be started when it shuts down, which clients do not repeat. They are refused
+        as UNAVAILABLE before, which clients do.
+        """
         ends_at_s = time.monotonic() + within_s
+        await self._report_not_serving()
+        self._rpcs.refuse()
+        await self._while_rpcs_come(min(ends_at_s, time.monotonic() + _REFUSAL_S))
+        stopping = asyncio.create_task(self._server.stop(within_s + _FAREWELL_S))
+        while not stopping.done() and time.monotonic() < ends_at_s:
+            self._streams.end()
+            await asyncio.sleep(_TICK_S)
+        if not stopping.done():
+            await self._server.stop(_FAREWELL_S)
+        await stopping
+
+    async def _report_not_serving(self) -> None:
         try:
             async with asyncio.timeout(_NOTICE_S):
                 await self._health.enter_graceful_shutdown()
         except TimeoutError:
             _log.debug("a client that watches the health did not read its status")
-        stopping = asyncio.create_task(self._server.stop(within_s + _FAREWELL_S))
-        while self._rpcs.open and time.monotonic() < ends_at_s:
-            await asyncio.sleep(_TICK_S)
-        await asyncio.sleep(_TICK_S)  # the last responses are on their way
-        await self._server.stop(0 if not self._rpcs.open else _FAREWELL_S)
-        await stopping
+        await asyncio.sleep(_NOTICE_S)  # clients that watch send their next RPC elsewhere
+
+    async def _while_rpcs_come(self, ends_at_s: float) -> None:
+        """Wait until no RPC has come for a moment."""
+        begun = -1
+        while begun != self._rpcs.begun and time.monotonic() < ends_at_s:
+            begun = self._rpcs.begun
+            await asyncio.sleep(_QUIET_S)
 
 
 def _options(limits: Limits, *, shared: bool, idle_s: float, request_s: float) -> list[tuple[str, int]]:

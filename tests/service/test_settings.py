@@ -19,6 +19,7 @@ from tests.service.running import command, environment
 EXAMPLES: dict[str, tuple[str, object]] = {
     "host": ("::1", "::1"),
     "port": ("0", 0),
+    "grpc_port": ("8001", 8001),
     "models": ("/srv/models", Path("/srv/models")),
     "model": ("digits", "digits"),
     "model_versions": ("digits@3,flats@1", "digits@3,flats@1"),

@@ -6,6 +6,7 @@ import gzip
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,8 @@ def test_bytes_that_are_no_message_are_invalid(server: RunningGrpc) -> None:
     valid = raw_request(ROWS).SerializeToString()
     for bad in (b"\xff", b"\x0a\x7f", b"\x1f\x8b", b"\x78\x9cno", valid[:-1], b"\x0b" + valid, b"\x0a\x01\xff"):
         assert server.fails(bad)[0] is Code.INVALID_ARGUMENT, bad
+    none = server.late([])
+    assert (none.code(), none.details()) == (Code.INVALID_ARGUMENT, "there is no message; send one")
     assert failure(lambda: server.channel.unary_unary(f"/{SERVICE}/ModelReady")(b"\xff"))[0] is Code.INVALID_ARGUMENT
     assert failure(lambda: server.channel.unary_unary(f"/{SERVICE}/Nothing")(b""))[0] is Code.UNIMPLEMENTED
 
@@ -208,8 +211,8 @@ def test_metrics_and_log_have_each_rpc(models_folder: Path) -> None:
             with both.new_channel(("grpc.use_local_subchannel_pool", 1)) as channel:
                 channel.unary_unary(INFER)(raw_request(ROWS).SerializeToString())
         both.fails(b"\xff")
+        until(lambda: both.metrics().get(f"mlp_requests_total {INFER} 200") == 8)  # of both workers
         found = both.metrics()
-        assert found[f"mlp_requests_total {INFER} 200"] == 8
         assert found[f"mlp_requests_total {INFER} 400"] == 1
         assert found["mlp_rejections_total malformed-body"] == 1
         assert found["mlp_request_rows_sum"] == 16
@@ -262,6 +265,31 @@ def test_at_a_stop_signal_an_rpc_in_flight_is_answered(models_folder: Path) -> N
         assert next(watch).status == NOT_SERVING
         held.release()
         assert len(call.result(PATIENCE_S).outputs) == 3
+        assert server.exit_status() == 0
+
+
+def test_under_load_no_rpc_is_cancelled_by_a_stop_signal(models_folder: Path) -> None:
+    """gRPC would cancel those that wait to be started; clients repeat what is UNAVAILABLE alone."""
+    with RunningGrpc(models_folder) as server:
+        method = server.channel.unary_unary(INFER)
+        body = raw_request(ROWS).SerializeToString()
+
+        def ask_until_refused(_: int) -> tuple[int, Any]:
+            count = 0
+            while True:
+                try:
+                    method(body, timeout=PATIENCE_S)
+                except grpc.RpcError as error:
+                    return count, error.code()  # type: ignore[attr-defined]
+                count += 1
+
+        with ThreadPoolExecutor(24) as pool:
+            clients = pool.map(ask_until_refused, range(24))
+            until(lambda: server.metrics().get(f"mlp_requests_total {INFER} 200", 0) > 200)
+            server.drain()
+            answered, codes = zip(*clients, strict=True)
+        assert sum(answered) > 200
+        assert set(codes) == {Code.UNAVAILABLE}
         assert server.exit_status() == 0
 
 

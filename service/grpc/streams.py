@@ -1,0 +1,61 @@
+"""Health checking and reflection, whose streams would keep a server that drains from stopping."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha.reflection import aio as reflection
+
+
+class Streams:
+    """The streams that are open."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Count the running task as a stream."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in one
+        self._tasks.add(task)
+        try:
+            yield
+        finally:
+            self._tasks.discard(task)
+
+    def end(self) -> None:
+        """End all streams."""
+        for task in self._tasks:
+            task.cancel()
+
+
+class Health(health.HealthServicer):  # type: ignore[misc] # it has no types
+    """gRPC's health checking, with streams that can be ended."""
+
+    def __init__(self, streams: Streams) -> None:
+        super().__init__()
+        self._streams = streams
+
+    async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802 - the RPC's name
+        """Send each change of a service's status."""
+        with self._streams.opened():
+            await super().Watch(request, context)
+
+
+class Reflection(reflection.ReflectionServicer):  # type: ignore[misc] # it has no types
+    """gRPC's reflection, with streams that can be ended."""
+
+    def __init__(self, streams: Streams, services: tuple[str, ...], pool: Any) -> None:
+        super().__init__(services, pool=pool)
+        self._streams = streams
+
+    async def ServerReflectionInfo(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        """Answer questions about the services."""
+        with self._streams.opened():
+            async for response in super().ServerReflectionInfo(requests, context):
+                yield response
