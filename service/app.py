@@ -20,7 +20,7 @@ from service import logs, metrics, settings
 from service.grpc import extra
 from service.health import Health
 from service.heartbeats import Heartbeats
-from service.http import openapi
+from service.http import docs, openapi
 from service.http.codecs.json_codec import check_example
 from service.http.limits import BodyBudget, Limits
 from service.http.paths import AnyProtocol, RouteTable
@@ -181,8 +181,11 @@ def build(
         version=version("mlp-serving"),
         lifespan=life,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
     )
     app.include_router(router(table, predict, repository, lifecycle, health, exposition, metrics.CONTENT_TYPE))
+    app.include_router(docs.router())
     add_errors(app, table, repository)
     openapi.install(app, table, repository)
     ids = RequestIds()

@@ -1,0 +1,46 @@
+"""The page of GET /docs: Swagger UI with scripts and styles from this package; no other server is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response as HttpResponse
+from starlette.staticfiles import StaticFiles
+
+_FOLDER: Final = Path(__file__).with_name("static")
+_PAGE: Final = "docs.html"
+# Swagger UI adds style elements; scripts come from files alone. https://www.w3.org/TR/CSP3/
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+_PAGE_HEADERS: Final = {
+    "content-security-policy": _POLICY,
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-cache",
+}
+_FILE_HEADERS: Final = {"cache-control": "public, max-age=86400"}
+
+
+def router() -> APIRouter:
+    """The page and its files. All addresses in them are relative, so that they work behind a proxy's path prefix."""
+    routes = APIRouter(include_in_schema=False)
+    files = StaticFiles(directory=_FOLDER)
+
+    @routes.get("/docs")
+    async def page(request: HttpRequest) -> HttpResponse:
+        return _with_headers(await files.get_response(_PAGE, request.scope), _PAGE_HEADERS)
+
+    @routes.get("/docs/{file}")
+    async def file(request: HttpRequest, file: str) -> HttpResponse:
+        return _with_headers(await files.get_response(file, request.scope), _FILE_HEADERS)
+
+    return routes
+
+
+def _with_headers(response: HttpResponse, headers: dict[str, str]) -> HttpResponse:
+    response.headers.update(headers | {"x-content-type-options": "nosniff"})
+    return response
