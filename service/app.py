@@ -26,6 +26,7 @@ from service.http.limits import BodyBudget, Limits
 from service.http.paths import AnyProtocol, RouteTable
 from service.http.predict import Predict
 from service.http.protocols.base import Served
+from service.http.protocols.invocations import Invocations
 from service.http.protocols.native import NativeProtocol
 from service.http.protocols.open_inference_v1 import OpenInferenceV1
 from service.http.protocols.open_inference_v2 import OpenInferenceV2
@@ -129,6 +130,7 @@ def build(
             NativeProtocol(options.max_body_bytes),
             OpenInferenceV1(options.max_body_bytes),
             v2,
+            Invocations(options.max_body_bytes),
             *protocols,
         ]
     )

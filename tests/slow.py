@@ -12,6 +12,7 @@ SLOW: Final = (
     "deploy/test_rules.py",
     "service/grpc/test_clients.py",
     "service/grpc/test_server.py",
+    "service/http/protocols/test_mlflow_client.py",
     "service/http/protocols/test_open_inference_clients.py",
     "service/http/test_admission.py",
     "service/http/test_images_served.py",

@@ -44,7 +44,7 @@ def router(
     routes = APIRouter()
     for route in table.routes:
         _add_prediction(routes, route, predict)
-    served = Served(repository, lifecycle)
+    served = Served(repository, lifecycle, health.unready)
     for resource in table.resources:
         _add_resource(routes, resource, served)
     _add_models(routes, repository)

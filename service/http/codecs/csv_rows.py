@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -33,24 +34,29 @@ _NO_INDEX: Final = "name it, or write the table without it (in pandas: index=Fal
 
 
 def rows_from_csv(
-    body: bytes, options: RowOptions, schema: Schema, faults: RowFaults | None = None
+    body: bytes, options: RowOptions, schema: Schema, faults: RowFaults | None = None, *, detect: bool = False
 ) -> Steps[NDArray[np.float64]]:
     """Rows of a CSV text as float64 (rows, features), in steps; bad ones are zeros if they are added to ``faults``.
 
     The first line has the names of the columns, in any order, or is the first row if the Content-Type says
-    ``header=absent``; then each row has all values in the order of the features. Raises `MalformedBody` and
-    `InvalidInput`.
+    ``header=absent``; then each row has all values in the order of the features. If it says nothing and ``detect`` is
+    true, the first line is a header if it looks like one. Raises `MalformedBody` and `InvalidInput`.
     """
-    header = _has_header(options)
+    header = _has_header(options, None if detect else True)
     longest_bytes = max(_LONGEST_BYTES, _LONGEST_VALUE_BYTES * schema.width)
     text = CsvText(body, longest_bytes, None if header else schema.width)
-    names = _names(text, ignore_unknown=options.ignore_unknown) if header else list(schema.names)
+    lines: Iterator[list[str]] = text
+    if header is None:
+        first = next(text, [])
+        header = not first or _is_header(first, schema)
+        lines = chain([first] if first else [], text)
+    names = _names(lines, ignore_unknown=options.ignore_unknown) if header else list(schema.names)
     places = named.positions(names, schema, ignore_unknown=options.ignore_unknown) if header else None
     read = _Reader(schema, len(names), places, text.delimiter, header=header)
     # Pages that are not written take no memory.
     rows = np.empty((min(schema.max_rows, len(body) // max(1, len(names)) + 1), schema.width))
     count, step_rows = 0, max(1, _STEP_VALUES // schema.width)
-    for values in text:
+    for values in lines:
         if count == schema.max_rows:
             detail = f"there are more than {schema.max_rows} rows, the most that are accepted; send several requests"
             raise InvalidInput(Fault(detail))
@@ -113,8 +119,8 @@ def _plain_numbers(cells: Sequence[str]) -> list[float] | None:
         return None
 
 
-def _names(text: CsvText, *, ignore_unknown: bool) -> list[str]:
-    names = [strip(name) for name in next(text, [])]
+def _names(lines: Iterator[list[str]], *, ignore_unknown: bool) -> list[str]:
+    names = [strip(name) for name in next(lines, [])]
     if not names:
         raise InvalidInput(Fault("the body is empty, expected a line of column names and one or more rows"))
     if "" in names and not ignore_unknown:
@@ -122,8 +128,16 @@ def _names(text: CsvText, *, ignore_unknown: bool) -> list[str]:
     return names
 
 
-def _has_header(options: RowOptions) -> bool:
-    said = options.parameters.get(b"header", b"present").lower()
+def _is_header(values: Sequence[str], schema: Schema) -> bool:
+    """Whether more than half of the first line's ``values`` are different names of features."""
+    return 2 * len({strip(value) for value in values} & schema.names.keys()) > len(values)
+
+
+def _has_header(options: RowOptions, default: bool | None) -> bool | None:
+    said = options.parameters.get(b"header")
+    if said is None:
+        return default
+    said = said.lower()
     if said not in _HEADERS:
         shown = said[:60].decode("latin-1")
         raise UnsupportedMedia(f"header is {shown!r} in the content-type, expected present or absent")
@@ -131,14 +145,35 @@ def _has_header(options: RowOptions) -> bool:
 
 
 def _decode(body: bytes, options: RowOptions, schema: Schema) -> Steps[DecodedRows]:
+    return _decoded(body, options, schema, detect=False)
+
+
+def _decode_detecting(body: bytes, options: RowOptions, schema: Schema) -> Steps[DecodedRows]:
+    return _decoded(body, options, schema, detect=True)
+
+
+def _decoded(body: bytes, options: RowOptions, schema: Schema, *, detect: bool) -> Steps[DecodedRows]:
     if not options.by_row:
-        return rows_from_csv(body, options, schema)
+        return rows_from_csv(body, options, schema, detect=detect)
     faults = RowFaults()
-    return steps_with_faults(rows_from_csv(body, options, schema, faults), faults)
+    return steps_with_faults(rows_from_csv(body, options, schema, faults, detect=detect), faults)
 
 
 def _describe(models: Sequence[Model]) -> MediaObject:
-    described = "a line of column names, in any order, and one line a row; with header=absent all values in order"
+    return _described(
+        models, "a line of column names, in any order, and one line a row; with header=absent all values in order"
+    )
+
+
+def _describe_detecting(models: Sequence[Model]) -> MediaObject:
+    return _described(
+        models,
+        "one line a row; the first line has the names of the columns, in any order, if more than half of its values "
+        "are names of features, and otherwise all lines have all values in order",
+    )
+
+
+def _described(models: Sequence[Model], described: str) -> MediaObject:
     examples = {model.manifest.name: {"value": _example(model)} for model in models if len(model.schema.shape) == 1}
     return {"schema": {"type": "string", "description": described}} | ({"examples": examples} if examples else {})
 
@@ -153,3 +188,5 @@ def _example(model: Model) -> str:
 
 
 CODEC: Final = Codec((b"text/csv",), _decode, _describe, is_text=True)
+# The same for clients that send rows with or without a header, and do not say which.
+DETECTING: Final = Codec((b"text/csv",), _decode_detecting, _describe_detecting, is_text=True)

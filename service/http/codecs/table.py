@@ -17,3 +17,5 @@ CODECS: Final[tuple[Codec, ...]] = (
     *images.CODECS,
     multipart.CODEC,
 )
+# The same, with CSV whose first line may be a header or a row.
+DETECTING_CODECS: Final = tuple(csv_rows.DETECTING if codec is csv_rows.CODEC else codec for codec in CODECS)

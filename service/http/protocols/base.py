@@ -38,10 +38,19 @@ class Endpoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a `Resource` can tell: the models, and the state of the server."""
+    """What a `Resource` can tell: the models, and the state of the server.
+
+    ``unready`` is why a request to another worker might hang, or None.
+    """
 
     repository: Repository
     lifecycle: Lifecycle
+    unready: Callable[[], str | None] = lambda: None
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests should be sent here now: this worker takes them, and no other hangs."""
+        return self.lifecycle.ready and self.unready() is None
 
 
 class Resource(NamedTuple):

@@ -131,15 +131,15 @@ def _server(_served: Served, _parameters: _Parameters) -> Response:
 
 
 def _live(served: Served, _parameters: _Parameters) -> Response:
-    return _json({"live": True, "ready": served.lifecycle.ready})
+    return _json({"live": True, "ready": served.ready})
 
 
 def _ready(served: Served, _parameters: _Parameters) -> Response:
-    return _json({"live": True, "ready": served.lifecycle.ready}, 200 if served.lifecycle.ready else 503)
+    return _json({"live": True, "ready": served.ready}, 200 if served.ready else 503)
 
 
 def _model_ready(served: Served, parameters: _Parameters) -> Response:
-    ready = served.lifecycle.ready
+    ready = served.ready
     return _json({"name": _model(served, parameters).manifest.name, "ready": ready}, 200 if ready else 503)
 
 

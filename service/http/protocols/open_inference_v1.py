@@ -205,7 +205,7 @@ def _models(served: Served, _parameters: Mapping[str, str]) -> Response:
 def _status(served: Served, parameters: Mapping[str, str]) -> Response:
     manifest, ready = (
         served.repository.find(parameters["name"], parameters.get("version")).manifest,
-        served.lifecycle.ready,
+        served.ready,
     )
     state = {
         "version": str(manifest.version),

@@ -31,6 +31,10 @@ async def test_probes_answer_for_all_workers(models: Path) -> None:
         async def probe() -> list[str]:
             answers = [await client.get(f"/health/{name}") for name in ("startup", "ready", "live")]
             assert all((answer.status_code == 503) == ("reason" in answer.json()) for answer in answers[2:])
+            for path in ("/ping", "/health", "/v2/health/ready", "/v2/models/small/ready", "/v1/models/small"):
+                other = await client.get(path)
+                assert other.status_code == answers[1].status_code, path
+                assert path not in {"/ping", "/health"} or other.json() == answers[1].json()
             return [f"{answer.status_code} {json.loads(answer.text)['status']}" for answer in answers]
 
         assert await probe() == ["503 starting", "503 starting", "200 alive"]
