@@ -33,20 +33,23 @@ LABEL org.opencontainers.image.title="mlp-serving" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.base.name="${BASE_IMAGE}" \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.revision="${REVISION}" \
+      com.amazonaws.sagemaker.capabilities.accept-bind-to-port="true"
 COPY --from=build /opt/mlp-serving /opt/mlp-serving
 COPY models /models
+# The port and the folder of models are the defaults, 8000 and /models. Setting them here would overrule a cloud platform.
 ENV PATH=/opt/mlp-serving/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     MLP_HOST=0.0.0.0 \
-    MLP_PORT=8000 \
-    MLP_MODELS=/models \
     MLP_LOG_FORMAT=json
 # A number, so that Kubernetes can see that it is not root (runAsNonRoot).
 USER 10001:10001
 WORKDIR /
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD ["python", "-c", \
-  "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['MLP_PORT'] + '/health/ready', timeout=2)"]
+  "import os, urllib.request as u; e = os.environ.get; \
+   port = e('MLP_PORT') or e('AIP_HTTP_PORT') or e('SAGEMAKER_BIND_TO_PORT') or e('PORT'); \
+   port = port or ('8080' if '\\0serve\\0' in open('/proc/1/cmdline').read() else '8000'); \
+   u.urlopen(f'http://127.0.0.1:{port}/health/ready', timeout=2)"]
 # No shell between: the server is process 1 and gets SIGTERM itself.
 ENTRYPOINT ["python", "-m", "service"]

@@ -21,6 +21,7 @@ from service.grpc import extra
 from service.health import Health
 from service.heartbeats import Heartbeats
 from service.http import docs, openapi
+from service.http.chosen_paths import ChosenPaths, chosen_paths
 from service.http.codecs.json_codec import check_example
 from service.http.limits import BodyBudget, Limits
 from service.http.paths import AnyProtocol, RouteTable
@@ -30,7 +31,7 @@ from service.http.protocols.invocations import Invocations
 from service.http.protocols.native import NativeProtocol
 from service.http.protocols.open_inference_v1 import OpenInferenceV1
 from service.http.protocols.open_inference_v2 import OpenInferenceV2
-from service.http.routes import add_errors, router
+from service.http.routes import PATTERNS, add_errors, router
 from service.http.transport.lifetime import Lifetime
 from service.http.transport.middleware import Guard
 from service.http.transport.prediction_cycle import FastPathContext
@@ -125,15 +126,7 @@ def build(
         return statistics.of(model, version)
 
     v2 = OpenInferenceV2(options.max_body_bytes, totals)
-    table = RouteTable(
-        [
-            NativeProtocol(options.max_body_bytes),
-            OpenInferenceV1(options.max_body_bytes),
-            v2,
-            Invocations(options.max_body_bytes),
-            *protocols,
-        ]
-    )
+    table = _routes(options, v2, protocols)
     predict = Predict(repository, lifecycle, max_s=options.request_timeout_s, clock=_CLOCK, bodies=budget)
     watcher = Watcher(
         catalog,
@@ -192,8 +185,16 @@ def build(
     openapi.install(app, table, repository)
     ids = RequestIds()
     app.add_middleware(Guard, tracker=tracker, lifecycle=lifecycle, ids=ids, limits=limits, budget=budget)
-    lifetime = Lifetime(options.max_connection_age_s, options.max_requests_per_connection)
-    fast_path = FastPathContext(tracker, ids, limits, budget, predict, lifecycle, table, lifetime=lifetime)
+    fast_path = FastPathContext(
+        tracker,
+        ids,
+        limits,
+        budget,
+        predict,
+        lifecycle,
+        table,
+        lifetime=Lifetime(options.max_connection_age_s, options.max_requests_per_connection),
+    )
     return Service(app, lifecycle, fast_path, repository, _grpc(options, fast_path, Served(repository, lifecycle), v2))
 
 
@@ -205,6 +206,23 @@ def _grpc(options: Settings, context: FastPathContext, served: Served, v2: OpenI
     from service.grpc import build as grpc_build  # noqa: PLC0415 - an extra, which takes a while to import
 
     return grpc_build.build(options, context, served, v2.resources)
+
+
+def _routes(options: Settings, v2: OpenInferenceV2, protocols: Sequence[AnyProtocol]) -> RouteTable:
+    """All protocols, also on the paths that the platform chose. Raises `StartError` if one of these is taken."""
+
+    def table(chosen: ChosenPaths) -> RouteTable:
+        return RouteTable(
+            [
+                NativeProtocol(options.max_body_bytes),
+                OpenInferenceV1(options.max_body_bytes, chosen.predict),
+                v2,
+                Invocations(options.max_body_bytes, chosen.health),
+                *protocols,
+            ]
+        )
+
+    return table(chosen_paths(options.predict_route, options.health_route, table(ChosenPaths()), PATTERNS))
 
 
 def _models(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
 
+from service import platforms
 from service.errors import StartError
+from service.platforms import Given
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ def _option(default: object, description: str, unit: str = "", ge: float | None 
 
 
 class Settings(BaseSettings):
-    """The server's options. A flag overrides its variable, and a variable the default."""
+    """The server's options. A flag overrides its variable, a variable the platform, and the platform the default."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -55,6 +57,10 @@ class Settings(BaseSettings):
     reload_interval_s: float = _option(
         5.0, "time between two looks at the models folder for new versions; 0 looks at start alone", "s", ge=0, le=3600
     )
+    predict_route: str | None = _option(
+        None, "another path for POST, which answers instances with predictions as /v1 does, for Vertex AI"
+    )
+    health_route: str | None = _option(None, "another path for GET, which answers 200 while /health/ready does")
     provider: Literal["auto", "cpu", "cuda"] = _option(
         "auto", "where to run; auto may fall back to the CPU, cuda never"
     )
@@ -121,13 +127,14 @@ class Settings(BaseSettings):
 
 
 def load(arguments: Sequence[str], warn: Callable[[str], object] = _log.warning) -> Settings:
-    """Read the settings from the command line, the environment and the defaults.
+    """Read the settings from the command line, the environment, the cloud platform and the defaults.
 
     Prints the help and exits on ``--help``. Calls ``warn`` with a message for each option given by its old name. Raises
     `StartError` for an unknown option or variable, naming the closest known one, and for a value out of bounds.
     """
     names = list(Settings.model_fields)
-    arguments = [*_renamed_variables(warn), *_renamed_flags(arguments, warn)]
+    sagemaker = list(arguments[:1]) == [platforms.SERVE]
+    arguments = [*_renamed_variables(warn), *_renamed_flags(arguments[sagemaker:], warn)]
     _refuse_unknown(
         "option",
         (argument.split("=", 1)[0] for argument in arguments if argument.startswith("--")),
@@ -140,10 +147,13 @@ def load(arguments: Sequence[str], warn: Callable[[str], object] = _log.warning)
         [*map(_variable, names)],
         f"unset it, or see mlp-serve --help for all {PREFIX}* variables",
     )
+    unset = [name for name in names if not _is_set(name, arguments)]
+    given = platforms.given(os.environ, unset, sagemaker=sagemaker)
+    arguments = [*(f"{_flag(name)}={each.value}" for name, each in given.items()), *arguments]
     try:
         return CliApp.run(Settings, cli_args=arguments, cli_exit_on_error=False)
     except ValidationError as error:
-        raise StartError(_first_fault(error)) from error
+        raise StartError(_first_fault(error, given)) from error
     except SettingsError as error:
         raise StartError(f"{error}; mlp-serve --help lists all options") from error
 
@@ -154,6 +164,12 @@ def _flag(name: str) -> str:
 
 def _variable(name: str) -> str:
     return f"{PREFIX}{name.upper()}"
+
+
+def _is_set(name: str, arguments: Sequence[str]) -> bool:
+    """Whether an option is set by its flag or its variable."""
+    flag = _flag(name)
+    return _variable(name) in os.environ or any(each == flag or each.startswith(f"{flag}=") for each in arguments)
 
 
 def _renamed_flags(arguments: Sequence[str], warn: Callable[[str], object]) -> list[str]:
@@ -198,9 +214,10 @@ def _refuse_unknown(what: str, found: Iterable[str], known: Sequence[str], other
             raise StartError(f"unknown {what} {name}: {remedy}")
 
 
-def _first_fault(error: ValidationError) -> str:
+def _first_fault(error: ValidationError, given: Mapping[str, Given]) -> str:
     fault = error.errors()[0]
     name = str(fault["loc"][0])
     # An option of two types has a fault for each of them.
     reasons = " or ".join(each["msg"].lower() for each in error.errors() if each["loc"][0] == name)
-    return f"{_flag(name)} ({_variable(name)}) is {fault['input']!r}: {reasons}; see mlp-serve --help"
+    source = given[name].source if name in given else f"{_flag(name)} ({_variable(name)})"
+    return f"{source} is {fault['input']!r}: {reasons}; see mlp-serve --help"

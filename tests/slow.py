@@ -35,6 +35,7 @@ SLOW: Final = (
     "service/test_shadowing.py",
     "service/test_withdrawal.py::test_a_kill_at_any_moment_leaves_whole_versions",
     "service/test_workers.py",
+    "test_cloud_containers.py",
     "test_examples.py",
     "test_readme.py::test_the_estimator_snippet_trains_and_publishes",
     "test_shipped_model.py",

@@ -29,6 +29,11 @@ from service.lifecycle import Lifecycle, State
 from service.requests import RequestRecord
 
 _PATHS: Final = "GET /docs lists every path and its methods"
+# The paths that no protocol has.
+PATTERNS: Final = (
+    *("/models", "/models/{name}", "/health/live", "/health/ready", "/health/startup", "/metrics"),
+    *("/docs", "/docs/{file}", "/openapi.json"),
+)
 
 
 def router(

@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from service.settings import Settings
+
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 OVERLAYS = sorted(folder.name for folder in (DEPLOY / "overlays").iterdir())
@@ -61,6 +63,17 @@ def variables(overlay: str) -> dict[str, str]:
     assert source == {"configMapRef": {"name": settings["metadata"]["name"]}}
     container_variables = {variable["name"]: _value(variable, container) for variable in container["env"]}
     return image_variables() | settings["data"] | container_variables
+
+
+def image_port() -> int:
+    """The port that the image listens on."""
+    return int(Settings.model_fields["port"].default)
+
+
+def image_models() -> str:
+    """The folder of models in the image."""
+    assert "\nWORKDIR /\n" in (ROOT / "Dockerfile").read_text()
+    return f"/{Settings.model_fields['models'].default}"
 
 
 def image_variables() -> dict[str, str]:

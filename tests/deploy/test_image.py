@@ -21,7 +21,7 @@ from tests.deploy.engine import (
     wait_for,
 )
 from tests.deploy.load import Load
-from tests.deploy.rendered import DEPLOY, ROOT, image_variables, pod, server, variables, version
+from tests.deploy.rendered import DEPLOY, ROOT, image_port, pod, server, variables, version
 from tests.service.running import post
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(300)]
@@ -35,7 +35,7 @@ LOAD_S = 3.0
 def container() -> Iterator[tuple[str, int]]:
     """The id and the local port of a container of the image, with the restrictions of the pod's manifest."""
     port = free_port()
-    publish = ["--publish", f"127.0.0.1:{port}:{image_variables()['MLP_PORT']}"]
+    publish = ["--publish", f"127.0.0.1:{port}:{image_port()}"]
     identity = engine("run", "--detach", *as_the_pod("cpu"), *publish, image())
     try:
         ready_s = wait_for(port, server("cpu")["startupProbe"])

@@ -17,7 +17,8 @@ from tests.deploy.rendered import (
     SERVING,
     Document,
     image_command,
-    image_variables,
+    image_models,
+    image_port,
     mebibytes,
     pod,
     render,
@@ -87,7 +88,7 @@ def test_every_selector_matches_the_pods(overlay: str) -> None:
 @serving_overlays
 def test_every_port_is_that_of_the_image(overlay: str) -> None:
     container = server(overlay)
-    port = int(image_variables()["MLP_PORT"])
+    port = image_port()
     (policy,) = the(overlay, "NetworkPolicy")["spec"]["ingress"]
     (service_port,) = the(overlay, "Service")["spec"]["ports"]
     (endpoint,) = the("monitoring", "PodMonitor")["spec"]["podMetricsEndpoints"]
@@ -105,7 +106,7 @@ def test_every_variable_is_a_valid_setting(overlay: str, monkeypatch: pytest.Mon
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     settings = Settings()
-    assert settings.models.as_posix() == "/models"
+    assert settings.models.as_posix() == image_models().removeprefix("/")
     assert settings.provider == ("cuda" if overlay == "gpu" else "cpu")
 
 
@@ -198,7 +199,7 @@ def test_the_models_volume_is_mounted_read_only_at_the_models_path() -> None:
     volumes = {volume["name"]: volume for volume in pod("pvc-models")["spec"]["volumes"]}
     mounts = {mount["name"]: mount for mount in server("pvc-models")["volumeMounts"]}
     assert volumes["models"]["persistentVolumeClaim"] == {"claimName": claim}
-    assert mounts["models"] == {"name": "models", "mountPath": image_variables()["MLP_MODELS"], "readOnly": True}
+    assert mounts["models"] == {"name": "models", "mountPath": image_models(), "readOnly": True}
 
 
 def test_a_changed_setting_is_a_new_config_map() -> None:

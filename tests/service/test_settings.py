@@ -25,6 +25,8 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "model_versions": ("digits@3,flats@1", "digits@3,flats@1"),
     "keep_versions": ("3", 3),
     "reload_interval_s": ("0.5", 0.5),
+    "predict_route": ("/v1/p:predict", "/v1/p:predict"),
+    "health_route": ("/healthy", "/healthy"),
     "provider": ("cuda", "cuda"),
     "workers": ("auto", "auto"),
     "fast_path": ("false", False),
@@ -72,8 +74,9 @@ BOUNDED = [name for name in NAMES if bounds(name)]
 
 @pytest.fixture(autouse=True)
 def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.upper().startswith("MLP_")]:
+    for name in [name for name in os.environ if name.upper().startswith(("MLP_", "AIP_", "SAGEMAKER_"))]:
         monkeypatch.delenv(name)
+    monkeypatch.delenv("PORT", raising=False)
 
 
 def start_error(*arguments: str) -> str:

@@ -60,6 +60,15 @@ _MODELS: Final = {
 }
 
 
+_PATHS: Final[Mapping[str, Endpoint]] = {
+    "/v1/models/{name}:predict": Endpoint(
+        "V1 Predict", "For each instance the probabilities of all labels, or the numbers of a regression."
+    ),
+    "/v1/models/{name}/versions/{version}:predict": Endpoint("V1 Predict Version", "The same by one version."),
+}
+_DEFAULT: Final = Endpoint("V1 Predict Default", "The same by the default model, on the path that the platform chose.")
+
+
 @dataclass(frozen=True, slots=True)
 class _NoOptions:
     timing: bool = False
@@ -70,17 +79,14 @@ _ROW_OPTIONS: Final = RowOptions()
 
 
 class OpenInferenceV1:
-    """The protocol of ``/v1``. A body may have ``max_body_bytes`` after decompression."""
+    """The protocol of ``/v1``. A body may have ``max_body_bytes`` after decompression.
 
-    paths: Final[Mapping[str, Endpoint]] = {
-        "/v1/models/{name}:predict": Endpoint(
-            "V1 Predict", "For each instance the probabilities of all labels, or the numbers of a regression."
-        ),
-        "/v1/models/{name}/versions/{version}:predict": Endpoint("V1 Predict Version", "The same by one version."),
-    }
+    ``default_paths`` are answered by the default model.
+    """
 
-    def __init__(self, max_body_bytes: int) -> None:
+    def __init__(self, max_body_bytes: int, default_paths: Sequence[str] = ()) -> None:
         self._max_body_bytes = max_body_bytes
+        self.paths: Final[Mapping[str, Endpoint]] = {**_PATHS, **dict.fromkeys(default_paths, _DEFAULT)}
         status = Resource(
             "GET",
             Endpoint("V1 Status", "Whether a model is ready."),

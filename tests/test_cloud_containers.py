@@ -1,0 +1,70 @@
+"""The README's commands for cloud platforms: the server starts as the container does, and answers them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.engine import free_port
+from tests.service.running import environment
+
+ROOT = Path(__file__).parents[1]
+SECTION = (ROOT / "README.md").read_text().split("### Cloud containers\n")[1].split("\n### ")[0]
+BLOCKS = re.findall(r"```sh\n(docker run .+?)\n```", SECTION, re.DOTALL)
+HEALTH = re.findall(
+    r"^HEALTHCHECK .*?CMD (\[.*?\])$", (ROOT / "Dockerfile").read_text().replace("\\\n", ""), re.MULTILINE
+)
+
+
+@contextmanager
+def container(run: str, port: int) -> Iterator[dict[str, str]]:
+    """The server as a ``docker run`` starts it, but on ``port``; its environment."""
+    words = shlex.split(run.replace("8080", str(port)))
+    variables = dict(words[at + 1].split("=", 1) for at, word in enumerate(words) if word == "-e")
+    arguments = words[words.index("mlp-serving:0.1.0") + 1 :]
+    if arguments == ["serve"]:  # it would be 8080, which may be in use here
+        variables["SAGEMAKER_BIND_TO_PORT"] = str(port)
+    told = environment(**variables)
+    command = [sys.executable, "-m", "service", *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, env=told, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        assert any("ready on" in line for line in process.stderr)
+        yield told
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=100)
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_platform_starts_the_server_and_asks_it(block: str) -> None:
+    run, *questions = block.splitlines()
+    port = free_port()
+    with container(run, port) as told:
+        answers = []
+        for question in questions:
+            local = question.replace("localhost:8080", f"localhost:{port}").replace("curl", "curl -sSf")
+            done = subprocess.run(["sh", "-c", local], cwd=ROOT, capture_output=True, text=True, check=True)
+            answers.append(json.loads(done.stdout))
+        # The image asks the same port.
+        (check,) = map(json.loads, HEALTH)
+        subprocess.run([sys.executable, *check[1:]], env=told, check=True)
+    predictions = answers[-1]["predictions"]
+    assert predictions == ["Ankle boot"] or [len(row) for row in predictions] == [10]
+    assert answers[:-1] in ([], [{"status": "ready"}])
+
+
+def test_each_platform_has_an_example() -> None:
+    assert len(BLOCKS) == 3
