@@ -55,9 +55,8 @@ def _added(option: str, path: str, fitting: Sequence[str] | frozenset[str], othe
         )
     if any(_matches(pattern, path) for pattern in fitting):
         return ()
-    for pattern in others:
-        if _matches(pattern, path):
-            raise StartError(f"{option} is {path!r:.100}, which the server uses for {pattern}; choose another path")
+    if any(_matches(pattern, path) for pattern in others):
+        raise StartError(f"{option} is {path!r:.100}, which the server uses for something else; choose another path")
     return (path,)
 
 

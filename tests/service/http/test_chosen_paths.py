@@ -94,27 +94,27 @@ def test_what_is_no_path_is_refused(models: Path, option: str, path: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("option", "path", "pattern"),
+    ("option", "path"),
     [
-        ("predict", "/metrics", "/metrics"),
-        ("predict", "/models/small", "/models/{name}"),
-        ("predict", "/docs", "/docs"),
-        ("predict", "/docs/x", "/docs/{file}"),
-        ("predict", "/ping", "/ping"),
-        ("predict", "/", "/"),
-        ("predict", "/v1/models/small", "/v1/models/{name}"),
-        ("health", "/predict", "/predict"),
-        ("health", "/invocations", "/invocations"),
-        ("health", "/metrics", "/metrics"),
-        ("health", "/models", "/models"),
-        ("health", "/v2/models/small/infer", "/v2/models/{name}/infer"),
-        ("health", "/version", "/version"),
+        ("predict", "/metrics"),
+        ("predict", "/models/small"),
+        ("predict", "/docs"),
+        ("predict", "/docs/x"),
+        ("predict", "/ping"),
+        ("predict", "/"),
+        ("predict", "/v1/models/small"),
+        ("health", "/predict"),
+        ("health", "/invocations"),
+        ("health", "/metrics"),
+        ("health", "/models"),
+        ("health", "/v2/models/small/infer"),
+        ("health", "/version"),
     ],
 )
-def test_a_path_in_use_is_refused(models: Path, option: str, path: str, pattern: str) -> None:
+def test_a_path_in_use_is_refused(models: Path, option: str, path: str) -> None:
     message = refusal(models, **{f"{option}_route": path})
     names = f"--{option}-route (MLP_{option.upper()}_ROUTE, AIP_{option.upper()}_ROUTE)"
-    assert message == f"{names} is {path!r}, which the server uses for {pattern}; choose another path"
+    assert message == f"{names} is {path!r}, which the server uses for something else; choose another path"
 
 
 def test_both_may_not_be_the_same(models: Path) -> None:
