@@ -54,7 +54,7 @@ class Deaths:
 
 
 def scrape(port: int) -> Samples | None:
-    """Every sample by name and labels; None if a worker was asked that does not respond."""
+    """Every sample by name and labels; None if the worker that got the request does not respond."""
     try:
         text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=_SCRAPE_S).text
     except httpx.TransportError:

@@ -2,9 +2,9 @@
 
     python -m benchmarks.overload
 
-Clients ask without a pause, whatever they are told: large requests by themselves and beside small ones, small ones with
-a short queue, and new connections behind busy ones. ``--only times`` is ten times the capacity: clients that ask at a
-fixed rate, whether they are answered or not.
+Clients send without a pause, whatever the answer is: large requests by themselves and beside small ones, small ones
+with a short queue, and new connections behind busy ones. ``--only times`` is ten times the capacity: clients that send
+at a fixed rate, whether they are answered or not.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def figures(tally: Tally, seconds: float) -> dict[str, Any]:
     }
 
 
-async def asked(
+async def measured(
     running: Running, seconds: float, begin: Callable[[Clients], dict[str, Tally]]
 ) -> tuple[dict[str, Tally], float]:
     """What became of the requests of some clients within that time, the first tenth of it left out.
@@ -101,9 +101,9 @@ def over_tenfold(running: Running, seconds: float) -> Points:
             }
 
         with Memory(running) as memory:
-            clients.run(asked(running, seconds / 4, begin))
+            clients.run(measured(running, seconds / 4, begin))
             early_mb = memory.most_mb
-            found, _ = clients.run(asked(running, seconds, begin))
+            found, _ = clients.run(measured(running, seconds, begin))
         after = clients.run(answered(running, chosen, 1.0))
         for kind, tally in found.items():
             answers = sum(tally.answers.values())
@@ -168,12 +168,12 @@ def over_large(running: Running, seconds: float, rows: int) -> Points:
             return {"large": group.keep_alive(count, request), "small": group.keep_alive(beside, small())}
 
         with Memory(running) as memory:
-            found, used_s = clients.run(asked(running, seconds, begin))
+            found, used_s = clients.run(measured(running, seconds, begin))
         for name, number in (("large", count), ("small", beside)):
             if number:
-                told = {"of": name} | figures(found[name], seconds)
-                told |= {_PER_S: round(found[name].answers[200] / used_s, 1), "memory MB": round(memory.most_mb)}
-                points.append({"large clients": count, "small clients": beside} | told)
+                result = {"of": name} | figures(found[name], seconds)
+                result |= {_PER_S: round(found[name].answers[200] / used_s, 1), "memory MB": round(memory.most_mb)}
+                points.append({"large clients": count, "small clients": beside} | result)
     return points
 
 
@@ -185,9 +185,9 @@ def over_clients(running: Running, seconds: float, request: bytes) -> Points:
         def begin(group: Clients, count: int = count) -> dict[str, Tally]:
             return {"all": group.keep_alive(count, request)}
 
-        found, used_s = clients.run(asked(running, seconds, begin))
-        told = figures(found["all"], seconds)
-        points.append({"clients": count} | told | {_PER_S: round(found["all"].answers[200] / used_s)})
+        found, used_s = clients.run(measured(running, seconds, begin))
+        result = figures(found["all"], seconds)
+        points.append({"clients": count} | result | {_PER_S: round(found["all"].answers[200] / used_s)})
     return points
 
 
@@ -200,10 +200,10 @@ def over_busy(running: Running, seconds: float) -> Points:
             def begin(group: Clients, busy: int = busy, request: bytes = request) -> dict[str, Tally]:
                 return {"busy": group.keep_alive(busy, small()), "new": group.one_shot(10, request)}
 
-            found, _used_s = clients.run(asked(running, seconds, begin))
-            told = figures(found["new"], seconds)
-            told["answers/s of the busy"] = round(found["busy"].answers[200] / seconds)
-            points.append({"busy connections": busy, "asks": name} | told)
+            found, _used_s = clients.run(measured(running, seconds, begin))
+            result = figures(found["new"], seconds)
+            result["answers/s of the busy"] = round(found["busy"].answers[200] / seconds)
+            points.append({"busy connections": busy, "asks": name} | result)
     return points
 
 

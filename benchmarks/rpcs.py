@@ -57,7 +57,7 @@ def request(rows: int, *, typed: bool) -> bytes:
     return content
 
 
-def asked(running: Running, port: int, body: Path, concurrency: int, seconds: int, processor: int) -> dict[str, float]:
+def run_of(running: Running, port: int, body: Path, concurrency: int, seconds: int, processor: int) -> dict[str, float]:
     """One run of the gRPC client on ``processor``: requests per second, and the server's microseconds per request."""
     command = ["taskset", "--cpu-list", str(processor), sys.executable, "-m", "benchmarks.grpc_load", "ask"]
     command += [f"127.0.0.1:{port}", str(body), str(concurrency), str(seconds)]
@@ -91,9 +91,9 @@ def measured(rows: int, concurrency: int, rounds: int, seconds: int) -> Mapping[
             _RAW: lambda: load.measure_path(
                 service, "/predict?dtype=float32", headers, folder / f"raw-{rows}", concurrency, seconds, client
             ),
-            _CEILING: lambda: asked(ceiling, ports[1], folder / "raw", concurrency, seconds, client),
-            "ModelInfer, raw": lambda: asked(service, ports[0], folder / "raw", concurrency, seconds, client),
-            "ModelInfer, typed": lambda: asked(service, ports[0], folder / "typed", concurrency, seconds, client),
+            _CEILING: lambda: run_of(ceiling, ports[1], folder / "raw", concurrency, seconds, client),
+            "ModelInfer, raw": lambda: run_of(service, ports[0], folder / "raw", concurrency, seconds, client),
+            "ModelInfer, typed": lambda: run_of(service, ports[0], folder / "typed", concurrency, seconds, client),
         }
         for turn in range(rounds + 1):  # the first round warms up and does not count
             for name in list(cases)[:: 1 if turn % 2 else -1]:

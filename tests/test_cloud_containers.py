@@ -33,13 +33,13 @@ def container(run: str, port: int) -> Iterator[dict[str, str]]:
     arguments = words[words.index("mlp-serving:0.1.0") + 1 :]
     if arguments == ["serve"]:  # it would be 8080, which may be in use here
         variables["SAGEMAKER_BIND_TO_PORT"] = str(port)
-    told = environment(**variables)
+    process_environment = environment(**variables)
     command = [sys.executable, "-m", "service", *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, env=told, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=ROOT, env=process_environment, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
         assert any("ready on" in line for line in process.stderr)
-        yield told
+        yield process_environment
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=100)
         assert process.returncode == 0
@@ -52,7 +52,7 @@ def container(run: str, port: int) -> Iterator[dict[str, str]]:
 def test_a_platform_starts_the_server_and_asks_it(block: str) -> None:
     run, *questions = block.splitlines()
     port = free_port()
-    with container(run, port) as told:
+    with container(run, port) as process_environment:
         answers = []
         for question in questions:
             local = question.replace("localhost:8080", f"localhost:{port}").replace("curl", "curl -sSf")
@@ -60,7 +60,7 @@ def test_a_platform_starts_the_server_and_asks_it(block: str) -> None:
             answers.append(json.loads(done.stdout))
         # The image asks the same port.
         (check,) = map(json.loads, HEALTH)
-        subprocess.run([sys.executable, *check[1:]], env=told, check=True)
+        subprocess.run([sys.executable, *check[1:]], env=process_environment, check=True)
     predictions = answers[-1]["predictions"]
     assert predictions == ["Ankle boot"] or [len(row) for row in predictions] == [10]
     assert answers[:-1] in ([], [{"status": "ready"}])

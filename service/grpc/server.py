@@ -28,7 +28,7 @@ _PING_S: Final = 60.0
 _FASTEST_PING_S: Final = 10.0
 # How long to wait for clients that watch the health, one of which may not read.
 _NOTICE_S: Final = 0.3
-# How long new RPCs are refused before the connections are told to go away, and a silence that ends it.
+# How long new RPCs are refused before the connections get GOAWAY, and a silence that ends it.
 _REFUSAL_S: Final = 1.0
 _QUIET_S: Final = 0.05
 _FAREWELL_S: Final = 1.0

@@ -185,5 +185,5 @@ def _code_bins(counts: NDArray[np.float64], rows: int) -> NDArray[np.intp]:
 
 
 def _label(name: str, index: int) -> str:
-    """The name as the value of a label: long ones are cut, and told apart by their index."""
+    """The name as the value of a label: long ones are cut, and distinguished by their index."""
     return name if len(name) <= _MAX_LABEL_CHARACTERS else f"{name[:_MAX_LABEL_CHARACTERS]}… #{index}"

@@ -18,7 +18,7 @@ from service.metrics.drift import DriftMetrics, Figures
 
 _log = logging.getLogger(__name__)
 
-# The window moves by a slot at a time: it is up to one slot longer than asked for.
+# The window moves by a slot at a time: it is up to one slot longer than requested.
 _SLOTS: Final = 30
 # What is counted in a second at most: 130 images of 28 x 28 pixels, which is half a million in an hour.
 _MAX_VALUES_S: Final = 100_000

@@ -25,7 +25,7 @@ class UsageError(Exception):
 
 
 class Help(Exception):
-    """The text that was asked for instead of a command."""
+    """The text that was requested instead of a command."""
 
 
 class _Parser(argparse.ArgumentParser):

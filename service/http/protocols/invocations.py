@@ -56,7 +56,7 @@ class Invocations:
                 503: _described("Starting, draining or hanging", "application/json", _STATUS),
             },
         )
-        told = Resource(
+        about = Resource(
             "GET",
             Endpoint("Version", "The version of this server, as text."),
             _version,
@@ -64,7 +64,7 @@ class Invocations:
         )
         self.resources: Final[Mapping[str, Resource]] = {
             **dict.fromkeys(("/ping", "/health", *health_paths), ping),
-            "/version": told,
+            "/version": about,
         }
 
     def decode(self, request: Request, model: Model) -> Decoded[Choices] | Steps[Decoded[Choices]]:

@@ -133,12 +133,12 @@ def _example(model: Model) -> dict[str, Any]:
     document: Mapping[str, Any] = json.loads(model.example)
     rows: Any = document.get("inputs", document.get("instances"))
     row = rows[0] if isinstance(rows, list) and isinstance(rows[0], list | dict) else rows
-    asked = tensors.inputs_of(model.manifest, model.schema)
-    if [each.name for each in asked] == [INPUT]:
+    inputs = tensors.inputs_of(model.manifest, model.schema)
+    if [each.name for each in inputs] == [INPUT]:
         values = list(row.values()) if isinstance(row, dict) else _flat(row)
-        return {"inputs": [{**_named(asked[0]), "data": values}]}
-    values = [row[each.name] for each in asked] if isinstance(row, dict) else row
-    given = zip(asked, model.manifest.features, values, strict=True)
+        return {"inputs": [{**_named(inputs[0]), "data": values}]}
+    values = [row[each.name] for each in inputs] if isinstance(row, dict) else row
+    given = zip(inputs, model.manifest.features, values, strict=True)
     return {"inputs": [{**_named(tensor), "data": [_value(tensor, value)]} for tensor, _, value in given]}
 
 

@@ -1,4 +1,4 @@
-"""ModelInferRequests to rows: the same numbers as REST, typed or raw, packed or not; bad ones are told why."""
+"""ModelInferRequests to rows: the same numbers as REST, typed or raw, packed or not; errors say why."""
 
 from __future__ import annotations
 

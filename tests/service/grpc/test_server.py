@@ -227,14 +227,14 @@ def test_health_and_reflection(server: RunningGrpc) -> None:
         assert stub.Check(health_pb2.HealthCheckRequest(service=name)).status == SERVING
     assert failure(lambda: stub.Check(health_pb2.HealthCheckRequest(service="other")))[0] is Code.NOT_FOUND
     reflected = reflection_pb2_grpc.ServerReflectionStub(server.channel)
-    asked = [
+    requests = [
         reflection_pb2.ServerReflectionRequest(list_services=""),
         *(
             reflection_pb2.ServerReflectionRequest(file_containing_symbol=each)
             for each in (SERVICE, "grpc.health.v1.Health")
         ),
     ]
-    listed, ours, health = reflected.ServerReflectionInfo(iter(asked))
+    listed, ours, health = reflected.ServerReflectionInfo(iter(requests))
     names = {each.name for each in listed.list_services_response.service}
     assert names == {SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
     assert b"GRPCInferenceService" in ours.file_descriptor_response.file_descriptor_proto[0]

@@ -37,7 +37,7 @@ class Load:
 
 
 @dataclass
-class Told:
+class Outcome:
     """Seconds from a request's arrival to its answer, or to its rejection; and when it arrived."""
 
     answered: list[tuple[float, float]] = field(default_factory=list)
@@ -53,7 +53,7 @@ class _Source:
 
     def __init__(self, load: Load) -> None:
         self.load = load
-        self.told = Told()
+        self.outcome = Outcome()
         self.free = load.clients
         self.rows = np.zeros((load.rows, 1), np.float32)
         self._sent = 0
@@ -101,11 +101,11 @@ class Server:
         self.ran.append(float(batch[0, 0]))
         return Outputs(None, batch)
 
-    def serve(self, *loads: Load) -> list[Told]:
+    def serve(self, *loads: Load) -> list[Outcome]:
         """What became of the requests of each load."""
         sources = [_Source(load) for load in loads]
         asyncio.run(self._serve(sources))
-        return [source.told for source in sources]
+        return [source.outcome for source in sources]
 
     async def _serve(self, sources: list[_Source]) -> None:
         while True:
@@ -128,7 +128,7 @@ class Server:
             assert isinstance(outcome, Outputs), outcome
             self.now_s += load.answer_s
             source.free += 1
-            source.told.answered.append((arrived_s, self.now_s - arrived_s))
+            source.outcome.answered.append((arrived_s, self.now_s - arrived_s))
 
         try:
             if self.batcher.is_late:
@@ -137,7 +137,7 @@ class Server:
             self.batcher.submit(source.rows, 1e9, done)
         except Overloaded:
             source.free += 1
-            source.told.rejected.append((arrived_s, self.now_s - arrived_s))
+            source.outcome.rejected.append((arrived_s, self.now_s - arrived_s))
 
 
 FAST = Costs(run_s=20e-6, row_s=4e-6, inline_rows=256, batch_rows=BATCH_ROWS)
@@ -147,8 +147,8 @@ SLOW = Costs(run_s=100e-6, row_s=1e-3, inline_rows=1, batch_rows=BATCH_ROWS)
 def capacity(server: Callable[[], Server], load: Load) -> float:
     """Requests a second of clients that wait for their answers."""
     few = Load(load.rows, 1e6, 0.0, 2.0, 16, load.read_s, load.decode_s, load.answer_s)
-    (told,) = server().serve(few)
-    return len(told.answered) / 2.0
+    (outcome,) = server().serve(few)
+    return len(outcome.answered) / 2.0
 
 
 @pytest.mark.parametrize("clients", [200, 4000])
@@ -160,18 +160,18 @@ def test_ten_times_the_load_waits_no_longer_than_promised_and_half_the_time_is_l
     most_per_s = capacity(lambda: Server(costs), load)
     load.per_s = 10 * most_per_s
     server = Server(costs)
-    (told,) = server.serve(load)
-    assert told.waits(0.99) <= MAX_S + 0.05
-    assert len(told.answered) / load.end_s > most_per_s / 2
-    assert bool(told.rejected) == (clients / most_per_s > MAX_S)
+    (outcome,) = server.serve(load)
+    assert outcome.waits(0.99) <= MAX_S + 0.05
+    assert len(outcome.answered) / load.end_s > most_per_s / 2
+    assert bool(outcome.rejected) == (clients / most_per_s > MAX_S)
     assert server.now_s - load.end_s <= MAX_S + 0.1, "what was accepted is answered a second later"
     (after,) = server.serve(Load(rows, most_per_s / 2, server.now_s, server.now_s + 1, read_s=load.read_s))
     assert not after.rejected, "it serves as before"
 
 
 def test_rejections_are_fast_where_runs_are_slow() -> None:
-    (told,) = Server(SLOW).serve(Load(1, 9000, end_s=3.0))
-    ordered = sorted(wait for _, wait in told.rejected)
+    (outcome,) = Server(SLOW).serve(Load(1, 9000, end_s=3.0))
+    ordered = sorted(wait for _, wait in outcome.rejected)
     assert len(ordered) > 10_000
     assert ordered[int(0.99 * len(ordered))] < 0.005
 
@@ -188,9 +188,9 @@ def test_rejections_are_fast_where_runs_are_slow() -> None:
 def test_the_wait_is_estimated_from_what_happens_and_not_from_what_was_measured_at_start(
     server: Server, per_s: float
 ) -> None:
-    (told,) = server.serve(Load(1, per_s, end_s=6.0, clients=50_000))
-    waits = [wait for arrived_s, wait in told.answered if arrived_s > 3]
-    assert told.rejected
+    (outcome,) = server.serve(Load(1, per_s, end_s=6.0, clients=50_000))
+    waits = [wait for arrived_s, wait in outcome.answered if arrived_s > 3]
+    assert outcome.rejected
     assert np.quantile(waits, 0.99) <= 1.1 * MAX_S
 
 

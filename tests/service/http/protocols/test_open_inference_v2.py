@@ -543,7 +543,7 @@ def test_the_fast_path_answers_alike(app: Application, headers: tuple[str, ...])
         assert fast.startswith(b"HTTP/1.1 ")
 
 
-# What is told without a prediction
+# Without a prediction
 
 
 def test_the_server_and_its_health_are_told(app: Application) -> None:
