@@ -16,6 +16,7 @@ SLOW: Final = (
     "service/http/protocols/test_open_inference_clients.py",
     "service/http/test_admission.py",
     "service/http/test_images_served.py",
+    "service/http/test_schemathesis.py",
     "service/http/transport/test_connection.py",
     "service/http/transport/test_fast_path.py",
     "service/http/transport/test_lifetime.py::test_no_request_is_lost_when_connections_close",

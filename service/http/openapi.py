@@ -16,7 +16,11 @@ from service.inference.repository import Repository
 _HEADERS: Final = tuple(
     {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
     for name, description, schema in (
-        ("x-request-id", "returned in the response, and logged", {"type": "string", "pattern": "^[!-~]{1,128}$"}),
+        (
+            "x-request-id",
+            "returned in the response, and logged; the server makes one unless it is 1 to 128 visible ASCII characters",
+            {"type": "string"},
+        ),
         ("x-request-timeout-s", "the longest time it may take", {"type": "number", "exclusiveMinimum": 0}),
     )
 )
@@ -35,14 +39,15 @@ def install(app: FastAPI, table: RouteTable, repository: Repository) -> None:
 def with_predictions(document: dict[str, Any], table: RouteTable, models: Sequence[Model]) -> dict[str, Any]:
     """``document`` with the paths of all protocols before its own."""
     operations = {route.protocol: route.protocol.operation(models) for route in table.routes}
-    paths = {route.pattern: {"post": _operation(route, operations[route.protocol])} for route in table.routes}
+    predictions = {route.pattern: {"post": _operation(route, operations[route.protocol])} for route in table.routes}
+    paths = {**predictions, **document["paths"]}
     components = document.get("components", {})
     schemas = dict(components.get("schemas", {}))
     for operation in operations.values():
         schemas |= operation.schemas
     return {
         **document,
-        "paths": {**paths, **document["paths"]},
+        "paths": {pattern: _with_models(path, models) for pattern, path in paths.items()},
         "components": {**components, "schemas": schemas},
     }
 
@@ -53,6 +58,24 @@ def path_parameters(pattern: str) -> list[dict[str, Any]]:
         {"name": each, "in": "path", "required": True, "schema": {"type": "string", "title": each.title()}}
         for each in re.findall(r"\{(\w+)\}", pattern)
     ]
+
+
+def _with_models(path: dict[str, Any], models: Sequence[Model]) -> dict[str, Any]:
+    """A path item whose parameters say which models and versions there are."""
+    known = {
+        "name": sorted({model.manifest.name for model in models}),
+        "version": sorted({str(model.manifest.version) for model in models}),
+    }
+
+    def parameter(given: dict[str, Any]) -> dict[str, Any]:
+        if given["in"] != "path":
+            return given
+        return {**given, "schema": {**given["schema"], "enum": known[given["name"]]}}
+
+    return {
+        method: {**operation, "parameters": [parameter(each) for each in operation.get("parameters", ())]}
+        for method, operation in path.items()
+    }
 
 
 def _operation(route: Route, operation: Operation) -> dict[str, Any]:

@@ -175,7 +175,9 @@ def _describe_detecting(models: Sequence[Model]) -> MediaObject:
 
 def _described(models: Sequence[Model], described: str) -> MediaObject:
     examples = {model.manifest.name: {"value": _example(model)} for model in models if len(model.schema.shape) == 1}
-    return {"schema": {"type": "string", "description": described}} | ({"examples": examples} if examples else {})
+    return {"schema": {"type": "string", "minLength": 1, "description": described}} | (
+        {"examples": examples} if examples else {}
+    )
 
 
 def _example(model: Model) -> str:

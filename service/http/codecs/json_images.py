@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from service.errors import BodyTooLarge, Fault, InvalidInput, MalformedBody
 from service.http.codecs import images
-from service.http.codecs.codec import MediaObject
 from service.http.codecs.json_text import DECODER
 from service.http.options import RowOptions
 from service.inference.batcher import Rows

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
-from service.inference.columns import FLOAT32_MAX
+from service.inference.columns import FLOAT32_MAX, Pixel
 from service.inference.model import Model
 from service.manifest import CLASSIFICATION, REGRESSION, Feature, Label, Manifest
 
@@ -75,8 +75,8 @@ def request(models: Sequence[Model], other_rows: Sequence[dict[str, Any]] = ()) 
         "type": "object",
         "properties": {
             "inputs": {"anyOf": forms},
-            "instances": {"description": "inputs by another name"},
-            "dataframe_records": {"description": "inputs by another name"},
+            "instances": {"type": ["array", "object"], "description": "inputs by another name"},
+            "dataframe_records": bounds | {"description": "inputs by another name"},
             "dataframe_split": split,
         },
         "oneOf": [{"required": [key]} for key in ("inputs", "instances", "dataframe_records", "dataframe_split")],
@@ -108,13 +108,12 @@ def _answers(models: Sequence[Model]) -> list[type[BaseModel]]:
 
 def _listed_rows(manifest: Manifest) -> list[dict[str, Any]]:
     """A row as a list: flat and, where the model's rows have a shape, nested to it."""
-    types = sorted({kind for feature in manifest.features for kind in _json_types(feature)})
-    value = {"type": types} | _RANGE
     width, shape = len(manifest.features), manifest.input_shape
-    flat = _list_of(value, width) | {"description": f"{manifest.name}: {width} values in the order of its features"}
+    described = {"description": f"{manifest.name}: {width} values in the order of its features"}
     if len(shape) == 1:
-        return [flat]
-    nested: dict[str, Any] = value
+        return [_list_of_each([_value(feature) for feature in manifest.features]) | described]
+    nested: dict[str, Any] = _pixel(manifest)
+    flat = _list_of(nested, width) | described
     for length in reversed(shape):
         nested = _list_of(nested, length)
     return [flat, nested | {"description": f"{manifest.name}: {' x '.join(map(str, shape))} values"}]
@@ -126,7 +125,7 @@ def _split_table(bounds: dict[str, Any]) -> dict[str, Any]:
         "description": 'a table as pandas writes it with orient="split"',
         "required": ["columns", "data"],
         "properties": {
-            "columns": {"type": "array", "items": {"type": "string"}},
+            "columns": {"type": "array", "minItems": 1, "items": {"type": "string"}},
             "data": bounds | {"items": {"type": "array"}},
         },
     }
@@ -153,12 +152,22 @@ def _list_of(item: dict[str, Any], length: int) -> dict[str, Any]:
     return {"type": "array", "minItems": length, "maxItems": length, "items": item}
 
 
+def _list_of_each(items: list[dict[str, Any]]) -> dict[str, Any]:
+    if all(item == items[0] for item in items):
+        return _list_of(items[0], len(items))
+    return {"type": "array", "minItems": len(items), "maxItems": len(items), "prefixItems": items}
+
+
+def _pixel(manifest: Manifest) -> dict[str, Any]:
+    bounds = {"minimum": Pixel.lowest, "maximum": Pixel.highest} if manifest.input_dtype == "uint8" else _RANGE
+    return {"type": "number"} | bounds
+
+
 def _named_row(manifest: Manifest) -> dict[str, Any]:
     described = {"type": "object", "description": f"{manifest.name}: values by feature name"}
     if len(manifest.input_shape) > 1:  # pixels: nobody wants to read the name of each
         count = len(manifest.features)
-        number = {"type": "number"} | _RANGE
-        return described | {"additionalProperties": number, "minProperties": count, "maxProperties": count}
+        return described | {"additionalProperties": _pixel(manifest), "minProperties": count, "maxProperties": count}
     properties = {feature.name: _value(feature) for feature in manifest.features}
     return described | _required(manifest) | {"properties": properties}
 

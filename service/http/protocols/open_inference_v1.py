@@ -148,12 +148,10 @@ class OpenInferenceV1:
             },
         }
         success = {"schema": {"$ref": f"{_SCHEMAS}V1Predictions"}}
+        body = json_openapi.request(models, json_images.row_schemas(models))
         return Operation(
             [],
-            {
-                "required": True,
-                "content": {"application/json": json_openapi.request(models, json_images.row_schemas(models))},
-            },
+            {"required": True, "content": {"application/json": body}},
             {
                 "200": {"description": "Successful Response", "content": {"application/json": success}},
                 **error_objects.responses(),

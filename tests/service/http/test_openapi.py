@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,16 @@ from typing import Any
 
 import httpx
 import jsonschema
+import numpy as np
 import pytest
+from PIL import Image
 
 from service import app, metrics
 from service.http import problems
 from service.lifecycle import State
 from service.settings import Settings
+from tests.service.image_models import publish_images
+from tests.service.pictures_drawn import file_of
 from tests.service.published import TABLE, publish
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -269,6 +274,19 @@ def test_a_model_is_described_with_targets_labels_and_features(client: Client) -
         "other": False,
         **dict.fromkeys(("mean", "std", "min", "max"), 0.0),
     }
+
+
+def test_rows_that_are_images_are_described(client: Client, tmp_path: Path) -> None:
+    publish_images(tmp_path, "pictures", (4, 4))
+    pictures = Client(tmp_path, "pictures")
+    image = {"b64": base64.b64encode(file_of(Image.fromarray(np.full((4, 4), 7, np.uint8)), "PNG")).decode()}
+    for body in ({"inputs": [image, image]}, {"instances": [image]}, [image]):
+        assert pictures.fits(body, body_of(pictures, "/predict")["schema"])
+        assert pictures.ask("POST", "/predict", body).status_code == 200
+    assert not client.fits({"inputs": [image]}, body_of(client, "/predict")["schema"])
+    v1 = body_of(pictures, "/v1/models/{name}:predict")["schema"]
+    assert pictures.fits({"instances": [image]}, v1)
+    pictures.runner.close()
 
 
 def test_an_image_does_not_name_each_pixel(client: Client) -> None:
