@@ -14,6 +14,7 @@ from service.errors import MalformedBody
 
 DELIMITERS: Final = ",;\t|"
 _PIECE_BYTES: Final = 32 * 1024
+_MOST_EMPTY_LINES: Final = 10_000  # they are skipped at once, and a large body could have millions
 _BOM: Final = b"\xef\xbb\xbf"
 _LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _QUOTED: Final = re.compile(r'"[^"]*"')
@@ -31,6 +32,7 @@ class CsvText:
         self._longest_bytes = longest_bytes
         self._at = len(_BOM) if body.startswith(_BOM) else 0
         self._row_chars = 0
+        self._empty_lines = 0
         first = next(self._lines(peek=True), "")
         self.delimiter = _delimiter(first, width)
         self._rows = csv.reader(self._lines(), delimiter=self.delimiter, strict=True)
@@ -47,8 +49,12 @@ class CsvText:
                 raise MalformedBody(f"the body is not CSV: line {self._rows.line_num}: {error}") from error
             if row:
                 return row
+            self._empty_lines += 1
+            if self._empty_lines > _MOST_EMPTY_LINES:
+                raise MalformedBody(f"the body has more than {_MOST_EMPTY_LINES} empty lines; send rows alone")
 
     def _lines(self, *, peek: bool = False) -> Iterator[str]:
+        """The lines; with ``peek`` those of the first piece that are not blank."""
         at = self._at
         while at < len(self._body):
             end = self._end_of_piece(at)
@@ -60,6 +66,8 @@ class CsvText:
                     raise self._too_long()
                 if not peek or line.strip():
                     yield line
+            if peek:
+                break
             at = end
 
     def _end_of_piece(self, start: int) -> int:

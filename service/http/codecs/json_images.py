@@ -23,6 +23,10 @@ _MARK: Final = b'"b64"'
 _KEYS: Final = ("inputs", "instances")
 # Parsing the text holds all threads: 16 ms for this much.
 _MAX_BYTES: Final = 32 * 1024**2
+# That is for long strings. Base64 has none of these, each of which begins a value.
+_BEGIN_VALUES: Final = (b"{", b"[", b",")
+_VALUES_A_ROW: Final = 4
+_OTHER_VALUES: Final = 1000
 # How much base64 is decoded at once, so that other threads get their turn; a multiple of 4.
 _PIECE: Final = 256 * 1024
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
@@ -55,12 +59,21 @@ def rows_in_steps(body: bytes, options: RowOptions, schema: Schema) -> Steps[Row
 def _rows(body: bytes, options: RowOptions, schema: Schema) -> Steps[Rows]:
     if len(body) > _MAX_BYTES:
         raise BodyTooLarge(f"the JSON has more than {_MAX_BYTES} bytes; send the images as multipart/form-data")
+    _check_values(body, schema)
     found = _images_in(body)
     schema.check_count(len(found))
     files = []
     for row, each in enumerate(found):
         files.append((yield from _file(row, each)))
     return (yield from images.rows_of(files, options, schema))
+
+
+def _check_values(body: bytes, schema: Schema) -> None:
+    """Raise `InvalidInput` for so many values that parsing them would take long, and a lot of memory."""
+    most = _VALUES_A_ROW * schema.max_rows + _OTHER_VALUES
+    if sum(map(body.count, _BEGIN_VALUES)) > most:
+        detail = f"the JSON has more than {most} values, too many for {schema.max_rows} images"
+        raise InvalidInput(Fault(f"{detail}; send images alone, in several requests"))
 
 
 def _images_in(body: bytes) -> list[Any]:

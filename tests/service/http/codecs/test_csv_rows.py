@@ -110,11 +110,18 @@ def test_numbers_of_an_image_model_are_read_by_name_and_by_position() -> None:
         (HEADER + b"\xff,true,cook\n", "the body is not UTF-8: byte 18 is 0xff"),
         (HEADER + ROW * 1001, "there are more than 1000 rows, the most that are accepted; send several requests"),
         (b"x" * 300_000, "a line of the body has more than 131072 bytes; is a quote left open?"),
+        (HEADER + b"\n" * 10_001 + ROW, "the body has more than 10000 empty lines; send rows alone"),
+        (b"\r" * 300_000, "the body has more than 10000 empty lines; send rows alone"),
         (HEADER + b'"' + b"\n" * 300_000, "a line of the body has more than 131072 bytes; is a quote left open?"),
     ],
 )  # fmt: skip
 def test_the_error_names_row_and_column(body: bytes, message: str) -> None:
     assert request_error(rows_of, CSV, body) == message
+
+
+def test_empty_lines_are_skipped() -> None:
+    expected = rows_of(CSV, HEADER + ROW * 2)
+    np.testing.assert_array_equal(rows_of(CSV, b"\r\n" * 9 + HEADER + ROW + b"\n" * 9_990 + ROW), expected)
 
 
 def test_rows_by_position_have_all_values() -> None:

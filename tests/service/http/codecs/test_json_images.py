@@ -108,6 +108,13 @@ def test_what_is_no_image_is_refused(body: object, kind: type[RequestError], det
     assert found[1].startswith(detail)
 
 
+@pytest.mark.parametrize("value", [b"[]", b"{}", b"0", b'{"b64":""}'])
+def test_many_values_are_refused_before_they_are_parsed(value: bytes) -> None:
+    body = b'{"inputs":[{"b64":""},%b' % b",".join([value] * 50_000)  # it is no JSON
+    expected = f"the JSON has more than {4 * SCHEMA.max_rows + 1000} values, too many for {SCHEMA.max_rows} images; "
+    assert refusal(body) == (InvalidInput, expected + "send images alone, in several requests")
+
+
 def test_too_many_images_and_too_much_json_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     body = {"inputs": [{"b64": each} for each in B64]}
     assert refusal(body, of_shape(5, 7, max_rows=2))[1].startswith("there are 3 rows, expected at most 2")
