@@ -166,7 +166,7 @@ def as_declared(tensor: Tensor, values: NDArray[np.float64]) -> Steps[NDArray[np
     if dtype.kind == "f" and tensor.datatype != "FP16":
         return values  # the network rounds to FP32
     low, high = (0, 1) if tensor.datatype == BOOL else _range_of(dtype)
-    values = values.copy()
+    declared = np.empty_like(values) if dtype.kind == "f" else values
     for first in range(0, len(values), _STEP_VALUES):
         if first:
             yield
@@ -174,13 +174,13 @@ def as_declared(tensor: Tensor, values: NDArray[np.float64]) -> Steps[NDArray[np
         fits = ((low <= part) & (part <= high)) | np.isnan(part)
         if dtype.kind == "f":
             with np.errstate(over="ignore"):
-                part[:] = part.astype(dtype)
+                declared[first : first + _STEP_VALUES] = part.astype(dtype)
         else:
             fits &= (part == np.rint(part)) | np.isnan(part)
         if not fits.all():
             at = int(np.argmin(fits))
             raise _wrong_value(tensor, first + at, part[at].item())
-    return values
+    return declared
 
 
 def _range_of(dtype: np.dtype[Any]) -> tuple[float, float]:

@@ -23,6 +23,8 @@ from service.inference.schema import Schema
 from service.inference.steps import Steps
 
 _STEP_VALUES: Final = 8192
+# At once of one column, as much time goes into each call; of the rows in a slice the first bad column is reported.
+_SLICE_ROWS: Final = 512
 _MOST_SCHEMA_BYTES: Final = 1024 * 1024
 _MOST_SCHEMA_BYTES_A_FEATURE: Final = 1024
 # They are read at once with the batch after them.
@@ -93,11 +95,13 @@ def _numbers(
 ) -> Steps[NDArray[np.float64]]:
     """The numbers of a ``batch`` that begins at row ``first``."""
     rows = np.full((batch.num_rows, schema.width), np.nan)
-    step_rows = max(1, _STEP_VALUES // schema.width)
-    for start in range(0, batch.num_rows, step_rows):
-        part = batch.slice(start, step_rows)
-        for index, at, reader in readers:
-            rows[start : start + step_rows, index] = reader.numbers(part.column(at), first + start)
+    for start in range(0, batch.num_rows, _SLICE_ROWS):
+        part = batch.slice(start, _SLICE_ROWS)
+        step_columns = max(1, _STEP_VALUES // part.num_rows)
+        for count, (index, at, reader) in enumerate(readers, 1):
+            rows[start : start + _SLICE_ROWS, index] = reader.numbers(part.column(at), first + start)
+            if count % step_columns == 0:
+                yield
         yield
     return rows
 
