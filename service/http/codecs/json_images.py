@@ -41,7 +41,7 @@ _IMAGE: Final = {
 _EXPECTED: Final = 'expected {"b64": "…"}, an image file in base64'
 
 
-def row_schemas(models: Sequence[Model]) -> list[MediaObject]:
+def row_schemas(models: Sequence[Model]) -> list[dict[str, Any]]:
     """The schema of a row that is an image; none if none of these models takes images."""
     return [] if images.describe(models, {}) is None else [_IMAGE]
 
