@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from service.errors import RequestError
+from service.errors import MethodNotAllowed, RequestError
 from service.http.codecs import compression, json_images, json_openapi
 from service.http.codecs.json_row import RowReader
 from service.http.codecs.json_rows import quick_rows, rows_in_steps
@@ -28,6 +28,7 @@ from service.inference.session import Outputs
 from service.inference.steps import Steps, finish_on_loop
 from service.manifest import CLASSIFICATION, Manifest
 
+_PREDICT: Final = ":predict"
 _AT_ONCE_BYTES: Final = 32 * 1024
 _LARGE_VALUES: Final = 16_000  # numbers, which take 2 ms
 _STEP_VALUES: Final = 8_000
@@ -207,6 +208,8 @@ def _models(served: Served, _parameters: Mapping[str, str]) -> Response:
 
 
 def _status(served: Served, parameters: Mapping[str, str]) -> Response:
+    if parameters.get("version", parameters["name"]).endswith(_PREDICT):
+        raise MethodNotAllowed(f"a path that ends in {_PREDICT} takes no GET; send a POST with the instances", "POST")
     manifest, ready = (
         served.repository.find(parameters["name"], parameters.get("version")).manifest,
         served.ready,

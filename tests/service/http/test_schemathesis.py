@@ -20,6 +20,6 @@ def test_the_document_is_true(tmp_path: Path, kind: str, fast: str) -> None:
         publish(tmp_path, "people", features=TABLE)
     else:
         publish_images(tmp_path, "pictures", (4, 4))
-    with Running(tmp_path, "--fast-path", fast, "--log-level", "warning") as server:
+    with Running(tmp_path, "--fast-path", fast) as server:
         client_environment.run("schemathesis_run.py", server.address)
         assert server.metrics()["mlp_ready"] == 1

@@ -69,7 +69,7 @@ def test_large_bodies_are_the_same(app: Application, model: str) -> None:
         (SMALL, b"{", 400, "the body is not JSON"),
         (SMALL, b'{"instances":[[1,2]]}', 400, "row 0 has 2 values, expected 6 values"),
         (SMALL, b'{"instances":[]}', 400, "there are zero rows"),
-        (SMALL, b"{}", 400, "the body has no key 'inputs'"),
+        (SMALL, b"{}", 400, "the body has no key 'inputs' (or 'instances'"),
         ("/v1/models/none:predict", b"{}", 404, "there is no model 'none'"),
         ("/v1/models/small/versions/9:predict", b"{}", 404, "has no version '9'"),
         ("/v1/models/small:explain", b"{}", 405, "method not allowed"),

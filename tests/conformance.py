@@ -1,0 +1,56 @@
+"""Which client is tested with which feature, and by which test: the README's table of clients."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Tested(NamedTuple):
+    """``features`` of a ``client`` that ``test`` uses: a file below tests/, and a function in it."""
+
+    client: str
+    features: str
+    test: str
+
+
+_HTTP: Final = "service/http"
+_OPEN: Final = f"{_HTTP}/protocols/test_open_inference_clients.py"
+_ARROW: Final = f"{_HTTP}/codecs/test_same_rows.py::test_a_table_gives_the_same_numbers_in_every_encoding"
+
+TESTED: Final = (
+    Tested(
+        "curl", "each command of this file: JSON, tables, CSV", "test_readme.py::test_each_form_of_rows_is_answered"
+    ),
+    Tested("curl", "image files, forms, base64", "test_readme.py::test_each_curl_line_with_an_image_is_answered_alike"),
+    Tested(
+        "curl", "V2 and V1", "test_readme.py::test_the_commands_of_the_open_inference_protocol_print_what_is_documented"
+    ),
+    Tested(
+        "tritonclient 2.73, HTTP",
+        "JSON and binary tensors, gzip, deflate, outputs, ids, classification, metadata, config, stats, index, asyncio",
+        f"{_OPEN}::test_tritonclient",
+    ),
+    Tested("KServe 0.21, REST", "V1 and V2: JSON and binary tensors, health, readiness", f"{_OPEN}::test_kserve"),
+    Tested("JavaScript, `fetch`", "JSON, from Node.js", "test_examples.py::test_javascript_calls_the_service"),
+    Tested(
+        "pandas",
+        "`to_json` of records, split, columns; `to_csv`; NaN",
+        f"{_HTTP}/test_encodings_agree.py::test_rows_of_a_table",
+    ),
+    Tested("NumPy", "raw bytes, `.npy` of any dtype and order", f"{_HTTP}/test_encodings_agree.py::test_images"),
+    Tested("Arrow", "streams, dictionaries, compression", _ARROW),
+    Tested(
+        "schemathesis 4.32",
+        "the OpenAPI document, all checks",
+        f"{_HTTP}/test_schemathesis.py::test_the_document_is_true",
+    ),
+)
+
+
+def rows() -> list[str]:
+    """The rows of the README's table."""
+    return [
+        f"| {each.client} | {each.features} | [{file.rpartition('/')[2]}](tests/{file}) |"
+        for each in TESTED
+        for file in (each.test.partition("::")[0],)
+    ]
