@@ -68,7 +68,7 @@ def _with_models(path: dict[str, Any], models: Sequence[Model]) -> dict[str, Any
     }
 
     def parameter(given: dict[str, Any]) -> dict[str, Any]:
-        if given["in"] != "path":
+        if given["in"] != "path" or given["name"] not in known:
             return given
         return {**given, "schema": {**given["schema"], "enum": known[given["name"]]}}
 

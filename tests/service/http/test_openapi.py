@@ -276,6 +276,14 @@ def test_a_model_is_described_with_targets_labels_and_features(client: Client) -
     }
 
 
+def test_paths_name_the_models_and_versions(client: Client) -> None:
+    for pattern, path in client.document["paths"].items():
+        for operation in path.values():
+            known = {each["name"]: each["schema"]["enum"] for each in operation["parameters"] if each["in"] == "path"}
+            assert known.get("name", []) == ["position", "price", "small", "table"] * ("{name}" in pattern)
+            assert known.get("version", []) == ["1"] * ("{version}" in pattern)
+
+
 def test_rows_that_are_images_are_described(client: Client, tmp_path: Path) -> None:
     publish_images(tmp_path, "pictures", (4, 4))
     pictures = Client(tmp_path, "pictures")
