@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -20,7 +21,7 @@ from service.http.codecs.codec import Codec, DecodedRows, binary, steps_with_fau
 from service.http.options import RowOptions
 from service.inference.row_faults import RowFaults
 from service.inference.schema import Schema
-from service.inference.steps import Steps
+from service.inference.steps import Steps, in_thread
 
 _STEP_VALUES: Final = 8192
 # At once of one column, as much time goes into each call; of the rows in a slice the first bad column is reported.
@@ -31,6 +32,8 @@ _MOST_SCHEMA_BYTES_A_FEATURE: Final = 1024
 _MOST_DICTIONARIES: Final = 1000
 _FILE_MAGIC: Final = b"ARROW1"
 _PANDAS_INDEX: Final = re.compile(r"__index_level_\d+__")
+
+_imported: Final = threading.Event()
 
 T = TypeVar("T")
 
@@ -51,6 +54,8 @@ def rows_from_arrow(
     """
     if not is_installed():
         raise UnsupportedMedia("Arrow needs pyarrow, which is not installed here; install mlp-serving[arrow]")
+    if not _imported.is_set():
+        yield from in_thread(_import())
     from pyarrow import BufferReader, ipc  # noqa: PLC0415 - an extra
 
     if body.startswith(_FILE_MAGIC):
@@ -104,6 +109,15 @@ def _numbers(
                 yield
         yield
     return rows
+
+
+def _import() -> Steps[None]:
+    """Import pyarrow, and what it imports when it is first used, such as pandas: 0.2 s."""
+    from pyarrow import array, ipc  # noqa: F401, PLC0415 - an extra
+
+    array([0.5]).to_numpy(zero_copy_only=False)
+    _imported.set()
+    yield
 
 
 def _check_messages(body: bytes, max_bytes: int, schema: Schema) -> Steps[None]:

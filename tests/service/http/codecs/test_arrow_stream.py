@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +20,7 @@ from service.http.options import Options, RowOptions
 from service.inference.row_faults import RowFaults
 from service.inference.schema import Schema
 from service.inference.session import Outputs
+from service.inference.steps import InThread, finish
 from tests.service.errors import request_error
 from tests.service.http.codecs.schemas import numbers
 from tests.service.http.codecs.tables import GOOD as PERSON
@@ -223,3 +225,11 @@ def test_an_answer_of_a_regressor_is_its_targets() -> None:
     assert answered(Regressor("low", "high"), Options(), values).to_pydict() == {"low": [1, 3], "high": [2, 4]}
     one = Outputs(None, values.prediction[:, :1])
     assert answered(Regressor("price"), Options(), one).to_pydict() == {"prediction": [1, 3]}
+
+
+def test_pyarrow_is_imported_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrow_stream, "_imported", threading.Event())
+    body = as_arrow(GOOD)
+    assert isinstance(next(arrow_stream.rows_from_arrow(body, RowOptions(), SCHEMA)), InThread)
+    assert len(finish(arrow_stream.rows_from_arrow(body, RowOptions(), SCHEMA))) == 3
+    assert not isinstance(next(arrow_stream.rows_from_arrow(body, RowOptions(), SCHEMA)), InThread)
