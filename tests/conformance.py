@@ -15,6 +15,8 @@ class Tested(NamedTuple):
 
 _HTTP: Final = "service/http"
 _OPEN: Final = f"{_HTTP}/protocols/test_open_inference_clients.py"
+_GRPC: Final = "service/grpc/test_clients.py"
+_MLFLOW: Final = "test_mlflow_client.py::test_mlflow"
 _ARROW: Final = f"{_HTTP}/codecs/test_same_rows.py::test_a_table_gives_the_same_numbers_in_every_encoding"
 
 TESTED: Final = (
@@ -31,6 +33,13 @@ TESTED: Final = (
         f"{_OPEN}::test_tritonclient",
     ),
     Tested("KServe 0.21, REST", "V1 and V2: JSON and binary tensors, health, readiness", f"{_OPEN}::test_kserve"),
+    Tested(
+        "tritonclient 2.73, gRPC",
+        "raw and typed contents, metadata, config, stats, index, health",
+        f"{_GRPC}::test_tritonclient",
+    ),
+    Tested("KServe 0.21, gRPC", "inference, metadata, health", f"{_GRPC}::test_kserve"),
+    Tested("MLflow 3.17, scoring client", "`dataframe_split`, `instances`, `inputs`", f"{_HTTP}/protocols/{_MLFLOW}"),
     Tested("JavaScript, `fetch`", "JSON, from Node.js", "test_examples.py::test_javascript_calls_the_service"),
     Tested(
         "pandas",
