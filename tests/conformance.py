@@ -39,7 +39,7 @@ TESTED: Final = (
         f"{_GRPC}::test_tritonclient",
     ),
     Tested("KServe 0.21, gRPC", "inference, metadata, health", f"{_GRPC}::test_kserve"),
-    Tested("MLflow 3.17, scoring client", "`dataframe_split`, `instances`, `inputs`", f"{_HTTP}/protocols/{_MLFLOW}"),
+    Tested("MLflow 3.17, scoring client", "data frames, records, CSV", f"{_HTTP}/protocols/{_MLFLOW}"),
     Tested("JavaScript, `fetch`", "JSON, from Node.js", "test_examples.py::test_javascript_calls_the_service"),
     Tested(
         "pandas",

@@ -179,10 +179,10 @@ def test_a_deadline_that_cannot_be_met_is_refused(server: RunningGrpc) -> None:
 
 def test_the_clients_deadline_and_its_cancellation_end_an_rpc(server: RunningGrpc) -> None:
     route = "/inference.GRPCInferenceService/ModelInfer"
-    missed = server.metrics().get(f"mlp_requests_total {route} 504", 0)
+    missed = server.metrics().get(f"mlp_requests_total  {route} 504", 0)
     held = Held(b"")
     assert server.late(held, timeout=0.1).code() is Code.DEADLINE_EXCEEDED
-    until(lambda: server.metrics().get(f"mlp_requests_total {route} 504") == missed + 1)
+    until(lambda: server.metrics().get(f"mlp_requests_total  {route} 504") == missed + 1)
     call = begin(server, held)
     until(lambda: server.metrics()["mlp_requests_in_flight"] == 1)
     call.cancel()
@@ -211,11 +211,11 @@ def test_metrics_and_log_have_each_rpc(models_folder: Path) -> None:
             with both.new_channel(("grpc.use_local_subchannel_pool", 1)) as channel:
                 channel.unary_unary(INFER)(raw_request(ROWS).SerializeToString())
         both.fails(b"\xff")
-        until(lambda: both.metrics().get(f"mlp_requests_total {INFER} 200") == 8)  # of both workers
+        until(lambda: both.metrics().get(f"mlp_requests_total small {INFER} 200") == 8)  # of both workers
         found = both.metrics()
-        assert found[f"mlp_requests_total {INFER} 400"] == 1
-        assert found["mlp_rejections_total malformed-body"] == 1
-        assert found["mlp_request_rows_sum"] == 16
+        assert found[f"mlp_requests_total  {INFER} 400"] == 1
+        assert found["mlp_rejections_total  malformed-body"] == 1
+        assert found["mlp_request_rows_sum small"] == 16
         assert '"rows":2' in both.wait_for(INFER)
         both.drain()
         assert both.exit_status() == 0
@@ -285,7 +285,7 @@ def test_under_load_no_rpc_is_cancelled_by_a_stop_signal(models_folder: Path) ->
 
         with ThreadPoolExecutor(24) as pool:
             clients = pool.map(ask_until_refused, range(24))
-            until(lambda: server.metrics().get(f"mlp_requests_total {INFER} 200", 0) > 200)
+            until(lambda: server.metrics().get(f"mlp_requests_total small {INFER} 200", 0) > 200)
             server.drain()
             answered, codes = zip(*clients, strict=True)
         assert sum(answered) > 200

@@ -235,7 +235,7 @@ def test_a_scrape_is_exact_after_answers_and_errors(server: tuple[Running, Netwo
         (404, post(body(GOOD), "/models/large/predict")),
         (404, post(body(GOOD), "/models/small/versions/2/predict")),
         (413, post(b" " * 20_001)),
-        (415, post(body(GOOD), "/predict", "content-type: text/csv")),
+        (415, post(body(GOOD), "/predict", "content-type: text/html")),
         (500, post(body(BAD))),
         (504, post(body(GOOD), "/predict", "x-request-timeout-s: 1e-9")),
         (405, b"GET /predict HTTP/1.1\r\nhost: test\r\n\r\n"),
