@@ -70,8 +70,8 @@ def test_a_version_that_fails_on_rows_is_counted(tmp_path: Path) -> None:
     network = publish_both(tmp_path, trapped=True)
     with Running(tmp_path, *OPTIONS) as server:
         found = until(server, network, BAD, "mlp_shadow_failed_rows_total small raised 2")
-        failed = found["mlp_shadow_failed_rows_total small raised 2"]  # of one request, or of several between two scrapes
-        assert (failed > 0, failed % ROWS) == (True, 0)
+        failed = found["mlp_shadow_failed_rows_total small raised 2"]
+        assert (failed > 0, failed % ROWS) == (True, 0)  # one request, or several between two scrapes
         until(server, network, GOOD, "mlp_shadow_rows_total small 1 2")  # it goes on
 
 
