@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import fields
@@ -28,7 +27,6 @@ MAX_ROWS: Final = 256
 HUNG_S: Final = 10.0
 # Low, but not the lowest: a thread that gets no time at all might hold Python's lock meanwhile.
 _NICENESS: Final = 10
-_NAME_AND_VERSION: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)@([1-9][0-9]{0,17})")
 _STATISTICS: Final = frozenset({"mean", "std", "min", "max", "missing", "other"})
 
 
