@@ -112,7 +112,7 @@ class Rpcs:
         error: RequestError
         try:
             if self._refusing:
-                raise NotReady("the server is going down; try again", _RESTART_S)  # noqa: TRY301
+                raise NotReady("the server is going down; try again", _RESTART_S)  # noqa: TRY301 - answered below
             return await respond(metadata, context, record)
         except RequestError as found:
             error = found

@@ -54,7 +54,7 @@ class Reflection(reflection.ReflectionServicer):  # type: ignore[misc] # it has 
         super().__init__(services, pool=pool)
         self._streams = streams
 
-    async def ServerReflectionInfo(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: N802
+    async def ServerReflectionInfo(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: N802 - the RPC
         """Answer questions about the services."""
         with self._streams.opened():
             async for response in super().ServerReflectionInfo(requests, context):

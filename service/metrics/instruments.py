@@ -57,6 +57,7 @@ class Instruments:
 
 
 def _label_sets(metric: MetricWrapperBase) -> list[tuple[Sequence[str], Mapping[str, str]]]:
+    # There is no public way to list the label sets without the values.
     names = metric._labelnames  # noqa: SLF001
     if not names:
         return []

@@ -114,7 +114,7 @@ class OpenInferenceV1:
         later = _decode_in_steps(rows)
         return finish_on_loop(later) if len(body) <= _AT_ONCE_BYTES else later
 
-    def encode(self, outputs: Outputs, options: _NoOptions, model: Model) -> Response | Steps[Response]:  # noqa: ARG002
+    def encode(self, outputs: Outputs, options: _NoOptions, model: Model) -> Response | Steps[Response]:  # noqa: ARG002 - there are none
         """The response; see `WireProtocol`."""
         values = _predictions(outputs, model.manifest)
         if values.size <= _LARGE_VALUES:

@@ -17,11 +17,11 @@ from service import artifact, refused
 from tests.service.published import rewrite
 from tests.training import small
 from training.config import Config
-from training.data.dataset import Dataset
+from training.data.dataset import Column, Dataset
 from training.data.split import Split, split
 from training.errors import NotPromoted, TrainingError
 from training.recipe import train
-from training.release import pipeline, promotion
+from training.release import evaluate, onnx_runtime, pipeline, promotion
 from training.release.training_run import TrainingRun
 
 
@@ -97,8 +97,6 @@ def test_a_retrain_with_another_seed_is_published(tmp_path: Path) -> None:
     unseen = [bytes(row) not in seen for row in good(1).test_inputs]
     assert (compared.version, compared.rows, compared.seen_rows, compared.worse) == (1, sum(unseen), 0, ())
     old = first.candidate.graph
-    from training.release import evaluate, onnx_runtime  # noqa: PLC0415
-
     outputs = onnx_runtime.run(old, good(1).test_inputs[unseen])
     assert compared.old == evaluate.classification(outputs[0], good(1).test_targets[unseen])
     card = (second.folder / "README.md").read_text()
@@ -213,8 +211,6 @@ def test_a_target_in_another_unit_is_refused(tmp_path: Path) -> None:
 
 def test_the_old_versions_category_codes_are_used_for_its_answers(tmp_path: Path) -> None:
     """The new version knows one more category, which changes all codes; the target depends on the category alone."""
-    from training.data.dataset import Column  # noqa: PLC0415
-
     names = ("b", "c", "d")
     codes = np.random.default_rng(0).integers(0, 3, 900).astype(np.float32)
     columns = (Column("letter", "categorical", categories=names, other=True),)
