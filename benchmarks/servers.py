@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
 import re
@@ -12,7 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-import tomllib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +19,10 @@ from typing import Final, Self
 
 import psutil
 
+from benchmarks.environments import python_of
+
 HERE: Final = Path(__file__).parent
 ENVIRONMENTS: Final = HERE / ".venvs"
-_SCRIPT: Final = re.compile(r"^# /// script\n(?P<content>(?:^#.*\n)+?)^# ///$", re.MULTILINE)
 _START_S: Final = 120.0
 _POLL_S: Final = 0.005
 
@@ -48,22 +47,7 @@ def ours(name: str, models: Path, *arguments: str) -> Server:
 def peer(name: str, script: str, model: Path, path: str) -> Server:
     """A server of ``peers/``, in the environment that its header specifies."""
     file, port = HERE / "peers" / script, _free_port()
-    return Server(name, (str(_environment(file) / "bin/python"), str(file), str(port), str(model)), port, path)
-
-
-def _environment(script: Path) -> Path:
-    """An environment with a script's dependencies: https://packaging.python.org/specifications/inline-script-metadata"""
-    header = _SCRIPT.search(script.read_text())
-    assert header is not None, f"{script} has no script metadata"
-    content = "".join(line[2:] or "\n" for line in header["content"].splitlines(keepends=True))
-    needs = tomllib.loads(content)["dependencies"]
-    folder = ENVIRONMENTS / f"{script.stem}-{hashlib.sha256(repr(needs).encode()).hexdigest()[:8]}"
-    if not (folder / ".complete").exists():
-        print(f"installing {script.stem} ...", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        subprocess.run([folder / "bin/pip", "install", "--quiet", *needs], check=True, stderr=subprocess.DEVNULL)
-        (folder / ".complete").touch()
-    return folder
+    return Server(name, (str(python_of(file, ENVIRONMENTS)), str(file), str(port), str(model)), port, path)
 
 
 def _free_port() -> int:
