@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import client_environment
-from tests.service.grpc.asking import RunningGrpc
+from tests.service.grpc.running_grpc import RunningGrpc
 from tests.service.http.protocols.test_open_inference_clients import MODELS, expectations
 
 __all__ = ["expectations"]  # a fixture, which pytest finds by its name

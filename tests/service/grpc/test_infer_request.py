@@ -20,8 +20,8 @@ from service.inference.model import Model
 from service.inference.session import Outputs
 from service.inference.steps import finish
 from service.inference.tensors import DTYPES
-from tests.service.grpc.asking import ModelInferRequest, ModelInferResponse, raw_request, typed_request
-from tests.service.http.protocols.asking import Application
+from tests.service.grpc.running_grpc import ModelInferRequest, ModelInferResponse, raw_request, typed_request
+from tests.service.http.protocols.application import Application
 from tests.service.published import TABLE, publish
 
 FIELDS = {

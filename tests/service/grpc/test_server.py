@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from service.grpc.messages import SERVICE, message
-from tests.service.grpc.asking import (
+from tests.service.grpc.running_grpc import (
     INFER,
     RunningGrpc,
     failure,

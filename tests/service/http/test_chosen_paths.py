@@ -14,7 +14,7 @@ from service.http.routes import PATTERNS
 from service.lifecycle import State
 from service.settings import Settings
 from tests.service.errors import error_message
-from tests.service.http.protocols.asking import Application
+from tests.service.http.protocols.application import Application
 from tests.service.published import publish
 
 HEALTH, PREDICT = "/v1/endpoints/12/deployedModels/34", "/v1/endpoints/12/deployedModels/34:predict"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from service.http import docs
-from tests.service.http.protocols.asking import Application
+from tests.service.http.protocols.application import Application
 from tests.service.published import publish
 
 STATIC = Path(docs.__file__).with_name("static")

@@ -25,7 +25,7 @@ from PIL import Image
 
 from tests.service.http.codecs.tables import FEATURES, NAMES, arrow_table, as_arrow, as_csv, as_split
 from tests.service.http.codecs.test_multipart import form
-from tests.service.http.protocols.asking import Application
+from tests.service.http.protocols.application import Application
 from tests.service.http.protocols.test_open_inference_v2 import answer, binary, strings, tensor
 from tests.service.image_models import publish_images
 from tests.service.pictures_drawn import file_of

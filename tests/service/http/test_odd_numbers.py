@@ -14,7 +14,7 @@ import pytest
 
 from tests.service.http.codecs.schemas import saved
 from tests.service.http.codecs.tables import as_arrow
-from tests.service.http.protocols.asking import Application
+from tests.service.http.protocols.application import Application
 from tests.service.http.protocols.test_open_inference_v2 import binary, tensor
 from tests.service.published import TABLE, publish
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from service.lifecycle import State
-from tests.service.http.protocols.asking import Application
+from tests.service.http.protocols.application import Application
 from tests.service.image_models import publish_images
 from tests.service.published import TABLE, as_json, publish, values_of
 

@@ -12,7 +12,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from tests.service.http.protocols.asking import Application
+from tests.service.http.protocols.application import Application
 from tests.service.published import TABLE, as_json, publish, values_of
 
 SMALL = "/v1/models/small:predict"

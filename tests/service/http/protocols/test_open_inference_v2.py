@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.inference.tensors import DTYPES
-from tests.service.http.protocols.asking import Application
+from tests.service.http.protocols.application import Application
 from tests.service.published import TABLE, as_json, publish, rewrite, values_of
 
 LENGTH = "Inference-Header-Content-Length"

@@ -1,4 +1,4 @@
-"""One application in this process, for the tests of protocols: asked without a network, on a loop of its own."""
+"""One application in this process, for the tests of protocols: requests without a network, on its own loop."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Application:
         """The answer through FastAPI; a body that is not bytes is sent as JSON."""
         content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
 
-        async def asked() -> httpx.Response:
+        async def response() -> httpx.Response:
             transport = httpx.ASGITransport(self.service.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
                 return await client.request(method, path, content=content, headers=headers)
 
-        return self._runner.run(asked())
+        return self._runner.run(response())
 
     def post(self, path: str, body: object, **headers: str) -> httpx.Response:
         return self.ask("POST", path, body, {name.replace("_", "-"): value for name, value in headers.items()})
@@ -50,7 +50,7 @@ class Application:
     def on_both_paths(self, path: str, body: bytes, *headers: str) -> tuple[bytes, bytes]:
         """What the fast path and FastAPI answer, without ids and durations."""
 
-        async def asked() -> tuple[bytes, bytes]:
+        async def response() -> tuple[bytes, bytes]:
             return await BothPaths(self.service).responses(post(body, path, *headers))
 
-        return self._runner.run(asked())
+        return self._runner.run(response())
