@@ -157,13 +157,12 @@ def test_a_drain_waits_for_images_that_are_decoded(fast_path: str) -> None:
 
 def test_a_drain_that_times_out_answers_images_with_503() -> None:
     with Running(ROOT / "models", "--drain-timeout-s", "1") as server:
-        connections = [server.connect() for _ in range(40)]
+        connections = [server.connect() for _ in range(400)]  # half a minute of work, or a few seconds where it is fast
         for connection in connections:
             connection.send(post(SLOW, "/predict?resize=true", "content-type: image/png"))
         server.drain()
-        statuses = [connection.answer().status for connection in connections]
-        assert set(statuses) <= {200, 503}
-        assert statuses[-1] == 503
+        statuses = {connection.answer().status for connection in connections}
+        assert {503} <= statuses <= {200, 503}
         assert server.exit_status() == 0
 
 
