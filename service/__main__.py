@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from typing import Final
 
-from service import app, cpus, logs, metrics, server
+from service import app, cpus, logs, manifest, metrics, server
 from service.errors import StartError
 from service.grpc import extra
 from service.health import Health
@@ -101,6 +101,7 @@ def _supervise(
     ``replacing`` is set once a worker that served has died, and is inherited by those that start later.
     """
     host, port = listener.getsockname()[:2]
+    manifest.build_validator()  # once for all workers, which are forked
     listener.close()  # an unshared socket would keep the workers from binding the address
     with locked() as folder:
         for index in heartbeats.workers:
@@ -127,13 +128,20 @@ def _supervise(
 
 
 def _reported(serve: Callable[[], int], stop: server.Stop, writer: LogWriter) -> int:
-    """The exit status of ``serve``, whose exceptions are written to the log. Stop signals are ignored after it."""
+    """The exit status of ``serve``, whose exceptions are written to the log. Stop signals are ignored after it.
+
+    After a stop signal it is 0: native code that the signal's SystemExit interrupts may raise something else instead.
+    """
     try:
         return serve()
     except StartError as error:
+        if stop.requested:
+            return 0
         sys.stderr.write(f"mlp-serve: {error}\n")
         return 1
     except Exception:  # noqa: BLE001 - a bug is logged, too
+        if stop.requested:
+            return 0
         _log.critical("the server failed", exc_info=True)
         return 1
     finally:

@@ -312,6 +312,11 @@ def parse(path: Path, content: bytes | str) -> Manifest:
     return manifest
 
 
+def build_validator() -> None:
+    """Build what checks manifests. Without this call, the first manifest that is read pays for it (60 ms)."""
+    _adapter()
+
+
 @cache
 def _adapter() -> TypeAdapter[Manifest]:
     return TypeAdapter(Manifest)

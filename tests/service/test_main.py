@@ -229,6 +229,28 @@ def test_a_bug_at_the_start_is_logged(models: Path) -> None:
     assert logged["traceback"].endswith("ZeroDivisionError: division by zero\n")
 
 
+@pytest.mark.parametrize("error", ["StartError('loading it failed')", "ValueError('interrupted')"])
+def test_an_error_that_a_stop_signal_caused_is_not_reported(models: Path, error: str) -> None:
+    """1. SIGTERM during the start. 2. Native code turns the SystemExit into another error. 3. The exit status is 0."""
+    program = (
+        "import os, signal, sys; from service import app, __main__; from service.errors import StartError\n"
+        "def build(*_, **__):\n"
+        "    try: os.kill(os.getpid(), signal.SIGTERM); signal.pause()\n"
+        f"    except SystemExit: raise {error} from None\n"
+        "app.build = build\n"
+        f"sys.exit(__main__.main(['--models', {str(models)!r}, '--port', '0', '--log-level', 'error']))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_unread_log_delays_neither_responses_nor_the_end(models: Path, workers: int) -> None:
     """1. Nobody reads the log's pipe. 2. 2,000 requests are answered. 3. SIGTERM. 4. The lines are intact."""

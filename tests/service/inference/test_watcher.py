@@ -144,7 +144,7 @@ async def test_a_second_look_does_nothing_while_the_first_one_loads(watched: Wat
     watched.while_loading = lambda: may_end.wait(PATIENCE_S) and None
     publish(models, version=2)
     look = asyncio.create_task(watched.watcher.look())
-    await until(watcher.is_loading)
+    await until(lambda: watched.repository.statuses("small")[0].state == "loading")
     await watched.watcher.look()
     assert watched.looks == 0
     may_end.set()
