@@ -7,10 +7,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from training.errors import NotPromoted
 from training.recipe.train import outputs_of
-from training.release import evaluate, onnx_export, onnx_runtime, parity, promotion, publish, quantize
+from training.release import evaluate, onnx_export, onnx_runtime, parity, promotion, publish, quantize, thresholds
 from training.release.training_run import Candidate, TrainingRun
 
 
@@ -64,9 +67,8 @@ def _judge(candidate: Candidate, models_dir: Path, *, breaking: bool) -> promoti
 
 def _candidate(run: TrainingRun, quantizing: Callable[[], AbstractContextManager[None]]) -> Candidate:
     dataset, classifies = run.dataset, run.dataset.classifies
-    scores_of = evaluate.classification if classifies else evaluate.regression
     outputs = onnx_export.outputs_of(outputs_of(run.network, run.test_inputs), run.output_activation)
-    scores = {"fp32": scores_of(outputs[0], run.test_targets)}
+    scores = {"fp32": _scores(run, outputs[0])}
     graph = onnx_export.export(
         run.network, len(dataset.columns), classifies=classifies, activation=run.output_activation
     )
@@ -76,5 +78,39 @@ def _candidate(run: TrainingRun, quantizing: Callable[[], AbstractContextManager
         with quantizing():
             int8 = quantize.compare(graph, dataset, run.split, run.seed)
         if int8.fault is None:
-            scores["int8"] = scores_of(onnx_runtime.run(int8.graph, run.test_inputs)[0], run.test_targets)
-    return Candidate(run, graph, outputs, found, int8, scores)
+            scores["int8"] = _scores(run, onnx_runtime.run(int8.graph, run.test_inputs)[0])
+    return Candidate(
+        run,
+        graph,
+        outputs,
+        found,
+        int8,
+        scores,
+        baseline=_baseline(run),
+        thresholds=_thresholds(run, outputs[0]) if len(dataset.labels) == 2 else None,
+    )
+
+
+def _scores(run: TrainingRun, outputs: NDArray[Any]) -> dict[str, float]:
+    """The test scores of probabilities (rows, classes) or values (rows, targets)."""
+    if not run.dataset.classifies:
+        return evaluate.regression(outputs, run.test_targets, run.test_weights)
+    scores = evaluate.classification(outputs, run.test_targets, run.test_weights)
+    return scores | evaluate.ranking(outputs, run.test_targets, run.test_weights)
+
+
+def _baseline(run: TrainingRun) -> dict[str, float]:
+    dataset, train = run.dataset, run.split.train
+    targets, weights = dataset.targets[train], dataset.weights_of(train)
+    if not dataset.classifies:
+        return evaluate.number_baseline(targets, run.test_targets, weights, run.test_weights)
+    return evaluate.class_baseline(targets, run.test_targets, len(dataset.labels), weights, run.test_weights)
+
+
+def _thresholds(run: TrainingRun, probabilities: NDArray[Any]) -> thresholds.Thresholds:
+    dataset, validation = run.dataset, run.split.validation
+    best = None
+    if len(validation):
+        outputs = onnx_export.outputs_of(outputs_of(run.network, dataset.inputs[validation]), run.output_activation)
+        best = thresholds.best_by_f1(outputs[0], dataset.targets[validation], dataset.weights_of(validation))
+    return thresholds.thresholds(probabilities, run.test_targets, run.test_weights, best)
