@@ -119,6 +119,9 @@ def latest(
     times = dataset.division.times[rows]
     distinct, counts = np.unique(times, return_counts=True)
     earlier = np.cumsum(counts)[:-1]  # rows before each time but the first
-    first = parts_left + int(np.abs(earlier[parts_left - 1 :] - (1 - fraction) * len(rows)).argmin())
+    minimum = 1 if dataset.classifies else MIN_TARGETS
+    off = np.abs(earlier - (1 - fraction) * len(rows))
+    off[(earlier < parts_left * minimum) | (len(rows) - earlier < minimum)] += len(rows)  # only if there is no other
+    first = parts_left + int(off[parts_left - 1 :].argmin())
     taken = times >= distinct[first]
     return rows[~taken], rows[taken]

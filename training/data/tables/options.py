@@ -79,7 +79,7 @@ class TableOptions:
         if not self.targets:
             raise OptionError(f"{path} needs a target; name a column with --target: {join_names(names, _MAX_LISTED)}")
         if faults := [*self._unknown(path, names), *self._conflicts(), *self._conflicts_of_roles()]:
-            raise OptionError(joined(path, faults))
+            raise OptionError(joined("the command", faults))
 
     def _unknown(self, path: Path, names: Sequence[str]) -> Iterator[str]:
         """What is wrong with the name of each column alone."""

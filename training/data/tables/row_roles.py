@@ -52,7 +52,7 @@ def roles_of(table: pa.Table, files: Files, parts: NDArray[np.int8], options: Ta
             if bool((parts == part).any())
         }
     if not (parts == REST).any():
-        roles.errors.append("no row is left to train on: every row with a target is for validation or test")
+        roles.errors.append(f"no row is left to train on: every row with a target is for {' or '.join(given)}")
     groups = roles.groups(options.group, parts) if options.group else None
     weights = roles.weights(options.weight) if options.weight else None
     ordered = roles.times(options.time, parts) if options.time else None
@@ -107,12 +107,11 @@ class _Roles:
         np.bitwise_or.at(masks, groups, np.left_shift(np.int8(1), parts))
         torn = np.flatnonzero(masks & (masks - 1))
         if len(torn):
-            listed = join_names([f"{names[group]!r:.60}" for group in torn[: _MAX_LISTED + 1]], _MAX_LISTED)
-            more = f" ({len(torn):,} groups)" if len(torn) > _MAX_LISTED else ""
+            listed = join_names([f"{names[group]!r:.60}" for group in torn], _MAX_LISTED)
             where = " and ".join(_NAMES[part] for part in _NAMES if masks[torn[0]] & (1 << part))
             self.errors.append(
-                f"--group: {listed}{more} of column {name!r} would be in more than one part, the first one in {where} "
-                "rows; give all rows of a group to one part"
+                f"--group: rows with {listed} in column {name!r} are given to more than one part ({where} rows for "
+                f"{names[torn[0]]!r:.60}); give all rows of a group to one part"
             )
         return groups
 

@@ -42,8 +42,10 @@ def load(path: Path, options: TableOptions) -> Dataset:
     roles = row_roles.roles_of(roles_table, files, files.parts[kept], options, cells)
     errors += roles.errors
     rest = roles.division.rest(values.num_rows)
+    if not rest.any():
+        raise DataError(joined(path, [files.located(error) for error in errors]))
     target = None
-    if rest.any() and not invalid & set(options.targets):
+    if not invalid & set(options.targets):
         try:
             target = given_rows.target_of(values.select(options.targets), rest, options.task)
         except DataError as error:
