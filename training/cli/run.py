@@ -18,7 +18,7 @@ from training.data.split import Split, split
 from training.engine import device, subnormal, trainer
 from training.errors import NotPromoted, TrainingError
 from training.recipe import train
-from training.release import card, pipeline, promotion, publish
+from training.release import pipeline, promotion, publish
 from training.release.training_run import TrainingRun
 
 NOT_PROMOTED: Final = 3
@@ -149,4 +149,4 @@ def _listed(scores: Mapping[str, float]) -> str:
 
 
 def _baseline(run: TrainingRun) -> str:
-    return f"always {card.commonest(run)!r}" if run.dataset.classifies else "always the mean, or for mae the median"
+    return f"always {run.commonest_class!r}" if run.dataset.classifies else "always the mean, or for mae the median"

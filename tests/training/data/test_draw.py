@@ -61,6 +61,14 @@ def test_groups_are_stratified_as_far_as_they_allow() -> None:
             assert targets[part].sum() == pytest.approx(rare, abs=10)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_class_of_one_group_is_for_training(seed: int) -> None:
+    groups = np.repeat(np.arange(24), 10)
+    targets = np.maximum(groups - 15, 0)  # 8 classes of one group, and one of 16
+    found = split(grouped(targets, groups), Config(seed=seed))
+    assert set(targets[found.train].tolist()) == set(range(9))
+
+
 def test_a_group_larger_than_a_part_is_for_training() -> None:
     groups = np.concatenate([np.zeros(500, np.int64), 1 + np.arange(500) // 5])
     targets = np.random.default_rng(0).integers(0, 2, 1000)
