@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from service.cells import Cells
 from training.data.tables import times
+from training.data.tables.options import TableOptions
 
 
 def order(values: list[Any], arrow_type: Any = None) -> list[float] | None:
-    found = times.order_of(pa.chunked_array([pa.array(values, arrow_type)]), Cells())
+    found = times.order_of(pa.chunked_array([pa.array(values, arrow_type)]), TableOptions().rules())
     return None if found is None else found.tolist()
 
 
