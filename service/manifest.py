@@ -101,6 +101,9 @@ class Feature:
     std: float
     min: float
     max: float
+    default: float | None = None
+    """What may stand for a missing or unknown value where training saw none: the mean, or the code of unknown
+    categories, or else of the most frequent one. Null if it is not known, or if values may be missing."""
 
     @property
     def codes(self) -> int:
@@ -124,6 +127,14 @@ class Feature:
     def _check_other(cls, other: bool, info: ValidationInfo) -> bool:
         categorical = info.data.get("kind") == "categorical"
         return _require(other, "false, as the feature is not categorical", categorical or not other)
+
+    @field_validator("default")
+    @classmethod
+    def _check_default(cls, default: float | None, info: ValidationInfo) -> float | None:
+        if default is None or info.data.get("kind") != "categorical":
+            return _require(default, "a finite number", default is None or math.isfinite(default))
+        codes = len(info.data.get("categories", ())) + info.data.get("other", False)
+        return _require(default, f"a code, an integer below {codes}", default in range(codes))
 
 
 @with_config(_CONFIG)
@@ -245,6 +256,13 @@ class Manifest:
         return "float64" if self.input_dtype == "float64" else "float32"
 
     @property
+    def ignored_columns(self) -> frozenset[str]:
+        """Columns of the training data that are no features: the targets, and those that training dropped."""
+        dropped = self.data.get("dropped", ())
+        names = {name for name in dropped if isinstance(name, str)} if isinstance(dropped, list | tuple) else set()
+        return frozenset({*self.targets, *names} - {feature.name for feature in self.features})
+
+    @property
     def label_texts(self) -> tuple[str, ...]:
         """The labels as strings, for metrics and messages; booleans as in JSON."""
         return tuple(text_of(label) for label in self.classes)
@@ -255,10 +273,15 @@ class Manifest:
         Raises `ValueError` if a number is NaN or infinite.
         """
         document = asdict(self)
-        features, reference = document.pop("features"), document.pop("reference")
+        features, reference = map(_without_default, document.pop("features")), document.pop("reference")
         head = json.dumps(document, indent=1, allow_nan=False)
         distributions = "null" if reference is None else _lines_of(reference)
         return f'{head[:-2]},\n "reference": {distributions},\n "features": {_lines(features)}\n}}\n'
+
+
+def _without_default(feature: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A feature without ``default``, if it has none: images have thousands of these."""
+    return {name: value for name, value in feature.items() if name != "default" or value is not None}
 
 
 def _lines(records: Iterable[Mapping[str, Any]]) -> str:

@@ -259,6 +259,7 @@ def _description(model: Model) -> dict[str, Any]:
         "load_s": model.load_s,
         "scores": manifest.scores,
         "data": manifest.data,
+        "unseen_values": "refuse" if model.schema.defaults is None else "impute",
         "created": manifest.created,
         "git_commit": manifest.git_commit,
     }

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn import metrics
 
 from training.data import summary
-from training.release import plots
+from training.release import plots, unseen_values
 from training.release.evaluate import BINS, regression
 from training.release.quantize import Comparison
 from training.release.training_run import Candidate, TrainingRun
@@ -125,7 +125,7 @@ def _features(run: TrainingRun) -> str:
     found = summary.statistics(dataset, run.split.train)
     notes = "".join(f"\n- {note}" for note in dataset.notes)
     table = _table(summary.HEAD, summary.table(dataset.columns, found), "---")
-    return f"## Features\n\n{table}" + (f"\n{notes}" if notes else "")
+    return f"## Features\n\n{table}" + (f"\n{notes}" if notes else "") + f"\n\n{unseen_values.paragraph(run)}"
 
 
 def int8(comparison: Comparison, labels: Sequence[str]) -> str:
