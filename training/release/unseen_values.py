@@ -23,8 +23,8 @@ def paragraph(run: TrainingRun) -> str:
         more = f" and {len(defaults) - _SHOWN} more, see `metadata.json`" if len(defaults) > _SHOWN else ""
         sentences.append(
             "Training saw no missing values in these features. The server refuses rows without them, or with an "
-            "unknown category; with `--unseen-values impute` it answers with these defaults instead, and says so in the "
-            f"response: {', '.join(defaults[:_SHOWN])}{more}."
+            "unknown category; with `--unseen-values impute` it answers with these defaults instead, and says so in "
+            f"the response: {', '.join(defaults[:_SHOWN])}{more}."
         )
     if missing:
         sentences.append(f"Values of {listed(missing)} may be missing: training saw such rows.")

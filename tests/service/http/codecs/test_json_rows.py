@@ -372,7 +372,10 @@ def test_a_body_that_is_not_json_is_rejected(content: bytes, message: str) -> No
         (body([[1, 2, 3, 4], []]), "row 1 has 0 values, expected 4 values"),
         (body([[[1, 2, 3, 4]]]), "row 0 has 1 values where 4 belong; expected 4 values"),
         (body([[1, 2, 3, [4]]]), "row 0, feature 'f3' is a list, expected a number"),
-        (body([[None, 0, 0, 0]]), "row 0, feature 'f0' is null, and the model allows no missing value here; send a number"),
+        (
+            body([[None, 2, 3, 4]]),
+            "row 0, feature 'f0' is null, and the model allows no missing value here; send a number",
+        ),
         (body([[1, 2, 3, "4"]]), "row 0, feature 'f3' is the string '4', expected a number"),
         (body([[1, 2, True, 4]]), "row 0, feature 'f2' is true, expected a number"),
         (body([[math.nan, 2, 3, 4]]), "row 0, feature 'f0' is NaN, expected a finite number"),
