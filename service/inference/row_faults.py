@@ -51,7 +51,7 @@ class RowFaults:
         if known is not None:
             known.others += _features_in(error.brief, *error.more)
         elif row not in self._faults:
-            self._faults[row] = None if self.full else _Faults(error.fault, _features_in(*error.more))
+            self._faults[row] = None if self.full else _Faults(replace(error.fault, detail=str(error)), [])
 
     def skips(self, row: int) -> bool:  # noqa: ARG002 - see `FirstBadRow`
         """Whether errors of ``row`` do not matter."""
