@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 _SHOWN: Final = 5
-_NAME_CHARS: Final = 40
+_NAME_CHARS: Final = 60
 
 
 @dataclass(slots=True)
@@ -29,4 +29,5 @@ class Imputed:
 
 
 def _quoted(name: str) -> str:
-    return ascii(name[:_NAME_CHARS])
+    quoted = ascii(name[:_NAME_CHARS])
+    return quoted if len(quoted) <= _NAME_CHARS else f"{quoted[:_NAME_CHARS]}..."
