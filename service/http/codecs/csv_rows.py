@@ -141,8 +141,10 @@ def _names(lines: Iterator[list[str]], schema: Schema, *, ignore_unknown: bool) 
 
 
 def _is_header(values: Sequence[str], schema: Schema) -> bool:
-    """Whether more than half of the first line's ``values`` are different names of features."""
-    return 2 * len({strip(value) for value in values} & schema.names.keys()) > len(values)
+    """Whether more than half of the first line's ``values`` are different names of columns, with one of a feature."""
+    names = {strip(value) for value in values}
+    known = names & schema.names.keys()
+    return bool(known) and 2 * len(known | (names & schema.ignored)) > len(values)
 
 
 def _has_header(options: RowOptions, default: bool | None) -> bool | None:

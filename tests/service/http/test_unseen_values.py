@@ -164,6 +164,15 @@ def test_the_target_and_dropped_columns_are_ignored(refusing: Application, name:
     assert "shoe_size" in other.text
 
 
+def test_a_header_is_found_among_columns_that_are_ignored(refusing: Application) -> None:
+    lines = b"id,name,price,age,member,city,job,plan\n3,x,12,30.5,true,Rome,cook,a\n"
+    for text in (lines, lines.replace(b"price,age,member", b"surname,age,member")):
+        answer = refusing.post("/invocations", text, content_type="text/csv")
+        assert (answer.status_code, "'surname'" in answer.text) in {(200, False), (422, True)}, answer.text
+    few = b"id,name,price,age\n3,x,12,30.5\n"
+    assert "no features 'member', 'city', 'job'" in refusing.post("/invocations", few, content_type="text/csv").text
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
