@@ -250,7 +250,7 @@ def _models(
         options.models,
         Placement(options.provider, options.precision),
         counters.models,
-        Bounds(max_rows, options.max_queue_rows, options.max_queue_s),
+        Bounds(max_rows, options.max_queue_rows, options.max_queue_s, impute=options.unseen_values == "impute"),
         clock=_CLOCK,
         check_example=check_example,
         observers=observers,

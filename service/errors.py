@@ -107,17 +107,31 @@ class Fault:
 class InvalidInput(RequestError):
     """The document is well-formed, but its rows do not fit the model.
 
-    ``hint`` is a remedy that takes long to find, so it is found when it is read. ``more`` are faults of other rows.
+    ``hint`` is a remedy that takes long to find, so it is found when it is read. ``more`` are faults of other values.
+    ``beside`` follows the message: it names the other features of the row that do not fit.
     """
 
-    def __init__(self, fault: Fault, hint: Callable[[], str] | None = None, more: Sequence[Fault] = ()) -> None:
+    def __init__(
+        self,
+        fault: Fault,
+        hint: Callable[[], str] | None = None,
+        more: Sequence[Fault] = (),
+        *,
+        beside: str = "",
+    ) -> None:
         super().__init__(fault.detail)
         self._fault = fault
         self._hint = hint
         self.more = more
+        self.beside = beside
 
     def __str__(self) -> str:
-        return self.fault.detail
+        return self.fault.detail + self.beside
+
+    @property
+    def brief(self) -> Fault:
+        """The first bad value, without the remedy that takes long to find."""
+        return self._fault
 
     @property
     def fault(self) -> Fault:

@@ -104,6 +104,9 @@ class Feature:
     max: float
     cells: Cells | None = None
     """How the cells of this column were read; null if by the manifest's ``cells``."""
+    default: float | None = None
+    """What may stand for a missing or unknown value where training saw none: the mean, or the code of unknown
+    categories, or else of the most frequent one. Null if it is not known, or if values may be missing."""
 
     @property
     def codes(self) -> int:
@@ -133,11 +136,21 @@ class Feature:
     def _check_cells(cls, cells: Cells | None) -> Cells | None:
         return _require(cells, "rules for reading a column", cells is None or cells.is_sound)
 
+    @field_validator("default")
+    @classmethod
+    def _check_default(cls, default: float | None, info: ValidationInfo) -> float | None:
+        if default is None or info.data.get("kind") != "categorical":
+            return _require(default, "a finite number", default is None or math.isfinite(default))
+        codes = len(info.data.get("categories", ())) + info.data.get("other", False)
+        return _require(default, f"a code, an integer below {codes}", default in range(codes))
+
     def to_record(self) -> dict[str, Any]:
         """The fields for JSON, without those that a release which reads format 1 does not know unless they are set."""
         record = asdict(self)
         if self.cells is None:
             del record["cells"]
+        if self.default is None:
+            del record["default"]
         return record
 
 
@@ -272,6 +285,13 @@ class Manifest:
     def graph_dtype(self) -> OutputDtype:
         """The dtype of the graph's ``inputs``."""
         return "float64" if self.input_dtype == "float64" else "float32"
+
+    @property
+    def ignored_columns(self) -> frozenset[str]:
+        """Columns of the training data that are no features: the targets, and those that training dropped."""
+        dropped = self.data.get("dropped", ())
+        names = {name for name in dropped if isinstance(name, str)} if isinstance(dropped, list | tuple) else set()
+        return frozenset({*self.targets, *names} - {feature.name for feature in self.features})
 
     @property
     def label_texts(self) -> tuple[str, ...]:

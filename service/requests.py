@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from service.imputed import Imputed
+
 # How long and how many finished requests wait for the sinks. Small batches do not hold up the event loop.
 FLUSH_WITHIN_S: Final = 0.01
 FLUSH_BATCH: Final = 128
@@ -21,6 +23,7 @@ class RequestRecord:
     model: str = ""
     version: int = 0
     rows: int = 0
+    imputed: Imputed | None = None
     decode_s: float = 0.0
     queue_s: float = 0.0
     inference_s: float = 0.0

@@ -77,6 +77,11 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = _option(
         "auto", "one JSON object per line, or text; auto is text on a terminal"
     )
+    unseen_values: Literal["refuse", "impute"] = _option(
+        "refuse",
+        "what to do with a missing value where training saw none, and with an unknown category: refuse the row, or "
+        "impute the mean or the most frequent category, and say so in x-model-warnings",
+    )
     max_body_bytes: int = _option(
         16 * 1024**2, "maximum size of a request body, also after decompression", "bytes", ge=1024, le=2**30
     )

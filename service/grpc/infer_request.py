@@ -24,6 +24,7 @@ from service.http.protocols.open_inference_head import Head, Output
 from service.inference import tensors
 from service.inference.batcher import Rows
 from service.inference.model import Model
+from service.inference.row_faults import FirstBadRow
 from service.inference.schema import Schema
 from service.inference.steps import Steps, finish
 from service.inference.tensors import BYTES, Layout, Tensor
@@ -204,9 +205,10 @@ def _rows(plan: Plan, parts: Split, body: bytes, schema: Schema) -> Rows | Steps
 
 
 def _rows_in_steps(plan: Plan, parts: Split, body: bytes, schema: Schema) -> Steps[Rows]:
-    columns = []
+    columns, faults = [], FirstBadRow()
     for index, tensor in enumerate(plan.tensors):
-        convert = tensors.converter(tensor, None if plan.layout.columns is None else plan.layout.columns[index], schema)
+        column = None if plan.layout.columns is None else plan.layout.columns[index]
+        convert = tensors.converter(tensor, column, schema, faults)
         if not parts.raw:
             typed = parts.typed[index]
             columns.append(
@@ -222,6 +224,7 @@ def _rows_in_steps(plan: Plan, parts: Split, body: bytes, schema: Schema) -> Ste
             else binary_tensors.numbers(tensor, body, data.start, data.end - data.start)
         )
     if plan.layout.columns is not None:
-        return (yield from tensors.rows_of_columns(plan.tensors, columns, plan.layout, schema))
+        return (yield from tensors.rows_of_columns(plan.tensors, columns, plan.layout, schema, faults))
+    faults.check()
     rows = tensors.rows_at_once(plan.tensors[0], columns[0], schema)
     return rows if isinstance(rows, np.ndarray) else (yield from rows)

@@ -94,6 +94,7 @@ class Rpcs:
         self._shared.tracker.finish(record, response.status)
         trailing = [(_REQUEST_ID, record.request_id)]
         if response.status == 200:
+            trailing += [(name.decode(), value.decode()) for name, value in response.headers]
             context.set_trailing_metadata(tuple(trailing))
             return response.body
         headers = dict(response.headers)

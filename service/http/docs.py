@@ -1,4 +1,4 @@
-"""The page of GET /docs: Swagger UI with scripts and styles from this package; no other server is needed."""
+"""The page of GET /docs: Swagger UI with scripts and styles from fastapi-swagger; no other server is needed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 from starlette.staticfiles import StaticFiles
 
+from service.errors import NotFound
+
 _FOLDER: Final = Path(__file__).with_name("static")
 _PAGE: Final = "docs.html"
+# Where fastapi-swagger has the files of Swagger UI. It is not imported.
+_SWAGGER_UI: Final = ("fastapi_swagger", "resources")
+_FILES: Final = frozenset({"docs.js", "favicon-32x32.png", "swagger-ui-bundle.js", "swagger-ui.css"})
 # Swagger UI adds style elements; scripts come from files alone. https://www.w3.org/TR/CSP3/
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -28,7 +33,7 @@ _FILE_HEADERS: Final = {"cache-control": "public, max-age=86400"}
 def router() -> APIRouter:
     """The page and its files. All addresses in them are relative, so that they work behind a proxy's path prefix."""
     routes = APIRouter(include_in_schema=False)
-    files = StaticFiles(directory=_FOLDER)
+    files = StaticFiles(directory=_FOLDER, packages=[_SWAGGER_UI])
 
     @routes.get("/docs")
     async def page(request: HttpRequest) -> HttpResponse:
@@ -36,6 +41,8 @@ def router() -> APIRouter:
 
     @routes.get("/docs/{file}")
     async def file(request: HttpRequest, file: str) -> HttpResponse:
+        if file not in _FILES:
+            raise NotFound(f"there is no file {file!r:.60} of /docs; there are: {', '.join(sorted(_FILES))}")
         return _with_headers(await files.get_response(file, request.scope), _FILE_HEADERS)
 
     return routes

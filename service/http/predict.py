@@ -18,9 +18,12 @@ from service.http.messages import Request, Response
 from service.http.paths import AnyProtocol
 from service.http.protocols.base import Decoded, Options
 from service.http.slices import Slices
+from service.imputed import Imputed
+from service.inference import imputation
 from service.inference.batcher import Job
 from service.inference.model import Model
 from service.inference.repository import Repository
+from service.inference.schema import Schema
 from service.inference.session import Outputs
 from service.inference.steps import Steps
 from service.lifecycle import Lifecycle
@@ -28,6 +31,8 @@ from service.requests import RequestRecord
 
 _log = logging.getLogger(__name__)
 
+# Names the columns in which missing or unknown values were imputed.
+WARNINGS: Final = b"x-model-warnings"
 _STARTING_S: Final = 1.0
 
 Reply = Callable[[Response], None]
@@ -121,6 +126,8 @@ class Predict:
             clock = self._clock
             started_s = clock()
             decoded = protocol.decode(request, model)
+            if model.schema.defaults is not None:
+                decoded = _imputing(decoded, model.schema, record)
             record.decode_s = clock() - started_s
             if not isinstance(decoded, tuple):
                 return self._decode_in_slices(protocol, model, decoded, request, record, reply, deadline_s, arrival)
@@ -196,7 +203,7 @@ class Predict:
                 response = protocol.encode(outcome, options, model)
                 if isinstance(response, Response):
                     record.encode_s = self._clock() - started_s
-                    reply(_with_timing(response, record) if options.timing else response)
+                    reply(_with_headers(response, options, record))
                 else:
                     encoded = partial(_reply_encoded, protocol, options, record, reply)
                     self._slices.add(response, job, math.inf, encoded, first=True)
@@ -266,7 +273,29 @@ def _reply_encoded(
     if isinstance(response, Exception):
         reply(_error_response(protocol, response, record))
     else:
-        reply(_with_timing(response, record) if options.timing else response)
+        reply(_with_headers(response, options, record))
+
+
+def _imputing(
+    decoded: Decoded[Any] | Steps[Decoded[Any]], schema: Schema, record: RequestRecord
+) -> Decoded[Any] | Steps[Decoded[Any]]:
+    """``decoded`` with defaults for missing and unknown values, which are noted in ``record``; many rows in steps."""
+    if not isinstance(decoded, tuple) or imputation.is_large(decoded[0]):
+        return _imputing_in_steps(decoded, schema, record)
+    imputed = Imputed()
+    rows = imputation.impute(decoded[0], schema, imputed)
+    record.imputed = imputed if imputed.rows else None
+    return rows, decoded[1]
+
+
+def _imputing_in_steps(
+    decoded: Decoded[Any] | Steps[Decoded[Any]], schema: Schema, record: RequestRecord
+) -> Steps[Decoded[Any]]:
+    rows, options = decoded if isinstance(decoded, tuple) else (yield from decoded)
+    imputed = Imputed()
+    rows = yield from imputation.impute_in_steps(rows, schema, imputed)
+    record.imputed = imputed if imputed.rows else None
+    return rows, options
 
 
 def _error_response(protocol: AnyProtocol, error: Exception, record: RequestRecord) -> Response:
@@ -275,6 +304,14 @@ def _error_response(protocol: AnyProtocol, error: Exception, record: RequestReco
         error = ServerFailed()
     record.problem = problems.name_of(error)
     return protocol.error(error, record.request_id)
+
+
+def _with_headers(response: Response, options: Options, record: RequestRecord) -> Response:
+    """``response`` with the headers that only some have."""
+    if record.imputed is not None:
+        warning = (WARNINGS, record.imputed.warning().encode("ascii"))
+        response = replace(response, headers=(*response.headers, warning))
+    return _with_timing(response, record) if options.timing else response
 
 
 def _with_timing(response: Response, record: RequestRecord) -> Response:

@@ -92,8 +92,9 @@ def _add_resource(routes: APIRouter, route: ResourceRoute, served: Served) -> No
 def _add_models(routes: APIRouter, repository: Repository) -> None:
     @routes.get("/models", tags=["models"])
     async def list_models() -> dict[str, Any]:
-        """The models, the version of each that serves, and the state of the others."""
-        return {"models": [_summary(repository, name) for name in repository.names()]}
+        """The default model, or null, and of each model the version that serves and the state of the others."""
+        listed = [_summary(repository, name) for name in repository.names()]
+        return {"default": repository.default_name, "models": listed}
 
     # Documenting 4XX keeps FastAPI from adding a 422, which never occurs here.
     described: dict[int | str, dict[str, Any]] = {
@@ -259,6 +260,7 @@ def _description(model: Model) -> dict[str, Any]:
         "load_s": model.load_s,
         "scores": manifest.scores,
         "data": manifest.data,
+        "unseen_values": "refuse" if model.schema.defaults is None else "impute",
         "created": manifest.created,
         "git_commit": manifest.git_commit,
     }

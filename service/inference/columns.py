@@ -18,8 +18,13 @@ from service.errors import Fault, InvalidInput
 from service.manifest import Feature
 
 FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
+# An unknown category that is to be imputed, until `imputation` does it; no number of a client's is infinite.
+UNKNOWN: Final = -math.inf
+
 _SHOWN: Final = 5
 _DEFAULT_CELLS: Final = Cells()
+_REFUSAL: Final = "the model allows no missing value here"
+_NO_DEFAULT: Final = f"{_REFUSAL}, and was published without a default for one"
 _BOOLEAN_WORDS: Final = frozenset((*spellings_of(True), *spellings_of(False)))
 _MAX_BITS: Final = 1330  # of an integer of 400 digits
 _COMPARED: Final = 32
@@ -31,6 +36,7 @@ class Column:
 
     In arrays, values range from ``lowest`` to ``highest``, and are integers if ``whole``; ``sentinels`` among them mean
     a missing value. A string is parsed by the rules ``cells``, as in training; without them, strings are rejected.
+    ``refusal`` is why a missing value is rejected.
     """
 
     lowest: float = -FLOAT32_MAX
@@ -39,10 +45,11 @@ class Column:
     wanted = "a number"
     sentinels: frozenset[float] = frozenset()
 
-    def __init__(self, name: str, *, missing: bool, cells: Cells | None = None) -> None:
+    def __init__(self, name: str, *, missing: bool, cells: Cells | None = None, refusal: str = _REFUSAL) -> None:
         self.name = name
         self.missing = missing
         self.cells = cells
+        self.refusal = refusal
         self.marks = frozenset(("", *self._marks_of(cells or _DEFAULT_CELLS)))
 
     def number(self, row: int, value: object) -> float:
@@ -82,8 +89,7 @@ class Column:
             return math.nan
         raise self._error(
             row,
-            f"{_number_or_type(value)}, which stands for a missing value, and the model allows none here; send "
-            f"{self.wanted}",
+            f"{_number_or_type(value)}, which stands for a missing value, and {self.refusal}; send {self.wanted}",
         )
 
     def _missing(self, row: int, value: object) -> float:
@@ -91,7 +97,7 @@ class Column:
         if self.missing and (value is None or value != value):  # noqa: PLR0124 - true for NaN alone
             return math.nan
         if value is None:
-            raise self._error(row, f"null, and the model allows no missing value here; send {self.wanted}")
+            raise self._error(row, f"null, and {self.refusal}; send {self.wanted}")
         raise self._error(row, self._fault(value))
 
     def _fault(self, value: object) -> str:
@@ -121,8 +127,8 @@ class Pixel(Column):
 class Marked(Column):
     """A column of numbers of which some, its ``sentinels``, mean a missing value, such as -999."""
 
-    def __init__(self, name: str, *, missing: bool, cells: Cells) -> None:
-        super().__init__(name, missing=missing, cells=cells)
+    def __init__(self, name: str, *, missing: bool, cells: Cells, refusal: str = _REFUSAL) -> None:
+        super().__init__(name, missing=missing, cells=cells, refusal=refusal)
         self.sentinels = cells.sentinels
 
     def number(self, row: int, value: object) -> float:
@@ -156,20 +162,28 @@ class Boolean(Column):
 class Category(Column):
     """A column of strings, each encoded as its code, which is also what arrays contain.
 
-    If the model has a category for everything ``other``, no string is unknown. With rules ``cells``, numbers and
-    booleans are accepted too if there are categories that look like one.
+    If the model has a category for everything ``other``, no string is unknown; if ``imputes``, an unknown one is
+    `UNKNOWN`. With rules ``cells``, numbers and booleans are accepted too if there are categories that look like one.
     """
 
     lowest, whole = 0.0, True
     wanted = "a string"
 
     def __init__(
-        self, name: str, categories: Sequence[str], *, missing: bool, other: bool, cells: Cells | None = None
+        self,
+        name: str,
+        categories: Sequence[str],
+        *,
+        missing: bool,
+        other: bool,
+        cells: Cells | None = None,
+        refusal: str = _REFUSAL,
+        imputes: bool = False,
     ) -> None:
-        super().__init__(name, missing=missing, cells=cells)
+        super().__init__(name, missing=missing, cells=cells, refusal=refusal)
         self.highest = float(len(categories) - (not other))
         self._codes = {category: float(code) for code, category in enumerate(categories)}
-        self._other = float(len(categories)) if other else None
+        self._other = float(len(categories)) if other else UNKNOWN if imputes else None
         self._numerals = {} if cells is None else _numerals(categories, cells)
         self._has_booleans = cells is not None and not _BOOLEAN_WORDS.isdisjoint(categories)
 
@@ -248,23 +262,26 @@ def _numerals(categories: Sequence[str], cells: Cells) -> dict[float, str]:
     }
 
 
-def of(feature: Feature, cells: Cells | None = None, *, pixels: bool = False) -> Column:
+def of(feature: Feature, cells: Cells | None = None, *, pixels: bool = False, impute: bool = False) -> Column:
     """The column of a feature whose table was parsed by the rules ``cells``, or the feature's own.
 
-    ``pixels`` says that it belongs to an image.
+    ``pixels`` says that it belongs to an image. With ``impute`` it also accepts missing and unknown values for which
+    the feature has a default.
     """
-    name, missing, cells = feature.name, feature.missing, feature.cells or cells
+    name, cells = feature.name, feature.cells or cells
     if pixels and feature.kind == "numeric":
-        return Pixel(name, missing=missing)
+        return Pixel(name, missing=feature.missing)
+    missing = feature.missing or (impute and feature.default is not None)
+    refusal = _NO_DEFAULT if impute and not missing else _REFUSAL
     if feature.kind == "categorical":
-        return Category(name, feature.categories, missing=missing, other=feature.other, cells=cells)
+        categories, other = feature.categories, feature.other
+        imputes = impute and missing
+        return Category(name, categories, missing=missing, other=other, cells=cells, refusal=refusal, imputes=imputes)
     if feature.kind == "boolean":
-        return Boolean(name, missing=missing, cells=cells)
-    return (
-        Marked(name, missing=missing, cells=cells)
-        if cells and cells.sentinels
-        else Column(name, missing=missing, cells=cells)
-    )
+        return Boolean(name, missing=missing, cells=cells, refusal=refusal)
+    if cells and cells.sentinels:
+        return Marked(name, missing=missing, cells=cells, refusal=refusal)
+    return Column(name, missing=missing, cells=cells, refusal=refusal)
 
 
 def type_name(value: object) -> str:

@@ -35,11 +35,15 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many rows a request may have, how many the queue of a model holds, and how long a request may wait in it."""
+    """How many rows a request may have, how many the queue of a model holds, and how long a request may wait in it.
+
+    With ``impute`` values that training never saw are accepted.
+    """
 
     request_rows: int
     queue_rows: int
     queue_s: float
+    impute: bool = False
 
 
 class Loader:
@@ -119,7 +123,7 @@ class Loader:
             costs = self_check.measure(network, len(manifest.features), manifest.graph_dtype, clock)
         except ModelRefused as error:
             raise ModelRefused(f"{version_dir} is refused: {error}") from error
-        schema = Schema.of(manifest, self._bounds.request_rows)
+        schema = Schema.of(manifest, self._bounds.request_rows, impute=self._bounds.impute)
         try:
             self._check_example(published.example, schema)
         except (ValueError, RequestError) as error:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 from service.errors import NotFound, StartError
 from service.inference.batcher import Waiting
 from service.inference.model import Model
 from service.inference.versions import ModelVersions, VersionStatus
+
+_log = logging.getLogger(__name__)
+
+_LISTED: Final = 20
 
 
 class Repository:
@@ -24,11 +30,18 @@ class Repository:
         self._retired: list[Model] = []
         self._loading: tuple[str, int] | None = None
         self._set(dict(models))
+        self._is_implied = default is None
         if default is None and len(self._serving) == 1:
             (default,) = self._serving
         if default is not None and default not in self._serving:
             raise StartError(f"--model (MLP_MODEL) is {default!r}, and there are: {', '.join(self._serving) or 'none'}")
         self.default_name = default
+        if default is None and self._serving:
+            _log.info(
+                "there are several models and no --model (MLP_MODEL): POST /predict is answered with 404, and each "
+                "model at /models/<name>/predict: %s",
+                self._names(),
+            )
 
     def __iter__(self) -> Iterator[Model]:
         """The serving version of each model."""
@@ -43,7 +56,7 @@ class Repository:
             name = self.default_name
             if name is None:
                 raise NotFound(
-                    f"there are several models: {', '.join(self._serving)}; send to /models/<name>/predict, "
+                    f"there are several models: {self._names()}; send to /models/<name>/predict, "
                     "or start the server with --model"
                 )
         model = self._serving.get(name) if version is None else self._by_version.get((name, version))
@@ -96,6 +109,13 @@ class Repository:
         if versions is None:
             del models[name]
         self._set(models)
+        if self._is_implied and self.default_name is not None and len(self._serving) > 1:
+            self._is_implied = False
+            _log.warning(
+                "there are several models now: %s; POST /predict stays with %s, the only one at the start, and is "
+                "answered with 404 after a restart without --model (MLP_MODEL)",
+                *(self._names(), self.default_name),
+            )
         retired = [model for model in before if model not in kept]
         self._retired += retired
         self._changed()
@@ -124,10 +144,14 @@ class Repository:
             (name, str(number)): model for name, each in models.items() for number, model in each.loaded.items()
         }
 
+    def _names(self) -> str:
+        names = list(self._serving)
+        return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+
     def _not_found(self, name: str, version: str | None) -> NotFound:
         versions = self._models.get(name)
         if versions is None:
-            return NotFound(f"there is no model {name!r:.200}; there are: {', '.join(self._serving)}")
+            return NotFound(f"there is no model {name!r:.200}; there are: {self._names()}")
         if version is None:
             return NotFound(f"no version of model {name!r} can be served; GET /models says why")
         loaded = ", ".join(map(str, sorted(versions.loaded, reverse=True))) or "none"

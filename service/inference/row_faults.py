@@ -1,8 +1,10 @@
-"""The rows of a request that do not fit the model, where the other rows are answered all the same."""
+"""What is wrong with rows that do not fit the model: with each of them, or with the first one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -12,14 +14,30 @@ from service.errors import Fault, InvalidInput
 
 # Errors with a reason. Finding one can take milliseconds, and each is sent.
 _EXPLAINED: Final = 100
+# Errors of one row that are looked for, how many of them have the remedies that take long to find, and how many other
+# features a message names.
+MOST_ERRORS: Final = 20
+_WITH_HINTS: Final = 3
+_SHOWN: Final = 10
 _MORE: Final = f"the row does not fit the model either; only the first {_EXPLAINED} errors are explained"
 
 
+@dataclass(slots=True)
+class _Faults:
+    """The first fault of a row, and its other bad features."""
+
+    first: Fault
+    others: list[str]
+
+    def together(self) -> Fault:
+        return replace(self.first, detail=self.first.detail + _beside(self.others))
+
+
 class RowFaults:
-    """The first fault of each bad row."""
+    """What is wrong with each bad row."""
 
     def __init__(self) -> None:
-        self._faults: dict[int, Fault | None] = {}
+        self._faults: dict[int, _Faults | None] = {}
 
     def __len__(self) -> int:
         return len(self._faults)
@@ -28,9 +46,16 @@ class RowFaults:
         return row in self._faults
 
     def add(self, row: int, error: InvalidInput) -> None:
-        """Note that ``row`` is bad, unless that is known. Only the first errors keep their reason."""
-        if row not in self._faults:
-            self._faults[row] = None if self.full else error.fault
+        """Note an ``error`` of a row. Only the first bad rows keep their reason."""
+        known = self._faults.get(row)
+        if known is not None:
+            known.others += _features_in(error.brief, *error.more)
+        elif row not in self._faults:
+            self._faults[row] = None if self.full else _Faults(replace(error.fault, detail=str(error)), [])
+
+    def skips(self, row: int) -> bool:  # noqa: ARG002 - see `FirstBadRow`
+        """Whether errors of ``row`` do not matter."""
+        return False
 
     def add_unexplained(self, rows: Iterable[int]) -> None:
         """Note that ``rows`` are bad; those that are known keep their reason."""
@@ -53,10 +78,72 @@ class RowFaults:
 
     def faults(self) -> list[Fault]:
         """One fault for each bad row, in ascending order."""
-        return [self._faults[row] or Fault(_MORE, row) for row in self.rows()]
+        return [Fault(_MORE, row) if known is None else known.together() for row, known in sorted(self._faults.items())]
 
     def check(self, count: int) -> None:
         """Raise `InvalidInput` with all faults if all ``count`` rows of a request are bad."""
         if self._faults and len(self._faults) >= count:
             first, *more = self.faults()
             raise InvalidInput(first, more=more)
+
+
+class FirstBadRow:
+    """The errors of the first bad row, where values are read column by column."""
+
+    def __init__(self) -> None:
+        self._row = sys.maxsize
+        self._errors: list[InvalidInput] = []
+
+    def add(self, row: int, error: InvalidInput) -> None:
+        """Note an ``error`` of a row."""
+        if row < self._row:
+            self._row, self._errors = row, []
+        if row == self._row:
+            self._errors.append(error)
+
+    def skips(self, row: int) -> bool:
+        """Whether errors of ``row`` do not matter, as there is one before it, or there are many of it."""
+        return row > self._row or (row == self._row and len(self._errors) >= MOST_ERRORS)
+
+    def check(self) -> None:
+        """Raise `InvalidInput` if there is a bad row."""
+        if self._errors:
+            raise of_row(self._errors)
+
+
+def errors_of(reads: Iterable[Callable[[], object]]) -> list[InvalidInput]:
+    """The errors that reading the values of a row raises; not all if there are many."""
+    errors: list[InvalidInput] = []
+    for read in reads:
+        try:
+            read()
+        except InvalidInput as error:
+            errors.append(error)
+            if len(errors) == MOST_ERRORS:
+                break
+    return errors
+
+
+def of_row(errors: Sequence[InvalidInput]) -> InvalidInput:
+    """One error for all of a row. Only the first few have the remedies that take long to find."""
+    first, *others = errors
+    if not others:
+        return first
+    more = list(first.more)
+    for count, error in enumerate(others, 1):
+        more += [error.fault if count < _WITH_HINTS else error.brief, *error.more]
+    names = _features_in(*(more if first.beside else more[len(first.more) :]))
+    return InvalidInput(first.fault, more=more[:MOST_ERRORS], beside=_beside(names))
+
+
+def _features_in(*faults: Fault) -> list[str]:
+    return [fault.feature for fault in faults if fault.feature is not None]
+
+
+def _beside(names: Sequence[str]) -> str:
+    """What a message says of other bad features of the row."""
+    if not names:
+        return ""
+    listed = ", ".join(f"{name!r:.60}" for name in names[:_SHOWN])
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f" (also bad in this row: {listed}{more})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -11,9 +13,9 @@ from numpy.typing import NDArray
 from service.errors import Fault, InvalidInput
 from service.inference import columns
 from service.inference.columns import FLOAT32_MAX, Column, Pixel
-from service.inference.row_faults import RowFaults
+from service.inference.row_faults import MOST_ERRORS, RowFaults, of_row
 from service.inference.steps import Steps
-from service.manifest import Manifest
+from service.manifest import Feature, Manifest
 
 _UINT8: Final = np.dtype(np.uint8)  # numpy has one object of it
 _FEW_VALUES: Final = 8192
@@ -45,7 +47,9 @@ class Schema:
     ``raw_dtypes`` is float64 alone if float32 cannot tell the values of a column apart: rows that were rounded to
     float32 before they were sent would get wrong answers unnoticed. ``numeric`` says that all columns are numbers, so
     that JSON numbers need no encoding. ``brightest`` is the largest pixel in the training data of an image model, else
-    None.
+    None. ``ignored`` are names of other columns that clients may send: those of the target, and those that training
+    dropped. ``defaults`` (features,) float64 stand for missing and unknown values where training saw none, and are NaN
+    for columns without one; None if no value is imputed.
     """
 
     shape: tuple[int, ...]
@@ -53,6 +57,8 @@ class Schema:
     max_rows: int
     raw_dtypes: tuple[str, ...] = ("float32",)
     brightest: float | None = None
+    ignored: frozenset[str] = frozenset()
+    defaults: NDArray[np.float64] | None = field(default=None, compare=False)
     width: int = field(init=False)
     names: dict[str, None] = field(init=False)  # ordered, with fast lookup
     numeric: bool = field(init=False)
@@ -63,16 +69,27 @@ class Schema:
         object.__setattr__(self, "numeric", all(type(column) in _NUMBERS for column in self.columns))
 
     @classmethod
-    def of(cls, manifest: Manifest, max_rows: int) -> Schema:
-        """The schema of a published model whose requests may have ``max_rows`` rows."""
-        pixels = manifest.input_dtype == "uint8"
+    def of(cls, manifest: Manifest, max_rows: int, *, impute: bool = False) -> Schema:
+        """The schema of a published model whose requests may have ``max_rows`` rows.
+
+        With ``impute`` it also accepts missing and unknown values where training saw none, if there is a default.
+        """
+        pixels, features = manifest.input_dtype == "uint8", manifest.features
+        imputes = impute and not pixels
         return cls(
             manifest.input_shape,
-            tuple(columns.of(feature, manifest.cells, pixels=pixels) for feature in manifest.features),
+            tuple(columns.of(feature, manifest.cells, pixels=pixels, impute=imputes) for feature in features),
             max_rows,
             _RAW_DTYPES[manifest.input_dtype],
-            max(feature.max for feature in manifest.features) if pixels else None,
+            max(feature.max for feature in features) if pixels else None,
+            manifest.ignored_columns,
+            _defaults(features) if imputes else None,
         )
+
+    @property
+    def most_keys(self) -> int:
+        """How many names of columns a table may have at most that the model knows."""
+        return self.width + len(self.ignored)
 
     def check_count(self, rows: int) -> None:
         """Raise `InvalidInput` for zero rows, or more than a request may have."""
@@ -113,8 +130,10 @@ class Schema:
             return rows.reshape(-1, self.width)
         return self.checked_in_steps(rows, faults)
 
-    def checked_in_steps(self, rows: NDArray[Any], faults: RowFaults | None = None) -> Steps[NDArray[Any]]:
-        """The same, by checking each value."""
+    def checked_in_steps(
+        self, rows: NDArray[Any], faults: RowFaults | None = None, *, trusted: NDArray[np.bool_] | None = None
+    ) -> Steps[NDArray[Any]]:
+        """The same, by checking each value, apart from the columns that are ``trusted`` (features,)."""
         lowest, highest, whole, missing = np.array(
             [(column.lowest, column.highest, column.whole, column.missing) for column in self.columns]
         ).T
@@ -129,6 +148,8 @@ class Schema:
                 self._mark_missing(part, numbers)
                 taken = (lowest <= numbers) & (numbers <= highest) & ((whole == 0) | (numbers == np.rint(numbers)))
                 taken |= np.isnan(numbers) & (missing == 1)
+                if trusted is not None:
+                    taken |= trusted
                 result[first : first + len(part)] = numbers
             if not taken.all():
                 self._reject(first, numbers, taken, faults)
@@ -145,8 +166,8 @@ class Schema:
             if faults is not None and faults.full:
                 faults.add_unexplained(first + each for each in rows[index:])
                 return
-            column = int(np.argmin(taken[row]))
-            error = self.columns[column].error(first + row, float(numbers[row, column]))
+            bad = np.flatnonzero(~taken[row])[: MOST_ERRORS if self.brightest is None else 1].tolist()
+            error = of_row([self.columns[each].error(first + row, float(numbers[row, each])) for each in bad])
             if faults is None:
                 raise error
             faults.add(first + row, error)
@@ -162,6 +183,10 @@ class Schema:
         """Raise `InvalidInput` if ``rows`` (rows, features) are images whose pixels were scaled."""
         if self.brightest is not None:
             self.fits(rows.reshape(-1))
+
+
+def _defaults(features: Sequence[Feature]) -> NDArray[np.float64]:
+    return np.array([math.nan if each.missing or each.default is None else each.default for each in features])
 
 
 def _surely_pixels(values: NDArray[Any]) -> bool:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput
 from service.inference.columns import Boolean, Category, Column, type_name
+from service.inference.row_faults import FirstBadRow
 from service.inference.schema import Schema
 from service.inference.steps import Steps
 from service.manifest import CLASSIFICATION, Manifest
@@ -33,6 +34,7 @@ DTYPES: Final[Mapping[str, np.dtype[Any]]] = MappingProxyType(
     }
 )
 INPUT: Final = "inputs"
+IGNORED: Final = -1
 PROBABILITIES: Final = "probabilities"
 PREDICTION: Final = "prediction"
 LABEL: Final = "label"
@@ -56,7 +58,8 @@ class Tensor(NamedTuple):
 class Layout(NamedTuple):
     """How the tensors of a request fill its rows.
 
-    ``columns`` has the index of each tensor's column, or is None if one tensor has all columns.
+    ``columns`` has the index of each tensor's column, and `IGNORED` for one that the model does not need; it is None if
+    one tensor has all columns.
     """
 
     rows: int
@@ -109,41 +112,70 @@ def rows_at_once(tensor: Tensor, values: NDArray[Any], schema: Schema) -> NDArra
     if tensor.datatype == BOOL and values.size and values.max() > 1:
         raise _no_boolean(tensor)
     rows = values.reshape(-1, schema.width)
-    return rows if schema.fits(values) else schema.checked_in_steps(rows)
+    if schema.fits(values):
+        return rows
+    return rows if tensor.datatype == BYTES else schema.checked_in_steps(rows)
 
 
 def rows_of_columns(
-    given: Sequence[Tensor], values: Sequence[NDArray[Any]], found: Layout, schema: Schema
+    given: Sequence[Tensor], values: Sequence[NDArray[Any]], found: Layout, schema: Schema, faults: FirstBadRow
 ) -> Steps[NDArray[Any]]:
-    """The rows (rows, features) of one tensor per column. Columns that were left out are missing values."""
+    """The rows (rows, features) of one tensor per column. Columns that were left out are missing values.
+
+    ``faults`` are those of the strings. Raises `InvalidInput` with all errors of the first bad row.
+    """
     assert found.columns is not None  # noqa: S101 - else there is one tensor of all columns
     rows = np.full((found.rows, schema.width), np.nan)
+    trusted = np.zeros(schema.width, np.bool_)
     step_columns = max(1, _STEP_VALUES // found.rows)
     for count, (index, tensor, column) in enumerate(zip(found.columns, given, values, strict=True), 1):
         if tensor.datatype == BOOL and column.size and column.max() > 1:
             raise _no_boolean(tensor)
-        rows[:, index] = column
+        if index != IGNORED:
+            rows[:, index] = column
+            trusted[index] = tensor.datatype == BYTES
         if count % step_columns == 0:
             yield
-    return (yield from schema.checked_in_steps(rows))
+    try:
+        rows = yield from schema.checked_in_steps(rows, trusted=trusted)
+    except InvalidInput as error:
+        if error.brief.row is None:
+            raise
+        faults.add(error.brief.row, error)
+    faults.check()
+    return rows
 
 
-def converter(tensor: Tensor, index: int | None, schema: Schema) -> Callable[[int, object], float]:
+def converter(tensor: Tensor, index: int | None, schema: Schema, faults: FirstBadRow) -> Callable[[int, object], float]:
     """What turns the JSON value at an index of ``tensor`` into a number; ``index`` is that of its column.
 
-    The function raises `InvalidInput` for a value that is not of the tensor's datatype.
+    A tensor that is ignored is read as zeros. So are strings that do not fit their column, which are added to
+    ``faults``. The function raises `InvalidInput` for a value that is not of the tensor's datatype.
     """
+    if index == IGNORED:
+        return lambda _at, _value: 0.0
+    return _of_numbers(tensor) if tensor.datatype != BYTES else _of_texts(tensor, index, schema, faults)
+
+
+def _of_texts(tensor: Tensor, index: int | None, schema: Schema, faults: FirstBadRow) -> Callable[[int, object], float]:
     columns, width = schema.columns, schema.width
-    if tensor.datatype == BYTES:
 
-        def of_text(at: int, value: object) -> float:
-            if value is not None and not isinstance(value, str):
-                raise _wrong_value(tensor, at, value)
-            row, column = divmod(at, width) if index is None else (at, index)
+    def of_text(at: int, value: object) -> float:
+        if value is not None and not isinstance(value, str):
+            raise _wrong_value(tensor, at, value)
+        row, column = divmod(at, width) if index is None else (at, index)
+        if faults.skips(row):
+            return 0.0
+        try:
             return columns[column].number(row, value)
+        except InvalidInput as error:
+            faults.add(row, error)
+            return 0.0
 
-        return of_text
+    return of_text
 
+
+def _of_numbers(tensor: Tensor) -> Callable[[int, object], float]:
     def of_number(at: int, value: object) -> float:
         if value is None:
             return math.nan
@@ -205,38 +237,46 @@ def _rows(tensor: Tensor, schema: Schema) -> int:
 def _columns(given: Sequence[Tensor], rows: int, schema: Schema) -> tuple[int, ...]:
     place = {name: index for index, name in enumerate(schema.names)}
     found: dict[int, str] = {}
+    places: list[int] = []
     for tensor in given:
-        index = place.get(tensor.name)
+        index = IGNORED if tensor.name in schema.ignored else place.get(tensor.name)
         if index is None:
             near = difflib.get_close_matches(tensor.name[:60], list(place)[:200], n=1)
             hint = f"did you mean {near[0]!r:.60}?" if near else _expected(schema)
             raise InvalidInput(Fault(f"there is an unknown input {tensor.name!r:.60}; {hint}"))
         if index in found:
             raise InvalidInput(Fault(f"input {tensor.name!r:.60} is sent twice; send it once"))
-        found[index] = tensor.name
+        places.append(index)
         if tensor.shape not in ((rows,), (rows, 1)):
             detail = f"input {tensor.name!r:.60} has shape {_shown(tensor.shape)}, expected [{rows}] or [{rows}, 1]"
             raise InvalidInput(Fault(f"{detail}, as the first input has {rows} rows"))
-        _check_datatype(tensor, schema, schema.columns[index])
+        if index == IGNORED:
+            _check_known(tensor)
+        else:
+            _check_datatype(tensor, schema, schema.columns[index])
+            found[index] = tensor.name
     for index, column in enumerate(schema.columns):
         if index not in found and not column.missing:
             raise InvalidInput(Fault(f"there is no input {column.name!r:.60}; {_expected(schema)}"))
-    return tuple(found)
+    if not found:
+        raise InvalidInput(Fault(f"there is no input of a feature; {_expected(schema)}"))
+    return tuple(places)
 
 
 def _check_datatype(tensor: Tensor, schema: Schema, column: Column | None) -> None:
     """Raise `InvalidInput` for an unknown datatype, or one that cannot hold the values of a column apart."""
+    _check_known(tensor)
     datatype = tensor.datatype
-    if datatype != BYTES and datatype not in DTYPES:
-        raise InvalidInput(
-            Fault(
-                f"input {tensor.name!r:.60} has datatype {datatype!r:.40}, expected one of {', '.join(DTYPES)}, {BYTES}"
-            )
-        )
     wide = "float32" not in schema.raw_dtypes and not isinstance(column, Category | Boolean)
     if wide and datatype in ("FP16", "FP32"):
         detail = f"input {tensor.name!r:.60} has datatype {datatype}, which cannot hold this model's values apart"
         raise InvalidInput(Fault(f"{detail}; send FP64, or an integer datatype"))
+
+
+def _check_known(tensor: Tensor) -> None:
+    if tensor.datatype != BYTES and tensor.datatype not in DTYPES:
+        detail = f"input {tensor.name!r:.60} has datatype {tensor.datatype!r:.40}"
+        raise InvalidInput(Fault(f"{detail}, expected one of {', '.join(DTYPES)}, {BYTES}"))
 
 
 def _wrong_value(tensor: Tensor, at: int, value: object) -> InvalidInput:

@@ -23,7 +23,7 @@ STAGE_SECONDS: Final = SECONDS[::2]
 ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 _STAGES: Final = ("decode", "queue", "inference", "encode")
 _FIGURES: Final = attrgetter(
-    "route", "status", "model", "problem", "duration_s", *(f"{stage}_s" for stage in _STAGES), "rows"
+    "route", "status", "model", "problem", "imputed", "duration_s", *(f"{stage}_s" for stage in _STAGES), "rows"
 )
 
 
@@ -51,13 +51,19 @@ class RequestMetrics:
         self._stages = make.histogram(
             "mlp_stage_duration_seconds", "Time a prediction spent in each stage.", STAGE_SECONDS, "stage", "model"
         )
+        self._imputed = make.counter(
+            "mlp_imputed_values_total",
+            "Missing and unknown values that were answered by a default, as --unseen-values impute allows.",
+            "model",
+            "kind",
+        )
         self._rows = make.histogram("mlp_request_rows", "Rows in a prediction request.", ROWS, "model")
         # The two of each model, as it takes long to find them.
         self._by_model: dict[str, tuple[Histogram, list[Histogram]]] = {}
 
     def count(self, records: Sequence[RequestRecord]) -> None:
         """Count finished requests."""
-        routes, statuses, models, problems, *figures = zip(*map(_FIGURES, records), strict=True)
+        routes, statuses, models, problems, imputed, *figures = zip(*map(_FIGURES, records), strict=True)
         seconds, rows = np.array(figures[:-1]), np.array(figures[-1])  # (stages, records) and (records,)
         for (route, status, model), count, selected in _groups(list(zip(routes, statuses, models, strict=True))):
             self._requests.labels(route, str(status), model).inc(count)
@@ -66,6 +72,11 @@ class RequestMetrics:
             for (problem, model), count in Counts(zip(problems, models, strict=True)).items():
                 if problem:
                     self._rejections.labels(problem, model).inc(count)
+        if any(imputed):
+            for model, each in zip(models, imputed, strict=True):
+                if each is not None:
+                    self._imputed.labels(model, "missing").inc(each.missing)
+                    self._imputed.labels(model, "unknown").inc(each.unknown)
         predicted = (np.array(statuses) == 200) & (rows > 0)
         if predicted.any():
             for model, _, selected in _groups(models):

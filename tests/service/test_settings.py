@@ -33,6 +33,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "precision": ("int8", "int8"),
     "log_level": ("warning", "warning"),
     "log_format": ("text", "text"),
+    "unseen_values": ("impute", "impute"),
     "max_body_bytes": ("4096", 4096),
     "max_buffered_bytes": ("8192", 8192),
     "max_request_rows": ("64", 64),

@@ -11,7 +11,7 @@ from sklearn import metrics
 
 from training.data import summary
 from training.data.dataset import Dataset
-from training.release import plots
+from training.release import plots, unseen_values
 from training.release.evaluate import BINS, regression
 from training.release.quantize import Comparison
 from training.release.thresholds import Threshold
@@ -182,7 +182,7 @@ def _features(run: TrainingRun) -> str:
     found = summary.statistics(dataset, run.split.train)
     notes = "".join(f"\n- {note}" for note in dataset.notes)
     table = _table(summary.HEAD, summary.table(dataset.columns, found), "---")
-    return f"## Features\n\n{table}" + (f"\n{notes}" if notes else "")
+    return f"## Features\n\n{table}" + (f"\n{notes}" if notes else "") + f"\n\n{unseen_values.paragraph(run)}"
 
 
 def int8(comparison: Comparison, labels: Sequence[str]) -> str:

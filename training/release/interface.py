@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from service.cells import Cells, number_of, spellings_of
 from service.manifest import CLASSIFICATION, REGRESSION, Feature, InputDtype, Label, Manifest
 from training.data import summary
-from training.data.dataset import Dataset
+from training.data.dataset import Column, Dataset
 
 _SHOWN: Final = 3
 _NO_TABLE: Final = Cells(missing_numbers=())
@@ -76,9 +76,19 @@ def features_of(dataset: Dataset, train: NDArray[np.int64]) -> tuple[Feature, ..
             min=found.min,
             max=found.max,
             cells=column.cells,
+            default=None if dataset.images else _default(column, found),
         )
         for column, found in zip(dataset.columns, summary.statistics(dataset, train), strict=True)
     )
+
+
+def _default(column: Column, found: summary.Statistics) -> float | None:
+    """What may stand for a missing or unknown value at serving, where training saw none; see `Feature.default`."""
+    if column.missing:
+        return None
+    if not column.codes:
+        return found.mean
+    return float(len(column.categories) if column.other else int(np.argmax(found.counts)))
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput, MalformedBody
 from service.inference.columns import Boolean, Category, Column
-from service.inference.row_faults import RowFaults
+from service.inference.row_faults import FirstBadRow, RowFaults
 from service.inference.schema import Schema
 
 # The most values that are remembered of a column of strings.
@@ -37,9 +37,9 @@ def check_type(name: str, arrow_type: Any, column: Column, schema: Schema) -> No
 
 
 class ColumnReader:
-    """Reads the arrays of one column, some rows after the other. Bad values are NaN if they are added to ``faults``."""
+    """Reads the arrays of one column, some rows after the other. Bad values are 0, and in ``faults``."""
 
-    def __init__(self, column: Column, faults: RowFaults | None) -> None:
+    def __init__(self, column: Column, faults: RowFaults | FirstBadRow) -> None:
         self._column = column
         self._faults = faults
         self._known: dict[str, float] = {}
@@ -79,13 +79,13 @@ class ColumnReader:
                 return known
         elif isinstance(value, Decimal):
             value = int(value) if value == value.to_integral_value() else float(value)
+        if self._faults.skips(row):
+            return 0.0
         try:
             number = self._column.number(row, value)
         except InvalidInput as error:
-            if self._faults is None:
-                raise
             self._faults.add(row, error)
-            return np.nan
+            return 0.0
         if type(value) is str and len(self._known) < _REMEMBERED:
             self._known[value] = number
         return number

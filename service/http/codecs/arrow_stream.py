@@ -19,12 +19,12 @@ from service.http.codecs import arrow_answers, arrow_sizes, named
 from service.http.codecs.arrow_columns import ColumnReader, check_type
 from service.http.codecs.codec import Codec, DecodedRows, binary, steps_with_faults
 from service.http.options import RowOptions
-from service.inference.row_faults import RowFaults
+from service.inference.row_faults import FirstBadRow, RowFaults
 from service.inference.schema import Schema
 from service.inference.steps import Steps, in_thread
 
 _STEP_VALUES: Final = 8192
-# At once of one column, as much time goes into each call; of the rows in a slice the first bad column is reported.
+# At once of one column, as much time goes into each call.
 _SLICE_ROWS: Final = 512
 _MOST_SCHEMA_BYTES: Final = 1024 * 1024
 _MOST_SCHEMA_BYTES_A_FEATURE: Final = 1024
@@ -73,8 +73,9 @@ def rows_from_arrow(
     # Other columns are not decoded. Their types may be any.
     chosen = ipc.IpcReadOptions(use_threads=False, included_fields=used)
     stream = _read(lambda: ipc.open_stream(BufferReader(body), options=chosen))
+    first_bad = FirstBadRow()
     readers = [
-        (index, used.index(at), ColumnReader(column, faults))
+        (index, used.index(at), ColumnReader(column, first_bad if faults is None else faults))
         for index, (column, at) in enumerate(zip(schema.columns, fields, strict=True))
         if at is not None
     ]
@@ -86,7 +87,7 @@ def rows_from_arrow(
             schema.check_count(count)
         _read(lambda: batch.validate(full=True))
         yield
-        parts.append((yield from _numbers(batch, count - batch.num_rows, readers, schema)))
+        parts.append((yield from _numbers(batch, count - batch.num_rows, readers, first_bad, schema)))
     schema.check_count(count)
     rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
     if faults:
@@ -96,7 +97,11 @@ def rows_from_arrow(
 
 
 def _numbers(
-    batch: Any, first: int, readers: Sequence[tuple[int, int, ColumnReader]], schema: Schema
+    batch: Any,
+    first: int,
+    readers: Sequence[tuple[int, int, ColumnReader]],
+    first_bad: FirstBadRow,
+    schema: Schema,
 ) -> Steps[NDArray[np.float64]]:
     """The numbers of a ``batch`` that begins at row ``first``."""
     rows = np.full((batch.num_rows, schema.width), np.nan)
@@ -107,6 +112,7 @@ def _numbers(
             rows[start : start + _SLICE_ROWS, index] = reader.numbers(part.column(at), first + start)
             if count % step_columns == 0:
                 yield
+        first_bad.check()
         yield
     return rows
 

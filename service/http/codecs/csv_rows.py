@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import Final
 
@@ -20,7 +21,7 @@ from service.http.codecs.codec import Codec, DecodedRows, MediaObject, steps_wit
 from service.http.codecs.csv_text import CsvText
 from service.http.options import RowOptions
 from service.inference.model import Model
-from service.inference.row_faults import RowFaults
+from service.inference.row_faults import RowFaults, errors_of, of_row
 from service.inference.schema import Schema
 from service.inference.steps import Steps
 
@@ -50,7 +51,7 @@ def rows_from_csv(
         first = next(text, [])
         header = not first or _is_header(first, schema)
         lines = chain([first] if first else [], text)
-    names = _names(lines, ignore_unknown=options.ignore_unknown) if header else list(schema.names)
+    names = _names(lines, schema, ignore_unknown=options.ignore_unknown) if header else list(schema.names)
     places = named.positions(names, schema, ignore_unknown=options.ignore_unknown) if header else None
     read = _Reader(schema, len(names), places, text.delimiter, header=header)
     # Pages that are not written take no memory.
@@ -64,8 +65,8 @@ def rows_from_csv(
             rows[count] = read(count, values)
         except InvalidInput as error:
             if faults is None:
-                raise
-            faults.add(count, error)
+                raise read.with_others(count, values, error) from None
+            faults.add(count, error if faults.full else read.with_others(count, values, error))
             rows[count] = 0
         count += 1
         if count % step_rows == 0:
@@ -83,6 +84,7 @@ class _Reader:
         self, schema: Schema, length: int, places: Sequence[int | None] | None, delimiter: str, *, header: bool
     ) -> None:
         self._columns = schema.columns
+        self._is_image = schema.brightest is not None
         self._length = length
         self._places = places
         self._delimiter = delimiter
@@ -101,11 +103,21 @@ class _Reader:
             detail = f"row {index} has {count}, expected {self._length} {self._expected}"
             remedy = f"they are separated by {self._delimiter!r}, and quoted if they contain it"
             raise InvalidInput(Fault(f"{detail}; {remedy}", row=index))
-        cells = values if self._places is None else ["" if at is None else values[at] for at in self._places]
+        cells = self._cells(values)
         if self._by_float and (numbers := _plain_numbers(cells)) is not None:  # noqa: SIM102 - one thing after another
             if self._lowest <= min(numbers) and max(numbers) <= self._highest:
                 return numbers
         return [column.cell(index, cell) for column, cell in zip(self._columns, cells, strict=True)]
+
+    def with_others(self, index: int, values: list[str], error: InvalidInput) -> InvalidInput:
+        """The ``error`` of row ``index``, with all others of the row, unless it is an image."""
+        if self._is_image or len(values) != self._length:
+            return error
+        cells = zip(self._columns, self._cells(values), strict=True)
+        return of_row(errors_of(partial(column.cell, index, cell) for column, cell in cells))
+
+    def _cells(self, values: list[str]) -> list[str]:
+        return values if self._places is None else ["" if at is None else values[at] for at in self._places]
 
 
 def _plain_numbers(cells: Sequence[str]) -> list[float] | None:
@@ -119,18 +131,20 @@ def _plain_numbers(cells: Sequence[str]) -> list[float] | None:
         return None
 
 
-def _names(lines: Iterator[list[str]], *, ignore_unknown: bool) -> list[str]:
+def _names(lines: Iterator[list[str]], schema: Schema, *, ignore_unknown: bool) -> list[str]:
     names = [strip(name) for name in next(lines, [])]
     if not names:
         raise InvalidInput(Fault("the body is empty, expected a line of column names and one or more rows"))
-    if "" in names and not ignore_unknown:
+    if "" in names and not ignore_unknown and "" not in schema.ignored:
         raise InvalidInput(Fault(f"column {names.index('') + 1} of the header has no name; {_NO_INDEX}"))
     return names
 
 
 def _is_header(values: Sequence[str], schema: Schema) -> bool:
-    """Whether more than half of the first line's ``values`` are different names of features."""
-    return 2 * len({strip(value) for value in values} & schema.names.keys()) > len(values)
+    """Whether more than half of the first line's ``values`` are different names of columns, with one of a feature."""
+    names = {strip(value) for value in values}
+    known = names & schema.names.keys()
+    return bool(known) and 2 * len(known | (names & schema.ignored)) > len(values)
 
 
 def _has_header(options: RowOptions, default: bool | None) -> bool | None:

@@ -16,6 +16,8 @@ from service.http.codecs import named
 from service.http.codecs.json_row import RowReader
 from service.http.codecs.json_text import JsonText, repeated
 from service.inference.columns import Column, type_name
+from service.inference.row_faults import FirstBadRow, RowFaults
+from service.inference.schema import Schema
 from service.inference.steps import Steps
 
 COLUMNS: Final = "columns"
@@ -36,7 +38,7 @@ ReadRows = Callable[[JsonText, str, RowReader], Steps[NDArray[np.float64]]]
 def entries(text: JsonText, reader: RowReader) -> Steps[Entries]:
     """Consume an object; its values are only skipped. Raises `TooLong`."""
     found: Entries = {}
-    while (key := (yield from next_key(text, found, reader.schema.width + _MOST_KEYS))) is not None:
+    while (key := (yield from next_key(text, found, reader.schema.most_keys + _MOST_KEYS))) is not None:
         found[key] = yield from position(text)
         yield from skip(text)
     return found
@@ -117,29 +119,32 @@ def column_rows(text: JsonText, found: Entries, reader: RowReader) -> Steps[NDAr
     """The rows of an object that has a list of values for each feature, or an object by row label."""
     schema = reader.schema
     named.check_names(found, schema, "the table", None, ignore_unknown=reader.ignore_unknown)
+    first = FirstBadRow()
+    faults = first if reader.faults is None else reader.faults
     labels: _Labels | None = None
     rows = np.empty((0, schema.width))
     for index, column in enumerate(schema.columns):
         if column.name in found:
             text.seek(found[column.name])
-            here, numbers = yield from _column(text, column, labels, reader)
+            here, numbers = yield from _column(text, column, labels, schema, faults)
             if labels is None:
                 labels, rows = here, np.full((len(numbers), schema.width), np.nan)
             elif len(numbers) != len(rows):
                 detail = f"feature {column.name!r} has {len(numbers)} values, expected {len(rows)} as the one before"
                 raise InvalidInput(Fault(detail, feature=column.name))
             rows[list(here.values()) if here else slice(None), index] = numbers
+    first.check()
     if reader.faults:
         rows[reader.faults.rows()] = 0
     return rows
 
 
 def _column(
-    text: JsonText, column: Column, labels: _Labels | None, reader: RowReader
+    text: JsonText, column: Column, labels: _Labels | None, schema: Schema, faults: RowFaults | FirstBadRow
 ) -> Steps[tuple[_Labels, list[float]]]:
     """The labels of a column's values, with the row of each, and the values' numbers. A list has no labels.
 
-    ``labels`` are those of the columns before it; None for the first one.
+    ``labels`` are those of the columns before it; None for the first one. Bad values are 0, and in ``faults``.
     """
     opening = yield from text.next()
     if opening not in ("[", "{"):
@@ -155,19 +160,19 @@ def _column(
         yield from text.read(end, end)
     while more:
         row = len(numbers)
-        if row == reader.schema.max_rows:
-            reader.schema.check_count(row + 1)
+        if row == schema.max_rows:
+            schema.check_count(row + 1)
         if opening == "{":
             row = yield from _label(text, column, here, labels)
-        numbers.append(_number(row, (yield from text.value()), column, reader))
+        numbers.append(_number(row, (yield from text.value()), column, faults))
         part = text.part_at_hand(opening + end)
-        if len(numbers) + len(part) > reader.schema.max_rows:
-            reader.schema.check_count(len(numbers) + len(part))
+        if len(numbers) + len(part) > schema.max_rows:
+            schema.check_count(len(numbers) + len(part))
         if opening == "[":
-            numbers += [_number(row, value, column, reader) for row, value in enumerate(part, len(numbers))]
+            numbers += [_number(row, value, column, faults) for row, value in enumerate(part, len(numbers))]
         else:
             numbers += [
-                _number(_row_of(label, column, here, labels), value, column, reader) for label, value in part.items()
+                _number(_row_of(label, column, here, labels), value, column, faults) for label, value in part.items()
             ]
         more = yield from text.another(end)
         yield
@@ -192,8 +197,11 @@ def _row_of(label: str, column: Column, here: _Labels, labels: _Labels | None) -
     return row
 
 
-def _number(row: int, value: object, column: Column, reader: RowReader) -> float:
+def _number(row: int, value: object, column: Column, faults: RowFaults | FirstBadRow) -> float:
+    if faults.skips(row):
+        return 0.0
     try:
         return column.number(row, value)
     except InvalidInput as error:
-        return reader.bad(row, error)[0]
+        faults.add(row, error)
+        return 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, Field
@@ -60,16 +61,18 @@ class Numbers(BaseModel):
 _RANGE: Final = {"minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX}
 _ANSWERS: Final[dict[str, type[BaseModel]]] = {CLASSIFICATION: Answer, REGRESSION: Numbers}
 _JSON_TYPES: Final = {"numeric": ["number"], "boolean": ["boolean", "number"], "categorical": ["string"]}
+_MOST_IGNORED: Final = 100
 _SCHEMAS: Final = "#/components/schemas/"
 
 
 def request(models: Sequence[Model], other_rows: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     """The media type object of a request: the rows that each model takes, ``other_rows``, and its example."""
-    rows = [row for model in models for row in (*_listed_rows(model.manifest), _named_row(model.manifest))]
+    manifests = [_as_served(model) for model in models]
+    rows = [row for manifest in manifests for row in (*_listed_rows(manifest), _named_row(manifest))]
     rows += other_rows
     bounds = {"type": "array", "minItems": 1, "maxItems": max(model.schema.max_rows for model in models)}
     split = _split_table(bounds)
-    by_column = [_by_column(model.manifest, bounds) for model in models if len(model.manifest.input_shape) == 1]
+    by_column = [_by_column(manifest, bounds) for manifest in manifests if len(manifest.input_shape) == 1]
     forms = [bounds | {"items": {"anyOf": rows}}, split, *by_column]
     keyed = {
         "type": "object",
@@ -106,6 +109,17 @@ def _answers(models: Sequence[Model]) -> list[type[BaseModel]]:
     return [_ANSWERS[task] for task in sorted({model.manifest.task for model in models})]
 
 
+def _as_served(model: Model) -> Manifest:
+    """The model's manifest, with features that may be missing or unknown if the server imputes them."""
+    if model.schema.defaults is None:
+        return model.manifest
+    features = (
+        replace(feature, missing=True, other=True) if column.missing else feature
+        for feature, column in zip(model.manifest.features, model.schema.columns, strict=True)
+    )
+    return replace(model.manifest, features=tuple(features))
+
+
 def _listed_rows(manifest: Manifest) -> list[dict[str, Any]]:
     """A row as a list: flat and, where the model's rows have a shape, nested to it."""
     width, shape = len(manifest.features), manifest.input_shape
@@ -139,13 +153,20 @@ def _by_column(manifest: Manifest, bounds: dict[str, Any]) -> dict[str, Any]:
         by_label = {"type": "object", "minProperties": 1, "additionalProperties": value}
         properties[feature.name] = {"anyOf": [bounds | {"items": value}, by_label]}
     described = f"{manifest.name}: values by feature, or by feature and row label"
-    return _required(manifest) | {"description": described, "properties": properties}
+    return _required(manifest) | {"description": described, "properties": properties | _ignored(manifest)}
 
 
 def _required(manifest: Manifest) -> dict[str, Any]:
     """An object by feature name: those that may be missing may be absent."""
     required = [feature.name for feature in manifest.features if not feature.missing]
     return {"type": "object", "required": required, "minProperties": 1, "additionalProperties": False}
+
+
+def _ignored(manifest: Manifest) -> dict[str, Any]:
+    """Columns that may be sent beside the features; not documented if they could be all that is sent."""
+    if all(feature.missing for feature in manifest.features):
+        return {}
+    return {name: {"description": "ignored"} for name in sorted(manifest.ignored_columns)[:_MOST_IGNORED]}
 
 
 def _list_of(item: dict[str, Any], length: int) -> dict[str, Any]:
@@ -169,7 +190,7 @@ def _named_row(manifest: Manifest) -> dict[str, Any]:
         count = len(manifest.features)
         return described | {"additionalProperties": _pixel(manifest), "minProperties": count, "maxProperties": count}
     properties = {feature.name: _value(feature) for feature in manifest.features}
-    return described | _required(manifest) | {"properties": properties}
+    return described | _required(manifest) | {"properties": properties | _ignored(manifest)}
 
 
 def _value(feature: Feature) -> dict[str, Any]:

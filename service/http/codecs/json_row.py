@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from service.errors import Fault, InvalidInput
 from service.http.codecs import named
 from service.inference.columns import type_name
-from service.inference.row_faults import RowFaults
+from service.inference.row_faults import RowFaults, errors_of, of_row
 from service.inference.schema import Schema
 
 
@@ -53,7 +54,7 @@ class RowReader:
             values = self._values(index, row)
             return [column.number(index, value) for column, value in zip(self.schema.columns, values, strict=True)]
         except InvalidInput as error:
-            return self.bad(index, error)
+            return self.bad(index, self._with_others(index, row, error))
 
     def bad(self, index: int, error: InvalidInput) -> list[float]:
         """Zeros for row ``index``, which has an ``error``; raises it if bad rows are not allowed."""
@@ -83,6 +84,19 @@ class RowReader:
         shape = self.schema.shape
         nested = f" (or nested {' x '.join(map(str, shape))})" if len(shape) > 1 else ""
         return f"{self.schema.width} values{nested}"
+
+    def _with_others(self, index: int, row: object, error: InvalidInput) -> InvalidInput:
+        """``error``, with all others of the row, unless it is an image."""
+        columns, found = self.schema.columns, []
+        if self.schema.brightest is not None or (self.faults is not None and self.faults.full):
+            return error
+        try:
+            pairs = list(zip(columns, self._values(index, row), strict=True))
+        except InvalidInput as of_names:
+            found.append(of_names)
+            by_name = row if isinstance(row, dict) and self.places is None else {}
+            pairs = [(column, by_name[column.name]) for column in columns if column.name in by_name]
+        return of_row([*found, *errors_of(partial(column.number, index, value) for column, value in pairs)])
 
     def _values(self, index: int, row: object) -> list[Any]:
         if self.places is not None and isinstance(row, list):

@@ -89,7 +89,7 @@ def _document(text: JsonText, reader: RowReader) -> Steps[NDArray[np.float64]]:
     found: Entries = {}
     key: str | None = None
     rows: NDArray[np.float64] | None = None
-    while (name := (yield from json_frames.next_key(text, found, reader.schema.width + _MOST_KEYS))) is not None:
+    while (name := (yield from json_frames.next_key(text, found, reader.schema.most_keys + _MOST_KEYS))) is not None:
         found[name] = yield from json_frames.position(text)
         if name not in _ALL_KEYS:
             yield from json_frames.skip(text)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from service.errors import Fault, InvalidInput
 from service.inference.columns import Column
+from service.inference.row_faults import MOST_ERRORS
 from service.inference.schema import Schema
 
 _SHOWN: Final = 5
@@ -40,11 +41,15 @@ def values_by_name(index: int, row: dict[str, Any], schema: Schema, *, ignore_un
 
 def check_names(names: Collection[str], schema: Schema, where: str, row: int | None, *, ignore_unknown: bool) -> None:
     """Raise `InvalidInput` unless every feature that must be there is among ``names``, and no unknown one is."""
-    unknown = [] if ignore_unknown else [name for name in names if name not in schema.names]
-    for column in schema.columns:
-        if column.name not in names and not column.missing:
-            detail = f"{where} has no feature {column.name!r}; send {_all_of(schema.columns)}{_beside(unknown)}"
-            raise InvalidInput(Fault(detail, row, column.name))
+    unknown: list[str] = []
+    if not ignore_unknown:
+        unknown = [name for name in names if name not in schema.names and name not in schema.ignored]
+    absent = [column.name for column in schema.columns if column.name not in names and not column.missing]
+    if absent:
+        listed = _features(absent).removeprefix("a ")
+        detail = f"{where} has no {listed}; send {_all_of(schema.columns)}{_beside(unknown)}"
+        more = [Fault(f"{where} has no feature {name!r:.60}", row, name) for name in absent[1:MOST_ERRORS]]
+        raise InvalidInput(Fault(detail, row, absent[0]), more=more)
     if unknown:
         them = "it" if len(unknown) == 1 else "them"
         detail = f"{where} has {_features(unknown)} that the model does not know; leave {them} out"

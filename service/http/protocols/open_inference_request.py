@@ -24,6 +24,7 @@ from service.http.protocols.open_inference_head import Head
 from service.inference import tensors
 from service.inference.batcher import Rows
 from service.inference.model import Model
+from service.inference.row_faults import FirstBadRow
 from service.inference.schema import Schema
 from service.inference.steps import Steps, finish
 from service.inference.tensors import BOOL, BYTES, DTYPES, Layout, Tensor
@@ -57,7 +58,7 @@ def decode(body: bytes, length: bytes | None, model: Model) -> Decoded[Choices] 
         return _decode_raw(body, model)
     if json_bytes > _WHOLE_BYTES:
         return _decode_in_steps(body, json_bytes, model)
-    split = json_tensors.split_at_once(body if json_bytes == len(body) else body[:json_bytes], model.schema.width)
+    split = json_tensors.split_at_once(body if json_bytes == len(body) else body[:json_bytes], model.schema.most_keys)
     plan, choices = _plan_of(split, model)
     rows = _rows(plan, split.data, body, json_bytes, model.schema)
     if isinstance(rows, np.ndarray):
@@ -66,7 +67,7 @@ def decode(body: bytes, length: bytes | None, model: Model) -> Decoded[Choices] 
 
 
 def _decode_in_steps(body: bytes, json_bytes: int, model: Model) -> Steps[Decoded[Choices]]:
-    split = yield from json_tensors.split(body[:json_bytes], model.schema.width)
+    split = yield from json_tensors.split(body[:json_bytes], model.schema.most_keys)
     plan, choices = _plan_of(split, model)
     rows = _rows(plan, split.data, body, json_bytes, model.schema)
     return rows if isinstance(rows, np.ndarray) else (yield from rows), choices
@@ -108,7 +109,7 @@ def _plan_of(split: Split, model: Model) -> tuple[Plan, Choices]:
 
 
 def _planned(skeleton: bytes, lists: int, model: Model) -> Plan:
-    head = open_inference_head.parse(skeleton, lists, model.schema.width)
+    head = open_inference_head.parse(skeleton, lists, model.schema.most_keys)
     found = tensors.layout(head.tensors, model.schema)
     return Plan(head, found, open_inference_answer.choices_of(head, model.manifest))
 
@@ -146,9 +147,9 @@ def _rows(plan: Plan, data: list[bytes], body: bytes, json_bytes: int, schema: S
 
 def _rows_in_steps(plan: Plan, data: list[bytes], body: bytes, json_bytes: int, schema: Schema) -> Steps[Rows]:
     head, found = plan.head, plan.layout
-    texts, at, columns = iter(data), json_bytes, []
+    texts, at, columns, faults = iter(data), json_bytes, [], FirstBadRow()
     for place, (tensor, binary_bytes) in enumerate(head.inputs):
-        convert = tensors.converter(tensor, None if found.columns is None else found.columns[place], schema)
+        convert = tensors.converter(tensor, None if found.columns is None else found.columns[place], schema, faults)
         if binary_bytes is None:
             columns.append((yield from _values_of_json(tensor, next(texts), convert)))
         else:
@@ -159,7 +160,8 @@ def _rows_in_steps(plan: Plan, data: list[bytes], body: bytes, json_bytes: int, 
             )
             at += binary_bytes
     if found.columns is not None:
-        return (yield from tensors.rows_of_columns(head.tensors, columns, found, schema))
+        return (yield from tensors.rows_of_columns(head.tensors, columns, found, schema, faults))
+    faults.check()
     (tensor,), (values,) = head.tensors, columns
     rows = tensors.rows_at_once(tensor, values, schema)
     return rows if isinstance(rows, np.ndarray) else (yield from rows)

@@ -201,7 +201,7 @@ SHARED = {"parameters": {"shared_memory_region": {"string_param": "x"}}}
         ),
         ([SHAPED | {"contents": {"fp32_contents": [1, 2, 3, float("nan")]}}], {}, "row 0, feature 'f3' is NaN"),
         ([SHAPED | {"datatype": "BYTES", "contents": {"bytes_contents": [b"\xff"] * 4}}], {}, "value 0 is not UTF-8"),
-        ([SHAPED | {"datatype": "BYTES", "contents": {"bytes_contents": [b"x"] * 5}}], {}, "'x'"),
+        ([SHAPED | {"datatype": "BYTES", "contents": {"bytes_contents": [b"x"] * 4}}], {}, "'x'"),
         ([SHAPED | FOUR | {"name": "n" * 70_000}], {}, "beside the data of its inputs, expected at most 65536"),
     ],
 )

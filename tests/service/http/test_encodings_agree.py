@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.service.grpc.running_grpc import ModelInferRequest, RunningGrpc, probabilities_of
 from tests.service.http.codecs.tables import FEATURES, NAMES, arrow_table, as_arrow, as_csv, as_split
 from tests.service.http.codecs.test_multipart import form
 from tests.service.http.protocols.application import Application
@@ -33,8 +35,22 @@ from tests.service.published import publish
 
 Numbers = NDArray[np.float32]
 Row = dict[str, Any]
-TableSender = Callable[[Application, list[Row]], Numbers]
-ImageSender = Callable[[Application, NDArray[np.uint8]], Numbers]
+
+
+class App(Application):
+    """An application in this process, and a server of the same models that also speaks gRPC."""
+
+    def __init__(self, models: Path, **options: Any) -> None:
+        super().__init__(models, **options)
+        self.grpc = RunningGrpc(models)
+
+    def close(self) -> None:
+        self.grpc.__exit__(None, None, None)
+        super().close()
+
+
+TableSender = Callable[[App, list[Row]], Numbers]
+ImageSender = Callable[[App, NDArray[np.uint8]], Numbers]
 
 TABLE, IMAGES = "table", "images"
 SHAPE = (3, 4)
@@ -44,11 +60,11 @@ ARROW = "application/vnd.apache.arrow.stream"
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     folder = tmp_path_factory.mktemp("models")
     publish(folder, TABLE, features=FEATURES)
     publish_images(folder, IMAGES, SHAPE)
-    application = Application(folder, model=TABLE)
+    application = App(folder, model=TABLE)
     yield application
     application.close()
 
@@ -71,6 +87,13 @@ def v2(app: Application, model: str, *inputs: dict[str, Any], data: tuple[bytes,
     request = {"inputs": list(inputs), "parameters": {"binary_data_output": bool(data)}}
     body, headers = binary(request, *data) if data else (json.dumps(request).encode(), {})
     found: Numbers = answer(app.ask("POST", f"/v2/models/{model}/infer", body, headers)).outputs["probabilities"]
+    return found
+
+
+def grpc_tensors(app: App, model: str, inputs: list[dict[str, Any]], raw: list[bytes] | None = None) -> Numbers:
+    """Tensors with typed contents, or with ``raw`` ones."""
+    request = ModelInferRequest(model_name=model, inputs=inputs, raw_input_contents=raw or [])
+    found: Numbers = probabilities_of(app.grpc.call("ModelInfer", request))
     return found
 
 
@@ -140,6 +163,29 @@ def binary_tensor_per_column(app: Application, rows: list[Row]) -> Numbers:
     return v2(app, TABLE, *inputs, data=tuple(data))
 
 
+def grpc_rows(app: App, rows: list[Row], *, typed: bool) -> Numbers:
+    codes = as_codes(rows)
+    described: dict[str, Any] = {"name": "inputs", "datatype": "FP32", "shape": codes.shape}
+    if typed:
+        return grpc_tensors(app, TABLE, [described | {"contents": {"fp32_contents": codes.ravel().tolist()}}])
+    return grpc_tensors(app, TABLE, [described], [codes.tobytes()])
+
+
+def grpc_columns(app: App, rows: list[Row], *, typed: bool) -> Numbers:
+    """Categories as strings, but as codes in a column where some are missing; the other columns as numbers."""
+    codes, inputs, raw = as_codes(rows), [], []
+    for index, each in enumerate(FEATURES):
+        values = [row[each.name] for row in rows]
+        is_text = each.kind == "categorical" and None not in values
+        texts = [str(value).encode() for value in values]
+        numbers = codes[:, index]
+        contents = {"bytes_contents": texts} if is_text else {"fp32_contents": numbers.tolist()}
+        described = {"name": each.name, "datatype": "BYTES" if is_text else "FP32", "shape": (len(rows), 1)}
+        inputs.append(described | ({"contents": contents} if typed else {}))
+        raw.append(strings(values) if is_text else numbers.tobytes())
+    return grpc_tensors(app, TABLE, inputs, None if typed else raw)
+
+
 TABLE_SENDERS: dict[str, TableSender] = {
     "JSON by name": lambda app, rows: own(app, TABLE, {"inputs": rows}),
     "JSON by position": lambda app, rows: own(app, TABLE, [[row[name] for name in NAMES] for row in rows]),
@@ -162,6 +208,10 @@ TABLE_SENDERS: dict[str, TableSender] = {
     "V2 binary": partial(one_tensor, "FP32", False),
     "V2 binary FP64": partial(one_tensor, "FP64", False),
     "V2 binary per column": binary_tensor_per_column,
+    "gRPC raw": partial(grpc_rows, typed=False),
+    "gRPC typed": partial(grpc_rows, typed=True),
+    "gRPC raw per column": partial(grpc_columns, typed=False),
+    "gRPC typed per column": partial(grpc_columns, typed=True),
 }
 
 numbers = st.floats(-1e4, 1e4, width=32)
@@ -183,7 +233,7 @@ rows_of_tables = st.lists(
 
 @given(rows_of_tables)
 @settings(max_examples=30, deadline=None)
-def test_rows_of_a_table(app: Application, rows: list[Row]) -> None:
+def test_rows_of_a_table(app: App, rows: list[Row]) -> None:
     expected = TABLE_SENDERS["JSON by name"](app, rows)
     for name, send in TABLE_SENDERS.items():
         assert send(app, rows).tobytes() == expected.tobytes(), name
@@ -235,6 +285,15 @@ def image_tensor(datatype: str, dtype: str, flat: bool, app: Application, pixels
     return v2(app, IMAGES, described, data=(content,))
 
 
+def grpc_image(datatype: str, dtype: str, field: str, app: App, pixels: NDArray[np.uint8]) -> Numbers:
+    """With typed contents in ``field``, or raw without."""
+    values = pixels.astype(dtype)
+    described: dict[str, Any] = {"name": "inputs", "datatype": datatype, "shape": values.shape}
+    if field:
+        return grpc_tensors(app, IMAGES, [described | {"contents": {field: values.ravel().tolist()}}])
+    return grpc_tensors(app, IMAGES, [described], [values.tobytes()])
+
+
 def image_numbers(flat: bool, app: Application, pixels: NDArray[np.uint8]) -> Numbers:
     data = pixels.ravel().tolist() if flat else pixels.tolist()
     return v2(app, IMAGES, tensor("inputs", "UINT8", pixels.shape, data))
@@ -264,12 +323,15 @@ IMAGE_SENDERS: dict[str, ImageSender] = {
     "V2 binary INT64": partial(image_tensor, "INT64", "<i8", True),
     "V2 binary FP16": partial(image_tensor, "FP16", "<f2", True),
     "V2 binary FP32": partial(image_tensor, "FP32", "<f4", True),
+    "gRPC raw UINT8": partial(grpc_image, "UINT8", "u1", ""),
+    "gRPC typed UINT8": partial(grpc_image, "UINT8", "u1", "uint_contents"),
+    "gRPC typed FP64": partial(grpc_image, "FP64", "<f8", "fp64_contents"),
 }
 
 
 @given(st.integers(1, 4).flatmap(lambda count: arrays(np.uint8, (count, *SHAPE))))
 @settings(max_examples=30, deadline=None)
-def test_images(app: Application, pixels: NDArray[np.uint8]) -> None:
+def test_images(app: App, pixels: NDArray[np.uint8]) -> None:
     expected = IMAGE_SENDERS["JSON nested"](app, pixels)
     for name, send in IMAGE_SENDERS.items():
         assert send(app, pixels).tobytes() == expected.tobytes(), name

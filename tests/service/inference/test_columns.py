@@ -221,13 +221,15 @@ def test_a_string_is_parsed_by_the_rules_of_the_table(column: Column, value: obj
         (
             TEXT_NUMBER,
             " NA",
-            "the string ' NA', which stands for a missing value, and the model allows none here; send a number",
+            "the string ' NA', which stands for a missing value, and the model allows no missing value here; send a "
+            "number",
         ),
         (TEXT_BOOLEAN, "yes", "the string 'yes', expected true or false (or 1 or 0)"),
         (
             TEXT_JOB,
             "",
-            "the string '', which stands for a missing value, and the model allows none here; send a string",
+            "the string '', which stands for a missing value, and the model allows no missing value here; send a "
+            "string",
         ),
         (TEXT_JOB, 3, "3, expected a string such as 'cook'"),
         (TEXT_JOB, True, "true, expected a string such as 'cook'"),

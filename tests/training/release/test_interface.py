@@ -18,8 +18,9 @@ from service.http.codecs.json_rows import rows_from_json
 from service.inference import columns
 from service.inference.schema import Schema
 from service.manifest import Feature
+from training.data.dataset import Column, Dataset
 from training.release import interface
-from training.release.interface import Interface
+from training.release.interface import Interface, features_of
 
 AGE = Feature("age", "numeric", True, (), False, 40.0, 12.0, 0.0, 99.0)
 MEMBER = Feature("member", "boolean", False, (), False, 0.5, 0.5, 0.0, 1.0)
@@ -274,3 +275,25 @@ def _takes(version: Interface, body: bytes) -> bool:
         return bool(np.shape(rows_from_json(body, schema)))
     except InvalidInput:
         return False
+
+
+def test_defaults_stand_for_values_that_training_never_saw() -> None:
+    columns = (
+        Column("size"),
+        Column("age", missing=True),
+        Column("member", "boolean"),
+        Column("city", "categorical", categories=("Köln", "Rome")),
+        Column("job", "categorical", categories=("cook", "nurse"), other=True),
+        Column("plan", "categorical", missing=True, categories=("a", "b")),
+    )
+    inputs = np.array([[1, 5, 1, 1, 0, 0], [2, np.nan, 0, 1, 0, np.nan], [6, 7, 0, 0, 2, 1], [99, 0, 1, 0, 0, 0]])
+    dataset = Dataset("people", inputs, np.arange(4) % 2, ("no", "yes"), columns, ("left",), (6,))
+    found = features_of(dataset, np.array([0, 1, 2]))
+    assert [each.default for each in found] == [3.0, None, pytest.approx(1 / 3), 1.0, 2.0, None]
+
+
+def test_images_have_no_defaults() -> None:
+    inputs = np.zeros((2, 4), np.uint8)
+    columns = tuple(map(Column, "abcd"))
+    dataset = Dataset("digits", inputs, np.arange(2), ("no", "yes"), columns, ("digit",), (2, 2))
+    assert {each.default for each in features_of(dataset, np.arange(2))} == {None}

@@ -87,8 +87,8 @@ def test_numbers_of_an_image_model_are_read_by_name_and_by_position() -> None:
         ),
         (
             HEADER + ROW + b",true,cook",
-            "row 1, feature 'height' is the string '', which stands for a missing value, and the model allows none "
-            "here; send a number",
+            "row 1, feature 'height' is the string '', which stands for a missing value, and the model allows no "
+            "missing value here; send a number",
         ),
         (
             HEADER + ROW + b"1.8,true\n",

@@ -78,7 +78,7 @@ def test_one_row_without_a_key_is_read() -> None:
         ({"dataframe_split": [[1]]}, "'dataframe_split' is a list, expected an object with 'columns' and 'data'"),
         ({"dataframe_split": {"data": []}}, "the table has no key 'columns', expected 'columns' and 'data'"),
         ({"columns": "abcd", "data": []}, "'columns' is the string 'abcd', expected a list of feature names"),
-        ({"columns": ["a", "b"], "data": []}, "the table has no feature 'c'; send all 4"),
+        ({"columns": ["a", "b"], "data": []}, "the table has no features 'c', 'd'; send all 4"),
         ({"columns": [*"abcde"], "data": []},
          "the table has a feature 'e' that the model does not know; leave it out, or say ?ignore_unknown=true"),
         ({"columns": [*"abcda"], "data": []}, "there are several columns 'a'; send one"),

@@ -263,7 +263,7 @@ def test_the_error_for_a_value_of_a_table_names_row_and_column(
 
 def test_numbers_in_json_are_not_codes_of_categories() -> None:
     assert json_error(body([[41, 1.8, 1, 2, 1]]), OF_TABLE) == (
-        "row 0, feature 'country' is 2, expected a string such as 'France'"
+        "row 0, feature 'country' is 2, expected a string such as 'France' (also bad in this row: 'job')"
     )
     switches = Schema((2,), tuple(Boolean(name, missing=False) for name in "ab"), max_rows=2)
     assert rows_from_json(body([[1, 0], [True, False]]), switches).tolist() == [[1, 0], [1, 0]]
@@ -288,7 +288,7 @@ def test_an_absent_key_is_null_if_its_value_may_be_missing_and_else_an_error() -
     assert json_error(body([{}]), numeric(2, missing=True)) == (
         "row 0 has none of the model's features; send all 2, null for a missing value"
     )
-    assert json_error(body([{"f0": 1}]), FLAT) == "row 0 has no feature 'f1'; send all 4"
+    assert json_error(body([{"f0": 1}]), FLAT) == "row 0 has no features 'f1', 'f2', 'f3'; send all 4"
 
 
 def test_an_unknown_key_is_an_error() -> None:
@@ -372,7 +372,10 @@ def test_a_body_that_is_not_json_is_rejected(content: bytes, message: str) -> No
         (body([[1, 2, 3, 4], []]), "row 1 has 0 values, expected 4 values"),
         (body([[[1, 2, 3, 4]]]), "row 0 has 1 values where 4 belong; expected 4 values"),
         (body([[1, 2, 3, [4]]]), "row 0, feature 'f3' is a list, expected a number"),
-        (body([[None] * 4]), "row 0, feature 'f0' is null, and the model allows no missing value here; send a number"),
+        (
+            body([[None, 2, 3, 4]]),
+            "row 0, feature 'f0' is null, and the model allows no missing value here; send a number",
+        ),
         (body([[1, 2, 3, "4"]]), "row 0, feature 'f3' is the string '4', expected a number"),
         (body([[1, 2, True, 4]]), "row 0, feature 'f2' is true, expected a number"),
         (body([[math.nan, 2, 3, 4]]), "row 0, feature 'f0' is NaN, expected a finite number"),
