@@ -205,6 +205,7 @@ _IMAGE: Final[dict[str, Any]] = {
 _TABLE: Final[dict[str, Any]] = {
     "hidden": (128, 128),
     "numeric_bins": 8,
+    "dropout": 0.1,
     "batch_size": 0,
     "lr": 0.0,
     "epochs": 200,

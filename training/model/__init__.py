@@ -1,1 +1,1 @@
-"""What the exported graph contains: preprocessing, network, whitening, calibration."""
+"""What the exported graph contains: preprocessing, features of tables, network, whitening, calibration."""

@@ -47,7 +47,8 @@ class Embeddings(nn.Module):
         sizes = torch.tensor([0, *(count + 1 for count in counts)])
         self.register_buffer("first", sizes.cumsum(0)[:-1])
         self.weight = nn.Parameter(torch.randn(int(sizes.sum()), SIZE) * _DEVIATION)
-        self.width = len(counts) * SIZE
+        self.columns = len(counts)
+        self.width = self.columns * SIZE
 
     def index(self, codes: Tensor) -> Tensor:
         """The rows of ``weight`` int64 (rows x columns,) for ``codes`` float (rows, columns)."""

@@ -1,1 +1,1 @@
-"""What is trained, with which options: preprocessing, training, calibration, distillation."""
+"""What is trained, with which options: preprocessing, sizing, training, calibration, distillation."""

@@ -11,6 +11,7 @@ from sklearn import metrics
 
 from training.data import summary
 from training.data.dataset import Dataset
+from training.model.features import Features
 from training.release import plots, unseen_values
 from training.release.evaluate import BINS, regression
 from training.release.quantize import Comparison
@@ -78,12 +79,14 @@ def _head(run: TrainingRun, version: int) -> str:
         if dataset.classifies
         else f"predicts {', '.join(dataset.target_names)} from {features}"
     )
+    layer = run.network.body[0]
+    encoding = f"{layer.description} ".lstrip() if isinstance(layer, Features) else ""
     use = "validation" if run.temperature is None else "validation and calibration"
     validation = f"; {len(split.validation):,} other rows were used for {use}" if len(split.validation) else ""
     return (
         f"# {run.name}, version {version}\n\n"
         f"A multi-layer perceptron ({' → '.join(map(str, sizes))}, {run.activation}) that {task}. "
-        f"Trained on {len(split.train):,} rows of {dataset.name}{validation}. Scores and errors are for "
+        f"{encoding}Trained on {len(split.train):,} rows of {dataset.name}{validation}. Scores and errors are for "
         f"{len(split.test):,} held-out test rows.{_division(run)}"
     )
 

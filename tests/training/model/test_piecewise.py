@@ -48,18 +48,19 @@ def test_equal_edges_are_merged() -> None:
     [
         np.arange(1000) % 2 / 4,
         np.r_[np.zeros(999), 0.5],
-        np.arange(1000) % 16,
+        np.arange(1000) % 17,
         np.full(10, np.nan),
         np.empty(0),
     ],
-    ids=["two values", "nearly constant", "few integers", "no value", "no row"],
+    ids=["two values", "nearly constant", "short scale", "no value", "no row"],
 )
 def test_no_bins_where_they_would_not_help(values: NDArray[np.float64]) -> None:
     assert len(piecewise.edges(values.astype(np.float64), 8)) == 0
 
 
-def test_many_integers_and_few_fractions_have_bins() -> None:
+def test_other_integers_and_few_fractions_have_bins() -> None:
     assert len(piecewise.edges(np.arange(1000.0) % 40, 8)) == 9
+    assert len(piecewise.edges(np.repeat([1.0, 3, 7, 14, 28, 56, 90, 180, 365], 9), 4)) == 5
     assert len(piecewise.edges(np.arange(1000) % 10 / 4, 8)) == 9
 
 

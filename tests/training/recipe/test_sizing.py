@@ -13,13 +13,13 @@ AUTOMATIC = Config(batch_size=0, lr=0.0)
 @pytest.mark.parametrize("rows", [1, 7, 100, 1000, 5000, 20_000, 100_000, 10**6, 10**8])
 def test_batches_grow_with_the_rows_within_bounds(rows: int) -> None:
     found, more = (sizing.resolved(AUTOMATIC, each) for each in (rows, 3 * rows))
-    assert 32 <= found.batch_size <= more.batch_size <= 1024
-    assert 1e-3 <= found.lr <= more.lr <= 4e-3
+    assert 128 <= found.batch_size <= more.batch_size <= 1024
+    assert 3e-3 <= found.lr <= more.lr <= 4e-3
     assert found.batch_size.bit_count() == 1
 
 
 def test_small_tables_have_small_batches_and_large_ones_large() -> None:
-    assert sizing.resolved(AUTOMATIC, 1000).batch_size == 32
+    assert sizing.resolved(AUTOMATIC, 1000).batch_size == 128
     assert sizing.resolved(AUTOMATIC, 1_000_000).batch_size == 1024
 
 
