@@ -1,9 +1,10 @@
 """Versions come and go under load: no request fails, memory stays flat, p99 of one row stays. Else it fails.
 
-    python -m benchmarks.reloads --reloads 1000
+    python -m benchmarks.reloads
 
 Every other version is spoiled, in turn half a graph or wrong answers to the held-out rows. Clients of one row ask all
-the time from a process of their own. Their latency is compared with that of as many seconds without a reload.
+the time from a process of their own. Their latency is compared with that of as many seconds without a reload. Memory is
+measured while they send fresh random rows without a pause, for equal bodies would hide what a cache keeps.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from service import artifact
 GROWTH_MB: Final = 12.0
 P99_TIMES: Final = 1.5
 _CLIENTS: Final = 8
+_PIXELS: Final = 784
 _PAUSE_S: Final = 0.002
 # Of each, in turn, so that both see the same machine.
 _ROUNDS: Final = 5
@@ -77,24 +79,35 @@ def _wrong_answers(path: Path) -> bytes:
     return file.getvalue()
 
 
-def _ask(port: int, body: bytes, seconds: float, result: Connection) -> None:
-    """In a process of its own: send the latencies in seconds, and the number of failed requests."""
-    request = (
-        b"POST /predict HTTP/1.1\r\nhost: b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
-    )
+def _request(target: bytes, content_type: bytes, body: bytes) -> bytes:
+    head = b"POST %s HTTP/1.1\r\nhost: b\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n"
+    return head % (target, content_type, len(body)) + body
+
+
+def _ask(port: int, body: bytes | None, seconds: float, result: Connection) -> None:
+    """In a process of its own: send the latencies in seconds, and the number of failed requests.
+
+    Without a ``body``, each request is a fresh random row, and clients do not pause.
+    """
+    random = np.random.default_rng()
+    same = None if body is None else _request(b"/predict", b"application/json", body)
+
+    def fresh() -> bytes:
+        return _request(b"/predict?dtype=uint8", b"application/octet-stream", random.bytes(_PIXELS))
 
     async def client(ends_s: float) -> tuple[list[float], int]:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         took_s, failed = [], 0
         while time.perf_counter() < ends_s:
             began_s = time.perf_counter()
-            writer.write(request + body)
+            writer.write(fresh() if same is None else same)
             head = await reader.readuntil(b"\r\n\r\n")
             length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length: "))
             await reader.readexactly(int(length[16:]))
             took_s.append(time.perf_counter() - began_s)
             failed += not head.startswith(b"HTTP/1.1 200 ")
-            await asyncio.sleep(_PAUSE_S)
+            if same is not None:
+                await asyncio.sleep(_PAUSE_S)
         writer.close()
         return took_s, failed
 
@@ -109,7 +122,7 @@ def _ask(port: int, body: bytes, seconds: float, result: Connection) -> None:
 class Load:
     """Requests for so many seconds, from a process of its own. `result` waits for its end."""
 
-    def __init__(self, port: int, body: bytes, seconds: float) -> None:
+    def __init__(self, port: int, body: bytes | None, seconds: float) -> None:
         self._receiver, sender = multiprocessing.Pipe(duplex=False)
         self._process = multiprocessing.Process(target=_ask, args=(port, body, seconds, sender))
         self._process.start()
@@ -163,24 +176,34 @@ def latencies(port: int, publisher: Publisher, body: bytes) -> tuple[list[float]
     return quiet_s, loading_s, failed
 
 
-def growth(port: int, publisher: Publisher, body: bytes, reloads: int) -> tuple[list[float], int]:
-    """The memory in MB of the largest worker after each reload, and the number of failed requests."""
-    used_mb, failed = [], 0
-    load = Load(port, body, _ROUND_S)
-    for count in range(reloads):
-        good = count % 2 == 0
-        _settled(port, publisher.publish(good=good), good=good)
-        used_mb.append(_memory_mb(port))
+def growth(port: int, publisher: Publisher, reloads: int, requests: int) -> tuple[list[float], int, int]:
+    """The memory in MB of the largest worker after each reload, the number of requests, and of those that failed.
+
+    The versions are published evenly over at least so many requests.
+    """
+    used_mb: list[float] = []
+    answered = failed = 0
+    load = Load(port, None, _ROUND_S)
+    while len(used_mb) < reloads or answered < requests:
+        if len(used_mb) < reloads and len(used_mb) * requests <= answered * reloads:
+            good = len(used_mb) % 2 == 0
+            _settled(port, publisher.publish(good=good), good=good)
+            used_mb.append(_memory_mb(port))
         if not load.is_running():
-            failed += load.result()[1]
-            load = Load(port, body, _ROUND_S)
-    return used_mb, failed + load.result()[1]
+            took_s, lost = load.result()
+            answered, failed = answered + len(took_s), failed + lost
+            load = Load(port, None, _ROUND_S)
+        elif len(used_mb) * requests > answered * reloads:
+            time.sleep(_PAUSE_S)
+    took_s, lost = load.result()
+    return used_mb, answered + len(took_s), failed + lost
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--model", type=Path, default=Path("models/fashion-mnist/1"), help="the version that is copied")
     parser.add_argument("--reloads", type=int, default=1000)
+    parser.add_argument("--requests", type=int, default=1_000_000, help="at least so many, of fresh random rows")
     parser.add_argument("--workers", type=int, default=1)
     given = parser.parse_args()
     figures: dict[str, Any] = {}
@@ -193,7 +216,7 @@ def main() -> int:
         processors = sorted(psutil.Process().cpu_affinity())[: given.workers]
         with Running(server, processors, Path(folder) / "log"):
             quiet_s, loading_s, lost = latencies(server.port, publisher, body)
-            used_mb, failed = growth(server.port, publisher, body, given.reloads)
+            used_mb, figures["requests"], failed = growth(server.port, publisher, given.reloads, given.requests)
     figures["p99_ms"] = round(statistics.median(quiet_s) * 1e3, 2)
     figures["p99_during_loads_ms"] = round(statistics.median(loading_s) * 1e3, 2)
     figures["failed"] = failed + lost

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -84,10 +85,19 @@ def serves(server: Running, version: int, name: str = "small") -> bool:
     return all(states(server, name).get(version) == "serving" for _ in range(10))
 
 
+@dataclass
+class Load:
+    """The requests of `hammered`: how many were answered, and what went wrong."""
+
+    answers: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
 @contextmanager
-def hammered(server: Running, networks: dict[int, Network], *, clients: int = 8) -> Iterator[list[str]]:
-    """Send requests all the time. The list has what went wrong: a failed request, or an answer of no known version."""
-    wrong: list[str] = []
+def hammered(server: Running, networks: dict[int, Network], *, clients: int = 8) -> Iterator[Load]:
+    """Send requests all the time. It is wrong if one fails, or if its answer is of no known version."""
+    load = Load()
+    wrong = load.wrong
     stop = threading.Event()
     row = np.array([ROW], np.float32)
 
@@ -96,6 +106,7 @@ def hammered(server: Running, networks: dict[int, Network], *, clients: int = 8)
             while not stop.is_set() and not wrong:
                 try:
                     status, answer = client.call("POST", "/predict", BODY)
+                    load.answers += 1
                     expected = networks[answer["version"]].answer(row)
                     if status != 200 or not np.allclose(answer["probabilities"], expected, atol=1e-4):
                         wrong.append(f"{status} {answer}")
@@ -106,7 +117,7 @@ def hammered(server: Running, networks: dict[int, Network], *, clients: int = 8)
     for thread in threads:
         thread.start()
     try:
-        yield wrong
+        yield load
     finally:
         stop.set()
         for thread in threads:
@@ -119,7 +130,7 @@ def test_versions_are_swapped_under_load_and_each_answer_is_of_one_version(
 ) -> None:
     networks = {1: publish(tmp_path, version=1, seed=1)}
     with Running(tmp_path, *OFTEN, "--fast-path", fast_path, workers=workers) as server:
-        with hammered(server, networks) as wrong:
+        with hammered(server, networks) as load:
             for version in range(2, 8):
                 hidden = tmp_path / ".new"
                 networks[version] = publish(hidden, version=version, seed=version)
@@ -128,7 +139,7 @@ def test_versions_are_swapped_under_load_and_each_answer_is_of_one_version(
             for version in (7, 6, 5):  # and back
                 (tmp_path / "small" / str(version)).rename(tmp_path / "small" / f".withdrawn-{version}")
                 until(lambda version=version: serves(server, version - 1))  # type: ignore[misc]
-        assert wrong == []
+        assert load.wrong == []
         server.terminate()
         assert server.exit_status() == 0
 
