@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.ranks import average_ranks
+from benchmarks.ranks import ratio as loss_ratio
 from benchmarks.targets import BARE, TARGETS, ratio, runs
 
 HERE: Final = Path(__file__).parent
@@ -198,6 +200,34 @@ def regression(results: Results) -> str:
     return about(results) + "\n\n" + table(("data", "trained by", *(f">{name}" for name in figures.values())), rows)
 
 
+def tables(results: Results) -> str:
+    """How the methods compare over all tables, and the mean loss of each on each."""
+    runs: dict[str, dict[str, list[dict[str, float]]]] = results["runs"]
+    losses = {method: {name: [run["loss"] for run in each] for name, each in by.items()} for method, by in runs.items()}
+    plain = [method for method in runs if method not in ("ours, best", "CatBoost")]
+    plain_ranks, ranks = average_ranks(losses, plain), average_ranks(losses, list(runs))
+    rows = []
+    for method, by in sorted(runs.items(), key=lambda pair: ranks[pair[0]]):
+        cpu_s = [run["cpu_s"] for each in by.values() for run in each]
+        rank = f"{plain_ranks[method]:.2f}" if method in plain else ""
+        times = "" if method == "ours" else f"{loss_ratio(losses, method, 'ours'):.3f}"
+        rows.append(
+            (method, f"{ranks[method]:.2f}", rank, times, f"{statistics.median(cpu_s):.1f} (to {max(cpu_s):.0f})")
+        )
+    head = ("method", ">average rank", ">without best and CatBoost", ">loss ÷ ours", ">CPU s")
+    cases = []
+    for name, about_set in results["sets"].items():
+        means = {method: statistics.mean(losses[method][name]) for method in runs if name in losses[method]}
+        shown = [
+            f"**{means[method]:.4g}**" if means[method] == min(means.values()) else f"{means[method]:.4g}"
+            for method in runs
+        ]
+        what = f"{about_set['classes']} classes" if about_set["classes"] else "a number"
+        cases.append((name, about_set["source"], f"{about_set['rows']:,}", str(about_set["features"]), what, *shown))
+    case_head = ("set", "rows of", ">rows", ">features", "predicts", *(f">{method}" for method in runs))
+    return "\n\n".join([about(results), table(head, rows), table(case_head, cases)])
+
+
 def training(results: Results) -> str:
     """Epochs of each tool, the time to scikit-learn's best accuracy, and small data sets."""
     parts = [about(results), "![seconds of an epoch](results/training.png)", _epochs(results["epochs"])]
@@ -277,6 +307,7 @@ SECTIONS: Final[dict[str, Callable[[Results], str]]] = {
     "shutdown": shutdown,
     "deaths": deaths,
     "regression": regression,
+    "tables": tables,
     "training": training,
     "accuracy": accuracy,
 }

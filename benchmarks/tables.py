@@ -1,0 +1,124 @@
+"""Real tables: ours by default, ``--recipe best``, scikit-learn, boosted trees and RealMLP, on the same rows.
+
+    python -m benchmarks.tables
+
+Each set is split by several seeds, and every model gets the same training rows and is scored on the same test rows.
+None of the sets was used to choose our defaults. Ours runs as a user runs it, as ``python -m training``, and its CPU
+seconds are those of the whole process; the peers' are those of the fit alone, in an environment of their own. All run
+on one processor with one thread. ``--methods`` measures some and keeps the figures of the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import provenance, report
+from benchmarks.environments import python_of
+
+PEERS: Final = Path(__file__).parent / "peers"
+ENVIRONMENTS: Final = Path(__file__).parent / ".venvs"
+OURS: Final[dict[str, tuple[str, ...]]] = {"ours": (), "ours, best": ("--recipe", "best")}
+MODELS: Final = ("scikit-learn MLP", "HistGradientBoosting", "LightGBM", "CatBoost", "RealMLP-TD")
+METHODS: Final = (*OURS, *MODELS)
+
+Run = dict[str, float]
+
+
+def sets_of(folder: Path, seed: int) -> dict[str, dict[str, Any]]:
+    """Write the training and test rows of each set for ``seed`` in ``folder``; return what is known of the sets."""
+    script = PEERS / "table_sets.py"
+    subprocess.run([python_of(script, ENVIRONMENTS), script, folder, str(seed)], check=True)
+    found: dict[str, dict[str, Any]] = json.loads((folder / "sets.json").read_text())
+    return found
+
+
+def ours(folder: Path, name: str, about: dict[str, Any], seed: int, arguments: Sequence[str]) -> Run:
+    """Train and publish by the command line with no option but the target, and read the scores of its manifest."""
+    with tempfile.TemporaryDirectory() as models:
+        command: list[str] = [
+            *(sys.executable, "-m", "training", str(folder / f"{name}.train.csv"), "--target", about["target"]),
+            *("--test", str(folder / f"{name}.test.csv"), "--seed", str(seed), "--name", name, "--models", models),
+            *arguments,
+        ]
+        before_s = os.times().children_user + os.times().children_system
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, cwd=provenance.ROOT, check=False)
+        assert done.returncode == 0, f"{name}, seed {seed}: {done.stderr}"
+        cpu_s = os.times().children_user + os.times().children_system - before_s
+        manifest = json.loads((Path(models) / name / "1/metadata.json").read_text())
+    scores: dict[str, float] = manifest["scores"]["fp32"]
+    assert manifest["task"] == about["task"], f"{name} was trained as a {manifest['task']}"
+    if about["task"] == "classification":
+        return {"loss": scores["log_loss"], "score": scores["accuracy"], "ece": scores["ece"], "cpu_s": cpu_s}
+    return {"loss": scores["rmse"], "score": scores["r2"], "cpu_s": cpu_s}
+
+
+def peer(folder: Path, name: str, model: str, seed: int) -> Run:
+    """Fit and score a peer in its environment."""
+    script = PEERS / "table_models.py"
+    command = [str(each) for each in (python_of(script, ENVIRONMENTS), script, model, folder, name, seed)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    found: Run = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def measure(method: str, seeds: int, sets: Sequence[str], root: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """The runs of a method by set, one for each seed."""
+    runs: dict[str, list[Run]] = {}
+    for seed in range(seeds):
+        folder = root / str(seed)
+        for name, about in json.loads((folder / "sets.json").read_text()).items():
+            if sets and name not in sets:
+                continue
+            began_s = time.monotonic()
+            found = (
+                ours(folder, name, about, seed, OURS[method]) if method in OURS else peer(folder, name, method, seed)
+            )
+            runs.setdefault(name, []).append(found)
+            say(f"{method}: {name}, seed {seed}: loss {found['loss']:.5g} after {time.monotonic() - began_s:.1f} s")
+    return runs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("benchmarks.tables", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5, help="splits of each set (default: 5)")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="what to measure (default: all)")
+    parser.add_argument("--sets", nargs="+", default=(), help="data sets (default: all)")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the results")
+    options = parser.parse_args()
+    os.environ |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, [max(processors)])
+    file = options.results / "tables.json"
+    before = json.loads(file.read_text()) if file.exists() else {"runs": {}, "measured": {}}
+    runs, measured = before["runs"], before["measured"]
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(options.seeds):
+            sets = sets_of(Path(folder) / str(seed), seed)
+        for method in options.methods:
+            runs[method] = measure(
+                method, options.seeds, options.sets, Path(folder), lambda line: print(line, file=sys.stderr)
+            )
+            now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+            measured[method] = f"{now}, commit {provenance.commit()[:12]}" if method in OURS else now
+    about = {
+        "command": f"python -m benchmarks.tables --seeds {options.seeds}",
+        "machine": f"{provenance.processor()}, {len(processors)} processors, one used",
+        "libraries": f"torch {version('torch')}; those of the peers are in the head of peers/table_models.py",
+        "measured": "; ".join(f"{method} {when}" for method, when in measured.items()),
+    }
+    report.save(file, {"provenance": about, "measured": measured, "sets": sets, "runs": runs})
+
+
+if __name__ == "__main__":
+    main()
