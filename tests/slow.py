@@ -41,7 +41,7 @@ SLOW: Final = (
     "test_examples.py",
     "test_readme.py::test_the_estimator_snippet_trains_and_publishes",
     "test_shipped_model.py",
-    "training/cli/test_interrupt.py",
+    "training/run/test_interrupt.py",
     "training/cli/test_not_promoted.py",
     "training/data/test_fashion_mnist.py",
     "training/engine/test_subnormal.py",

@@ -48,11 +48,20 @@ RANDOM_STATE: Final = OfType((np.random.RandomState,), "a numpy RandomState")
 FUNCTION: Final = OfType((Callable,), "a function")
 CALLBACKS: Final = OfType((Sequence,), "a sequence of functions")
 MAPPING: Final = OfType((Mapping,), "a mapping from classes to weights")
+NAMES: Final = OfType((Sequence, np.ndarray), "a sequence of names or positions")
 
 
 def parameter(default: Any, *constraints: Constraint) -> Any:
     """Declare a parameter whose value must satisfy one of ``constraints``."""
     return field(default=default, metadata={"constraints": constraints})
+
+
+def check_fields(estimator: Any) -> None:
+    """Raise `ValueError` if a field of ``estimator``, declared with `parameter`, has an invalid value."""
+    for each in fields(estimator):
+        found = mismatch(each.name, getattr(estimator, each.name), *each.metadata["constraints"])
+        if found is not None:
+            raise ValueError(f"{type(estimator).__name__}: {found}")
 
 
 HIDDEN_LAYER_SIZES: Final = ((100,), Interval(1, integer=True), Sizes())
@@ -183,10 +192,7 @@ class Parameters:
         ValueError
             If a parameter is invalid, or two of them exclude each other.
         """
-        for each in fields(self):
-            found = mismatch(each.name, getattr(self, each.name), *each.metadata["constraints"])
-            if found is not None:
-                raise ValueError(f"{type(self).__name__}: {found}")
+        check_fields(self)
         for name in ("dropout", "batch_norm"):
             if self.solver == "lbfgs" and getattr(self, name):
                 raise ValueError(

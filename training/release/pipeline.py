@@ -7,6 +7,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from training.errors import NotPromoted
 from training.recipe.train import outputs_of
@@ -62,11 +65,21 @@ def _judge(candidate: Candidate, models_dir: Path, *, breaking: bool) -> promoti
     return promotion.judge(run.dataset, run.split, candidate.outputs, models_dir, run.name, breaking=breaking)
 
 
+def test_outputs(run: TrainingRun) -> list[NDArray[Any]]:
+    """The graph's outputs for the test rows, computed by torch."""
+    return onnx_export.outputs_of(outputs_of(run.network, run.test_inputs), run.output_activation)
+
+
+def test_scores(run: TrainingRun, numbers: NDArray[Any]) -> dict[str, float]:
+    """Scores of ``numbers``, the first of the graph's outputs, for the test rows."""
+    scores_of = evaluate.classification if run.dataset.classifies else evaluate.regression
+    return scores_of(numbers, run.test_targets)
+
+
 def _candidate(run: TrainingRun, quantizing: Callable[[], AbstractContextManager[None]]) -> Candidate:
     dataset, classifies = run.dataset, run.dataset.classifies
-    scores_of = evaluate.classification if classifies else evaluate.regression
-    outputs = onnx_export.outputs_of(outputs_of(run.network, run.test_inputs), run.output_activation)
-    scores = {"fp32": scores_of(outputs[0], run.test_targets)}
+    outputs = test_outputs(run)
+    scores = {"fp32": test_scores(run, outputs[0])}
     graph = onnx_export.export(
         run.network, len(dataset.columns), classifies=classifies, activation=run.output_activation
     )
@@ -76,5 +89,5 @@ def _candidate(run: TrainingRun, quantizing: Callable[[], AbstractContextManager
         with quantizing():
             int8 = quantize.compare(graph, dataset, run.split, run.seed)
         if int8.fault is None:
-            scores["int8"] = scores_of(onnx_runtime.run(int8.graph, run.test_inputs)[0], run.test_targets)
+            scores["int8"] = test_scores(run, onnx_runtime.run(int8.graph, run.test_inputs)[0])
     return Candidate(run, graph, outputs, found, int8, scores)

@@ -51,7 +51,7 @@ class TableOptions:
         missing = tuple(dict.fromkeys(string for string in map(strip, self.missing) if string))
         return Cells(missing, missing, decimal, thousands)
 
-    def check_names(self, path: Path, names: Sequence[str]) -> None:
+    def check_names(self, path: Path | str, names: Sequence[str]) -> None:
         """Raise `OptionError` if an option does not fit the table's column ``names``."""
         if not self.targets:
             raise OptionError(f"{path} needs a target; name a column with --target: {join_names(names, _MAX_LISTED)}")

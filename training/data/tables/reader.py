@@ -37,11 +37,19 @@ def read(path: Path) -> tuple[pa.Table, str]:
     if not content.strip():
         raise DataError(f"{path} is empty, expected a table with a header")
     table = _read_parquet(path, content) if has_types(path) else _read_csv(path, content)
+    return normalised(path, table), hashlib.sha256(content).hexdigest()
+
+
+def normalised(source: Path | str, table: pa.Table) -> pa.Table:
+    """Return ``table`` with one type for strings and null for NaN; errors call it ``source``.
+
+    Raises `DataError` if it has no rows, or a column's name is empty, unprintable or not unique.
+    """
     names = [name.strip() for name in table.column_names]
-    _check_names(path, names)
+    _check_names(source, names)
     if not table.num_rows:
-        raise DataError(f"{path} has a header but no rows; add rows")
-    return pa.table([_normalise(array) for array in table.columns], names), hashlib.sha256(content).hexdigest()
+        raise DataError(f"{source} has a header but no rows; add rows")
+    return pa.table([_normalise(array) for array in table.columns], names)
 
 
 def has_types(path: Path) -> bool:
@@ -131,7 +139,7 @@ def _ragged_row(path: Path, text: str, delimiter: str) -> DataError | None:
     return None
 
 
-def _check_names(path: Path, names: list[str]) -> None:
+def _check_names(path: Path | str, names: list[str]) -> None:
     for number, name in enumerate(names, 1):
         if not name:
             raise DataError(

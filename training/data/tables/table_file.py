@@ -6,7 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -25,12 +25,25 @@ def load(path: Path, options: TableOptions) -> Dataset:
 
     Raises `DataError` with all errors of its columns, and `OptionError` if ``options`` do not fit.
     """
-    cells = options.cells()
     table, digest = reader.read(path)
+    source = {"name": path.name, "sha256": digest}
+    name = file_name(path.stem, default="table")
+    return dataset_of(name, path, table, options, source, typed=reader.has_types(path))
+
+
+def dataset_of(
+    name: str, path: Path | str, table: pa.Table, options: TableOptions, source: Mapping[str, Any], *, typed: bool
+) -> Dataset:
+    """Return a table that was read as a data set; errors call it ``path``.
+
+    ``typed`` is whether its columns had types before it was read. ``source`` describes the origin for the manifest.
+    Raises as `load`.
+    """
+    cells = options.cells()
     options.check_names(path, table.column_names)
     table = table.drop_columns(list(options.drop))
     parsed = {
-        name: _parse(name, array, options, cells, typed=reader.has_types(path))
+        name: _parse(name, array, options, cells, typed=typed)
         for name, array in zip(table.column_names, table.columns, strict=True)
     }
     invalid = {name for name, column in parsed.items() if column.errors}
@@ -51,14 +64,14 @@ def load(path: Path, options: TableOptions) -> Dataset:
     if errors or target is None:
         raise DataError(_joined(path, errors))
     return Dataset(
-        name=file_name(path.stem, default="table"),
+        name=name,
         inputs=found.inputs,
         targets=target.values,
         labels=target.labels,
         columns=found.columns,
         target_names=options.targets,
         shape=(len(found.columns),),
-        source={"name": path.name, "sha256": digest, "dropped": list(options.drop)},
+        source={**source, "dropped": list(options.drop)},
         notes=(*target_notes, *_notes(parsed, options), *found.notes, target.note),
         cells=cells,
     )
@@ -85,7 +98,7 @@ def _parse(name: str, array: pa.ChunkedArray, options: TableOptions, cells: Cell
 
 
 def _drop_rows_without_target(
-    path: Path, table: pa.Table, names: Sequence[str], parsed: Mapping[str, ParsedColumn]
+    path: Path | str, table: pa.Table, names: Sequence[str], parsed: Mapping[str, ParsedColumn]
 ) -> tuple[pa.Table, list[str]]:
     """Return the rows that have all targets, and a note on the others."""
     missing = np.zeros(table.num_rows, bool)
@@ -129,7 +142,7 @@ def _notes(parsed: Mapping[str, ParsedColumn], options: TableOptions) -> list[st
     return [*notes, *(note for column in parsed.values() for note in column.notes)]
 
 
-def _joined(path: Path, errors: Sequence[str]) -> str:
+def _joined(path: Path | str, errors: Sequence[str]) -> str:
     if len(errors) == 1:
         return errors[0]
     return f"{path} has {len(errors)} errors:" + "".join(f"\n- {error}" for error in errors)

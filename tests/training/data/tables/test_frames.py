@@ -1,0 +1,85 @@
+"""DataFrames as Arrow tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from training.data.tables import frames
+from training.errors import DataError
+
+
+class Polars:
+    """A DataFrame of another library, known by the Arrow C stream interface alone."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+TABLE = pa.table({"age": pa.array([1.5, None]), "job": pa.array(["cook", None], pa.large_string())})
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        TABLE,
+        Polars(TABLE),
+        pd.DataFrame({"age": [1.5, np.nan], "job": ["cook", None]}, index=[7, 9]),
+        {"age": [1.5, None], "job": ["cook", None]},
+    ],
+    ids=["arrow", "polars", "pandas", "mapping"],
+)
+def test_each_kind_of_frame_gives_the_same_table(frame: Any) -> None:
+    assert frames.is_frame(frame)
+    table, categorical = frames.read(frame, "the table")
+    assert table.to_pydict() == {"age": [1.5, None], "job": ["cook", None]}
+    assert table["job"].type == pa.string()
+    assert categorical == ()
+
+
+def test_types_of_pandas() -> None:
+    frame = pd.DataFrame(
+        {
+            "category": pd.Categorical([1, 2]),
+            "nullable": pd.array([1, None], "Int64"),
+            "object": np.array([True, None], object),
+            "sparse": pd.arrays.SparseArray([0.0, 1.0]),
+        }
+    )
+    table, categorical = frames.read(frame, "the table")
+    assert categorical == ("category",)
+    assert table.to_pydict() == {
+        "category": [1, 2],
+        "nullable": [1, None],
+        "object": [True, None],
+        "sparse": [0.0, 1.0],
+    }
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (pd.DataFrame({"a": [1, "x"]}), "'x' with type str.*column a .*; give each column one type"),
+        (pd.DataFrame([[1, 2]]), r"the table has the column name 0, expected a string; rename the column"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "Duplicate column names"),
+        ({"a": [1, 2], "b": [1]}, "expected length 2"),
+        ({"a": [1 + 2j]}, "complex"),
+        ([1, 2], "the table is of type list, expected a DataFrame"),
+        (pd.DataFrame({"a": []}), "has a header but no rows"),
+        ({" ": [1]}, "column 1 has no name"),
+    ],
+)
+def test_errors_say_what_is_wrong(frame: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        frames.read(frame, "the table")
+
+
+def test_an_array_is_no_frame() -> None:
+    assert not frames.is_frame(np.zeros((2, 2)))

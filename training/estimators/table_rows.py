@@ -1,0 +1,65 @@
+"""Rows of a DataFrame or an array as the columns of a data set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from training.data import precision
+from training.data.dataset import Column
+from training.data.tables import columns, frames
+
+
+def to_table(X: Any, names: Sequence[str]) -> tuple[pa.Table, tuple[str, ...]]:
+    """``X``, a DataFrame or an array (rows, features), as a table with these column ``names``.
+
+    Also returns the columns whose type is one of categories. A column of an object array that has mixed types becomes
+    strings. Raises `DataError`.
+    """
+    if not frames.is_frame(X):
+        X = pa.table([_array(column) for column in X.T], list(names))
+    elif hasattr(X, "set_axis"):  # pandas, whose names need not be strings
+        X = X.set_axis(list(names), axis=1)
+    return frames.read(X, "X")
+
+
+def features_of(table: pa.Table, categorical: Sequence[str]) -> tuple[tuple[Column, ...], NDArray[Any], list[str]]:
+    """The columns of ``table``, their values (rows, columns) in float32 or float64, and what is wrong with them.
+
+    Columns in ``categorical`` are categories whatever they hold.
+    """
+    found: list[Column] = []
+    values = np.empty((table.num_rows, table.num_columns))
+    errors: list[str] = []
+    for index, (name, array) in enumerate(zip(table.column_names, table.columns, strict=True)):
+        faults = _errors(name, array, numeric=name not in categorical)
+        errors += faults
+        if not faults:
+            column, values[:, index] = columns.to_feature(name, array, categorical=name in categorical)
+            found.append(column)
+    numeric = [index for index, column in enumerate(found) if column.type == "numeric"]
+    if not errors and any(precision.needs_float64(values[:, index]) for index in numeric):
+        return tuple(found), values, errors
+    return tuple(found), values.astype(np.float32), errors
+
+
+def _errors(name: str, array: pa.ChunkedArray, *, numeric: bool) -> list[str]:
+    if pa.types.is_temporal(array.type):
+        return [f"column {name!r} has dates or times, expected numbers, booleans or strings; convert or drop it"]
+    return columns.errors_of(name, array, numeric=numeric)
+
+
+def _array(values: NDArray[Any]) -> pa.Array:
+    if values.dtype != object:
+        return pa.array(np.ascontiguousarray(values))
+    try:
+        return pa.array(values.tolist(), from_pandas=True)
+    except (pa.ArrowException, OverflowError):
+        return pa.array(
+            [None if each is None or (isinstance(each, float) and math.isnan(each)) else str(each) for each in values]
+        )
