@@ -7,7 +7,7 @@ The command line is `python -m training`. `train_table` does the same on a DataF
 TYPE_CHECKING = False  # not imported from typing: the command line installs its signal handlers early
 if TYPE_CHECKING:
     from training.engine.trainer import Epoch
-    from training.estimators import MLPClassifier, MLPRegressor, TableClassifier, TableRegressor
+    from training.estimators import MLPClassifier, MLPRegressor, TableClassifier, TableRegressor, publish
     from training.run.dataframe import train_table
     from training.run.trained_table import TrainedTable
 
@@ -18,6 +18,7 @@ __all__ = [
     "TableClassifier",
     "TableRegressor",
     "TrainedTable",
+    "publish",
     "train_table",
 ]
 

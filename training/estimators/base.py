@@ -28,7 +28,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from torch import Tensor, nn
 
-from training.data.dataset import Label
+from training.data.dataset import Column, Label
 from training.engine import device, gradient
 from training.engine.early_stopping import EarlyStopping
 from training.engine.flat_parameters import flattened
@@ -40,7 +40,7 @@ from training.estimators import publishing, solvers
 from training.estimators.parameters import STOCHASTIC, Parameters
 from training.estimators.rows import forward, row_weights, split, to_inputs
 from training.estimators.solvers import Problem, Solver
-from training.model.network import glorot_uniform, perceptron
+from training.model.network import Network, glorot_uniform, perceptron
 from training.release.estimator_run import Fitted
 
 
@@ -516,12 +516,18 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         train_rows, test_rows = self._dataset_rows(*train), self._dataset_rows(*test)
-        body, activation = self._served_body()
+        body, _ = self._served_body()
         features = self._feature_names()
-        fitted = Fitted(
-            network=publishing.network(body, features, train_rows),
-            output_activation=activation,
-            features=features,
+        network = publishing.network(body, features, train_rows)
+        fitted = self._fitted(network, tuple(map(Column, features)), self._graph_outputs(test[0]))
+        return publishing.publish(fitted, Path(models_dir), name, train_rows, test_rows, breaking=breaking, force=force)
+
+    def _fitted(self, network: Network, columns: Sequence[Column], predictions: NDArray[Any]) -> Fitted:
+        """What is published: ``network``, which takes ``columns``, and its ``predictions`` for the test rows."""
+        return Fitted(
+            network=network,
+            output_activation=self._served_body()[1],
+            columns=columns,
             labels=self._labels(),
             hidden=[layer.out_features for layer in self._linear_layers()[:-1]],
             activation=self.activation,
@@ -529,9 +535,8 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
             config=publishing.as_json(self.get_params(deep=False)),
             history=self.history_,
             best_epoch=self._best_epoch(),
-            predictions=self._graph_outputs(test[0]),
+            predictions=predictions,
         )
-        return publishing.publish(fitted, Path(models_dir), name, train_rows, test_rows, breaking=breaking, force=force)
 
     def _dataset_rows(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         X, y = self._validate(X, y, reset=False)
