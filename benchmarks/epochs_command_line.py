@@ -11,10 +11,9 @@ import json
 import sys
 import time
 
-import numpy as np
-
 from training.config import DEFAULT, RECIPES, Config
 from training.data import fashion_mnist
+from training.data.dataset import REST, TEST
 from training.data.split import Split
 from training.engine import device
 from training.engine.trainer import Epoch
@@ -23,7 +22,7 @@ from training.recipe.train import train_network
 
 def main() -> None:
     images = fashion_mnist.load(None)
-    train, test = np.split(np.arange(len(images.inputs)), [-images.test_rows])
+    train, test = images.division.rows_of(REST), images.division.rows_of(TEST)
     no_augmentation = {"flip": False, "shift_pixels": 0, "erase_pixels": 0}
     config = Config(**RECIPES[DEFAULT]["image"] | no_augmentation | {"epochs": int(sys.argv[1])})
     began_s = 0.0

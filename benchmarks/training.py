@@ -31,6 +31,7 @@ from sklearn.preprocessing import scale
 from benchmarks import provenance, report
 from training import MLPClassifier
 from training.data import fashion_mnist
+from training.data.dataset import REST, TEST
 
 PEERS: Final = Path(__file__).parent / "peers"
 COMMAND_LINE_EPOCHS: Final = 10
@@ -95,11 +96,11 @@ def written(path: Path, rows: int) -> Path:
     """Write the first ``rows`` training images and all test images to a file that every peer can read."""
     images = fashion_mnist.load(None)
     inputs = (images.inputs / np.float32(255)).astype(np.float32)
-    test = slice(-images.test_rows, None)
+    train, test = images.division.rows_of(REST)[:rows], images.division.rows_of(TEST)
     np.savez(
         path,
-        inputs=inputs[: min(rows, len(inputs) - images.test_rows)],
-        targets=images.targets[: min(rows, len(inputs) - images.test_rows)],
+        inputs=inputs[train],
+        targets=images.targets[train],
         test_inputs=inputs[test],
         test_targets=images.targets[test],
     )

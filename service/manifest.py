@@ -176,6 +176,12 @@ class Manifest:
     """The comparison of the int8 graph with the fp32 one; null if there is none."""
     compared: Compared | None = None
     """The comparison with the version that was the newest before; null if there was none, or it could not be run."""
+    baseline: Mapping[str, _Number] | None = None
+    """Metrics on the test rows of a constant answer: the share of each class in the training rows, or their mean (for
+    ``mae`` their median); null if they are not known."""
+    f1_threshold: _Number | None = None
+    """Of two classes: answering the second one from this probability on has the highest F1 on the validation rows. Null
+    for other targets, and without such rows."""
     reference: Reference | None = None
     """Distributions of the training rows and the predictions, to recognize drift; null if they are not known."""
 

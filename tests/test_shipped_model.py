@@ -11,6 +11,7 @@ from service import artifact
 from tests.predictions import assert_metrics_match, predict
 from tests.service.running import Running
 from training.data import fashion_mnist
+from training.data.dataset import TEST
 from training.release import onnx_runtime
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -22,7 +23,8 @@ def test_the_accuracy_over_http_is_that_of_the_card(precision: str) -> None:
     version = max(artifact.versions(MODELS / NAME))
     published = artifact.read(MODELS / NAME / str(version))
     dataset = fashion_mnist.load(None)
-    inputs, labels = dataset.inputs[-dataset.test_rows :], dataset.targets[-dataset.test_rows :]
+    test = dataset.division.rows_of(TEST)
+    inputs, labels = dataset.inputs[test], dataset.targets[test]
     graph = published.model if precision == "fp32" else published.model_int8
     assert graph is not None
     probabilities, classes = onnx_runtime.run(graph, inputs)

@@ -58,3 +58,10 @@ class NotPromoted(TrainingError):
         self.reasons = tuple(reasons)
         self.summary = f"not published: {fault}; {remedy}"
         super().__init__("\n".join([*(f"- {each}" for each in reasons), self.summary]))
+
+
+def joined(subject: object, faults: Sequence[str]) -> str:
+    """One message for all ``faults`` of a subject, such as a file: the only one, or a list."""
+    if len(faults) == 1:
+        return faults[0]
+    return f"{subject} has {len(faults)} errors:" + "".join(f"\n- {each}" for each in faults)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.dataset import Column, Dataset, Label
+from training.data.dataset import Column, Dataset, Label, last_rows_test
 
 
 def classes(
@@ -29,7 +29,7 @@ def classes(
         columns=columns or tuple(Column(f"f{index}") for index in range(inputs.shape[1])),
         target_names=("animal",),
         shape=shape or (inputs.shape[1],),
-        test_rows=test_rows,
+        division=last_rows_test(len(inputs), test_rows),
         source={"name": "small", "from": "the tests", "sha256": "0" * 64},
     )
 

@@ -43,13 +43,15 @@ def command(models: Path, *arguments: str, before: str = "pass") -> list[str]:
 def test_a_run_logs_its_rows_epochs_scores_and_version(digits: Trained) -> None:
     test_rows, validation_rows = len(digits.parts.test), len(digits.parts.validation)
     folder, figure = re.escape(str(digits.folder)), r"\d\.\d{4}"
-    scores = f"accuracy {figure}, balanced_accuracy {figure}, log_loss {figure}, ece {figure}\n"
+    scores = f"accuracy {figure}, balanced_accuracy {figure}, log_loss {figure}, ece {figure}, roc_auc {figure}, "
+    scores += f"average_precision {figure}\n"
     pattern = (
         f"digits: {len(digits.parts.train):,} training rows, {validation_rows} validation rows, {test_rows} test rows; "
         "training on .+\n"
         rf"trained 20 epochs in \d+\.\d s; kept the weights of epoch \d+ \(validation loss {figure}\)\n"
         "int8 is not published: it was compared with fp32 on .+ rows, and 2,000 are needed\n"
-        f"test scores, fp32: {scores}published {folder}; its card is {folder}/README.md\n"
+        f"test scores, fp32: {scores}"
+        f"baseline, always '\\d': {scores}published {folder}; its card is {folder}/README.md\n"
     )
     assert re.fullmatch(pattern, digits.log)
 

@@ -68,6 +68,50 @@ class Column:
         return len(self.categories) + self.other
 
 
+GIVEN: Final = "given by the data set"  # where a publisher's test rows come from
+# What a row is for, in `Division.parts`.
+REST: Final = 0
+VALIDATION: Final = 1
+TEST: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """What the data says about how to divide its rows; the arrays are (rows,), or None.
+
+    ``parts`` int8 is `VALIDATION` or `TEST` for rows whose part is given. All other rows are `REST`: a part that has no
+    row is drawn from them, and those that remain are for training. Nothing about a network is chosen by a row whose
+    part is given. ``given`` says for each given part, by its name, where it comes from.
+
+    Rows are drawn at random, unless ``groups`` int64 keeps rows with the same number together, or ``times`` float64
+    makes the latest rows the test and those before them the validation rows. ``column`` is where groups or times come
+    from.
+    """
+
+    parts: NDArray[np.int8] | None = None
+    given: Mapping[str, str] = field(default_factory=dict)
+    groups: NDArray[np.int64] | None = None
+    times: NDArray[np.float64] | None = None
+    column: str = ""
+
+    def rest(self, rows: int) -> NDArray[np.bool_]:
+        """Which of all ``rows`` no part is given for, (rows,)."""
+        return np.ones(rows, bool) if self.parts is None else self.parts == REST
+
+    def rows_of(self, part: int) -> NDArray[np.int64]:
+        """The rows that are given as ``part``."""
+        return np.flatnonzero(np.zeros(0) if self.parts is None else self.parts == part)
+
+
+def last_rows_test(rows: int, test_rows: int) -> Division:
+    """The division of ``rows`` whose last ``test_rows`` are the publisher's test rows; at random if there are none."""
+    if not test_rows:
+        return Division()
+    parts = np.zeros(rows, np.int8)
+    parts[rows - test_rows :] = TEST
+    return Division(parts, {"test": GIVEN})
+
+
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """Rows and targets.
@@ -76,7 +120,8 @@ class Dataset:
     NaN where a value is missing.
     ``targets`` (rows,) int64 are indices into ``labels``; without labels they are (rows, targets) float64.
     ``shape`` is the shape of one row, such as (28, 28) for an image.
-    The last ``test_rows`` rows are the publisher's test split, if there is one.
+    ``division`` says how to divide the rows for training, validation and test.
+    ``weights`` float64 (rows,) say how much each row counts; None for equal weights.
     ``source`` describes the origin for the manifest: name, SHA-256 and more.
     ``notes`` are sentences on how the data was interpreted, shown before training.
     ``cells`` are the rules by which a table's cells were read; None without a table.
@@ -89,10 +134,15 @@ class Dataset:
     columns: tuple[Column, ...]
     target_names: tuple[str, ...]
     shape: tuple[int, ...]
-    test_rows: int = 0
+    division: Division = Division()
+    weights: NDArray[np.float64] | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     cells: Cells | None = None
+
+    def weights_of(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """The weights of ``rows``; None for equal weights."""
+        return None if self.weights is None else self.weights[rows]
 
     @property
     def images(self) -> bool:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, last_rows_test
 from training.data.images import dataset
 from training.data.kind import DataKind, DataOption
 from training.errors import DataError
@@ -66,15 +66,16 @@ def load(folder: Path | None, *, installed: Path = DEBIAN, cache: Path | None = 
             return _read_cached(name, directory / f"{name}.gz", url)
 
     train_images, train_labels, test_images, test_labels = (_idx(name, read) for name in FILES)
+    inputs = np.concatenate([train_images, test_images]).reshape(-1, EDGE * EDGE)
     return Dataset(
         name=NAME,
-        inputs=np.concatenate([train_images, test_images]).reshape(-1, EDGE * EDGE),
+        inputs=inputs,
         targets=np.concatenate([train_labels, test_labels]).astype(np.int64),
         labels=LABELS,
         columns=dataset.pixels(EDGE, EDGE),
         target_names=("article",),
         shape=(EDGE, EDGE),
-        test_rows=TEST_ROWS,
+        division=last_rows_test(len(inputs), TEST_ROWS),
         source={"name": NAME, "url": "https://github.com/zalandoresearch/fashion-mnist", "sha256": dict(FILES)},
     )
 

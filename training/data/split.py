@@ -1,80 +1,131 @@
-"""Split rows at random, stratified by class, for training, validation and test."""
+"""Split the rows for training, validation and test: the parts that are given, and those that are drawn."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.config import Config
-from training.data.dataset import Dataset
+from training.data import draw
+from training.data.dataset import REST, TEST, VALIDATION, Dataset
 from training.errors import DataError
 
-_USES: Final = ("to train", "to validate", "to test")
-_MIN_TARGETS: Final = 2  # of a regression in each part: R² needs two
+_USES: Final = {"validation": "to validate", "test": "to test"}
+_CODES: Final = {"validation": VALIDATION, "test": TEST}
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Disjoint row indices (rows,) int64, ascending."""
+    """Disjoint row indices (rows,) int64, ascending. ``how`` says where validation and test rows come from."""
 
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
+    how: Mapping[str, str] = field(default_factory=dict)
 
 
 def split(dataset: Dataset, config: Config) -> Split:
-    """Split by ``config.seed``; the test rows are the publisher's if there are any.
+    """Split the rows of ``dataset`` as its division says; what is drawn at random depends on ``config.seed`` alone.
 
-    Each part has its share of each class, rounded, and at least one row: scikit-learn's stratified split can leave a
-    rare class out of a small part. Raises `DataError` if there are too few rows.
+    Raises `DataError` if there are too few rows, or a class has none to train on.
     """
     random = np.random.default_rng(config.seed)
-    rows = np.arange(len(dataset.inputs))
-    if dataset.test_rows:
-        rest, test = rows[: -dataset.test_rows], rows[-dataset.test_rows :]
-        _check(dataset, rest, _USES[:2])
-    else:
-        _check(dataset, rows, _USES)
-        rest, test = _take_fraction(dataset, rows, config.test_fraction, random, parts_left=2)
-    train, validation = _take_fraction(dataset, rest, config.validation_fraction, random, parts_left=1)
-    return Split(train, validation, test)
+    division = dataset.division
+    rest = np.arange(len(dataset.inputs)) if division.parts is None else division.rows_of(REST)
+    parts = {name: division.rows_of(code) for name, code in _CODES.items()}
+    drawn = [name for name, rows in parts.items() if not len(rows)]
+    _check_classes(dataset, rest)
+    _check_enough(dataset, rest, drawn)
+    fractions = {"validation": config.validation_fraction, "test": config.test_fraction}
+    for left, name in reversed([*enumerate(drawn, 1)]):
+        rest, parts[name] = _drawing(dataset)(dataset, rest, fractions[name], random, parts_left=left)
+    found = Split(rest, parts["validation"], parts["test"], _how(dataset, drawn))
+    _check_parts(dataset, found)
+    return found
 
 
-def _take_fraction(
-    dataset: Dataset, rows: NDArray[np.int64], fraction: float, random: np.random.Generator, *, parts_left: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rest and a ``fraction`` of ``rows``; the rest is enough for ``parts_left`` parts."""
-    minimum = 1 if dataset.classifies else _MIN_TARGETS
-    rest, taken = [], []
-    for members in _groups(dataset, rows):
-        size = min(max(round(len(members) * fraction), minimum), len(members) - parts_left * minimum)
-        shuffled = random.permutation(members)
-        taken.append(shuffled[:size])
-        rest.append(shuffled[size:])
-    return np.sort(np.concatenate(rest)), np.sort(np.concatenate(taken))
+def _drawing(dataset: Dataset) -> draw.Draw:
+    if dataset.division.groups is not None:
+        return draw.by_group
+    return draw.at_random if dataset.division.times is None else draw.latest
 
 
-def _groups(dataset: Dataset, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Return the ``rows`` of each class; for a regression, all rows as one group."""
+def _how(dataset: Dataset, drawn: list[str]) -> dict[str, str]:
+    """Where the validation and test rows come from, in words."""
+    division = dataset.division
+    stratified = ", stratified by class" if dataset.classifies else ""
+    ways = dict.fromkeys(drawn, f"drawn at random{stratified}")
+    if division.groups is not None:
+        as_far = f"{stratified} as far as possible" if stratified else ""
+        ways = dict.fromkeys(drawn, f"whole groups of {division.column!r}, drawn at random{as_far}")
+    if division.times is not None:
+        ways = dict.fromkeys(drawn, f"the latest rows by {division.column!r}")
+        if len(drawn) == len(_CODES):
+            ways["validation"] = f"the rows before the test rows by {division.column!r}"
+    return {name: division.given.get(name) or ways[name] for name in _CODES}
+
+
+def _check_classes(dataset: Dataset, rest: NDArray[np.int64]) -> None:
     if not dataset.classifies:
-        return [rows]
-    targets = dataset.targets[rows]
-    return [rows[targets == label] for label in range(len(dataset.labels))]
-
-
-def _check(dataset: Dataset, rows: NDArray[np.int64], uses: tuple[str, ...]) -> None:
-    if dataset.classifies and len(dataset.labels) < 2:
+        return
+    if len(dataset.labels) < 2:
         raise DataError(f"{dataset.name} has only the class {dataset.labels[0]!r}, expected at least two")
-    purpose = f"{', '.join(uses[:-1])} and {uses[-1]}"
-    minimum = len(uses) * _MIN_TARGETS
-    if not dataset.classifies and len(rows) < minimum:
-        raise DataError(f"{dataset.name} needs at least {minimum} rows {purpose}, but has {len(rows)}; add more rows")
-    for label, members in zip(dataset.labels, _groups(dataset, rows), strict=False):
-        if len(members) < len(uses):
+    _check_trained(dataset, rest, "in its given validation and test rows; move some of them to the training rows")
+
+
+def _check_trained(dataset: Dataset, train: NDArray[np.int64], where: str) -> None:
+    """Raise `DataError` unless each class has rows in ``train``."""
+    counts = np.bincount(dataset.targets[train], minlength=len(dataset.labels))
+    absent = [repr(label) for label, count in zip(dataset.labels, counts, strict=True) if not count]
+    if absent:
+        plural = "es" if len(absent) > 1 else ""
+        raise DataError(f"{dataset.name} has the class{plural} {', '.join(absent)} only {where}")
+
+
+def _check_enough(dataset: Dataset, rest: NDArray[np.int64], drawn: list[str]) -> None:
+    """Raise `DataError` if ``rest`` has too few rows to train, and for the parts to be ``drawn``."""
+    uses = ["to train", *(_USES[name] for name in drawn)]
+    purpose = " and ".join(filter(None, (", ".join(uses[:-1]), uses[-1])))
+    division, count = dataset.division, len(uses)
+    values = division.groups if division.times is None else division.times
+    if values is not None:
+        different = len(np.unique(values[rest]))
+        if different < count:
             raise DataError(
-                f"{dataset.name} needs at least {len(uses)} rows of class {label!r} {purpose}, but has {len(members)}; "
+                f"{dataset.name} needs at least {count} different values in {division.column!r} {purpose}, but has "
+                f"{different}; divide its rows by another column, or give the parts with --split"
+            )
+        return
+    minimum = count * draw.MIN_TARGETS
+    if not dataset.classifies and len(rest) < minimum:
+        raise DataError(f"{dataset.name} needs at least {minimum} rows {purpose}, but has {len(rest)}; add more rows")
+    for label, members in zip(dataset.labels, draw.by_class(dataset, rest), strict=False):
+        if len(members) < count:
+            raise DataError(
+                f"{dataset.name} needs at least {count} rows of class {label!r} {purpose}, but has {len(members)}; "
                 "add more rows or drop the class"
             )
+
+
+def _check_parts(dataset: Dataset, found: Split) -> None:
+    """Raise `DataError` if a part is of no use."""
+    parts = {"training": found.train, "validation": found.validation, "test": found.test}
+    if dataset.classifies:
+        column = dataset.division.column
+        where = f"in its validation and test rows, divided by {column!r}; divide its rows by another column"
+        _check_trained(dataset, found.train, where)
+    else:
+        for name, rows in parts.items():
+            if len(rows) < draw.MIN_TARGETS:
+                raise DataError(
+                    f"{dataset.name} has 1 {name} row, expected at least {draw.MIN_TARGETS} to predict numbers; add "
+                    "more rows"
+                )
+    for name, rows in parts.items():
+        weights = dataset.weights_of(rows)
+        if weights is not None and not weights.any():
+            raise DataError(f"the weights of the {len(rows):,} {name} rows are all 0; give some of them a weight")

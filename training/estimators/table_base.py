@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
 
 from training.config import RECIPES, Config
 from training.data import categories
@@ -68,22 +68,30 @@ class BaseTable(TableParameters, BaseEstimator):  # type: ignore[misc]
     best_epoch_: Epoch
 
     @abstractmethod
-    def _fit_targets(self, y: Any) -> NDArray[Any]:
-        """Check ``y``, learn its classes if it has any, and return it encoded as by `_encode`."""
+    def _check_targets(self, y: Any) -> NDArray[Any]:
+        """``y`` as an array (rows,) or (rows, targets). Raises `ValueError`."""
 
     @abstractmethod
-    def _encode(self, y: Any) -> NDArray[Any]:
-        """Class indices int64 (rows,), or numbers float64 (rows, targets). Raises `ValueError`."""
+    def _fit_targets(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Learn the classes of checked ``y``, if it has any, and return it encoded as by `_encode`."""
+
+    @abstractmethod
+    def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Checked ``y`` as class indices int64 (rows,), or numbers float64 (rows, targets). Raises `ValueError`."""
 
     @abstractmethod
     def _labels(self) -> tuple[Label, ...]:
         """The classes as a `Dataset` has them; none for numbers."""
 
     @abstractmethod
+    def _weigh_classes(self, targets: NDArray[Any], weights: NDArray[Any] | None) -> NDArray[Any] | None:
+        """``weights`` (rows,), None for equal ones, times those of the classes. Raises `ValueError`."""
+
+    @abstractmethod
     def _own_options(self) -> dict[str, Any]:
         """Fields of `Config` that only this estimator has."""
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train the network.
 
         Parameters
@@ -93,6 +101,9 @@ class BaseTable(TableParameters, BaseEstimator):  # type: ignore[misc]
             or an array. Columns are numbers, booleans or strings; values may be missing.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets: classes, or numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row in the losses, those of early stopping and calibration
+            included. Rows of weight 0 are left out. None weighs all rows the same.
 
         Returns
         -------
@@ -106,7 +117,7 @@ class BaseTable(TableParameters, BaseEstimator):  # type: ignore[misc]
         """
         self.check()
         with _value_errors():
-            dataset = self._dataset(X, y)
+            dataset = self._dataset(X, y, sample_weight)
             random = check_random_state(self.random_state)
             config = self._config(int(random.randint(_SEEDS)))
             parts = self._split(dataset.targets, random)
@@ -121,17 +132,22 @@ class BaseTable(TableParameters, BaseEstimator):  # type: ignore[misc]
         self._fitted_config = config
         return self
 
-    def _dataset(self, X: Any, y: Any) -> Dataset:
+    def _dataset(self, X: Any, y: Any, sample_weight: Any) -> Dataset:
         """The training and validation rows. Raises `DataError`, `ValueError`."""
         table, categorical = self._table(X, reset=True)
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
+        y = self._check_targets(y)
+        check_consistent_length(y, table)
+        weights = None if sample_weight is None else _checked_weights(sample_weight, table.num_rows)
+        if weights is not None:
+            kept = np.flatnonzero(weights)
+            table, y, weights = table.take(kept), y[kept], weights[kept]
         targets = self._fit_targets(y)
-        check_consistent_length(targets, table)
         found, inputs, errors = features_of(table, (*categorical, *self._categorical(table.column_names)))
         if errors:
             raise DataError("; ".join(errors))
-        return _dataset("fit", inputs, targets, self._labels(), found)
+        return _dataset("fit", inputs, targets, self._labels(), found, self._weigh_classes(targets, weights))
 
     def _table(self, X: Any, *, reset: bool) -> tuple[pa.Table, tuple[str, ...]]:
         """``X`` as a table, and its columns of categories; names and their number are learned if ``reset``."""
@@ -252,7 +268,7 @@ class BaseTable(TableParameters, BaseEstimator):  # type: ignore[misc]
         return pipeline.release(run, Path(models_dir), breaking=breaking, force=force).folder
 
     def _training_run(self, name: str, train_rows: tuple[Any, Any], test_rows: tuple[Any, Any]) -> TrainingRun:
-        parts = [(self._inputs(X), self._encode(y)) for X, y in (train_rows, test_rows)]
+        parts = [(self._inputs(X), self._encode(self._check_targets(y))) for X, y in (train_rows, test_rows)]
         inputs, targets = (np.concatenate(pair) for pair in zip(*parts, strict=True))
         count = len(parts[0][0])
         index = np.arange(len(inputs))
@@ -303,6 +319,7 @@ def _dataset(
     targets: NDArray[Any],
     labels: tuple[Label, ...],
     columns: tuple[Column, ...],
+    weights: NDArray[np.float64] | None = None,
 ) -> Dataset:
     numbers = 1 if targets.ndim == 1 else targets.shape[1]
     return Dataset(
@@ -313,6 +330,7 @@ def _dataset(
         columns=columns,
         target_names=("target",) if numbers == 1 else tuple(f"target_{index}" for index in range(numbers)),
         shape=(len(columns),),
+        weights=weights,
         source={"name": name, "from": "rows given to publish()", "sha256": _digest(inputs, targets)},
         cells=rows.DEFAULT_CELLS,
     )
@@ -323,6 +341,17 @@ def _digest(*arrays: NDArray[Any]) -> str:
     for each in arrays:
         digest.update(np.ascontiguousarray(each).data)
     return digest.hexdigest()
+
+
+def _checked_weights(sample_weight: Any, rows_count: int) -> NDArray[np.float64]:
+    weights: NDArray[np.float64] = check_array(
+        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight", ensure_non_negative=True
+    )
+    if weights.shape != (rows_count,):
+        raise ValueError(f"sample_weight has shape {weights.shape}, expected ({rows_count},): one for each row")
+    if not weights.any():
+        raise ValueError("sample_weight is zero for all rows, expected at least one row that counts")
+    return weights
 
 
 @contextmanager

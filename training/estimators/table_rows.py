@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from training.data import precision
 from training.data.dataset import Column
-from training.data.tables import columns, frames
+from training.data.tables import columns, frames, reader
 
 
 def to_table(X: Any, names: Sequence[str]) -> tuple[pa.Table, tuple[str, ...]]:
@@ -25,7 +25,8 @@ def to_table(X: Any, names: Sequence[str]) -> tuple[pa.Table, tuple[str, ...]]:
         X = pa.table([_array(column) for column in X.T], list(names))
     elif hasattr(X, "set_axis"):  # pandas, whose names need not be strings
         X = X.set_axis(list(names), axis=1)
-    return frames.read(X, "X")
+    frame = frames.frame_of(X, "X")
+    return reader.read(frame)[0], frame.categorical
 
 
 def features_of(table: pa.Table, categorical: Sequence[str]) -> tuple[tuple[Column, ...], NDArray[Any], list[str]]:

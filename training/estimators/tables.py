@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d
 
-from training.config import CLASS_WEIGHTS, Options
+from training.config import Options
 from training.data.dataset import Label, labels_of
 from training.estimators.docstrings import inherit_sections
-from training.estimators.parameters import NOTHING, parameter
+from training.estimators.parameters import MAPPING, NOTHING, parameter
 from training.estimators.table_base import BaseTable
 
 
@@ -29,8 +31,9 @@ class TableClassifier(ClassifierMixin, BaseTable):  # type: ignore[misc]
 
     Parameters
     ----------
-    class_weight : 'balanced' or None, default=None
-        ``'balanced'`` gives every class the same total weight. None weighs rows alike.
+    class_weight : 'balanced', dict or None, default=None
+        Weight of each class in the losses; classes that a dict lacks weigh 1.
+        ``'balanced'`` gives every class the same total weight. None weighs all the same.
 
     Attributes
     ----------
@@ -64,7 +67,7 @@ class TableClassifier(ClassifierMixin, BaseTable):  # type: ignore[misc]
     array(['yes', 'no'], dtype='<U3')
     """
 
-    class_weight: str | None = parameter(None, NOTHING, Options(("balanced",)))
+    class_weight: str | Mapping[Any, float] | None = parameter(None, NOTHING, Options(("balanced",)), MAPPING)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the class of each row.
@@ -116,16 +119,18 @@ class TableClassifier(ClassifierMixin, BaseTable):  # type: ignore[misc]
             logarithms: NDArray[np.float32] = np.log(self.predict_proba(X))
         return logarithms
 
-    def _fit_targets(self, y: Any) -> NDArray[Any]:
-        y = _checked(y)
+    def _check_targets(self, y: Any) -> NDArray[Any]:
+        checked: NDArray[Any] = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True)
+        return checked
+
+    def _fit_targets(self, y: NDArray[Any]) -> NDArray[Any]:
         check_classification_targets(y)
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
             raise ValueError(f"y has only the class {self.classes_[0]!r}, expected at least two classes")
         return self._encode(y)
 
-    def _encode(self, y: Any) -> NDArray[Any]:
-        y = _checked(y)
+    def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
         index = np.searchsorted(self.classes_, y)
         known = self.classes_[np.minimum(index, len(self.classes_) - 1)] == y
         if not known.all():
@@ -136,8 +141,17 @@ class TableClassifier(ClassifierMixin, BaseTable):  # type: ignore[misc]
     def _labels(self) -> tuple[Label, ...]:
         return labels_of(self.classes_)
 
+    def _weigh_classes(self, targets: NDArray[Any], weights: NDArray[Any] | None) -> NDArray[Any] | None:
+        if self.class_weight is None:
+            return weights
+        by_class = compute_class_weight(
+            self.class_weight, classes=self.classes_, y=self.classes_[targets], sample_weight=weights
+        )
+        weighed: NDArray[Any] = by_class[targets] if weights is None else by_class[targets] * weights
+        return weighed
+
     def _own_options(self) -> dict[str, Any]:
-        return {"class_weight": self.class_weight or CLASS_WEIGHTS[0]}
+        return {}
 
 
 @inherit_sections
@@ -198,18 +212,23 @@ class TableRegressor(RegressorMixin, BaseTable):  # type: ignore[misc]
         values = self._outputs(X)[0]
         return values.ravel() if values.shape[1] == 1 else values.astype(np.float64)  # as scikit-learn expects
 
-    def _fit_targets(self, y: Any) -> NDArray[Any]:
+    def _check_targets(self, y: Any) -> NDArray[Any]:
+        checked: NDArray[Any] = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        if checked.ndim == 2 and checked.shape[1] == 1:
+            checked = column_or_1d(checked, warn=True)
+        return checked
+
+    def _fit_targets(self, y: NDArray[Any]) -> NDArray[Any]:
         return self._encode(y)
 
-    def _encode(self, y: Any) -> NDArray[Any]:
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        encoded: NDArray[Any] = y.reshape(len(y), -1)
-        return encoded
+    def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
+        return y.reshape(len(y), -1)
 
     def _labels(self) -> tuple[Label, ...]:
         return ()
+
+    def _weigh_classes(self, targets: NDArray[Any], weights: NDArray[Any] | None) -> NDArray[Any] | None:  # noqa: ARG002
+        return weights
 
     def _own_options(self) -> dict[str, Any]:
         return {"loss": self.loss}
@@ -218,9 +237,3 @@ class TableRegressor(RegressorMixin, BaseTable):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-def _checked(y: Any) -> NDArray[Any]:
-    """One class a row."""
-    checked: NDArray[Any] = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True)
-    return checked

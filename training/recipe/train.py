@@ -130,24 +130,39 @@ def _rows(
     targets = torch.from_numpy(dataset.targets[part])
     if not dataset.classifies:
         targets = ((targets - network.output_offset.double()) / network.output_scale.double()).float()
-    weights = None if class_weights is None else class_weights[targets].to(device)
-    return Rows(inputs, targets.to(device), weights)
+    weights = _weights(dataset, part, class_weights)
+    return Rows(inputs, targets.to(device), None if weights is None else weights.to(device))
+
+
+def _weights(dataset: Dataset, part: NDArray[np.int64], class_weights: Tensor | None) -> Tensor | None:
+    """The weights float32 (rows,) of the rows of ``part``, 1 on average before those of their classes."""
+    own = dataset.weights_of(part)
+    if own is None:
+        return None if class_weights is None else class_weights[torch.from_numpy(dataset.targets[part])]
+    weights = torch.from_numpy(own / own.mean()).float()
+    return weights if class_weights is None else weights * class_weights[torch.from_numpy(dataset.targets[part])]
 
 
 def _class_weights(dataset: Dataset, split: Split, config: Config) -> Tensor | None:
     """The weight of a row by its class (classes,), so that all classes have the same total; None for equal weights."""
     if config.class_weight == "none":
         return None
-    counts = torch.bincount(torch.from_numpy(dataset.targets[split.train]), minlength=len(dataset.labels)).float()
-    return counts.mean() / counts
+    totals = np.bincount(dataset.targets[split.train], dataset.weights_of(split.train), len(dataset.labels))
+    if not totals.all():
+        label = dataset.labels[int(totals.argmin())]
+        raise OptionError(
+            f"--class-weight is 'balanced', but all training rows of class {label!r} have the weight 0; give some of "
+            "them a weight, or leave --class-weight out"
+        )
+    return torch.from_numpy(totals.mean() / totals).float()
 
 
 def _calibrate(network: Network, dataset: Dataset, split: Split, class_weights: Tensor | None) -> float:
     """Set the temperature that suits the validation rows, and return it."""
     logits = outputs_of(network, dataset.inputs[split.validation])
     labels = dataset.targets[split.validation]
-    row_weights = None if class_weights is None else class_weights.numpy()[labels]
-    temperature = calibration.temperature(logits, labels, row_weights)
+    weights = _weights(dataset, split.validation, class_weights)
+    temperature = calibration.temperature(logits, labels, None if weights is None else weights.numpy())
     network.output_scale.fill_(1 / temperature)
     return temperature
 

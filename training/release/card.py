@@ -10,9 +10,11 @@ import numpy as np
 from sklearn import metrics
 
 from training.data import summary
+from training.data.dataset import Dataset
 from training.release import plots
 from training.release.evaluate import BINS, regression
 from training.release.quantize import Comparison
+from training.release.thresholds import Threshold
 from training.release.training_run import Candidate, TrainingRun
 
 README: Final = "README.md"
@@ -26,6 +28,8 @@ _SCORES: Final = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "log_loss": "log-loss",
+    "roc_auc": "ROC-AUC",
+    "average_precision": "average precision",
     "ece": f"expected calibration error, {BINS} bins",
     "mae": "mean absolute error",
     "rmse": "root mean squared error",
@@ -40,11 +44,11 @@ def card(
     run = candidate.run
     dataset = run.dataset
     files = {LEARNING: plots.learning(run.history, "accuracy" if dataset.classifies else "R²")}
-    sections = [_head(run, version), _scores(candidate)]
+    sections = [_head(run, version), _scores(candidate), _thresholds(candidate)]
     if dataset.classifies:
         probabilities, prediction = candidate.outputs
-        files[CONFUSION] = plots.confusion(run.test_targets, prediction, dataset.class_names)
-        files[RELIABILITY] = plots.reliability(probabilities, run.test_targets)
+        files[CONFUSION] = plots.confusion(run.test_targets, prediction, dataset.class_names, run.test_weights)
+        files[RELIABILITY] = plots.reliability(probabilities, run.test_targets, run.test_weights)
         sections += [_per_class(candidate), "" if candidate.int8 is None else int8(candidate.int8, dataset.class_names)]
         pictures = f"![confusion matrix]({CONFUSION})\n\n![reliability diagram]({RELIABILITY})"
     else:
@@ -80,24 +84,84 @@ def _head(run: TrainingRun, version: int) -> str:
         f"# {run.name}, version {version}\n\n"
         f"A multi-layer perceptron ({' → '.join(map(str, sizes))}, {run.activation}) that {task}. "
         f"Trained on {len(split.train):,} rows of {dataset.name}{validation}. Scores and errors are for "
-        f"{len(split.test):,} held-out test rows."
+        f"{len(split.test):,} held-out test rows.{_division(run)}"
     )
 
 
+def _division(run: TrainingRun) -> str:
+    """How the rows were divided and weighted, if that is known."""
+    ways = list(run.split.how.items())
+    parts = [f"the {name} rows are {how}" for name, how in ways]
+    if len({how for _, how in ways}) == 1:
+        parts = [f"the {' and '.join(name for name, _ in ways)} rows are {ways[0][1]}"]
+    weight = run.dataset.source.get("weight")
+    if weight is not None:
+        parts.append(f"column {weight!r} weights the rows in training, validation, calibration and scores")
+    return "".join(f" {each[0].upper()}{each[1:]}." for each in parts)
+
+
 def _scores(candidate: Candidate) -> str:
-    precisions = list(candidate.scores)
+    scores, baseline = candidate.scores, candidate.baseline
+    columns = {**scores, **({"baseline": baseline} if baseline else {})}
     rows = [
-        [_SCORES[metric], *(f"{candidate.scores[precision][metric]:.4f}" for precision in precisions)]
-        for metric in candidate.scores[precisions[0]]
+        [_SCORES[metric], *(f"{found[metric]:.4f}" if metric in found else "" for found in columns.values())]
+        for metric in next(iter(scores.values()))
     ]
-    return "## Scores\n\n" + _table(["on the test rows", *precisions], rows)
+    notes = [f"The baseline ignores the features: it always answers {_constant(candidate)}."] if baseline else []
+    if "roc_auc" in baseline:
+        notes.append(_ranked(candidate.run.dataset))
+    return "\n\n".join(
+        ["## Scores", _table(["on the test rows", *columns], rows), *([" ".join(notes)] if notes else [])]
+    )
+
+
+def _constant(candidate: Candidate) -> str:
+    if not candidate.run.dataset.classifies:
+        return "the mean of the training rows, or for the absolute error their median"
+    return f"the share of each class in the training rows, and so the commonest one, {commonest(candidate.run)!r}"
+
+
+def commonest(run: TrainingRun) -> str:
+    """The class with the largest weight in the training rows."""
+    train = run.split.train
+    totals = np.bincount(run.dataset.targets[train], run.dataset.weights_of(train), len(run.dataset.labels))
+    return run.dataset.class_names[int(totals.argmax())]
+
+
+def _ranked(dataset: Dataset) -> str:
+    if len(dataset.labels) == 2:
+        return f"ROC-AUC and average precision are those of {dataset.class_names[1]!r}."
+    return "ROC-AUC and average precision are the means over the classes, each against all others."
+
+
+def _thresholds(candidate: Candidate) -> str:
+    found = candidate.thresholds
+    if found is None:
+        return ""
+    label = candidate.run.dataset.class_names[1]
+    rows = [[f"{each.at:.2f}", *_threshold_cells(each)] for each in found.shown]
+    text = f"What answering {label!r} from a probability on gives, on the test rows; the prediction is at 0.50."
+    if found.best is not None:
+        rows.append([f"{found.best.at:.4f}, best F1", *_threshold_cells(found.best)])
+        text += " The threshold of the best F1 was chosen on the validation rows."
+    table = _table([f"probability of {label}", "precision", "recall", "F1", "share flagged"], rows)
+    return f"## Thresholds\n\n{text}\n\n{table}"
+
+
+def _threshold_cells(found: Threshold) -> list[str]:
+    return [f"{found.precision:.3f}", f"{found.recall:.3f}", f"{found.f1:.3f}", f"{found.flagged:.1%}"]
 
 
 def _per_class(candidate: Candidate) -> str:
     labels = candidate.run.dataset.class_names
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        candidate.run.test_targets, candidate.outputs[1], labels=np.arange(len(labels)), zero_division=0
+        candidate.run.test_targets,
+        candidate.outputs[1],
+        labels=np.arange(len(labels)),
+        zero_division=0,
+        sample_weight=candidate.run.test_weights,
     )
+    support = np.bincount(candidate.run.test_targets, minlength=len(labels))
     rows = [
         [label, f"{recall[index]:.3f}", f"{precision[index]:.3f}", f"{f1[index]:.3f}", f"{support[index]:,}"]
         for index, label in enumerate(labels)
@@ -111,7 +175,7 @@ def _per_target(candidate: Candidate) -> str:
     if len(names) == 1:
         return ""
     scores = [
-        regression(values[:, None], true[:, None])
+        regression(values[:, None], true[:, None], candidate.run.test_weights)
         for values, true in zip(candidate.outputs[0].T, candidate.run.test_targets.T, strict=True)
     ]
     rows = [[name, *(f"{value:.4g}" for value in found.values())] for name, found in zip(names, scores, strict=True)]

@@ -14,11 +14,15 @@ _MAX_VALUES: Final = 200_000_000
 _MAX_FEATURES: Final = 2000
 
 
-def most_important(outputs_of: Callable[[NDArray[Any]], NDArray[Any]], inputs: NDArray[Any]) -> list[int]:
+def most_important(
+    outputs_of: Callable[[NDArray[Any]], NDArray[Any]],
+    inputs: NDArray[Any],
+    weights: NDArray[np.float64] | None = None,
+) -> list[int]:
     """The columns of ``inputs`` (rows, features), the most important first; as they are if there are over 2,000.
 
-    ``outputs_of`` gives the network's outputs (rows, outputs). It is permutation importance without targets: Breiman,
-    Random Forests, 2001, https://doi.org/10.1023/A:1010933404324
+    ``outputs_of`` gives the network's outputs (rows, outputs); ``weights`` (rows,) weight the rows. It is
+    permutation importance without targets: Breiman, Random Forests, 2001, https://doi.org/10.1023/A:1010933404324
     """
     features = inputs.shape[1]
     if features > _MAX_FEATURES:
@@ -26,6 +30,7 @@ def most_important(outputs_of: Callable[[NDArray[Any]], NDArray[Any]], inputs: N
     random = np.random.default_rng(0)
     rows = random.permutation(len(inputs))[: min(_MAX_ROWS, _MAX_VALUES // features**2)]
     chosen = inputs[rows]
+    counts = None if weights is None or not weights[rows].any() else weights[rows]
     outputs = outputs_of(chosen).astype(np.float64)
     # An output that is always the same would otherwise count by its rounding.
     unit = outputs.std(axis=0) + 1e-6 * np.abs(outputs).max(axis=0) + np.finfo(np.float64).tiny
@@ -33,6 +38,6 @@ def most_important(outputs_of: Callable[[NDArray[Any]], NDArray[Any]], inputs: N
     for column in range(features):
         shuffled = chosen.copy()
         shuffled[:, column] = random.permutation(shuffled[:, column])
-        moved[column] = (np.abs(outputs_of(shuffled) - outputs) / unit).mean()
+        moved[column] = np.average((np.abs(outputs_of(shuffled) - outputs) / unit).mean(axis=1), weights=counts)
     order: list[int] = np.argsort(-moved, kind="stable").tolist()
     return order

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from training.errors import NotPromoted
 from training.recipe.train import outputs_of
-from training.release import evaluate, onnx_export, onnx_runtime, parity, promotion, publish, quantize
+from training.release import evaluate, onnx_export, onnx_runtime, parity, promotion, publish, quantize, thresholds
 from training.release.training_run import Candidate, TrainingRun
 
 
@@ -65,17 +65,6 @@ def _judge(candidate: Candidate, models_dir: Path, *, breaking: bool) -> promoti
     return promotion.judge(run.dataset, run.split, candidate.outputs, models_dir, run.name, breaking=breaking)
 
 
-def test_outputs(run: TrainingRun) -> list[NDArray[Any]]:
-    """The graph's outputs for the test rows, computed by torch."""
-    return onnx_export.outputs_of(outputs_of(run.network, run.test_inputs), run.output_activation)
-
-
-def test_scores(run: TrainingRun, numbers: NDArray[Any]) -> dict[str, float]:
-    """Scores of ``numbers``, the first of the graph's outputs, for the test rows."""
-    scores_of = evaluate.classification if run.dataset.classifies else evaluate.regression
-    return scores_of(numbers, run.test_targets)
-
-
 def _candidate(run: TrainingRun, quantizing: Callable[[], AbstractContextManager[None]]) -> Candidate:
     dataset, classifies = run.dataset, run.dataset.classifies
     outputs = test_outputs(run)
@@ -90,4 +79,43 @@ def _candidate(run: TrainingRun, quantizing: Callable[[], AbstractContextManager
             int8 = quantize.compare(graph, dataset, run.split, run.seed)
         if int8.fault is None:
             scores["int8"] = test_scores(run, onnx_runtime.run(int8.graph, run.test_inputs)[0])
-    return Candidate(run, graph, outputs, found, int8, scores)
+    return Candidate(
+        run,
+        graph,
+        outputs,
+        found,
+        int8,
+        scores,
+        baseline=_baseline(run),
+        thresholds=_thresholds(run, outputs[0]) if len(dataset.labels) == 2 else None,
+    )
+
+
+def test_outputs(run: TrainingRun) -> list[NDArray[Any]]:
+    """The graph's outputs for the test rows, computed by torch."""
+    return onnx_export.outputs_of(outputs_of(run.network, run.test_inputs), run.output_activation)
+
+
+def test_scores(run: TrainingRun, outputs: NDArray[Any]) -> dict[str, float]:
+    """The test scores of probabilities (rows, classes) or values (rows, targets)."""
+    if not run.dataset.classifies:
+        return evaluate.regression(outputs, run.test_targets, run.test_weights)
+    scores = evaluate.classification(outputs, run.test_targets, run.test_weights)
+    return scores | evaluate.ranking(outputs, run.test_targets, run.test_weights)
+
+
+def _baseline(run: TrainingRun) -> dict[str, float]:
+    dataset, train = run.dataset, run.split.train
+    targets, weights = dataset.targets[train], dataset.weights_of(train)
+    if not dataset.classifies:
+        return evaluate.number_baseline(targets, run.test_targets, weights, run.test_weights)
+    return evaluate.class_baseline(targets, run.test_targets, len(dataset.labels), weights, run.test_weights)
+
+
+def _thresholds(run: TrainingRun, probabilities: NDArray[Any]) -> thresholds.Thresholds:
+    dataset, validation = run.dataset, run.split.validation
+    best = None
+    if len(validation):
+        outputs = onnx_export.outputs_of(outputs_of(run.network, dataset.inputs[validation]), run.output_activation)
+        best = thresholds.best_by_f1(outputs[0], dataset.targets[validation], dataset.weights_of(validation))
+    return thresholds.thresholds(probabilities, run.test_targets, run.test_weights, best)

@@ -43,10 +43,12 @@ def learning(history: Sequence[Epoch], score_name: str) -> bytes:
         return _png(figure)
 
 
-def confusion(true: NDArray[np.int64], predicted: NDArray[np.int64], labels: Sequence[str]) -> bytes:
+def confusion(
+    true: NDArray[np.int64], predicted: NDArray[np.int64], labels: Sequence[str], weights: evaluate.Weights = None
+) -> bytes:
     """Confusion matrix: the share of each true class that was predicted as each class."""
     classes = np.arange(len(labels))
-    matrix = metrics.confusion_matrix(true, predicted, labels=classes, normalize="true")
+    matrix = metrics.confusion_matrix(true, predicted, labels=classes, normalize="true", sample_weight=weights)
     with mpl.rc_context(_TEXT):
         edge = 2.5 + 0.42 * min(len(labels), 40)
         figure = Figure((edge, edge), layout="constrained")
@@ -65,9 +67,11 @@ def confusion(true: NDArray[np.int64], predicted: NDArray[np.int64], labels: Seq
         return _png(figure)
 
 
-def reliability(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> bytes:
+def reliability(
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], weights: evaluate.Weights = None
+) -> bytes:
     """Reliability diagram: accuracy by predicted probability, above the distribution of that probability."""
-    confidence, accuracy, counts = evaluate.reliability(probabilities, labels)
+    confidence, accuracy, counts = evaluate.reliability(probabilities, labels, weights)
     filled = counts > 0
     with mpl.rc_context(_STYLE):
         figure = Figure((4.5, 4.5), layout="constrained")

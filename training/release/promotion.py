@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from service.compared import Compared
 from service.manifest import REGRESSION, Manifest
-from training.data.dataset import Dataset
+from training.data.dataset import GIVEN, Dataset
 from training.data.split import Split
 from training.errors import NotPromoted, TrainingError
 from training.release import evaluate, interface, previous, seen_rows, units
@@ -118,7 +118,11 @@ def _compared(older: Previous, dataset: Dataset, split: Split, outputs: Sequence
     if old.shape != new.shape:
         raise TrainingError(f"its answers have the shape {old.shape}, expected {new.shape}")
     scores_of: Callable[..., dict[str, float]] = evaluate.classification if dataset.classifies else evaluate.regression
-    measured = _classification(old, new, targets) if dataset.classifies else _regression(dataset, old, new, targets)
+    weights = dataset.weights_of(split.test[rows])
+    if weights is not None and not weights.any():
+        raise TrainingError(f"the {len(rows)} test rows to compare on all have the weight 0")
+    losses = _class_losses(old, new, targets) if dataset.classifies else _number_losses(dataset, old, new, targets)
+    measured = [replace(each, weights=weights) for each in losses]
     worse = [each for each in measured if each.is_worse]
     if seen != 0:
         worse = [each for each in worse if each.is_worse_than_published(older.manifest.scores.get("fp32", {}))]
@@ -127,8 +131,8 @@ def _compared(older: Previous, dataset: Dataset, split: Split, outputs: Sequence
         version=version,
         rows=len(rows),
         seen_rows=seen,
-        old=scores_of(old, targets),
-        new=scores_of(new, targets),
+        old=scores_of(old, targets, weights),
+        new=scores_of(new, targets, weights),
         worse=tuple(each.sentence(version) for each in worse),
     )
 
@@ -137,8 +141,8 @@ def _rows(
     older: Previous, dataset: Dataset, split: Split, accepted: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], int | None]:
     """The test rows to compare on, of those ``accepted``, and how many of them the older version was trained on."""
-    if dataset.test_rows and older.manifest.data.get("sha256") == dataset.source.get("sha256"):
-        return accepted, 0  # the publisher's own test split
+    if _same_test_rows(older, dataset, split):
+        return accepted, 0
     if older.seen is None:
         return accepted, None
     seen = np.isin(seen_rows.hashes(dataset, split.test[accepted]), older.seen)
@@ -147,30 +151,50 @@ def _rows(
     return accepted, int(seen.sum())
 
 
+def _same_test_rows(older: Previous, dataset: Dataset, split: Split) -> bool:
+    """Whether the older version had the same test rows, as they are given and not drawn."""
+    if "test" not in dataset.division.given or older.manifest.data.get("sha256") != dataset.source.get("sha256"):
+        return False
+    before = older.manifest.data.get("split", {"test": GIVEN})  # older manifests do not say: only GIVEN was possible
+    return isinstance(before, Mapping) and before.get("test") == split.how.get("test")
+
+
 @dataclass(frozen=True, slots=True)
 class _Measure:
     """A loss of both versions on the same rows, (rows,): lower is better.
 
     ``score`` is its name among the scores, None for one of several targets. ``floor`` is how much worse it may be in
-    any case. ``show`` formats a mean.
+    any case, for a mean loss of the older version. ``show`` formats a mean. ``weights`` (rows,) weight the rows.
     """
 
     name: str
     score: str | None
     old: NDArray[np.float64]
     new: NDArray[np.float64]
-    floor: float
+    floor: Callable[[float], float]
     show: Callable[[float], str]
+    weights: evaluate.Weights = None
+
+    def _mean(self, losses: NDArray[np.float64]) -> float:
+        return float(np.average(losses, weights=self.weights))
+
+    def _standard_error(self, losses: NDArray[np.float64]) -> float:
+        """That of the weighted mean of ``losses``: https://doi.org/10.1016/1352-2310(94)00210-C (Gatz, Smith)."""
+        weights = np.ones(len(losses)) if self.weights is None else self.weights
+        spread = float((weights**2 * (losses - self._mean(losses)) ** 2).sum())
+        return math.sqrt(spread * len(losses) / (len(losses) - 1)) / float(weights.sum())
 
     @property
     def worse_by(self) -> float:
-        return float((self.new - self.old).mean())
+        return self._mean(self.new - self.old)
+
+    @property
+    def _floor(self) -> float:
+        return self.floor(self._mean(self.old))
 
     @property
     def allowed(self) -> float:
-        difference = self.new - self.old
-        standard_error = float(difference.std(ddof=1)) / math.sqrt(len(difference))
-        return max(self.floor, STANDARD_ERRORS * standard_error)
+        return max(self._floor, STANDARD_ERRORS * self._standard_error(self.new - self.old))
 
     @property
     def is_worse(self) -> bool:
@@ -184,11 +208,11 @@ class _Measure:
         if self.score is None or self.score not in published:
             return True
         before = 1 - published[self.score] if self.score == "accuracy" else published[self.score]
-        standard_error = float(self.new.std(ddof=1)) * math.sqrt(2 / len(self.new))
-        return float(self.new.mean()) - before > max(self.floor, STANDARD_ERRORS * standard_error)
+        standard_error = self._standard_error(self.new) * math.sqrt(2)
+        return self._mean(self.new) - before > max(self._floor, STANDARD_ERRORS * standard_error)
 
     def sentence(self, version: int) -> str:
-        old, new = self.show(float(self.old.mean())), self.show(float(self.new.mean()))
+        old, new = self.show(self._mean(self.old)), self.show(self._mean(self.new))
         percent = self.score == "accuracy"
         by, allowed = (
             (f"{value * 100:.2f} points" if percent else f"{value:.4g}") for value in (self.worse_by, self.allowed)
@@ -199,15 +223,15 @@ class _Measure:
         )
 
 
-def _classification(old: NDArray[Any], new: NDArray[Any], targets: NDArray[np.int64]) -> list[_Measure]:
+def _class_losses(old: NDArray[Any], new: NDArray[Any], targets: NDArray[np.int64]) -> list[_Measure]:
     """Accuracy and log-loss, of probabilities (rows, classes)."""
     wrong = [(each.argmax(axis=1) != targets).astype(np.float64) for each in (old, new)]
     losses = [_log_losses(each, targets) for each in (old, new)]
     return [
-        _Measure("accuracy", "accuracy", wrong[0], wrong[1], ACCURACY_FLOOR, lambda value: f"{1 - value:.2%}"),
         _Measure(
-            "log-loss", "log_loss", losses[0], losses[1], LOG_LOSS_FLOOR * float(losses[0].mean()), "{:.4f}".format
+            "accuracy", "accuracy", wrong[0], wrong[1], lambda _: ACCURACY_FLOOR, lambda value: f"{1 - value:.2%}"
         ),
+        _Measure("log-loss", "log_loss", losses[0], losses[1], lambda old: LOG_LOSS_FLOOR * old, "{:.4f}".format),
     ]
 
 
@@ -218,7 +242,9 @@ def _log_losses(probabilities: NDArray[Any], targets: NDArray[np.int64]) -> NDAr
     return losses
 
 
-def _regression(dataset: Dataset, old: NDArray[Any], new: NDArray[Any], targets: NDArray[np.float64]) -> list[_Measure]:
+def _number_losses(
+    dataset: Dataset, old: NDArray[Any], new: NDArray[Any], targets: NDArray[np.float64]
+) -> list[_Measure]:
     """The absolute errors of each target: squared ones would hang on a few rows."""
     errors = [np.abs(each.astype(np.float64) - targets) for each in (old, new)]
     single = len(dataset.target_names) == 1
@@ -228,7 +254,7 @@ def _regression(dataset: Dataset, old: NDArray[Any], new: NDArray[Any], targets:
             "mae" if single else None,
             before,
             after,
-            ERROR_FLOOR * float(before.mean()),
+            lambda old: ERROR_FLOOR * old,
             "{:.4g}".format,
         )
         for name, before, after in zip(dataset.target_names, errors[0].T, errors[1].T, strict=True)

@@ -147,7 +147,7 @@ def _manifest(candidate: Candidate, version: int, created: str, commit: str | No
         files={},
         scores=candidate.scores,
         parity=candidate.parity,
-        data={**dataset.source, "rows": rows},
+        data={**dataset.source, "rows": rows, "split": dict(split.how)},
         config={**run.config, "temperature": run.temperature, "command": run.command},
         seed=run.seed,
         libraries={name: installed(name) for name in _LIBRARIES if name != "onnxruntime"}
@@ -157,12 +157,14 @@ def _manifest(candidate: Candidate, version: int, created: str, commit: str | No
         cells=dataset.cells,
         int8=None if candidate.int8 is None or candidate.int8_graph is None else candidate.int8.measured,
         compared=candidate.judgement.compared,
+        baseline=candidate.baseline or None,
+        f1_threshold=None if candidate.thresholds is None or (best := candidate.thresholds.best) is None else best.at,
         reference=reference(dataset, split.train, candidate.outputs[-1], lambda: _by_importance(run)),
     )
 
 
 def _by_importance(run: TrainingRun) -> list[int]:
-    return most_important(lambda inputs: outputs_of(run.network, inputs), run.test_inputs)
+    return most_important(lambda inputs: outputs_of(run.network, inputs), run.test_inputs, run.test_weights)
 
 
 def _golden_rows(candidate: Candidate) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from training.data.dataset import Dataset
@@ -14,6 +15,7 @@ from training.engine.trainer import Epoch
 from training.model.network import Network
 from training.release.promotion import Judgement
 from training.release.quantize import Comparison
+from training.release.thresholds import Thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +57,20 @@ class TrainingRun:
         targets: NDArray[Any] = self.dataset.targets[self.split.test]
         return targets
 
+    @property
+    def test_weights(self) -> NDArray[np.float64] | None:
+        """Their weights (rows,); None for equal weights."""
+        return self.dataset.weights_of(self.split.test)
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A run that is evaluated, exported and checked, ready to be published.
 
     ``outputs`` are those of torch for the test rows, as the graph has them: probabilities and prediction, or values.
-    ``int8`` is None if the network was not quantized. ``scores`` maps each published precision to its test scores.
-    ``judgement`` compares it with the newest version.
+    ``int8`` is None if the network was not quantized. ``scores`` maps each published precision to its test scores;
+    ``baseline`` has those of a constant answer. ``thresholds`` is None unless there are two classes. ``judgement``
+    compares it with the newest version.
     """
 
     run: TrainingRun
@@ -72,6 +80,8 @@ class Candidate:
     int8: Comparison | None
     scores: Mapping[str, Mapping[str, float]]
     judgement: Judgement = field(default_factory=Judgement)
+    baseline: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Thresholds | None = None
 
     @property
     def int8_graph(self) -> bytes | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import inspect
 import os
 import platform
@@ -12,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, get_type_hints
-
-import numpy as np
 
 from training.config import DEFAULT, RECIPES, Config
 from training.data.dataset import Dataset
@@ -30,6 +27,7 @@ from training.run.trained_table import TrainedTable
 
 _TABLE: Final = "the table"
 _LISTS: Final = ("target", "categorical", "drop", "missing")
+_PARTS: Final = ("test", "validation")  # files, or tables
 _TABLE_OPTIONS: Final = {each.name: each for each in OPTIONS if each.name != "targets"}
 _TRAINING_OPTIONS: Final = {each.name: each for each in fields(Config)}
 
@@ -158,22 +156,25 @@ def _loaded(
         raise OptionError(f"recipe is {recipe!r}, expected one of {known}")
     given = {each: tuple(value) if isinstance(value, list) else value for each, value in options.items()}
     config = Config(**RECIPES[recipe]["table"] | {each: given[each] for each in given if each in _TRAINING_OPTIONS})
-    own = {each: _checked(each, given[each]) for each in given if each in _TABLE_OPTIONS}
-    table, categorical = frames.read(df, _TABLE)
-    excluded = {*targets, *own.get("drop", ()), *own.get("categorical", ())}
-    own["categorical"] = (*own.get("categorical", ()), *(each for each in categorical if each not in excluded))
-    source = {"name": name, "from": "a DataFrame given to train_table()"}
-    dataset = table_file.dataset_of(name, _TABLE, table, TableOptions(targets, **own), source, typed=True)
+    own = {each: _checked(each, given[each]) for each in given if each in _TABLE_OPTIONS and given[each] is not None}
+    frame = frames.frame_of(df, _TABLE)
+    table_options = TableOptions(targets, **own)
+    not_typed = {*targets, *table_options.left_out, *table_options.categorical}
+    typed = (each for each in frame.categorical if each not in not_typed)
+    dataset = table_file.load(frame, replace(table_options, categorical=(*table_options.categorical, *typed)))
+    source = {**dataset.source, "name": name, "from": "a DataFrame given to train_table()"}
     notes = tuple(in_python(each, _LISTS) for each in dataset.notes)
-    return replace(dataset, notes=notes, source={**dataset.source, "sha256": _digest(dataset)}), config
+    return replace(dataset, name=name, source=source, notes=notes), config
 
 
 def _checked(name: str, value: Any) -> Any:
     """The value of a table's option as the command line gives it."""
     option = _TABLE_OPTIONS[name]
+    if name in _PARTS:
+        return Path(value) if isinstance(value, (str, Path)) else frames.frame_of(value, f"the {name} table")
     if option.nargs is not None and isinstance(value, str):
         return (value,)
-    if option.nargs is not None and value is not None and not isinstance(value, tuple):
+    if option.nargs is not None and not isinstance(value, tuple):
         raise OptionError(f"{name} is {value!r}, expected a list of strings")
     if option.choices and value not in option.choices:
         raise OptionError(f"{name} is {value!r}, expected one of {', '.join(map(repr, option.choices))}")
@@ -184,14 +185,6 @@ def _suggestion(name: str) -> str:
     known = [*_TABLE_OPTIONS, *_TRAINING_OPTIONS]
     nearest = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {nearest[0]}?" if nearest else f"expected one of {', '.join(known)}"
-
-
-def _digest(dataset: Dataset) -> str:
-    """SHA-256 of the rows, with what their numbers stand for."""
-    digest = hashlib.sha256(repr((dataset.columns, dataset.labels, dataset.target_names)).encode())
-    digest.update(np.ascontiguousarray(dataset.inputs).data)
-    digest.update(np.ascontiguousarray(dataset.targets).data)
-    return digest.hexdigest()
 
 
 @contextmanager
@@ -209,7 +202,7 @@ def _other_parameters() -> str:
     """The section of the docstring that lists the options."""
     lines = ["Other Parameters", "----------------"]
     for option in _TABLE_OPTIONS.values():
-        kind = "str" if option.nargs is None else "sequence of str"
+        kind = "path or DataFrame" if option.name in _PARTS else "str" if option.nargs is None else "sequence of str"
         lines += [f"{option.name} : {kind}, default={option.default!r}", f"    {_sentence(option.help)}"]
     types = get_type_hints(Config)
     defaults = RECIPES[DEFAULT]["table"]

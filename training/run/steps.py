@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from training.data.split import Split, split
 from training.engine import device, trainer
 from training.engine.trainer import Epoch
 from training.recipe import train as recipe
-from training.release import pipeline, promotion
+from training.release import card, pipeline, promotion
 from training.release import publish as publisher
 from training.release.training_run import TrainingRun
 from training.run import progress
@@ -127,8 +127,16 @@ def _report(released: pipeline.Release, console: Console) -> None:
     if int8 is not None and int8.fault is not None:
         console.print(f"int8 is not published: {int8.fault}")
     for precision, scores in released.candidate.scores.items():
-        listed = ", ".join(f"{metric} {value:.4f}" for metric, value in scores.items())
-        console.print(f"test scores, {precision}: {listed}")
+        console.print(f"test scores, {precision}: {_listed(scores)}")
+    if baseline := released.candidate.baseline:
+        console.print(f"baseline, {_baseline(released.candidate.run)}: {_listed(baseline)}")
+    found = released.candidate.thresholds
+    if found is not None and (best := found.best) is not None:
+        label = released.candidate.run.dataset.class_names[1]
+        console.print(
+            f"best F1 for {label!r} from a probability of {best.at:.3f} on: {best.f1:.4f} (precision "
+            f"{best.precision:.4f}, recall {best.recall:.4f}); the card has a table of thresholds"
+        )
     if (compared := released.candidate.judgement.compared) is not None:
         listed = ", ".join(
             f"{metric} {value:.4f} (was {compared.old[metric]:.4f})" for metric, value in compared.new.items()
@@ -137,3 +145,11 @@ def _report(released: pipeline.Release, console: Console) -> None:
         for each in compared.worse:
             console.print(f"published all the same: {each}")
     console.print(f"published {released.folder}; its card is {released.folder / 'README.md'}")
+
+
+def _listed(scores: Mapping[str, float]) -> str:
+    return ", ".join(f"{metric} {value:.4f}" for metric, value in scores.items())
+
+
+def _baseline(run: TrainingRun) -> str:
+    return f"always {card.commonest(run)!r}" if run.dataset.classifies else "always the mean, or for mae the median"

@@ -16,7 +16,7 @@ import pytest
 
 from tests.training.data.errors import message_of
 from training.data import fashion_mnist
-from training.data.dataset import Dataset
+from training.data.dataset import TEST, Dataset
 
 NAMES = [f"{name}.gz" for name in fashion_mnist.FILES]
 REMEDY = "install the package dataset-fashion-mnist, or give the publisher's four .gz files with --data-dir"
@@ -95,7 +95,7 @@ def same(one: Dataset, other: Dataset) -> bool:
 def test_shapes_labels_and_counts(loaded: Dataset) -> None:
     assert (loaded.inputs.shape, loaded.inputs.dtype) == ((70_000, 784), np.uint8)
     assert loaded.images
-    assert (loaded.shape, loaded.test_rows, loaded.target_names) == ((28, 28), 10_000, ("article",))
+    assert (loaded.shape, len(loaded.division.rows_of(TEST)), loaded.target_names) == ((28, 28), 10_000, ("article",))
     assert loaded.labels == (
         *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
         *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),

@@ -36,15 +36,20 @@ def test_every_picture_exists(digits: Trained) -> None:
 def test_scores_are_those_of_the_manifest(digits: Trained) -> None:
     head, *rows = table(card_of(digits), "Scores")
     scores = digits.published.manifest.scores
-    assert head == ["on the test rows", *scores]
+    assert head == ["on the test rows", *scores, "baseline"]
     assert [row[0] for row in rows] == [
         "accuracy",
         "balanced accuracy",
         "log-loss",
         "expected calibration error, 15 bins",
+        "ROC-AUC",
+        "average precision",
     ]
-    for row, metric in zip(rows, ("accuracy", "balanced_accuracy", "log_loss", "ece"), strict=True):
-        assert row[1:] == [f"{scores[precision][metric]:.4f}" for precision in scores]
+    baseline = digits.published.manifest.baseline
+    assert baseline is not None
+    names = ("accuracy", "balanced_accuracy", "log_loss", "ece", "roc_auc", "average_precision")
+    for row, metric in zip(rows, names, strict=True):
+        assert row[1:] == [f"{found[metric]:.4f}" for found in (*scores.values(), baseline)]
 
 
 def test_scores_per_class(digits: Trained) -> None:
@@ -66,7 +71,8 @@ def test_it_starts_with_the_network_and_its_data(digits: Trained) -> None:
         "A multi-layer perceptron (64 → 32 → 10, relu) that classifies rows of 64 features into 10 classes "
         f"(0, 1, 2, 3, 4, 5, 6, 7, 8, 9). Trained on {len(parts.train):,} rows of digits; {len(parts.validation)} "
         "other rows were used for validation and calibration. Scores and errors are for "
-        f"{len(parts.test)} held-out test rows.\n"
+        f"{len(parts.test)} held-out test rows. The validation and test rows are drawn at random, "
+        "stratified by class.\n"
     )
 
 

@@ -17,7 +17,7 @@ from service import artifact, refused
 from tests.service.published import rewrite
 from tests.training import small
 from training.config import Config
-from training.data.dataset import Column, Dataset
+from training.data.dataset import Column, Dataset, last_rows_test
 from training.data.split import Split, split
 from training.errors import NotPromoted, TrainingError
 from training.recipe import train
@@ -233,7 +233,8 @@ def test_the_old_versions_category_codes_are_used_for_its_answers(tmp_path: Path
 def test_the_publishers_own_test_rows_were_seen_by_no_version(tmp_path: Path) -> None:
     run = good()
     rows = np.concatenate([run.split.train, run.split.validation, run.split.test])
-    dataset = replace(run.dataset, inputs=run.dataset.inputs[rows], targets=run.dataset.targets[rows], test_rows=300)
+    inputs, targets = run.dataset.inputs[rows], run.dataset.targets[rows]
+    dataset = replace(run.dataset, inputs=inputs, targets=targets, division=last_rows_test(1500, 300))
     own = replace(run, dataset=dataset, split=Split(np.arange(1000), np.arange(1000, 1200), np.arange(1200, 1500)))
     for _ in range(2):
         released = pipeline.release(own, tmp_path)
@@ -307,7 +308,7 @@ def test_a_models_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None
 )
 def test_the_tolerance(old: list[float], new: list[float], worse: bool) -> None:
     """Two standard errors of the paired difference, or half a point."""
-    measure = promotion._Measure("accuracy", "accuracy", np.array(old), np.array(new), 0.005, str)
+    measure = promotion._Measure("accuracy", "accuracy", np.array(old), np.array(new), lambda _: 0.005, str)
     assert measure.is_worse is worse
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.dataset import Column, Dataset, file_name, join_names, label_string, labels_of
+from training.data.dataset import Column, Dataset, file_name, join_names, label_string, labels_of, last_rows_test
 from training.errors import DataError
 
 _MAX_LISTED: Final = 10
@@ -55,7 +55,7 @@ def dataset_of(
         columns=pixels(height, width),
         target_names=("class",),
         shape=(height, width),
-        test_rows=test_rows,
+        division=last_rows_test(len(images), test_rows),
         source={"name": path.resolve().name, "sha256": digest.hexdigest(), **source},
         notes=(f"{len(images):,} images of {height} x {width} pixels, {len(names)} classes ({listed})", *notes),
     )

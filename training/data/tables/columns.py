@@ -39,8 +39,13 @@ def is_date(array: pa.ChunkedArray) -> bool:
 
 def is_numeric(array: pa.ChunkedArray) -> bool:
     """Return whether the values are numbers."""
+    return is_number_type(array.type)
+
+
+def is_number_type(arrow_type: pa.DataType) -> bool:
+    """Return whether values of an Arrow type are numbers."""
     types = pa.types
-    return bool(types.is_integer(array.type) or types.is_floating(array.type) or types.is_decimal(array.type))
+    return bool(types.is_integer(arrow_type) or types.is_floating(arrow_type) or types.is_decimal(arrow_type))
 
 
 def is_integral(array: pa.ChunkedArray) -> bool:

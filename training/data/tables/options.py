@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,8 +12,9 @@ from typing import Any, Final
 from service.cells import DECIMALS, THOUSANDS, Cells, strip
 from training.data.dataset import join_names
 from training.data.kind import DataOption
+from training.data.tables.frames import Frame
 from training.data.tables.targets import TASKS
-from training.errors import OptionError
+from training.errors import OptionError, joined
 
 _MAX_LISTED: Final = 20
 
@@ -26,6 +27,10 @@ class TableOptions:
     categories even if they look like numbers; columns in ``drop`` are left out. ``missing`` are the strings that stand
     for a missing value in every column; None means the default ones. ``decimal`` and ``thousands`` are the marks in
     numbers.
+
+    ``test`` and ``validation`` are files with the rows of these parts. The columns ``split``, ``group``, ``time`` and
+    ``weight`` say for each row its part, what may not be divided, when it was, and how much it counts; they are no
+    features.
     """
 
     targets: tuple[str, ...] = ()
@@ -35,6 +40,25 @@ class TableOptions:
     missing: tuple[str, ...] | None = None
     decimal: str | None = None
     thousands: str | None = None
+    test: Path | Frame | None = None
+    validation: Path | Frame | None = None
+    split: str | None = None
+    group: str | None = None
+    time: str | None = None
+    weight: str | None = None
+
+    @property
+    def roles(self) -> list[str]:
+        """The columns that say something about the rows."""
+        return [name for name in self._by_flag().values() if name]
+
+    @property
+    def left_out(self) -> list[str]:
+        """The columns that are neither features nor targets."""
+        return list(dict.fromkeys([*self.drop, *self.roles]))
+
+    def _by_flag(self) -> dict[str, str | None]:
+        return {"--split": self.split, "--group": self.group, "--time": self.time, "--weight": self.weight}
 
     def cells(self) -> Cells:
         """Return the rules for reading cells. Raises `OptionError`."""
@@ -51,23 +75,53 @@ class TableOptions:
         missing = tuple(dict.fromkeys(string for string in map(strip, self.missing) if string))
         return Cells(missing, missing, decimal, thousands)
 
-    def check_names(self, path: Path | str, names: Sequence[str]) -> None:
-        """Raise `OptionError` if an option does not fit the table's column ``names``."""
+    def check_names(self, path: Path | Frame, names: Sequence[str]) -> None:
+        """Raise `OptionError` with all options that do not fit the table's column ``names``, or each other."""
         if not self.targets:
             raise OptionError(f"{path} needs a target; name a column with --target: {join_names(names, _MAX_LISTED)}")
-        for flag, chosen in (("--target", self.targets), ("--categorical", self.categorical), ("--drop", self.drop)):
-            for name in chosen:
+        if faults := [*self._unknown(path, names), *self._conflicts(), *self._conflicts_of_roles()]:
+            raise OptionError(joined(path, faults))
+
+    def _unknown(self, path: Path | Frame, names: Sequence[str]) -> Iterator[str]:
+        """What is wrong with the name of each column alone."""
+        chosen: dict[str, Sequence[str]] = {
+            "--target": self.targets,
+            "--categorical": self.categorical,
+            "--drop": self.drop,
+            **{flag: (name,) for flag, name in self._by_flag().items() if name},
+        }
+        for flag, columns in chosen.items():
+            for name in dict.fromkeys(columns):
                 if name not in names:
-                    raise OptionError(f"{flag}: {path} has no column {name!r}; {_suggestion(name, names)}")
-                if chosen.count(name) > 1:
-                    raise OptionError(f"{flag} has {name!r} twice; name it once")
-        for name in self.targets:
+                    yield f"{flag}: {path} has no column {name!r}; {_suggestion(name, names)}"
+                if columns.count(name) > 1:
+                    yield f"{flag} has {name!r} twice; name it once"
+
+    def _conflicts(self) -> Iterator[str]:
+        for name in dict.fromkeys(self.targets):
             if name in self.drop:
-                raise OptionError(f"{name!r} is in both --target and --drop; to predict it, do not drop it")
+                yield f"{name!r} is in both --target and --drop; to predict it, do not drop it"
             if name in self.categorical:
-                raise OptionError(
-                    f"{name!r} is in both --target and --categorical; to predict it, use --task classification"
-                )
+                yield f"{name!r} is in both --target and --categorical; to predict it, use --task classification"
+
+    def _conflicts_of_roles(self) -> Iterator[str]:
+        flags: dict[str, str] = {}
+        for flag, name in self._by_flag().items():
+            if not name:
+                continue
+            for other, others in (("--target", self.targets), ("--categorical", self.categorical)):
+                if name in others:
+                    yield f"{name!r} is in both {other} and {flag}; a column of {flag} is no feature and no target"
+            if name in flags:
+                yield f"{name!r} is in both {flags[name]} and {flag}; name it once"
+            flags.setdefault(name, flag)
+        files = [flag for flag, file in (("--validation", self.validation), ("--test", self.test)) if file]
+        if self.split and files:
+            yield f"--split and {' and '.join(files)} both say which rows are for what; use one of them"
+        if self.group and self.time:
+            yield "--group and --time both say how to divide the rows; use one of them, or give the parts with --split"
+        if self.time and len(files) == 2:
+            yield f"--time has nothing to divide beside {' and '.join(files)}; leave it out"
 
     def keep_strings_flag(self, name: str) -> str:
         """Return the option that keeps the strings of column ``name``."""
@@ -82,10 +136,29 @@ def _suggestion(name: str, names: Sequence[str]) -> str:
 
 
 _COLUMNS: Final[dict[str, Any]] = {"default": (), "nargs": "+", "metavar": "COLUMN", "convert": tuple}
+_FILE: Final[dict[str, Any]] = {"type": Path, "metavar": "FILE"}
 OPTIONS: Final = (
     DataOption("targets", "--target", "column to predict; several if they are numeric", **_COLUMNS),
     DataOption("categorical", "--categorical", "treat as categories, even if they look like numbers", **_COLUMNS),
     DataOption("drop", "--drop", "leave out", **_COLUMNS),
+    DataOption("test", "--test", "the test rows, in a file of their own with the same columns", **_FILE),
+    DataOption(
+        "validation", "--validation", "the validation rows, in a file of their own with the same columns", **_FILE
+    ),
+    DataOption("split", "--split", "says for each row whether it is for train, validation or test", metavar="COLUMN"),
+    DataOption("group", "--group", "rows with the same value, such as a patient, stay in one part", metavar="COLUMN"),
+    DataOption(
+        "time",
+        "--time",
+        "the latest rows are for test and those before them for validation: numbers, dates or ISO 8601",
+        metavar="COLUMN",
+    ),
+    DataOption(
+        "weight",
+        "--weight",
+        "how much each row counts, in training, validation, calibration and scores: numbers of at least 0",
+        metavar="COLUMN",
+    ),
     DataOption(
         "missing",
         "--missing",

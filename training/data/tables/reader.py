@@ -19,17 +19,20 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
+from training.data.tables.frames import Frame
 from training.errors import DataError
 
 SUFFIXES: Final = (".csv", ".tsv", ".parquet")
 _DELIMITERS: Final = ",;\t|"
 
 
-def read(path: Path) -> tuple[pa.Table, str]:
-    """Return the table, with at least one row and unique column names, and the file's SHA-256.
+def read(path: Path | Frame) -> tuple[pa.Table, str]:
+    """Return the table, with at least one row and unique column names, and the SHA-256 of the file or frame.
 
     All columns of a CSV file are strings, exactly as in the file. Raises `DataError`.
     """
+    if isinstance(path, Frame):
+        return _normalised(path, path.table), path.digest
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -37,14 +40,10 @@ def read(path: Path) -> tuple[pa.Table, str]:
     if not content.strip():
         raise DataError(f"{path} is empty, expected a table with a header")
     table = _read_parquet(path, content) if has_types(path) else _read_csv(path, content)
-    return normalised(path, table), hashlib.sha256(content).hexdigest()
+    return _normalised(path, table), hashlib.sha256(content).hexdigest()
 
 
-def normalised(source: Path | str, table: pa.Table) -> pa.Table:
-    """Return ``table`` with one type for strings and null for NaN; errors call it ``source``.
-
-    Raises `DataError` if it has no rows, or a column's name is empty, unprintable or not unique.
-    """
+def _normalised(source: Path | Frame, table: pa.Table) -> pa.Table:
     names = [name.strip() for name in table.column_names]
     _check_names(source, names)
     if not table.num_rows:
@@ -52,9 +51,9 @@ def normalised(source: Path | str, table: pa.Table) -> pa.Table:
     return pa.table([_normalise(array) for array in table.columns], names)
 
 
-def has_types(path: Path) -> bool:
-    """Return whether the file format stores column types."""
-    return path.suffix.lower() == ".parquet"
+def has_types(path: Path | Frame) -> bool:
+    """Return whether columns have types before they are read."""
+    return isinstance(path, Frame) or path.suffix.lower() == ".parquet"
 
 
 def _read_parquet(path: Path, content: bytes) -> pa.Table:
@@ -139,7 +138,7 @@ def _ragged_row(path: Path, text: str, delimiter: str) -> DataError | None:
     return None
 
 
-def _check_names(path: Path | str, names: list[str]) -> None:
+def _check_names(path: Path | Frame, names: list[str]) -> None:
     for number, name in enumerate(names, 1):
         if not name:
             raise DataError(

@@ -1,4 +1,4 @@
-"""Load a table from a CSV or Parquet file; column types are inferred unless the user gives them."""
+"""Load a table from a CSV or Parquet file or a DataFrame; column types are inferred unless the user gives them."""
 
 from __future__ import annotations
 
@@ -6,73 +6,69 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from service.cells import Cells
 from training.data.dataset import Dataset, file_name
 from training.data.kind import DataKind
-from training.data.tables import columns, features, hints, parsing, reader, targets
+from training.data.tables import columns, given_rows, hints, parsing, part_files, reader, row_roles
+from training.data.tables.frames import Frame
 from training.data.tables.options import OPTIONS, TableOptions
 from training.data.tables.parsing import ParsedColumn
-from training.errors import DataError
+from training.errors import DataError, joined
 
 
-def load(path: Path, options: TableOptions) -> Dataset:
+def load(path: Path | Frame, options: TableOptions) -> Dataset:
     """Load the table; every string of a categorical column is a category.
 
     Raises `DataError` with all errors of its columns, and `OptionError` if ``options`` do not fit.
     """
-    table, digest = reader.read(path)
-    source = {"name": path.name, "sha256": digest}
-    name = file_name(path.stem, default="table")
-    return dataset_of(name, path, table, options, source, typed=reader.has_types(path))
-
-
-def dataset_of(
-    name: str, path: Path | str, table: pa.Table, options: TableOptions, source: Mapping[str, Any], *, typed: bool
-) -> Dataset:
-    """Return a table that was read as a data set; errors call it ``path``.
-
-    ``typed`` is whether its columns had types before it was read. ``source`` describes the origin for the manifest.
-    Raises as `load`.
-    """
     cells = options.cells()
-    options.check_names(path, table.column_names)
-    table = table.drop_columns(list(options.drop))
+    files = part_files.read(path, options)
+    roles_table = files.table.select(options.roles)
+    table = files.table.drop_columns([name for name in files.table.column_names if name in options.left_out])
     parsed = {
-        name: _parse(name, array, options, cells, typed=typed)
+        name: _parse(name, array, options, cells, typed=reader.has_types(path))
         for name, array in zip(table.column_names, table.columns, strict=True)
     }
     invalid = {name for name, column in parsed.items() if column.errors}
     errors = [error for column in parsed.values() for error in column.errors]
     values = pa.table({name: column.array for name, column in parsed.items()})
-    values, target_notes = _drop_rows_without_target(path, values, options.targets, parsed)
+    kept, target_notes = _rows_with_target(path, values, options.targets, parsed)
+    values, roles_table = (each.filter(pa.array(kept)) for each in (values, roles_table))
+    roles = row_roles.roles_of(roles_table, files, files.parts[kept], options, cells)
+    errors += roles.errors
+    rest = roles.division.rest(values.num_rows)
     target = None
-    if not invalid & set(options.targets):
+    if rest.any() and not invalid & set(options.targets):
         try:
-            target = targets.target_of(values.select(options.targets), options.task)
+            target = given_rows.target_of(values.select(options.targets), rest, options.task)
         except DataError as error:
             errors.append(str(error))
     if len(parsed) == len(options.targets):
         raise DataError(f"{path} has no columns left to predict {', '.join(options.targets)} from; drop fewer")
     others = values.drop_columns(list({*options.targets, *invalid}))
-    found = features.features_of(others, options.categorical, options.drop)
+    found = given_rows.features_of(others, rest, options.categorical, options.drop)
     errors += found.errors
     if errors or target is None:
-        raise DataError(_joined(path, errors))
+        raise DataError(joined(path, [files.located(error) for error in errors]))
     return Dataset(
-        name=name,
+        name=file_name(path.stem, default="table"),
         inputs=found.inputs,
         targets=target.values,
         labels=target.labels,
         columns=found.columns,
         target_names=options.targets,
         shape=(len(found.columns),),
-        source={**source, "dropped": list(options.drop)},
-        notes=(*target_notes, *_notes(parsed, options), *found.notes, target.note),
+        division=roles.division,
+        weights=roles.weights,
+        source={"name": path.name, "sha256": files.digest, "dropped": list(options.left_out)}
+        | ({"weight": options.weight} if options.weight else {}),
+        notes=(*target_notes, *roles.notes, *_notes(parsed, options), *found.notes, target.note),
         cells=cells,
     )
 
@@ -97,10 +93,10 @@ def _parse(name: str, array: pa.ChunkedArray, options: TableOptions, cells: Cell
     return ParsedColumn(parsed.array, parsed.missing, errors, parsed.notes)
 
 
-def _drop_rows_without_target(
-    path: Path | str, table: pa.Table, names: Sequence[str], parsed: Mapping[str, ParsedColumn]
-) -> tuple[pa.Table, list[str]]:
-    """Return the rows that have all targets, and a note on the others."""
+def _rows_with_target(
+    path: Path | Frame, table: pa.Table, names: Sequence[str], parsed: Mapping[str, ParsedColumn]
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """Return which rows (rows,) have all targets, and a note on the others."""
     missing = np.zeros(table.num_rows, bool)
     strings: Counter[str] = Counter()
     for name in names:
@@ -111,12 +107,10 @@ def _drop_rows_without_target(
         listed = ", ".join(map(repr, names))
         raise DataError(f"{path} has no row with a value for target {listed}; choose another --target")
     if not count:
-        return table, []
+        return ~missing, []
     counts = f" ({hints.format_counts(strings)})" if strings else ""
     has, are = ("has", "is") if count == 1 else ("have", "are")
-    return table.filter(pa.array(~missing)), [
-        f"{count:,} of {rows:,} rows {has} no {' or no '.join(names)}{counts} and {are} left out"
-    ]
+    return ~missing, [f"{count:,} of {rows:,} rows {has} no {' or no '.join(names)}{counts} and {are} left out"]
 
 
 def _notes(parsed: Mapping[str, ParsedColumn], options: TableOptions) -> list[str]:
@@ -140,12 +134,6 @@ def _notes(parsed: Mapping[str, ParsedColumn], options: TableOptions) -> list[st
             "which applies to all columns"
         )
     return [*notes, *(note for column in parsed.values() for note in column.notes)]
-
-
-def _joined(path: Path | str, errors: Sequence[str]) -> str:
-    if len(errors) == 1:
-        return errors[0]
-    return f"{path} has {len(errors)} errors:" + "".join(f"\n- {error}" for error in errors)
 
 
 KIND: Final = DataKind(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.training.data.errors import message_of
+from training.data.dataset import TEST
 from training.data.images import arrays
 
 IMAGES = np.arange(6 * 2 * 3, dtype=np.uint8).reshape(6, 2, 3)
@@ -34,7 +35,11 @@ def test_images_and_labels_are_loaded(path: Path) -> None:
     assert np.array_equal(dataset.inputs, IMAGES.reshape(6, 6))
     assert (dataset.inputs.dtype, dataset.shape, dataset.images) == (np.uint8, (2, 3), True)
     assert (dataset.labels, dataset.targets.tolist()) == ((9, 10), [1, 0, 1, 0, 1, 0])
-    assert (dataset.name, dataset.test_rows, dataset.source["name"]) == ("my-digits", 0, "my digits.npz")
+    assert (dataset.name, len(dataset.division.rows_of(TEST)), dataset.source["name"]) == (
+        "my-digits",
+        0,
+        "my digits.npz",
+    )
 
 
 def test_string_labels_and_a_channel_axis_are_accepted(path: Path) -> None:
@@ -46,7 +51,7 @@ def test_string_labels_and_a_channel_axis_are_accepted(path: Path) -> None:
 def test_test_images_are_the_test_split(path: Path) -> None:
     np.savez(path, images=IMAGES, labels=LABELS, test_images=IMAGES[:2] + 100, test_labels=LABELS[:2])
     dataset = arrays.load(path)
-    assert (dataset.test_rows, len(dataset.inputs)) == (2, 8)
+    assert (len(dataset.division.rows_of(TEST)), len(dataset.inputs)) == (2, 8)
     assert np.array_equal(dataset.inputs[-2:], IMAGES[:2].reshape(2, 6) + 100)
 
 

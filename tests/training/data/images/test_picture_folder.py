@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.training.data.errors import message_of
+from training.data.dataset import TEST
 from training.data.images import picture_folder
 from training.errors import DataError
 
@@ -53,7 +54,7 @@ def test_pictures_are_sorted_by_name_and_labelled_by_folder(folder: Path) -> Non
     assert (dataset.inputs.dtype, dataset.shape) == (np.uint8, (HEIGHT, WIDTH))
     assert dataset.labels == ("boot", "sandal")
     assert dataset.targets.tolist() == [0, 0, 1, 1]
-    assert (dataset.name, dataset.test_rows, dataset.target_names) == ("my-shoes", 0, ("class",))
+    assert (dataset.name, len(dataset.division.rows_of(TEST)), dataset.target_names) == ("my-shoes", 0, ("class",))
     assert [dataset.columns[0].name, dataset.columns[-1].name] == ["pixel_0_0", "pixel_4_6"]
     assert dataset.notes == ("4 images of 5 x 7 pixels, 2 classes (boot, sandal)",)
     assert {name: dataset.source[name] for name in ("name", "pictures")} == {"name": "my shoes", "pictures": 4}
@@ -72,7 +73,7 @@ def test_test_folder_is_the_test_split(folder: Path, tmp_path: Path) -> None:
     folder.rename(whole / "train")
     put(whole, "test/sandal/x.png", grey(9))
     dataset = picture_folder.load(whole, None)
-    assert (dataset.test_rows, dataset.targets.tolist()) == (1, [0, 0, 1, 1, 1])
+    assert (len(dataset.division.rows_of(TEST)), dataset.targets.tolist()) == (1, [0, 0, 1, 1, 1])
     assert np.array_equal(dataset.inputs[-1], grey(9).flatten())
     put(whole, "test/slipper/x.png", grey(9))
     assert rejection(whole) == "FOLDER has class 'slipper' only in its test split; move some of its images to training"

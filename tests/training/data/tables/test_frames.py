@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from training.data.tables import frames
+from training.data.tables import frames, reader
 from training.errors import DataError
 
 
@@ -38,10 +38,11 @@ TABLE = pa.table({"age": pa.array([1.5, None]), "job": pa.array(["cook", None], 
 )
 def test_each_kind_of_frame_gives_the_same_table(frame: Any) -> None:
     assert frames.is_frame(frame)
-    table, categorical = frames.read(frame, "the table")
+    found = frames.frame_of(frame, "the table")
+    table, _ = reader.read(found)
     assert table.to_pydict() == {"age": [1.5, None], "job": ["cook", None]}
     assert table["job"].type == pa.string()
-    assert categorical == ()
+    assert found.categorical == ()
 
 
 def test_types_of_pandas() -> None:
@@ -53,8 +54,9 @@ def test_types_of_pandas() -> None:
             "sparse": pd.arrays.SparseArray([0.0, 1.0]),
         }
     )
-    table, categorical = frames.read(frame, "the table")
-    assert categorical == ("category",)
+    found = frames.frame_of(frame, "the table")
+    table, _ = reader.read(found)
+    assert found.categorical == ("category",)
     assert table.to_pydict() == {
         "category": [1, 2],
         "nullable": [1, None],
@@ -78,7 +80,7 @@ def test_types_of_pandas() -> None:
 )
 def test_errors_say_what_is_wrong(frame: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        frames.read(frame, "the table")
+        reader.read(frames.frame_of(frame, "the table"))
 
 
 def test_an_array_is_no_frame() -> None:
