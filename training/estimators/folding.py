@@ -163,7 +163,10 @@ class _Probe:
         if self._framed:
             import pandas as pd  # noqa: PLC0415 - whoever fits on a DataFrame has it
 
-            X: Any = pd.DataFrame({name: [value] for name, value in zip(self._names, row, strict=True)})
+            columns = zip(self._names, row, self._X.dtypes, strict=True)
+            X: Any = pd.DataFrame(
+                {name: pd.Series([value], dtype=_probe_dtype(dtype)) for name, value, dtype in columns}
+            )
         else:
             numeric = all(isinstance(value, (int, float, np.number)) for value in row)
             X = np.array([row], np.float64 if numeric else object)
@@ -187,6 +190,13 @@ def _check(folded: Folded, step: Any, X: Any) -> None:
 def _dense(transformed: Any) -> NDArray[np.float64]:
     found = transformed.toarray() if sparse.issparse(transformed) else transformed
     return np.asarray(found, np.float64)
+
+
+def _probe_dtype(dtype: Any) -> Any:
+    """The dtype of a column like those of ``dtype`` that takes all values: a lone NaN would not be a string's."""
+    if dtype.kind != "O":
+        return np.float64
+    return object if dtype == "category" else dtype
 
 
 def _column(X: Any, position: int) -> Any:

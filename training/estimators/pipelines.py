@@ -151,7 +151,8 @@ def _parts(estimator: Any) -> _Parts:
 def _target_scaling(transformer: Any, targets: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
     """Scale and offset (targets,) of ``transformer``'s inverse, float64 if float32 would lose differences."""
     count = targets.shape[1]
-    found = np.asarray(transformer.inverse_transform(np.repeat(_PROBES, count, axis=1)), np.float64)
+    with np.errstate(all="ignore"):
+        found = np.asarray(transformer.inverse_transform(np.repeat(_PROBES, count, axis=1)), np.float64)
     offset, scale = found[0], found[1] - found[0]
     expected = offset + _PROBES * scale
     if not np.allclose(found, expected, rtol=1e-6):

@@ -144,9 +144,7 @@ class BaseTable(TableParameters, BaseEstimator):  # type: ignore[misc]
             kept = np.flatnonzero(weights)
             table, y, weights = table.take(kept), y[kept], weights[kept]
         targets = self._fit_targets(y)
-        found, inputs, errors = features_of(table, (*categorical, *self._categorical(table.column_names)))
-        if errors:
-            raise DataError("; ".join(errors))
+        found, inputs = features_of(table, (*categorical, *self._categorical(table.column_names)))
         return _dataset("fit", inputs, targets, self._labels(), found, self._weigh_classes(targets, weights))
 
     def _table(self, X: Any, *, reset: bool) -> tuple[pa.Table, tuple[str, ...]]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from training.data import precision
 from training.data.dataset import Column
 from training.data.tables import columns, frames, reader
+from training.errors import DataError, joined
 
 
 def to_table(X: Any, names: Sequence[str]) -> tuple[pa.Table, tuple[str, ...]]:
@@ -29,10 +30,10 @@ def to_table(X: Any, names: Sequence[str]) -> tuple[pa.Table, tuple[str, ...]]:
     return reader.read(frame)[0], frame.categorical
 
 
-def features_of(table: pa.Table, categorical: Sequence[str]) -> tuple[tuple[Column, ...], NDArray[Any], list[str]]:
-    """The columns of ``table``, their values (rows, columns) in float32 or float64, and what is wrong with them.
+def features_of(table: pa.Table, categorical: Sequence[str]) -> tuple[tuple[Column, ...], NDArray[Any]]:
+    """The columns of ``table``, and their values (rows, columns) in float32 or, to keep them apart, in float64.
 
-    Columns in ``categorical`` are categories whatever they hold.
+    Columns in ``categorical`` are categories whatever they hold. Raises `DataError` with all that is wrong.
     """
     found: list[Column] = []
     values = np.empty((table.num_rows, table.num_columns))
@@ -43,10 +44,12 @@ def features_of(table: pa.Table, categorical: Sequence[str]) -> tuple[tuple[Colu
         if not faults:
             column, values[:, index] = columns.to_feature(name, array, categorical=name in categorical)
             found.append(column)
+    if errors:
+        raise DataError(joined("X", errors))
     numeric = [index for index, column in enumerate(found) if column.type == "numeric"]
-    if not errors and any(precision.needs_float64(values[:, index]) for index in numeric):
-        return tuple(found), values, errors
-    return tuple(found), values.astype(np.float32), errors
+    if any(precision.needs_float64(values[:, index]) for index in numeric):
+        return tuple(found), values
+    return tuple(found), values.astype(np.float32)
 
 
 def _errors(name: str, array: pa.ChunkedArray, *, numeric: bool) -> list[str]:
