@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from training.config import ACTIVATIONS, DEVICES, SEED_MAX, Constraint, Interval, Options, mismatch
+from training.config import ACTIVATIONS, DEVICES, SCHEDULES, SEED_MAX, Constraint, Interval, Options, mismatch
 
 STOCHASTIC: Final = ("adam", "sgd")
 
@@ -150,6 +150,17 @@ class Parameters:
         the training data.
     device : {'auto', 'cuda', 'mps', 'cpu'}, default='cpu'
         Device for training and prediction. ``'auto'`` takes the first one available.
+    schedule : {'one_cycle', 'cosine'} or None, default=None
+        Learning rate of each step of ``'adam'`` and ``'sgd'``, over all of ``max_iter``
+        epochs; None leaves it to ``learning_rate``, as in scikit-learn. Not available in
+        `partial_fit`.
+
+        - ``'one_cycle'`` [6]_: up to ``learning_rate_init`` over the first 30 % of the
+          steps, then down to almost 0.
+        - ``'cosine'`` [7]_: from ``learning_rate_init`` down to 0.
+
+        Training stops early all the same when nothing improves;
+        ``n_iter_no_change=float('inf')`` completes the schedule.
     callbacks : sequence of callable, default=None
         Functions called as ``callback(estimator, epoch)`` after each epoch or
         iteration, where ``epoch`` is an entry of ``history_``. Training stops when one
@@ -182,6 +193,7 @@ class Parameters:
     batch_norm: bool = parameter(False, BOOLEAN)
     mixed_precision: bool = parameter(False, BOOLEAN)
     device: str = parameter("cpu", Options(DEVICES))
+    schedule: str | None = parameter(None, NOTHING, Options(tuple(SCHEDULES)))
     callbacks: Sequence[Callable[..., Any]] | None = parameter(None, NOTHING, CALLBACKS)
 
     def check(self) -> None:
@@ -193,9 +205,14 @@ class Parameters:
             If a parameter is invalid, or two of them exclude each other.
         """
         check_fields(self)
-        for name in ("dropout", "batch_norm"):
+        for name in ("dropout", "batch_norm", "schedule"):
             if self.solver == "lbfgs" and getattr(self, name):
                 raise ValueError(
                     f"{type(self).__name__}: {name} needs mini-batches, and the solver 'lbfgs' has none; choose the "
                     "solver 'adam' or 'sgd'"
                 )
+        if self.schedule is not None and self.learning_rate != "constant":
+            raise ValueError(
+                f"{type(self).__name__}: schedule is {self.schedule!r} and learning_rate {self.learning_rate!r}, and "
+                "both set the rate; leave one of them out"
+            )

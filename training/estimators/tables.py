@@ -169,6 +169,11 @@ class TableRegressor(RegressorMixin, BaseTable):  # type: ignore[misc]
         Training loss, of targets that have mean 0 and variance 1. ``'huber'`` [1]_ equals
         the squared error up to an error of 1 and is linear beyond.
 
+    Attributes
+    ----------
+    n_outputs_ : int
+        Number of targets.
+
     See Also
     --------
     TableClassifier : The same for classes.
@@ -219,7 +224,9 @@ class TableRegressor(RegressorMixin, BaseTable):  # type: ignore[misc]
         return checked
 
     def _fit_targets(self, y: NDArray[Any]) -> NDArray[Any]:
-        return self._encode(y)
+        encoded = self._encode(y)
+        self.n_outputs_ = encoded.shape[1]
+        return encoded
 
     def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
         return y.reshape(len(y), -1)
