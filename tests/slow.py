@@ -40,6 +40,7 @@ SLOW: Final = (
     "test_cloud_containers.py",
     "test_examples.py",
     "test_readme.py::test_the_estimator_snippet_trains_and_publishes",
+    "test_readme.py::test_the_snippets_for_tables_train_and_publish",
     "test_shipped_model.py",
     "training/cli/test_not_promoted.py",
     "training/data/test_fashion_mnist.py",
