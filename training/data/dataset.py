@@ -54,6 +54,7 @@ class Column:
     """One feature. ``missing`` says whether its value may be missing.
 
     A categorical value is its index in ``categories``, or ``len(categories)`` for any other if ``other`` is set.
+    ``cells`` are the rules by which its cells were read; None if they are those of the data set.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Column:
     missing: bool = False
     categories: tuple[str, ...] = ()
     other: bool = False
+    cells: Cells | None = None
 
     @property
     def codes(self) -> int:
@@ -124,7 +126,8 @@ class Dataset:
     ``weights`` float64 (rows,) say how much each row counts; None for equal weights.
     ``source`` describes the origin for the manifest: name, SHA-256 and more.
     ``notes`` are sentences on how the data was interpreted, shown before training.
-    ``cells`` are the rules by which a table's cells were read; None without a table.
+    ``cells`` are the rules by which a table's cells were read; None without a table. ``target_cells`` are those of
+    targets that were read by others.
     """
 
     name: str
@@ -139,6 +142,7 @@ class Dataset:
     source: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     cells: Cells | None = None
+    target_cells: Mapping[str, Cells] = field(default_factory=dict)
 
     def weights_of(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
         """The weights of ``rows``; None for equal weights."""

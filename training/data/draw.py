@@ -68,7 +68,7 @@ def by_group(
     costs: list[tuple[float, ...]] = []
     choices: list[NDArray[np.bool_]] = []
     for _ in range(min(_MAX_TRIES, 1 + _MAX_TRIED_ROWS // len(rows))):
-        taken = _choose_groups(sizes, strata, fraction, random, most=len(sizes) - parts_left)[groups]
+        taken = _choose_groups(sizes, strata, fraction, random, parts_left)[groups]
         counts = np.bincount(classes[taken], minlength=len(class_rows))
         lacking = ((counts == class_rows) & (class_rows > 0)).sum(), ((counts == 0) & (class_rows > 0)).sum()
         shares = counts / np.maximum(class_rows, 1)
@@ -90,9 +90,9 @@ def _rarest_classes(
 
 
 def _choose_groups(
-    sizes: NDArray[np.intp], strata: NDArray[np.int64], fraction: float, random: np.random.Generator, *, most: int
+    sizes: NDArray[np.intp], strata: NDArray[np.int64], fraction: float, random: np.random.Generator, left: int
 ) -> NDArray[np.bool_]:
-    """Choose groups at random, 1 to ``most``, so that they have about a ``fraction`` of the rows of each stratum."""
+    """Choose groups at random that have about a ``fraction`` of the rows of each stratum; ``left`` of each stay."""
     order = random.permutation(len(sizes))
     order = order[np.argsort(strata[order], kind="stable")]
     chosen: list[NDArray[np.int64]] = []
@@ -100,11 +100,11 @@ def _choose_groups(
     for members in np.split(order, np.flatnonzero(np.diff(strata[order])) + 1):
         total = np.concatenate([[0], np.cumsum(sizes[members])])
         owed += fraction * float(total[-1])
-        count = int(np.abs(total - owed).argmin())
+        count = min(int(np.abs(total - owed).argmin()), max(len(members) - left, 0))
         chosen.append(members[:count])
         owed -= float(total[count])
     taken = np.zeros(len(sizes), bool)
-    taken[(np.concatenate(chosen) if any(map(len, chosen)) else order[:1])[:most]] = True
+    taken[np.concatenate(chosen) if any(map(len, chosen)) else order[:1]] = True
     return taken
 
 
@@ -119,6 +119,9 @@ def latest(
     times = dataset.division.times[rows]
     distinct, counts = np.unique(times, return_counts=True)
     earlier = np.cumsum(counts)[:-1]  # rows before each time but the first
-    first = parts_left + int(np.abs(earlier[parts_left - 1 :] - (1 - fraction) * len(rows)).argmin())
+    minimum = 1 if dataset.classifies else MIN_TARGETS
+    off = np.abs(earlier - (1 - fraction) * len(rows))
+    off[(earlier < parts_left * minimum) | (len(rows) - earlier < minimum)] += len(rows)  # only if there is no other
+    first = parts_left + int(off[parts_left - 1 :].argmin())
     taken = times >= distinct[first]
     return rows[~taken], rows[taken]

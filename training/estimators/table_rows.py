@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from training.data import precision
 from training.data.dataset import Column
-from training.data.tables import columns, frames, reader
+from training.data.tables import columns, frames
 from training.errors import DataError, joined
 
 
@@ -27,7 +27,7 @@ def to_table(X: Any, names: Sequence[str]) -> tuple[pa.Table, tuple[str, ...]]:
     elif hasattr(X, "set_axis"):  # pandas, whose names need not be strings
         X = X.set_axis(list(names), axis=1)
     frame = frames.frame_of(X, "X")
-    return reader.read(frame)[0], frame.categorical
+    return frame.rows, frame.categorical
 
 
 def features_of(table: pa.Table, categorical: Sequence[str]) -> tuple[tuple[Column, ...], NDArray[Any]]:

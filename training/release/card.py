@@ -118,14 +118,7 @@ def _scores(candidate: Candidate) -> str:
 def _constant(candidate: Candidate) -> str:
     if not candidate.run.dataset.classifies:
         return "the mean of the training rows, or for the absolute error their median"
-    return f"the share of each class in the training rows, and so the commonest one, {commonest(candidate.run)!r}"
-
-
-def commonest(run: TrainingRun) -> str:
-    """The class with the largest weight in the training rows."""
-    train = run.split.train
-    totals = np.bincount(run.dataset.targets[train], run.dataset.weights_of(train), len(run.dataset.labels))
-    return run.dataset.class_names[int(totals.argmax())]
+    return f"the share of each class in the training rows, and so the commonest one, {candidate.run.commonest_class!r}"
 
 
 def _ranked(dataset: Dataset) -> str:

@@ -62,6 +62,13 @@ class TrainingRun:
         """Their weights (rows,); None for equal weights."""
         return self.dataset.weights_of(self.split.test)
 
+    @property
+    def commonest_class(self) -> str:
+        """The class with the largest weight in the training rows."""
+        dataset, train = self.dataset, self.split.train
+        totals = np.bincount(dataset.targets[train], dataset.weights_of(train), len(dataset.labels))
+        return dataset.class_names[int(totals.argmax())]
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:

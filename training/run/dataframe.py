@@ -26,7 +26,7 @@ from training.run.keywords import in_python
 from training.run.trained_table import TrainedTable
 
 _TABLE: Final = "the table"
-_LISTS: Final = ("target", "categorical", "drop", "missing")
+_LISTS: Final = ("target", *(each.name for each in OPTIONS if each.nargs is not None and each.name != "targets"))
 _PARTS: Final = ("test", "validation")  # files, or tables
 _TABLE_OPTIONS: Final = {each.name: each for each in OPTIONS if each.name != "targets"}
 _TRAINING_OPTIONS: Final = {each.name: each for each in fields(Config)}

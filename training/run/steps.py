@@ -15,8 +15,9 @@ from training.data.dataset import Dataset
 from training.data.split import Split, split
 from training.engine import device, trainer
 from training.engine.trainer import Epoch
+from training.recipe import sizing
 from training.recipe import train as recipe
-from training.release import card, pipeline, promotion
+from training.release import pipeline, promotion
 from training.release import publish as publisher
 from training.release.training_run import TrainingRun
 from training.run import progress
@@ -59,11 +60,13 @@ def train(
     ``command`` is what started the run, for the model card. Training stops when ``on_epoch`` returns True. Raises
     `TrainingError`.
     """
+    config = sizing.resolved(config, len(parts.train))
     train_device = device.choose(config.device)
     device_text = device.described(train_device)
     console.print(
         f"{dataset.name}: {len(parts.train):,} training rows, {len(parts.validation):,} validation rows, "
-        f"{len(parts.test):,} test rows; training on {device_text}"
+        f"{len(parts.test):,} test rows; training on {device_text}, in batches of {config.batch_size:,} rows at a peak "
+        f"learning rate of {config.lr:.2g}"
     )
     started_s = time.perf_counter()
     epochs = {"teacher epoch": config.teacher_epochs, "epoch": config.epochs}
@@ -152,4 +155,4 @@ def _listed(scores: Mapping[str, float]) -> str:
 
 
 def _baseline(run: TrainingRun) -> str:
-    return f"always {card.commonest(run)!r}" if run.dataset.classifies else "always the mean, or for mae the median"
+    return f"always {run.commonest_class!r}" if run.dataset.classifies else "always the mean, or for mae the median"

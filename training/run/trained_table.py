@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.dataset import Label
-from training.data.tables import frames, reader, rows
+from training.data.tables import frames, rows
 from training.engine.trainer import Epoch
 from training.errors import OptionError
 from training.recipe.train import outputs_of
@@ -154,7 +154,7 @@ class TrainedTable:
 
     def _outputs(self, df: Any) -> list[NDArray[Any]]:
         dataset = self.run.dataset
-        table, _ = reader.read(frames.frame_of(df, _TABLE))
+        table = frames.frame_of(df, _TABLE).rows
         inputs = rows.encode(_TABLE, table, dataset.columns, dataset.cells)
         dtype = dataset.inputs.dtype
         return onnx_export.outputs_of(outputs_of(self.run.network, inputs.astype(dtype)), self.run.output_activation)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from training.data.tables.files import arrow_files
+from training.data.tables.files.content import Content
 from training.errors import DataError
 
 
@@ -23,9 +25,18 @@ class Frame:
         return self.name
 
     @property
-    def stem(self) -> str:
-        """The name, as that of a file without its suffix."""
-        return self.name
+    def content(self) -> Content:
+        """The columns, as those of a file that stores their types."""
+        names = tuple(self.table.column_names)
+        return Content(names, tuple(map(arrow_files.normalise, self.table.columns)), (True,) * len(names))
+
+    @property
+    def rows(self) -> pa.Table:
+        """All rows, with the names and types that `content` has. Raises `DataError` if there are none."""
+        if not self.table.num_rows:
+            raise DataError(f"{self.name} has no rows, expected at least one")
+        content = self.content
+        return pa.table(list(content.columns), [name.strip() for name in content.names])
 
     @property
     def categorical(self) -> tuple[str, ...]:

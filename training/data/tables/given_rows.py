@@ -13,18 +13,17 @@ from numpy.typing import NDArray
 from training.data.dataset import Column, label_string
 from training.data.tables import columns, features, targets
 from training.data.tables.features import Features
+from training.data.tables.options import TableOptions
 from training.data.tables.targets import Target
 from training.errors import DataError
 
 
-def features_of(
-    table: pa.Table, rest: NDArray[np.bool_], categorical: Sequence[str], dropped: Sequence[str]
-) -> Features:
+def features_of(table: pa.Table, rest: NDArray[np.bool_], options: TableOptions) -> Features:
     """`features.features_of` the rows ``rest`` of ``table``, with the values of the others.
 
     Their categories that no row of ``rest`` has follow the others. A value that is missing only in them is an error.
     """
-    found = features.features_of(table.filter(pa.array(rest)), categorical, dropped)
+    found = features.features_of(table.filter(pa.array(rest)), options.categorical, options.drop, options.keep)
     if rest.all():
         return found
     inputs = np.empty((table.num_rows, len(found.columns)), found.inputs.dtype)
@@ -37,7 +36,9 @@ def features_of(
         extended.append(replace(column, categories=_categories(column, same)))
         if not column.missing and (count := int(np.isnan(values).sum())):
             missing[column.name] = count
-    return replace(found, columns=tuple(extended), inputs=inputs, errors=[*found.errors, *_errors(missing, dropped)])
+    return replace(
+        found, columns=tuple(extended), inputs=inputs, errors=[*found.errors, *_errors(missing, options.drop)]
+    )
 
 
 def target_of(table: pa.Table, rest: NDArray[np.bool_], task: str) -> Target:

@@ -13,6 +13,7 @@ from service.cells import DECIMALS, THOUSANDS, Cells, strip
 from training.data.dataset import join_names
 from training.data.kind import DataOption
 from training.data.tables.frames import Frame
+from training.data.tables.numbers import Rules
 from training.data.tables.targets import TASKS
 from training.errors import OptionError, joined
 
@@ -24,7 +25,9 @@ class TableOptions:
     """Choices that override what the columns look like; each field is a command-line option.
 
     ``targets`` are the columns to predict, ``task`` is one of `TASKS`. ``categorical`` features are treated as
-    categories even if they look like numbers; columns in ``drop`` are left out. ``missing`` are the strings that stand
+    categories even if they look like numbers, and ``numeric`` columns are numbers, missing where there is something
+    else. Columns in ``drop`` are left out, those in ``keep`` are not, although they look like ids or have a different
+    string in almost every row. ``missing`` are the strings that stand
     for a missing value in every column; None means the default ones. ``decimal`` and ``thousands`` are the marks in
     numbers.
 
@@ -36,7 +39,9 @@ class TableOptions:
     targets: tuple[str, ...] = ()
     task: str = "auto"
     categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
     missing: tuple[str, ...] | None = None
     decimal: str | None = None
     thousands: str | None = None
@@ -75,22 +80,23 @@ class TableOptions:
         missing = tuple(dict.fromkeys(string for string in map(strip, self.missing) if string))
         return Cells(missing, missing, decimal, thousands)
 
+    def rules(self, *, comma: bool = False) -> Rules:
+        """Return the rules for reading columns; ``comma`` suggests a decimal comma. Raises `OptionError`."""
+        fixed = self.decimal is not None or self.thousands is not None
+        return Rules(self.cells(), fixed=fixed, comma=comma, numeric=self.numeric)
+
     def check_names(self, path: Path | Frame, names: Sequence[str]) -> None:
         """Raise `OptionError` with all options that do not fit the table's column ``names``, or each other."""
         if not self.targets:
             raise OptionError(f"{path} needs a target; name a column with --target: {join_names(names, _MAX_LISTED)}")
-        if faults := [*self._unknown(path, names), *self._conflicts(), *self._conflicts_of_roles()]:
-            raise OptionError(joined(path, faults))
+        faults = [*self._unknown(path, names), *self._conflicts(), *self._conflicts_of_roles()]
+        if faults:
+            raise OptionError(joined("the command", faults))
 
     def _unknown(self, path: Path | Frame, names: Sequence[str]) -> Iterator[str]:
         """What is wrong with the name of each column alone."""
-        chosen: dict[str, Sequence[str]] = {
-            "--target": self.targets,
-            "--categorical": self.categorical,
-            "--drop": self.drop,
-            **{flag: (name,) for flag, name in self._by_flag().items() if name},
-        }
-        for flag, columns in chosen.items():
+        roles = {flag: (name,) for flag, name in self._by_flag().items() if name}
+        for flag, columns in {**self._columns(), **roles}.items():
             for name in dict.fromkeys(columns):
                 if name not in names:
                     yield f"{flag}: {path} has no column {name!r}; {_suggestion(name, names)}"
@@ -103,14 +109,19 @@ class TableOptions:
                 yield f"{name!r} is in both --target and --drop; to predict it, do not drop it"
             if name in self.categorical:
                 yield f"{name!r} is in both --target and --categorical; to predict it, use --task classification"
+        flags = self._columns()
+        for first, second in (("--drop", "--keep"), ("--categorical", "--numeric")):
+            for name in dict.fromkeys(flags[first]):
+                if name in flags[second]:
+                    yield f"{name!r} is in both {first} and {second}, expected one of them"
 
     def _conflicts_of_roles(self) -> Iterator[str]:
         flags: dict[str, str] = {}
         for flag, name in self._by_flag().items():
             if not name:
                 continue
-            for other, others in (("--target", self.targets), ("--categorical", self.categorical)):
-                if name in others:
+            for other, others in self._columns().items():
+                if name in others and other not in ("--drop", "--numeric"):
                     yield f"{name!r} is in both {other} and {flag}; a column of {flag} is no feature and no target"
             if name in flags:
                 yield f"{name!r} is in both {flags[name]} and {flag}; name it once"
@@ -122,6 +133,15 @@ class TableOptions:
             yield "--group and --time both say how to divide the rows; use one of them, or give the parts with --split"
         if self.time and len(files) == 2:
             yield f"--time has nothing to divide beside {' and '.join(files)}; leave it out"
+
+    def _columns(self) -> dict[str, tuple[str, ...]]:
+        return {
+            "--target": self.targets,
+            "--categorical": self.categorical,
+            "--numeric": self.numeric,
+            "--drop": self.drop,
+            "--keep": self.keep,
+        }
 
     def keep_strings_flag(self, name: str) -> str:
         """Return the option that keeps the strings of column ``name``."""
@@ -140,7 +160,9 @@ _FILE: Final[dict[str, Any]] = {"type": Path, "metavar": "FILE"}
 OPTIONS: Final = (
     DataOption("targets", "--target", "column to predict; several if they are numeric", **_COLUMNS),
     DataOption("categorical", "--categorical", "treat as categories, even if they look like numbers", **_COLUMNS),
+    DataOption("numeric", "--numeric", "read as numbers; what is no number is missing", **_COLUMNS),
     DataOption("drop", "--drop", "leave out", **_COLUMNS),
+    DataOption("keep", "--keep", "use, even if it looks like an id or has a string of its own in each row", **_COLUMNS),
     DataOption("test", "--test", "the test rows, in a file of their own with the same columns", **_FILE),
     DataOption(
         "validation", "--validation", "the validation rows, in a file of their own with the same columns", **_FILE
@@ -168,9 +190,12 @@ OPTIONS: Final = (
         metavar="STRING",
         convert=tuple,
     ),
-    DataOption("decimal", "--decimal", "decimal mark, . or , (default: .)", metavar="MARK"),
+    DataOption("decimal", "--decimal", "decimal mark, . or , (default: found for each column)", metavar="MARK"),
     DataOption(
-        "thousands", "--thousands", "thousands separator, one of . , ' or a space (default: none)", metavar="MARK"
+        "thousands",
+        "--thousands",
+        "thousands separator, one of . , ' or a space (default: found for each column)",
+        metavar="MARK",
     ),
     DataOption(
         "task",

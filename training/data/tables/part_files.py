@@ -1,10 +1,10 @@
-"""Read the table and the files of --validation and --test, and join them to one table."""
+"""Read the files of --validation and --test, and join them with the table."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from training.data.dataset import TEST, VALIDATION
 from training.data.tables import columns, reader
 from training.data.tables.frames import Frame
 from training.data.tables.options import TableOptions
+from training.data.tables.reader import TableFile
 from training.errors import DataError, joined
 
 _CODES: Final = {"validation": VALIDATION, "test": TEST}
@@ -25,12 +26,13 @@ _CODES: Final = {"validation": VALIDATION, "test": TEST}
 class Files:
     """The rows of all files.
 
-    ``table`` has the columns of the first file, in its order. ``parts`` int8 (rows,) are as in `Division.parts`, all
-    `REST` for the first file; ``given`` names the other files as `Division.given` does. ``digest`` is the SHA-256 of
-    the file, or of each file by name. ``counts`` are the rows of each file, by the path as the user gave it.
+    ``file`` has the columns of the first file, in its order, and the rows of all. ``parts`` int8 (rows,) are as in
+    `Division.parts`, all `REST` for the first file; ``given`` names the other files as `Division.given` does.
+    ``digest`` is the SHA-256 of the file, or of each file by name. ``counts`` are the rows of each file, by the path as
+    the user gave it.
     """
 
-    table: pa.Table
+    file: TableFile
     parts: NDArray[np.int8]
     digest: str | Mapping[str, str]
     counts: Mapping[Path | Frame, int]
@@ -50,40 +52,39 @@ class Files:
         return f"row {number} below the header{where}"
 
 
-def read(path: Path | Frame, options: TableOptions) -> Files:
-    """Read the table at ``path``, check the names in ``options``, and join the files that they name.
+def join(path: Path | Frame, first: TableFile, options: TableOptions) -> Files:
+    """Join ``first``, the table at ``path``, and the files that ``options`` name.
 
-    Raises `OptionError`, and `DataError` with all differences between the files.
+    Raises `DataError` with all differences between the files.
     """
-    table, digest = reader.read(path)
-    options.check_names(path, table.column_names)
     others = {name: other for name, other in (("validation", options.validation), ("test", options.test)) if other}
+    parts, counts = [np.zeros(first.table.num_rows, np.int8)], {path: first.table.num_rows}
     if not others:
-        return Files(table, np.zeros(table.num_rows, np.int8), digest, {path: table.num_rows})
-    names = [name for name in table.column_names if name not in options.drop]
-    tables, parts, counts = [table.select(names)], [np.zeros(table.num_rows, np.int8)], {path: table.num_rows}
-    digests, errors = {digest: path}, []
-    sha256 = {path.name: digest}
+        return Files(first, parts[0], first.sha256, counts)
+    names = [name for name in first.table.column_names if name not in options.drop]
+    tables, notes, errors = [first.table.select(names)], [*first.notes], []
+    digests, sha256 = {first.sha256: path}, {path.name: first.sha256}
     for part, file in others.items():
         try:
-            other, digest = reader.read(file)
+            other = reader.read(file, names)
         except DataError as error:
             errors.append(str(error))
             continue
-        if digest in digests:
-            errors.append(f"--{part} {file} has the content of {digests[digest]}; give a file with other rows")
-        elif difference := _difference(file, other, path, tables[0], options):
+        if other.sha256 in digests:
+            errors.append(f"--{part} {file} has the content of {digests[other.sha256]}; give a file with other rows")
+        elif difference := _difference(file, other, path, first, options):
             errors.append(difference)
         else:
-            tables.append(other.select(names))
-        digests[digest] = file
-        sha256[file.name if file.name not in sha256 else f"{file.name} (--{part})"] = digest
-        parts.append(np.full(other.num_rows, _CODES[part], np.int8))
-        counts[file] = other.num_rows
+            tables.append(other.table.select(names))
+        digests[other.sha256] = file
+        sha256[file.name if file.name not in sha256 else f"{file.name} (--{part})"] = other.sha256
+        parts.append(np.full(other.table.num_rows, _CODES[part], np.int8))
+        counts[file] = other.table.num_rows
+        notes += [f"{file.name}: {note}" for note in other.notes]
     if errors:
         raise DataError(joined(path, errors))
+    whole = replace(first, table=pa.concat_tables(tables, promote_options="permissive"), notes=tuple(notes))
     given = {part: _origin(file) for part, file in others.items()}
-    whole = pa.concat_tables(tables, promote_options="permissive")
     return Files(whole, np.concatenate(parts), sha256, counts, given)
 
 
@@ -92,28 +93,27 @@ def _origin(file: Path | Frame) -> str:
 
 
 def _difference(
-    path: Path | Frame, table: pa.Table, first_path: Path | Frame, first: pa.Table, options: TableOptions
+    path: Path | Frame, file: TableFile, first_path: Path | Frame, first: TableFile, options: TableOptions
 ) -> str | None:
-    """How the columns of ``table`` differ from those of ``first``, in any order; None if they do not."""
-    names = [name for name in table.column_names if name not in options.drop]
+    """How the columns of ``file`` differ from those of ``first``, in any order; None if they do not."""
+    needed = [name for name in first.table.column_names if name not in options.drop]
+    names = [name for name in file.table.column_names if name not in options.drop]
     clauses = []
-    if lacking := [name for name in first.column_names if name not in names]:
+    if lacking := [name for name in needed if name not in names]:
         clauses.append(f"lacks {', '.join(map(repr, lacking))}")
-    if surplus := [name for name in names if name not in first.column_names]:
+    if surplus := [name for name in names if name not in needed]:
         clauses.append(f"also has {', '.join(map(repr, surplus))}")
-    if reader.has_types(path) != reader.has_types(first_path):
-        typed, plain = (path, first_path) if reader.has_types(path) else (first_path, path)
-        clauses.append(f"has another format: {typed.name} stores the types of its columns, and {plain.name} does not")
+    both = [name for name in names if name in needed]
+    if untyped := [name for name in both if (name in file.typed) != (name in first.typed)]:
+        typed, plain = (path, first_path) if untyped[0] in file.typed else (first_path, path)
+        clauses.append(f"has another format: {typed.name} stores the type of {untyped[0]!r}, and {plain.name} does not")
     else:
-        both = [name for name in names if name in first.column_names]
         clauses += [
-            f"has {table[name].type} in {name!r}, which is {first[name].type} there"
+            f"has {file.table[name].type} in {name!r}, which is {first.table[name].type} there"
             for name in both
-            if not _alike(table[name].type, first[name].type)
+            if not _alike(file.table[name].type, first.table[name].type)
         ]
-    if not clauses:
-        return None
-    return f"{path} needs the columns of {first_path}, but it {'; it '.join(clauses)}"
+    return f"{path} needs the columns of {first_path}, but it {'; it '.join(clauses)}" if clauses else None
 
 
 def _alike(one: Any, other: Any) -> bool:

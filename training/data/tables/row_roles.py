@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from service.cells import BLANKS, Cells
+from service.cells import BLANKS
 from training.data.dataset import REST, TEST, VALIDATION, Division, join_names
 from training.data.tables import columns, parsing, times
+from training.data.tables.numbers import Rules
 from training.data.tables.options import TableOptions
 from training.data.tables.part_files import Files
 
@@ -37,12 +38,12 @@ class RowRoles:
     errors: Sequence[str]
 
 
-def roles_of(table: pa.Table, files: Files, parts: NDArray[np.int8], options: TableOptions, cells: Cells) -> RowRoles:
+def roles_of(table: pa.Table, files: Files, parts: NDArray[np.int8], options: TableOptions, rules: Rules) -> RowRoles:
     """Read the columns of ``table`` that ``options`` name for a role.
 
     ``parts`` int8 (rows,) are those of ``files``, for the rows of ``table``.
     """
-    roles = _Roles(table, cells)
+    roles = _Roles(table, rules)
     given = dict(files.given)
     if options.split:
         parts = roles.parts(options.split)
@@ -52,7 +53,7 @@ def roles_of(table: pa.Table, files: Files, parts: NDArray[np.int8], options: Ta
             if bool((parts == part).any())
         }
     if not (parts == REST).any():
-        roles.errors.append("no row is left to train on: every row with a target is for validation or test")
+        roles.errors.append(f"no row is left to train on: every row with a target is for {' or '.join(given)}")
     groups = roles.groups(options.group, parts) if options.group else None
     weights = roles.weights(options.weight) if options.weight else None
     ordered = roles.times(options.time, parts) if options.time else None
@@ -65,14 +66,14 @@ def roles_of(table: pa.Table, files: Files, parts: NDArray[np.int8], options: Ta
 class _Roles:
     """Reads columns, and collects notes and errors."""
 
-    def __init__(self, table: pa.Table, cells: Cells) -> None:
+    def __init__(self, table: pa.Table, rules: Rules) -> None:
         self._table = table
-        self._cells = cells
+        self._rules = rules
         self.notes: list[str] = []
         self.errors: list[str] = []
 
     def _strings(self, name: str) -> pa.ChunkedArray:
-        return parsing.as_strings(columns.to_strings(self._table[name]), self._cells).array
+        return parsing.as_strings(columns.to_strings(self._table[name]), self._rules.cells).array
 
     def parts(self, name: str) -> NDArray[np.int8]:
         """The part of each row."""
@@ -107,19 +108,18 @@ class _Roles:
         np.bitwise_or.at(masks, groups, np.left_shift(np.int8(1), parts))
         torn = np.flatnonzero(masks & (masks - 1))
         if len(torn):
-            listed = join_names([f"{names[group]!r:.60}" for group in torn[: _MAX_LISTED + 1]], _MAX_LISTED)
-            more = f" ({len(torn):,} groups)" if len(torn) > _MAX_LISTED else ""
+            listed = join_names([f"{names[group]!r:.60}" for group in torn], _MAX_LISTED)
             where = " and ".join(_NAMES[part] for part in _NAMES if masks[torn[0]] & (1 << part))
             self.errors.append(
-                f"--group: {listed}{more} of column {name!r} would be in more than one part, the first one in {where} "
-                "rows; give all rows of a group to one part"
+                f"--group: rows with {listed} in column {name!r} are given to more than one part ({where} rows for "
+                f"{names[torn[0]]!r:.60}); give all rows of a group to one part"
             )
         return groups
 
     def times(self, name: str, parts: NDArray[np.int8]) -> NDArray[np.float64] | None:
         """A number for each row, in the order of the times; None after an error."""
         array = self._table[name]
-        found = times.order_of(array, self._cells)
+        found = times.order_of(array, self._rules)
         if found is None:
             example = next((repr(value) for value in array.to_pylist()[:1000] if value not in (None, "")), "no value")
             self.errors.append(
@@ -144,7 +144,11 @@ class _Roles:
         """The weight of each row; None after an error."""
         array = self._table[name]
         if columns.is_string(array):
-            array = parsing.infer(name, array, self._cells, "", decimal_known=True).array
+            parsed = parsing.infer(name, array, self._rules, "")
+            if parsed.errors and columns.is_numeric(parsed.array):
+                self.errors += parsed.errors
+                return None
+            array = parsed.array
         if not columns.is_numeric(array):
             example = next((repr(value) for value in self._table[name].to_pylist()[:1000] if value), "no value")
             self.errors.append(f"--weight: column {name!r} has {example:.60}, expected numbers of at least 0")

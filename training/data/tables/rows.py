@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from service.cells import Cells
 from training.data.dataset import Column, join_names
 from training.data.tables import columns, parsing
+from training.data.tables.numbers import Rules
 from training.errors import DataError
 
 DEFAULT_CELLS: Final = Cells()
@@ -25,15 +26,12 @@ def encode(what: str, table: pa.Table, expected: Sequence[Column], cells: Cells 
     reading strings, None for the default ones. Errors call the table ``what``. Raises `DataError` if columns are
     missing or do not have their type.
     """
-    cells = cells or DEFAULT_CELLS
     if absent := [column.name for column in expected if column.name not in table.column_names]:
         raise DataError(f"{what} has no column {join_names([*map(repr, absent)], _MAX_LISTED)}; the network needs it")
     values = np.empty((table.num_rows, len(expected)), np.float64)
     for index, column in enumerate(expected):
-        array = table[column.name]
-        values[:, index] = (
-            _codes(column, array, cells) if column.type == "categorical" else _numbers(column, array, cells)
-        )
+        array, own = table[column.name], column.cells or cells or DEFAULT_CELLS
+        values[:, index] = _codes(column, array, own) if column.type == "categorical" else _numbers(column, array, own)
     return values
 
 
@@ -47,7 +45,7 @@ def _codes(column: Column, array: pa.ChunkedArray, cells: Cells) -> NDArray[np.f
 
 def _numbers(column: Column, array: pa.ChunkedArray, cells: Cells) -> NDArray[np.float64]:
     if columns.is_string(array):
-        array = parsing.infer(column.name, array, cells, "", decimal_known=True).array
+        array = parsing.infer(column.name, array, Rules(cells, fixed=True), "").array
     elif columns.is_numeric(array):
         array = parsing.without_sentinels(array, cells)
     found, values = columns.to_feature(column.name, array, categorical=False)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from service.cells import Cells
 from training.data.tables import columns, parsing
+from training.data.tables.numbers import Rules
 
 # Besides what Arrow reads, texts such as 2020-01, 2020-W05 or 2020Q1, whose order is that of their characters.
 _YEAR_FIRST = "^0000"
 
 
-def order_of(array: pa.ChunkedArray, cells: Cells) -> NDArray[np.float64] | None:
+def order_of(array: pa.ChunkedArray, rules: Rules) -> NDArray[np.float64] | None:
     """Numbers (rows,) in the order of the times, NaN where one is missing; None if the values cannot be ordered.
 
     Takes numbers, dates, timestamps, ISO 8601 texts, and texts of one shape that begin with the year.
     """
     if columns.is_string(array):
-        return _of_strings(array, cells)
+        return _of_strings(array, rules)
     if columns.is_numeric(array):
         return columns.to_numbers(array)
     if pa.types.is_date(array.type) or pa.types.is_timestamp(array.type):
@@ -28,12 +30,12 @@ def order_of(array: pa.ChunkedArray, cells: Cells) -> NDArray[np.float64] | None
     return None
 
 
-def _of_strings(array: pa.ChunkedArray, cells: Cells) -> NDArray[np.float64] | None:
-    parsed = parsing.infer("", array, cells, "", decimal_known=True).array
+def _of_strings(array: pa.ChunkedArray, rules: Rules) -> NDArray[np.float64] | None:
+    parsed = parsing.infer("", array, replace(rules, fixed=True), "").array
     if columns.is_numeric(parsed):
         return columns.to_numbers(parsed)
-    stripped = parsing.as_strings(array, cells).array
-    texts = pc.if_else(pc.is_in(stripped, value_set=pa.array(cells.missing_numbers, pa.string())), None, stripped)
+    stripped = parsing.as_strings(array, rules.cells).array
+    texts = pc.if_else(pc.is_in(stripped, value_set=pa.array(rules.cells.missing_numbers, pa.string())), None, stripped)
     for zone in (None, "UTC"):
         try:
             return _microseconds(texts.cast(pa.timestamp("us", zone)))

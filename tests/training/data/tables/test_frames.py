@@ -39,7 +39,7 @@ TABLE = pa.table({"age": pa.array([1.5, None]), "job": pa.array(["cook", None], 
 def test_each_kind_of_frame_gives_the_same_table(frame: Any) -> None:
     assert frames.is_frame(frame)
     found = frames.frame_of(frame, "the table")
-    table, _ = reader.read(found)
+    table = reader.read(found).table
     assert table.to_pydict() == {"age": [1.5, None], "job": ["cook", None]}
     assert table["job"].type == pa.string()
     assert found.categorical == ()
@@ -55,7 +55,7 @@ def test_types_of_pandas() -> None:
         }
     )
     found = frames.frame_of(frame, "the table")
-    table, _ = reader.read(found)
+    table = reader.read(found).table
     assert found.categorical == ("category",)
     assert table.to_pydict() == {
         "category": [1, 2],
@@ -75,7 +75,7 @@ def test_types_of_pandas() -> None:
         ({"a": [1 + 2j]}, "complex"),
         ([1, 2], "the table is of type list, expected a DataFrame"),
         (pd.DataFrame({"a": []}), "has a header but no rows"),
-        ({" ": [1]}, "column 1 has no name"),
+        ({" ": [1]}, "the table has no columns with a name"),
     ],
 )
 def test_errors_say_what_is_wrong(frame: Any, message: str) -> None:
@@ -85,3 +85,11 @@ def test_errors_say_what_is_wrong(frame: Any, message: str) -> None:
 
 def test_an_array_is_no_frame() -> None:
     assert not frames.is_frame(np.zeros((2, 2)))
+
+
+def test_all_rows_stay_where_none_may_be_left_out() -> None:
+    frame = frames.frame_of({"job": ["cook", "nurse", "Total"], "pay": [1.0, 2.0, 3.0]}, "the table")
+    assert frame.rows.num_rows == 3
+    assert reader.read(frame).table.num_rows == 2
+    with pytest.raises(DataError, match="the table has no rows, expected at least one"):
+        frames.frame_of({"job": []}, "the table").rows  # noqa: B018 - a property that raises
