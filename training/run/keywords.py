@@ -19,7 +19,12 @@ def in_python(message: str, lists: Collection[str]) -> str:
 
     ``lists`` are the options that take several strings, by their name in Python.
     """
+    message = re.sub(r"--(decimal|thousands) (?:'(.)'|(\S))(?=\W|$)", _mark, message)
     return re.sub(rf"--([a-z0-9]+(?:-[a-z0-9]+)*)({_VALUES}*)", lambda match: _keyword(match, lists), message)
+
+
+def _mark(match: re.Match[str]) -> str:
+    return f"{match[1]}={(match[2] or match[3])!r}"
 
 
 def _keyword(match: re.Match[str], lists: Collection[str]) -> str:

@@ -18,6 +18,11 @@ LISTS = ("target", "categorical", "drop", "missing")
             "in both target and drop; to predict it, do not drop it",
         ),
         ("use --thousands . to read it as 19, or --decimal .", "use thousands='.' to read it as 19, or decimal='.'"),
+        (
+            "use --decimal , to read it, or --thousands ' ' or --decimal '.'",
+            "use decimal=',' to read it, or thousands=' ' or decimal='.'",
+        ),
+        ("--decimal and --thousands are both '.'", "decimal and thousands are both '.'"),
         ("--task is 'x', which takes one --target, not 2", "task is 'x', which takes one target, not 2"),
         ("use --missing NA '?', which applies to all", "use missing=['NA', '?'], which applies to all"),
         ("try a smaller --lr (it is 0.1)", "try a smaller lr (it is 0.1)"),

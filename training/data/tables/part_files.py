@@ -71,7 +71,7 @@ def join(path: Path | Frame, first: TableFile, options: TableOptions) -> Files:
             errors.append(str(error))
             continue
         if other.sha256 in digests:
-            errors.append(f"--{part} {file} has the content of {digests[other.sha256]}; give a file with other rows")
+            errors.append(f"{_named(part, file)} has the content of {digests[other.sha256]}; give one with other rows")
         elif difference := _difference(file, other, path, first, options):
             errors.append(difference)
         else:
@@ -86,6 +86,10 @@ def join(path: Path | Frame, first: TableFile, options: TableOptions) -> Files:
     whole = replace(first, table=pa.concat_tables(tables, promote_options="permissive"), notes=tuple(notes))
     given = {part: _origin(file) for part, file in others.items()}
     return Files(whole, np.concatenate(parts), sha256, counts, given)
+
+
+def _named(part: str, file: Path | Frame) -> str:
+    return str(file) if isinstance(file, Frame) else f"--{part} {file}"
 
 
 def _origin(file: Path | Frame) -> str:
