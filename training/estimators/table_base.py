@@ -7,7 +7,6 @@ import platform
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from training.config import RECIPES, Config
 from training.data import categories
@@ -28,7 +27,7 @@ from training.engine.trainer import Epoch
 from training.errors import DataError, Diverged, OptionError
 from training.estimators.publishing import as_json
 from training.estimators.table_parameters import TableParameters
-from training.estimators.table_rows import features_of, to_table
+from training.estimators.table_rows import checked_weights, dataset_of, features_of, to_table
 from training.model.network import Network
 from training.recipe import train
 from training.release import onnx_export, pipeline
@@ -139,13 +138,13 @@ class BaseTable(TableParameters, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         y = self._check_targets(y)
         check_consistent_length(y, table)
-        weights = None if sample_weight is None else _checked_weights(sample_weight, table.num_rows)
+        weights = None if sample_weight is None else checked_weights(sample_weight, table.num_rows)
         if weights is not None:
             kept = np.flatnonzero(weights)
             table, y, weights = table.take(kept), y[kept], weights[kept]
         targets = self._fit_targets(y)
         found, inputs = features_of(table, (*categorical, *self._categorical(table.column_names)))
-        return _dataset("fit", inputs, targets, self._labels(), found, self._weigh_classes(targets, weights))
+        return dataset_of("fit", inputs, targets, self._labels(), found, self._weigh_classes(targets, weights))
 
     def _table(self, X: Any, *, reset: bool) -> tuple[pa.Table, tuple[str, ...]]:
         """``X`` as a table, and its columns of categories; names and their number are learned if ``reset``."""
@@ -274,7 +273,7 @@ class BaseTable(TableParameters, BaseEstimator):  # type: ignore[misc]
         return TrainingRun(
             name=name,
             command=f"publish() in Python {platform.python_version()}",
-            dataset=_dataset(name, inputs, targets, self._labels(), self.columns_),
+            dataset=dataset_of(name, inputs, targets, self._labels(), self.columns_),
             split=Split(index[:count], index[:0], index[count:]),
             network=self.network_,
             hidden=config.hidden,
@@ -309,47 +308,6 @@ class BaseTable(TableParameters, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
-
-
-def _dataset(
-    name: str,
-    inputs: NDArray[Any],
-    targets: NDArray[Any],
-    labels: tuple[Label, ...],
-    columns: tuple[Column, ...],
-    weights: NDArray[np.float64] | None = None,
-) -> Dataset:
-    numbers = 1 if targets.ndim == 1 else targets.shape[1]
-    return Dataset(
-        name=name,
-        inputs=inputs,
-        targets=targets,
-        labels=labels,
-        columns=columns,
-        target_names=("target",) if numbers == 1 else tuple(f"target_{index}" for index in range(numbers)),
-        shape=(len(columns),),
-        weights=weights,
-        source={"name": name, "from": "rows given to publish()", "sha256": _digest(inputs, targets)},
-        cells=rows.DEFAULT_CELLS,
-    )
-
-
-def _digest(*arrays: NDArray[Any]) -> str:
-    digest = sha256()
-    for each in arrays:
-        digest.update(np.ascontiguousarray(each).data)
-    return digest.hexdigest()
-
-
-def _checked_weights(sample_weight: Any, rows_count: int) -> NDArray[np.float64]:
-    weights: NDArray[np.float64] = check_array(
-        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight", ensure_non_negative=True
-    )
-    if weights.shape != (rows_count,):
-        raise ValueError(f"sample_weight has shape {weights.shape}, expected ({rows_count},): one for each row")
-    if not weights.any():
-        raise ValueError("sample_weight is zero for all rows, expected at least one row that counts")
-    return weights
 
 
 @contextmanager
