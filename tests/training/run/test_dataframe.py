@@ -170,3 +170,19 @@ def test_names_are_exported_lazily() -> None:
     assert set(training.__all__) >= {"train_table", "TrainedTable", "Epoch", "TableClassifier", "TableRegressor"}
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         training.nothing  # noqa: B018
+
+
+def test_test_rows_may_be_a_frame_of_their_own() -> None:
+    rows = people(260)
+    result = train_table(rows[:200], "answer", test=rows[200:], **QUICK)
+    assert len(result.run.split.test) == 60
+    assert result.run.split.how["test"] == "those of the test table"
+    with pytest.raises(DataError, match="the test table has the content of the table; give one with other rows"):
+        train_table(rows, "answer", test=rows, **QUICK)
+
+
+def test_columns_with_a_role_are_no_features() -> None:
+    rows = people().assign(patient=np.arange(200) // 4, weight=1.5)
+    result = train_table(rows, "answer", group="patient", weight="weight", **QUICK)
+    assert result.features == ("age", "job", "grade")
+    assert result.run.dataset.weights is not None
