@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from prometheus_client import CollectorRegistry
@@ -32,12 +33,8 @@ README = (ROOT / "README.md").read_text()
 
 
 # Each Python snippet, by its first words.
-PYTHON = {
-    begins: code
-    for code in re.findall(r"```python\n(.+?)```", README, re.DOTALL)
-    for begins in ("from training import MLPClassifier", "picture = ")
-    if code.startswith(begins)
-}
+# By the first line.
+PYTHON = {code.split("\n")[0]: code for code in re.findall(r"```python\n(.+?)```", README, re.DOTALL)}
 
 
 def section(title: str) -> list[str]:
@@ -150,7 +147,7 @@ def test_the_picture_snippet_predicts_its_class(tmp_path: Path, monkeypatch: pyt
     drawn = Image.open(ROOT / "models" / "fashion-mnist" / "1" / "example.png").convert("RGB").resize((280, 280))
     drawn.save("new.png")
     with Running(ROOT / "models") as server:
-        code = PYTHON["picture = "].replace("http://localhost:8000", server.address)
+        code = PYTHON['picture = Path("new.png").read_bytes()'].replace("http://localhost:8000", server.address)
         names: dict[str, Any] = {"Path": Path, "httpx": httpx}
         exec(code, names)  # noqa: S102 - our own snippet
     assert names["answer"]["predictions"] == ["Ankle boot"]
@@ -181,6 +178,37 @@ def test_the_estimator_snippet_trains_and_publishes(tmp_path: Path, monkeypatch:
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         exec(code, rows)  # noqa: S102 - our own snippet
     assert (tmp_path / "models" / "mine" / "1" / "metadata.json").exists()
+
+
+@pytest.mark.parametrize(
+    "first_line",
+    [
+        "from training import train_table",
+        "from training import TableClassifier",
+        "from sklearn.compose import make_column_transformer",
+    ],
+)
+def test_the_snippets_for_tables_train_and_publish(
+    first_line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "id": [f"c{number}" for number in range(200)],
+            "age": np.where(random.random(200) < 0.1, np.nan, random.normal(40, 9, 200)),
+            "income": random.normal(50_000, 9000, 200),
+            "job": random.choice(["cook", "nurse"], 200),
+        }
+    )
+    churn = np.where((frame["income"] > 50_000) ^ (frame["job"] == "cook"), "yes", "no")
+    inputs = frame.drop(columns="id")
+    names = ("X_train", "X_test", "y_train", "y_test")
+    rows = dict(zip(names, train_test_split(inputs, churn, random_state=0), strict=True))
+    rows["df"] = frame.assign(churn=churn)
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        exec(PYTHON[first_line], rows)  # noqa: S102 - our own snippet
+    assert (tmp_path / "models" / "churn" / "1" / "metadata.json").exists()
 
 
 def test_each_make_target_exists() -> None:

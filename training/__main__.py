@@ -5,7 +5,7 @@ import os
 import sys
 from typing import NoReturn
 
-from training.cli.interrupt import Interrupts
+from training.run.interrupt import Interrupts
 
 
 def main() -> NoReturn:

@@ -17,6 +17,7 @@ ACTIVATIONS: Final = ("relu", "tanh", "logistic", "gelu", "silu", "identity")
 OPTIMIZERS: Final = ("adamw", "adam", "sgd")
 LOSSES: Final = ("auto", "log_loss", "squared_error", "absolute_error", "huber")
 CLASS_WEIGHTS: Final = ("none", "balanced")
+SCHEDULES: Final = ("one_cycle", "cosine")
 DEVICES: Final = ("auto", "cuda", "mps", "cpu")
 SEED_MAX: Final = 2**32 - 1
 

@@ -5,6 +5,7 @@ TrainingError
 ├── DataError        the data cannot be read, or cannot be trained on
 ├── Diverged         the loss is not finite
 ├── ParityError      the exported graph does not compute what the network computes
+├── PipelineError    a step of a scikit-learn pipeline cannot be part of a graph
 ├── GraphError       an ONNX file of another framework cannot be served
 └── NotPromoted      the version would break clients of the newest one, or is worse
 """
@@ -32,6 +33,10 @@ class Diverged(TrainingError):
 
 class ParityError(TrainingError):
     """ONNX Runtime and torch differ; nothing is published."""
+
+
+class PipelineError(TrainingError):
+    """A scikit-learn pipeline cannot be published as a graph; the message names the step."""
 
 
 class GraphError(TrainingError):

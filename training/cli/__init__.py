@@ -1,1 +1,1 @@
-"""The command line: its options, its signals, its progress bars, a run."""
+"""The command line: its options, and a run."""

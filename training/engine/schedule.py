@@ -1,4 +1,4 @@
-"""The learning-rate schedule."""
+"""Learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -30,5 +30,16 @@ def one_cycle(peak: float, steps: int) -> Callable[[int], float]:
     return rate
 
 
+def cosine(first: float, steps: int) -> Callable[[int], float]:
+    """The learning rate of steps 0 to ``steps`` - 1: from ``first`` along half a cosine towards 0.
+
+    https://arxiv.org/abs/1608.03983 (Loshchilov & Hutter), without restarts.
+    """
+    return lambda step: _cosine(first, 0.0, step / steps)
+
+
 def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
+
+
+BY_NAME: Final[dict[str, Callable[[float, int], Callable[[int], float]]]] = {"one_cycle": one_cycle, "cosine": cosine}

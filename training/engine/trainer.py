@@ -49,14 +49,15 @@ def fit(
     config: Config,
     *,
     augment: Augment | None = None,
-    on_epoch: Callable[[Epoch], None],
+    on_epoch: Callable[[Epoch], bool | None],
     on_step: Callable[[], None] = lambda: None,
 ) -> list[Epoch]:
     """Train ``body`` in place and return the history of its epochs.
 
     With ``config.patience``, training stops that many epochs after the lowest validation loss and restores the weights
     of that epoch. Without it, all epochs are trained and the last weights stay. ``on_epoch`` is called after each
-    epoch, ``on_step`` before each step; both may end training by raising. Raises `Diverged`.
+    epoch and may stop training by returning True, ``on_step`` before each step; both may end it by raising. Raises
+    `Diverged`.
     """
     rows, device = len(train.inputs), train.inputs.device
     batches_per_epoch = _batches_per_epoch(rows, config)
@@ -76,9 +77,8 @@ def fit(
             epoch = Epoch(number, train_loss, validation_loss, score, time.perf_counter() - started_s)
             _check_finite(epoch, config)
             history.append(epoch)
-            on_epoch(epoch)
             early_stopping.update(-validation_loss)
-            if early_stopping.should_stop:
+            if on_epoch(epoch) or early_stopping.should_stop:
                 break
     early_stopping.restore_best()
     body.eval()

@@ -8,43 +8,38 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 import time
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from numbers import Integral
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.base import BaseEstimator, is_regressor
+from sklearn.base import is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from torch import Tensor, nn
 
-from training.data.dataset import Label
 from training.engine import device, gradient
-from training.engine.early_stopping import EarlyStopping
 from training.engine.flat_parameters import flattened
 from training.engine.loop import Rows
 from training.engine.losses import Loss
 from training.engine.trainer import Epoch
 from training.errors import OptionError
-from training.estimators import publishing, solvers
-from training.estimators.parameters import STOCHASTIC, Parameters
-from training.estimators.rows import forward, row_weights, split, to_inputs
-from training.estimators.solvers import Problem, Solver
+from training.estimators import solvers
+from training.estimators.parameters import STOCHASTIC
+from training.estimators.rows import forward, other_types, row_weights, split, to_inputs
+from training.estimators.served import Served
+from training.estimators.solvers import Problem
 from training.model.network import glorot_uniform, perceptron
-from training.release.estimator_run import Fitted
 
 
-class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
+class BasePerceptron(Served):
     """Training, prediction and publishing; subclasses encode targets and decode outputs.
 
     Attributes
@@ -92,21 +87,7 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
         Only set by ``'adam'`` and ``'sgd'``.
     """
 
-    activation: str
     hidden_layer_sizes: int | Sequence[int]
-    n_features_in_: int
-    body_: nn.Sequential
-    history_: list[Epoch]
-    n_iter_: int
-    t_: int
-    loss_: float
-    loss_curve_: list[float]
-    best_loss_: float | None
-    validation_scores_: list[float] | None
-    validation_loss_curve_: list[float] | None
-    best_validation_score_: float | None
-    _optimizer: Solver | None
-    _no_improvement_count: int
 
     @abstractmethod
     def _fit_targets(self, y: NDArray[Any], *, incremental: bool) -> None:
@@ -139,18 +120,6 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
     @abstractmethod
     def _score_outputs(self, outputs: Tensor, rows: Rows) -> float:
         """Accuracy or R² of finite ``outputs`` (rows, outputs)."""
-
-    @abstractmethod
-    def _graph_outputs(self, X: Any) -> NDArray[Any]:
-        """Predict what the graph returns: probabilities (rows, classes), or values (rows, targets)."""
-
-    @abstractmethod
-    def _served_body(self) -> tuple[nn.Sequential, str]:
-        """A copy of the network on the CPU in float64, and the activation of its outputs."""
-
-    @abstractmethod
-    def _labels(self) -> tuple[Label, ...]:
-        """The classes as a `Dataset` has them, none for a regressor. Raises `TrainingError` if no server can answer."""
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: tuple[Any, ...] | None = None) -> Self:
         """Train the network.
@@ -191,6 +160,8 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
         self.check()
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it trains for one epoch only")
+        if incremental and self.schedule is not None:
+            raise ValueError(f"partial_fit does not support schedule={self.schedule!r}: it does not know the last step")
         fresh = not hasattr(self, "body_") or not (self.warm_start or incremental)
         X, y = self._validate(X, y, reset=fresh)
         self._fit_targets(y, incremental=incremental)
@@ -262,16 +233,17 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
         return True
 
     def _validate(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, NDArray[Any]]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=is_regressor(self),
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
+        with other_types(X):
+            X, y = validate_data(
+                self,
+                X,
+                y,
+                accept_sparse=["csr", "csc"],
+                multi_output=True,
+                y_numeric=is_regressor(self),
+                dtype=(np.float64, np.float32),
+                reset=reset,
+            )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X.tocsr() if sparse.issparse(X) else X, y
@@ -290,17 +262,6 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
             if isinstance(layer, nn.BatchNorm1d):
                 layer.reset_parameters()
         glorot_uniform(self.body_, random)
-
-    def _reset_progress(self) -> None:
-        self.history_ = []
-        self.n_iter_ = self.t_ = self._no_improvement_count = 0
-        self._optimizer = None
-        if self.solver in STOCHASTIC:
-            self.loss_curve_ = []
-            self.best_loss_ = None if self.early_stopping else math.inf
-            self.validation_scores_ = None
-            self.validation_loss_curve_ = None
-            self.best_validation_score_ = -math.inf if self.early_stopping else None
 
     def _choose_device(self) -> torch.device:
         try:
@@ -351,22 +312,6 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
             warnings.warn(f"batch_size is {self.batch_size}, and there are {rows} rows; using {rows}", stacklevel=5)
         return min(int(self.batch_size), rows)
 
-    def _restore_early_stopping(self) -> EarlyStopping:
-        """Early stopping as the last fit left it, if this one continues it."""
-        best = self.best_validation_score_ if self.early_stopping else self.best_loss_
-        if best is None:
-            best = -math.inf
-        elif not self.early_stopping:
-            best = -best
-        return EarlyStopping(
-            self.body_,
-            self.n_iter_no_change,
-            tolerance=self.tol,
-            best=best,
-            no_improvement_count=self._no_improvement_count,
-            keep_best=self.early_stopping,
-        )
-
     @contextmanager
     def _seed_dropout(self, random: np.random.RandomState) -> Iterator[None]:
         """Seed torch's generators, which only dropout uses, and restore them afterwards."""
@@ -384,167 +329,15 @@ class BasePerceptron(Parameters, BaseEstimator):  # type: ignore[misc]
         value = float(gradient.mean(loss.value(outputs, rows.targets), rows.weights))
         return value, self._score_outputs(outputs, rows) if bool(outputs.isfinite().all()) else math.nan
 
-    def _record(self, epoch: Epoch) -> None:
-        self.history_.append(epoch)
-        self.n_iter_ = epoch.number
-        self.loss_ = epoch.train_loss
-        self._print(f"Iteration {epoch.number}, loss = {epoch.train_loss:.8f}")
-
-    def _record_progress(self, epoch: Epoch, rows: int, early_stopping: EarlyStopping, *, validated: bool) -> None:
-        """Update the attributes that only ``'adam'`` and ``'sgd'`` have."""
-        self.t_ += rows
-        self.loss_curve_.append(epoch.train_loss)
-        if validated:
-            if self.validation_scores_ is None or self.validation_loss_curve_ is None:
-                self.validation_scores_, self.validation_loss_curve_ = [], []
-            self.validation_scores_.append(epoch.validation_score)
-            self.validation_loss_curve_.append(epoch.validation_loss)
-            self._print(f"Validation score: {epoch.validation_score:f}, loss: {epoch.validation_loss:f}")
-        early_stopping.update(epoch.validation_score if self.early_stopping else -epoch.train_loss)
-        if self.early_stopping:
-            self.best_validation_score_ = early_stopping.best
-        else:
-            self.best_loss_ = -early_stopping.best
-        self._no_improvement_count = early_stopping.no_improvement_count
-
-    def _lower_rate(self, solver: Solver, early_stopping: EarlyStopping) -> bool:
-        """Lower the learning rate instead of stopping, if the solver can."""
-        lowered = solver.lower_rate()
-        measure = "Validation score" if self.early_stopping else "Training loss"
-        consequence = f"the learning rate is now {solver.learning_rate:g}" if lowered else "stopping"
-        self._print(
-            f"{measure} did not improve by {self.tol:g} (tol) for {self.n_iter_no_change} epochs: {consequence}."
-        )
-        if lowered:
-            early_stopping.no_improvement_count = 0
-        return lowered
-
-    def _call_callbacks(self, epoch: Epoch) -> bool:
-        """Call all callbacks; return whether one of them asks to stop."""
-        return any([callback(self, epoch) for callback in self.callbacks or ()])  # noqa: C419 - all of them are called
-
-    def _print(self, text: str) -> None:
-        if self.verbose:
-            print(text)  # noqa: T201 - as scikit-learn's estimators do
-
     def _outputs(self, X: Any) -> Tensor:
         """Outputs (rows, outputs) on the CPU, before the output activation. Raises `NotFittedError`, `ValueError`."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         return forward(self.body_, to_inputs(X, self.body_)).cpu()
 
-    @property
-    def coefs_(self) -> list[NDArray[Any]]:
-        """Weights of each layer (n_inputs, n_units); views of the network if it is on the CPU."""
-        return [layer.weight.detach().cpu().numpy().T for layer in self._linear_layers()]
-
-    @property
-    def intercepts_(self) -> list[NDArray[Any]]:
-        """Biases of each layer (n_units,); views of the network if it is on the CPU."""
-        return [layer.bias.detach().cpu().numpy() for layer in self._linear_layers()]
-
-    def _linear_layers(self) -> list[nn.Linear]:
-        if not hasattr(self, "body_"):
-            raise AttributeError(f"this {type(self).__name__} is not fitted yet")
-        return [layer for layer in self.body_ if isinstance(layer, nn.Linear)]
-
-    def export_onnx(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to an ONNX file, in float32.
-
-        The graph has the input ``inputs`` (rows, features). For classes its outputs are ``probabilities``
-        (rows, classes) and ``prediction`` int64 (rows,), an index of ``classes_``; with several labels per row both
-        are (rows, labels). For a regressor its output is ``prediction`` (rows, targets).
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file to write.
-        """
-        check_is_fitted(self)
-        body, activation = self._served_body()
-        graph = publishing.export(body, self._feature_names(), activation=activation, classifies=not is_regressor(self))
-        Path(path).write_bytes(graph)
-
-    def publish(
-        self,
-        models_dir: str | os.PathLike[str],
-        name: str,
-        *,
-        train: tuple[Any, Any],
-        test: tuple[Any, Any],
-        breaking: bool = False,
-        force: bool = False,
-    ) -> Path:
-        """Publish the next version of a model for `mlp-serve`.
-
-        It is compared with the newest version of that name: it must take the same
-        features, answer with the same labels, and not be worse on the rows of ``test``.
-        Otherwise it is kept in a hidden folder and not published.
-
-        The graph takes float64 if float32 would round different values of a feature in ``train`` to the same number,
-        and returns float64 if that happens to a target.
-
-        A classifier is also quantized to int8: up to 2,000 rows of ``train``, selected by ``random_state``, calibrate
-        it, and up to 10,000 others compare it with float32. It is published beside the float32 graph if it is as good.
-
-        Parameters
-        ----------
-        models_dir : str or path-like
-            The folder of all models.
-        name : str
-            The name of the model.
-        train : tuple of (X, y)
-            The rows that `fit` was given. They describe the features in the model card.
-        test : tuple of (X, y)
-            Rows that `fit` has not seen, for the scores and for the server's self-check.
-        breaking : bool, default=False
-            Publish even if clients of the newest version have to change.
-        force : bool, default=False
-            Publish even if it is worse than the newest version.
-
-        Returns
-        -------
-        folder : pathlib.Path
-            The folder of the new version, ``models_dir/name/<version>``.
-
-        Raises
-        ------
-        TrainingError
-            If the network cannot be served, or predicts something else than the estimator.
-        NotPromoted
-            A `TrainingError`: if the version breaks clients, or is worse.
-        """
-        check_is_fitted(self)
-        train_rows, test_rows = self._dataset_rows(*train), self._dataset_rows(*test)
-        body, activation = self._served_body()
-        features = self._feature_names()
-        fitted = Fitted(
-            network=publishing.network(body, features, train_rows),
-            output_activation=activation,
-            features=features,
-            labels=self._labels(),
-            hidden=[layer.out_features for layer in self._linear_layers()[:-1]],
-            activation=self.activation,
-            seed=int(self.random_state) if isinstance(self.random_state, Integral) else None,
-            config=publishing.as_json(self.get_params(deep=False)),
-            history=self.history_,
-            best_epoch=self._best_epoch(),
-            predictions=self._graph_outputs(test[0]),
-        )
-        return publishing.publish(fitted, Path(models_dir), name, train_rows, test_rows, breaking=breaking, force=force)
-
     def _dataset_rows(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         X, y = self._validate(X, y, reset=False)
         return X.toarray() if sparse.issparse(X) else X, self._dataset_targets(self._encode(y))
-
-    def _feature_names(self) -> list[str]:
-        return [str(each) for each in getattr(self, "feature_names_in_", map("x{}".format, range(self.n_features_in_)))]
-
-    def _best_epoch(self) -> Epoch:
-        """The epoch whose weights the network has."""
-        if self.early_stopping and self.solver in STOCHASTIC:
-            return max(self.history_, key=lambda epoch: epoch.validation_score)
-        return self.history_[-1]
 
     def __getstate__(self) -> dict[str, Any]:
         """Move the network to the CPU, so that the pickle can be read on a machine without the device."""

@@ -76,6 +76,8 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
     See Also
     --------
     MLPRegressor : Multi-layer perceptron for regression.
+    TableClassifier : Takes DataFrames with texts and missing values, with the recipes of
+        the command line.
     sklearn.neural_network.MLPClassifier : The estimator whose interface this is.
 
     Notes
@@ -97,6 +99,10 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
        https://arxiv.org/abs/1502.03167
     .. [5] T.-Y. Lin et al., "Focal loss for dense object detection", ICCV 2017.
        https://arxiv.org/abs/1708.02002
+    .. [6] L. N. Smith and N. Topin, "Super-convergence: Very fast training of neural
+       networks using large learning rates", 2017. https://arxiv.org/abs/1708.07120
+    .. [7] I. Loshchilov and F. Hutter, "SGDR: Stochastic gradient descent with warm
+       restarts", ICLR 2017. https://arxiv.org/abs/1608.03983
 
     Examples
     --------
@@ -337,6 +343,8 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
     See Also
     --------
     MLPClassifier : Multi-layer perceptron for classification.
+    TableRegressor : Takes DataFrames with texts and missing values, with the recipes of
+        the command line.
     sklearn.neural_network.MLPRegressor : The estimator whose interface this is.
 
     Notes
@@ -359,6 +367,10 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
        https://arxiv.org/abs/1502.03167
     .. [5] P. J. Huber, "Robust estimation of a location parameter", Annals of
        Mathematical Statistics 35, 1964. https://doi.org/10.1214/aoms/1177703732
+    .. [6] L. N. Smith and N. Topin, "Super-convergence: Very fast training of neural
+       networks using large learning rates", 2017. https://arxiv.org/abs/1708.07120
+    .. [7] I. Loshchilov and F. Hutter, "SGDR: Stochastic gradient descent with warm
+       restarts", ICLR 2017. https://arxiv.org/abs/1608.03983
 
     Examples
     --------

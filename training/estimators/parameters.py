@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from training.config import ACTIVATIONS, DEVICES, SEED_MAX, Constraint, Interval, Options, mismatch
+from training.config import ACTIVATIONS, DEVICES, SCHEDULES, SEED_MAX, Constraint, Interval, Options, mismatch
 
 STOCHASTIC: Final = ("adam", "sgd")
 
@@ -48,11 +48,20 @@ RANDOM_STATE: Final = OfType((np.random.RandomState,), "a numpy RandomState")
 FUNCTION: Final = OfType((Callable,), "a function")
 CALLBACKS: Final = OfType((Sequence,), "a sequence of functions")
 MAPPING: Final = OfType((Mapping,), "a mapping from classes to weights")
+NAMES: Final = OfType((Sequence, np.ndarray), "a sequence of names or positions")
 
 
 def parameter(default: Any, *constraints: Constraint) -> Any:
     """Declare a parameter whose value must satisfy one of ``constraints``."""
     return field(default=default, metadata={"constraints": constraints})
+
+
+def check_fields(estimator: Any) -> None:
+    """Raise `ValueError` if a field of ``estimator``, declared with `parameter`, has an invalid value."""
+    for each in fields(estimator):
+        found = mismatch(each.name, getattr(estimator, each.name), *each.metadata["constraints"])
+        if found is not None:
+            raise ValueError(f"{type(estimator).__name__}: {found}")
 
 
 HIDDEN_LAYER_SIZES: Final = ((100,), Interval(1, integer=True), Sizes())
@@ -141,6 +150,17 @@ class Parameters:
         the training data.
     device : {'auto', 'cuda', 'mps', 'cpu'}, default='cpu'
         Device for training and prediction. ``'auto'`` takes the first one available.
+    schedule : {'one_cycle', 'cosine'} or None, default=None
+        Learning rate of each step of ``'adam'`` and ``'sgd'``, over all of ``max_iter``
+        epochs; None leaves it to ``learning_rate``, as in scikit-learn. Not available in
+        `partial_fit`.
+
+        - ``'one_cycle'`` [6]_: up to ``learning_rate_init`` over the first 30 % of the
+          steps, then down to almost 0.
+        - ``'cosine'`` [7]_: from ``learning_rate_init`` down to 0.
+
+        Training stops early all the same when nothing improves;
+        ``n_iter_no_change=float('inf')`` completes the schedule.
     callbacks : sequence of callable, default=None
         Functions called as ``callback(estimator, epoch)`` after each epoch or
         iteration, where ``epoch`` is an entry of ``history_``. Training stops when one
@@ -173,6 +193,7 @@ class Parameters:
     batch_norm: bool = parameter(False, BOOLEAN)
     mixed_precision: bool = parameter(False, BOOLEAN)
     device: str = parameter("cpu", Options(DEVICES))
+    schedule: str | None = parameter(None, NOTHING, Options(tuple(SCHEDULES)))
     callbacks: Sequence[Callable[..., Any]] | None = parameter(None, NOTHING, CALLBACKS)
 
     def check(self) -> None:
@@ -183,13 +204,15 @@ class Parameters:
         ValueError
             If a parameter is invalid, or two of them exclude each other.
         """
-        for each in fields(self):
-            found = mismatch(each.name, getattr(self, each.name), *each.metadata["constraints"])
-            if found is not None:
-                raise ValueError(f"{type(self).__name__}: {found}")
-        for name in ("dropout", "batch_norm"):
+        check_fields(self)
+        for name in ("dropout", "batch_norm", "schedule"):
             if self.solver == "lbfgs" and getattr(self, name):
                 raise ValueError(
                     f"{type(self).__name__}: {name} needs mini-batches, and the solver 'lbfgs' has none; choose the "
                     "solver 'adam' or 'sgd'"
                 )
+        if self.schedule is not None and self.learning_rate != "constant":
+            raise ValueError(
+                f"{type(self).__name__}: schedule is {self.schedule!r} and learning_rate {self.learning_rate!r}, and "
+                "both set the rate; leave one of them out"
+            )

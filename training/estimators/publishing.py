@@ -13,9 +13,11 @@ from torch import nn
 
 from training.data import precision
 from training.data.dataset import Column
+from training.estimators.folding import Folded
 from training.model import preprocess
 from training.model.network import Network
 from training.model.preprocess import Preprocess
+from training.model.scaled_columns import ScaledColumns
 from training.release import onnx_export, pipeline
 from training.release.estimator_run import Fitted, Rows, training_run
 
@@ -46,6 +48,19 @@ def network(body: nn.Sequential, features: Sequence[str], train: Rows | None = N
     return found.eval()
 
 
+@torch.no_grad()
+def folded_network(body: nn.Sequential, folded: Folded, dtype: torch.dtype) -> Network:
+    """Put ``body``, which is on the CPU in float64 and is changed, into a `Network` that takes rows before the steps
+    that were ``folded``; they are float32 or float64 as ``dtype``."""
+    first, matrix = cast("nn.Linear", body[0]), torch.from_numpy(folded.matrix)
+    body[0] = merged = nn.Linear(len(matrix), first.out_features, dtype=torch.float64)
+    merged.weight.copy_(first.weight @ matrix.T)
+    merged.bias.copy_(first.bias + first.weight @ torch.from_numpy(folded.constant))
+    mean, scale = (torch.tensor(each, dtype=dtype) for each in (folded.mean, folded.scale))
+    last = cast("nn.Linear", body[-1])
+    return Network(ScaledColumns(folded.columns, mean, scale), body.float(), last.out_features).eval()
+
+
 def export(body: nn.Sequential, features: Sequence[str], *, activation: str, classifies: bool) -> bytes:
     """Export ``body``, which is changed, with the output ``activation`` as an ONNX graph."""
     exported = network(body, features)
@@ -60,10 +75,15 @@ def publish(
     ``train`` and ``test`` are inputs (rows, features) and targets, as a `Dataset` has them. ``breaking`` and ``force``
     are those of `pipeline.release`. Raises `TrainingError`.
     """
-    dtype = np.float64 if _needs_float64(train[0]) else np.float32
+    dtype = np.float64 if dtype_of(train[0]) == torch.float64 else np.float32
     train, test = ((np.ascontiguousarray(inputs, dtype), targets) for inputs, targets in (train, test))
     run = training_run(fitted, name, train, test)
     return pipeline.release(run, models_dir, breaking=breaking, force=force).folder
+
+
+def dtype_of(values: NDArray[Any]) -> torch.dtype:
+    """The dtype that keeps different values of each column of ``values`` (rows, columns) apart."""
+    return torch.float64 if _needs_float64(values) else torch.float32
 
 
 def as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -34,6 +36,20 @@ class SparseRows:
     def index_select(self, _dim: int, index: Tensor) -> Tensor:
         """Rows at ``index`` int64 (rows,), dense (rows, features)."""
         return torch.from_numpy(self._matrix[index.cpu().numpy()].toarray()).to(self.device, self._dtype)
+
+
+@contextmanager
+def other_types(X: Any) -> Iterator[None]:
+    """Say in an error on texts, categories or missing values in ``X`` which estimators take them."""
+    try:
+        yield
+    except ValueError as error:
+        kinds = {getattr(each, "kind", "") for each in getattr(X, "dtypes", [np.asarray(X).dtype])}
+        missing = "X contains NaN" in str(error)
+        if not missing and not ("could not convert" in str(error) and kinds & set("OUS")):
+            raise
+        remedy = "TableClassifier, TableRegressor and train_table take texts, categories and missing values as they are"
+        raise ValueError(f"{error}\n{remedy}") from error
 
 
 def to_inputs(X: Any, body: nn.Module) -> Inputs:

@@ -5,6 +5,7 @@ https://scikit-learn.org/stable/modules/neural_networks_supervised.html#algorith
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
-from training.engine import gradient, lbfgs, loop, subnormal
+from training.engine import gradient, lbfgs, loop, schedule, subnormal
 from training.engine.flat_parameters import FlatParameters
 from training.engine.loop import Rows
 from training.engine.losses import Loss
@@ -116,14 +117,29 @@ class StochasticSolver(Solver):
         take_gradient = gradient.of(
             problem.body, flat, problem.loss, l2=parameters.alpha, half=parameters.mixed_precision
         )
-        step = partial(self.step, flat)
+        step = self._scheduled(problem) if parameters.schedule else partial(self.step, flat)
         with subnormal.flushed():
             for number, batches in enumerate(_epochs(problem), 1):
                 loss = loop.train_epoch(problem.rows, batches, take_gradient, step)
                 if on_epoch(number, loss):
                     return Outcome(number, loss)
+        if parameters.schedule:  # which ends there
+            return Outcome(number, loss)
         failure = f"{parameters.solver} did not converge after {number} epochs (max_iter); raise max_iter."
         return Outcome(number, loss, failure)
+
+    def _scheduled(self, problem: Problem) -> Callable[[], None]:
+        """`step` with the rate of the schedule."""
+        parameters, rows = problem.parameters, len(problem.rows.inputs)
+        steps = problem.max_epochs * math.ceil(rows / problem.batch_rows)
+        rate_of = schedule.BY_NAME[parameters.schedule or ""](parameters.learning_rate_init, steps)
+        numbers = itertools.count()
+
+        def step() -> None:
+            self.learning_rate = rate_of(next(numbers))
+            self.step(problem.flat)
+
+        return step
 
 
 def _epochs(problem: Problem) -> Iterator[Iterable[Tensor]]:

@@ -50,13 +50,14 @@ def train_network(
     split: Split,
     config: Config,
     device: torch.device,
-    on_epoch: Callable[[Epoch], None],
+    on_epoch: Callable[[Epoch], bool | None],
     on_teacher_epoch: Callable[[Epoch], None] = lambda _: None,
     on_step: Callable[[], None] = lambda: None,
 ) -> TrainResult:
     """Train on the training rows and calibrate on the validation rows; the test rows are not used.
 
-    ``on_step`` is called before each step, and may end training by raising. The global random state stays as it was.
+    Training stops when ``on_epoch`` returns True. ``on_step`` is called before each step, and may end training by
+    raising. The global random state stays as it was.
     Raises `Diverged`, and `OptionError` if an option does not fit the data set.
     """
     config = sizing.resolved(config, len(split.train))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from training.data.dataset import Column, Dataset, Label
 from training.data.split import Split
+from training.data.tables.rows import DEFAULT_CELLS
 from training.engine.trainer import Epoch
 from training.errors import ParityError
 from training.model.network import Network
@@ -36,7 +37,7 @@ class Fitted:
 
     network: Network
     output_activation: str
-    features: Sequence[str]
+    columns: Sequence[Column]
     labels: tuple[Label, ...]
     hidden: Sequence[int]
     activation: str
@@ -95,8 +96,9 @@ def _dataset(fitted: Fitted, name: str, train: Rows, test: Rows) -> Dataset:
         inputs=inputs,
         targets=targets,
         labels=fitted.labels,
-        columns=tuple(map(Column, fitted.features)),
+        columns=tuple(fitted.columns),
         target_names=("target",) if numbers == 1 else tuple(f"target_{index}" for index in range(numbers)),
-        shape=(len(fitted.features),),
+        shape=(len(fitted.columns),),
         source={"name": name, "from": "arrays given to publish()", "sha256": digest},
+        cells=DEFAULT_CELLS if any(column.codes for column in fitted.columns) else None,
     )

@@ -67,8 +67,8 @@ def _judge(candidate: Candidate, models_dir: Path, *, breaking: bool) -> promoti
 
 def _candidate(run: TrainingRun, quantizing: Callable[[], AbstractContextManager[None]]) -> Candidate:
     dataset, classifies = run.dataset, run.dataset.classifies
-    outputs = onnx_export.outputs_of(outputs_of(run.network, run.test_inputs), run.output_activation)
-    scores = {"fp32": _scores(run, outputs[0])}
+    outputs = test_outputs(run)
+    scores = {"fp32": test_scores(run, outputs[0])}
     graph = onnx_export.export(
         run.network, len(dataset.columns), classifies=classifies, activation=run.output_activation
     )
@@ -78,7 +78,7 @@ def _candidate(run: TrainingRun, quantizing: Callable[[], AbstractContextManager
         with quantizing():
             int8 = quantize.compare(graph, dataset, run.split, run.seed)
         if int8.fault is None:
-            scores["int8"] = _scores(run, onnx_runtime.run(int8.graph, run.test_inputs)[0])
+            scores["int8"] = test_scores(run, onnx_runtime.run(int8.graph, run.test_inputs)[0])
     return Candidate(
         run,
         graph,
@@ -91,7 +91,12 @@ def _candidate(run: TrainingRun, quantizing: Callable[[], AbstractContextManager
     )
 
 
-def _scores(run: TrainingRun, outputs: NDArray[Any]) -> dict[str, float]:
+def test_outputs(run: TrainingRun) -> list[NDArray[Any]]:
+    """The graph's outputs for the test rows, computed by torch."""
+    return onnx_export.outputs_of(outputs_of(run.network, run.test_inputs), run.output_activation)
+
+
+def test_scores(run: TrainingRun, outputs: NDArray[Any]) -> dict[str, float]:
     """The test scores of probabilities (rows, classes) or values (rows, targets)."""
     if not run.dataset.classifies:
         return evaluate.regression(outputs, run.test_targets, run.test_weights)

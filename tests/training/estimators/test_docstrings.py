@@ -1,4 +1,4 @@
-"""help(MLPClassifier) and help(MLPRegressor) document every parameter and attribute in numpydoc's format."""
+"""help() of each estimator documents every parameter and attribute in numpydoc's format."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 from sklearn.datasets import make_classification
 
-from training import MLPClassifier, MLPRegressor
-from training.estimators import base, mlp
+from training import MLPClassifier, MLPRegressor, TableClassifier, TableRegressor
+from training.estimators import mlp
 from training.estimators.docstrings import entries, inherit_sections
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-ESTIMATORS = [MLPClassifier, MLPRegressor]
+PERCEPTRONS = [MLPClassifier, MLPRegressor]
+ESTIMATORS = [*PERCEPTRONS, TableClassifier, TableRegressor]
 SECTIONS = ["Parameters", "Attributes", "See Also", "Notes", "References", "Examples"]
 
 
@@ -53,6 +54,7 @@ class TestClass:
             found = re.fullmatch(rf"{name} : \S.*, default=(\S.*)\n {{4}}[A-Z].*\.", documented[name], re.DOTALL)
             assert found, documented[name]
             assert ast.literal_eval(found[1].split("\n")[0]) == parameter.default
+            assert max(map(len, documented[name].split("\n"))) <= 100
 
     def test_documents_every_choice_of_a_parameter(self, estimator: type) -> None:
         documented = entries(estimator.__doc__ or "", "Parameters")
@@ -64,7 +66,8 @@ class TestClass:
     @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
     def test_documents_the_attributes_that_fit_sets(self, estimator: type, solver: str) -> None:
         inputs, targets = make_classification(20, 4, random_state=0)
-        fitted = estimator(solver=solver, max_iter=2).fit(pd.DataFrame(inputs).add_prefix("x"), targets)
+        options = {"solver": solver, "max_iter": 2} if estimator in PERCEPTRONS else {"epochs": 2}
+        fitted = estimator(**options).fit(pd.DataFrame(inputs).add_prefix("x"), targets)
         properties = {name for name in dir(estimator) if isinstance(inspect.getattr_static(estimator, name), property)}
         public = {name for name in {*vars(fitted), *properties} if name.endswith("_") and not name.startswith("_")}
         documented = entries(estimator.__doc__ or "", "Attributes")
@@ -86,9 +89,10 @@ class TestClass:
 
     def test_public_methods_document_their_parameters_and_what_they_return(self, estimator: type) -> None:
         methods = public_methods(estimator)
-        assert {"fit", "partial_fit", "predict", "publish", "export_onnx"} <= set(methods)
+        assert {"fit", "predict", "publish", "summary", "check"} <= set(methods)
+        assert ({"partial_fit", "export_onnx"} <= set(methods)) == (estimator in PERCEPTRONS)
         for name in methods:
-            function = method(estimator, name) or method(base.BasePerceptron, name)
+            function = method(estimator, name)
             text = inspect.getdoc(function) or ""
             assert re.match(r"[A-Z][^\n]*\.\n\n", text), name
             parameters = list(inspect.signature(function).parameters.values())[1:]

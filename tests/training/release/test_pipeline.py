@@ -15,6 +15,7 @@ import torch
 from service import artifact
 from tests.training import small
 from training.config import Config
+from training.data.dataset import Column
 from training.data.split import Split, split
 from training.errors import DataError, ParityError
 from training.recipe import train
@@ -121,7 +122,7 @@ def fitted(run: TrainingRun, error: float) -> Fitted:
     return Fitted(
         network=run.network,
         output_activation="softmax",
-        features=("a", "b", "c"),
+        columns=tuple(map(Column, "abc")),
         labels=run.dataset.labels,
         hidden=run.hidden,
         activation=run.activation,

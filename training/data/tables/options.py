@@ -12,6 +12,7 @@ from typing import Any, Final
 from service.cells import DECIMALS, THOUSANDS, Cells, strip
 from training.data.dataset import join_names
 from training.data.kind import DataOption
+from training.data.tables.frames import Frame
 from training.data.tables.numbers import Rules
 from training.data.tables.targets import TASKS
 from training.errors import OptionError, joined
@@ -44,8 +45,8 @@ class TableOptions:
     missing: tuple[str, ...] | None = None
     decimal: str | None = None
     thousands: str | None = None
-    test: Path | None = None
-    validation: Path | None = None
+    test: Path | Frame | None = None
+    validation: Path | Frame | None = None
     split: str | None = None
     group: str | None = None
     time: str | None = None
@@ -84,7 +85,7 @@ class TableOptions:
         fixed = self.decimal is not None or self.thousands is not None
         return Rules(self.cells(), fixed=fixed, comma=comma, numeric=self.numeric)
 
-    def check_names(self, path: Path, names: Sequence[str]) -> None:
+    def check_names(self, path: Path | Frame, names: Sequence[str]) -> None:
         """Raise `OptionError` with all options that do not fit the table's column ``names``, or each other."""
         if not self.targets:
             raise OptionError(f"{path} needs a target; name a column with --target: {join_names(names, _MAX_LISTED)}")
@@ -92,7 +93,7 @@ class TableOptions:
         if faults:
             raise OptionError(joined("the command", faults))
 
-    def _unknown(self, path: Path, names: Sequence[str]) -> Iterator[str]:
+    def _unknown(self, path: Path | Frame, names: Sequence[str]) -> Iterator[str]:
         """What is wrong with the name of each column alone."""
         roles = {flag: (name,) for flag, name in self._by_flag().items() if name}
         for flag, columns in {**self._columns(), **roles}.items():

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from training.data.dataset import TEST, VALIDATION
 from training.data.tables import columns, reader
+from training.data.tables.frames import Frame
 from training.data.tables.options import TableOptions
 from training.data.tables.reader import TableFile
 from training.errors import DataError, joined
@@ -34,7 +35,7 @@ class Files:
     file: TableFile
     parts: NDArray[np.int8]
     digest: str | Mapping[str, str]
-    counts: Mapping[Path, int]
+    counts: Mapping[Path | Frame, int]
     given: Mapping[str, str] = field(default_factory=dict)
 
     def located(self, message: str) -> str:
@@ -51,7 +52,7 @@ class Files:
         return f"row {number} below the header{where}"
 
 
-def join(path: Path, first: TableFile, options: TableOptions) -> Files:
+def join(path: Path | Frame, first: TableFile, options: TableOptions) -> Files:
     """Join ``first``, the table at ``path``, and the files that ``options`` name.
 
     Raises `DataError` with all differences between the files.
@@ -70,7 +71,7 @@ def join(path: Path, first: TableFile, options: TableOptions) -> Files:
             errors.append(str(error))
             continue
         if other.sha256 in digests:
-            errors.append(f"--{part} {file} has the content of {digests[other.sha256]}; give a file with other rows")
+            errors.append(f"{_named(part, file)} has the content of {digests[other.sha256]}; give one with other rows")
         elif difference := _difference(file, other, path, first, options):
             errors.append(difference)
         else:
@@ -83,11 +84,21 @@ def join(path: Path, first: TableFile, options: TableOptions) -> Files:
     if errors:
         raise DataError(joined(path, errors))
     whole = replace(first, table=pa.concat_tables(tables, promote_options="permissive"), notes=tuple(notes))
-    given = {part: f"those of the file {file.name}" for part, file in others.items()}
+    given = {part: _origin(file) for part, file in others.items()}
     return Files(whole, np.concatenate(parts), sha256, counts, given)
 
 
-def _difference(path: Path, file: TableFile, first_path: Path, first: TableFile, options: TableOptions) -> str | None:
+def _named(part: str, file: Path | Frame) -> str:
+    return str(file) if isinstance(file, Frame) else f"--{part} {file}"
+
+
+def _origin(file: Path | Frame) -> str:
+    return f"those of {file}" if isinstance(file, Frame) else f"those of the file {file.name}"
+
+
+def _difference(
+    path: Path | Frame, file: TableFile, first_path: Path | Frame, first: TableFile, options: TableOptions
+) -> str | None:
     """How the columns of ``file`` differ from those of ``first``, in any order; None if they do not."""
     needed = [name for name in first.table.column_names if name not in options.drop]
     names = [name for name in file.table.column_names if name not in options.drop]

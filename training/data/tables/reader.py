@@ -13,6 +13,7 @@ import pyarrow as pa
 from training.data.tables import tidy
 from training.data.tables.files import arrow_files, compression, delimited, json_files, workbook
 from training.data.tables.files.content import Content
+from training.data.tables.frames import Frame
 from training.errors import DataError
 
 TEXTS: Final = (".csv", ".tsv", ".txt", ".data")
@@ -38,11 +39,13 @@ class TableFile:
     decimal_comma: bool = False
 
 
-def read(path: Path, known_names: Collection[str] = (), *, max_bytes: int = compression.MAX_BYTES) -> TableFile:
+def read(path: Path | Frame, known_names: Collection[str] = (), *, max_bytes: int = compression.MAX_BYTES) -> TableFile:
     """Return the table. ``known_names`` are columns that the user named, so the row that has them is the header.
 
     A compressed file may have ``max_bytes`` when decompressed. Raises `DataError`.
     """
+    if isinstance(path, Frame):
+        return _tidied(path, path.content, path.digest)
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -51,7 +54,11 @@ def read(path: Path, known_names: Collection[str] = (), *, max_bytes: int = comp
     content, name = compression.decompress(path, content, INNER, max_bytes)
     if not content.strip():
         raise DataError(f"{path} is empty, expected a table with a header")
-    found = tidy.tidy(path, _read(path, name, content, known_names, max_bytes))
+    return _tidied(path, _read(path, name, content, known_names, max_bytes), digest)
+
+
+def _tidied(path: Path | Frame, content: Content, digest: str) -> TableFile:
+    found = tidy.tidy(path, content)
     if not len(found.columns[0]):
         raise DataError(f"{path} has a header but no rows; add rows")
     typed = frozenset(name for name, typed in zip(found.names, found.typed, strict=True) if typed)
@@ -59,7 +66,7 @@ def read(path: Path, known_names: Collection[str] = (), *, max_bytes: int = comp
     return TableFile(table, typed, digest, found.notes, found.decimal_comma)
 
 
-def stem(path: Path) -> str:
+def stem(path: Path | Frame) -> str:
     """Return the name of a file without its suffixes: ``people`` for ``people.csv.gz``."""
     name = PurePosixPath(compression.inner_name(path.name))
     return name.stem if name.suffix.lower() in INNER else name.name

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from training.data.dataset import Dataset, file_name
 from training.data.kind import DataKind
 from training.data.tables import columns, given_rows, hints, parsing, part_files, reader, row_roles
+from training.data.tables.frames import Frame
 from training.data.tables.numbers import Rules
 from training.data.tables.options import OPTIONS, TableOptions
 from training.data.tables.parsing import ParsedColumn
@@ -23,7 +24,7 @@ from training.data.tables.reader import TableFile
 from training.errors import DataError
 
 
-def load(path: Path, options: TableOptions) -> Dataset:
+def load(path: Path | Frame, options: TableOptions) -> Dataset:
     """Load the table; every string of a categorical column is a category.
 
     Raises `DataError` with all errors of its columns, and `OptionError` if ``options`` do not fit.
@@ -31,7 +32,7 @@ def load(path: Path, options: TableOptions) -> Dataset:
     return dataset_of(path, reader.read(path, options.targets), options)
 
 
-def dataset_of(path: Path, file: TableFile, options: TableOptions) -> Dataset:
+def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions) -> Dataset:
     """Return the data set of a table that was read; ``path`` names it. Raises as `load`."""
     rules = options.rules(comma=file.decimal_comma)
     options.check_names(path, file.table.column_names)
@@ -128,7 +129,7 @@ def _parse(name: str, array: pa.ChunkedArray, options: TableOptions, rules: Rule
 
 
 def _rows_with_target(
-    path: Path, table: pa.Table, names: Sequence[str], parsed: Mapping[str, ParsedColumn]
+    path: Path | Frame, table: pa.Table, names: Sequence[str], parsed: Mapping[str, ParsedColumn]
 ) -> tuple[NDArray[np.bool_], list[str]]:
     """Return which rows (rows,) have all targets, and a note on the others."""
     missing = np.zeros(table.num_rows, bool)
@@ -180,7 +181,7 @@ def _command(parsed: Mapping[str, ParsedColumn], options: TableOptions, date_err
     return " ".join(f"{flag} {shlex.join(names)}" for flag, names, added in flags if added and not date_errors)
 
 
-def _joined(path: Path, errors: Sequence[str], command: str) -> str:
+def _joined(path: Path | Frame, errors: Sequence[str], command: str) -> str:
     if len(errors) == 1:
         return errors[0]
     last = f"\n- to go on without these columns as numbers, use {command}" if command else ""

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from training.data.tables import columns
 from training.data.tables.files.content import Content
+from training.data.tables.frames import Frame
 from training.errors import DataError
 
 _TOTALS: Final = frozenset(
@@ -20,7 +21,7 @@ _TOTALS: Final = frozenset(
 _MAX_LISTED: Final = 5
 
 
-def tidy(path: Path, content: Content) -> Content:
+def tidy(path: Path | Frame, content: Content) -> Content:
     """Return ``content`` with named columns, each name once, and without rows that are no data.
 
     ``notes`` say what was left out. Raises `DataError` if a name cannot be used.
@@ -114,7 +115,7 @@ def _total(table: pa.Table, keep: np.ndarray) -> str | None:
     return word if same == 1 else None
 
 
-def _check_names(path: Path, names: list[str]) -> None:
+def _check_names(path: Path | Frame, names: list[str]) -> None:
     for number, name in enumerate(names, 1):
         if not name.isprintable():
             raise DataError(

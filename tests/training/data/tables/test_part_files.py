@@ -94,7 +94,7 @@ def test_parquet_files_may_differ_in_the_width_of_numbers(tmp_path: Path) -> Non
             people(20),
             {"test": {"ages": [1], "label": ["no"]}, "validation": people(20)},
             "train.csv has 2 errors:\n"
-            "- --validation validation.csv has the content of train.csv; give a file with other rows\n"
+            "- --validation validation.csv has the content of train.csv; give one with other rows\n"
             "- test.csv needs the columns of train.csv, but it lacks 'age', 'job'; it also has 'ages'",
         ),
         (

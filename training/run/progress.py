@@ -9,9 +9,17 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from training.cli.interrupt import Interrupts
 from training.data.kind import Track
 from training.engine.trainer import Epoch
+from training.run.interrupt import Interrupts
+
+
+def console(*, quiet: bool = False) -> Console:
+    """A console on stderr that prints text as it is, or, if ``quiet``, nothing."""
+    terminal = False if quiet else None
+    return Console(
+        stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True, quiet=quiet, force_terminal=terminal
+    )
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def INT(): signal.raise_signal(signal.SIGINT)
 def TERM(): signal.raise_signal(signal.SIGTERM)
 """
 INSTALL = """
-from training.cli.interrupt import Interrupts
+from training.run.interrupt import Interrupts
 run = Interrupts()
 run.install()
 """
@@ -104,7 +104,7 @@ def test_a_signal_that_the_parent_ignores_stays_ignored() -> None:
 
 
 def test_without_install_python_handles_signals() -> None:
-    code = "from training.cli.interrupt import Interrupts\nrun = Interrupts()\nwith run.orderly(): INT()"
+    code = "from training.run.interrupt import Interrupts\nrun = Interrupts()\nwith run.orderly(): INT()"
     status, _, stderr = ended(code)
     assert status == -signal.SIGINT
     assert stderr.endswith("KeyboardInterrupt\n")

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import pytest
 from rich.console import Console
 
-from training.cli import progress
-from training.cli.interrupt import Interrupts
 from training.engine.trainer import Epoch
+from training.run import progress
+from training.run.interrupt import Interrupts
 
 EPOCHS = [Epoch(number, 1.25, 0.5, 0.875, 0.1) for number in (1, 2, 3)]
 CLEAR_LINE, SHOW_CURSOR = "\x1b[2K", "\x1b[?25h"

@@ -1,0 +1,271 @@
+"""A published pipeline answers raw rows with what scikit-learn's pipeline predicts."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector, make_column_transformer
+from sklearn.decomposition import PCA
+from sklearn.feature_selection import SelectKBest
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PowerTransformer,
+    RobustScaler,
+    StandardScaler,
+    TargetEncoder,
+)
+
+from service import artifact
+from service.manifest import Feature
+from training import MLPClassifier, MLPRegressor, TableClassifier, publish
+from training.data.dataset import Column
+from training.errors import OptionError, PipelineError, TrainingError
+from training.estimators import folding, pipelines, publishing
+from training.recipe.train import outputs_of
+from training.release import onnx_export, onnx_runtime
+
+# The graph computes in float32, the pipeline in float64.
+TOLERANCE = 2e-5
+NETWORK: dict[str, Any] = {"hidden_layer_sizes": (12,), "solver": "lbfgs", "max_iter": 20, "random_state": 0}
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:Found unknown categories"),
+]
+
+
+def rows(count: int = 120, seed: int = 0) -> tuple[pd.DataFrame, NDArray[Any]]:
+    random = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "age": np.where(random.random(count) < 0.1, np.nan, random.normal(40, 9, count)),
+            "income": random.normal(50_000, 9000, count),
+            "job": np.where(random.random(count) < 0.1, None, random.choice(["cook", "nurse", "clerk"], count)),
+            "zone": random.choice([1, 2, 3], count, p=[0.6, 0.3, 0.1]),
+            "member": random.random(count) < 0.5,
+            "noise": ["?"] * count,
+        }
+    )
+    return frame, np.where((frame["age"].fillna(0) > 40) ^ (frame["job"] == "cook"), "yes", "no")
+
+
+def numbers(*steps: Any) -> Any:
+    """Imputation and ``steps`` for the columns of numbers."""
+    return make_column_transformer((make_pipeline(SimpleImputer(), *steps), ["age", "income"]))
+
+
+def categories(*steps: Any, columns: Any = ("job",)) -> Any:
+    return make_column_transformer((make_pipeline(*steps), list(columns)))
+
+
+FILLED = SimpleImputer(strategy="most_frequent")
+FOLDABLE: dict[str, Any] = {
+    "standard": numbers(StandardScaler()),
+    "min max": numbers(MinMaxScaler((-1, 1))),
+    "robust, then max abs": numbers(RobustScaler(), MaxAbsScaler()),
+    "scaled before imputed": make_column_transformer((make_pipeline(StandardScaler(), SimpleImputer()), ["age"])),
+    "median with indicator": make_column_transformer(
+        (make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler()), ["income", "age"])
+    ),
+    "constant": make_column_transformer((SimpleImputer(strategy="constant", fill_value=-1.0), ["age"])),
+    "passthrough and drop": make_column_transformer(
+        ("passthrough", ["member"]), ("drop", ["noise"]), (StandardScaler(), ["income"])
+    ),
+    "remainder": ColumnTransformer(
+        [("job", OneHotEncoder(), ["job"]), ("rest", "drop", ["age", "noise"])], remainder=StandardScaler()
+    ),
+    "one-hot with a category for missing": categories(OneHotEncoder(handle_unknown="ignore")),
+    "imputed one-hot": categories(FILLED, OneHotEncoder(drop="first")),
+    "a fill of its own": categories(
+        SimpleImputer(strategy="constant", fill_value="none"), OneHotEncoder(sparse_output=False)
+    ),
+    "rare categories": categories(
+        OneHotEncoder(min_frequency=0.2, handle_unknown="infrequent_if_exist"), columns=("zone",)
+    ),
+    "ordinal, then scaled": categories(FILLED, OrdinalEncoder(), StandardScaler(), columns=("job", "zone")),
+    "target encoder": categories(FILLED, TargetEncoder()),
+    "booleans one-hot": categories(OneHotEncoder(drop="if_binary"), columns=("member",)),
+    "nested, with components": make_pipeline(
+        make_column_transformer(
+            (make_pipeline(SimpleImputer(), StandardScaler()), make_column_selector(dtype_include=float)),
+            (make_pipeline(FILLED, OneHotEncoder(handle_unknown="ignore", sparse_output=False)), ["job", "zone"]),
+        ),
+        PCA(4, random_state=0),
+        FunctionTransformer(),
+    ),
+    "union and selection": make_pipeline(
+        numbers(StandardScaler()), FeatureUnion([("all", "passthrough"), ("best", SelectKBest(k=1))])
+    ),
+}
+
+
+def raw(frame: pd.DataFrame, features: Sequence[Column | Feature]) -> NDArray[np.float64]:
+    """Rows as the server encodes them."""
+    encoded = []
+    for feature in features:
+        values = frame[feature.name].tolist()
+        if feature.categories:
+            codes = {name: float(code) for code, name in enumerate(feature.categories)}
+            texts = [str(each).lower() if isinstance(each, bool) else str(each) for each in values]
+            values = [codes.get(text, float(len(codes))) for text in texts]
+        missing = frame[feature.name].isna().to_numpy()
+        encoded.append(np.where(missing, np.nan, np.array(values, float)))
+    return np.column_stack(encoded)
+
+
+@pytest.mark.parametrize("name", FOLDABLE)
+def test_the_network_computes_what_the_pipeline_predicts(name: str) -> None:
+    X, y = rows()
+    X_test, _ = rows(60, seed=1)
+    model = make_pipeline(FOLDABLE[name], MLPClassifier(**NETWORK)).fit(X, y)
+    folded = folding.fold(model[:-1], X)
+    inputs = raw(X_test, folded.columns)
+    np.testing.assert_array_equal(folded.inputs(X_test), inputs)
+    network = publishing.folded_network(model[-1]._served_body()[0], folded, torch.float32)
+    outputs = onnx_export.outputs_of(outputs_of(network, inputs), "softmax")[0]
+    np.testing.assert_allclose(outputs, model.predict_proba(X_test), atol=TOLERANCE)
+
+
+def test_a_version_answers_what_the_pipeline_predicts(tmp_path: Path) -> None:
+    X, y = rows()
+    X_test, y_test = rows(60, seed=1)
+    model = make_pipeline(FOLDABLE["nested, with components"], MLPClassifier(**NETWORK)).fit(X, y)
+    published = artifact.read(publish(model, tmp_path, "mine", train=(X, y), test=(X_test, y_test)))
+    found = onnx_runtime.run(published.model, raw(X_test, published.manifest.features))[0]
+    np.testing.assert_allclose(found, model.predict_proba(X_test), atol=TOLERANCE)
+
+
+def test_unused_columns_are_not_asked_for(tmp_path: Path) -> None:
+    X, y = rows()
+    model = make_pipeline(FOLDABLE["passthrough and drop"], MLPClassifier(**NETWORK)).fit(X, y)
+    published = artifact.read(publish(model, tmp_path, "mine", train=(X, y), test=rows(60, seed=1)))
+    assert [(each.name, each.kind, each.missing) for each in published.manifest.features] == [
+        ("income", "numeric", False),
+        ("member", "boolean", False),
+    ]
+
+
+def test_a_number_that_was_never_missing_may_be_where_it_is_imputed(tmp_path: Path) -> None:
+    X, y = rows()
+    model = make_pipeline(numbers(StandardScaler()), MLPClassifier(**NETWORK)).fit(X, y)
+    published = artifact.read(publish(model, tmp_path, "mine", train=(X, y), test=rows(60, seed=1)))
+    assert [each.missing for each in published.manifest.features] == [True, True]
+
+
+def test_an_array_of_numbers(tmp_path: Path) -> None:
+    X, y = rows()
+    inputs = X[["income", "zone"]].to_numpy(float)
+    model = make_pipeline(StandardScaler(), MLPClassifier(**NETWORK)).fit(inputs, y)
+    published = artifact.read(publish(model, tmp_path, "mine", train=(inputs, y), test=(inputs[:40], y[:40])))
+    assert [each.name for each in published.manifest.features] == ["x0", "x1"]
+
+
+class TestRegressors:
+    def test_the_scaling_of_the_target_is_part_of_the_graph(self, tmp_path: Path) -> None:
+        X, _ = rows()
+        y = X["income"] * 3 + 1e6
+        network = make_pipeline(numbers(StandardScaler()), MLPRegressor(**NETWORK))
+        model = TransformedTargetRegressor(network, transformer=StandardScaler()).fit(X, y)
+        published = artifact.read(publish(model, tmp_path, "mine", train=(X, y), test=(X[:50], y[:50])))
+        assert published.manifest.scores["fp32"]["r2"] == pytest.approx(model.score(X[:50], y[:50]), abs=1e-4)
+
+    def test_another_transformer_is_refused(self, tmp_path: Path) -> None:
+        X, _ = rows()
+        y = X["income"]
+        model = TransformedTargetRegressor(
+            make_pipeline(numbers(StandardScaler()), MLPRegressor(**NETWORK)), func=np.log, inverse_func=np.exp
+        ).fit(X, y)
+        with pytest.raises(PipelineError, match=r"the transformer of the target .* is not linear"):
+            publish(model, tmp_path, "mine", train=(X, y), test=(X, y))
+
+
+class TestWithoutSteps:
+    def test_a_search_and_an_estimator_alone(self, tmp_path: Path) -> None:
+        X, y = rows()
+        inputs = X[["income", "zone"]].to_numpy(float) / 50_000
+        search = GridSearchCV(MLPClassifier(**NETWORK), {"alpha": [1e-4, 1e-2]}, cv=2).fit(inputs, y)
+        assert publish(search, tmp_path, "mine", train=(inputs, y), test=(inputs, y)).name == "1"
+        table = make_pipeline("passthrough", TableClassifier(epochs=2, hidden=(4,))).fit(X, y)
+        assert publish(table, tmp_path, "table", train=(X, y), test=(X, y)).name == "1"
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        (
+            numbers(PowerTransformer()),
+            r"'pipeline' → 'powertransformer' \(PowerTransformer\) cannot be part of the graph",
+        ),
+        (numbers(MinMaxScaler(clip=True)), r"\(MinMaxScaler\) .* clip=True is not linear; use clip=False"),
+        (numbers(KBinsDiscretizer(3, quantile_method="averaged_inverted_cdf")), r"\(KBinsDiscretizer\) cannot"),
+        (numbers(StandardScaler(), OneHotEncoder(handle_unknown="ignore")), "it encodes what another step computed"),
+        (
+            FeatureUnion(
+                [
+                    ("a", categories(OneHotEncoder(), columns=["zone"])),
+                    ("b", make_column_transformer((StandardScaler(), ["zone"]))),
+                ]
+            ),
+            "column 'zone' is used both as a number and by its categories",
+        ),
+        (
+            make_column_transformer((SimpleImputer(missing_values=1), ["zone"])),
+            "missing_values is 1, and only NaN or None is missing",
+        ),
+    ],
+    ids=["power", "clip", "bins", "encoded late", "both", "other missing values"],
+)
+def test_a_step_that_cannot_be_folded_is_named(steps: Any, message: str, tmp_path: Path) -> None:
+    X, y = rows()
+    model = make_pipeline(steps, MLPClassifier(**NETWORK)).fit(X, y)
+    with pytest.raises(PipelineError, match=message) as raised:
+        publish(model, tmp_path, "mine", train=(X, y), test=(X, y))
+    assert "TableClassifier" in str(raised.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_estimators_are_refused(tmp_path: Path) -> None:
+    X, y = rows()
+    other = make_pipeline(numbers(StandardScaler()), LogisticRegression()).fit(X, y)
+    with pytest.raises(OptionError, match="publish got LogisticRegression, expected MLPClassifier"):
+        publish(other, tmp_path, "mine", train=(X, y), test=(X, y))
+    table = make_pipeline(numbers(StandardScaler()), TableClassifier(epochs=2, hidden=(4,))).fit(X, y)
+    with pytest.raises(PipelineError, match="TableClassifier takes raw columns"):
+        publish(table, tmp_path, "mine", train=(X, y), test=(X, y))
+
+
+def test_the_doubted_steps_are_compared_on_all_rows(tmp_path: Path) -> None:
+    """A step whose probes are right, and whose rows are not."""
+
+    class Odd(StandardScaler):
+        def transform(self, X: Any, copy: Any = None) -> Any:
+            return super().transform(X, copy) + (len(X) > 1)
+
+    X, y = rows()
+    inputs = X[["income"]].to_numpy()
+    model = make_pipeline(Odd(), MLPClassifier(**NETWORK)).fit(inputs, y)
+    with pytest.raises(TrainingError, match=re.escape("do not add up column by column")):
+        publish(model, tmp_path, "mine", train=(inputs, y), test=(inputs, y))
+
+
+def test_the_example_runs() -> None:
+    found = doctest.testmod(pipelines)
+    assert found == doctest.TestResults(failed=0, attempted=10)

@@ -1,0 +1,115 @@
+"""Rows of a DataFrame or an array, with their targets and weights, as a data set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sklearn.utils import check_array
+
+from training.data import precision
+from training.data.dataset import Column, Dataset, Label
+from training.data.tables import columns, frames
+from training.data.tables.rows import DEFAULT_CELLS
+from training.errors import DataError, joined
+
+
+def to_table(X: Any, names: Sequence[str]) -> tuple[pa.Table, tuple[str, ...]]:
+    """``X``, a DataFrame or an array (rows, features), as a table with these column ``names``.
+
+    Also returns the columns whose type is one of categories. A column of an object array that has mixed types becomes
+    strings. Raises `DataError`.
+    """
+    if not frames.is_frame(X):
+        X = pa.table([_array(column) for column in X.T], list(names))
+    elif hasattr(X, "set_axis"):  # pandas, whose names need not be strings
+        X = X.set_axis(list(names), axis=1)
+    frame = frames.frame_of(X, "X")
+    return frame.rows, frame.categorical
+
+
+def features_of(table: pa.Table, categorical: Sequence[str]) -> tuple[tuple[Column, ...], NDArray[Any]]:
+    """The columns of ``table``, and their values (rows, columns) in float32 or, to keep them apart, in float64.
+
+    Columns in ``categorical`` are categories whatever they hold. Raises `DataError` with all that is wrong.
+    """
+    found: list[Column] = []
+    values = np.empty((table.num_rows, table.num_columns))
+    errors: list[str] = []
+    for index, (name, array) in enumerate(zip(table.column_names, table.columns, strict=True)):
+        faults = _errors(name, array, numeric=name not in categorical)
+        errors += faults
+        if not faults:
+            column, values[:, index] = columns.to_feature(name, array, categorical=name in categorical)
+            found.append(column)
+    if errors:
+        raise DataError(joined("X", errors))
+    numeric = [index for index, column in enumerate(found) if column.type == "numeric"]
+    if any(precision.needs_float64(values[:, index]) for index in numeric):
+        return tuple(found), values
+    return tuple(found), values.astype(np.float32)
+
+
+def dataset_of(
+    name: str,
+    inputs: NDArray[Any],
+    targets: NDArray[Any],
+    labels: tuple[Label, ...],
+    columns: tuple[Column, ...],
+    weights: NDArray[np.float64] | None = None,
+) -> Dataset:
+    """A data set of encoded rows; ``weights`` (rows,) are None for equal ones."""
+    numbers = 1 if targets.ndim == 1 else targets.shape[1]
+    return Dataset(
+        name=name,
+        inputs=inputs,
+        targets=targets,
+        labels=labels,
+        columns=columns,
+        target_names=("target",) if numbers == 1 else tuple(f"target_{index}" for index in range(numbers)),
+        shape=(len(columns),),
+        weights=weights,
+        source={"name": name, "from": "rows given to publish()", "sha256": _digest(inputs, targets)},
+        cells=DEFAULT_CELLS,
+    )
+
+
+def _digest(*arrays: NDArray[Any]) -> str:
+    digest = sha256()
+    for each in arrays:
+        digest.update(np.ascontiguousarray(each).data)
+    return digest.hexdigest()
+
+
+def checked_weights(sample_weight: Any, rows_count: int) -> NDArray[np.float64]:
+    """``sample_weight`` as (rows,) float64. Raises `ValueError`."""
+    weights: NDArray[np.float64] = check_array(
+        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight", ensure_non_negative=True
+    )
+    if weights.shape != (rows_count,):
+        raise ValueError(f"sample_weight has shape {weights.shape}, expected ({rows_count},): one for each row")
+    if not weights.any():
+        raise ValueError("sample_weight is zero for all rows, expected at least one row that counts")
+    return weights
+
+
+def _errors(name: str, array: pa.ChunkedArray, *, numeric: bool) -> list[str]:
+    if pa.types.is_temporal(array.type):
+        return [f"column {name!r} has dates or times, expected numbers, booleans or strings; convert or drop it"]
+    return columns.errors_of(name, array, numeric=numeric)
+
+
+def _array(values: NDArray[Any]) -> pa.Array:
+    if values.dtype != object:
+        return pa.array(np.ascontiguousarray(values))
+    try:
+        return pa.array(values.tolist(), from_pandas=True)
+    except (pa.ArrowException, OverflowError):
+        return pa.array(
+            [None if each is None or (isinstance(each, float) and math.isnan(each)) else str(each) for each in values]
+        )
