@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.data.dataset import Column
+from training.model import calendar
+from training.model.calendar import Calendar
 
 
 class Preprocess(nn.Module):
@@ -25,6 +27,8 @@ class Preprocess(nn.Module):
     If ``offset`` and ``scale`` are given in float64, raw rows are float64 and numbers are standardised in float64 by
     `encode`, before they are rounded to float32: the distance of a large number from the mean keeps digits that the
     number itself would lose.
+
+    With a ``dates`` stage, `encode` first replaces datetimes by numbers; ``columns`` are those it returns.
     """
 
     offset: Tensor
@@ -37,8 +41,9 @@ class Preprocess(nn.Module):
     _mean: Tensor
     _inverse_std: Tensor
 
-    def __init__(self, columns: Sequence[Column], offset: Tensor, scale: Tensor) -> None:
+    def __init__(self, columns: Sequence[Column], offset: Tensor, scale: Tensor, dates: Calendar | None = None) -> None:
         super().__init__()
+        self._dates = dates
         numeric = [index for index, column in enumerate(columns) if column.type != "categorical"]
         flagged = [index for index, column in enumerate(columns) if column.missing]
         one_hot = [(index, code) for index, column in enumerate(columns) for code in range(column.codes)]
@@ -70,6 +75,8 @@ class Preprocess(nn.Module):
 
     def encode(self, inputs: Tensor) -> Tensor:
         """Encoded rows float32 (rows, width) of raw ``inputs`` (rows, features), in which NaN is a missing value."""
+        if self._dates is not None:
+            inputs = self._dates(inputs)
         if not self._reorders:
             return self._standardise_float64(inputs)
         dtype = self.offset.dtype
@@ -100,6 +107,9 @@ def fitted(columns: Sequence[Column], inputs: NDArray[Any], *, together: bool) -
     pixel that is nearly always black would be scaled up too far. A constant feature keeps scale 1, a feature without
     any value gets mean 0. If ``inputs`` are float64, so are raw rows.
     """
+    dates = calendar.fitted(columns, inputs)
+    if dates is not None:
+        columns, inputs = dates.columns, dates(torch.from_numpy(inputs)).numpy()
     numeric = [index for index, column in enumerate(columns) if column.type != "categorical"]
     values, axis = inputs[:, numeric], None if together else 0
     start, dtype = np.zeros(len(numeric)), torch.float32
@@ -111,4 +121,4 @@ def fitted(columns: Sequence[Column], inputs: NDArray[Any], *, together: bool) -
         mean = start + np.nan_to_num(np.broadcast_to(np.nanmean(values, axis=axis, dtype=np.float64), len(numeric)))
         deviation = np.broadcast_to(np.nanstd(values, axis=axis, dtype=np.float64), len(numeric))
     scale = 1 / np.where(deviation > 0, deviation, 1.0)
-    return Preprocess(columns, torch.tensor(mean, dtype=dtype), torch.tensor(scale, dtype=dtype))
+    return Preprocess(columns, torch.tensor(mean, dtype=dtype), torch.tensor(scale, dtype=dtype), dates)

@@ -75,6 +75,8 @@ def features_of(dataset: Dataset, train: NDArray[np.int64]) -> tuple[Feature, ..
             found.std,
             min=found.min,
             max=found.max,
+            format=column.format,
+            has_time=column.has_time,
         )
         for column, found in zip(dataset.columns, summary.statistics(dataset, train), strict=True)
     )
@@ -159,6 +161,8 @@ def _compare_features(old: Interface, new: Interface, found: Changes) -> None:
     for before, after in same_kind:
         if before.kind == "categorical":
             _compare_categories(before, after, old.cells, new.cells, found)
+        if before.format != after.format:
+            found.breaking.append(f"{before.name!r} has dates as {after.format}, and had them as {before.format}")
 
 
 def _compare_categories(

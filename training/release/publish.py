@@ -16,15 +16,15 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from service import artifact, artifact_writer, refused
+from service import artifact, artifact_writer, dates, refused
 from service.manifest import (
     CLASSIFICATION,
-    FORMAT,
     REGRESSION,
     ArtifactError,
     InputDtype,
     Manifest,
     OutputDtype,
+    format_of,
     unprintable,
 )
 from training.data.dataset import Dataset
@@ -132,14 +132,15 @@ def _manifest(candidate: Candidate, version: int, created: str, commit: str | No
     run = candidate.run
     dataset, split = run.dataset, run.split
     rows = {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)}
+    features = features_of(dataset, split.train)
     return Manifest(
-        format=FORMAT,
+        format=format_of(features),
         name=run.name,
         version=version,
         task=CLASSIFICATION if dataset.classifies else REGRESSION,
         classes=dataset.labels,
         targets=dataset.target_names,
-        features=features_of(dataset, split.train),
+        features=features,
         input_shape=dataset.shape,
         input_dtype=cast("InputDtype", str(dataset.inputs.dtype)),
         output_dtype="float32" if dataset.classifies else cast("OutputDtype", str(candidate.outputs[0].dtype)),
@@ -196,8 +197,8 @@ def _example_row(candidate: Candidate) -> int:
 
 
 def _as_json(run: TrainingRun, index: int) -> Any:
-    """A test row as a client sends it: nested to its shape, or by feature name, with strings for categories and null
-    for missing values."""
+    """A test row as a client sends it: nested to its shape, or by feature name; categories and dates are strings, and
+    missing values null."""
     dataset, row = run.dataset, run.test_inputs[index]
     if len(dataset.shape) > 1:
         return row.reshape(dataset.shape).tolist()
@@ -207,6 +208,8 @@ def _as_json(run: TrainingRun, index: int) -> Any:
             values[column.name] = None
         elif column.type == "categorical":
             values[column.name] = (*column.categories, "something else")[int(value)]
+        elif column.format is not None:
+            values[column.name] = dates.text_of(value, column.format)
         else:
             values[column.name] = bool(value) if column.type == "boolean" else float(str(row.dtype.type(value)))
     return values

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from service.dates import text_of
 from training.data import categories, precision
 from training.data.dataset import Column
 from training.data.tables import columns
+from training.data.tables.parsing import Dates
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +32,18 @@ class Features:
     errors: list[str]
 
 
-def features_of(table: pa.Table, categorical: Sequence[str], dropped: Sequence[str]) -> Features:
+def features_of(
+    table: pa.Table,
+    categorical: Sequence[str],
+    dropped: Sequence[str],
+    dates: Mapping[str, Dates] = MappingProxyType({}),
+) -> Features:
     """Return all columns of ``table`` as features.
 
-    Columns in ``categorical`` are categories whatever they hold. ``dropped`` columns are no longer in the table; a
-    remedy that suggests ``--drop`` repeats them.
+    Columns in ``categorical`` are categories whatever they hold, and those in ``dates`` are days. ``dropped`` columns
+    are no longer in the table; a remedy that suggests ``--drop`` repeats them.
     """
     pairs = list(zip(table.column_names, table.columns, strict=True))
-    dates = [name for name, array in pairs if name not in categorical and columns.is_date(array)]
-    pairs = [(name, array) for name, array in pairs if name not in dates]
     found: list[Column] = []
     notes: list[str] = []
     inputs = np.empty((table.num_rows, len(pairs)), np.float64)
@@ -45,6 +51,8 @@ def features_of(table: pa.Table, categorical: Sequence[str], dropped: Sequence[s
     useless: dict[str, str] = {}
     for index, (name, array) in enumerate(pairs):
         column, values = columns.to_feature(name, array, categorical=name in categorical)
+        if name in dates:
+            column = replace(column, type="datetime", format=dates[name].format, has_time=dates[name].has_time)
         found.append(column)
         inputs[:, index] = values
         if column.type == "numeric" and precision.needs_float64(values):
@@ -53,12 +61,13 @@ def features_of(table: pa.Table, categorical: Sequence[str], dropped: Sequence[s
         notes += _integer_notes(column, values, dropped)
         if reason := _useless(column, values):
             useless[name] = reason
-    errors = [*_date_errors(dates, dropped), *_useless_errors(useless, [*dropped, *dates])]
-    if not need_float64:
+    errors = _useless_errors(useless, dropped)
+    if not need_float64 and not dates:
         return Features(tuple(found), inputs.astype(np.float32), notes, errors)
-    notes.append(
-        f"float32 cannot distinguish all values of {' and '.join(map(repr, need_float64))}: inputs are float64"
-    )
+    if need_float64:
+        notes.append(
+            f"float32 cannot distinguish all values of {' and '.join(map(repr, need_float64))}: inputs are float64"
+        )
     return Features(tuple(found), inputs, notes, errors)
 
 
@@ -88,16 +97,6 @@ def _integer_notes(column: Column, values: NDArray[np.float64], dropped: Sequenc
     return notes
 
 
-def _date_errors(dates: Sequence[str], dropped: Sequence[str]) -> list[str]:
-    if not dates:
-        return []
-    return [
-        f"{' and '.join(map(repr, dates))} hold{'s' * (len(dates) == 1)} dates or times, expected numbers; convert "
-        "them, such as to an age in days, a month or an hour, or leave them out with "
-        f"--drop {shlex.join([*dropped, *dates])}"
-    ]
-
-
 def _useless_errors(useless: dict[str, str], dropped: Sequence[str]) -> list[str]:
     if not useless:
         return []
@@ -112,6 +111,8 @@ def _useless(column: Column, values: NDArray[np.float64]) -> str | None:
         return "no value in any row"
     if not column.missing and (known == known[0]).all():
         value = f"{column.categories[0]!r:.40}" if column.categories else f"{known[0]:g}"
+        if column.format is not None:
+            value = text_of(float(known[0]), column.format)
         return f"{value} in every row"
     if column.categories:
         counts = np.bincount(known.astype(np.int64))

@@ -12,6 +12,7 @@ from typing import Any, Final
 from service.cells import DECIMALS, THOUSANDS, Cells, strip
 from training.data.dataset import join_names
 from training.data.kind import DataOption
+from training.data.tables.dates import ORDERS, DateOptions
 from training.data.tables.targets import TASKS
 from training.errors import OptionError
 
@@ -23,14 +24,16 @@ class TableOptions:
     """Choices that override what the columns look like; each field is a command-line option.
 
     ``targets`` are the columns to predict, ``task`` is one of `TASKS`. ``categorical`` features are treated as
-    categories even if they look like numbers; columns in ``drop`` are left out. ``missing`` are the strings that stand
-    for a missing value in every column; None means the default ones. ``decimal`` and ``thousands`` are the marks in
-    numbers.
+    categories even if they look like numbers or dates, those in ``datetime`` as dates; ``date_order``, one of `ORDERS`,
+    says what comes first in them. Columns in ``drop`` are left out. ``missing`` are the strings that stand for a
+    missing value in every column; None means the default ones. ``decimal`` and ``thousands`` are the marks in numbers.
     """
 
     targets: tuple[str, ...] = ()
     task: str = "auto"
     categorical: tuple[str, ...] = ()
+    datetime: tuple[str, ...] = ()
+    date_order: str = ORDERS[0]
     drop: tuple[str, ...] = ()
     missing: tuple[str, ...] | None = None
     decimal: str | None = None
@@ -51,16 +54,26 @@ class TableOptions:
         missing = tuple(dict.fromkeys(string for string in map(strip, self.missing) if string))
         return Cells(missing, missing, decimal, thousands)
 
+    def dates(self) -> DateOptions:
+        """Return the rules for reading dates."""
+        return DateOptions(self.date_order, self.datetime)
+
     def check_names(self, path: Path, names: Sequence[str]) -> None:
         """Raise `OptionError` if an option does not fit the table's column ``names``."""
         if not self.targets:
             raise OptionError(f"{path} needs a target; name a column with --target: {join_names(names, _MAX_LISTED)}")
-        for flag, chosen in (("--target", self.targets), ("--categorical", self.categorical), ("--drop", self.drop)):
+        for flag, chosen in (
+            ("--target", self.targets),
+            ("--categorical", self.categorical),
+            ("--datetime", self.datetime),
+            ("--drop", self.drop),
+        ):
             for name in chosen:
                 if name not in names:
                     raise OptionError(f"{flag}: {path} has no column {name!r}; {_suggestion(name, names)}")
                 if chosen.count(name) > 1:
                     raise OptionError(f"{flag} has {name!r} twice; name it once")
+        self._check_datetime()
         for name in self.targets:
             if name in self.drop:
                 raise OptionError(f"{name!r} is in both --target and --drop; to predict it, do not drop it")
@@ -68,6 +81,11 @@ class TableOptions:
                 raise OptionError(
                     f"{name!r} is in both --target and --categorical; to predict it, use --task classification"
                 )
+
+    def _check_datetime(self) -> None:
+        for flag, chosen in (("--target", self.targets), ("--categorical", self.categorical), ("--drop", self.drop)):
+            if both := [name for name in self.datetime if name in chosen]:
+                raise OptionError(f"{both[0]!r} is in both --datetime and {flag}; name it in one of them")
 
     def keep_strings_flag(self, name: str) -> str:
         """Return the option that keeps the strings of column ``name``."""
@@ -84,7 +102,10 @@ def _suggestion(name: str, names: Sequence[str]) -> str:
 _COLUMNS: Final[dict[str, Any]] = {"default": (), "nargs": "+", "metavar": "COLUMN", "convert": tuple}
 OPTIONS: Final = (
     DataOption("targets", "--target", "column to predict; several if they are numeric", **_COLUMNS),
-    DataOption("categorical", "--categorical", "treat as categories, even if they look like numbers", **_COLUMNS),
+    DataOption(
+        "categorical", "--categorical", "treat as categories, even if they look like numbers or dates", **_COLUMNS
+    ),
+    DataOption("datetime", "--datetime", "read as dates, and values that are none as missing", **_COLUMNS),
     DataOption("drop", "--drop", "leave out", **_COLUMNS),
     DataOption(
         "missing",
@@ -98,6 +119,13 @@ OPTIONS: Final = (
     DataOption("decimal", "--decimal", "decimal mark, . or , (default: .)", metavar="MARK"),
     DataOption(
         "thousands", "--thousands", "thousands separator, one of . , ' or a space (default: none)", metavar="MARK"
+    ),
+    DataOption(
+        "date_order",
+        "--date-order",
+        "what comes first in dates such as 01/02/2020, if no date tells; auto: the month, but the day in 01.02.2020",
+        default=ORDERS[0],
+        choices=ORDERS,
     ),
     DataOption(
         "task",

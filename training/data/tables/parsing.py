@@ -13,9 +13,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from service.cells import BLANKS, BOOLEANS, NUMBER_MAX_LETTERS, Cells, number_pattern
+from service.dates import DateFormat
 from training.data.tables import columns, hints
 
 _SPACES: Final = "[ \xa0\u2009\u202f]"
+
+
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """The ``format`` of a column of dates or times, and whether its dates have a time of day."""
+
+    format: DateFormat
+    has_time: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +32,14 @@ class ParsedColumn:
     """A column's values in their type, null where missing.
 
     ``missing`` counts the strings that were read as missing. ``errors`` say why the column cannot be used, ``notes``
-    what may have been misread.
+    what may have been misread. With ``dates`` the values are days since 1970-01-01, float64.
     """
 
     array: pa.ChunkedArray
     missing: Mapping[str, int] = field(default_factory=dict)
     errors: Sequence[str] = ()
     notes: Sequence[str] = ()
+    dates: Dates | None = None
 
 
 def as_strings(array: pa.ChunkedArray, cells: Cells) -> ParsedColumn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 from service.cells import Cells
 from training.data.dataset import Dataset, file_name
 from training.data.kind import DataKind
-from training.data.tables import columns, features, hints, parsing, reader, targets
+from training.data.tables import columns, dates, features, hints, parsing, reader, targets
 from training.data.tables.options import OPTIONS, TableOptions
 from training.data.tables.parsing import ParsedColumn
 from training.errors import DataError
@@ -46,7 +47,8 @@ def load(path: Path, options: TableOptions) -> Dataset:
     if len(parsed) == len(options.targets):
         raise DataError(f"{path} has no columns left to predict {', '.join(options.targets)} from; drop fewer")
     others = values.drop_columns(list({*options.targets, *invalid}))
-    found = features.features_of(others, options.categorical, options.drop)
+    formats = {name: column.dates for name, column in parsed.items() if column.dates is not None}
+    found = features.features_of(others, options.categorical, options.drop, formats)
     errors += found.errors
     if errors or target is None:
         raise DataError(_joined(path, errors))
@@ -66,6 +68,23 @@ def load(path: Path, options: TableOptions) -> Dataset:
 
 def _parse(name: str, array: pa.ChunkedArray, options: TableOptions, cells: Cells, *, typed: bool) -> ParsedColumn:
     """Parse a column as the options say or as inferred; ``typed`` if the file stores column types."""
+    if name in options.targets or name in options.categorical:
+        return _parse_values(name, array, options, cells, typed=typed)
+    found = dates.infer(name, array, cells, options.dates())
+    if found is not None:
+        return found
+    parsed = _parse_values(name, array, options, cells, typed=typed)
+    found = dates.infer(name, parsed.array, cells, options.dates()) if columns.is_numeric(parsed.array) else None
+    if found is not None:
+        return replace(found, missing=parsed.missing)
+    note = dates.note_of(name, parsed.array, cells)
+    return parsed if note is None else replace(parsed, notes=[*parsed.notes, note])
+
+
+def _parse_values(
+    name: str, array: pa.ChunkedArray, options: TableOptions, cells: Cells, *, typed: bool
+) -> ParsedColumn:
+    """Parse a column that has no dates, or dates that are categories."""
     is_target, remedy = name in options.targets, options.keep_strings_flag(name)
     as_strings = name in options.categorical or (is_target and options.task == "classification")
     if typed and not columns.is_string(array):

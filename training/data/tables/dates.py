@@ -1,0 +1,253 @@
+"""Recognise a column of dates or times, and read it as days since 1970-01-01.
+
+A text is read exactly as the server reads a client's, see `service.dates`.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from service.cells import BLANKS, Cells
+from service.dates import FIRST_DAY, FIRST_YEAR, LAST_DAY, NANOSECONDS, DateFormat, days_of_ticks
+from training.data.tables import columns, date_texts
+from training.data.tables.parsing import Dates, ParsedColumn
+
+ORDERS: Final = ("auto", "day", "month")
+# A column of dates has no more other texts than this; they are read as missing.
+_MAX_UNREADABLE: Final = 0.03
+# Fewer dates than this are not worth a note.
+_MIN_NOTED: Final = 0.5
+_SAMPLE: Final = 1000
+# The first that reads most is taken.
+_FORMATS: Final[tuple[DateFormat, ...]] = (
+    "year-month-day",
+    "month-day-year",
+    "day-month-year",
+    "year-month",
+    "month-year",
+    "time",
+)
+_ORDERED: Final[Mapping[str, DateFormat]] = {"month": "month-day-year", "day": "day-month-year"}
+# Days and months that are both numbers, and those with another mark than a point between them.
+_TWO_NUMBERS: Final = "^[^0-9]*[0-9]{1,2}(?: *[-/.,] *| +)[0-9]{1,2}(?: *[-/.,] *| +)"
+_NOT_DOTTED: Final = "^[^0-9]*[0-9]{1,2}(?: *[-/,] *| +)[0-9]{1,2}"
+_SHORT_YEAR: Final = r"^[^0-9]*[0-9]{1,2}[^0-9:]+[0-9]{1,2}[^0-9:]+'?[0-9]{2}\b|^[a-zA-Z]+(-| ?')[0-9]{2}$"
+_DATE_NAME: Final = re.compile(
+    "(?:^|[^a-z])(?:dates?|days?|dt|datum|fecha|months?|periods?|yyyymm(?:dd)?|ymd?|yyyymm)(?:$|[^a-z])"
+)
+_WORDS: Final = re.compile("(?<=[a-z])(?=[A-Z])")
+_YEARS: Final = (1900, 2100)  # of integers: others are more likely numbers
+_PER_DAY: Final = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": NANOSECONDS}
+_SHOWN: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DateOptions:
+    """``order`` is one of `ORDERS`: what comes first in 01/02/2020. Columns in ``named`` are dates, whatever else."""
+
+    order: str = "auto"
+    named: tuple[str, ...] = ()
+
+
+def infer(name: str, array: pa.ChunkedArray, cells: Cells, options: DateOptions) -> ParsedColumn | None:
+    """Read column ``name`` as dates or times; None if it has none, perhaps with a note for the user.
+
+    Durations become numbers of days. The notes of the result say what may have been misread.
+    """
+    types = pa.types
+    if types.is_temporal(array.type):
+        return _of_temporal(name, array)
+    if columns.is_string(array):
+        return _of_strings(name, array, cells, options)
+    return _of_integers(name, array, options) if columns.is_numeric(array) else None
+
+
+def note_of(name: str, array: pa.ChunkedArray, cells: Cells) -> str | None:
+    """Return a note if a column that `infer` does not read looks like dates all the same."""
+    if columns.is_string(array):
+        known = _known(array, cells)
+        best = _best(known, "auto")
+        if best is None or not _MIN_NOTED <= best.share < 1 - _MAX_UNREADABLE:
+            return None
+        return (
+            f"column {name!r} has dates such as {best.example!r:.60}, but {1 - best.share:.0%} of its values are not, "
+            f"such as {best.unreadable[0]!r:.60}; it is read as strings. To read it as dates, and the others as "
+            f"missing, use --datetime {shlex.quote(name)}"
+        )
+    if not columns.is_numeric(array) or (found := _digits(array)) is None:
+        return None
+    form, first = found
+    return (
+        f"column {name!r} has integers that may be dates written as {form}, such as {first}; they are read as numbers. "
+        f"To read them as dates, use --datetime {shlex.quote(name)}"
+    )
+
+
+def _of_temporal(name: str, array: pa.ChunkedArray) -> ParsedColumn:
+    types, kind = pa.types, array.type
+    per_day = 1 if types.is_date32(kind) else _PER_DAY[getattr(kind, "unit", "ms")]
+    counted = array.cast(pa.int32()) if types.is_date32(kind) or types.is_time32(kind) else array
+    missing = array.is_null().to_numpy()
+    ticks = counted.cast(pa.int64()).fill_null(0).to_numpy()
+    if types.is_duration(kind):
+        days = np.where(missing, np.nan, ticks / per_day)
+        note = f"column {name!r} has durations; they are numbers of days, which is also what clients send"
+        return ParsedColumn(_from_days(days), notes=[note])
+    days = np.where(missing, np.nan, days_of_ticks(ticks, per_day))
+    outside = (days < FIRST_DAY) | (days >= LAST_DAY + 1)
+    days[outside] = np.nan
+    notes = []
+    if outside.any():
+        notes.append(f"column {name!r} has {outside.sum():,} dates beyond the years 1 to 9999, read as missing")
+    form: DateFormat = "time" if types.is_time(kind) else "year-month-day"
+    if getattr(kind, "tz", None) not in (None, "UTC"):
+        notes.append(f"column {name!r} has times in {kind.tz}, read in UTC, as the server reads times with a zone")
+    return ParsedColumn(_from_days(days), notes=notes, dates=_dates(form, days))
+
+
+def _of_strings(name: str, array: pa.ChunkedArray, cells: Cells, options: DateOptions) -> ParsedColumn | None:
+    known = _known(array, cells)
+    named = name in options.named
+    best = _best(known, options.order, digits=named)
+    if best is None or (best.share < 1 - _MAX_UNREADABLE and not named):
+        return None
+    days = date_texts.days_of(known, best.form)
+    missing = columns.count(pc.utf8_trim(array, characters=BLANKS).filter(known.is_null()))
+    notes = _reading_notes(name, best, known, options)
+    if best.unreadable:
+        shown = ", ".join(f"{each!r:.60}" for each in best.unreadable[:_SHOWN])
+        count = int(np.isnan(days).sum()) - known.null_count
+        notes.append(
+            f"column {name!r} has {count:,} values that are no such date ({shown}); they are read as missing, and the "
+            "server rejects them: send null"
+        )
+    return ParsedColumn(_from_days(days), missing, notes=notes, dates=_dates(best.form, days))
+
+
+def _of_integers(name: str, array: pa.ChunkedArray, options: DateOptions) -> ParsedColumn | None:
+    named = name in options.named
+    if not named and not _DATE_NAME.search(_WORDS.sub("_", name).lower()):
+        return None
+    found = _digits(array)
+    if found is None:
+        return None
+    form, first = found
+    strings = columns.to_integers(array).cast(pa.string())
+    days = date_texts.days_of(strings, form)
+    note = f"column {name!r} has dates such as {first}, read as {form}; for numbers, give it another name"
+    return ParsedColumn(_from_days(days), notes=[note], dates=_dates(form, days))
+
+
+@dataclass(frozen=True, slots=True)
+class _Best:
+    """The format that reads the largest ``share`` of the values, with texts that it reads and does not read.
+
+    ``either`` says that the day and the month may be the other way round.
+    """
+
+    form: DateFormat
+    share: float
+    example: str
+    unreadable: list[str]
+    either: bool
+
+
+def _best(known: pa.ChunkedArray, order: str, *, digits: bool = False) -> _Best | None:
+    """Return the format that reads most of the strings; None if none reads half of the first ones."""
+    found = pc.value_counts(known.drop_null())
+    strings, times = found.field("values"), found.field("counts").to_numpy()
+    formats: Sequence[DateFormat] = (*_FORMATS, "yyyymmdd", "yyyymm") if digits else _FORMATS
+    first = strings.slice(0, _SAMPLE)
+    candidates = [each for each in formats if len(strings) and _share(_reads(first, each), times) >= _MIN_NOTED]
+    if not candidates:
+        return None
+    reads = {each: _reads(strings, each) for each in candidates}
+    shares = {each: _share(reads[each], times) for each in candidates}
+    form = max(candidates, key=lambda each: shares[each])
+    good = strings.filter(pa.array(reads[form]))
+    if not len(good) or (form == "year-month" and _are_seasons(good)):
+        return None
+    either = set(_ORDERED.values()) <= shares.keys() and shares["day-month-year"] == shares["month-day-year"]
+    either = either and form in _ORDERED.values() and _any(good, _TWO_NUMBERS)
+    if either:
+        dotted = not _any(good, _NOT_DOTTED)
+        form = _ORDERED[order if order != "auto" else "day" if dotted else "month"]
+    unreadable = strings.filter(pa.array(~reads[form])).slice(0, _SHOWN).to_pylist()
+    return _Best(form, shares[form], good[0].as_py(), unreadable, either)
+
+
+def _reads(strings: pa.Array, form: DateFormat) -> NDArray[np.bool_]:
+    return ~np.isnan(date_texts.days_of_distinct(strings, form))
+
+
+def _share(reads: NDArray[np.bool_], times: NDArray[np.int64]) -> float:
+    """Return the share of the first values that are read; each distinct one occurs some ``times``."""
+    counts = times[: len(reads)]
+    return float(counts[reads].sum() / counts.sum())
+
+
+def _any(strings: pa.Array, pattern: str) -> bool:
+    return bool(pc.any(pc.match_substring_regex(strings, pattern)).as_py())
+
+
+def _are_seasons(strings: pa.Array) -> bool:
+    """Return whether all are like 2001-02, where the second number is the next year's rather than a month."""
+    pairs = [re.findall("[0-9]+", each) for each in strings.to_pylist()]
+    return all(len(pair) == 2 and (int(pair[0]) + 1) % 100 == int(pair[1]) for pair in pairs)
+
+
+def _reading_notes(name: str, best: _Best, known: pa.ChunkedArray, options: DateOptions) -> list[str]:
+    """Return a note on dates that could be read in another way."""
+    parts = []
+    if best.either:
+        other = "month" if best.form == "day-month-year" else "day"
+        asked = options.order != "auto"
+        parts.append("as --date-order says" if asked else f"if the {other} comes first, use --date-order {other}")
+    if best.form in ("month-day-year", "day-month-year", "month-year") and _any(_sample(known), _SHORT_YEAR):
+        parts.append(f"years of two digits are {FIRST_YEAR} to {FIRST_YEAR + 99}")
+    if not parts:
+        return []
+    return [f"column {name!r} has dates such as {best.example!r:.60}, read as {best.form}; {'; '.join(parts)}"]
+
+
+def _sample(known: pa.ChunkedArray) -> pa.ChunkedArray:
+    return known.drop_null().slice(0, _SAMPLE)
+
+
+def _known(array: pa.ChunkedArray, cells: Cells) -> pa.ChunkedArray:
+    """Return the stripped strings, null where missing."""
+    stripped = pc.utf8_trim(array, characters=BLANKS)
+    return pc.if_else(pc.is_in(stripped, value_set=pa.array(["", *cells.missing_numbers])), None, stripped)
+
+
+def _digits(array: pa.ChunkedArray) -> tuple[DateFormat, str] | None:
+    """Return the format in which all numbers are dates of digits alone, and the first one."""
+    if not columns.is_integral(array) or array.null_count == len(array):
+        return None
+    integers = columns.to_integers(array).drop_null()
+    bounds = pc.min_max(integers).as_py()
+    forms: tuple[tuple[DateFormat, int], ...] = (("yyyymmdd", 10_000), ("yyyymm", 100))
+    for form, unit in forms:
+        if _YEARS[0] * unit < bounds["min"] and bounds["max"] < _YEARS[1] * unit:
+            distinct = pc.unique(integers).cast(pa.string())
+            if len(distinct) > 1 and not np.isnan(date_texts.days_of_distinct(distinct, form)).any():
+                return form, distinct[0].as_py()
+    return None
+
+
+def _dates(form: DateFormat, days: NDArray[np.float64]) -> Dates:
+    known = days[~np.isnan(days)]
+    return Dates(form, bool((known != np.floor(known)).any()))
+
+
+def _from_days(days: NDArray[np.float64]) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(days, pa.float64(), from_pandas=True)])
