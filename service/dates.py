@@ -138,7 +138,9 @@ def text_of(days: float, form: DateFormat) -> str:
         return f"{found}T{clock}"
     if form in MONTHLY and found.endswith("-01"):
         found = found[:7]
-    return found.replace("-", "") if form in INTEGERS else found
+    if form == "yyyymmdd" or (form == "yyyymm" and len(found) == len("2020-01")):
+        return found.replace("-", "")
+    return found
 
 
 @lru_cache

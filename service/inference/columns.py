@@ -289,7 +289,8 @@ class DateTime(Column):
 
     def _fault(self, value: object) -> str:
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return f"{_number_or_type(value)}, expected {self.wanted}; send a string, as a number has no unit"
+            remedy = "send a string (in pandas: to_json(date_format='iso'))"
+            return f"{_number_or_type(value)}, expected {self.wanted}; {remedy}"
         return f"{type_name(value)}, expected {self.wanted}"
 
 

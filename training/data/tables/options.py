@@ -32,12 +32,12 @@ class TableOptions:
     targets: tuple[str, ...] = ()
     task: str = "auto"
     categorical: tuple[str, ...] = ()
-    datetime: tuple[str, ...] = ()
-    date_order: str = ORDERS[0]
     drop: tuple[str, ...] = ()
     missing: tuple[str, ...] | None = None
     decimal: str | None = None
     thousands: str | None = None
+    datetime: tuple[str, ...] = ()
+    date_order: str = ORDERS[0]
 
     def cells(self) -> Cells:
         """Return the rules for reading cells. Raises `OptionError`."""

@@ -32,7 +32,8 @@ class ParsedColumn:
     """A column's values in their type, null where missing.
 
     ``missing`` counts the strings that were read as missing. ``errors`` say why the column cannot be used, ``notes``
-    what may have been misread. With ``dates`` the values are days since 1970-01-01, float64.
+    what may have been misread; ``maybe_dates`` is the note that they may be dates all the same. With ``dates`` the
+    values are days since 1970-01-01, float64.
     """
 
     array: pa.ChunkedArray
@@ -40,6 +41,7 @@ class ParsedColumn:
     errors: Sequence[str] = ()
     notes: Sequence[str] = ()
     dates: Dates | None = None
+    maybe_dates: str = ""
 
 
 def as_strings(array: pa.ChunkedArray, cells: Cells) -> ParsedColumn:

@@ -51,7 +51,7 @@ def load(path: Path, options: TableOptions) -> Dataset:
     found = features.features_of(others, options.categorical, options.drop, formats)
     errors += found.errors
     if errors or target is None:
-        raise DataError(_joined(path, errors))
+        raise DataError(_joined(path, [*errors, *(each.maybe_dates for each in parsed.values() if each.maybe_dates)]))
     return Dataset(
         name=file_name(path.stem, default="table"),
         inputs=found.inputs,
@@ -78,7 +78,7 @@ def _parse(name: str, array: pa.ChunkedArray, options: TableOptions, cells: Cell
     if found is not None:
         return replace(found, missing=parsed.missing)
     note = dates.note_of(name, parsed.array, cells)
-    return parsed if note is None else replace(parsed, notes=[*parsed.notes, note])
+    return parsed if note is None else replace(parsed, notes=[*parsed.notes, note], maybe_dates=note)
 
 
 def _parse_values(
