@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from training.data.dataset import Column
 
 PARTS: Final = ("days", "year", "month", "day", "weekday", "hour")
-_ROWS: Final = 65_536  # at a time when fitting
 
 # Days from 1 March of the year 0, where the leap day is the last of a year, to 1 January 1970.
 _SHIFT: Final = 719_468
@@ -52,6 +51,7 @@ class Calendar(nn.Module):
         super().__init__()
         others = [index for index, column in enumerate(columns) if column.type != "datetime"]
         self.columns = (*(columns[index] for index in others), *_part_columns(columns, uses))
+        self._uses = tuple(uses)
         self._computed = [part for part in PARTS if any(part in use.parts for use in uses)]
         # Parts are computed for all datetimes at once; each is a block with a number for every datetime.
         chosen = [
@@ -63,6 +63,13 @@ class Calendar(nn.Module):
         self.register_buffer("_others", torch.tensor(others, dtype=torch.int64))
         self.register_buffer("_chosen", torch.tensor(chosen, dtype=torch.int64))
         self._picks = chosen != list(range(len(self._computed) * len(uses)))
+
+    def columns_of(self, inputs: NDArray[Any], rows: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
+        """Each column of the ``rows`` of raw ``inputs`` (all rows, features), one at a time, to save memory."""
+        for index in self._others.tolist():
+            yield inputs[rows, index]
+        for use in self._uses:
+            yield from (part[:, 0].numpy() for part in parts_of(_dates_of(inputs, rows, use.column), use.parts))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Rows float64 (rows, columns) of raw ``inputs`` (rows, features) float64."""
@@ -114,8 +121,8 @@ def _date_of(whole: Tensor, parts: Sequence[str]) -> dict[str, Tensor]:
     return found
 
 
-def fitted(columns: Sequence[Column], inputs: NDArray[Any]) -> Calendar | None:
-    """The calendar for training rows ``inputs`` (rows, features) float64; None without a datetime.
+def fitted(columns: Sequence[Column], inputs: NDArray[Any], rows: NDArray[np.int64]) -> Calendar | None:
+    """The calendar for the training ``rows`` int64 (rows,) of ``inputs`` (all rows, features); None without a datetime.
 
     Parts that are the same in all rows are left out.
     """
@@ -124,7 +131,7 @@ def fitted(columns: Sequence[Column], inputs: NDArray[Any]) -> Calendar | None:
         if column.type != "datetime":
             continue
         candidates = _candidates(column)
-        low, high = _bounds(inputs[:, index], candidates)
+        low, high = _bounds(_dates_of(inputs, rows, index), candidates)
         kept = [at for at in range(len(candidates)) if high[at] - low[at] > _SMALLEST] or [0]
         uses.append(_Use(index, tuple(candidates[at] for at in kept)))
         limited = [candidates[at] in ("days", "year") for at in kept]
@@ -144,15 +151,16 @@ def _candidates(column: Column) -> tuple[str, ...]:
     return PARTS if column.has_time else PARTS[:-1]
 
 
-def _bounds(days: NDArray[Any], parts: Sequence[str]) -> tuple[list[float], list[float]]:
-    """The least and the greatest value of each of the ``parts`` of ``days`` (rows,); 0 and 0 without any."""
-    known = days[~np.isnan(days)]
-    low, high = np.full(len(parts), np.inf), np.full(len(parts), -np.inf)
-    for first in range(0, len(known), _ROWS):
-        found = parts_of(torch.from_numpy(known[first : first + _ROWS, None]), parts)
-        values = torch.cat(found, dim=1).numpy()
-        low, high = np.minimum(low, values.min(axis=0)), np.maximum(high, values.max(axis=0))
-    return (low.tolist(), high.tolist()) if len(known) else ([0.0] * len(parts), [0.0] * len(parts))
+def _dates_of(inputs: NDArray[Any], rows: NDArray[np.int64], index: int) -> Tensor:
+    """The column at ``index`` of some ``rows``, (rows, 1) float64."""
+    return torch.from_numpy(inputs[rows, index].astype(np.float64))[:, None]
+
+
+def _bounds(days: Tensor, parts: Sequence[str]) -> tuple[list[float], list[float]]:
+    """The least and the greatest value of each of the ``parts`` of ``days`` (rows, 1); 0 and 0 without any."""
+    known = days[~days.isnan()][:, None]
+    found = parts_of(known, parts) if len(known) else [torch.zeros(1, 1)] * len(parts)
+    return [float(each.min()) for each in found], [float(each.max()) for each in found]
 
 
 def _part_columns(columns: Sequence[Column], uses: Sequence[_Use]) -> list[Column]:

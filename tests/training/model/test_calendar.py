@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from training.data.dataset import Column
-from training.model import calendar, preprocess
+from training.model import calendar, features
 from training.model.calendar import PARTS
 from training.model.network import Network
 from training.release import onnx_export, onnx_runtime
@@ -62,13 +62,13 @@ def test_a_missing_date_has_no_parts() -> None:
     ],
 )
 def test_parts_that_say_nothing_are_left_out(column: Column, days: tuple[float, ...], parts: tuple[str, ...]) -> None:
-    found = calendar.fitted([column], column_of(*days))
+    found = calendar.fitted([column], column_of(*days), np.arange(len(days)))
     assert found is not None
     assert [each.name for each in found.columns] == [f"{column.name} {part}" for part in parts]
 
 
 def test_a_column_without_a_value_in_training_stays_one_input() -> None:
-    found = calendar.fitted([WHEN], column_of(np.nan, np.nan))
+    found = calendar.fitted([WHEN], column_of(np.nan, np.nan), np.arange(2))
     assert found is not None
     assert found(torch.tensor([[3.0]], dtype=torch.float64)).shape == (1, 1)
 
@@ -80,7 +80,7 @@ def test_other_columns_come_first_and_one_part_is_flagged() -> None:
         Column("at", "datetime", format="time"),
     ]
     rows = np.array([[0, 1, 0.25], [400, 2, 0.5], [np.nan, 3, 0.75]])
-    found = calendar.fitted(columns, rows)
+    found = calendar.fitted(columns, rows, np.arange(3))
     assert found is not None
     assert [(each.name, each.missing) for each in found.columns] == [
         ("size", False),
@@ -98,7 +98,7 @@ def test_other_columns_come_first_and_one_part_is_flagged() -> None:
 
 
 def test_days_and_years_beyond_training_are_those_of_its_ends() -> None:
-    found = calendar.fitted([WHEN], column_of(0, 400.5, 1000.25))
+    found = calendar.fitted([WHEN], column_of(0, 400.5, 1000.25, 30_000), np.arange(3))
     assert found is not None
     late, early = found(torch.tensor([[20_000.75], [-20_000.0]], dtype=torch.float64)).tolist()
     assert late == [1000.25, 1972, 10, 4, 4, 18]
@@ -106,7 +106,7 @@ def test_days_and_years_beyond_training_are_those_of_its_ends() -> None:
 
 
 def test_without_a_datetime_there_is_no_calendar() -> None:
-    assert calendar.fitted([Column("x")], column_of(1, 2)) is None
+    assert calendar.fitted([Column("x")], column_of(1, 2), np.arange(2)) is None
 
 
 def test_the_graph_has_the_same_calendar() -> None:
@@ -115,8 +115,8 @@ def test_the_graph_has_the_same_calendar() -> None:
     random = np.random.default_rng(0)
     days = np.append(random.uniform(-135_000, 157_000, 999), np.nan)
     rows = np.stack([random.normal(size=1000), days], axis=1)
-    preparation = preprocess.fitted(columns, rows, together=False)
-    network = Network(preparation, nn.Sequential(nn.Linear(preparation.width, 2)), 2)
+    preparation, first = features.fitted(columns, rows, np.arange(900), bins=4)
+    network = Network(preparation, nn.Sequential(first, nn.Linear(first.width, 2)), 2)
     assert preparation.width == 1 + 6 + 1
     graph = onnx_export.export(network, 2, classifies=False)
     with torch.no_grad():
