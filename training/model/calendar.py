@@ -35,12 +35,13 @@ class _Use:
 class Calendar(nn.Module):
     """Replaces each datetime column by numeric ones, before anything else is done with the rows.
 
-    ``columns`` describes the new rows float64 (rows, columns): the other columns in their order, then the parts of each
-    datetime. NaN stays NaN. ``days`` and ``year`` are limited to those of the training rows, ``low`` to ``high``
-    (parts,): a network that has learned from three years says of the fourth what it says of the third, rather than
-    anything that a line leads to.
+    ``columns`` describes the new rows float64 (rows, columns): the other columns in their order, then, from
+    ``first_part`` on, the parts of each datetime. NaN stays NaN. ``days`` and ``year`` are limited to those of the
+    training rows, ``low`` to ``high`` (parts,): a network that has learned from three years says of the fourth what it
+    says of the third, rather than anything that a line leads to.
     """
 
+    first_part: int
     low: Tensor
     high: Tensor
     _dates: Tensor
@@ -51,6 +52,7 @@ class Calendar(nn.Module):
         super().__init__()
         others = [index for index, column in enumerate(columns) if column.type != "datetime"]
         self.columns = (*(columns[index] for index in others), *_part_columns(columns, uses))
+        self.first_part = len(others)
         self._uses = tuple(uses)
         self._computed = [part for part in PARTS if any(part in use.parts for use in uses)]
         # Parts are computed for all datetimes at once; each is a block with a number for every datetime.

@@ -77,12 +77,12 @@ def fitted(
     dates = calendar.fitted(columns, inputs, rows)
     if dates is not None:
         columns, found_values = dates.columns, dates.columns_of(inputs, rows)
-    for column, values in zip(columns, found_values, strict=True):
+    for index, (column, values) in enumerate(zip(columns, found_values, strict=True)):
         if column.type == "categorical":
             continue
         scaling.append(preprocess.statistics(values))
         mean, scale = scaling[-1]
-        found = piecewise.edges(values, bins)
+        found = piecewise.edges(values, bins, few_integers=dates is not None and index >= dates.first_part)
         edges.append((found - mean) * scale if in_float64 else found)
     flags = sum(column.missing for column in columns)
     means, scales = torch.tensor(scaling, dtype=torch.float64).view(-1, 2).T
