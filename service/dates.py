@@ -1,7 +1,8 @@
 """How a text is read as a date or a time of day, in training and in serving: as days since 1970-01-01.
 
-Training reads whole columns with Arrow, using the patterns here. The service reads single texts, with `days_of`. Both
-give the same float64: the number of the day plus the share of the day that has passed. Standard library only.
+Training reads the distinct texts of a column with `parse`, those of the most common layouts with numpy. The service
+reads single texts with `days_of`. Both give the same float64: the number of the day plus the share of the day that has
+passed. Standard library only.
 """
 
 from __future__ import annotations
@@ -71,9 +72,8 @@ _CLOCK: Final = (
     "(?: ?(?P<half>[ap][.]?m[.]?))?(?: ?(?P<zone>z|utc|gmt|[-+][0-9]{2}(?::?[0-9]{2})?))?"
 )
 _TIME: Final = f"(?:(?:t|:|,? +){_CLOCK})?"
-# For Python's `re` with `FLAGS` and for RE2 with ``(?i)``; they match a stripped text in full. All have some of the
-# groups year, month, day, hour, minute, second, fraction, half, zone.
-FLAGS: Final = re.IGNORECASE | re.ASCII
+# They match a stripped text in full. Their groups are named in `_days`, `_nanoseconds` and `_offset_minutes`.
+_FLAGS: Final = re.IGNORECASE | re.ASCII
 _YEAR_MONTH_DAY: Final = f"{_WEEKDAY}{_LONG_YEAR}{_BETWEEN}{_MONTH}{_BETWEEN}{_DAY}{_TIME}"
 _YEAR_MONTH: Final = f"{_LONG_YEAR}(?:[-/]| +){_MONTH}"
 # A date in ISO 8601 is read in every column of dates, and a month in every column of months.
@@ -102,11 +102,13 @@ def days_of(text: str, form: DateFormat) -> float | None:
 
     A time with a zone is converted to UTC, and one without is taken as it is.
     """
-    return _matched(text, form) if len(text) <= MAX_LETTERS else None
+    return _remembered(text, form) if len(text) <= MAX_LETTERS else None
 
 
-@lru_cache(4096)  # clients repeat dates, and matching one takes 5 microseconds
-def _matched(text: str, form: DateFormat) -> float | None:
+def parse(text: str, form: DateFormat) -> float | None:
+    """The same, for many different texts: `days_of` remembers the last ones."""
+    if len(text) > MAX_LETTERS:
+        return None
     for pattern in _compiled(form):
         if match := pattern.fullmatch(text):
             return _days(match.groupdict(), form)
@@ -143,9 +145,12 @@ def text_of(days: float, form: DateFormat) -> str:
     return found
 
 
+_remembered = lru_cache(4096)(parse)  # clients repeat dates, and matching one takes 5 microseconds
+
+
 @lru_cache
 def _compiled(form: DateFormat) -> tuple[re.Pattern[str], ...]:
-    return tuple(re.compile(pattern, FLAGS) for pattern in PATTERNS[form])
+    return tuple(re.compile(pattern, _FLAGS) for pattern in PATTERNS[form])
 
 
 def _days(parts: Mapping[str, str | None], form: DateFormat) -> float | None:

@@ -202,6 +202,6 @@ def test_ticks_are_the_days_of_their_text(seconds: int) -> None:
 
 
 def test_a_long_text_is_not_remembered() -> None:
-    before = dates._matched.cache_info().currsize
+    before = dates._remembered.cache_info().currsize
     assert days_of("2020-01-05" * 1000, "year-month-day") is None
-    assert dates._matched.cache_info().currsize == before
+    assert dates._remembered.cache_info().currsize == before

@@ -63,19 +63,23 @@ def infer(name: str, array: pa.ChunkedArray, cells: Cells, options: DateOptions)
 
     Durations become numbers of days. The notes of the result say what may have been misread.
     """
-    types = pa.types
-    if types.is_temporal(array.type):
+    if pa.types.is_temporal(array.type):
         return _of_temporal(name, array)
+    found = None
     if columns.is_string(array):
-        return _of_strings(name, array, cells, options)
-    return _of_integers(name, array, options) if columns.is_numeric(array) else None
+        found = _of_strings(name, array, cells, options)
+    elif columns.is_numeric(array):
+        found = _of_integers(name, array, options)
+    if found is None and name in options.named:
+        error = f"column {name!r} has no dates that can be read, and is named in --datetime; leave it out there"
+        return ParsedColumn(array, errors=[error])
+    return found
 
 
 def note_of(name: str, array: pa.ChunkedArray, cells: Cells) -> str | None:
     """Return a note if a column that `infer` does not read looks like dates all the same."""
     if columns.is_string(array):
-        known = _known(array, cells)
-        best = _best(known, "auto")
+        best = _best(array, cells, "auto")
         if best is None or not _MIN_NOTED <= best.share < 1 - _MAX_UNREADABLE:
             return None
         return (
@@ -115,20 +119,20 @@ def _of_temporal(name: str, array: pa.ChunkedArray) -> ParsedColumn:
 
 
 def _of_strings(name: str, array: pa.ChunkedArray, cells: Cells, options: DateOptions) -> ParsedColumn | None:
-    known = _known(array, cells)
     named = name in options.named
-    best = _best(known, options.order, digits=named)
+    best = _best(array, cells, options.order, digits=named)
     if best is None or (best.share < 1 - _MAX_UNREADABLE and not named):
         return None
-    days = date_texts.days_of(known, best.form)
+    known = _known(array, cells)
+    days = best.days_of(known)
     missing = columns.count(pc.utf8_trim(array, characters=BLANKS).filter(known.is_null()))
     notes = _reading_notes(name, best, known, options)
     if best.unreadable:
         shown = ", ".join(f"{each!r:.60}" for each in best.unreadable[:_SHOWN])
         count = int(np.isnan(days).sum()) - known.null_count
         notes.append(
-            f"column {name!r} has {count:,} values that are no such date ({shown}); they are read as missing, and the "
-            "server rejects them: send null"
+            f"column {name!r} has texts that are not such dates ({count:,}: {shown}); they are read as missing, and "
+            "the server rejects them: send null"
         )
     return ParsedColumn(_from_days(days), missing, notes=notes, dates=_dates(best.form, days))
 
@@ -151,7 +155,8 @@ def _of_integers(name: str, array: pa.ChunkedArray, options: DateOptions) -> Par
 class _Best:
     """The format that reads the largest ``share`` of the values, with texts that it reads and does not read.
 
-    ``either`` says that the day and the month may be the other way round.
+    ``either`` says that the day and the month may be the other way round. ``strings`` are the distinct texts of the
+    column, and ``days`` (strings,) what they are in this format, NaN for no date.
     """
 
     form: DateFormat
@@ -159,30 +164,62 @@ class _Best:
     example: str
     unreadable: list[str]
     either: bool
+    strings: pa.Array
+    days: NDArray[np.float64]
+
+    def days_of(self, known: pa.ChunkedArray) -> NDArray[np.float64]:
+        """Return the days of the ``known`` strings of the column, NaN where null."""
+        places = pc.index_in(known, value_set=self.strings).fill_null(len(self.strings)).to_numpy()
+        found: NDArray[np.float64] = np.append(self.days, np.nan)[places]
+        return found
 
 
-def _best(known: pa.ChunkedArray, order: str, *, digits: bool = False) -> _Best | None:
+def _best(array: pa.ChunkedArray, cells: Cells, order: str, *, digits: bool = False) -> _Best | None:
     """Return the format that reads most of the strings; None if none reads half of the first ones."""
-    found = pc.value_counts(known.drop_null())
-    strings, times = found.field("values"), found.field("counts").to_numpy()
     formats: Sequence[DateFormat] = (*_FORMATS, "yyyymmdd", "yyyymm") if digits else _FORMATS
-    first = strings.slice(0, _SAMPLE)
-    candidates = [each for each in formats if len(strings) and _share(_reads(first, each), times) >= _MIN_NOTED]
+    first, times = _counted(_first(array, cells))
+    if not len(first):
+        return None
+    tried = {each: _share(_reads(first, each), times) for each in formats}
+    candidates = _candidates(tried)
     if not candidates:
         return None
-    reads = {each: _reads(strings, each) for each in candidates}
-    shares = {each: _share(reads[each], times) for each in candidates}
+    strings, times = _counted(_known(array, cells))
+    days = {each: date_texts.days_of_distinct(strings, each) for each in candidates}
+    shares = {each: _share(~np.isnan(days[each]), times) for each in candidates}
     form = max(candidates, key=lambda each: shares[each])
-    good = strings.filter(pa.array(reads[form]))
+    good = strings.filter(pa.array(~np.isnan(days[form])))
     if not len(good) or (form == "year-month" and _are_seasons(good)):
         return None
-    either = set(_ORDERED.values()) <= shares.keys() and shares["day-month-year"] == shares["month-day-year"]
-    either = either and form in _ORDERED.values() and _any(good, _TWO_NUMBERS)
+    both = set(_ORDERED.values()) <= shares.keys() and shares["day-month-year"] == shares["month-day-year"]
+    either = both and form in _ORDERED.values() and _any(good, _TWO_NUMBERS)
     if either:
         dotted = not _any(good, _NOT_DOTTED)
         form = _ORDERED[order if order != "auto" else "day" if dotted else "month"]
-    unreadable = strings.filter(pa.array(~reads[form])).slice(0, _SHOWN).to_pylist()
-    return _Best(form, shares[form], good[0].as_py(), unreadable, either)
+    unreadable = strings.filter(pa.array(np.isnan(days[form]))).slice(0, _SHOWN).to_pylist()
+    return _Best(form, shares[form], good[0].as_py(), unreadable, either, strings, days[form])
+
+
+def _candidates(shares: Mapping[DateFormat, float]) -> list[DateFormat]:
+    """Return the formats that read nearly as many of the first strings as the one that reads most of them."""
+    most = max(shares.values())
+    if most < _MIN_NOTED:
+        return []
+    if shares["year-month-day"] == most:
+        return ["year-month-day"]  # all formats read ISO 8601 as well
+    return [form for form, share in shares.items() if share >= most - _MAX_UNREADABLE]
+
+
+def _first(array: pa.ChunkedArray, cells: Cells) -> pa.ChunkedArray:
+    """Return some of the first strings that are not missing."""
+    found = _known(array.slice(0, _SAMPLE), cells).drop_null()
+    return found if len(found) else _known(array, cells).drop_null().slice(0, _SAMPLE)
+
+
+def _counted(strings: pa.ChunkedArray) -> tuple[pa.Array, NDArray[np.int64]]:
+    """Return the distinct ``strings`` and how often each occurs; nulls are skipped."""
+    found = pc.value_counts(strings.drop_null())
+    return found.field("values"), found.field("counts").to_numpy()
 
 
 def _reads(strings: pa.Array, form: DateFormat) -> NDArray[np.bool_]:

@@ -120,7 +120,7 @@ def test_some_unreadable_values_are_missing_with_a_note(path: Path) -> None:
     assert np.isnan(dataset.inputs[:3, 0]).all()
     assert "x: 2 missing ('' 1, 'NA' 1)" in dataset.notes
     assert notes_on(dataset) == [
-        "column 'x' has 1 values that are no such date ('someday'); they are read as missing, and the server rejects "
+        "column 'x' has texts that are not such dates (1: 'someday'); they are read as missing, and the server rejects "
         "them: send null"
     ]
 
@@ -135,6 +135,20 @@ def test_many_unreadable_values_make_it_text_with_a_note(path: Path) -> None:
     ]
     dated = load(path, texts, TableOptions(("label",), datetime=("x",)))
     assert dated.columns[0] == Column("x", "datetime", missing=True, format="year-month-day")
+
+
+def test_a_column_named_as_dates_that_has_none_is_an_error(path: Path) -> None:
+    load(path, ["cook", "nurse"])
+    assert message_of(table_file.load, path, TableOptions(("label",), datetime=("x",))) == (
+        "column 'x' has no dates that can be read, and is named in --datetime; leave it out there"
+    )
+
+
+def test_the_first_dates_may_come_late(path: Path) -> None:
+    path.write_text(
+        "x,label\n" + "".join(f"{'' if row < 1200 else f'2020-01-{row % 9 + 1:02}'},{row % 2}\n" for row in range(2400))
+    )
+    assert table_file.load(path, TARGET).columns[0].type == "datetime"
 
 
 def test_errors_name_the_columns_that_may_be_dates(path: Path) -> None:
