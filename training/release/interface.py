@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.cells import Cells, number_of, spellings_of
+from service.dates import PATTERNS
 from service.manifest import CLASSIFICATION, REGRESSION, Feature, InputDtype, Label, Manifest
 from training.data import summary
 from training.data.dataset import Dataset
@@ -162,7 +163,14 @@ def _compare_features(old: Interface, new: Interface, found: Changes) -> None:
         if before.kind == "categorical":
             _compare_categories(before, after, old.cells, new.cells, found)
         if before.format != after.format:
-            found.breaking.append(f"{before.name!r} has dates as {after.format}, and had them as {before.format}")
+            change = f"{before.name!r} has dates as {after.format}, and had them as {before.format}"
+            (found.compatible if _reads(before, after) else found.breaking).append(change)
+
+
+def _reads(old: Feature, new: Feature) -> bool:
+    """Whether ``new`` reads all dates that ``old`` reads, and reads them alike."""
+    before, after = (PATTERNS[each.format] if each.format else () for each in (old, new))
+    return set(before) <= set(after)
 
 
 def _compare_categories(
