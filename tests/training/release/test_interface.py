@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.cells import Cells
+from service.dates import DateFormat
 from service.errors import InvalidInput
 from service.http.codecs.json_rows import rows_from_json
 from service.inference import columns
@@ -274,3 +275,22 @@ def _takes(version: Interface, body: bytes) -> bool:
         return bool(np.shape(rows_from_json(body, schema)))
     except InvalidInput:
         return False
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "breaks"),
+    [
+        ("month-day-year", "day-month-year", True),
+        ("month-day-year", "year-month-day", True),
+        ("year-month-day", "time", True),
+        ("year-month-day", "month-day-year", False),
+        ("year-month", "month-year", False),
+    ],
+)
+def test_dates_in_another_format_break_clients_whose_texts_are_not_read(
+    before: DateFormat, after: DateFormat, breaks: bool
+) -> None:
+    when = Feature("when", "datetime", False, (), False, 0.0, 1.0, 0.0, 1.0, format=before)
+    old, new = (replace(OLD, features=(each, MEMBER, JOB)) for each in (when, replace(when, format=after)))
+    change = [f"'when' has dates as {after}, and had them as {before}"]
+    assert interface.changes(old, new) == interface.Changes(*((change, []) if breaks else ([], change)))

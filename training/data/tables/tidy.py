@@ -103,11 +103,15 @@ def _total(table: pa.Table, keep: np.ndarray) -> str | None:
     """Return what the last row is called if it is a total: a word that occurs once, before empty cells or numbers."""
     if table.num_rows < 3 or not keep[-1]:
         return None
-    last = [column[-1].as_py() for column in table.columns]
-    filled = [index for index, cell in enumerate(last) if cell is not None and str(cell).strip()]
+    last = [column[-1] for column in table.columns]
+    filled = [
+        index
+        for index, cell in enumerate(last)
+        if cell.is_valid and (not columns.is_string(table.column(index)) or cell.as_py().strip())
+    ]
     if not filled or not columns.is_string(table.column(filled[0])):
         return None
-    word = last[filled[0]].strip()
+    word: str = last[filled[0]].as_py().strip()
     if word.casefold().rstrip(":") not in _TOTALS:
         return None
     same = pc.sum(pc.equal(pc.utf8_trim_whitespace(table.column(filled[0])), word)).as_py()
