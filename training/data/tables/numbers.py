@@ -101,7 +101,8 @@ def find_style(name: str, known: pa.ChunkedArray, rules: Rules, remedy: str) -> 
     if not others:
         return Style(cells, notes, ambiguous)
     counts = dict(zip(others, times[~like].tolist(), strict=True))
-    if not forced and _are_categories(len(values), counts, times):
+    codes = pc.any(pc.match_substring_regex(numerals, "^0[0-9]")).as_py()  # 001 beside 136A
+    if not forced and (codes or _are_categories(len(values), counts, times)):
         return Style(None, (_categories_note(name, counts, len(values), rules),))
     marks = tuple(sorted(counts)) if len(counts) <= _MAX_OTHERS else tuple(sorted(counts)[:_MAX_OTHERS])
     if len(counts) > _MAX_OTHERS:

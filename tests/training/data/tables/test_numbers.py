@@ -115,6 +115,12 @@ def test_codes_with_letters_are_categories(tmp_path: Path) -> None:
     assert len(dataset.columns[0].categories) == 42
 
 
+def test_numbers_with_leading_zeros_beside_letters_are_codes(tmp_path: Path) -> None:
+    cells = [f"{number:03}" for number in range(1, 41)] * 2 + ["36A", "36A"]
+    dataset = load_cells(tmp_path, cells, ["yes", "no"] * 41)
+    assert dataset.columns[0].categories[:2] == ("001", "002")
+
+
 def test_numbers_of_two_styles_are_refused(tmp_path: Path) -> None:
     assert message_of(load_cells, tmp_path, ["1,234.5", "0,5"] * 12) == (
         "column 'x' has '0,5' in row 2 below the header beside '1,234.5', and no decimal mark and thousands separator "
