@@ -12,7 +12,7 @@ from rich.console import Console
 from training.cli import parser, progress
 from training.cli.interrupt import Interrupts
 from training.config import Config
-from training.data import categories, source, summary
+from training.data import categories, leaks, source, summary
 from training.data.dataset import Dataset
 from training.data.split import Split, split
 from training.engine import device, subnormal, trainer
@@ -52,7 +52,7 @@ def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> N
     publish.check_names(dataset)
     config = command.config(images=dataset.images)
     parts = split(dataset, config)
-    dataset = categories.group_rare(dataset, parts.train)
+    dataset = leaks.with_notes(categories.group_rare(dataset, parts.train), parts.train)
     summary.show(console, dataset, parts.train)
     for note in promotion.check_interface(dataset, parts, command.models, name, breaking=command.breaking):
         console.print(note)

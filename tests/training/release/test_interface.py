@@ -294,3 +294,19 @@ def test_dates_in_another_format_break_clients_whose_texts_are_not_read(
     old, new = (replace(OLD, features=(each, MEMBER, JOB)) for each in (when, replace(when, format=after)))
     change = [f"'when' has dates as {after}, and had them as {before}"]
     assert interface.changes(old, new) == interface.Changes(*((change, []) if breaks else ([], change)))
+
+
+def test_rules_of_a_column_are_compared() -> None:
+    money = Cells(decimal=",", thousands=".", symbols=True)
+    own = replace(OLD, features=(replace(AGE, cells=money), MEMBER, JOB))
+    assert interface.changes(own, own) == interface.Changes([], [])
+    assert interface.changes(OLD, own).breaking == [
+        "'age' sent as a string is read with decimal mark ',' and thousands mark '.', and was with decimal mark '.' "
+        "and thousands mark ''"
+    ]
+    plain = replace(OLD, features=(replace(AGE, cells=replace(money, symbols=False)), MEMBER, JOB))
+    assert interface.changes(own, plain).breaking == ["'age' does not take currency or percent signs any more"]
+    marked = replace(OLD, features=(replace(AGE, cells=replace(money, missing_numbers=("x",))), MEMBER, JOB))
+    assert interface.changes(marked, replace(marked, features=(replace(AGE, cells=money), MEMBER, JOB))).breaking == [
+        "'x' does not mean a missing 'age' any more"
+    ]

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from training.data.tables import tidy
 from training.data.tables.files import arrow_files, compression, delimited, json_files, workbook
@@ -55,7 +56,7 @@ def read(path: Path, known_names: Collection[str] = (), *, max_bytes: int = comp
     if not len(found.columns[0]):
         raise DataError(f"{path} has a header but no rows; add rows")
     typed = frozenset(name for name, typed in zip(found.names, found.typed, strict=True) if typed)
-    table = pa.table(list(found.columns), list(found.names))
+    table = pa.table(list(map(_normalised, found.columns)), list(found.names))
     return TableFile(table, typed, digest, found.notes, found.decimal_comma)
 
 
@@ -75,3 +76,15 @@ def _read(path: Path, name: str, content: bytes, known_names: Collection[str], m
     if suffix in JSON:
         return json_files.read(path, content)
     return delimited.read(path, content, known_names)
+
+
+def _normalised(array: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Normalise: values instead of dictionary codes, null instead of NaN, one string type, float32 for float16."""
+    types = pa.types
+    plain = array.cast(array.type.value_type) if types.is_dictionary(array.type) else array
+    if types.is_large_string(plain.type) or types.is_string_view(plain.type):
+        return plain.cast(pa.string())
+    if types.is_floating(plain.type):
+        numbers = plain.cast(pa.float32()) if types.is_float16(plain.type) else plain
+        return pc.if_else(pc.is_nan(numbers), None, numbers)
+    return plain

@@ -27,15 +27,21 @@ def tidy(path: Path, content: Content) -> Content:
     """
     names, notes = [name.strip() for name in content.names], list(content.notes)
     kept = list(range(len(names)))
+    empty: list[str] = []
     for index in range(len(names)):
         if names[index] and not names[index].startswith("Unnamed: "):  # as pandas reads a column without a name
             continue
         fate, note = _without_name(index, content.columns[index], named=bool(names[index]))
         notes += note
-        if fate == "drop":
+        if fate == "empty":
+            empty.append(str(index + 1))
+        if fate in {"drop", "empty"}:
             kept.remove(index)
         elif not names[index]:
             names[index] = f"column_{index + 1}"
+    if empty:
+        what = "column {} is" if len(empty) == 1 else "columns {} are"
+        notes.append(f"{what.format(', '.join(empty))} left out: no name and no values")
     _check_names(path, [names[index] for index in kept])
     table = pa.table([content.columns[index] for index in kept], [str(index) for index in kept])
     keep, found = _rows(table, [names[index] for index in kept])
@@ -51,12 +57,12 @@ def tidy(path: Path, content: Content) -> Content:
 
 
 def _without_name(index: int, column: pa.ChunkedArray, *, named: bool) -> tuple[str, list[str]]:
-    """Return whether to ``drop`` or ``keep`` a column without a name, and a note."""
+    """Return whether to ``drop`` or ``keep`` a column without a name, or that it is ``empty``, and a note."""
     if pa.types.is_nested(column.type):
         return "drop", [f"column {index + 1} has no name and no plain values; it is left out"]
     distinct = pc.count_distinct(column.drop_null()).as_py()
     if distinct <= 1 and _is_empty(column):
-        return "drop", [] if named else [f"column {index + 1} has no name and no values; it is left out"]
+        return "empty", []
     if distinct == len(column):
         return "drop", [
             f"column {index + 1} has no name and a different value in each row, as an index; it is left out"
