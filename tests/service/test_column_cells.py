@@ -39,6 +39,14 @@ def test_older_releases_refuse_a_manifest_that_they_would_misread() -> None:
     assert format_of([replace(PRICE, cells=None)]) == 1
 
 
+def test_a_record_has_what_its_kind_of_column_needs() -> None:
+    when = replace(PRICE, kind="datetime", cells=None, format="year-month")
+    assert format_of([when]) == 2
+    assert not {"format", "has_time"} & PRICE.to_record().keys()
+    assert "cells" not in when.to_record()
+    assert {"format", "has_time", "cells"} <= replace(when, cells=Cells()).to_record().keys()
+
+
 def test_rules_are_read_back_from_the_manifest(version_dir: Path) -> None:
     rewrite(version_dir, lambda document: document["features"][0].update(cells=OWN))
     manifest = artifact.read_manifest(version_dir)
