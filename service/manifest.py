@@ -30,6 +30,7 @@ from pydantic_core import ErrorDetails
 from service import json_document
 from service.cells import Cells
 from service.compared import Compared
+from service.dates import DateFormat
 from service.int8 import Int8
 from service.reference import PIXELS, Reference
 
@@ -37,7 +38,7 @@ from service.reference import PIXELS, Reference
 FORMAT: Final = 2
 CLASSIFICATION: Final = "classification"
 REGRESSION: Final = "regression"
-KINDS: Final = ("numeric", "boolean", "categorical")
+KINDS: Final = ("numeric", "boolean", "categorical", "datetime")
 # Begins the name of the hidden folder of a withdrawn version: .withdrawn-3
 WITHDRAWN_PREFIX: Final = ".withdrawn-"
 
@@ -90,8 +91,9 @@ class Feature:
     """
 
     name: str
-    kind: Literal["numeric", "boolean", "categorical"]
-    """A boolean is encoded as 0 or 1, a category as its index in ``categories``."""
+    kind: Literal["numeric", "boolean", "categorical", "datetime"]
+    """A boolean is encoded as 0 or 1, a category as its index in ``categories``, a date as days since 1970-01-01 with
+    the time of day as a fraction, and a time of day without a date as that fraction."""
     missing: bool
     """Whether values may be missing. A missing value is encoded as NaN."""
     categories: tuple[str, ...]
@@ -104,6 +106,10 @@ class Feature:
     max: float
     cells: Cells | None = None
     """How the cells of this column were read; null if by the manifest's ``cells``."""
+    format: DateFormat | None = None
+    """How texts are read as dates or times, beside ISO 8601; null unless ``kind`` is ``datetime``."""
+    has_time: bool = False
+    """Whether the dates of the training rows have a time of day."""
     default: float | None = None
     """What may stand for a missing or unknown value where training saw none: the mean, or the code of unknown
     categories, or else of the most frequent one. Null if it is not known, or if values may be missing."""
@@ -111,7 +117,7 @@ class Feature:
     @property
     def codes(self) -> int:
         """How many values an encoded boolean or category can have; 0 for a number."""
-        return {"numeric": 0, "boolean": 2}.get(self.kind, len(self.categories) + self.other)
+        return {"numeric": 0, "boolean": 2, "datetime": 0}.get(self.kind, len(self.categories) + self.other)
 
     @field_validator("name")
     @classmethod
@@ -136,6 +142,12 @@ class Feature:
     def _check_cells(cls, cells: Cells | None) -> Cells | None:
         return _require(cells, "rules for reading a column", cells is None or cells.is_sound)
 
+    @field_validator("format")
+    @classmethod
+    def _check_format(cls, form: DateFormat | None, info: ValidationInfo) -> DateFormat | None:
+        datetime = info.data.get("kind") == "datetime"
+        return _require(form, "null, as the feature is no datetime", datetime or form is None)
+
     @field_validator("default")
     @classmethod
     def _check_default(cls, default: float | None, info: ValidationInfo) -> float | None:
@@ -151,6 +163,8 @@ class Feature:
             del record["cells"]
         if self.default is None:
             del record["default"]
+        if self.kind != "datetime":
+            del record["format"], record["has_time"]
         return record
 
 
@@ -163,7 +177,7 @@ class Manifest:
     """
 
     format: int
-    """Version of this file's format: 1, or 2 if a feature has ``cells`` of its own."""
+    """Version of this file's format: 1, or 2 if a feature has ``cells`` of its own or is a datetime."""
     name: str
     version: int
     task: Literal["classification", "regression"]
@@ -236,7 +250,9 @@ class Manifest:
     @field_validator("features")
     @classmethod
     def _check_features(cls, features: tuple[Feature, ...]) -> tuple[Feature, ...]:
-        return _require(features, "one or more, with distinct names", _are_distinct([each.name for each in features]))
+        _require(features, "one or more, with distinct names", _are_distinct([each.name for each in features]))
+        known = all(each.kind != "datetime" or each.format for each in features)
+        return _require(features, "a 'format' for each datetime", known)
 
     @field_validator("input_shape")
     @classmethod
@@ -330,7 +346,7 @@ def _lines_of(document: Mapping[str, Any]) -> str:
 
 def format_of(features: Iterable[Feature]) -> int:
     """The version of the manifest's format that has what these ``features`` need."""
-    return 2 if any(each.cells is not None for each in features) else 1
+    return 2 if any(each.cells is not None or each.kind == "datetime" for each in features) else 1
 
 
 def text_of(label: Label) -> str:

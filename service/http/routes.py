@@ -252,7 +252,7 @@ def _description(model: Model) -> dict[str, Any]:
         "input_shape": manifest.input_shape,
         "input_dtype": manifest.input_dtype,
         "output_dtype": manifest.output_dtype,
-        "features": manifest.features,
+        "features": [each.to_record() for each in manifest.features],
         "cells": manifest.cells,
         "provider": model.provider,
         "precision": model.precision,

@@ -9,11 +9,13 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, TypeGuard
 
 import numpy as np
 
+from service import dates
 from service.cells import BOOLEANS, Cells, number_of, spellings_of, strip
+from service.dates import DateFormat
 from service.errors import Fault, InvalidInput
 from service.manifest import Feature
 
@@ -27,6 +29,7 @@ _REFUSAL: Final = "the model allows no missing value here"
 _NO_DEFAULT: Final = f"{_REFUSAL}, and was published without a default for one"
 _BOOLEAN_WORDS: Final = frozenset((*spellings_of(True), *spellings_of(False)))
 _MAX_BITS: Final = 1330  # of an integer of 400 digits
+_MAX_DIGITS: Final = 10**9  # more than a date of digits alone has
 _COMPARED: Final = 32
 _CANDIDATES: Final = 200  # comparing takes a tenth of a millisecond each at worst
 
@@ -252,6 +255,65 @@ class Category(Column):
         return f"it knows {shown}" + (f" and {more} more" if more > 0 else "")
 
 
+class DateTime(Column):
+    """A column of dates or times of day, each encoded as days since 1970-01-01, which is also what arrays contain.
+
+    Texts are read in the format ``form`` and in ISO 8601. A format of digits alone is also accepted as an integer.
+    """
+
+    lowest, highest = float(dates.FIRST_DAY), float(math.nextafter(dates.LAST_DAY + 1, 0))
+    unit = "days since 1970-01-01"
+
+    def __init__(
+        self, name: str, form: DateFormat, *, missing: bool, cells: Cells | None = None, refusal: str = _REFUSAL
+    ) -> None:
+        super().__init__(name, missing=missing, cells=cells, refusal=refusal)
+        self.form: DateFormat = form
+        self.wanted = f"a date such as {dates.EXAMPLES[form]!r}"
+        if form == "time":
+            self.lowest, self.highest = 0.0, math.nextafter(1, 0)
+            self.unit, self.wanted = "the share of the day", f"a time such as {dates.EXAMPLES[form]!r}"
+        elif form != "year-month-day":
+            self.wanted += f" or {dates.EXAMPLES['year-month-day']!r}"
+
+    def number(self, row: int, value: object) -> float:
+        """The encoding of a JSON value in row ``row``. Raises `InvalidInput`."""
+        if type(value) is str:
+            return self.cell(row, value)
+        if self.form in dates.INTEGERS and _is_integer(value) and abs(value) < _MAX_DIGITS:
+            return self.cell(row, f"{value:.0f}")
+        return self._missing(row, value)
+
+    def cell(self, row: int, text: str) -> float:
+        """The encoding of a cell in row ``row`` of a text table. Raises `InvalidInput`."""
+        days = dates.days_of(text, self.form)
+        return self._read(row, text, self.cells or _DEFAULT_CELLS) if days is None else days
+
+    def error(self, row: int, number: float) -> InvalidInput:
+        """The error for ``number``, in row ``row`` of an array, which this column does not accept."""
+        expected = f"{self.unit}, from {self.lowest:.0f} to {math.ceil(self.highest)}"
+        return self._error(row, f"{_number_or_type(number)}, expected {expected}")
+
+    def _read(self, row: int, text: str, cells: Cells) -> float:  # noqa: ARG002 - the rules do not matter here
+        stripped = strip(text)
+        if stripped in self.marks:
+            return self._marked(row, text)
+        days = dates.days_of(stripped, self.form)
+        if days is None:
+            raise self._error(row, f"{type_name(text)}, expected {self.wanted}")
+        return days
+
+    def _fault(self, value: object) -> str:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            remedy = "send a string (in pandas: to_json(date_format='iso'))"
+            return f"{_number_or_type(value)}, expected {self.wanted}; {remedy}"
+        return f"{type_name(value)}, expected {self.wanted}"
+
+
+def _is_integer(value: object) -> TypeGuard[float]:
+    return type(value) is int or (type(value) is float and value.is_integer())
+
+
 def _numerals(categories: Sequence[str], cells: Cells) -> dict[float, str]:
     """The categories that look like numbers in JSON or in the table, by that number; integers keep all their digits."""
     return {
@@ -277,6 +339,8 @@ def of(feature: Feature, cells: Cells | None = None, *, pixels: bool = False, im
         categories, other = feature.categories, feature.other
         imputes = impute and missing
         return Category(name, categories, missing=missing, other=other, cells=cells, refusal=refusal, imputes=imputes)
+    if feature.format is not None:
+        return DateTime(name, feature.format, missing=missing, cells=cells, refusal=refusal)
     if feature.kind == "boolean":
         return Boolean(name, missing=missing, cells=cells, refusal=refusal)
     if cells and cells.sentinels:

@@ -27,7 +27,7 @@ MAX_ROWS: Final = 256
 HUNG_S: Final = 10.0
 # Low, but not the lowest: a thread that gets no time at all might hold Python's lock meanwhile.
 _NICENESS: Final = 10
-_STATISTICS: Final = frozenset({"mean", "std", "min", "max", "missing", "other"})
+_STATISTICS: Final = frozenset({"mean", "std", "min", "max", "missing", "other", "has_time"})
 
 
 class Candidate(NamedTuple):

@@ -1,7 +1,7 @@
 """Named, typed tensors, as in the Open Inference Protocol: how they fill a model's rows, and which ones it has.
 
 A model takes one tensor of all columns, or one tensor per column, by the column's name. Numeric tensors are read like
-arrays (a category is its code, NaN is missing), BYTES like the strings of JSON rows.
+arrays (a category is its code, a date is days, NaN is missing), BYTES like the strings of JSON rows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput
-from service.inference.columns import Boolean, Category, Column, type_name
+from service.inference.columns import Boolean, Category, Column, DateTime, type_name
 from service.inference.row_faults import FirstBadRow
 from service.inference.schema import Schema
 from service.inference.steps import Steps
@@ -69,7 +69,7 @@ class Layout(NamedTuple):
 def inputs_of(manifest: Manifest, schema: Schema) -> tuple[Tensor, ...]:
     """The tensors that a model asks for: one of all columns if all are numbers, else one per column."""
     number = _INPUTS[manifest.input_dtype]
-    if not any(isinstance(column, Category | Boolean) for column in schema.columns):
+    if not any(isinstance(column, Category | Boolean | DateTime) for column in schema.columns):
         return (Tensor(INPUT, number, (-1, *schema.shape)),)
     return tuple(Tensor(column.name, _datatype(column, number), (-1, 1)) for column in schema.columns)
 
@@ -221,7 +221,7 @@ def _range_of(dtype: np.dtype[Any]) -> tuple[float, float]:
 
 
 def _datatype(column: Column, number: str) -> str:
-    if isinstance(column, Category):
+    if isinstance(column, Category | DateTime):
         return BYTES
     return BOOL if isinstance(column, Boolean) else number
 

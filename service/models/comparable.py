@@ -61,6 +61,8 @@ def _feature(first: Feature, second: Feature, *, encoded: bool) -> Iterator[str]
         yield f"feature {first.name!r} is {first.kind} and {second.kind}"
     elif encoded and first.categories != second.categories:
         yield f"feature {first.name!r} has other codes for its categories; compare on a CSV file"
+    elif not encoded and first.format != second.format:
+        yield f"feature {first.name!r} has dates in the formats {first.format} and {second.format}"
 
 
 def _reading(title: str, first: Cells | None, second: Cells | None) -> Iterator[str]:

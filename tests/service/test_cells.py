@@ -77,6 +77,31 @@ def test_a_number_with_other_marks(text: str, decimal: str, thousands: str, numb
     assert number_of(text, decimal, thousands) == number
 
 
+@pytest.mark.parametrize(
+    ("text", "decimal", "thousands", "number"),
+    [
+        ("$72,147", ".", ",", 72147),
+        ("-$5", ".", "", -5),
+        ("$-5", ".", "", -5),
+        ("\u22125.5", ".", "", -5.5),
+        ("(1,200)", ".", ",", -1200),
+        ("($1,200)", ".", ",", -1200),
+        ("96%", ".", "", 96),
+        ("12,5 %", ",", "", 12.5),
+        ("1.234,50 €", ",", ".", 1234.5),
+        ("1\xa0234,5\xa0€", ",", " ", 1234.5),
+        ("USD 12", ".", "", 12),
+        ("12 EUR", ".", "", 12),
+        ("3e2", ".", "", 300),
+        *((text, ".", ",", None) for text in ("-$-5", "(-5)", "(5", "5)", "$", "%", "5%%", "$1.2M", "USDEUR 5", "()")),
+    ],
+)
+def test_a_number_with_symbols(text: str, decimal: str, thousands: str, number: float | None) -> None:
+    assert Cells(decimal=decimal, thousands=thousands, symbols=True).number(text) == number
+    if re.search("[$€%()\u2212A-Z]", text):
+        assert Cells(decimal=decimal, thousands=thousands).number(text) is None
+
+
 @given(st.floats(allow_nan=False) | st.integers(-(10**30), 10**30))
 def test_numbers_written_by_python_are_read_back(value: float) -> None:
     assert number_of(str(value)) == float(value)

@@ -8,6 +8,7 @@ import math
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from service import artifact
 from service import manifest as manifest_module
 from service.cells import Cells
+from service.dates import EXAMPLES
 from service.manifest import CLASSIFICATION, FORMAT, KINDS, REGRESSION, Feature, Manifest
 from service.reference import MAX_FEATURES, PIXELS, Distribution, Reference
 from tests.service.errors import artifact_error
@@ -279,7 +281,7 @@ def test_a_manifest_without_a_field_is_refused(version_dir: Path, key: str) -> N
         (0, {"name": "a\tb"}, f"'name' is 'a\\tb', expected {PRINTABLE}"),
         (0, {"missing": 1}, "'missing' is 1, expected true or false"),
         (0, {"mean": "0"}, "'mean' is '0', expected a number"),
-        (0, {"kind": "date"}, "'kind' is 'date', expected 'numeric', 'boolean' or 'categorical'"),
+        (0, {"kind": "date"}, "'kind' is 'date', expected 'numeric', 'boolean', 'categorical' or 'datetime'"),
         (0, {"categories": ["a"]}, "'categories' is ['a'], expected none, as the feature is not categorical"),
         (2, {"other": True}, "'other' is True, expected false, as the feature is not categorical"),
         (3, {"categories": []}, "'categories' is [], expected one or more distinct strings"),
@@ -346,7 +348,10 @@ def features(draw: st.DrawFn) -> Feature:
     known = draw(categories.filter(bool)) if kind == "categorical" else ()
     other = kind == "categorical" and draw(st.booleans())
     statistics = (draw(numbers) for _ in range(4))
-    return Feature(draw(names), kind, draw(st.booleans()), known, other, *statistics)
+    feature = Feature(draw(names), kind, draw(st.booleans()), known, other, *statistics)
+    if kind != "datetime":
+        return feature
+    return replace(feature, format=draw(st.sampled_from(tuple(EXAMPLES))), has_time=draw(st.booleans()))
 
 
 @st.composite

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.cells import Cells
+from service.dates import MONTHLY, DateFormat
 
 # A class, in the type of the target; all labels of a data set have the same type.
 Label = str | int | bool
@@ -53,21 +54,30 @@ def label_string(label: object) -> str:
 class Column:
     """One feature. ``missing`` says whether its value may be missing.
 
-    A categorical value is its index in ``categories``, or ``len(categories)`` for any other if ``other`` is set.
-    ``cells`` are the rules by which its cells were read; None if they are those of the data set.
+    A categorical value is its index in ``categories``, or ``len(categories)`` for any other if ``other`` is set. A
+    datetime is days since 1970-01-01, the time of day as a fraction; a text was read in its ``format``. ``has_time``
+    says that there are times of day. ``cells`` are the rules by which its cells were read; None if they are those of
+    the data set.
     """
 
     name: str
-    type: Literal["numeric", "boolean", "categorical"] = "numeric"
+    type: Literal["numeric", "boolean", "categorical", "datetime"] = "numeric"
     missing: bool = False
     categories: tuple[str, ...] = ()
     other: bool = False
     cells: Cells | None = None
+    format: DateFormat | None = None
+    has_time: bool = False
 
     @property
     def codes(self) -> int:
         """How many values a categorical column can have; 0 for other types."""
         return len(self.categories) + self.other
+
+    @property
+    def monthly(self) -> bool:
+        """Whether dates are months, which have no day."""
+        return self.format in MONTHLY
 
 
 GIVEN: Final = "given by the data set"  # where a publisher's test rows come from
@@ -118,8 +128,8 @@ def last_rows_test(rows: int, test_rows: int) -> Division:
 class Dataset:
     """Rows and targets.
 
-    ``inputs`` (rows, features) are uint8 pixels, float32, or float64 if float32 would lose differences between values;
-    NaN where a value is missing.
+    ``inputs`` (rows, features) are uint8 pixels, float32, or float64 if there are dates or float32 would lose
+    differences between values; NaN where a value is missing.
     ``targets`` (rows,) int64 are indices into ``labels``; without labels they are (rows, targets) float64.
     ``shape`` is the shape of one row, such as (28, 28) for an image.
     ``division`` says how to divide the rows for training, validation and test.

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from service import dates
 from training.data import precision
 from training.data.dataset import Column, Dataset
 
@@ -88,6 +89,8 @@ def _values(column: Column, found: Statistics) -> str:
         return "no value"
     if column.type == "boolean":
         return f"true in {found.mean:.1%}"
+    if column.format is not None:
+        return " to ".join(dates.text_of(each, column.format) for each in (found.min, found.max))
     if not column.codes:
         lowest, highest, mean = (precision.format_value(each, found.std) for each in (found.min, found.max, found.mean))
         return f"{lowest} to {highest}, mean {mean} ± {found.std:.4g}"

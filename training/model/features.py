@@ -10,7 +10,7 @@ memory of the table.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.data.dataset import Column
-from training.model import piecewise, preprocess
+from training.model import calendar, piecewise, preprocess
 from training.model.embeddings import MOST_ONE_HOT, SIZE, Embeddings, OneHot
 from training.model.piecewise import Piecewise
 from training.model.preprocess import Preprocess
@@ -86,19 +86,22 @@ def fitted(
     in_float64 = inputs.dtype == np.float64
     scaling: list[tuple[float, float]] = []
     edges: list[NDArray[np.float64]] = []
-    for index, column in enumerate(columns):
+    found_values: Iterable[NDArray[Any]] = (inputs[rows, index] for index in range(len(columns)))
+    dates = calendar.fitted(columns, inputs, rows)
+    if dates is not None:
+        columns, found_values = dates.columns, dates.columns_of(inputs, rows)
+    for index, (column, values) in enumerate(zip(columns, found_values, strict=True)):
         if column.type == "categorical":
             continue
-        values = inputs[rows, index]
         scaling.append(preprocess.statistics(values))
         mean, scale = scaling[-1]
-        found = piecewise.edges(values, bins)
+        found = piecewise.edges(values, bins, short_scales=dates is not None and index >= dates.first_part)
         edges.append((found - mean) * scale if in_float64 else found)
     flags = sum(column.missing for column in columns)
     means, scales = torch.tensor(scaling, dtype=torch.float64).view(-1, 2).T
     unscaled = torch.zeros_like(means), torch.ones_like(scales)
     preparation = (
-        Preprocess(columns, means, scales)
+        Preprocess(columns, means, scales, dates=dates)
         if in_float64
         else Preprocess(columns, *(each.float() for each in unscaled), fill=means.float())
     )

@@ -24,15 +24,16 @@ _SHORT_SCALE: Final = 16
 _TINY: Final = float(np.finfo(np.float32).tiny)
 
 
-def edges(values: NDArray[Any], bins: int) -> NDArray[np.float64]:
+def edges(values: NDArray[Any], bins: int, *, short_scales: bool = False) -> NDArray[np.float64]:
     """The edges of up to ``bins`` bins of about as many of ``values`` (rows,) each, ascending; NaN is a missing value.
 
-    None, an empty array, for values with fewer than 3 distinct edges, and for a short scale of integers.
+    None, an empty array, for values with fewer than 3 distinct edges, and for a short scale of integers, unless
+    ``short_scales`` have bins, too: from weekdays and months the answer moves in steps.
     """
     known = values[~np.isnan(values)]
     if len(known) > _SAMPLE_ROWS:
         known = np.random.default_rng(0).choice(known, _SAMPLE_ROWS, replace=False)
-    if not bins or not len(known) or _is_short_scale(known):
+    if not bins or not len(known) or (not short_scales and _is_short_scale(known)):
         return np.empty(0)
     quantiles = np.quantile(known.astype(np.float64), np.linspace(0, 1, bins + 1), method="inverted_cdf")
     found: NDArray[np.float64] = np.unique(quantiles)

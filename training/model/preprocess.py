@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.data.dataset import Column
+from training.model.calendar import Calendar
 
 
 class Preprocess(nn.Module):
@@ -25,6 +26,8 @@ class Preprocess(nn.Module):
     If ``offset`` and ``scale`` are given in float64, raw rows are float64 and numbers are standardised in float64 by
     `encode`, before they are rounded to float32: the distance of a large number from the mean keeps digits that the
     number itself would lose.
+
+    With a ``dates`` stage, `encode` first replaces datetimes by numbers; ``columns`` are those it returns.
     """
 
     offset: Tensor
@@ -37,8 +40,17 @@ class Preprocess(nn.Module):
     _mean: Tensor
     _inverse_std: Tensor
 
-    def __init__(self, columns: Sequence[Column], offset: Tensor, scale: Tensor, *, fill: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        offset: Tensor,
+        scale: Tensor,
+        *,
+        fill: Tensor | None = None,
+        dates: Calendar | None = None,
+    ) -> None:
         super().__init__()
+        self._dates = dates
         numeric = [index for index, column in enumerate(columns) if column.type != "categorical"]
         flagged = [index for index, column in enumerate(columns) if column.missing]
         categorical = [index for index, column in enumerate(columns) if column.type == "categorical"]
@@ -71,6 +83,8 @@ class Preprocess(nn.Module):
 
     def encode(self, inputs: Tensor) -> Tensor:
         """Encoded rows float32 (rows, width) of raw ``inputs`` (rows, features), in which NaN is a missing value."""
+        if self._dates is not None:
+            inputs = self._dates(inputs)
         if not self._reorders:
             return self._standardise_float64(inputs)
         dtype = self.offset.dtype

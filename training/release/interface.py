@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.cells import Cells, number_of, spellings_of
+from service.dates import PATTERNS
 from service.manifest import CLASSIFICATION, REGRESSION, Feature, InputDtype, Label, Manifest
 from training.data import summary
 from training.data.dataset import Column, Dataset
@@ -77,6 +78,8 @@ def features_of(dataset: Dataset, train: NDArray[np.int64]) -> tuple[Feature, ..
             max=found.max,
             cells=column.cells,
             default=None if dataset.images else _default(column, found),
+            format=column.format,
+            has_time=column.has_time,
         )
         for column, found in zip(dataset.columns, summary.statistics(dataset, train), strict=True)
     )
@@ -172,6 +175,9 @@ def _compare_features(old: Interface, new: Interface, found: Changes) -> None:
             _compare_categories(before, after, old.cells, new.cells, found)
         elif before.kind == "numeric" and (before.cells or after.cells):
             _compare_numbers(before, after, old.cells or _NO_TABLE, new.cells or _NO_TABLE, found)
+        elif before.format != after.format:
+            change = f"{before.name!r} has dates as {after.format}, and had them as {before.format}"
+            (found.compatible if _reads(before, after) else found.breaking).append(change)
 
 
 def _compare_numbers(old: Feature, new: Feature, old_cells: Cells, new_cells: Cells, found: Changes) -> None:
@@ -187,6 +193,12 @@ def _compare_numbers(old: Feature, new: Feature, old_cells: Cells, new_cells: Ce
     gone = [each for each in gone if each not in old_cells.missing_numbers]  # the table's own are compared once
     if gone and old.missing:
         found.breaking.append(f"{_means(gone)} not mean a missing {old.name!r} any more")
+
+
+def _reads(old: Feature, new: Feature) -> bool:
+    """Whether ``new`` reads all dates that ``old`` reads, and reads them alike."""
+    before, after = (PATTERNS[each.format] if each.format else () for each in (old, new))
+    return set(before) <= set(after)
 
 
 def _compare_categories(

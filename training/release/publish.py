@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from service import artifact, artifact_writer, refused
+from service import artifact, artifact_writer, dates, refused
 from service.manifest import (
     CLASSIFICATION,
     REGRESSION,
@@ -200,8 +200,8 @@ def _example_row(candidate: Candidate) -> int:
 
 
 def _as_json(run: TrainingRun, index: int) -> Any:
-    """A test row as a client sends it: nested to its shape, or by feature name, with strings for categories and null
-    for missing values."""
+    """A test row as a client sends it: nested to its shape, or by feature name; categories and dates are strings, and
+    missing values null."""
     dataset, row = run.dataset, run.test_inputs[index]
     if len(dataset.shape) > 1:
         return row.reshape(dataset.shape).tolist()
@@ -211,6 +211,8 @@ def _as_json(run: TrainingRun, index: int) -> Any:
             values[column.name] = None
         elif column.type == "categorical":
             values[column.name] = (*column.categories, "something else")[int(value)]
+        elif column.format is not None:
+            values[column.name] = dates.text_of(value, column.format)
         else:
             values[column.name] = bool(value) if column.type == "boolean" else float(str(row.dtype.type(value)))
     return values

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from training.config import Config
-from training.data import categories, summary
+from training.data import categories, leaks, summary
 from training.data.dataset import Dataset
 from training.data.split import Split, split
 from training.engine import device, trainer
@@ -33,7 +33,7 @@ def check(dataset: Dataset, models: Path, name: str) -> None:
 def prepare(dataset: Dataset, config: Config, console: Console) -> tuple[Dataset, Split]:
     """Split ``dataset``, group its rare categories, and print its columns. Raises `DataError`."""
     parts = split(dataset, config)
-    dataset = categories.group_rare(dataset, parts.train)
+    dataset = leaks.with_notes(categories.group_rare(dataset, parts.train), parts.train)
     if not console.quiet:
         summary.show(console, dataset, parts.train)
     return dataset, parts

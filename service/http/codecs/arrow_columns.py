@@ -8,8 +8,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from service import dates
 from service.errors import Fault, InvalidInput, MalformedBody
-from service.inference.columns import Boolean, Category, Column
+from service.inference.columns import Boolean, Category, Column, DateTime
 from service.inference.row_faults import FirstBadRow, RowFaults
 from service.inference.schema import Schema
 
@@ -17,6 +18,7 @@ from service.inference.schema import Schema
 _REMEMBERED: Final = 10_000
 # Of Arrow's longest decimal numbers. A stream can claim any, and then one number would take gigabytes.
 _MOST_DECIMALS: Final = 76
+_PER_DAY: Final = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": dates.NANOSECONDS}
 
 
 def check_type(name: str, arrow_type: Any, column: Column, schema: Schema) -> None:
@@ -24,16 +26,32 @@ def check_type(name: str, arrow_type: Any, column: Column, schema: Schema) -> No
     from pyarrow import types  # noqa: PLC0415 - an extra
 
     inner = arrow_type.value_type if types.is_dictionary(arrow_type) else arrow_type
+    if isinstance(column, DateTime):
+        _check_date_type(name, arrow_type, inner, column)
+        return
     is_decimal = types.is_decimal(inner) and abs(inner.scale) <= _MOST_DECIMALS
     is_number = types.is_integer(inner) or types.is_floating(inner) or is_decimal
     is_text = types.is_string(inner) or types.is_large_string(inner) or types.is_string_view(inner)
-    if not (is_number or is_text or types.is_boolean(inner) or types.is_null(inner)):
+    is_written = isinstance(column, Category) and types.is_temporal(inner) and getattr(inner, "tz", None) is None
+    if not (is_number or is_text or is_written or types.is_boolean(inner) or types.is_null(inner)):
         detail = f"column {name!r} has the type {str(arrow_type)!s:.60}, expected numbers, booleans or strings"
         raise InvalidInput(Fault(f"{detail}; convert it first", feature=name))
     is_short = types.is_float16(inner) or types.is_float32(inner)
     if is_short and "float32" not in schema.raw_dtypes and not isinstance(column, Boolean | Category):
         detail = f"column {name!r} has the type {inner}, which cannot hold this model's values apart"
         raise InvalidInput(Fault(f"{detail}; make it float64 or int64 from the start", feature=name))
+
+
+def _check_date_type(name: str, arrow_type: Any, inner: Any, column: DateTime) -> None:
+    from pyarrow import types  # noqa: PLC0415 - an extra
+
+    is_text = types.is_string(inner) or types.is_large_string(inner) or types.is_string_view(inner)
+    is_digits = column.form in dates.INTEGERS and (types.is_integer(inner) or types.is_floating(inner))
+    fits = types.is_time(inner) if column.form == "time" else types.is_date(inner) or types.is_timestamp(inner)
+    if not (is_text or is_digits or fits or types.is_null(inner)):
+        wanted = "times or strings" if column.form == "time" else "timestamps, dates or strings"
+        detail = f"column {name!r} has the type {str(arrow_type)!s:.60}, expected {wanted}"
+        raise InvalidInput(Fault(f"{detail}; convert it first", feature=name))
 
 
 class ColumnReader:
@@ -52,9 +70,43 @@ class ColumnReader:
         if types.is_boolean(array.type) and type(self._column) is Boolean and not array.null_count:
             result: NDArray[np.float64] = array.to_numpy(zero_copy_only=False).astype(np.float64)
             return result
-        if isinstance(self._column, Category) or not (types.is_integer(array.type) or types.is_floating(array.type)):
+        if types.is_dictionary(array.type) and types.is_temporal(array.type.value_type):
+            array = array.dictionary_decode()
+        if types.is_temporal(array.type):
+            if isinstance(self._column, DateTime):
+                return self._of_ticks(array, first)
+            array = array.cast("string")
+        if isinstance(self._column, Category | DateTime) or not (
+            types.is_integer(array.type) or types.is_floating(array.type)
+        ):
             return np.array([self._number(first + at, value) for at, value in enumerate(_listed(array))], np.float64)
         return self._of_numbers(array, first)
+
+    def _of_ticks(self, array: Any, first: int) -> NDArray[np.float64]:
+        """The days of dates, timestamps or times; the same as of their texts."""
+        from pyarrow import types  # noqa: PLC0415 - an extra
+
+        missing: NDArray[np.bool_] = array.is_null().to_numpy(zero_copy_only=False)
+        is_short = types.is_date32(array.type) or types.is_time32(array.type)
+        counted = array.cast("int32") if is_short else array
+        ticks: NDArray[np.int64] = counted.cast("int64").fill_null(0).to_numpy()
+        per_day = 1 if types.is_date32(array.type) else _PER_DAY[getattr(array.type, "unit", "ms")]
+        numbers: NDArray[np.float64] = dates.days_of_ticks(ticks, per_day) * 1.0
+        taken = (self._column.lowest <= numbers) & (numbers <= self._column.highest) & ~missing
+        for row in np.flatnonzero(~taken).tolist():
+            numbers[row] = self._of_bad_tick(first + row, None if missing[row] else float(numbers[row]))
+        return numbers
+
+    def _of_bad_tick(self, row: int, days: float | None) -> float:
+        try:
+            if days is not None:
+                raise self._column.error(row, days)
+            return self._column.number(row, None)
+        except InvalidInput as error:
+            if self._faults is None:
+                raise
+            self._faults.add(row, error)
+            return np.nan
 
     def _of_numbers(self, array: Any, first: int) -> NDArray[np.float64]:
         """All at once; those that are not certainly right one by one."""

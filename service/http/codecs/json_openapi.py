@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
+from service import dates
 from service.inference.columns import FLOAT32_MAX, Pixel
 from service.inference.model import Model
 from service.manifest import CLASSIFICATION, REGRESSION, Feature, Label, Manifest
@@ -60,7 +61,12 @@ class Numbers(BaseModel):
 
 _RANGE: Final = {"minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX}
 _ANSWERS: Final[dict[str, type[BaseModel]]] = {CLASSIFICATION: Answer, REGRESSION: Numbers}
-_JSON_TYPES: Final = {"numeric": ["number"], "boolean": ["boolean", "number"], "categorical": ["string"]}
+_JSON_TYPES: Final = {
+    "numeric": ["number"],
+    "boolean": ["boolean", "number"],
+    "categorical": ["string"],
+    "datetime": ["string"],
+}
 _MOST_IGNORED: Final = 100
 _SCHEMAS: Final = "#/components/schemas/"
 
@@ -199,9 +205,19 @@ def _value(feature: Feature) -> dict[str, Any]:
         schema |= _RANGE
     if feature.kind == "boolean":
         schema |= {"minimum": 0, "maximum": 1, "multipleOf": 1}
+    if feature.format is not None:
+        schema |= _date(feature, feature.format)
     if feature.categories and not feature.other:
         schema["enum"] = [*feature.categories, *([None] if feature.missing else [])]
     return schema
+
+
+def _date(feature: Feature, form: dates.DateFormat) -> dict[str, Any]:
+    if form == "time":
+        return {"format": "time", "description": f"a time of day such as {dates.EXAMPLES[form]}"}
+    shown = " or ".join(dict.fromkeys((dates.EXAMPLES["year-month-day"], dates.EXAMPLES[form])))
+    described = {"description": f"a date such as {shown}{', and a time' if feature.has_time else ''}"}
+    return {"format": "date-time" if feature.has_time else "date"} | described
 
 
 def _json_types(feature: Feature) -> list[str]:

@@ -60,6 +60,17 @@ def test_labels_of_other_types(table: Manifest) -> None:
     ]
 
 
+def test_files_need_dates_in_the_same_format(table: Manifest) -> None:
+    when = replace(TABLE[1], kind="datetime", format="month-day-year")
+    first, second = (
+        replace(table, features=(TABLE[0], each, *TABLE[2:])) for each in (when, replace(when, format="day-month-year"))
+    )
+    assert differences(first, second, encoded=True) == []
+    assert differences(first, second, encoded=False) == [
+        "feature 'height' has dates in the formats month-day-year and day-month-year"
+    ]
+
+
 def test_arrays_need_the_same_codes_and_order(table: Manifest) -> None:
     other = replace(table, features=(*TABLE[:3], replace(TABLE[3], categories=("France", "Germany")), TABLE[4]))
     assert differences(table, other, encoded=False) == []

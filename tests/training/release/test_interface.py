@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.cells import Cells
+from service.dates import DateFormat
 from service.errors import InvalidInput
 from service.http.codecs.json_rows import rows_from_json
 from service.inference import columns
@@ -297,3 +298,38 @@ def test_images_have_no_defaults() -> None:
     columns = tuple(map(Column, "abcd"))
     dataset = Dataset("digits", inputs, np.arange(2), ("no", "yes"), columns, ("digit",), (2, 2))
     assert {each.default for each in features_of(dataset, np.arange(2))} == {None}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "breaks"),
+    [
+        ("month-day-year", "day-month-year", True),
+        ("month-day-year", "year-month-day", True),
+        ("year-month-day", "time", True),
+        ("year-month-day", "month-day-year", False),
+        ("year-month", "month-year", False),
+    ],
+)
+def test_dates_in_another_format_break_clients_whose_texts_are_not_read(
+    before: DateFormat, after: DateFormat, breaks: bool
+) -> None:
+    when = Feature("when", "datetime", False, (), False, 0.0, 1.0, 0.0, 1.0, format=before)
+    old, new = (replace(OLD, features=(each, MEMBER, JOB)) for each in (when, replace(when, format=after)))
+    change = [f"'when' has dates as {after}, and had them as {before}"]
+    assert interface.changes(old, new) == interface.Changes(*((change, []) if breaks else ([], change)))
+
+
+def test_rules_of_a_column_are_compared() -> None:
+    money = Cells(decimal=",", thousands=".", symbols=True)
+    own = replace(OLD, features=(replace(AGE, cells=money), MEMBER, JOB))
+    assert interface.changes(own, own) == interface.Changes([], [])
+    assert interface.changes(OLD, own).breaking == [
+        "'age' sent as a string is read with decimal mark ',' and thousands mark '.', and was with decimal mark '.' "
+        "and thousands mark ''"
+    ]
+    plain = replace(OLD, features=(replace(AGE, cells=replace(money, symbols=False)), MEMBER, JOB))
+    assert interface.changes(own, plain).breaking == ["'age' does not take currency or percent signs any more"]
+    marked = replace(OLD, features=(replace(AGE, cells=replace(money, missing_numbers=("x",))), MEMBER, JOB))
+    assert interface.changes(marked, replace(marked, features=(replace(AGE, cells=money), MEMBER, JOB))).breaking == [
+        "'x' does not mean a missing 'age' any more"
+    ]

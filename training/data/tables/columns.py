@@ -20,9 +20,6 @@ _DIGITS: Final = r"(\d{1,3}([,.' ]\d{3})+([.,]\d+)?|\d+([.,]\d*)?|[.,]\d+)"
 _SIGN: Final = f"[-+{cells.MINUS}]?"
 _SIGNED: Final = rf"{_SIGN}({cells.SYMBOLS}\s?)?{_SIGN}{_DIGITS}([eE][-+]?\d+)?(\s?(%|{cells.SYMBOLS}))?"
 _NUMBER_LIKE: Final = f"^(?:{_SIGNED}|[(]{_SIGNED}[)])$"
-_DATE_LIKE: Final = (
-    r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})\b|^\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?$"
-)
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _MAX_EXACT: Final = 2.0**53
 
@@ -30,13 +27,6 @@ _MAX_EXACT: Final = 2.0**53
 def is_string(array: pa.ChunkedArray) -> bool:
     """Return whether the values are strings."""
     return bool(pa.types.is_string(array.type))
-
-
-def is_date(array: pa.ChunkedArray) -> bool:
-    """Return whether the values are dates or times, or mostly strings that look like them."""
-    if pa.types.is_temporal(array.type):
-        return True
-    return is_string(array) and _share_like(array, _DATE_LIKE) > 0.5
 
 
 def is_numeric(array: pa.ChunkedArray) -> bool:
@@ -56,6 +46,18 @@ def is_integral(array: pa.ChunkedArray) -> bool:
         return False
     values = to_numbers(array)
     return bool((np.isnan(values) | ((values == np.rint(values)) & (np.abs(values) <= _MAX_EXACT))).all())
+
+
+def normalised(array: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Values instead of dictionary codes, null instead of NaN, one type of strings, float32 for float16."""
+    types = pa.types
+    plain = array.cast(array.type.value_type) if types.is_dictionary(array.type) else array
+    if types.is_large_string(plain.type) or types.is_string_view(plain.type):
+        return plain.cast(pa.string())
+    if types.is_floating(plain.type):
+        numbers = plain.cast(pa.float32()) if types.is_float16(plain.type) else plain
+        return pc.if_else(pc.is_nan(numbers), None, numbers)
+    return plain
 
 
 def to_strings(array: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -148,10 +150,3 @@ def count(strings: pa.ChunkedArray) -> dict[str, int]:
     """Return how often each string occurs, the most frequent first; nulls are skipped."""
     pairs = [(pair["values"], pair["counts"]) for pair in pc.value_counts(strings).to_pylist()]
     return {string: times for string, times in sorted(pairs, key=lambda pair: -pair[1]) if string is not None}
-
-
-def _share_like(strings: pa.ChunkedArray, pattern: str) -> float:
-    found = pc.value_counts(strings.drop_null())
-    matches = pc.match_substring_regex(found.field("values"), pattern)
-    times = found.field("counts")
-    return float((pc.sum(times.filter(matches)).as_py() or 0) / max(pc.sum(times).as_py() or 0, 1))

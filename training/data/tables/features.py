@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from service.dates import DateFormat, text_of
 from training.data import categories, precision
 from training.data.dataset import Column
 from training.data.tables import columns
@@ -28,7 +30,8 @@ _ID_NAME: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """``inputs`` (rows, columns) are float32, or float64 if float32 would lose differences between values.
+    """``inputs`` (rows, columns) are float32, or float64 if there are dates or float32 would lose differences between
+    values.
 
     ``dropped`` columns are left out, as nothing can be learned from them. ``notes`` are for the user to check; with
     ``errors`` the features cannot be used.
@@ -42,16 +45,19 @@ class Features:
 
 
 def features_of(
-    table: pa.Table, categorical: Sequence[str], dropped: Sequence[str], kept: Collection[str] = ()
+    table: pa.Table,
+    categorical: Sequence[str],
+    dropped: Sequence[str],
+    kept: Collection[str] = (),
+    dates: Mapping[str, DateFormat] = MappingProxyType({}),
 ) -> Features:
     """Return the columns of ``table`` as features, without those from which nothing can be learned.
 
-    Columns in ``categorical`` are categories whatever they hold, and those in ``kept`` stay although they look like
-    ids or have a different string in almost every row. ``dropped`` columns are no longer in the table; a remedy that
-    suggests ``--drop`` repeats them.
+    Columns in ``categorical`` are categories whatever they hold, those in ``dates`` are days that were read by a
+    format, and those in ``kept`` stay although they look like ids or have a different string in almost every row.
+    ``dropped`` columns are no longer in the table; a remedy that suggests ``--drop`` repeats them.
     """
     pairs = list(zip(table.column_names, table.columns, strict=True))
-    dates = [name for name, array in pairs if name not in categorical and columns.is_date(array)]
     found: list[tuple[Column, pa.ChunkedArray]] = []
     notes: list[str] = []
     need_float64: list[str] = []
@@ -59,12 +65,11 @@ def features_of(
     ids: dict[str, str] = {}
     inputs = np.empty((table.num_rows, len(pairs)), np.float32)
     for name, array in pairs:
-        if name in dates:
-            continue
         if not columns.is_supported(array):
             useless[name] = f"values of type {array.type}"
             continue
         column, values = columns.to_feature(name, array, categorical=name in categorical)
+        column = _dated(column, values, dates.get(name))
         if reason := _useless(column, values):
             useless[name] = reason
             continue
@@ -78,18 +83,24 @@ def features_of(
         inputs[:, len(found)] = values
         found.append((column, array))
     if ids and not found:  # better an id than nothing
-        return features_of(table.drop_columns(list(useless)), categorical, dropped, [*kept, *ids])
+        return features_of(table.drop_columns(list(useless)), categorical, dropped, [*kept, *ids], dates)
     notes = [*_dropped_notes(useless, ids, kept), *notes]
     inputs = inputs[:, : len(found)]
     if need_float64:
-        inputs = np.empty(inputs.shape, np.float64)
-        for index, (column, array) in enumerate(found):
-            inputs[:, index] = columns.to_feature(column.name, array, categorical=column.name in categorical)[1]
         notes.append(
             f"float32 cannot distinguish all values of {' and '.join(map(repr, need_float64))}: inputs are float64"
         )
-    errors = _date_errors(dates, dropped)
-    return Features(tuple(column for column, _ in found), inputs, (*useless, *ids), notes, errors)
+    if need_float64 or any(column.type == "datetime" for column, _ in found):
+        inputs = np.empty(inputs.shape, np.float64)
+        for index, (column, array) in enumerate(found):
+            inputs[:, index] = columns.to_feature(column.name, array, categorical=column.name in categorical)[1]
+    return Features(tuple(column for column, _ in found), inputs, (*useless, *ids), notes, [])
+
+
+def _dated(column: Column, values: NDArray[np.float64], form: DateFormat | None) -> Column:
+    if form is None:
+        return column
+    return replace(column, type="datetime", format=form, has_time=bool((values % 1 > 0).any()))
 
 
 def _outlier_notes(name: str, values: NDArray[np.float64]) -> list[str]:
@@ -118,16 +129,6 @@ def _integer_notes(column: Column, values: NDArray[np.float64], dropped: Sequenc
     return notes
 
 
-def _date_errors(dates: Sequence[str], dropped: Sequence[str]) -> list[str]:
-    if not dates:
-        return []
-    return [
-        f"{' and '.join(map(repr, dates))} hold{'s' * (len(dates) == 1)} dates or times, expected numbers; convert "
-        "them, such as to an age in days, a month or an hour, or leave them out with "
-        f"--drop {shlex.join([*dropped, *dates])}"
-    ]
-
-
 def _dropped_notes(useless: dict[str, str], ids: dict[str, str], kept: Collection[str]) -> list[str]:
     notes = []
     if useless:
@@ -151,6 +152,8 @@ def _useless(column: Column, values: NDArray[np.float64]) -> str | None:
         return "no value in any row"
     if not column.missing and (known == known[0]).all():
         value = f"{column.categories[0]!r:.40}" if column.categories else f"{known[0]:g}"
+        if column.format is not None:
+            value = text_of(float(known[0]), column.format)
         return f"{value} in every row"
     return None
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from training.data.tables.files import arrow_files
+from training.data.tables import columns
 from training.data.tables.files.content import Content
 from training.errors import DataError
 
@@ -28,7 +28,7 @@ class Frame:
     def content(self) -> Content:
         """The columns, as those of a file that stores their types."""
         names = tuple(self.table.column_names)
-        return Content(names, tuple(map(arrow_files.normalise, self.table.columns)), (True,) * len(names))
+        return Content(names, tuple(map(columns.normalised, self.table.columns)), (True,) * len(names))
 
     @property
     def rows(self) -> pa.Table:

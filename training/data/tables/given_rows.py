@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from service.dates import DateFormat
 from training.data.dataset import Column, label_string
 from training.data.tables import columns, features, targets
 from training.data.tables.features import Features
@@ -18,12 +19,15 @@ from training.data.tables.targets import Target
 from training.errors import DataError
 
 
-def features_of(table: pa.Table, rest: NDArray[np.bool_], options: TableOptions) -> Features:
+def features_of(
+    table: pa.Table, rest: NDArray[np.bool_], options: TableOptions, dates: Mapping[str, DateFormat]
+) -> Features:
     """`features.features_of` the rows ``rest`` of ``table``, with the values of the others.
 
     Their categories that no row of ``rest`` has follow the others. A value that is missing only in them is an error.
     """
-    found = features.features_of(table.filter(pa.array(rest)), options.categorical, options.drop, options.keep)
+    chosen = table.filter(pa.array(rest))
+    found = features.features_of(chosen, options.categorical, options.drop, options.keep, dates)
     if rest.all():
         return found
     inputs = np.empty((table.num_rows, len(found.columns)), found.inputs.dtype)

@@ -26,7 +26,7 @@ _FEW_VALUES: Final = 30  # different ones in a column of categories such as 1, 2
 _MAX_OTHERS: Final = 20  # different strings that are read as missing; all are in the manifest
 _MAX_OTHERS_SHARE: Final = 0.05
 _MAX_LISTED: Final = 5
-_ONE_COMMA: Final = "[-+]?[1-9][0-9]{0,2},[0-9]{3}"
+_ENGLISH: Final = "[$£]|USD|GBP"  # written with a decimal point
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,8 @@ def find_style(name: str, known: pa.ChunkedArray, rules: Rules, remedy: str) -> 
     if not others:
         return Style(cells, notes, ambiguous)
     counts = dict(zip(others, times[~like].tolist(), strict=True))
-    if not forced and _are_categories(len(values), counts, times):
+    codes = pc.any(pc.match_substring_regex(numerals, "^0[0-9]")).as_py()  # 001 beside 136A
+    if not forced and (codes or _are_categories(len(values), counts, times)):
         return Style(None, (_categories_note(name, counts, len(values), rules),))
     marks = tuple(sorted(counts)) if len(counts) <= _MAX_OTHERS else tuple(sorted(counts)[:_MAX_OTHERS])
     if len(counts) > _MAX_OTHERS:
@@ -156,6 +157,9 @@ def _choose(
     name: str, numerals: pa.ChunkedArray, fits: Sequence[tuple[Cells, NDArray[np.float64]]], rules: Rules
 ) -> tuple[Cells, bool, tuple[str, ...]]:
     """Return the style to read by, whether another reads other numbers, and a note on it."""
+    points = [fit for fit in fits if fit[0].decimal == "."]
+    if points and pc.any(pc.match_substring_regex(numerals, _ENGLISH)).as_py():
+        fits = points
     commas = [fit for fit in fits if fit[0].decimal == ","]
     chosen, values = commas[0] if rules.comma and commas else fits[0]
     others = [fit for fit in fits if not np.array_equal(fit[1], values)]

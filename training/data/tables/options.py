@@ -12,12 +12,22 @@ from typing import Any, Final
 from service.cells import DECIMALS, THOUSANDS, Cells, strip
 from training.data.dataset import join_names
 from training.data.kind import DataOption
+from training.data.tables.dates import ORDERS, DateOptions
 from training.data.tables.frames import Frame
 from training.data.tables.numbers import Rules
 from training.data.tables.targets import TASKS
 from training.errors import OptionError, joined
 
 _MAX_LISTED: Final = 20
+# Options that say contrary things about a column.
+_CONTRARY: Final = (
+    ("--drop", "--keep"),
+    ("--categorical", "--numeric"),
+    ("--target", "--datetime"),
+    ("--categorical", "--datetime"),
+    ("--numeric", "--datetime"),
+    ("--drop", "--datetime"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +35,11 @@ class TableOptions:
     """Choices that override what the columns look like; each field is a command-line option.
 
     ``targets`` are the columns to predict, ``task`` is one of `TASKS`. ``categorical`` features are treated as
-    categories even if they look like numbers, and ``numeric`` columns are numbers, missing where there is something
-    else. Columns in ``drop`` are left out, those in ``keep`` are not, although they look like ids or have a different
-    string in almost every row. ``missing`` are the strings that stand
-    for a missing value in every column; None means the default ones. ``decimal`` and ``thousands`` are the marks in
-    numbers.
+    categories even if they look like numbers or dates, ``numeric`` columns are numbers, and ``datetime`` ones dates,
+    missing where there is something else; ``date_order``, one of `ORDERS`, says what comes first in dates. Columns in
+    ``drop`` are left out, those in ``keep`` are not, although they look like ids or have a different string in almost
+    every row. ``missing`` are the strings that stand for a missing value in every column; None means the default ones.
+    ``decimal`` and ``thousands`` are the marks in numbers.
 
     ``test`` and ``validation`` are files with the rows of these parts. The columns ``split``, ``group``, ``time`` and
     ``weight`` say for each row its part, what may not be divided, when it was, and how much it counts; they are no
@@ -45,6 +55,8 @@ class TableOptions:
     missing: tuple[str, ...] | None = None
     decimal: str | None = None
     thousands: str | None = None
+    datetime: tuple[str, ...] = ()
+    date_order: str = ORDERS[0]
     test: Path | Frame | None = None
     validation: Path | Frame | None = None
     split: str | None = None
@@ -85,6 +97,10 @@ class TableOptions:
         fixed = self.decimal is not None or self.thousands is not None
         return Rules(self.cells(), fixed=fixed, comma=comma, numeric=self.numeric)
 
+    def dates(self) -> DateOptions:
+        """Return the rules for reading dates."""
+        return DateOptions(self.date_order, self.datetime)
+
     def check_names(self, path: Path | Frame, names: Sequence[str]) -> None:
         """Raise `OptionError` with all options that do not fit the table's column ``names``, or each other."""
         if not self.targets:
@@ -110,7 +126,7 @@ class TableOptions:
             if name in self.categorical:
                 yield f"{name!r} is in both --target and --categorical; to predict it, use --task classification"
         flags = self._columns()
-        for first, second in (("--drop", "--keep"), ("--categorical", "--numeric")):
+        for first, second in _CONTRARY:
             for name in dict.fromkeys(flags[first]):
                 if name in flags[second]:
                     yield f"{name!r} is in both {first} and {second}, expected one of them"
@@ -121,7 +137,8 @@ class TableOptions:
             if not name:
                 continue
             for other, others in self._columns().items():
-                if name in others and other not in ("--drop", "--numeric"):
+                alike = other in ("--drop", "--numeric") or (flag, other) == ("--time", "--datetime")
+                if name in others and not alike:
                     yield f"{name!r} is in both {other} and {flag}; a column of {flag} is no feature and no target"
             if name in flags:
                 yield f"{name!r} is in both {flags[name]} and {flag}; name it once"
@@ -139,6 +156,7 @@ class TableOptions:
             "--target": self.targets,
             "--categorical": self.categorical,
             "--numeric": self.numeric,
+            "--datetime": self.datetime,
             "--drop": self.drop,
             "--keep": self.keep,
         }
@@ -159,8 +177,11 @@ _COLUMNS: Final[dict[str, Any]] = {"default": (), "nargs": "+", "metavar": "COLU
 _FILE: Final[dict[str, Any]] = {"type": Path, "metavar": "FILE"}
 OPTIONS: Final = (
     DataOption("targets", "--target", "column to predict; several if they are numeric", **_COLUMNS),
-    DataOption("categorical", "--categorical", "treat as categories, even if they look like numbers", **_COLUMNS),
+    DataOption(
+        "categorical", "--categorical", "treat as categories, even if they look like numbers or dates", **_COLUMNS
+    ),
     DataOption("numeric", "--numeric", "read as numbers; what is no number is missing", **_COLUMNS),
+    DataOption("datetime", "--datetime", "read as dates, and values that are none as missing", **_COLUMNS),
     DataOption("drop", "--drop", "leave out", **_COLUMNS),
     DataOption("keep", "--keep", "use, even if it looks like an id or has a string of its own in each row", **_COLUMNS),
     DataOption("test", "--test", "the test rows, in a file of their own with the same columns", **_FILE),
@@ -196,6 +217,13 @@ OPTIONS: Final = (
         "--thousands",
         "thousands separator, one of . , ' or a space (default: found for each column)",
         metavar="MARK",
+    ),
+    DataOption(
+        "date_order",
+        "--date-order",
+        "what comes first in dates such as 01/02/2020, if no date tells; auto: the month, but the day in 01.02.2020",
+        default=ORDERS[0],
+        choices=ORDERS,
     ),
     DataOption(
         "task",

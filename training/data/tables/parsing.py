@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from service.cells import BLANKS, BOOLEANS, Cells
+from service.dates import DateFormat
 from training.data.tables import columns, hints, numbers
 from training.data.tables.numbers import Rules
 
@@ -22,8 +23,9 @@ class ParsedColumn:
     """A column's values in their type, null where missing.
 
     ``missing`` counts the strings that were read as missing. ``errors`` say why the column cannot be used, ``notes``
-    what may have been misread. ``cells`` are the rules by which the column is read, None for the table's;
-    ``ambiguous`` says that its decimal mark could be another one.
+    what may have been misread; ``maybe_dates`` is the note that they may be dates all the same. ``cells`` are the rules
+    by which the column is read, None for the table's; ``ambiguous`` says that its decimal mark could be another one.
+    With a format of ``dates`` the values are days since 1970-01-01, float64.
     """
 
     array: pa.ChunkedArray
@@ -32,6 +34,8 @@ class ParsedColumn:
     notes: Sequence[str] = ()
     cells: Cells | None = None
     ambiguous: bool = False
+    dates: DateFormat | None = None
+    maybe_dates: str = ""
 
 
 def as_strings(array: pa.ChunkedArray, cells: Cells) -> ParsedColumn:

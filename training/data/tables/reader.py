@@ -10,7 +10,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from training.data.tables import tidy
+from training.data.tables import columns, tidy
 from training.data.tables.files import arrow_files, compression, delimited, json_files, workbook
 from training.data.tables.files.content import Content
 from training.data.tables.frames import Frame
@@ -62,7 +62,7 @@ def _tidied(path: Path | Frame, content: Content, digest: str) -> TableFile:
     if not len(found.columns[0]):
         raise DataError(f"{path} has a header but no rows; add rows")
     typed = frozenset(name for name, typed in zip(found.names, found.typed, strict=True) if typed)
-    table = pa.table(list(found.columns), list(found.names))
+    table = pa.table(list(map(columns.normalised, found.columns)), list(found.names))
     return TableFile(table, typed, digest, found.notes, found.decimal_comma)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from service.cells import BLANKS
 from training.data.dataset import REST, TEST, VALIDATION, Division, join_names
 from training.data.tables import columns, parsing, times
+from training.data.tables.dates import DateOptions
 from training.data.tables.numbers import Rules
 from training.data.tables.options import TableOptions
 from training.data.tables.part_files import Files
@@ -43,7 +44,7 @@ def roles_of(table: pa.Table, files: Files, parts: NDArray[np.int8], options: Ta
 
     ``parts`` int8 (rows,) are those of ``files``, for the rows of ``table``.
     """
-    roles = _Roles(table, rules)
+    roles = _Roles(table, rules, options.dates())
     given = dict(files.given)
     if options.split:
         parts = roles.parts(options.split)
@@ -66,9 +67,10 @@ def roles_of(table: pa.Table, files: Files, parts: NDArray[np.int8], options: Ta
 class _Roles:
     """Reads columns, and collects notes and errors."""
 
-    def __init__(self, table: pa.Table, rules: Rules) -> None:
+    def __init__(self, table: pa.Table, rules: Rules, dates: DateOptions) -> None:
         self._table = table
         self._rules = rules
+        self._dates = dates
         self.notes: list[str] = []
         self.errors: list[str] = []
 
@@ -119,20 +121,21 @@ class _Roles:
     def times(self, name: str, parts: NDArray[np.int8]) -> NDArray[np.float64] | None:
         """A number for each row, in the order of the times; None after an error."""
         array = self._table[name]
-        found = times.order_of(array, self._rules)
-        if found is None:
+        order = times.order_of(name, array, self._rules, self._dates)
+        if order is None:
             example = next((repr(value) for value in array.to_pylist()[:1000] if value not in (None, "")), "no value")
             self.errors.append(
                 f"--time: column {name!r} has {example:.60} ({array.type}), expected numbers, dates, or texts such as "
                 "2024-05-17 or 2024-05-17T08:30:00 in each row; write it so"
             )
             return None
+        found = order.numbers
         if missing := int(np.isnan(found).sum()):
             self.errors.append(
                 f"--time: column {name!r} has no value in {_rows(missing)}; fill them in, or leave them out"
             )
             return None
-        self.notes.append(f"column {name!r} orders the rows by time, and is not a feature")
+        self.notes += [f"column {name!r} orders the rows by time, and is not a feature", *order.notes]
         later = {part: found[parts == part] for part in _NAMES}
         if any(
             len(later[part]) and later[part].min() < later[REST].max(initial=-np.inf) for part in (VALIDATION, TEST)

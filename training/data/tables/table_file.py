@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,13 +14,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from training.data.dataset import Dataset, file_name
+from training.data.dataset import REST, Dataset, file_name
 from training.data.kind import DataKind
-from training.data.tables import columns, given_rows, hints, parsing, part_files, reader, row_roles
+from training.data.tables import columns, dates, given_rows, hints, parsing, part_files, reader, row_roles
 from training.data.tables.frames import Frame
 from training.data.tables.numbers import Rules
 from training.data.tables.options import OPTIONS, TableOptions
 from training.data.tables.parsing import ParsedColumn
+from training.data.tables.part_files import Files
 from training.data.tables.reader import TableFile
 from training.errors import DataError
 
@@ -38,7 +40,7 @@ def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions) -> Da
     options.check_names(path, file.table.column_names)
     files = part_files.join(path, file, options)
     file = files.file
-    parsed = _parse_all(file, options, rules)
+    parsed = _parse_all(files, options, rules)
     invalid = {name for name, column in parsed.items() if column.errors}
     values = pa.table({name: column.array for name, column in parsed.items()})
     kept, target_notes = _rows_with_target(path, values, options.targets, parsed)
@@ -54,12 +56,15 @@ def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions) -> Da
         except DataError as error:
             errors.append(str(error))
     others = values.drop_columns(list({*options.targets, *invalid}))
-    found = given_rows.features_of(others, rest, options)
+    formats = {name: column.dates for name, column in parsed.items() if column.dates is not None}
+    found = given_rows.features_of(others, rest, options, formats)
     errors += found.errors
+    maybe_dates = [column.maybe_dates for column in parsed.values() if column.maybe_dates]
     if errors or target is None:
-        raise DataError(_joined(path, [*map(files.located, errors)], _command(parsed, options, found.errors)))
+        command = _command(parsed, options, found.errors)
+        raise DataError(_joined(path, [*map(files.located, errors), *maybe_dates], command))
     if not found.columns:
-        listed = "; ".join(found.notes)
+        listed = "; ".join([*found.notes, *maybe_dates])
         raise DataError(
             f"{path} has no columns left to predict {', '.join(options.targets)} from; drop fewer"
             + (f" ({listed})" if listed else "")
@@ -89,11 +94,12 @@ def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions) -> Da
     )
 
 
-def _parse_all(file: TableFile, options: TableOptions, rules: Rules) -> dict[str, ParsedColumn]:
+def _parse_all(files: Files, options: TableOptions, rules: Rules) -> dict[str, ParsedColumn]:
     """Parse all columns but the dropped ones; those that are ambiguous by what the others suggest."""
-    table = file.table
+    table, typed = files.file.table, files.file.typed
+    chooses = files.parts == REST if files.given else None
     parsed = {
-        name: _parse(name, table[name], options, rules, typed=name in file.typed)
+        name: _parse(name, table[name], options, rules, chooses, typed=name in typed)
         for name in table.column_names
         if name not in options.left_out
     }
@@ -101,12 +107,45 @@ def _parse_all(file: TableFile, options: TableOptions, rules: Rules) -> dict[str
     if commas and not rules.fixed:
         for name in [name for name, column in parsed.items() if column.ambiguous]:
             comma = replace(rules, comma=True, points=True)
-            parsed[name] = _parse(name, table[name], options, comma, typed=name in file.typed)
+            parsed[name] = _parse(name, table[name], options, comma, chooses, typed=name in typed)
     return parsed
 
 
-def _parse(name: str, array: pa.ChunkedArray, options: TableOptions, rules: Rules, *, typed: bool) -> ParsedColumn:
-    """Parse a column as the options say or as inferred; ``typed`` if the file stores its type."""
+def _parse(
+    name: str,
+    array: pa.ChunkedArray,
+    options: TableOptions,
+    rules: Rules,
+    chooses: NDArray[np.bool_] | None,
+    *,
+    typed: bool,
+) -> ParsedColumn:
+    """Parse a column as the options say or as inferred; ``typed`` if the file stores its type.
+
+    The rows ``chooses`` (rows,) choose the format of dates, None for all.
+    """
+    read = partial(dates.infer, name, cells=rules.cells, options=options.dates(), chooses=chooses)
+    if name in options.targets and dates.holds_dates(array, rules.cells):
+        error = f"target {name!r} holds dates, expected classes or numbers; convert it, such as to days"
+        return ParsedColumn(array, errors=[error])
+    as_values = name in options.numeric and not pa.types.is_temporal(array.type)
+    if name in (*options.targets, *options.categorical) or as_values:
+        return _parse_values(name, array, options, rules, typed=typed)
+    found = read(array)
+    if found is not None:
+        return found
+    parsed = _parse_values(name, array, options, rules, typed=typed)
+    found = read(parsed.array) if columns.is_numeric(parsed.array) else None
+    if found is not None:
+        return replace(found, missing=parsed.missing, cells=parsed.cells)
+    note = dates.note_of(name, parsed.array, rules.cells)
+    return parsed if note is None else replace(parsed, notes=[*parsed.notes, note], maybe_dates=note)
+
+
+def _parse_values(
+    name: str, array: pa.ChunkedArray, options: TableOptions, rules: Rules, *, typed: bool
+) -> ParsedColumn:
+    """Parse a column that has no dates, or dates that are categories."""
     cells = rules.cells
     is_target, remedy = name in options.targets, options.keep_strings_flag(name)
     as_strings = name in options.categorical or (is_target and options.task == "classification")
@@ -149,7 +188,10 @@ def _rows_with_target(
 
 
 def _notes(parsed: Mapping[str, ParsedColumn], options: TableOptions, dropped: Collection[str]) -> list[str]:
-    """Return notes on strings that were, or may be, missing values, and those of each column that is used."""
+    """Return notes on strings that were, or may be, missing values, and those of each column that is used.
+
+    Of the others, one that may have dates has a note.
+    """
     used = {name: column for name, column in parsed.items() if name not in dropped}
     notes = [
         f"{name}: {sum(column.missing.values()):,} missing ({hints.format_counts(column.missing)})"
@@ -169,16 +211,21 @@ def _notes(parsed: Mapping[str, ParsedColumn], options: TableOptions, dropped: C
             f"read as ordinary strings: {where}; if they mean a missing value, use --missing {shlex.join(marks)}, "
             "which applies to all columns"
         )
-    return [*notes, *(note for column in used.values() for note in column.notes)]
+    maybe_dates = [parsed[name].maybe_dates for name in dropped if parsed[name].maybe_dates]
+    return [*notes, *(note for column in used.values() for note in column.notes), *maybe_dates]
 
 
-def _command(parsed: Mapping[str, ParsedColumn], options: TableOptions, date_errors: Sequence[str]) -> str:
-    """Return the options under which no feature has an error: columns are categories or dropped."""
-    invalid = {name: column for name, column in parsed.items() if column.errors and name not in options.targets}
+def _command(parsed: Mapping[str, ParsedColumn], options: TableOptions, others: Sequence[str]) -> str:
+    """Return the options under which no feature has an error: columns are categories or dropped.
+
+    There are none if features have ``others`` than those of `ParsedColumn`.
+    """
+    named = (*options.targets, *options.datetime)
+    invalid = {name: column for name, column in parsed.items() if column.errors and name not in named}
     strings = [name for name, column in invalid.items() if columns.is_string(column.array)]
-    others = [name for name in invalid if name not in strings]
-    flags = [("--categorical", [*options.categorical, *strings], strings), ("--drop", [*options.drop, *others], others)]
-    return " ".join(f"{flag} {shlex.join(names)}" for flag, names, added in flags if added and not date_errors)
+    rest = [name for name in invalid if name not in strings]
+    flags = [("--categorical", [*options.categorical, *strings], strings), ("--drop", [*options.drop, *rest], rest)]
+    return " ".join(f"{flag} {shlex.join(names)}" for flag, names, added in flags if added and not others)
 
 
 def _joined(path: Path | Frame, errors: Sequence[str], command: str) -> str:

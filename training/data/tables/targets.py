@@ -43,9 +43,6 @@ def target_of(table: pa.Table, task: str) -> Target:
     fit.
     """
     names, arrays = table.column_names, table.columns
-    for name, array in zip(names, arrays, strict=True):
-        if columns.is_date(array):
-            raise DataError(f"target {name!r} holds dates, expected classes or numbers; convert it, such as to days")
     if len(arrays) > 1:
         if task == "classification":
             raise OptionError(f"--task is 'classification', which takes one --target, not {len(names)}")

@@ -28,15 +28,21 @@ def tidy(path: Path | Frame, content: Content) -> Content:
     """
     names, notes = [name.strip() for name in content.names], list(content.notes)
     kept = list(range(len(names)))
+    empty: list[str] = []
     for index in range(len(names)):
         if names[index] and not names[index].startswith("Unnamed: "):  # as pandas reads a column without a name
             continue
         fate, note = _without_name(index, content.columns[index], named=bool(names[index]))
         notes += note
-        if fate == "drop":
+        if fate == "empty":
+            empty.append(str(index + 1))
+        if fate in {"drop", "empty"}:
             kept.remove(index)
         elif not names[index]:
             names[index] = f"column_{index + 1}"
+    if empty:
+        what = "column {} is" if len(empty) == 1 else "columns {} are"
+        notes.append(f"{what.format(', '.join(empty))} left out: no name and no values")
     _check_names(path, [names[index] for index in kept])
     table = pa.table([content.columns[index] for index in kept], [str(index) for index in kept])
     keep, found = _rows(table, [names[index] for index in kept])
@@ -52,12 +58,12 @@ def tidy(path: Path | Frame, content: Content) -> Content:
 
 
 def _without_name(index: int, column: pa.ChunkedArray, *, named: bool) -> tuple[str, list[str]]:
-    """Return whether to ``drop`` or ``keep`` a column without a name, and a note."""
+    """Return whether to ``drop`` or ``keep`` a column without a name, or that it is ``empty``, and a note."""
     if pa.types.is_nested(column.type):
         return "drop", [f"column {index + 1} has no name and no plain values; it is left out"]
     distinct = pc.count_distinct(column.drop_null()).as_py()
     if distinct <= 1 and _is_empty(column):
-        return "drop", [] if named else [f"column {index + 1} has no name and no values; it is left out"]
+        return "empty", []
     if distinct == len(column):
         return "drop", [
             f"column {index + 1} has no name and a different value in each row, as an index; it is left out"
@@ -104,11 +110,15 @@ def _total(table: pa.Table, keep: np.ndarray) -> str | None:
     """Return what the last row is called if it is a total: a word that occurs once, before empty cells or numbers."""
     if table.num_rows < 3 or not keep[-1]:
         return None
-    last = [column[-1].as_py() for column in table.columns]
-    filled = [index for index, cell in enumerate(last) if cell is not None and str(cell).strip()]
+    last = [column[-1] for column in table.columns]
+    filled = [
+        index
+        for index, cell in enumerate(last)
+        if cell.is_valid and (not columns.is_string(table.column(index)) or cell.as_py().strip())
+    ]
     if not filled or not columns.is_string(table.column(filled[0])):
         return None
-    word = last[filled[0]].strip()
+    word: str = last[filled[0]].as_py().strip()
     if word.casefold().rstrip(":") not in _TOTALS:
         return None
     same = pc.sum(pc.equal(pc.utf8_trim_whitespace(table.column(filled[0])), word)).as_py()

@@ -62,6 +62,7 @@ def test_integers_that_float64_rounds_have_a_note(path: Path, column: str) -> No
     ("column", "reason"),
     [
         ("5", "5 in every row"),
+        ("2024-01-01", "2024-01-01 in every row"),
         ("cook", "'cook' in every row"),
         ("", "no value in any row"),
     ],

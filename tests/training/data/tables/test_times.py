@@ -14,8 +14,9 @@ from training.data.tables.options import TableOptions
 
 
 def order(values: list[Any], arrow_type: Any = None) -> list[float] | None:
-    found = times.order_of(pa.chunked_array([pa.array(values, arrow_type)]), TableOptions().rules())
-    return None if found is None else found.tolist()
+    options = TableOptions()
+    found = times.order_of("t", pa.chunked_array([pa.array(values, arrow_type)]), options.rules(), options.dates())
+    return None if found is None else found.numbers.tolist()
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,9 @@ def order(values: list[Any], arrow_type: Any = None) -> list[float] | None:
         ["2020-W05", "2020-W40", "2021-W01"],
         ["2020Q1", "2020Q4", "2021Q2"],
         ["2020/05/01", "2020/10/01", "2021/01/01"],
+        ["2020-5-1", "2020-10-1", "2021-01-01"],
+        ["31/05/2020", "01/10/2020", "01/01/2021"],
+        ["5 May 2020 1:00 PM", "5 May 2020 2:00 PM", "1 Jan 2021 1:00 AM"],
         [2, 10, 1000],
         [date(2020, 5, 1), date(2020, 10, 1), date(2021, 1, 1)],
         [datetime(2020, 5, 1, tzinfo=UTC), datetime(2020, 5, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)],
@@ -50,7 +54,17 @@ def test_times_of_one_instant_are_equal() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [["01/05/2020", "02/05/2020"], ["2020-05-01", "soon"], ["May", "June"], ["2020-5-1", "2020-10-01"], [True, False]],
+    [["2020-05-01", "soon"], ["May", "June"], ["10:30", "11:30"], [True, False]],
 )
 def test_what_has_no_order_is_none(values: list[Any]) -> None:
     assert order(values) is None
+
+
+@pytest.mark.parametrize(("date_order", "rises"), [("auto", True), ("day", False)])
+def test_an_ambiguous_order_of_dates_has_a_note(date_order: str, rises: bool) -> None:
+    options = TableOptions(date_order=date_order)
+    array = pa.chunked_array([["01/05/2020", "02/04/2020"]])
+    found = times.order_of("t", array, options.rules(), options.dates())
+    assert found is not None
+    assert (found.numbers[0] < found.numbers[1]) == rises
+    assert "--date-order" in found.notes[0]

@@ -6,14 +6,13 @@ import re
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import feather, parquet
 
 from training.data.tables.files.content import Content
 from training.errors import DataError
 
 _PARQUET = b"PAR1"
-_FILES = (b"ARROW1", b"FEA1")
+_FILE = b"ARROW1"
 
 
 def read(path: Path, content: bytes, kind: str) -> Content:
@@ -27,31 +26,19 @@ def read(path: Path, content: bytes, kind: str) -> Content:
     # pandas stores an unnamed index as a column; clients do not send it.
     kept = [index for index, name in enumerate(table.column_names) if not re.fullmatch(r"__index_level_\d+__", name)]
     names = tuple(table.column_names[index] for index in kept)
-    return Content(names, tuple(normalise(table.column(index)) for index in kept), (True,) * len(names))
+    return Content(names, tuple(table.column(index) for index in kept), (True,) * len(names))
 
 
 def kind_of(content: bytes) -> str | None:
     """Return the kind of file that ``content`` begins as, if it is one of these."""
     if content.startswith(_PARQUET):
         return "parquet"
-    return "arrow" if content.startswith(_FILES) else None
-
-
-def normalise(array: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Normalise: values instead of dictionary codes, null instead of NaN, one string type, float32 for float16."""
-    types = pa.types
-    plain = array.cast(array.type.value_type) if types.is_dictionary(array.type) else array
-    if types.is_large_string(plain.type) or types.is_string_view(plain.type):
-        return plain.cast(pa.string())
-    if types.is_floating(plain.type):
-        numbers = plain.cast(pa.float32()) if types.is_float16(plain.type) else plain
-        return pc.if_else(pc.is_nan(numbers), None, numbers)
-    return plain
+    return "arrow" if content.startswith(_FILE) else None
 
 
 def _read(content: bytes, kind: str) -> pa.Table:
     if kind == "parquet":
         return parquet.read_table(pa.BufferReader(content))
-    if content.startswith(_FILES):
+    if content.startswith(_FILE):
         return feather.read_table(pa.BufferReader(content))
     return pa.ipc.open_stream(pa.BufferReader(content)).read_all()

@@ -25,7 +25,7 @@ _ZIP: Final = b"PK\x03\x04"
 
 
 def _open_zstd(file: IO[bytes]) -> Any:
-    return pa.CompressedInputStream(pa.PythonFile(file), "zstd")
+    return pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")
 
 
 # By the first bytes of a file, which are right even if its name is not.

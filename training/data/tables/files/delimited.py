@@ -129,7 +129,7 @@ def _delimiter(text: Text) -> str:
         start = header.skip_titles(rows)
         widths = [len(row) for row in rows[start:]]
         share = header.consistency(widths)
-        if delimiter == _BLANKS and not (share == 1.0 and (aligned or key[1] == 0)):
+        if delimiter == _BLANKS and not (key[1] == 0 or (aligned and share == 1.0)):
             continue
         if share and (-start, round(share, 2), max(widths)) > key:
             best, key = delimiter, (-start, round(share, 2), max(widths))

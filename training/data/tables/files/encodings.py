@@ -67,7 +67,7 @@ def _from_windows(path: Path, content: bytes) -> tuple[bytes, list[str]]:
         at = error.start
     line = content.count(b"\n", 0, at) + 1
     runs = re.findall(rb"[\x80-\xff]+", content)
-    mostly_utf8 = content.decode(errors="replace").count("\ufffd") * 2 < len(runs)
+    mostly_utf8 = content.decode(errors="replace").count("\ufffd") * 2 <= len(runs)
     try:
         text = content.decode("cp1252")
     except UnicodeDecodeError:

@@ -10,6 +10,7 @@ from typing import Final
 
 _NUMBER: Final = re.compile(r"[-+]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][-+]?[0-9]+)?%?")
 _MOST_TITLES: Final = 50
+_MAX_STEP: Final = 10  # between years, or positions
 _LEAST_SHARE: Final = 0.6  # of the rows below the header that are as wide as the table
 
 
@@ -21,13 +22,16 @@ def width_of(row: Sequence[str]) -> int:
 def skip_titles(rows: Sequence[Sequence[str]]) -> int:
     """Return the index of the header among a table's first ``rows``; those before it are titles or remarks.
 
-    The header is the first row as wide as most rows.
+    The header is the first row as wide as most rows. It may be one shorter if numbers follow at once: R writes no name
+    for the names of the rows.
     """
     widths = [width_of(row) for row in rows]
     ((usual, count),) = Counter(width for width in widths if width).most_common(1) or [(0, 0)]
     for index, width in enumerate(widths[:_MOST_TITLES]):
         if width >= usual > 1:
-            return index if count > 1 and all(other < usual for other in widths[:index]) else 0
+            if index and widths[index - 1] == usual - 1 and _are_names(rows[index - 1], rows[index]):
+                return index - 1
+            return index if count > 1 else 0
     return 0
 
 
@@ -43,10 +47,16 @@ def consistency(widths: Sequence[int]) -> float:
     return share if share >= _LEAST_SHARE else 0.0
 
 
+def _are_names(first: Sequence[str], second: Sequence[str]) -> bool:
+    """Return whether all cells of the ``first`` row are words, and some of the ``second`` are numbers."""
+    words = all(cell.strip() and not _NUMBER.fullmatch(cell.strip()) for cell in first)
+    return words and any(_NUMBER.fullmatch(cell.strip()) for cell in second)
+
+
 def is_data(rows: Sequence[Sequence[str]], known_names: Collection[str]) -> bool:
     """Return whether the first of ``rows`` is no header but data: it has numbers, where the next rows have some.
 
-    A row that contains one of the ``known_names``, or whose numbers count up as years do, is a header.
+    A row that contains one of the ``known_names``, or whose numbers count up as years do is a header.
     """
     first, others = [cell.strip() for cell in rows[0]], rows[1:]
     numbers = [cell for cell in first if _NUMBER.fullmatch(cell)]
@@ -56,6 +66,14 @@ def is_data(rows: Sequence[Sequence[str]], known_names: Collection[str]) -> bool
         below = [_NUMBER.fullmatch(row[index].strip()) is not None for row in others if index < len(row)]
         if below and _NUMBER.fullmatch(cell) is None and sum(below) * 2 > len(below):
             return False
-    whole = [int(cell) for cell in numbers if cell.isdigit()]
-    counts = len(numbers) > 1 and all(after > before for before, after in pairwise(whole))
-    return not (counts and len(whole) == len(numbers)) and len(set(first)) > 1
+    return not _count_up(first) and len(set(first)) > 1
+
+
+def _count_up(cells: Sequence[str]) -> bool:
+    """Return whether all numbers stand side by side and rise by the same step, as years or positions do."""
+    places = [place for place, cell in enumerate(cells) if cell.isdigit()]
+    numbers = [int(cells[place]) for place in places]
+    steps = {after - before for before, after in pairwise(numbers)}
+    adjacent = all(after - before == 1 for before, after in pairwise(places))
+    others = any(_NUMBER.fullmatch(cell) for cell in cells if not cell.isdigit())
+    return adjacent and not others and len(steps) == 1 and 0 < min(steps) <= _MAX_STEP

@@ -1,0 +1,62 @@
+"""Excel workbooks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.training.data.errors import message_of
+from tests.training.data.tables.files import workbooks
+from training.data.tables import reader
+
+ROWS = [
+    ["id", 2019, "price", "ok", "zip"],
+    [1, 2.5, "1", True, "02134"],
+    [2, None, "n/a", False, "10115"],
+    [3, 4.5, 3.5, None, None],
+]
+
+
+def test_cells_have_their_types_and_mixed_columns_are_strings(tmp_path: Path) -> None:
+    found = reader.read(workbooks.write(tmp_path / "t.xlsx", {"Data": ROWS}))
+    assert found.table.to_pydict() == {
+        "id": [1, 2, 3],
+        "2019": [2.5, None, 4.5],
+        "price": ["1", "n/a", "3.5"],
+        "ok": [True, False, None],
+        "zip": ["02134", "10115", ""],
+    }
+    assert found.typed == {"id", "2019", "ok"}
+    assert found.notes == ()
+
+
+def test_first_sheet_with_rows_is_read_below_its_titles(tmp_path: Path) -> None:
+    rows = [["Report of 2024"], [], *ROWS, [], ["Total", 7]]
+    found = reader.read(workbooks.write(tmp_path / "t.xlsx", {"Info": [["hello"]], "Data": rows, "More": ROWS}))
+    assert found.table.num_rows == 3
+    assert found.notes == (
+        "sheet 'Data' is read, not 'Info', 'More'",
+        "2 rows before the header are skipped",
+        "the last row is 'Total', a sum of the others, and is left out",
+    )
+
+
+@pytest.mark.parametrize("rows", [[], [["a", "b"]]])
+def test_workbook_without_rows_is_refused(tmp_path: Path, rows: list[list[str]]) -> None:
+    path = workbooks.write(tmp_path / "t.xlsx", {"Data": rows})
+    assert message_of(reader.read, path) == f"{path} has no sheet with a header and rows; add rows"
+
+
+def test_damaged_workbook_is_refused(tmp_path: Path) -> None:
+    path = workbooks.write(tmp_path / "t.xlsx", {"Data": ROWS})
+    path.write_bytes(path.read_bytes()[:-80])
+    assert message_of(reader.read, path).startswith(f"{path} is damaged, it cannot be decompressed: ")
+
+
+def test_workbook_that_expands_beyond_the_limit_is_refused(tmp_path: Path) -> None:
+    path = workbooks.write(tmp_path / "t.xlsx", {"Data": [["a", "b"], *([[1, "x" * 100]] * 2000)]})
+    assert path.stat().st_size < 20_000
+    assert message_of(reader.read, path, max_bytes=100_000) == (
+        f"{path} is larger than 100,000 bytes when decompressed; decompress it yourself"
+    )
