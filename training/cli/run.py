@@ -108,6 +108,7 @@ def _train(
         split=parts,
         network=trained.network,
         hidden=config.hidden,
+        members=config.members,
         activation=config.activation,
         output_activation="softmax" if dataset.classifies else "identity",
         config=asdict(config),

@@ -21,8 +21,9 @@ from training.engine.loop import Rows
 from training.engine.trainer import Epoch
 from training.errors import OptionError
 from training.model import calibration, features, preprocess, whitening
+from training.model.ensemble import MeanProbabilities
 from training.model.features import Features
-from training.model.network import Network, init_local, perceptron
+from training.model.network import Network, ensemble, init_local, perceptron
 from training.recipe import distillation, sizing
 
 _BATCH_ROWS: Final = 8192
@@ -90,11 +91,16 @@ def train_network(
 @torch.no_grad()
 def outputs_of(network: Network, inputs: NDArray[Any]) -> NDArray[Any]:
     """The outputs (rows, outputs) of ``network`` for raw ``inputs`` (rows, features)."""
+    return _in_batches(network, inputs, network.preprocess.input_dtype)
+
+
+def _in_batches(network: nn.Module, inputs: NDArray[Any], dtype: torch.dtype) -> NDArray[Any]:
+    """The outputs ([members,] rows, outputs) of ``network`` for ``inputs`` (rows, features), converted to ``dtype``."""
     parts = [
-        network(torch.from_numpy(inputs[first : first + _BATCH_ROWS]).to(network.preprocess.input_dtype))
+        network(torch.from_numpy(inputs[first : first + _BATCH_ROWS]).to(dtype))
         for first in range(0, len(inputs), _BATCH_ROWS)
     ]
-    values: NDArray[Any] = torch.cat(parts).numpy()
+    values: NDArray[Any] = torch.cat(parts, dim=-2).numpy()
     return values
 
 
@@ -106,13 +112,12 @@ def _build(dataset: Dataset, split: Split, config: Config) -> Network:
     else:
         preparation, first = features.fitted(dataset.columns, dataset.inputs, split.train, config.numeric_bins)
     outputs = len(dataset.labels) or dataset.targets.shape[1]
-    body = perceptron(
-        first.width if first else preparation.width,
-        config.hidden,
-        outputs,
-        config.activation,
-        config.dropout,
-        batch_norm=config.batch_norm,
+    width = first.width if first else preparation.width
+    sizes = (width, config.hidden, outputs, config.activation, config.dropout)
+    body = (
+        perceptron(*sizes, batch_norm=config.batch_norm)
+        if config.members == 1
+        else ensemble(config.members, *sizes, classifies=dataset.classifies)
     )
     if config.local_pixels:
         height, width = dataset.shape
@@ -153,13 +158,18 @@ def _class_weights(dataset: Dataset, split: Split, config: Config) -> Tensor | N
     return counts.mean() / counts
 
 
+@torch.no_grad()
 def _calibrate(network: Network, dataset: Dataset, split: Split, class_weights: Tensor | None) -> float:
     """Set the temperature that suits the validation rows, and return it."""
-    logits = outputs_of(network, dataset.inputs[split.validation])
+    preparation, mean = network.preprocess, network.body[-1]
+    logits_of = network.body[:-1] if isinstance(mean, MeanProbabilities) else network.body
+    inputs = dataset.inputs[split.validation]
+    logits = _in_batches(nn.Sequential(preparation, logits_of), inputs, preparation.input_dtype)
     labels = dataset.targets[split.validation]
     row_weights = None if class_weights is None else class_weights.numpy()[labels]
     temperature = calibration.temperature(logits, labels, row_weights)
-    network.output_scale.fill_(1 / temperature)
+    scale = mean.inverse_temperature if isinstance(mean, MeanProbabilities) else network.output_scale
+    scale.fill_(1 / temperature)
     return temperature
 
 
