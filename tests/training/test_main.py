@@ -139,7 +139,7 @@ def test_a_folder_of_pictures_becomes_a_served_model(models: Path, tmp_path: Pat
         (("iriss",), "unknown data set 'iriss'; did you mean iris?"),
         (
             ("iris", "--lr", "11"),
-            "--lr is 11.0, expected a number from 1e-07 to 10",
+            "--lr is 11.0, expected a number from 0 to 10",
         ),
         (
             ("iris", "--name", "../iris"),

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from training.data.dataset import Column
 from training.model import piecewise, preprocess
-from training.model.embeddings import MOST_ONE_HOT, Embeddings, OneHot
+from training.model.embeddings import MOST_ONE_HOT, SIZE, Embeddings, OneHot
 from training.model.piecewise import Piecewise
 from training.model.preprocess import Preprocess
 
@@ -46,6 +46,19 @@ class Features(nn.Module):
     def learned_width(self) -> int:
         """How many of its outputs, the last ones, have learned values."""
         return 0 if self.embeddings is None else self.embeddings.width
+
+    @property
+    def description(self) -> str:
+        """What the columns of the table become, as a sentence for the model card; empty if they are only scaled."""
+        parts = []
+        if self.numbers.bins:
+            parts.append(f"{self.numbers.bins} piecewise-linear bins of the numbers")
+        if self.one_hot is not None:
+            parts.append(f"{self.one_hot.width} indicators of categories")
+        if self.embeddings is not None:
+            columns = self.embeddings.columns
+            parts.append(f"{SIZE} learned numbers for {columns} feature{'s' * (columns > 1)} with many categories")
+        return f"Its first layer has {self.width} inputs, among them {' and '.join(parts)}." if parts else ""
 
     def codes(self, prepared: Tensor) -> Tensor:
         """The columns of ``prepared`` with codes of `embeddings`, (rows, columns)."""

@@ -10,7 +10,6 @@ import numpy as np
 from sklearn import metrics
 
 from training.data import summary
-from training.model.embeddings import SIZE
 from training.model.features import Features
 from training.release import plots
 from training.release.evaluate import BINS, regression
@@ -83,28 +82,15 @@ def _head(run: TrainingRun, version: int) -> str:
         else f"predicts {', '.join(dataset.target_names)} from {features}"
     )
     layer = run.network.body[0]
-    encoding = _encoding(layer) if isinstance(layer, Features) else ""
+    encoding = f"{layer.description} ".lstrip() if isinstance(layer, Features) else ""
     use = "validation" if run.temperature is None else "validation and calibration"
     validation = f"; {len(split.validation):,} other rows were used for {use}" if len(split.validation) else ""
     return (
         f"# {run.name}, version {version}\n\n"
-        f"{network} that {task}.{encoding} "
-        f"Trained on {len(split.train):,} rows of {dataset.name}{validation}. Scores and errors are for "
+        f"{network} that {task}. "
+        f"{encoding}Trained on {len(split.train):,} rows of {dataset.name}{validation}. Scores and errors are for "
         f"{len(split.test):,} held-out test rows."
     )
-
-
-def _encoding(features: Features) -> str:
-    """How the columns of a table enter the network, as a sentence."""
-    embedded = features.embeddings
-    parts = [f"{features.width} inputs", "the standard score of each number"]
-    if features.numbers.bins:
-        parts.append(f"{features.numbers.bins} piecewise-linear bins of numbers")
-    if features.one_hot is not None:
-        parts.append("an indicator for each of up to nine categories")
-    if embedded is not None:
-        parts.append(f"{SIZE} learned numbers for each of {embedded.columns} columns with more categories")
-    return f" Its first layer has {parts[0]}: {', '.join(parts[1:])}."
 
 
 def _scores(candidate: Candidate) -> str:

@@ -101,3 +101,11 @@ def test_float64_rows_have_the_expanded_rows_of_float32_ones(far: float) -> None
     assert preparation64.input_dtype == torch.float64
     expected, found = first(preparation(torch.from_numpy(inputs))), first64(preparation64(torch.from_numpy(exact)))
     assert found.numpy() == pytest.approx(expected.numpy(), abs=2e-4)
+
+
+def test_it_describes_its_inputs() -> None:
+    assert fitted()[2].description == (
+        "Its first layer has 33 inputs, among them 16 piecewise-linear bins of the numbers and 3 indicators of "
+        "categories and 8 learned numbers for 1 feature with many categories."
+    )
+    assert fitted((Column("height"),), 0)[2].description == ""

@@ -13,8 +13,8 @@ from scipy.special import log_softmax
 
 from tests.training import small
 from training.config import DEFAULT, RECIPES, Config
-from training.data import bundled
-from training.data.dataset import Dataset
+from training.data import bundled, categories
+from training.data.dataset import Column, Dataset
 from training.data.split import Split, split
 from training.engine.trainer import Epoch, best_epoch
 from training.errors import Diverged, OptionError
@@ -205,6 +205,32 @@ def test_options_for_images_are_rejected_for_tables(option: str) -> None:
     with pytest.raises(OptionError) as caught:
         trained(small.sides(60), config_of(**{option: 1}))
     assert str(caught.value) == f"--{option.replace('_', '-')} is for images, and small has none"
+
+
+def test_options_for_tables_are_rejected_for_images() -> None:
+    dataset = small.classes(np.zeros((60, 36), np.uint8), np.arange(60) % 2, shape=(6, 6))
+    with pytest.raises(OptionError) as caught:
+        trained(dataset, config_of(numeric_bins=8))
+    assert str(caught.value) == "--numeric-bins is for tables, and small has images"
+
+
+def test_thousands_of_rare_levels_train_and_an_unseen_level_is_other() -> None:
+    """A third of 1,500 rows have a level of their own; all share the vector of `other`."""
+    codes = np.where(np.arange(1500) % 3 == 0, 100 + np.arange(1500), np.arange(1500) % 40).astype(np.float32)
+    names = tuple(f"{code:04}" for code in range(1700))
+    inputs = np.stack([codes, small.noise(1500, 1)[:, 0]], axis=1)
+    columns = (Column("town", "categorical", categories=names), Column("size"))
+    dataset = small.classes(inputs, (inputs[:, 0] % 2).astype(np.int64), columns=columns)
+    config = config_of(numeric_bins=8)
+    parts = split(dataset, config)
+    grouped = categories.group_rare(dataset, parts.train)
+    found = trained(grouped, config, parts)
+    assert 20 <= len(grouped.columns[0].categories) <= 40
+    known = parts.test[grouped.inputs[parts.test, 0] < len(grouped.columns[0].categories)]
+    outputs = train.outputs_of(found.network, grouped.inputs[known])
+    assert (outputs.argmax(axis=1) == grouped.targets[known]).mean() > 0.95
+    other = np.array([[len(grouped.columns[0].categories), 0]], np.float32)
+    assert np.isfinite(train.outputs_of(found.network, other)).all()
 
 
 def test_images_are_augmented_for_training_only() -> None:
