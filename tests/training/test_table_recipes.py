@@ -110,6 +110,13 @@ def test_an_ensemble_is_better_than_a_network_of_its_size() -> None:
     assert losses[1] < losses[0]
 
 
+@pytest.mark.parametrize(("members", "bins"), [(1, 0), (3, 4)])
+def test_only_an_ensemble_has_bins_of_short_scales(members: int, bins: int) -> None:
+    marks = (np.arange(200) % 5)[:, None].astype(np.float32)
+    network = trained(small.values(marks, marks), members=members, epochs=1).network
+    assert network.body[0].numbers.bins == bins
+
+
 def test_members_do_not_go_with_batch_norm() -> None:
     with pytest.raises(OptionError, match=r"^--members is 4, expected 1 with --batch-norm; add --no-batch-norm$"):
         Config(members=4, batch_norm=True)

@@ -110,7 +110,9 @@ def _build(dataset: Dataset, split: Split, config: Config) -> Network:
     if dataset.images:
         preparation = preprocess.fitted(dataset.columns, dataset.inputs[split.train], together=True)
     else:
-        preparation, first = features.fitted(dataset.columns, dataset.inputs, split.train, config.numeric_bins)
+        preparation, first = features.fitted(
+            dataset.columns, dataset.inputs, split.train, config.numeric_bins, short_scales=config.members > 1
+        )
     outputs = len(dataset.labels) or dataset.targets.shape[1]
     width = first.width if first else preparation.width
     sizes = (width, config.hidden, outputs, config.activation, config.dropout)
