@@ -31,7 +31,7 @@ def error_of(**options: Any) -> str:
         ({"dropout": 1.0}, "--dropout is 1.0, expected a number from 0 to 0.95"),
         ({"lr": math.nan}, "--lr is nan, expected a number from 0 to 10"),
         ({"lr": math.inf}, "--lr is inf, expected a number from 0 to 10"),
-        ({"epochs": 0}, "--epochs is 0, expected an integer from 1 to 100,000"),
+        ({"epochs": -1}, "--epochs is -1, expected an integer from 0 to 100,000"),
         ({"seed": -1}, "--seed is -1, expected an integer from 0 to 4,294,967,295"),
         ({"seed": 2**32}, "--seed is 4294967296, expected an integer from 0 to 4,294,967,295"),
         ({"device": "tpu"}, "--device is 'tpu', expected one of 'auto', 'cuda', 'mps', 'cpu'"),

@@ -43,7 +43,8 @@ class Command:
         recipe = RECIPES[self.recipe]
         kind = "image" if images else "table"
         if kind not in recipe:
-            raise OptionError(f"--recipe is {self.recipe!r}, which is for images only, and {self.data} has none")
+            only, found = ("tables", "has images") if images else ("images", "has none")
+            raise OptionError(f"--recipe is {self.recipe!r}, which is for {only} only, and {self.data} {found}")
         return Config(**(recipe[kind] | dict(self.data_defaults) | self.options))
 
 

@@ -57,12 +57,25 @@ def _autograd(body: nn.Sequential, flat: FlatParameters, loss: Loss, *, half: bo
             body.train()
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             outputs = body(inputs)
-        value = mean(loss.value(outputs.to(flat.values.dtype), targets), weights)
+        members, outputs, targets, weights = _of_members(outputs.to(flat.values.dtype), targets, weights)
+        value = mean(loss.value(outputs, targets), weights)
         flat.gradients.zero_()
-        value.backward()  # type: ignore[no-untyped-call]
+        (value * members).backward()  # type: ignore[no-untyped-call]
         return value.detach()
 
     return gradient
+
+
+def _of_members(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> tuple[int, Tensor, Tensor, Tensor | None]:
+    """The number of members; and the ``outputs`` ([members,] rows, outputs), targets and weights of all their rows.
+
+    The gradient is that of the sum of the members' mean losses: each is trained as if it were alone.
+    """
+    if outputs.ndim == 2:
+        return 1, outputs, targets, weights
+    members = len(outputs)
+    repeated = targets.repeat(members, *[1] * (targets.ndim - 1))
+    return members, outputs.flatten(0, 1), repeated, None if weights is None else weights.repeat(members)
 
 
 class _Manual:
@@ -84,12 +97,16 @@ class _Manual:
         values = inputs
         for step in self._steps:
             values = step.forward(values)
-        outputs = values.to(self._flat.values.dtype)
+        shape = values.shape
+        members, outputs, targets, weights = _of_members(values.to(self._flat.values.dtype), targets, weights)
         value = mean(self._loss.value(outputs, targets), weights)
         assert self._loss.grad is not None  # noqa: S101 - `of` chooses autograd otherwise
         grad = self._loss.grad(outputs, targets)
-        grad = grad.div_(len(inputs)) if weights is None else grad.mul_((weights / _total(weights)).unsqueeze(1))
-        grad = grad.to(self._values.dtype)
+        if weights is None:
+            grad.div_(len(inputs))
+        else:
+            grad.mul_((weights * (members / _total(weights))).unsqueeze(1))
+        grad = grad.to(self._values.dtype).view(shape)
         for step in reversed(self._steps):
             grad = step.backward(grad)
         if self._half:

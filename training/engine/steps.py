@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 import torch
 from torch import Tensor, nn
 
+from training.model.ensemble import MeanProbabilities, MeanValues, MemberLinear, SplitMembers
 from training.model.features import Features
 from training.model.network import Dropout
 
@@ -69,6 +70,49 @@ class _Linear:
         return torch.mm(grad, self._needed) if self._needed.shape[1] else grad
 
 
+class _MemberLinear:
+    def __init__(self, layer: MemberLinear, values: list[Tensor], gradients: list[Tensor], _: int | None) -> None:
+        self._weight, bias = values
+        self._bias = bias.view(layer.members, 1, layer.out_features)
+        self._transposed = self._weight.transpose(1, 2)
+        self._weight_gradient, bias_gradient = gradients
+        self._bias_gradient = bias_gradient.view(layer.members, layer.out_features)
+
+    def forward(self, values: Tensor) -> Tensor:
+        self._inputs = values
+        return torch.baddbmm(self._bias, values, self._weight)
+
+    def backward(self, grad: Tensor) -> Tensor:
+        torch.bmm(self._inputs.transpose(1, 2), grad, out=self._weight_gradient)
+        torch.sum(grad, 1, out=self._bias_gradient)
+        return torch.bmm(grad, self._transposed)
+
+
+class _SplitMembers:
+    def __init__(self, layer: SplitMembers, *_: object) -> None:
+        self._layer = layer
+
+    def forward(self, values: Tensor) -> Tensor:
+        split: Tensor = self._layer(values)
+        return split
+
+    def backward(self, grad: Tensor) -> Tensor:
+        return grad.transpose(0, 1).flatten(1)
+
+
+class _Mean:
+    """In training each member has a loss of its own, so nothing is averaged."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values
+
+    def backward(self, grad: Tensor) -> Tensor:
+        return grad
+
+
 class _Activation:
     def __init__(self, layer: nn.Module, *_: object) -> None:
         self._function: Callable[[Tensor], Tensor] = layer.forward
@@ -87,11 +131,11 @@ class _Dropout:
         self._layer = layer
 
     def forward(self, values: Tensor) -> Tensor:
-        self._dropped = dropped = self._layer.dropped(values)
-        return values.masked_fill(dropped, 0).mul_(self._layer.factor)
+        self._mask = mask = self._layer.mask(values)
+        return values * mask
 
     def backward(self, grad: Tensor) -> Tensor:
-        return grad.masked_fill_(self._dropped, 0).mul_(self._layer.factor)
+        return grad * self._mask
 
 
 class _Features:
@@ -126,5 +170,9 @@ _STEPS: Final[dict[type[nn.Module], _Factory]] = {
     nn.Linear: _Linear,
     Dropout: _Dropout,
     Features: _Features,
+    MemberLinear: _MemberLinear,
+    SplitMembers: _SplitMembers,
+    MeanProbabilities: _Mean,
+    MeanValues: _Mean,
     **dict.fromkeys(_ACTIVATION_GRADS, _Activation),
 }

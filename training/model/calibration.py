@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_softmax, logsumexp
 
 _MAX_TEMPERATURE = 20.0
 
@@ -20,6 +20,7 @@ def temperature(
 ) -> float:
     """The temperature, 1/20 to 20, with the lowest log-loss of ``logits`` (rows, classes) on ``labels`` (rows,).
 
+    The logits of an ensemble are (members, rows, classes); the loss is then that of the mean of their probabilities.
     ``weights`` (rows,) weight the rows. Adds one pseudo-row with a uniform label, so perfectly separable data does not
     drive the temperature to 0 (after Platt, Probabilistic Outputs for Support Vector Machines, 1999).
     """
@@ -28,7 +29,9 @@ def temperature(
     counts = counts / counts.mean()
 
     def log_loss(log_temperature: float) -> float:
-        log_probabilities = log_softmax(exact / math.exp(log_temperature), axis=1)
+        log_probabilities = log_softmax(exact / math.exp(log_temperature), axis=-1)
+        if exact.ndim > 2:
+            log_probabilities = logsumexp(log_probabilities, axis=0) - math.log(len(exact))
         return -float(counts @ log_probabilities[rows, labels] + log_probabilities.mean())
 
     bound = math.log(_MAX_TEMPERATURE)

@@ -76,12 +76,18 @@ class Features(nn.Module):
 
 
 def fitted(
-    columns: Sequence[Column], inputs: NDArray[Any], rows: NDArray[np.int64], bins: int
+    columns: Sequence[Column],
+    inputs: NDArray[Any],
+    rows: NDArray[np.int64],
+    bins: int,
+    *,
+    short_scales: bool = False,
 ) -> tuple[Preprocess, Features]:
     """Preprocessing and first layer, fitted to the training ``rows`` int64 (rows,) of ``inputs`` (all rows, features).
 
-    Each numeric feature has up to ``bins`` bins. If ``inputs`` are float64, numbers are standardised in float64 by the
-    preprocessing, before they are rounded to float32. Columns are read one at a time, to save memory.
+    Each numeric feature has up to ``bins`` bins, a short scale of integers only with ``short_scales``. If ``inputs``
+    are float64, numbers are standardised in float64 by the preprocessing, before they are rounded to float32. Columns
+    are read one at a time, to save memory.
     """
     in_float64 = inputs.dtype == np.float64
     scaling: list[tuple[float, float]] = []
@@ -95,7 +101,8 @@ def fitted(
             continue
         scaling.append(preprocess.statistics(values))
         mean, scale = scaling[-1]
-        found = piecewise.edges(values, bins, short_scales=dates is not None and index >= dates.first_part)
+        short = short_scales or (dates is not None and index >= dates.first_part)
+        found = piecewise.edges(values, bins, short_scales=short)
         edges.append((found - mean) * scale if in_float64 else found)
     flags = sum(column.missing for column in columns)
     means, scales = torch.tensor(scaling, dtype=torch.float64).view(-1, 2).T

@@ -18,6 +18,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
+from training.model.ensemble import (
+    MeanProbabilities,
+    MeanSideBySide,
+    MeanValues,
+    MemberLinear,
+    members_of,
+    side_by_side,
+)
 from training.model.features import Features
 from training.model.preprocess import Preprocess
 from training.model.whitening import Whiten
@@ -39,8 +47,9 @@ _FAR: Final = 16
 class Network(nn.Module):
     """``body`` is trained on preprocessed rows; ``output_scale`` and ``output_offset`` (outputs,) are set afterwards.
 
-    For classification the scale is 1 / temperature. For regression scale and offset bring values back to the unit of
-    the target; if they are float64, so are the outputs.
+    For classification the scale is 1 / temperature, except for an ensemble, which has a temperature in its ``body``.
+    For regression scale and offset bring values back to the unit of the target; if they are float64, so are the
+    outputs.
     """
 
     output_scale: Tensor
@@ -70,16 +79,17 @@ class Dropout(nn.Module):
         self.bound = round(share * 256)
         self.factor = 256 / (256 - self.bound)
 
-    def dropped(self, values: Tensor) -> Tensor:
-        """Random bool of the shape of ``values`` (rows, units): which to drop."""
+    def mask(self, values: Tensor) -> Tensor:
+        """Random factors in the shape and dtype of ``values`` (rows, units): 0 for those to drop."""
         draws = torch.empty(-(-values.numel() // 8), dtype=torch.int64, device=values.device)
         # From the lowest int64, so that all 64 bits are random.
         draws.random_(torch.iinfo(torch.int64).min, None)
-        return draws.view(torch.uint8)[: values.numel()].view_as(values) < self.bound
+        kept = draws.view(torch.uint8)[: values.numel()].view(values.shape) >= self.bound
+        return kept.to(values.dtype).mul_(self.factor)
 
     def forward(self, values: Tensor) -> Tensor:
         """``values`` (rows, units); in training some are set to 0 and the others scaled up to keep the mean."""
-        return values.masked_fill(self.dropped(values), 0) * self.factor if self.training else values
+        return values * self.mask(values) if self.training else values
 
 
 def perceptron(
@@ -95,6 +105,18 @@ def perceptron(
         if dropout:
             layers.append(Dropout(dropout))
     return nn.Sequential(*layers, nn.Linear((width, *hidden)[-1], outputs))
+
+
+def ensemble(
+    members: int, width: int, hidden: Sequence[int], outputs: int, activation: str, dropout: float, *, classifies: bool
+) -> nn.Sequential:
+    """As `perceptron`, for each of ``members`` networks, whose probabilities or values are averaged."""
+
+    def between() -> list[nn.Module]:
+        return [ACTIVATIONS[activation](), *([Dropout(dropout)] if dropout else [])]
+
+    mean = MeanProbabilities() if classifies else MeanValues()
+    return members_of(members, width, hidden, outputs, between, mean)
 
 
 @torch.no_grad()
@@ -164,15 +186,20 @@ def fold(network: Network) -> nn.Sequential:
     Standardisation and whitening are folded into the first layer, batch norms into the layers before them, output scale
     and offset into the last layer; computed in float64, returned in float32. Three parts stay layers of their own:
     `Features`, for a table, which standardises; where float32 would lose digits, a `Centre` comes first if a feature is
-    far from zero, and an `Unscale` comes last if output scale and offset are float64.
+    far from zero; and an `Unscale` comes last if output scale and offset are float64.
+
+    The members of an ensemble are computed side by side. If it classifies, the outputs are probabilities, and the last
+    layer is a `MeanSideBySide`: there is no logit whose softmax they are.
     """
     layers = _without_norms(network.body)
-    last = cast("nn.Linear", layers[-1])
+    if isinstance(layers[-1], MeanProbabilities | MeanValues):
+        layers = side_by_side(layers)
     float64_outputs = network.output_offset.dtype == torch.float64
     with torch.no_grad():
         if not isinstance(layers[0], Features):
             _fold_scaling(layers, network.preprocess)
-        if not float64_outputs:
+        if not (float64_outputs or isinstance(layers[-1], MeanSideBySide)):
+            last = cast("nn.Linear", layers[-1])
             last.weight.mul_(network.output_scale.double()[:, None])
             last.bias.mul_(network.output_scale.double()).add_(network.output_offset.double())
     body = nn.Sequential(*layers).float()
@@ -202,6 +229,10 @@ def _without_norms(body: nn.Sequential) -> list[nn.Module]:
             if isinstance(previous, Whiten):
                 copy.weight.data @= previous.matrix.double().T
             layers.append(copy)
+        elif isinstance(layer, MemberLinear):
+            own = MemberLinear(layer.members, layer.in_features, layer.out_features, torch.float64)
+            own.load_state_dict(layer.state_dict())
+            layers.append(own)
         elif isinstance(layer, nn.BatchNorm1d):
             linear = cast("nn.Linear", layers.pop())
             batch_norm = nn.BatchNorm1d(layer.num_features, eps=layer.eps, dtype=torch.float64)

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 _MIN_EDGES: Final = 3  # with two there is one bin, which is the number itself, clipped
 _SAMPLE_ROWS: Final = 200_000  # their quantiles are those of all rows within 0.3 %
-# On a short scale of integers, such as marks from 0 to 15, bins invite overfitting (letter: log-loss 28 % higher).
+# On a short scale of integers, such as marks from 0 to 15, a single network overfits bins (letter: log-loss 28 %
+# higher), and an ensemble gains from them (letter 9 % lower, bikes 6 %).
 _SHORT_SCALE: Final = 16
 
 _TINY: Final = float(np.finfo(np.float32).tiny)
@@ -28,7 +29,7 @@ def edges(values: NDArray[Any], bins: int, *, short_scales: bool = False) -> NDA
     """The edges of up to ``bins`` bins of about as many of ``values`` (rows,) each, ascending; NaN is a missing value.
 
     None, an empty array, for values with fewer than 3 distinct edges, and for a short scale of integers, unless
-    ``short_scales`` have bins, too: from weekdays and months the answer moves in steps.
+    ``short_scales`` are to have bins as well, as those of weekdays and months, from which the answer moves in steps.
     """
     known = values[~np.isnan(values)]
     if len(known) > _SAMPLE_ROWS:

@@ -21,8 +21,9 @@ from training.engine.loop import Rows
 from training.engine.trainer import Epoch
 from training.errors import OptionError
 from training.model import calibration, features, preprocess, whitening
+from training.model.ensemble import MeanProbabilities
 from training.model.features import Features
-from training.model.network import Network, init_local, perceptron
+from training.model.network import Network, ensemble, init_local, perceptron
 from training.recipe import distillation, sizing
 
 _BATCH_ROWS: Final = 8192
@@ -91,11 +92,16 @@ def train_network(
 @torch.no_grad()
 def outputs_of(network: Network, inputs: NDArray[Any]) -> NDArray[Any]:
     """The outputs (rows, outputs) of ``network`` for raw ``inputs`` (rows, features)."""
+    return _in_batches(network, inputs, network.preprocess.input_dtype)
+
+
+def _in_batches(network: nn.Module, inputs: NDArray[Any], dtype: torch.dtype) -> NDArray[Any]:
+    """The outputs ([members,] rows, outputs) of ``network`` for ``inputs`` (rows, features), converted to ``dtype``."""
     parts = [
-        network(torch.from_numpy(inputs[first : first + _BATCH_ROWS]).to(network.preprocess.input_dtype))
+        network(torch.from_numpy(inputs[first : first + _BATCH_ROWS]).to(dtype))
         for first in range(0, len(inputs), _BATCH_ROWS)
     ]
-    values: NDArray[Any] = torch.cat(parts).numpy()
+    values: NDArray[Any] = torch.cat(parts, dim=-2).numpy()
     return values
 
 
@@ -105,15 +111,16 @@ def _build(dataset: Dataset, split: Split, config: Config) -> Network:
     if dataset.images:
         preparation = preprocess.fitted(dataset.columns, dataset.inputs[split.train], together=True)
     else:
-        preparation, first = features.fitted(dataset.columns, dataset.inputs, split.train, config.numeric_bins)
+        preparation, first = features.fitted(
+            dataset.columns, dataset.inputs, split.train, config.numeric_bins, short_scales=config.members > 1
+        )
     outputs = len(dataset.labels) or dataset.targets.shape[1]
-    body = perceptron(
-        first.width if first else preparation.width,
-        config.hidden,
-        outputs,
-        config.activation,
-        config.dropout,
-        batch_norm=config.batch_norm,
+    width = first.width if first else preparation.width
+    sizes = (width, config.hidden, outputs, config.activation, config.dropout)
+    body = (
+        perceptron(*sizes, batch_norm=config.batch_norm)
+        if config.members == 1
+        else ensemble(config.members, *sizes, classifies=dataset.classifies)
     )
     if config.local_pixels:
         height, width = dataset.shape
@@ -169,13 +176,18 @@ def _class_weights(dataset: Dataset, split: Split, config: Config) -> Tensor | N
     return torch.from_numpy(totals.mean() / totals).float()
 
 
+@torch.no_grad()
 def _calibrate(network: Network, dataset: Dataset, split: Split, class_weights: Tensor | None) -> float:
     """Set the temperature that suits the validation rows, and return it."""
-    logits = outputs_of(network, dataset.inputs[split.validation])
+    preparation, mean = network.preprocess, network.body[-1]
+    logits_of = network.body[:-1] if isinstance(mean, MeanProbabilities) else network.body
+    inputs = dataset.inputs[split.validation]
+    logits = _in_batches(nn.Sequential(preparation, logits_of), inputs, preparation.input_dtype)
     labels = dataset.targets[split.validation]
     weights = _weights(dataset, split.validation, class_weights)
     temperature = calibration.temperature(logits, labels, None if weights is None else weights.numpy())
-    network.output_scale.fill_(1 / temperature)
+    scale = mean.inverse_temperature if isinstance(mean, MeanProbabilities) else network.output_scale
+    scale.fill_(1 / temperature)
     return temperature
 
 

@@ -74,6 +74,12 @@ def _head(run: TrainingRun, version: int) -> str:
     dataset, split = run.dataset, run.split
     sizes = (len(dataset.columns), *run.hidden, len(dataset.labels) or len(dataset.target_names))
     features = f"{len(dataset.columns)} features"
+    shape = " → ".join(map(str, sizes))
+    network = (
+        f"A multi-layer perceptron ({shape}, {run.activation})"
+        if run.members == 1
+        else f"An ensemble of {run.members} multi-layer perceptrons ({shape} each, {run.activation}) in one graph"
+    )
     task = (
         f"classifies rows of {features} into {len(dataset.labels)} classes ({', '.join(dataset.class_names)})"
         if dataset.classifies
@@ -85,7 +91,7 @@ def _head(run: TrainingRun, version: int) -> str:
     validation = f"; {len(split.validation):,} other rows were used for {use}" if len(split.validation) else ""
     return (
         f"# {run.name}, version {version}\n\n"
-        f"A multi-layer perceptron ({' → '.join(map(str, sizes))}, {run.activation}) that {task}. "
+        f"{network} that {task}. "
         f"{encoding}Trained on {len(split.train):,} rows of {dataset.name}{validation}. Scores and errors are for "
         f"{len(split.test):,} held-out test rows.{_division(run)}"
     )
@@ -227,11 +233,14 @@ def _compared(candidate: Candidate) -> str:
 def _training(run: TrainingRun) -> str:
     best = run.best_epoch
     loss = "" if math.isnan(best.validation_loss) else f" (validation loss {best.validation_loss:.4f})"
+    members = (
+        "" if run.members == 1 else " Training losses are the mean of the members', validation losses the ensemble's."
+    )
     calibrated = "" if run.temperature is None else f" Calibration temperature {run.temperature:.3f}."
     return (
         f"{len(run.history)} epochs in {run.fit_s:.0f} s on {run.device}, "
         f"{np.median([epoch.duration_s for epoch in run.history]):.2f} s per epoch (median). The weights are those of "
-        f"epoch {best.number}{loss}.{calibrated}{_distillation(run)}"
+        f"epoch {best.number}{loss}.{members}{calibrated}{_distillation(run)}"
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.errors import ParityError
+from training.model.ensemble import MeanSideBySide
 from training.model.network import Network, fold
 from training.model.preprocess import Preprocess
 from training.release.quiet import quiet
@@ -39,7 +40,10 @@ class _Graph(nn.Module):
         self.activation = activation
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        return OUTPUT_ACTIVATIONS[self.activation](self.layers(self.preprocess.encode(inputs)))
+        outputs = self.layers(self.preprocess.encode(inputs))
+        if isinstance(self.layers[-1], MeanSideBySide):
+            return outputs, outputs.argmax(dim=1)
+        return OUTPUT_ACTIVATIONS[self.activation](outputs)
 
 
 def export(network: Network, features: int, *, classifies: bool, activation: str | None = None) -> bytes:

@@ -22,7 +22,8 @@ from training.release.thresholds import Thresholds
 class TrainingRun:
     """A trained network, its data, and how it was trained.
 
-    ``activation`` is that of the hidden layers, ``output_activation`` a key of `onnx_export.OUTPUT_ACTIVATIONS`.
+    ``hidden`` are the units of each of the ``members`` of an ensemble, one for a single network. ``activation`` is that
+    of the hidden layers, ``output_activation`` a key of `onnx_export.OUTPUT_ACTIVATIONS`.
     ``config`` maps every option to its value. ``history`` has the epochs in order, ``teacher_history`` those of the
     teacher, if there was one; ``best_epoch`` is the epoch whose weights the network has. ``fit_s`` is the training time
     in seconds. ``seed`` is None for an unseeded run, ``temperature`` for an uncalibrated network.
@@ -42,6 +43,7 @@ class TrainingRun:
     history: Sequence[Epoch]
     best_epoch: Epoch
     fit_s: float
+    members: int = 1
     temperature: float | None = None
     teacher_history: Sequence[Epoch] = ()
 

@@ -95,6 +95,7 @@ def train(
         split=parts,
         network=trained.network,
         hidden=config.hidden,
+        members=config.members,
         activation=config.activation,
         output_activation="softmax" if dataset.classifies else "identity",
         config=asdict(config),

@@ -58,7 +58,7 @@ def test_without_options_the_config_is_the_recipe_for_the_kind_of_data() -> None
     assert command.config(images=True) == Config(**RECIPES[DEFAULT]["image"])
 
 
-@pytest.mark.parametrize("recipe", list(RECIPES))
+@pytest.mark.parametrize("recipe", [name for name, kinds in RECIPES.items() if "image" in kinds])
 def test_only_fashion_mnist_is_flipped_by_default(recipe: str) -> None:
     for words, flip in (("fashion-mnist", True), ("fashion-mnist --no-flip", False), ("digits", False), ("x", False)):
         assert parser.parse([*words.split(), "--recipe", recipe]).config(images=True).flip is flip
@@ -69,10 +69,16 @@ def test_options_override_a_named_recipe() -> None:
     assert command.config(images=True) == Config(**RECIPES["best"]["image"] | {"epochs": 7})
 
 
-def test_a_recipe_for_images_is_rejected_for_a_table() -> None:
+def test_a_recipe_for_tables_is_rejected_for_images() -> None:
+    command = parser.parse(["digits", "--recipe", "fast"])
+    with pytest.raises(OptionError, match=r"^--recipe is 'fast', which is for tables only, and digits has images$"):
+        command.config(images=True)
+
+
+def test_best_is_an_ensemble_for_a_table_and_one_network_for_images() -> None:
     command = parser.parse(["houses.csv", "--target", "price", "--recipe", "best"])
-    with pytest.raises(OptionError, match=r"^--recipe is 'best', which is for images only, and houses\.csv has none$"):
-        command.config(images=False)
+    assert command.config(images=False).members == 8
+    assert command.config(images=True).members == 1
 
 
 def test_options_override_the_default_recipe() -> None:

@@ -18,7 +18,7 @@ def miscalibrated(seed: int, rows: int, classes: int, times: float) -> tuple[NDA
     return (times * logits).astype(np.float32), labels
 
 
-def log_loss(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> float:
+def log_loss(logits: NDArray[np.floating], labels: NDArray[np.int64], temperature: float) -> float:
     """The mean over the rows and one pseudo-row with a uniform label."""
     log_probabilities = log_softmax(logits.astype(np.float64) / temperature, axis=1)
     of_labels = log_probabilities[np.arange(len(labels)), labels]
@@ -34,6 +34,23 @@ def test_no_other_temperature_has_a_lower_loss(classes: int, times: float) -> No
     losses = [log_loss(logits, labels, temperature) for temperature in searched]
     assert log_loss(logits, labels, found) <= min(losses) + 1e-9
     assert found == pytest.approx(searched[int(np.argmin(losses))], rel=0.005)
+
+
+def test_the_temperature_of_an_ensemble_suits_the_mean_of_its_probabilities() -> None:
+    logits, labels = miscalibrated(3, 400, 4, 2.0)
+    random = np.random.default_rng(1)
+    members = np.stack([logits + random.normal(0, 2, logits.shape).astype(np.float32) for _ in range(5)])
+
+    def loss(temperature: float) -> float:
+        mean = softmax(members.astype(np.float64) / temperature, axis=2).mean(axis=0)
+        return log_loss(np.log(mean), labels, 1.0)
+
+    found = calibration.temperature(members, labels)
+    searched = np.exp(np.linspace(np.log(1 / 20), np.log(20), 501))
+    assert loss(found) <= min(map(loss, searched)) + 1e-9
+    assert calibration.temperature(np.stack([logits] * 3), labels) == pytest.approx(
+        calibration.temperature(logits, labels)
+    )
 
 
 @pytest.mark.parametrize("times", [0.25, 4.0])

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from tests.training import small
 from training.data.dataset import Column
 from training.model import features, preprocess, whitening
+from training.model.ensemble import MeanProbabilities
 from training.model.features import Features
-from training.model.network import ACTIVATIONS, Dropout, Network, fold, init_local, perceptron
+from training.model.network import ACTIVATIONS, Dropout, Network, ensemble, fold, init_local, perceptron
 
 ROUNDING = 2.0**-24  # half a unit of least precision of float32
 STEEPEST = 1.13  # the largest derivative of any activation, GELU
@@ -43,7 +44,7 @@ def rows_of(columns: Sequence[Column], rows: int, seed: int = 0) -> np.ndarray[A
     return inputs
 
 
-def random_network(
+def random_network(  # noqa: PLR0913
     columns: Sequence[Column],
     inputs: np.ndarray[Any, Any],
     activation: str = "relu",
@@ -53,6 +54,8 @@ def random_network(
     hidden: Sequence[int] = (16, 8),
     outputs: int = 3,
     bins: int = 0,
+    members: int = 1,
+    classifies: bool = True,
 ) -> Network:
     """A network as if trained on ``inputs``: no parameter has a neutral value."""
     with torch.random.fork_rng():
@@ -63,14 +66,21 @@ def random_network(
         else:
             preparation = preprocess.fitted(columns, inputs, together=False)
         prepared = first(preparation(torch.from_numpy(inputs))).detach()
-        body = perceptron(prepared.shape[1], hidden, outputs, activation, 0.25, batch_norm=batch_norm)
+        sizes = (prepared.shape[1], hidden, outputs, activation, 0.25)
+        if members > 1:
+            body = ensemble(members, *sizes, classifies=classifies)
+        else:
+            body = perceptron(*sizes, batch_norm=batch_norm)
         if whitened:
             body.insert(0, whitening.fitted(prepared, 0.03))
         if isinstance(first, Features):
             body.insert(0, first)
         network = Network(preparation, body, outputs)
-        network.output_scale.uniform_(0.5, 2)
-        network.output_offset.normal_()
+        if isinstance(body[-1], MeanProbabilities):
+            body[-1].inverse_temperature.fill_(0.7)
+        else:
+            network.output_scale.uniform_(0.5, 2)
+            network.output_offset.normal_()
         for layer in body:
             if isinstance(layer, nn.BatchNorm1d):
                 for tensor in (layer.weight.data, layer.running_var):
@@ -141,6 +151,30 @@ def test_float64_inputs_and_outputs_are_exact_relative_to_their_spread(whitened:
         assert found.dtype == torch.float64
         bound = 1e-5 * network.output_scale + 2.0**-51 * exact.abs()
         assert bool(((found - exact).abs() <= bound).all())
+
+
+@pytest.mark.parametrize("classifies", [True, False], ids=["classes", "numbers"])
+@pytest.mark.parametrize("whitened", [False, True], ids=["not whitened", "whitened"])
+def test_a_folded_ensemble_equals_the_ensemble(whitened: bool, classifies: bool) -> None:
+    inputs = rows_of(MIXED, 200)
+    network = random_network(MIXED, inputs, "tanh", whitened=whitened, members=4, classifies=classifies, bins=3)
+    raw = torch.from_numpy(inputs)
+    with torch.no_grad():
+        outputs, found = network(raw), fold(network)(network.preprocess.encode(raw))
+    expected = torch.softmax(outputs, dim=1) if classifies else outputs
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_folded_ensemble_averages_numbers_in_float64_units() -> None:
+    inputs = rows_of(NUMBERS, 50)
+    network = random_network(NUMBERS, inputs, members=4, classifies=False)
+    network.output_scale = torch.full((3,), 600.0, dtype=torch.float64)
+    network.output_offset = torch.full((3,), 1_700_000_000.0, dtype=torch.float64)
+    raw = torch.from_numpy(inputs)
+    with torch.no_grad():
+        expected, found = network(raw), fold(network)(network.preprocess.encode(raw))
+    assert found.dtype == torch.float64
+    assert (found - expected).abs().max() < 1e-2
 
 
 def test_only_linear_layers_and_activations_are_left() -> None:

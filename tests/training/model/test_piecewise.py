@@ -64,6 +64,12 @@ def test_other_integers_and_few_fractions_have_bins() -> None:
     assert len(piecewise.edges(np.arange(1000) % 10 / 4, 8)) == 9
 
 
+def test_a_short_scale_has_bins_if_asked_for() -> None:
+    marks = np.arange(1000.0) % 7
+    assert len(piecewise.edges(marks, 8)) == 0
+    assert piecewise.edges(marks, 8, short_scales=True).tolist() == [0, 1, 2, 3, 4, 5, 6]
+
+
 def test_a_sample_has_nearly_the_quantiles_of_all_rows() -> None:
     values = np.random.default_rng(1).uniform(0, 1, 500_000)
     assert piecewise.edges(values, 8) == pytest.approx(np.linspace(0, 1, 9), abs=0.005)

@@ -1,4 +1,4 @@
-"""Batch size and learning rate by the number of training rows; values given stay."""
+"""Batch size, learning rate and epochs by the number of training rows; values given stay."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def test_batches_grow_with_the_rows_within_bounds(rows: int) -> None:
 def test_small_tables_have_small_batches_and_large_ones_large() -> None:
     assert sizing.resolved(AUTOMATIC, 1000).batch_size == 128
     assert sizing.resolved(AUTOMATIC, 1_000_000).batch_size == 1024
+
+
+@pytest.mark.parametrize(("rows", "epochs"), [(1, 60), (10_000, 60), (200_000, 10), (680_000, 3), (10**8, 3)])
+def test_epochs_of_zero_are_fewer_for_more_rows(rows: int, epochs: int) -> None:
+    assert sizing.resolved(Config(epochs=0), rows).epochs == epochs
 
 
 def test_values_given_stay() -> None:

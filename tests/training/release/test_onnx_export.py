@@ -52,6 +52,9 @@ CASES: dict[str, tuple[Sequence[Column], dict[str, Any]]] = {
     "logistic, a year": (YEARS, {"activation": "logistic", "batch_norm": True}),
     "relu, bins and embeddings": (PLACES, {"bins": 8}),
     "bins of a year": (YEARS, {"bins": 5, "activation": "silu"}),
+    "ensemble": (NUMBERS, {"members": 8, "hidden": (64, 64), "outputs": 2}),
+    "ensemble, bins and embeddings": (PLACES, {"members": 3, "activation": "gelu", "outputs": 26, "bins": 4}),
+    "ensemble, regression": (MIXED, {"members": 5, "hidden": (7,), "outputs": 1, "classifies": False, "bins": 4}),
     "identity, regression of three": (MIXED, {"activation": "identity", "batch_norm": True}),
 }
 
