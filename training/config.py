@@ -194,7 +194,7 @@ Kind = Literal["image", "table"]
 DEFAULT: Final = "default"
 RECIPES_HELP: Final = (
     "preset of options; best takes longer: images are learned from a convolutional teacher, tables by the mean of 8 "
-    "networks; fast, for tables only: fewer, larger steps"
+    "networks; fast, for tables only: few epochs"
 )
 
 # The classic network, regularized against overfitting 55,000 images.

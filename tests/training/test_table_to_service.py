@@ -27,7 +27,7 @@ from tests.training.trained import golden_of
 from training.cli.run import main
 
 ROWS = 400
-QUICK = ("--epochs", "3", "--hidden", "16")
+QUICK = ("--epochs", "12", "--hidden", "16", "--batch-size", "32")
 UNKNOWN = "a job nobody had"
 
 

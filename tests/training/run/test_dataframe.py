@@ -125,7 +125,7 @@ def test_an_error_of_on_epoch_is_raised() -> None:
         ({"dropp": ["age"]}, OptionError, "unknown option 'dropp'; did you mean drop?"),
         ({"drop": ["answer"]}, OptionError, "'answer' is in both target and drop; to predict it, do not drop it"),
         ({"drop": 3}, OptionError, "drop is 3, expected a list of strings"),
-        ({"epochs": 0}, OptionError, "epochs is 0, expected an integer from 1 to 100,000"),
+        ({"epochs": -1}, OptionError, "epochs is -1, expected an integer from 0 to 100,000"),
         ({"task": "x"}, OptionError, "task is 'x', expected one of 'auto', 'classification', 'regression'"),
         ({"recipe": "x"}, OptionError, "recipe is 'x', expected one of 'default'"),
         ({"drop": ["age", "job", "grade"]}, DataError, "the table has no columns left to predict answer from"),
