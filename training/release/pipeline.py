@@ -71,10 +71,11 @@ def _candidate(run: TrainingRun, quantizing: Callable[[], AbstractContextManager
         run.network, len(dataset.columns), classifies=classifies, activation=run.output_activation
     )
     found = parity.check(graph, run.test_inputs, outputs)
-    int8 = None
-    if classifies and len(quantize.comparison_rows(run.split, run.seed)):
+    int8, no_int8 = None, quantize.refusal(graph, dataset, run.split, run.seed)
+    if no_int8 is None:
         with quantizing():
             int8 = quantize.compare(graph, dataset, run.split, run.seed)
-        if int8.fault is None:
+        no_int8 = int8.fault
+        if no_int8 is None:
             scores["int8"] = scores_of(onnx_runtime.run(int8.graph, run.test_inputs)[0], run.test_targets)
-    return Candidate(run, graph, outputs, found, int8, scores)
+    return Candidate(run, graph, outputs, found, int8, scores, no_int8=no_int8)

@@ -156,6 +156,7 @@ def _manifest(candidate: Candidate, version: int, created: str, commit: str | No
         created=created,
         cells=dataset.cells,
         int8=None if candidate.int8 is None or candidate.int8_graph is None else candidate.int8.measured,
+        no_int8=candidate.no_int8,
         compared=candidate.judgement.compared,
         reference=reference(dataset, split.train, candidate.outputs[-1], lambda: _by_importance(run)),
     )
