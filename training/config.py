@@ -100,6 +100,12 @@ class Config:
     activation: str = _option("relu", "activation function of the hidden layers", Options(ACTIVATIONS))
     dropout: float = _option(0.0, "share of hidden units dropped at each step", Interval(0, 0.95))
     batch_norm: bool = _option(False, "batch normalization after each hidden layer; folded into the weights at export")
+    numeric_bins: int = _option(
+        0,
+        "tables: split each numeric feature into up to this many bins of about as many rows, through which its effect "
+        "may bend and step; 0: none",
+        _integer(0, 256),
+    )
     whiten: float = _option(
         0.0,
         "ZCA-whiten the inputs, with this share of the largest variance added to all; folded into the weights at "
@@ -198,6 +204,7 @@ _IMAGE: Final[dict[str, Any]] = {
 }
 _TABLE: Final[dict[str, Any]] = {
     "hidden": (128, 128),
+    "numeric_bins": 8,
     "batch_size": 32,
     "epochs": 200,
     "patience": 20,

@@ -37,7 +37,7 @@ def test_inputs_unseen_in_training_contribute_nothing() -> None:
     inputs = np.stack([random.normal(40, 10, 200), random.integers(0, 2, 200)], axis=1).astype(np.float32)
     dataset = small.classes(inputs, (inputs[:, 0] > 40).astype(np.int64), columns=COLUMNS)
     network = trained(dataset)
-    mean = float(network.preprocess.offset[0])
+    mean = float(network.preprocess.fill[0])
     no_category = 9.0  # a code outside the one-hot encoding
     known, unknown, without, no_age, average = outputs(
         network, [30, 0], [30, 2], [30, np.nan], [np.nan, no_category], [mean, no_category]

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from training.errors import OptionError
+from training.model.embeddings import Embeddings
 
 _SMALL: Final = 2**21  # multiplications of a matrix product that two threads do not speed up
 
@@ -35,6 +36,12 @@ def described(device: torch.device) -> str:
     return f"cpu (up to {torch.get_num_threads()} threads)" if device.type == "cpu" else device.type
 
 
+def largest_matrix(body: nn.Module) -> int:
+    """The numbers of the largest parameter of ``body`` that rows are multiplied by: embeddings are looked up."""
+    layers = [layer for layer in body.modules() if not isinstance(layer, Embeddings)]
+    return max(parameter.numel() for layer in layers for parameter in layer.parameters(recurse=False))
+
+
 @contextmanager
 def threads_for(body: nn.Module, rows: int) -> Iterator[None]:
     """Use one thread inside if the matrix products of ``rows`` rows with the layers of ``body`` are small.
@@ -42,7 +49,7 @@ def threads_for(body: nn.Module, rows: int) -> Iterator[None]:
     More threads do not speed these up, and on busy cores they wait for each other much longer than they compute.
     """
     before = torch.get_num_threads()
-    if rows * max(parameter.numel() for parameter in body.parameters()) < _SMALL:
+    if rows * largest_matrix(body) < _SMALL:
         torch.set_num_threads(1)
     try:
         yield

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from training.config import Config
 from training.engine import gradient, loop, schedule, subnormal
 from training.engine.augment import Augment
-from training.engine.device import threads_for
+from training.engine.device import largest_matrix, threads_for
 from training.engine.early_stopping import EarlyStopping
 from training.engine.flat_parameters import FlatParameters, flattened
 from training.engine.loop import Rows
@@ -145,10 +145,9 @@ def _optimizer(flat: FlatParameters, config: Config) -> torch.optim.Optimizer:
 
 def half_precision_pays(device: torch.device, body: nn.Sequential) -> bool:
     """Whether bfloat16 is faster: the processor supports it and the matrices are large enough to gain from it."""
-    largest = max(parameter.numel() for parameter in body.parameters())
     if device.type == "cuda":
         supported = torch.cuda.is_bf16_supported()
     else:
         supported = device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
-    large = largest >= _LARGE or any(isinstance(layer, nn.Conv2d) for layer in body)
+    large = largest_matrix(body) >= _LARGE or any(isinstance(layer, nn.Conv2d) for layer in body)
     return supported and large

@@ -2,7 +2,8 @@
 
     inputs (rows, features) raw ── preprocess ──▶ (rows, width) ── body ──▶ (rows, outputs) ── scale, offset ──▶
 
-Imputation, one-hot encoding, scaling and calibration are part of the network, so clients send raw values.
+Imputation, encoding, scaling and calibration are part of the network, so clients send raw values. For a table the body
+starts with `Features`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
+from training.model.features import Features
 from training.model.preprocess import Preprocess
 from training.model.whitening import Whiten
 
@@ -66,16 +68,18 @@ class Dropout(nn.Module):
     def __init__(self, share: float) -> None:
         super().__init__()
         self.bound = round(share * 256)
+        self.factor = 256 / (256 - self.bound)
 
-    def forward(self, values: Tensor) -> Tensor:
-        """``values`` (rows, units); in training some are set to 0 and the others scaled up to keep the mean."""
-        if not self.training:
-            return values
+    def dropped(self, values: Tensor) -> Tensor:
+        """Random bool of the shape of ``values`` (rows, units): which to drop."""
         draws = torch.empty(-(-values.numel() // 8), dtype=torch.int64, device=values.device)
         # From the lowest int64, so that all 64 bits are random.
         draws.random_(torch.iinfo(torch.int64).min, None)
-        dropped = draws.view(torch.uint8)[: values.numel()].view_as(values) < self.bound
-        return values.masked_fill(dropped, 0) * (256 / (256 - self.bound))
+        return draws.view(torch.uint8)[: values.numel()].view_as(values) < self.bound
+
+    def forward(self, values: Tensor) -> Tensor:
+        """``values`` (rows, units); in training some are set to 0 and the others scaled up to keep the mean."""
+        return values.masked_fill(self.dropped(values), 0) * self.factor if self.training else values
 
 
 def perceptron(
@@ -158,20 +162,16 @@ def fold(network: Network) -> nn.Sequential:
     """The function that ``network`` computes from *encoded* rows, as Linear layers and activations only.
 
     Standardisation and whitening are folded into the first layer, batch norms into the layers before them, output scale
-    and offset into the last layer; computed in float64, returned in float32. Two parts stay layers of their own where
-    float32 would lose digits: a `Centre` comes first if a feature is far from zero, such as a year; an `Unscale` comes
-    last if output scale and offset are float64.
+    and offset into the last layer; computed in float64, returned in float32. Three parts stay layers of their own:
+    `Features`, for a table, which standardises; where float32 would lose digits, a `Centre` comes first if a feature is
+    far from zero, and an `Unscale` comes last if output scale and offset are float64.
     """
     layers = _without_norms(network.body)
-    first, last = cast("nn.Linear", layers[0]), cast("nn.Linear", layers[-1])
+    last = cast("nn.Linear", layers[-1])
     float64_outputs = network.output_offset.dtype == torch.float64
     with torch.no_grad():
-        scale, offset = network.preprocess.scale.double(), network.preprocess.offset.double()
-        first.weight.mul_(scale)
-        if (offset.abs() * scale).max() > _FAR:
-            layers.insert(0, Centre(offset))
-        else:
-            first.bias.sub_(first.weight @ offset)
+        if not isinstance(layers[0], Features):
+            _fold_scaling(layers, network.preprocess)
         if not float64_outputs:
             last.weight.mul_(network.output_scale.double()[:, None])
             last.bias.mul_(network.output_scale.double()).add_(network.output_offset.double())
@@ -179,6 +179,17 @@ def fold(network: Network) -> nn.Sequential:
     if float64_outputs:
         body.append(Unscale(network.output_scale, network.output_offset))
     return body.eval()
+
+
+def _fold_scaling(layers: list[nn.Module], preprocess: Preprocess) -> None:
+    """Fold the standardisation into the first of ``layers``, or put a `Centre` before it."""
+    first = cast("nn.Linear", layers[0])
+    scale, offset = preprocess.scale.double(), preprocess.offset.double()
+    first.weight.mul_(scale)
+    if (offset.abs() * scale).max() > _FAR:
+        layers.insert(0, Centre(offset))
+    else:
+        first.bias.sub_(first.weight @ offset)
 
 
 def _without_norms(body: nn.Sequential) -> list[nn.Module]:

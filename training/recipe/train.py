@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -20,11 +20,13 @@ from training.engine.augment import Augment, transforms
 from training.engine.loop import Rows
 from training.engine.trainer import Epoch
 from training.errors import OptionError
-from training.model import calibration, preprocess, whitening
+from training.model import calibration, features, preprocess, whitening
+from training.model.features import Features
 from training.model.network import Network, init_local, perceptron
 from training.recipe import distillation
 
 _BATCH_ROWS: Final = 8192
+_WHITENING_ROWS: Final = 50_000  # of a table, whose expanded rows are large
 _IMAGE_OPTIONS: Final = ("flip", "shift_pixels", "erase_pixels", "local_pixels", "teacher_epochs")
 
 
@@ -65,9 +67,7 @@ def train_network(
         class_weights = _class_weights(dataset, split, config)
         train = _rows(network, dataset, split.train, class_weights, device)
         validation = _rows(network, dataset, split.validation, class_weights, device)
-        _zero_unused_inputs(cast("nn.Linear", body[0]), cast("Tensor", train.inputs))
-        if config.whiten:
-            body.insert(0, whitening.fitted(cast("Tensor", train.inputs), config.whiten))
+        _prepare_first_layers(body, cast("Tensor", train.inputs), config)
         augment = _augment(dataset, config, network.preprocess)
         teacher_history: list[Epoch] = []
         if config.teacher_epochs:
@@ -98,10 +98,14 @@ def outputs_of(network: Network, inputs: NDArray[Any]) -> NDArray[Any]:
 
 def _build(dataset: Dataset, split: Split, config: Config) -> Network:
     """An untrained network with fitted preprocessing, and for a regression with output scale and offset."""
-    preparation = preprocess.fitted(dataset.columns, dataset.inputs[split.train], together=dataset.images)
+    first: Features | None = None
+    if dataset.images:
+        preparation = preprocess.fitted(dataset.columns, dataset.inputs[split.train], together=True)
+    else:
+        preparation, first = features.fitted(dataset.columns, dataset.inputs, split.train, config.numeric_bins)
     outputs = len(dataset.labels) or dataset.targets.shape[1]
     body = perceptron(
-        preparation.width,
+        first.width if first else preparation.width,
         config.hidden,
         outputs,
         config.activation,
@@ -111,6 +115,8 @@ def _build(dataset: Dataset, split: Split, config: Config) -> Network:
     if config.local_pixels:
         height, width = dataset.shape
         init_local(cast("nn.Linear", body[0]), height, width, config.local_pixels)
+    if first:
+        body.insert(0, first)
     network = Network(preparation, body, outputs)
     if not dataset.classifies:
         _standardise_targets(network, dataset.targets[split.train])
@@ -125,7 +131,11 @@ def _rows(
     device: torch.device,
 ) -> Rows:
     """The rows of ``part``, preprocessed once, before training, and moved to the ``device``."""
-    inputs = network.preprocess(torch.from_numpy(dataset.inputs[part]).to(network.preprocess.input_dtype)).to(device)
+    preparation = network.preprocess
+    inputs = torch.empty(len(part), preparation.width, device=device)
+    for first in range(0, len(part), _BATCH_ROWS):
+        raw = torch.from_numpy(dataset.inputs[part[first : first + _BATCH_ROWS]]).to(preparation.input_dtype)
+        inputs[first : first + _BATCH_ROWS] = preparation(raw)
     targets = torch.from_numpy(dataset.targets[part])
     if not dataset.classifies:
         targets = ((targets - network.output_offset.double()) / network.output_scale.double()).float()
@@ -152,9 +162,24 @@ def _calibrate(network: Network, dataset: Dataset, split: Split, class_weights: 
 
 
 @torch.no_grad()
-def _zero_unused_inputs(first: nn.Linear, inputs: Tensor) -> None:
+def _prepare_first_layers(body: nn.Sequential, inputs: Tensor, config: Config) -> None:
+    """Adapt ``body`` to preprocessed training ``inputs`` (rows, width): unused inputs, and whitening if asked for."""
+    first = body[0] if isinstance(body[0], Features) else None
+    if first is not None and first.embeddings is not None:
+        first.embeddings.zero_unseen(first.codes(inputs))
+    linear = next(layer for layer in body if isinstance(layer, nn.Linear))
+    _zero_unused_inputs(linear, (first(part) if first else part for part in torch.split(inputs, _BATCH_ROWS)))
+    if config.whiten:
+        rows = inputs if first is None else first(inputs[torch.randperm(len(inputs))[:_WHITENING_ROWS]])
+        body.insert(0 if first is None else 1, whitening.fitted(rows, config.whiten))
+
+
+def _zero_unused_inputs(first: nn.Linear, parts: Iterable[Tensor]) -> None:
     """Zero first-layer weights of inputs that are 0 in all training rows, so unseen categories contribute nothing."""
-    first.weight[:, (inputs == 0).all(dim=0)] = 0
+    used = torch.zeros(first.in_features, dtype=torch.bool, device=first.weight.device)
+    for part in parts:
+        used |= (part != 0).any(dim=0)
+    first.weight[:, ~used] = 0
 
 
 def _objective(dataset: Dataset, config: Config) -> losses.Objective:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from tests.training import small
 from training.data.dataset import Column
-from training.model import preprocess, whitening
+from training.model import features, preprocess, whitening
+from training.model.features import Features
 from training.model.network import ACTIVATIONS, Dropout, Network, fold, init_local, perceptron
 
 ROUNDING = 2.0**-24  # half a unit of least precision of float32
@@ -51,15 +52,22 @@ def random_network(
     whitened: bool = False,
     hidden: Sequence[int] = (16, 8),
     outputs: int = 3,
-    seed: int = 0,
+    bins: int = 0,
 ) -> Network:
     """A network as if trained on ``inputs``: no parameter has a neutral value."""
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        preparation = preprocess.fitted(columns, inputs, together=False)
-        body = perceptron(preparation.width, hidden, outputs, activation, 0.25, batch_norm=batch_norm)
+        torch.manual_seed(0)
+        first: nn.Module = nn.Identity()
+        if any(column.type == "categorical" for column in columns) or bins:
+            preparation, first = features.fitted(columns, inputs, np.arange(len(inputs)), bins)
+        else:
+            preparation = preprocess.fitted(columns, inputs, together=False)
+        prepared = first(preparation(torch.from_numpy(inputs))).detach()
+        body = perceptron(prepared.shape[1], hidden, outputs, activation, 0.25, batch_norm=batch_norm)
         if whitened:
-            body.insert(0, whitening.fitted(preparation(torch.from_numpy(inputs)), 0.03))
+            body.insert(0, whitening.fitted(prepared, 0.03))
+        if isinstance(first, Features):
+            body.insert(0, first)
         network = Network(preparation, body, outputs)
         network.output_scale.uniform_(0.5, 2)
         network.output_offset.normal_()
@@ -89,6 +97,9 @@ def error_bound(layers: nn.Sequential, encoded: Tensor) -> Tensor:
             error = error @ weights.T
             error += (layer.in_features + 2) * ROUNDING * (size @ weights.T + layer.bias.abs())
             values = layer(values)
+        elif isinstance(layer, Features):
+            values = layer(values)
+            error = 4 * ROUNDING * values.abs()
         else:
             values = layer(values)
             error = STEEPEST * error + 4 * ROUNDING * values.abs()

@@ -1,4 +1,4 @@
-"""Preprocessed rows against a slow loop; offset and scale come from the training rows."""
+"""Preprocessed and expanded rows against a slow loop; offset and scale come from the training rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from tests.training.model.test_network import MIXED, NUMBERS, rows_of
 from training.data.dataset import Column
-from training.model import preprocess
+from training.model import features, preprocess
 
 
 def preprocessed_by_loop(row: list[float], means: dict[int, float], deviations: dict[int, float]) -> list[float]:
@@ -27,11 +27,18 @@ def preprocessed_by_loop(row: list[float], means: dict[int, float], deviations: 
     return numbers + missing + categories
 
 
+def expanded(inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Raw rows of `MIXED` as the first Linear layer gets them, without bins."""
+    preparation, first = features.fitted(MIXED, inputs, np.arange(len(inputs)), 0)
+    rows: np.ndarray[Any, Any] = first(preparation(torch.from_numpy(inputs))).numpy()
+    return rows
+
+
 def test_preprocessed_rows_equal_those_of_a_loop() -> None:
     inputs = rows_of(MIXED, 300)
     means = {index: float(np.nanmean(inputs[:, index].astype(np.float64))) for index in (0, 1, 3)}
     deviations = {index: float(np.nanstd(inputs[:, index].astype(np.float64))) for index in (0, 1, 3)}
-    prepared = preprocess.fitted(MIXED, inputs, together=False)(torch.from_numpy(inputs)).numpy()
+    prepared = expanded(inputs)
     expected = np.array([preprocessed_by_loop(row, means, deviations) for row in inputs.tolist()])
     assert prepared.shape == (300, 8)
     assert np.abs(prepared - expected).max() < 1e-6
@@ -40,7 +47,7 @@ def test_preprocessed_rows_equal_those_of_a_loop() -> None:
 
 def test_each_number_is_standardised_and_the_rest_is_0_or_1() -> None:
     inputs = rows_of(MIXED, 300)
-    prepared = preprocess.fitted(MIXED, inputs, together=False)(torch.from_numpy(inputs)).numpy()
+    prepared = expanded(inputs)
     present = np.where(np.isnan(inputs[:, [0, 1, 3]]), np.nan, prepared[:, :3])
     assert np.nanmean(present, axis=0) == pytest.approx([0, 0, 0], abs=1e-6)
     assert np.nanstd(present, axis=0) == pytest.approx([1, 1, 1], rel=1e-5)
@@ -95,8 +102,8 @@ def test_float64_rows_far_from_zero_equal_those_of_a_loop() -> None:
             math.nan if math.isnan(value) else float(Fraction(value) - mean) for value in inputs[:, index].tolist()
         ]
         means[index], deviations[index] = 0.0, float(np.nanstd(centred[:, index]))
-    preparation = preprocess.fitted(MIXED, inputs, together=False)
-    prepared = preparation(torch.from_numpy(inputs))
+    preparation, first = features.fitted(MIXED, inputs, np.arange(len(inputs)), 0)
+    prepared = first(preparation(torch.from_numpy(inputs)))
     expected = np.array([preprocessed_by_loop(row, means, deviations) for row in centred.tolist()])
     assert (preparation.input_dtype, prepared.dtype) == (torch.float64, torch.float32)
     # The mean itself is rounded: near 2**53 to the next integer.

@@ -42,12 +42,16 @@ class Exported:
         return onnx_runtime.run(self.graph, self.inputs[rows])
 
 
+PLACES = (*MIXED, Column("town", "categorical", missing=True, categories=tuple("abcdefghijklmn"), other=True), *CODES)
+
 CASES: dict[str, tuple[Sequence[Column], dict[str, Any]]] = {
     "relu, large": (NUMBERS, {"activation": "relu", "hidden": (512, 512), "outputs": 10}),
     "tanh, two classes": (NUMBERS, {"activation": "tanh", "outputs": 2, "hidden": (1,)}),
     "gelu, mixed": (MIXED, {"activation": "gelu", "hidden": (7, 5, 3), "batch_norm": True}),
     "silu, categories alone": (CODES, {"activation": "silu", "outputs": 1000}),
     "logistic, a year": (YEARS, {"activation": "logistic", "batch_norm": True}),
+    "relu, bins and embeddings": (PLACES, {"bins": 8}),
+    "bins of a year": (YEARS, {"bins": 5, "activation": "silu"}),
     "identity, regression of three": (MIXED, {"activation": "identity", "batch_norm": True}),
 }
 
@@ -145,7 +149,7 @@ def test_an_unseen_category_is_other_and_a_missing_value_is_flagged() -> None:
     ]:
         prepared = np.concatenate([(filled - np.array([age, member, height])) / deviations, rest])
         with torch.no_grad():
-            values = network.body(torch.tensor(prepared[None], dtype=torch.float32))
+            values = network.body[1:](torch.tensor(prepared[None], dtype=torch.float32))
             logits = values * network.output_scale + network.output_offset
         probabilities, _ = onnx_runtime.run(exported.graph, np.array([raw], np.float32))
         assert np.abs(probabilities - torch.softmax(logits, dim=1).numpy()).max() < 1e-6
