@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from sklearn import metrics
 
 from training.data import summary
-from training.release import plots
-from training.release.evaluate import BINS, regression
+from training.release.evaluate import BINS, by_class, regression
 from training.release.quantize import Comparison
 from training.release.training_run import Candidate, TrainingRun
 
@@ -37,6 +35,8 @@ def card(
     candidate: Candidate, version: int, created: str, commit: str | None, libraries: Mapping[str, str], example: int
 ) -> dict[str, bytes]:
     """The card and its pictures by file name; ``example`` is the index of the example among the test rows."""
+    from training.release import plots  # noqa: PLC0415 - matplotlib takes half a second
+
     run = candidate.run
     dataset = run.dataset
     files = {LEARNING: plots.learning(run.history, "accuracy" if dataset.classifies else "R²")}
@@ -45,7 +45,7 @@ def card(
         probabilities, prediction = candidate.outputs
         files[CONFUSION] = plots.confusion(run.test_targets, prediction, dataset.class_names)
         files[RELIABILITY] = plots.reliability(probabilities, run.test_targets)
-        sections += [_per_class(candidate), "" if candidate.int8 is None else int8(candidate.int8, dataset.class_names)]
+        sections += [_per_class(candidate), _int8(candidate)]
         pictures = f"![confusion matrix]({CONFUSION})\n\n![reliability diagram]({RELIABILITY})"
     else:
         sections.append(_per_target(candidate))
@@ -95,11 +95,9 @@ def _scores(candidate: Candidate) -> str:
 
 def _per_class(candidate: Candidate) -> str:
     labels = candidate.run.dataset.class_names
-    precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        candidate.run.test_targets, candidate.outputs[1], labels=np.arange(len(labels)), zero_division=0
-    )
+    scores = by_class(candidate.run.test_targets, candidate.outputs[1], len(labels))
     rows = [
-        [label, f"{recall[index]:.3f}", f"{precision[index]:.3f}", f"{f1[index]:.3f}", f"{support[index]:,}"]
+        [label, *(f"{scores[name][index]:.3f}" for name in ("recall", "precision", "f1")), f"{scores['rows'][index]:,}"]
         for index, label in enumerate(labels)
     ]
     head = ["class", "recall", "precision", "F1", "test rows"]
@@ -126,6 +124,12 @@ def _features(run: TrainingRun) -> str:
     notes = "".join(f"\n- {note}" for note in dataset.notes)
     table = _table(summary.HEAD, summary.table(dataset.columns, found), "---")
     return f"## Features\n\n{table}" + (f"\n{notes}" if notes else "")
+
+
+def _int8(candidate: Candidate) -> str:
+    if candidate.int8 is None:
+        return f"There is no int8 graph: {candidate.no_int8}."
+    return int8(candidate.int8, candidate.run.dataset.class_names)
 
 
 def int8(comparison: Comparison, labels: Sequence[str]) -> str:

@@ -6,31 +6,53 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics
 
 BINS: Final = 15
+_SMALLEST: Final = float(np.finfo(np.float64).eps)  # a probability of 0 has a finite loss
 
 
 def classification(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
     """Scores of ``probabilities`` (rows, classes) against ``labels`` (rows,); classes may lack rows."""
-    predicted = probabilities.argmax(axis=1)
-    classes = np.arange(probabilities.shape[1])
+    matrix = confusion(labels, probabilities.argmax(axis=1), probabilities.shape[1])
+    right, rows = matrix.diagonal(), matrix.sum(axis=1)
     exact = probabilities.astype(np.float64)
+    likely = exact[np.arange(len(labels)), labels] / exact.sum(axis=1)
     return {
-        "accuracy": float(metrics.accuracy_score(labels, predicted)),
-        "balanced_accuracy": float(metrics.recall_score(labels, predicted, labels=np.unique(labels), average="macro")),
-        "log_loss": float(metrics.log_loss(labels, exact / exact.sum(axis=1, keepdims=True), labels=classes)),
+        "accuracy": float(right.sum() / len(labels)),
+        "balanced_accuracy": float((right[rows > 0] / rows[rows > 0]).mean()),
+        "log_loss": float(-np.log(np.clip(likely, _SMALLEST, 1 - _SMALLEST)).mean()),
         "ece": calibration_error(probabilities, labels),
     }
 
 
 def regression(values: NDArray[Any], targets: NDArray[np.float64]) -> dict[str, float]:
     """Scores of ``values`` (rows, targets) against ``targets``, in float64; each is the mean over the targets."""
-    values = values.astype(np.float64)
+    errors = values.astype(np.float64) - targets
+    squares, total = (errors**2).sum(axis=0), ((targets - targets.mean(axis=0)) ** 2).sum(axis=0)
+    explained = 1 - squares / np.where(total > 0, total, 1)
     return {
-        "mae": float(metrics.mean_absolute_error(targets, values)),
-        "rmse": float(metrics.root_mean_squared_error(targets, values)),
-        "r2": float(metrics.r2_score(targets, values)),
+        "mae": float(np.abs(errors).mean()),
+        "rmse": float(np.sqrt((errors**2).mean(axis=0)).mean()),
+        # A constant target is predicted exactly, or not at all.
+        "r2": float(np.where(total > 0, explained, np.where(squares > 0, 0.0, 1.0)).mean()),
+    }
+
+
+def confusion(labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """The number of rows (classes, classes) by true and predicted class."""
+    counts = np.bincount(labels * classes + predicted, minlength=classes**2)
+    return counts.reshape(classes, classes)
+
+
+def by_class(labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> dict[str, NDArray[Any]]:
+    """Recall, precision and F1 of each class, each (classes,) and 0 where undefined, and its number of rows."""
+    matrix = confusion(labels, predicted, classes)
+    right, rows, found = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+    return {
+        "recall": right / np.maximum(rows, 1),
+        "precision": right / np.maximum(found, 1),
+        "f1": 2 * right / np.maximum(rows + found, 1),
+        "rows": rows,
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from training.errors import NotPromoted
 from training.recipe.train import outputs_of
-from training.release import evaluate, onnx_export, onnx_runtime, parity, promotion, publish, quantize
+from training.release import destination, evaluate, onnx_export, onnx_runtime, parity, promotion, publish, quantize
 from training.release.training_run import Candidate, TrainingRun
 
 
@@ -41,8 +41,8 @@ def release(
     appears, and prevents it by raising. Raises `TrainingError` if the name or the folder cannot be used, or the graph
     does not compute what the network does.
     """
-    publish.check(models_dir, run.name)
-    publish.check_names(run.dataset)
+    destination.check(models_dir, run.name)
+    destination.check_names(run.dataset)
     candidate = _candidate(run, quantizing)
     try:
         candidate = replace(candidate, judgement=_judge(candidate, models_dir, breaking=breaking))

@@ -16,7 +16,7 @@ from training.data import bundled, source
 NAMES = "fashion-mnist, digits, iris, wine, breast_cancer, diabetes"
 
 
-@pytest.mark.parametrize("name", bundled.LOADERS)
+@pytest.mark.parametrize("name", bundled.NAMES)
 def test_bundled_set_is_loaded_by_name(name: str) -> None:
     dataset = source.load(name)
     assert dataset.inputs.shape == (len(dataset.targets), len(dataset.columns))

@@ -85,7 +85,9 @@ def test_int8_needs_2000_training_rows_beyond_those_that_calibrate_it(
     assert (published.model_int8 is not None) == is_published
     assert (published.manifest.no_int8 is None) == is_published
     assert list(published.manifest.scores) == (["fp32", "int8"] if is_published else ["fp32"])
-    assert ("The int8 graph" in (released.folder / "README.md").read_text()) == (compared_rows is not None)
+    assert ("The int8 graph is also published" in (released.folder / "README.md").read_text()) == (
+        compared_rows is not None
+    )
 
 
 def test_the_stages_run_within_their_contexts_and_the_commit_is_last(tmp_path: Path) -> None:
