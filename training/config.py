@@ -113,9 +113,9 @@ class Config:
         Interval(0, 1),
     )
     optimizer: str = _option("adamw", "optimizer", Options(OPTIMIZERS))
-    lr: float = _option(1e-3, "peak learning rate of the one-cycle schedule", Interval(1e-7, 10))
+    lr: float = _option(1e-3, "peak learning rate of the one-cycle schedule; 0: by the batch size", Interval(0, 10))
     weight_decay: float = _option(0.01, "decoupled for adamw, part of the gradient otherwise", Interval(0, 10))
-    batch_size: int = _option(128, "rows per step", _integer(1, 65536))
+    batch_size: int = _option(128, "rows per step; 0: by the number of training rows", _integer(0, 65536))
     epochs: int = _option(40, "passes over the training rows", _integer(1, 100_000))
     loss: str = _option("auto", "training loss; auto: log_loss for classes, squared_error for numbers", Options(LOSSES))
     class_weight: str = _option(
@@ -205,7 +205,8 @@ _IMAGE: Final[dict[str, Any]] = {
 _TABLE: Final[dict[str, Any]] = {
     "hidden": (128, 128),
     "numeric_bins": 8,
-    "batch_size": 32,
+    "batch_size": 0,
+    "lr": 0.0,
     "epochs": 200,
     "patience": 20,
     "validation_fraction": 0.15,

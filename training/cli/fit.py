@@ -13,7 +13,7 @@ from training.config import Config
 from training.data.dataset import Dataset
 from training.data.split import Split
 from training.engine import device, subnormal, trainer
-from training.recipe import train
+from training.recipe import sizing, train
 from training.recipe.train import TrainResult
 from training.release import pipeline
 from training.release.training_run import TrainingRun
@@ -52,11 +52,13 @@ def _train(
     console: Console,
     interrupts: Interrupts,
 ) -> TrainingRun:
+    config = sizing.resolved(config, len(parts.train))
     train_device = device.choose(config.device)
     device_text = device.described(train_device)
     console.print(
         f"{dataset.name}: {len(parts.train):,} training rows, {len(parts.validation):,} validation rows, "
-        f"{len(parts.test):,} test rows; training on {device_text}"
+        f"{len(parts.test):,} test rows; training on {device_text}, in batches of {config.batch_size:,} rows at a peak "
+        f"learning rate of {config.lr:.2g}"
     )
     started_s = time.perf_counter()
     epochs = {"teacher epoch": config.teacher_epochs, "epoch": config.epochs}

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from training.data.dataset import Column, Dataset
 
-MAX_CATEGORIES: Final = 100  # each adds an input to every row and a weight to every hidden unit
 _ENOUGH_ROWS: Final = 10  # their mean is within a third of their standard deviation
 
 
@@ -40,10 +39,9 @@ def _group_rare(
     missing = np.isnan(values)
     codes = np.where(missing, 0, values).astype(np.int64)
     counts = np.bincount(codes[train][~missing[train]], minlength=len(column.categories))
-    by_count = np.argsort(-counts, kind="stable")[:MAX_CATEGORIES]
-    common = np.sort(by_count[counts[by_count] >= min_rows(len(train))])
+    common = np.flatnonzero(counts >= min_rows(len(train)))
     if not len(common):
-        common = by_count[:1]
+        common = np.array([counts.argmax()])
     new_codes = np.full(len(column.categories), len(common), np.float32)
     new_codes[common] = np.arange(len(common))
     names = tuple(column.categories[code] for code in common.tolist())

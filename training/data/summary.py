@@ -41,8 +41,7 @@ class Statistics:
 
 def statistics(dataset: Dataset, rows: NDArray[np.int64]) -> list[Statistics]:
     """Return those of each column over ``rows``."""
-    inputs = dataset.inputs[rows]
-    return [_statistics(column, inputs[:, index]) for index, column in enumerate(dataset.columns)]
+    return [_statistics(column, dataset.inputs[rows, index]) for index, column in enumerate(dataset.columns)]
 
 
 def table(columns: Sequence[Column], found: Sequence[Statistics]) -> list[list[str]]:

@@ -25,13 +25,13 @@ class Step(Protocol):
     def backward(self, grad: Tensor) -> Tensor:
         """Write the gradients of the layer's parameters; the gradient by its inputs, from ``grad`` by its outputs.
 
-        The first layer with parameters may return anything: nothing before it needs a gradient.
+        Only the last of the inputs need one, as many as `of` was told; the others may be left out.
         """
         ...
 
 
-# Of the layer, its parameters and their gradients, and whether a layer before it has parameters.
-_Factory = Callable[[Any, list[Tensor], list[Tensor], bool], Step]
+# Of the layer, its parameters and their gradients, and how many of its last inputs need a gradient; None for all.
+_Factory = Callable[[Any, list[Tensor], list[Tensor], int | None], Step]
 
 
 def cover(body: nn.Sequential) -> bool:
@@ -43,20 +43,21 @@ def of(body: nn.Sequential, values: Sequence[Tensor], gradients: Sequence[Tensor
     """The steps of ``body``; ``values`` and ``gradients`` belong to its parameters, in their order."""
     remaining: Iterator[tuple[Tensor, Tensor]] = iter(zip(values, gradients, strict=True))
     found: list[Step] = []
-    needs_grad = False
+    needed: int | None = 0
     for layer in body:
         own = [next(remaining) for _ in layer.parameters()]
-        found.append(_STEPS[type(layer)](layer, [value for value, _ in own], [grad for _, grad in own], needs_grad))
-        needs_grad = needs_grad or bool(own)
+        found.append(_STEPS[type(layer)](layer, [value for value, _ in own], [grad for _, grad in own], needed))
+        if own:
+            needed = layer.learned_width if isinstance(layer, Features) else None
     return found
 
 
 class _Linear:
-    def __init__(self, _: nn.Linear, values: list[Tensor], gradients: list[Tensor], needs_grad: bool) -> None:
+    def __init__(self, _: nn.Linear, values: list[Tensor], gradients: list[Tensor], needed: int | None) -> None:
         self._weight, self._bias = values
         self._transposed = self._weight.t()
         self._weight_gradient, self._bias_gradient = gradients
-        self._needs_grad = needs_grad
+        self._needed = self._weight if needed is None else self._weight[:, self._weight.shape[1] - needed :]
 
     def forward(self, values: Tensor) -> Tensor:
         self._inputs = values = values.to(self._weight.dtype)
@@ -65,7 +66,7 @@ class _Linear:
     def backward(self, grad: Tensor) -> Tensor:
         torch.mm(grad.t(), self._inputs, out=self._weight_gradient)
         torch.sum(grad, 0, out=self._bias_gradient)
-        return torch.mm(grad, self._weight) if self._needs_grad else grad
+        return torch.mm(grad, self._needed) if self._needed.shape[1] else grad
 
 
 class _Activation:
@@ -96,7 +97,7 @@ class _Dropout:
 class _Features:
     """Bins and one-hot codes have no gradient; that of an embedding is the sum over the rows that have its code."""
 
-    def __init__(self, layer: Features, _: list[Tensor], gradients: list[Tensor], __: bool) -> None:
+    def __init__(self, layer: Features, _: list[Tensor], gradients: list[Tensor], __: int | None) -> None:
         self._layer = layer
         self._gradients = gradients
 

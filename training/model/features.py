@@ -42,6 +42,11 @@ class Features(nn.Module):
         self._sizes = (numbers_and_flags, len(few), len(many))
         self.width = sum(each.width for each in (numbers, self.one_hot, self.embeddings) if each is not None)
 
+    @property
+    def learned_width(self) -> int:
+        """How many of its outputs, the last ones, have learned values."""
+        return 0 if self.embeddings is None else self.embeddings.width
+
     def codes(self, prepared: Tensor) -> Tensor:
         """The columns of ``prepared`` with codes of `embeddings`, (rows, columns)."""
         return prepared[:, -self._sizes[2] :]

@@ -34,7 +34,8 @@ def edges(values: NDArray[Any], bins: int) -> NDArray[np.float64]:
         known = np.random.default_rng(0).choice(known, _SAMPLE_ROWS, replace=False)
     if not bins or not len(known) or _few_integers(known):
         return np.empty(0)
-    found: NDArray[np.float64] = np.unique(np.quantile(known.astype(np.float64), np.linspace(0, 1, bins + 1)))
+    quantiles = np.quantile(known.astype(np.float64), np.linspace(0, 1, bins + 1), method="inverted_cdf")
+    found: NDArray[np.float64] = np.unique(quantiles)
     return found if len(found) >= _MIN_EDGES else np.empty(0)
 
 

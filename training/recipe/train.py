@@ -23,11 +23,12 @@ from training.errors import OptionError
 from training.model import calibration, features, preprocess, whitening
 from training.model.features import Features
 from training.model.network import Network, init_local, perceptron
-from training.recipe import distillation
+from training.recipe import distillation, sizing
 
 _BATCH_ROWS: Final = 8192
 _WHITENING_ROWS: Final = 50_000  # of a table, whose expanded rows are large
 _IMAGE_OPTIONS: Final = ("flip", "shift_pixels", "erase_pixels", "local_pixels", "teacher_epochs")
+_TABLE_OPTIONS: Final = ("numeric_bins",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ def train_network(
     ``on_step`` is called before each step, and may end training by raising. The global random state stays as it was.
     Raises `Diverged`, and `OptionError` if an option does not fit the data set.
     """
-    _check_image_options(dataset, config)
+    config = sizing.resolved(config, len(split.train))
+    _check_kind_options(dataset, config)
     objective = _objective(dataset, config)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
@@ -211,11 +213,13 @@ def _standardise_targets(network: Network, targets: NDArray[np.float64]) -> None
     network.output_offset = torch.tensor(mean, dtype=dtype)
 
 
-def _check_image_options(dataset: Dataset, config: Config) -> None:
-    """Raise `OptionError` if an option for images is set and there are none."""
-    for name in _IMAGE_OPTIONS:
-        if getattr(config, name) and not dataset.images:
-            raise OptionError(f"{flag_of(name)} is for images, and {dataset.name} has none")
+def _check_kind_options(dataset: Dataset, config: Config) -> None:
+    """Raise `OptionError` if an option for images is set for a table, or one for tables for images."""
+    names, kind = (_TABLE_OPTIONS, "tables") if dataset.images else (_IMAGE_OPTIONS, "images")
+    for name in names:
+        if getattr(config, name):
+            remedy = "images" if dataset.images else "none"
+            raise OptionError(f"{flag_of(name)} is for {kind}, and {dataset.name} has {remedy}")
 
 
 def _augment(dataset: Dataset, config: Config, preparation: preprocess.Preprocess) -> Augment | None:

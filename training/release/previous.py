@@ -91,14 +91,14 @@ def encoded(
         if not feature.missing:
             accepted &= ~missing
         if column.type == "categorical":
-            codes = np.array([*(_code(name, feature) for name in column.categories), _code(None, feature)])
+            codes = _codes(column, feature)
             result[:, index] = np.where(missing, np.nan, codes[np.where(missing, 0, values).astype(np.int64)])
             accepted &= missing | ~np.isnan(result[:, index])
     return result, accepted
 
 
-def _code(category: str | None, feature: Feature) -> float:
-    """The code of a category, or of all others for None; NaN if the feature has none for it."""
-    if category in feature.categories:
-        return feature.categories.index(category)
-    return len(feature.categories) if feature.other else np.nan
+def _codes(column: Column, feature: Feature) -> NDArray[np.float64]:
+    """The code in ``feature`` of each category of ``column`` and of all others; NaN if the feature has none for it."""
+    known = {category: float(code) for code, category in enumerate(feature.categories)}
+    other = float(len(feature.categories)) if feature.other else np.nan
+    return np.array([*(known.get(name, other) for name in column.categories), other])

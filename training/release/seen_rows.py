@@ -42,10 +42,10 @@ def hashes(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
 
     Categories and labels count by name: their codes may differ from version to version.
     """
-    inputs, targets = dataset.inputs[rows], dataset.targets[rows]
+    targets = dataset.targets[rows]
     found = np.zeros(len(rows), np.uint64)
     for index, column in enumerate(dataset.columns):
-        found = _mixed(found, _bits(column, inputs[:, index]))
+        found = _mixed(found, _bits(column, dataset.inputs[rows, index]))
     if dataset.classifies:
         names = np.array([_of_text(label_string(label)) for label in dataset.labels], np.uint64)
         return _mixed(found, names[targets])

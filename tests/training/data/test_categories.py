@@ -39,14 +39,19 @@ def test_most_common_category_is_always_kept() -> None:
     assert found.inputs[:, 0].tolist() == [0, 1, 1, 1]
 
 
-def test_number_of_categories_is_limited() -> None:
-    many = categories.MAX_CATEGORIES + 5
-    codes = [float(code) for code in range(many) for _ in range(2 + (code >= 5))]
-    column = Column("job", "categorical", categories=tuple(f"{code:03}" for code in range(many)))
-    dataset = small.classes(np.array(codes, np.float32)[:, None], np.zeros(len(codes)), columns=(column,))
-    found = categories.group_rare(dataset, np.arange(len(codes)))
-    assert found.columns[0].categories == column.categories[5:]
+def test_all_common_categories_keep_a_code_however_many() -> None:
+    """Of thousands of levels, those of one row become `other`, and so does any level that training rows lack."""
+    levels, rare = 2000, 500
+    codes = np.concatenate([np.repeat(np.arange(levels - rare), 12), np.arange(levels - rare, levels)])
+    names = tuple(f"{code:04}" for code in range(levels + 1))
+    column = Column("job", "categorical", categories=names)
+    inputs = np.append(codes, levels).astype(np.float32)[:, None]
+    found = categories.group_rare(
+        small.classes(inputs, np.zeros(len(inputs)), columns=(column,)), np.arange(len(codes))
+    )
+    assert found.columns[0].categories == names[: levels - rare]
     assert found.columns[0].other
+    assert np.array_equal(found.inputs[:, 0], np.minimum(inputs[:, 0], levels - rare))
 
 
 @pytest.mark.parametrize(("rows", "minimum"), [(10, 2), (299, 2), (300, 3), (999, 9), (1000, 10), (1_000_000, 10)])
