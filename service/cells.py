@@ -21,7 +21,9 @@ BLANKS: Final = (
 # Missing values in columns of numbers or booleans. In a column of strings, NA may be Namibia.
 MARKS: Final = (
     *("NA", "N/A", "n/a", "na", "NaN", "nan", "-NaN", "-nan", "<NA>", "NULL", "Null", "null", "None", "none", "?", "-"),
-    *("--", ".", "#N/A", "#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
+    *("--", ".", "#N/A", "#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN", "NONE", "nil", "Nil", "NIL"),
+    *("unknown", "Unknown", "UNKNOWN", "missing", "Missing", "MISSING", "n.a.", "N.A.", "n.a", "N.A"),
+    *("not available", "Not available", "Not Available", "..", "...", "*"),
 )
 BOOLEANS: Final[Mapping[str, bool]] = MappingProxyType(
     dict.fromkeys(("true", "True", "TRUE", "1"), True) | dict.fromkeys(("false", "False", "FALSE", "0"), False)
@@ -29,6 +31,9 @@ BOOLEANS: Final[Mapping[str, bool]] = MappingProxyType(
 DECIMALS: Final = (".", ",")
 THOUSANDS: Final = (".", ",", "'", " ")
 NUMBER_MAX_LETTERS: Final = 400  # float64's longest integer has 309 digits
+# What may stand around a number that is written with symbols: $1,200 -€3 12.5 % (40) USD 7. For Python and RE2.
+SYMBOLS: Final = r"(?:[$€£¥₹₩₽₺]|USD|EUR|GBP|JPY|CHF|CAD|AUD|INR|CNY)"
+MINUS: Final = "\u2212"  # typographic
 
 _SPACES: Final = " \xa0\u2009\u202f"
 _EXACT: Final = 2**53
@@ -40,21 +45,38 @@ def strip(text: str) -> str:
 
 
 @lru_cache
-def number_pattern(decimal: str = ".", thousands: str = "") -> str:
-    """The regular expression, for Python and RE2, that matches a stripped string in full if it is a number."""
+def number_pattern(decimal: str = ".", thousands: str = "", *, symbols: bool = False) -> str:
+    """The regular expression, for Python and RE2, that matches a stripped string in full if it is a number.
+
+    With ``symbols``, a currency or a percent sign may stand beside the number, and parentheses around a negative one.
+    """
     integer = "[0-9]+"
     if thousands:
         separator = f"[{_SPACES}]" if thousands == " " else re.escape(thousands)
         integer = f"(?:[1-9][0-9]{{0,2}}(?:{separator}[0-9]{{3}})+|[0-9]+)"
     point = re.escape(decimal)
     infinite = "[iI][nN][fF](?:[iI][nN][iI][tT][yY])?"
-    return f"[-+]?(?:(?:{integer}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][-+]?[0-9]+)?|{infinite})"
+    number = f"(?:{integer}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][-+]?[0-9]+)?"
+    if not symbols:
+        return f"[-+]?(?:{number}|{infinite})"
+    space = f"[{_SPACES}]?"
+    before, after = f"(?:{SYMBOLS}{space})?", f"(?:{space}(?:%|{SYMBOLS}))?"
+    sign = f"[-+{MINUS}]?"
+    return f"(?:{sign}{before}|{before}{sign}){number}{after}|[(]{before}{number}{after}[)]"
 
 
-def number_of(text: str, decimal: str = ".", thousands: str = "") -> float | None:
+def plain_number(text: str) -> str:
+    """``text``, a number with symbols, without them: ``$1,200`` is ``1,200`` and ``(40%)`` is ``-40``."""
+    sign = "-" if text.startswith("(") else ""
+    return sign + re.sub(f"[()%]|{SYMBOLS}", "", text).replace(MINUS, "-").strip(_SPACES)
+
+
+def number_of(text: str, decimal: str = ".", thousands: str = "", *, symbols: bool = False) -> float | None:
     """The number in a stripped ``text``, infinity if it exceeds float64; None if it is not a number."""
-    if len(text) > NUMBER_MAX_LETTERS or not re.fullmatch(number_pattern(decimal, thousands), text):
+    if len(text) > NUMBER_MAX_LETTERS or not re.fullmatch(number_pattern(decimal, thousands, symbols=symbols), text):
         return None
+    if symbols:
+        text = plain_number(text)
     for mark in _SPACES if thousands == " " else thousands:
         text = text.replace(mark, "")
     return float(text.replace(decimal, "."))
@@ -85,10 +107,13 @@ class Cells:
     """The mark before a fraction."""
     thousands: str = ""
     """The mark between groups of three digits; empty for none."""
+    symbols: bool = False
+    """Whether a currency or a percent sign may stand beside a number, and parentheses around a negative one. The sign
+    is ignored: ``96%`` is 96."""
 
     def number(self, text: str) -> float | None:
         """The number in a stripped ``text``; None if it is not a number."""
-        return number_of(text, self.decimal, self.thousands)
+        return number_of(text, self.decimal, self.thousands, symbols=self.symbols)
 
     @cached_property
     def sentinels(self) -> frozenset[float]:

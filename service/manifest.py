@@ -10,7 +10,7 @@ import math
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -33,7 +33,8 @@ from service.compared import Compared
 from service.int8 import Int8
 from service.reference import PIXELS, Reference
 
-FORMAT: Final = 1
+# The newest format that this release reads. Manifests whose features need none of its fields are written in format 1.
+FORMAT: Final = 2
 CLASSIFICATION: Final = "classification"
 REGRESSION: Final = "regression"
 KINDS: Final = ("numeric", "boolean", "categorical")
@@ -101,6 +102,8 @@ class Feature:
     std: float
     min: float
     max: float
+    cells: Cells | None = None
+    """How the cells of this column were read; null if by the manifest's ``cells``."""
 
     @property
     def codes(self) -> int:
@@ -125,6 +128,18 @@ class Feature:
         categorical = info.data.get("kind") == "categorical"
         return _require(other, "false, as the feature is not categorical", categorical or not other)
 
+    @field_validator("cells")
+    @classmethod
+    def _check_cells(cls, cells: Cells | None) -> Cells | None:
+        return _require(cells, "rules for reading a column", cells is None or cells.is_sound)
+
+    def to_record(self) -> dict[str, Any]:
+        """The fields for JSON, without those that a release which reads format 1 does not know unless they are set."""
+        record = asdict(self)
+        if self.cells is None:
+            del record["cells"]
+        return record
+
 
 @with_config(_CONFIG)
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +150,7 @@ class Manifest:
     """
 
     format: int
-    """Version of this file's format: 1."""
+    """Version of this file's format: 1, or 2 if a feature has ``cells`` of its own."""
     name: str
     version: int
     task: Literal["classification", "regression"]
@@ -170,6 +185,8 @@ class Manifest:
     """Time of publication, ISO 8601."""
     cells: Cells | None = None
     """How the cells of a table were read; null if the data was not a table, and strings stand for categories alone."""
+    target_cells: Mapping[str, Cells] = field(default_factory=dict)
+    """How the cells of targets were read that were not read by ``cells``."""
     output_dtype: OutputDtype = "float32"
     """The dtype of a regression's ``prediction``: float64 if float32 cannot tell the target's values apart."""
     int8: Int8 | None = None
@@ -216,6 +233,12 @@ class Manifest:
     def _check_cells(cls, cells: Cells | None) -> Cells | None:
         return _require(cells, "rules for reading a table", cells is None or cells.is_sound)
 
+    @field_validator("target_cells")
+    @classmethod
+    def _check_target_cells(cls, cells: Mapping[str, Cells], info: ValidationInfo) -> Mapping[str, Cells]:
+        sound = all(each.is_sound for each in cells.values()) and set(cells) <= set(info.data.get("targets", ()))
+        return _require(cells, "rules for reading targets", sound)
+
     @field_validator("output_dtype")
     @classmethod
     def _check_output_dtype(cls, dtype: str, info: ValidationInfo) -> str:
@@ -257,7 +280,10 @@ class Manifest:
         Raises `ValueError` if a number is NaN or infinite.
         """
         document = asdict(self)
-        features, reference = document.pop("features"), document.pop("reference")
+        del document["features"]
+        if not self.target_cells:  # which older releases do not know
+            del document["target_cells"]
+        features, reference = [each.to_record() for each in self.features], document.pop("reference")
         head = json.dumps(document, indent=1, allow_nan=False)
         distributions = "null" if reference is None else _lines_of(reference)
         return f'{head[:-2]},\n "reference": {distributions},\n "features": {_lines(features)}\n}}\n'
@@ -276,6 +302,11 @@ def _lines_of(document: Mapping[str, Any]) -> str:
         for name, value in document.items()
     )
     return f"{{{', '.join(fields)}}}"
+
+
+def format_of(features: Iterable[Feature]) -> int:
+    """The version of the manifest's format that has what these ``features`` need."""
+    return 2 if any(each.cells is not None for each in features) else 1
 
 
 def text_of(label: Label) -> str:

@@ -249,8 +249,11 @@ def _numerals(categories: Sequence[str], cells: Cells) -> dict[float, str]:
 
 
 def of(feature: Feature, cells: Cells | None = None, *, pixels: bool = False) -> Column:
-    """The column of a feature whose table was parsed by the rules ``cells``. ``pixels`` says it belongs to an image."""
-    name, missing = feature.name, feature.missing
+    """The column of a feature whose table was parsed by the rules ``cells``, or the feature's own.
+
+    ``pixels`` says that it belongs to an image.
+    """
+    name, missing, cells = feature.name, feature.missing, feature.cells or cells
     if pixels and feature.kind == "numeric":
         return Pixel(name, missing=missing)
     if feature.kind == "categorical":

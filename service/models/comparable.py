@@ -16,7 +16,11 @@ def differences(first: Manifest, second: Manifest, *, encoded: bool) -> list[str
 
     ``encoded`` says that the rows are arrays, in which a category is a code and a column has no name.
     """
-    return [*_outputs(first, second), *_features(first, second, encoded=encoded), *_reading(first.cells, second.cells)]
+    return [
+        *_outputs(first, second),
+        *_features(first, second, encoded=encoded),
+        *_reading("the {name} marks of their tables", first.cells, second.cells),
+    ]
 
 
 def _outputs(first: Manifest, second: Manifest) -> Iterator[str]:
@@ -47,6 +51,9 @@ def _features(first: Manifest, second: Manifest, *, encoded: bool) -> Iterator[s
     for name in left:
         if name in right:
             yield from _feature(left[name], right[name], encoded=encoded)
+            if left[name].cells or right[name].cells:
+                title = f"the {{name}} marks of feature {name.replace('{', '{{').replace('}', '}}')!r}"
+                yield from _reading(title, left[name].cells or first.cells, right[name].cells or second.cells)
 
 
 def _feature(first: Feature, second: Feature, *, encoded: bool) -> Iterator[str]:
@@ -56,12 +63,12 @@ def _feature(first: Feature, second: Feature, *, encoded: bool) -> Iterator[str]
         yield f"feature {first.name!r} has other codes for its categories; compare on a CSV file"
 
 
-def _reading(first: Cells | None, second: Cells | None) -> Iterator[str]:
+def _reading(title: str, first: Cells | None, second: Cells | None) -> Iterator[str]:
     first, second = first or Cells(), second or Cells()
     for name in ("decimal", "thousands"):
         marks = getattr(first, name), getattr(second, name)
         if len(set(marks)) > 1:
-            yield f"the {name} marks of their tables are {marks[0]!r} and {marks[1]!r}"
+            yield f"{title.format(name=name)} are {marks[0]!r} and {marks[1]!r}"
 
 
 def _only(first: Sequence[object], second: Sequence[object]) -> str:

@@ -65,40 +65,43 @@ class TargetCells:
 
     def __init__(self, manifest: Manifest) -> None:
         self._cells = manifest.cells or Cells()
+        self._own = tuple(manifest.target_cells.get(name, self._cells) for name in manifest.targets)
         self._classifies = manifest.task == CLASSIFICATION
         self._indices: dict[Label, int] = {label: index for index, label in enumerate(manifest.classes)}
         self._type = type(manifest.classes[0]) if manifest.classes else float
-        marks = self._cells.missing_texts if self._type is str else self._cells.missing_numbers
-        self._marks = frozenset(("", *marks))
+        self._marks = tuple(
+            frozenset(("", *(cells.missing_texts if self._type is str else cells.missing_numbers)))
+            for cells in self._own
+        )
 
     def read(self, texts: list[str]) -> list[float] | None:
         """The index of a label, or the numbers of the targets; None if one is missing.
 
         Raises `ValueError`, with a clause, if a cell is no target.
         """
-        values = [self._value(strip(text)) for text in texts]
+        values = list(map(self._value, map(strip, texts), self._own, self._marks))
         return None if None in values else [value for value in values if value is not None]
 
-    def _value(self, text: str) -> float | None:
-        if text in self._marks:
+    def _value(self, text: str, cells: Cells, marks: frozenset[str]) -> float | None:
+        if text in marks:
             return None
         if not self._classifies:
-            return self._number(text)
-        label = self._label(text)
+            return self._number(text, cells)
+        label = self._label(text, cells)
         if label is None or label not in self._indices:
             raise ValueError(f"{text!r:.60} is no label of the models")
         return self._indices[label]
 
-    def _number(self, text: str) -> float | None:
-        number = self._cells.number(text)
+    def _number(self, text: str, cells: Cells) -> float | None:
+        number = cells.number(text)
         if number is None or not abs(number) <= columns.FLOAT32_MAX:
             raise ValueError(f"{text!r:.60} is no finite number")
-        return None if number in self._cells.sentinels else number
+        return None if number in cells.sentinels else number
 
-    def _label(self, text: str) -> Label | None:
+    def _label(self, text: str, cells: Cells) -> Label | None:
         if self._type is str:
             return text
         if self._type is bool:
             return BOOLEANS.get(text)
-        number = self._cells.number(text)
+        number = cells.number(text)
         return int(number) if number is not None and number.is_integer() else None

@@ -251,7 +251,10 @@ def test_a_reference_has_a_bounded_number_of_features() -> None:
         assert reference.is_consistent(codes, ("t",), 2) is consistent
 
 
-@pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Manifest) if field.name != "output_dtype"])
+OPTIONAL = {"output_dtype", "target_cells"}
+
+
+@pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Manifest) if field.name not in OPTIONAL])
 def test_a_manifest_without_a_field_is_refused(version_dir: Path, key: str) -> None:
     rewrite(version_dir, lambda document: document.pop(key))
     if key in {"git_commit", "seed", "cells", "int8", "no_int8", "compared", "reference"}:  # null says the same
@@ -293,9 +296,9 @@ def test_duplicate_feature_names_are_refused(version_dir: Path) -> None:
 
 def test_a_newer_format_is_refused_before_its_fields_are_read(version_dir: Path) -> None:
     path = version_dir / artifact.MANIFEST
-    path.write_text('{"format": 2}')
+    path.write_text('{"format": 3}')
     assert artifact_error(artifact.read_manifest, version_dir) == (
-        f"{path}: 'format' is 2, and this release reads up to 1; install a newer mlp-serving, or publish the model "
+        f"{path}: 'format' is 3, and this release reads up to 2; install a newer mlp-serving, or publish the model "
         "with this one"
     )
 

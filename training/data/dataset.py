@@ -54,6 +54,7 @@ class Column:
     """One feature. ``missing`` says whether its value may be missing.
 
     A categorical value is its index in ``categories``, or ``len(categories)`` for any other if ``other`` is set.
+    ``cells`` are the rules by which its cells were read; None if they are those of the data set.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Column:
     missing: bool = False
     categories: tuple[str, ...] = ()
     other: bool = False
+    cells: Cells | None = None
 
     @property
     def codes(self) -> int:
@@ -79,7 +81,8 @@ class Dataset:
     The last ``test_rows`` rows are the publisher's test split, if there is one.
     ``source`` describes the origin for the manifest: name, SHA-256 and more.
     ``notes`` are sentences on how the data was interpreted, shown before training.
-    ``cells`` are the rules by which a table's cells were read; None without a table.
+    ``cells`` are the rules by which a table's cells were read; None without a table. ``target_cells`` are those of
+    targets that were read by others.
     """
 
     name: str
@@ -93,6 +96,7 @@ class Dataset:
     source: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     cells: Cells | None = None
+    target_cells: Mapping[str, Cells] = field(default_factory=dict)
 
     @property
     def images(self) -> bool:

@@ -75,6 +75,7 @@ def features_of(dataset: Dataset, train: NDArray[np.int64]) -> tuple[Feature, ..
             found.std,
             min=found.min,
             max=found.max,
+            cells=column.cells,
         )
         for column, found in zip(dataset.columns, summary.statistics(dataset, train), strict=True)
     )
@@ -159,6 +160,23 @@ def _compare_features(old: Interface, new: Interface, found: Changes) -> None:
     for before, after in same_kind:
         if before.kind == "categorical":
             _compare_categories(before, after, old.cells, new.cells, found)
+        elif before.kind == "numeric" and (before.cells or after.cells):
+            _compare_numbers(before, after, old.cells or _NO_TABLE, new.cells or _NO_TABLE, found)
+
+
+def _compare_numbers(old: Feature, new: Feature, old_cells: Cells, new_cells: Cells, found: Changes) -> None:
+    """How strings are read as numbers, for a column that has rules of its own in one version at least."""
+    before, after = old.cells or old_cells, new.cells or new_cells
+    marks = [(each.decimal, each.thousands) for each in (before, after)]
+    if marks[0][0] != marks[1][0] or (marks[0][1] and marks[0][1] != marks[1][1]):
+        was, now = (f"decimal mark {decimal!r} and thousands mark {thousands!r}" for decimal, thousands in marks)
+        found.breaking.append(f"{old.name!r} sent as a string is read with {now}, and was with {was}")
+    if before.symbols and not after.symbols:
+        found.breaking.append(f"{old.name!r} does not take currency or percent signs any more")
+    gone, _ = _differences(before.missing_numbers, after.missing_numbers)
+    gone = [each for each in gone if each not in old_cells.missing_numbers]  # the table's own are compared once
+    if gone and old.missing:
+        found.breaking.append(f"{_means(gone)} not mean a missing {old.name!r} any more")
 
 
 def _compare_categories(

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from service import artifact, artifact_writer, refused
 from service.manifest import (
     CLASSIFICATION,
-    FORMAT,
     REGRESSION,
     ArtifactError,
     InputDtype,
     Manifest,
     OutputDtype,
+    format_of,
 )
 from training.errors import TrainingError
 from training.recipe.train import outputs_of
@@ -99,14 +99,15 @@ def _manifest(candidate: Candidate, version: int, created: str, commit: str | No
     run = candidate.run
     dataset, split = run.dataset, run.split
     rows = {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)}
+    features = features_of(dataset, split.train)
     return Manifest(
-        format=FORMAT,
+        format=format_of(features),
         name=run.name,
         version=version,
         task=CLASSIFICATION if dataset.classifies else REGRESSION,
         classes=dataset.labels,
         targets=dataset.target_names,
-        features=features_of(dataset, split.train),
+        features=features,
         input_shape=dataset.shape,
         input_dtype=cast("InputDtype", str(dataset.inputs.dtype)),
         output_dtype="float32" if dataset.classifies else cast("OutputDtype", str(candidate.outputs[0].dtype)),
@@ -122,6 +123,7 @@ def _manifest(candidate: Candidate, version: int, created: str, commit: str | No
         git_commit=commit,
         created=created,
         cells=dataset.cells,
+        target_cells=dataset.target_cells,
         int8=None if candidate.int8 is None or candidate.int8_graph is None else candidate.int8.measured,
         no_int8=candidate.no_int8,
         compared=candidate.judgement.compared,

@@ -16,6 +16,9 @@ from training.data import bundled, source
 NAMES = "fashion-mnist, digits, iris, wine, breast_cancer, diabetes"
 
 
+TABLE = "a table (.csv, .tsv, .txt, .data, .parquet, .feather, .arrow, .json, .jsonl, .ndjson, .xlsx, also compressed)"
+
+
 @pytest.mark.parametrize("name", bundled.NAMES)
 def test_bundled_set_is_loaded_by_name(name: str) -> None:
     dataset = source.load(name)
@@ -28,8 +31,8 @@ def test_bundled_set_is_loaded_by_name(name: str) -> None:
         ("fashionmnist", "unknown data set 'fashionmnist'; did you mean fashion-mnist?"),
         (
             "cifar",
-            f"unknown data set 'cifar'; expected one of {NAMES}; or a path: a table (.csv, .tsv, .parquet), image "
-            "arrays (.npz), a folder of pictures",
+            f"unknown data set 'cifar'; expected one of {NAMES}; or a path: {TABLE}, image arrays (.npz), a folder of "
+            "pictures",
         ),
     ],
 )
@@ -56,7 +59,7 @@ def test_images_are_loaded_by_path(tmp_path: Path) -> None:
         (
             "iris",
             {"targets": ("class",), "decimal": ","},
-            "--target, --decimal can only be used with a table (.csv, .tsv, .parquet), which 'iris' is not",
+            f"--target, --decimal can only be used with {TABLE}, which 'iris' is not",
         ),
         *(
             (

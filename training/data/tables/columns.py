@@ -15,9 +15,11 @@ from training.data.dataset import Column
 
 FIRST_ROWS: Final = 1000  # enough to rule out most patterns without reading a whole column
 
-# Numbers as people write them: 1,200 $1200 3,14 12% 1e-3; but not dates, versions or addresses such as 1.2.3.
+# Numbers as people write them: 1,200 $1200 3,14 12% 1e-3 (40); but not dates, versions or addresses such as 1.2.3.
 _DIGITS: Final = r"(\d{1,3}([,.' ]\d{3})+([.,]\d+)?|\d+([.,]\d*)?|[.,]\d+)"
-_NUMBER_LIKE: Final = rf"^[-+]?[$€£¥]?\s*[-+]?{_DIGITS}([eE][-+]?\d+)?\s*[%$€£¥]?$"
+_SIGN: Final = f"[-+{cells.MINUS}]?"
+_SIGNED: Final = rf"{_SIGN}({cells.SYMBOLS}\s?)?{_SIGN}{_DIGITS}([eE][-+]?\d+)?(\s?(%|{cells.SYMBOLS}))?"
+_NUMBER_LIKE: Final = f"^(?:{_SIGNED}|[(]{_SIGNED}[)])$"
 _DATE_LIKE: Final = (
     r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})\b|^\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?$"
 )
@@ -105,11 +107,16 @@ def to_feature(name: str, array: pa.ChunkedArray, *, categorical: bool) -> tuple
 
 def errors_of(name: str, array: pa.ChunkedArray, *, numeric: bool) -> list[str]:
     """Return why a column cannot be used: its type, or, if it is used as ``numeric``, values beyond float32's range."""
-    types = pa.types
-    supported = types.is_null(array.type) or types.is_boolean(array.type) or types.is_temporal(array.type)
-    if not (supported or is_numeric(array) or is_string(array)):
+    if not is_supported(array):
         return [f"column {name!r} has type {array.type}, expected numbers, booleans or strings; leave it out"]
     return _range_errors(name, to_numbers(array)) if numeric and is_numeric(array) else []
+
+
+def is_supported(array: pa.ChunkedArray) -> bool:
+    """Return whether the values have a type that a column may have: not lists, objects or bytes."""
+    types = pa.types
+    plain = types.is_null(array.type) or types.is_boolean(array.type) or types.is_temporal(array.type)
+    return bool(plain or is_numeric(array) or is_string(array))
 
 
 def _range_errors(name: str, values: NDArray[np.float64]) -> list[str]:

@@ -1,11 +1,12 @@
-"""The features of a table: types, values, and errors for those that carry no information."""
+"""The features of a table: types and values; those that carry no information are left out."""
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -15,51 +16,80 @@ from training.data import categories, precision
 from training.data.dataset import Column
 from training.data.tables import columns
 
+_DENSE: Final = 10  # times as many integers in the range as there are rows
+_COUNTED_ROWS: Final = 10  # fewer may count from 1 by chance
+_ID_NAME: Final = re.compile(
+    r"(?i:(.*[_ .-])?(id|index|idx|key|uuid|guid|nr|no|num|number|row|rownum|row_?names?|row_?numbers?|obs|case))"
+    r"|.*[a-z](Id|ID|Nr|No|Number|Index|Key)"
+    r"|(?i:(user|customer|client|account|order|patient|person|case|record|row|product|item|transaction|employee|student|"
+    r"member|invoice|policy|loan|listing|subject)_?(id|no|nr|num|number|key))"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Features:
     """``inputs`` (rows, columns) are float32, or float64 if float32 would lose differences between values.
 
-    ``notes`` are for the user to check; with ``errors`` the features cannot be used.
+    ``dropped`` columns are left out, as nothing can be learned from them. ``notes`` are for the user to check; with
+    ``errors`` the features cannot be used.
     """
 
     columns: tuple[Column, ...]
     inputs: NDArray[Any]
+    dropped: tuple[str, ...]
     notes: list[str]
     errors: list[str]
 
 
-def features_of(table: pa.Table, categorical: Sequence[str], dropped: Sequence[str]) -> Features:
-    """Return all columns of ``table`` as features.
+def features_of(
+    table: pa.Table, categorical: Sequence[str], dropped: Sequence[str], kept: Collection[str] = ()
+) -> Features:
+    """Return the columns of ``table`` as features, without those from which nothing can be learned.
 
-    Columns in ``categorical`` are categories whatever they hold. ``dropped`` columns are no longer in the table; a
-    remedy that suggests ``--drop`` repeats them.
+    Columns in ``categorical`` are categories whatever they hold, and those in ``kept`` stay although they look like
+    ids or have a different string in almost every row. ``dropped`` columns are no longer in the table; a remedy that
+    suggests ``--drop`` repeats them.
     """
     pairs = list(zip(table.column_names, table.columns, strict=True))
     dates = [name for name, array in pairs if name not in categorical and columns.is_date(array)]
-    pairs = [(name, array) for name, array in pairs if name not in dates]
-    found: list[Column] = []
+    found: list[tuple[Column, pa.ChunkedArray]] = []
     notes: list[str] = []
-    inputs = np.empty((table.num_rows, len(pairs)), np.float64)
     need_float64: list[str] = []
     useless: dict[str, str] = {}
-    for index, (name, array) in enumerate(pairs):
+    ids: dict[str, str] = {}
+    inputs = np.empty((table.num_rows, len(pairs)), np.float32)
+    for name, array in pairs:
+        if name in dates:
+            continue
+        if not columns.is_supported(array):
+            useless[name] = f"values of type {array.type}"
+            continue
         column, values = columns.to_feature(name, array, categorical=name in categorical)
-        found.append(column)
-        inputs[:, index] = values
+        if reason := _useless(column, values):
+            useless[name] = reason
+            continue
+        if name not in kept and (reason := _identifies(column, values)):
+            ids[name] = reason
+            continue
         if column.type == "numeric" and precision.needs_float64(values):
             need_float64.append(name)
             notes += _outlier_notes(name, values)
         notes += _integer_notes(column, values, dropped)
-        if reason := _useless(column, values):
-            useless[name] = reason
-    errors = [*_date_errors(dates, dropped), *_useless_errors(useless, [*dropped, *dates])]
-    if not need_float64:
-        return Features(tuple(found), inputs.astype(np.float32), notes, errors)
-    notes.append(
-        f"float32 cannot distinguish all values of {' and '.join(map(repr, need_float64))}: inputs are float64"
-    )
-    return Features(tuple(found), inputs, notes, errors)
+        inputs[:, len(found)] = values
+        found.append((column, array))
+    if ids and not found:  # better an id than nothing
+        return features_of(table.drop_columns(list(useless)), categorical, dropped, [*kept, *ids])
+    notes = [*_dropped_notes(useless, ids, kept), *notes]
+    inputs = inputs[:, : len(found)]
+    if need_float64:
+        inputs = np.empty(inputs.shape, np.float64)
+        for index, (column, array) in enumerate(found):
+            inputs[:, index] = columns.to_feature(column.name, array, categorical=column.name in categorical)[1]
+        notes.append(
+            f"float32 cannot distinguish all values of {' and '.join(map(repr, need_float64))}: inputs are float64"
+        )
+    errors = _date_errors(dates, dropped)
+    return Features(tuple(column for column, _ in found), inputs, (*useless, *ids), notes, errors)
 
 
 def _outlier_notes(name: str, values: NDArray[np.float64]) -> list[str]:
@@ -80,7 +110,7 @@ def _integer_notes(column: Column, values: NDArray[np.float64], dropped: Sequenc
             f"column {name!r} has integers so large that float64 rounds them to multiples of {step:,.0f}; if that "
             f"matters, treat them as categories with --categorical {shlex.quote(name)}, or leave them out with {drop}"
         )
-    if _looks_like_an_id(column, values):
+    if _has_distinct_integers(column, values) and _counts_on(values):
         notes.append(
             f"column {name!r} has a different integer in each row, as an id has; ids do not generalise to new rows, so "
             f"if it is one, leave it out with {drop}"
@@ -98,11 +128,20 @@ def _date_errors(dates: Sequence[str], dropped: Sequence[str]) -> list[str]:
     ]
 
 
-def _useless_errors(useless: dict[str, str], dropped: Sequence[str]) -> list[str]:
-    if not useless:
-        return []
-    reasons = ", ".join(f"{name!r} ({reason})" for name, reason in useless.items())
-    return [f"nothing can be learned from {reasons}; use --drop {shlex.join([*dropped, *useless])}"]
+def _dropped_notes(useless: dict[str, str], ids: dict[str, str], kept: Collection[str]) -> list[str]:
+    notes = []
+    if useless:
+        notes.append(f"left out, as nothing can be learned from it: {_reasons(useless)}")
+    if ids:
+        notes.append(
+            f"left out, as ids do not generalise to new rows: {_reasons(ids)}; use --keep {shlex.join([*kept, *ids])} "
+            "if they mean something"
+        )
+    return notes
+
+
+def _reasons(reasons: dict[str, str]) -> str:
+    return ", ".join(f"{name!r} ({reason})" for name, reason in reasons.items())
 
 
 def _useless(column: Column, values: NDArray[np.float64]) -> str | None:
@@ -113,13 +152,33 @@ def _useless(column: Column, values: NDArray[np.float64]) -> str | None:
     if not column.missing and (known == known[0]).all():
         value = f"{column.categories[0]!r:.40}" if column.categories else f"{known[0]:g}"
         return f"{value} in every row"
-    if column.categories:
-        counts = np.bincount(known.astype(np.int64))
-        if counts.max() < categories.min_rows(len(values)):
-            return f"{len(column.categories):,} different strings in {len(known):,} rows"
     return None
 
 
-def _looks_like_an_id(column: Column, values: NDArray[np.float64]) -> bool:
+def _identifies(column: Column, values: NDArray[np.float64]) -> str | None:
+    """Return why a column only tells rows apart, if so: texts and ids."""
+    if column.categories:
+        known = values[~np.isnan(values)]
+        counts = np.bincount(known.astype(np.int64))
+        if counts.max() < categories.min_rows(len(values)):
+            return f"{len(column.categories):,} different strings in {len(known):,} rows"
+        return None
+    if not _has_distinct_integers(column, values):
+        return None
+    if _ID_NAME.fullmatch(column.name):
+        return "a different integer in each row"
+    if len(values) >= _COUNTED_ROWS and values[0] in {0, 1} and bool((np.diff(values) == 1).all()):
+        return "the number of the row"
+    return None
+
+
+def _counts_on(values: NDArray[np.float64]) -> bool:
+    """Return whether different integers rise or fall from row to row, or lie close together, as ids given in turn."""
+    steps = np.diff(values)
+    dense = values.max() - values.min() < _DENSE * len(values)
+    return dense or bool((steps > 0).all() or (steps < 0).all())
+
+
+def _has_distinct_integers(column: Column, values: NDArray[np.float64]) -> bool:
     integers = column.type == "numeric" and not column.missing and bool((values == np.rint(values)).all())
     return integers and len(np.unique(values)) == len(values)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from service.cells import DECIMALS, THOUSANDS, Cells, strip
 from training.data.dataset import join_names
 from training.data.kind import DataOption
+from training.data.tables.numbers import Rules
 from training.data.tables.targets import TASKS
 from training.errors import OptionError
 
@@ -23,7 +24,9 @@ class TableOptions:
     """Choices that override what the columns look like; each field is a command-line option.
 
     ``targets`` are the columns to predict, ``task`` is one of `TASKS`. ``categorical`` features are treated as
-    categories even if they look like numbers; columns in ``drop`` are left out. ``missing`` are the strings that stand
+    categories even if they look like numbers, and ``numeric`` columns are numbers, missing where there is something
+    else. Columns in ``drop`` are left out, those in ``keep`` are not, although they look like ids or have a different
+    string in almost every row. ``missing`` are the strings that stand
     for a missing value in every column; None means the default ones. ``decimal`` and ``thousands`` are the marks in
     numbers.
     """
@@ -31,7 +34,9 @@ class TableOptions:
     targets: tuple[str, ...] = ()
     task: str = "auto"
     categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
     missing: tuple[str, ...] | None = None
     decimal: str | None = None
     thousands: str | None = None
@@ -51,11 +56,16 @@ class TableOptions:
         missing = tuple(dict.fromkeys(string for string in map(strip, self.missing) if string))
         return Cells(missing, missing, decimal, thousands)
 
+    def rules(self, *, comma: bool = False) -> Rules:
+        """Return the rules for reading columns; ``comma`` suggests a decimal comma. Raises `OptionError`."""
+        fixed = self.decimal is not None or self.thousands is not None
+        return Rules(self.cells(), fixed=fixed, comma=comma, numeric=self.numeric)
+
     def check_names(self, path: Path, names: Sequence[str]) -> None:
         """Raise `OptionError` if an option does not fit the table's column ``names``."""
         if not self.targets:
             raise OptionError(f"{path} needs a target; name a column with --target: {join_names(names, _MAX_LISTED)}")
-        for flag, chosen in (("--target", self.targets), ("--categorical", self.categorical), ("--drop", self.drop)):
+        for flag, chosen in self._columns().items():
             for name in chosen:
                 if name not in names:
                     raise OptionError(f"{flag}: {path} has no column {name!r}; {_suggestion(name, names)}")
@@ -68,6 +78,23 @@ class TableOptions:
                 raise OptionError(
                     f"{name!r} is in both --target and --categorical; to predict it, use --task classification"
                 )
+
+        self._check_opposites()
+
+    def _check_opposites(self) -> None:
+        flags = self._columns()
+        for first, second in (("--drop", "--keep"), ("--categorical", "--numeric")):
+            if both := [name for name in flags[first] if name in flags[second]]:
+                raise OptionError(f"{both[0]!r} is in both {first} and {second}, expected one of them")
+
+    def _columns(self) -> dict[str, tuple[str, ...]]:
+        return {
+            "--target": self.targets,
+            "--categorical": self.categorical,
+            "--numeric": self.numeric,
+            "--drop": self.drop,
+            "--keep": self.keep,
+        }
 
     def keep_strings_flag(self, name: str) -> str:
         """Return the option that keeps the strings of column ``name``."""
@@ -85,7 +112,9 @@ _COLUMNS: Final[dict[str, Any]] = {"default": (), "nargs": "+", "metavar": "COLU
 OPTIONS: Final = (
     DataOption("targets", "--target", "column to predict; several if they are numeric", **_COLUMNS),
     DataOption("categorical", "--categorical", "treat as categories, even if they look like numbers", **_COLUMNS),
+    DataOption("numeric", "--numeric", "read as numbers; what is no number is missing", **_COLUMNS),
     DataOption("drop", "--drop", "leave out", **_COLUMNS),
+    DataOption("keep", "--keep", "use, even if it looks like an id or has a string of its own in each row", **_COLUMNS),
     DataOption(
         "missing",
         "--missing",
@@ -95,9 +124,12 @@ OPTIONS: Final = (
         metavar="STRING",
         convert=tuple,
     ),
-    DataOption("decimal", "--decimal", "decimal mark, . or , (default: .)", metavar="MARK"),
+    DataOption("decimal", "--decimal", "decimal mark, . or , (default: found for each column)", metavar="MARK"),
     DataOption(
-        "thousands", "--thousands", "thousands separator, one of . , ' or a space (default: none)", metavar="MARK"
+        "thousands",
+        "--thousands",
+        "thousands separator, one of . , ' or a space (default: found for each column)",
+        metavar="MARK",
     ),
     DataOption(
         "task",

@@ -5,17 +5,16 @@ The rules are those by which the server reads a client's cells; here Arrow appli
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from service.cells import BLANKS, BOOLEANS, NUMBER_MAX_LETTERS, Cells, number_pattern
-from training.data.tables import columns, hints
-
-_SPACES: Final = "[ \xa0\u2009\u202f]"
+from service.cells import BLANKS, BOOLEANS, Cells
+from training.data.tables import columns, hints, numbers
+from training.data.tables.numbers import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +22,16 @@ class ParsedColumn:
     """A column's values in their type, null where missing.
 
     ``missing`` counts the strings that were read as missing. ``errors`` say why the column cannot be used, ``notes``
-    what may have been misread.
+    what may have been misread. ``cells`` are the rules by which the column is read, None for the table's;
+    ``ambiguous`` says that its decimal mark could be another one.
     """
 
     array: pa.ChunkedArray
     missing: Mapping[str, int] = field(default_factory=dict)
     errors: Sequence[str] = ()
     notes: Sequence[str] = ()
+    cells: Cells | None = None
+    ambiguous: bool = False
 
 
 def as_strings(array: pa.ChunkedArray, cells: Cells) -> ParsedColumn:
@@ -39,37 +41,83 @@ def as_strings(array: pa.ChunkedArray, cells: Cells) -> ParsedColumn:
     return ParsedColumn(pc.if_else(missing, None, stripped), columns.count(stripped.filter(missing)))
 
 
-def infer(name: str, array: pa.ChunkedArray, cells: Cells, remedy: str, *, decimal_known: bool) -> ParsedColumn:
-    """Parse column ``name`` as booleans or numbers if all strings that are not missing are such, else as strings.
+def infer(name: str, array: pa.ChunkedArray, rules: Rules, remedy: str) -> ParsedColumn:
+    """Parse column ``name`` as booleans or numbers if its strings are such, else keep the strings.
 
-    Unless the decimal mark is known, a point that may separate thousands, as in 19.118 beside 999, is an error.
     ``remedy`` is the option that keeps the strings.
     """
     stripped = pc.utf8_trim(array, characters=BLANKS)
-    known = pc.if_else(pc.is_in(stripped, value_set=pa.array(["", *cells.missing_numbers])), None, stripped)
-    errors: list[str] = []
-    notes: list[str] = []
+    cells = rules.cells
+    known = _without(stripped, ("", *cells.missing_numbers))
     values = _booleans(known)
+    if values is not None:
+        return ParsedColumn(values, columns.count(stripped.filter(values.is_null())))
+    if name not in rules.numeric and hints.are_codes(known):
+        note = hints.codes(name, known, shlex.join([*rules.numeric, name]))
+        return replace(as_strings(array, cells), notes=[note])
+    values = numbers.to_numbers(known, cells)
     if values is None:
-        values = _numbers(known, cells)
-        if values is None:
-            return _strings(name, array, cells, remedy)
-        if not decimal_known:
-            errors, notes = hints.ambiguous_points(name, known)
-        notes += hints.leading_zeros(name, known, remedy)
-        values = columns.to_integers(without_sentinels(values, cells))
-    return ParsedColumn(values, columns.count(stripped.filter(values.is_null())), errors, notes)
+        return _written_as_people_do(name, array, stripped, known, rules, remedy)
+    notes: list[str] = []
+    own, ambiguous = cells, not rules.fixed and numbers.is_ambiguous(known)
+    if ambiguous and rules.points:
+        own = replace(cells, decimal=",", thousands=".")
+        values = numbers.to_numbers(known, own)
+        notes = [hints.points_as_thousands(name, known)]
+    elif ambiguous:
+        notes = [hints.ambiguous_point(name, known)]
+    notes += hints.leading_zeros(name, known, remedy)
+    return _numeric(stripped, values, own, rules, notes, ambiguous=ambiguous)
 
 
-def typed_strings(name: str, array: pa.ChunkedArray, cells: Cells, remedy: str) -> ParsedColumn:
-    """Keep strings of a file that has types; add a note if they look like numbers."""
-    strings = _strings(name, array, cells, remedy)
-    missing = pc.is_in(strings.array, value_set=pa.array(cells.missing_numbers, pa.string()))
-    known = strings.array.filter(pc.invert(missing)).drop_null()
-    if not len(known) or _numbers(known, cells) is None:
-        return strings
-    note = f"column {name!r} has strings that look like numbers; they are treated as categories"
-    return ParsedColumn(strings.array, strings.missing, strings.errors, [note])
+def typed_strings(name: str, array: pa.ChunkedArray, rules: Rules, remedy: str) -> ParsedColumn:
+    """Keep strings of a file that has types, unless they are numbers with signs or separators, as in $1,200.
+
+    A note says so if they look like plain numbers.
+    """
+    stripped = pc.utf8_trim(array, characters=BLANKS)
+    known = _without(stripped, ("", *rules.cells.missing_numbers))
+    if known.null_count == len(known):
+        return as_strings(array, rules.cells)
+    if numbers.to_numbers(known, rules.cells) is None:
+        return _written_as_people_do(name, array, stripped, known, rules, remedy)
+    note = (
+        f"column {name!r} has strings that look like numbers; they are treated as categories, use --numeric "
+        f"{shlex.join([*rules.numeric, name])} to read them as numbers"
+    )
+    return replace(as_strings(array, rules.cells), notes=[note])
+
+
+def _written_as_people_do(
+    name: str, array: pa.ChunkedArray, stripped: pa.ChunkedArray, known: pa.ChunkedArray, rules: Rules, remedy: str
+) -> ParsedColumn:
+    style = numbers.find_style(name, known, rules, remedy)
+    if style.cells is None:
+        errors = [style.error] if style.error else []
+        return replace(as_strings(array, rules.cells), errors=errors, notes=style.notes)
+    known = _without(known, style.cells.missing_numbers)
+    if name in rules.numeric:
+        known = pc.if_else(columns.look_numeric(known), known, None)
+    values = numbers.to_numbers(known, style.cells)
+    return _numeric(stripped, values, style.cells, rules, list(style.notes), ambiguous=style.ambiguous)
+
+
+def _numeric(
+    stripped: pa.ChunkedArray,
+    values: pa.ChunkedArray,
+    own: Cells,
+    rules: Rules,
+    notes: Sequence[str],
+    *,
+    ambiguous: bool,
+) -> ParsedColumn:
+    values = columns.to_integers(without_sentinels(values, own))
+    missing = columns.count(stripped.filter(values.is_null()))
+    return ParsedColumn(values, missing, (), notes, None if own == rules.cells else own, ambiguous)
+
+
+def _without(strings: pa.ChunkedArray, marks: Sequence[str]) -> pa.ChunkedArray:
+    return pc.if_else(pc.is_in(strings, value_set=pa.array(marks, pa.string())), None, strings)
 
 
 def without_sentinels(values: pa.ChunkedArray, cells: Cells) -> pa.ChunkedArray:
@@ -97,11 +145,6 @@ def keep_strings(parsed: ParsedColumn, strings: ParsedColumn, *, classification:
     return exact and codes and pc.count_distinct(strings.array).as_py() <= len(strings.array) // 3
 
 
-def _strings(name: str, array: pa.ChunkedArray, cells: Cells, remedy: str) -> ParsedColumn:
-    strings = as_strings(array, cells)
-    return ParsedColumn(strings.array, strings.missing, hints.malformed_numbers(name, strings.array, cells, remedy))
-
-
 def _booleans(known: pa.ChunkedArray) -> pa.ChunkedArray | None:
     words = pa.array(BOOLEANS)
     for part in (known.slice(0, columns.FIRST_ROWS), known):
@@ -111,25 +154,3 @@ def _booleans(known: pa.ChunkedArray) -> pa.ChunkedArray | None:
         return None  # 0 and 1 alone are numbers
     true_words = pa.array([word for word in BOOLEANS if BOOLEANS[word]])
     return pc.if_else(known.is_null(), None, pc.is_in(known, value_set=true_words))
-
-
-def _numbers(known: pa.ChunkedArray, cells: Cells) -> pa.ChunkedArray | None:
-    """Return the strings as float64, null where they are null; None unless all are numbers."""
-    pattern = number_pattern(cells.decimal, cells.thousands)
-    if not columns.all_match(known.slice(0, columns.FIRST_ROWS), pattern):
-        return None
-    if (pc.max(pc.binary_length(known)).as_py() or 0) > NUMBER_MAX_LETTERS:
-        return None
-    if (cells.decimal, cells.thousands) != (".", ""):
-        if not columns.all_match(known, pattern):
-            return None
-        if cells.thousands == " ":
-            known = pc.replace_substring_regex(known, _SPACES, "")
-        elif cells.thousands:
-            known = pc.replace_substring(known, cells.thousands, "")
-        known = pc.replace_substring(known, cells.decimal, ".")
-    try:
-        values = known.cast(pa.float64())
-    except pa.ArrowInvalid:
-        return None
-    return None if pc.any(pc.is_nan(values)).as_py() else values  # Arrow parses nan, in any case, as a number

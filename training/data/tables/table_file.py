@@ -1,22 +1,24 @@
-"""Load a table from a CSV or Parquet file; column types are inferred unless the user gives them."""
+"""Load a table from a file; column types are inferred unless the file or the user gives them."""
 
 from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
-from service.cells import Cells
 from training.data.dataset import Dataset, file_name
 from training.data.kind import DataKind
 from training.data.tables import columns, features, hints, parsing, reader, targets
+from training.data.tables.numbers import Rules
 from training.data.tables.options import OPTIONS, TableOptions
 from training.data.tables.parsing import ParsedColumn
+from training.data.tables.reader import TableFile
 from training.errors import DataError
 
 
@@ -25,63 +27,86 @@ def load(path: Path, options: TableOptions) -> Dataset:
 
     Raises `DataError` with all errors of its columns, and `OptionError` if ``options`` do not fit.
     """
-    cells = options.cells()
-    table, digest = reader.read(path)
-    options.check_names(path, table.column_names)
-    table = table.drop_columns(list(options.drop))
-    parsed = {
-        name: _parse(name, array, options, cells, typed=reader.has_types(path))
-        for name, array in zip(table.column_names, table.columns, strict=True)
-    }
+    return dataset_of(path, reader.read(path, options.targets), options)
+
+
+def dataset_of(path: Path, file: TableFile, options: TableOptions) -> Dataset:
+    """Return the data set of a table that was read; ``path`` names it. Raises as `load`."""
+    rules = options.rules(comma=file.decimal_comma)
+    options.check_names(path, file.table.column_names)
+    parsed = _parse_all(file, options, rules)
     invalid = {name for name, column in parsed.items() if column.errors}
-    errors = [error for column in parsed.values() for error in column.errors]
     values = pa.table({name: column.array for name, column in parsed.items()})
     values, target_notes = _drop_rows_without_target(path, values, options.targets, parsed)
-    target = None
+    target, errors = None, [error for column in parsed.values() for error in column.errors]
     if not invalid & set(options.targets):
         try:
             target = targets.target_of(values.select(options.targets), options.task)
         except DataError as error:
             errors.append(str(error))
-    if len(parsed) == len(options.targets):
-        raise DataError(f"{path} has no columns left to predict {', '.join(options.targets)} from; drop fewer")
     others = values.drop_columns(list({*options.targets, *invalid}))
-    found = features.features_of(others, options.categorical, options.drop)
+    found = features.features_of(others, options.categorical, options.drop, options.keep)
     errors += found.errors
     if errors or target is None:
-        raise DataError(_joined(path, errors))
+        raise DataError(_joined(path, errors, _command(parsed, options, found.errors)))
+    if not found.columns:
+        listed = "; ".join(found.notes)
+        raise DataError(
+            f"{path} has no columns left to predict {', '.join(options.targets)} from; drop fewer"
+            + (f" ({listed})" if listed else "")
+        )
     return Dataset(
-        name=file_name(path.stem, default="table"),
+        name=file_name(reader.stem(path), default="table"),
         inputs=found.inputs,
         targets=target.values,
         labels=target.labels,
-        columns=found.columns,
+        columns=tuple(replace(column, cells=parsed[column.name].cells) for column in found.columns),
         target_names=options.targets,
         shape=(len(found.columns),),
-        source={"name": path.name, "sha256": digest, "dropped": list(options.drop)},
-        notes=(*target_notes, *_notes(parsed, options), *found.notes, target.note),
-        cells=cells,
+        source={"name": path.name, "sha256": file.sha256, "dropped": [*options.drop, *found.dropped]},
+        notes=(*file.notes, *target_notes, *_notes(parsed, options, found.dropped), *found.notes, target.note),
+        cells=rules.cells,
+        target_cells={name: own for name in options.targets if (own := parsed[name].cells)},
     )
 
 
-def _parse(name: str, array: pa.ChunkedArray, options: TableOptions, cells: Cells, *, typed: bool) -> ParsedColumn:
-    """Parse a column as the options say or as inferred; ``typed`` if the file stores column types."""
+def _parse_all(file: TableFile, options: TableOptions, rules: Rules) -> dict[str, ParsedColumn]:
+    """Parse all columns but the dropped ones; those that are ambiguous by what the others suggest."""
+    table = file.table
+    parsed = {
+        name: _parse(name, table[name], options, rules, typed=name in file.typed)
+        for name in table.column_names
+        if name not in options.drop
+    }
+    commas = any(column.cells and column.cells.decimal == "," and not column.ambiguous for column in parsed.values())
+    if commas and not rules.fixed:
+        for name in [name for name, column in parsed.items() if column.ambiguous]:
+            comma = replace(rules, comma=True, points=True)
+            parsed[name] = _parse(name, table[name], options, comma, typed=name in file.typed)
+    return parsed
+
+
+def _parse(name: str, array: pa.ChunkedArray, options: TableOptions, rules: Rules, *, typed: bool) -> ParsedColumn:
+    """Parse a column as the options say or as inferred; ``typed`` if the file stores its type."""
+    cells = rules.cells
     is_target, remedy = name in options.targets, options.keep_strings_flag(name)
     as_strings = name in options.categorical or (is_target and options.task == "classification")
     if typed and not columns.is_string(array):
         values = parsing.without_sentinels(array, cells) if columns.is_numeric(array) else array
-        return ParsedColumn(values, errors=columns.errors_of(name, values, numeric=not as_strings))
+        supported = is_target or columns.is_supported(values)
+        return ParsedColumn(values, errors=columns.errors_of(name, values, numeric=not as_strings) if supported else ())
     if as_strings and (typed or not is_target):
         return parsing.as_strings(array, cells)
-    if typed:
-        return parsing.typed_strings(name, array, cells, remedy)
-    parsed = parsing.infer(name, array, cells, remedy, decimal_known=bool(options.decimal or options.thousands))
+    if is_target and options.task == "regression":
+        rules = replace(rules, numeric=(*rules.numeric, name))
+    if typed and name not in rules.numeric:
+        return parsing.typed_strings(name, array, rules, remedy)
+    parsed = parsing.infer(name, array, rules, remedy)
     if is_target and options.task != "regression" and len(options.targets) == 1:
         strings = parsing.as_strings(array, cells)
         if parsing.keep_strings(parsed, strings, classification=as_strings):
             return strings
-    errors = [*parsed.errors, *columns.errors_of(name, parsed.array, numeric=True)]
-    return ParsedColumn(parsed.array, parsed.missing, errors, parsed.notes)
+    return replace(parsed, errors=[*parsed.errors, *columns.errors_of(name, parsed.array, numeric=True)])
 
 
 def _drop_rows_without_target(
@@ -106,37 +131,48 @@ def _drop_rows_without_target(
     ]
 
 
-def _notes(parsed: Mapping[str, ParsedColumn], options: TableOptions) -> list[str]:
-    """Return notes on strings that were, or may be, missing values, and those of each column."""
+def _notes(parsed: Mapping[str, ParsedColumn], options: TableOptions, dropped: Collection[str]) -> list[str]:
+    """Return notes on strings that were, or may be, missing values, and those of each column that is used."""
+    used = {name: column for name, column in parsed.items() if name not in dropped}
     notes = [
         f"{name}: {sum(column.missing.values()):,} missing ({hints.format_counts(column.missing)})"
-        for name, column in parsed.items()
+        for name, column in used.items()
         if column.missing and name not in options.targets
     ]
     suspects = {
         name: counts
-        for name, column in parsed.items()
+        for name, column in used.items()
         if options.missing is None and columns.is_string(column.array) and (counts := hints.maybe_missing(column.array))
     }
     if suspects:
-        marks = dict.fromkeys(string for column in parsed.values() for string in column.missing if string)
+        marks = dict.fromkeys(string for column in used.values() for string in column.missing if string)
         marks |= dict.fromkeys(string for counts in suspects.values() for string in counts)
         where = "; ".join(f"{name} has {hints.format_counts(counts)}" for name, counts in suspects.items())
         notes.append(
             f"read as ordinary strings: {where}; if they mean a missing value, use --missing {shlex.join(marks)}, "
             "which applies to all columns"
         )
-    return [*notes, *(note for column in parsed.values() for note in column.notes)]
+    return [*notes, *(note for column in used.values() for note in column.notes)]
 
 
-def _joined(path: Path, errors: Sequence[str]) -> str:
+def _command(parsed: Mapping[str, ParsedColumn], options: TableOptions, date_errors: Sequence[str]) -> str:
+    """Return the options under which no feature has an error: columns are categories or dropped."""
+    invalid = {name: column for name, column in parsed.items() if column.errors and name not in options.targets}
+    strings = [name for name, column in invalid.items() if columns.is_string(column.array)]
+    others = [name for name in invalid if name not in strings]
+    flags = [("--categorical", [*options.categorical, *strings], strings), ("--drop", [*options.drop, *others], others)]
+    return " ".join(f"{flag} {shlex.join(names)}" for flag, names, added in flags if added and not date_errors)
+
+
+def _joined(path: Path, errors: Sequence[str], command: str) -> str:
     if len(errors) == 1:
         return errors[0]
-    return f"{path} has {len(errors)} errors:" + "".join(f"\n- {error}" for error in errors)
+    last = f"\n- to go on without these columns as numbers, use {command}" if command else ""
+    return f"{path} has {len(errors)} errors:" + "".join(f"\n- {error}" for error in errors) + last
 
 
 KIND: Final = DataKind(
-    description=f"a table ({', '.join(reader.SUFFIXES)})",
+    description=f"a table ({', '.join(reader.INNER)}, also compressed)",
     load=lambda path, options, _track: load(Path(path), TableOptions(**options)),
     suffixes=reader.SUFFIXES,
     options=OPTIONS,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from service import artifact
-from service.manifest import CLASSIFICATION, FORMAT, REGRESSION, Feature, InputDtype, Manifest, OutputDtype
+from service.manifest import CLASSIFICATION, REGRESSION, Feature, InputDtype, Manifest, OutputDtype, format_of
 from training.errors import GraphError
 from training.release import onnx_runtime
 from training.release.importing import graph
@@ -235,14 +235,15 @@ def _manifest(
 ) -> Manifest:
     classifies = targets == ("label",) and len(outputs) > 1
     producer = foreign.model.producer_name or "unknown"
+    features = _features(foreign, request, rows)
     return Manifest(
-        format=FORMAT,
+        format=format_of(features),
         name=request.name,
         version=0,
         task=CLASSIFICATION if classifies else REGRESSION,
         classes=tuple(labels) if classifies else (),
         targets=targets,
-        features=_features(foreign, request, rows),
+        features=features,
         input_shape=_shape(foreign, rows.shape[1]),
         input_dtype=_DTYPES.get(foreign.input_type, "float32"),
         output_dtype="float32" if classifies else cast("OutputDtype", str(outputs[0].dtype)),
@@ -266,8 +267,10 @@ def _features(foreign: Foreign, request: Request, rows: NDArray[Any]) -> tuple[F
     exact = rows.astype(np.float64)
     statistics = zip(exact.mean(axis=0), exact.std(axis=0), exact.min(axis=0), exact.max(axis=0), strict=True)
     return tuple(
-        Feature(name, "numeric", False, (), False, *map(float, found))
-        for name, found in zip(request.features or _names(foreign, rows.shape[1]), statistics, strict=True)
+        Feature(name, "numeric", False, (), False, float(mean), float(std), float(least), float(most))
+        for name, (mean, std, least, most) in zip(
+            request.features or _names(foreign, rows.shape[1]), statistics, strict=True
+        )
     )
 
 

@@ -1,7 +1,8 @@
-"""Notes on features that may be a mistake, and rejecting those that carry no information."""
+"""Notes on features that may be a mistake, and leaving out those that carry no information."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -58,45 +59,58 @@ def test_integers_that_float64_rounds_have_a_note(path: Path, column: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("column", "reason"),
     [
-        (
-            generate(9, "10.0.0.{row}"),
-            "nothing can be learned from 'x' (9 different strings in 9 rows); use --drop x",
-        ),
-        (
-            generate(9, "{row}.2.2024"),
-            "'x' holds dates or times, expected numbers; convert them, such as to an age in days, a month or an hour, "
-            "or leave them out with --drop x",
-        ),
-        (
-            generate(9, "2024-01-0{row}"),
-            "'x' holds dates or times, expected numbers; convert them, such as to an age in days, a month or an hour, "
-            "or leave them out with --drop x",
-        ),
-        (
-            generate(9, "1/{row}/2024"),
-            "'x' holds dates or times, expected numbers; convert them, such as to an age in days, a month or an hour, "
-            "or leave them out with --drop x",
-        ),
-        (generate(9, "5"), "nothing can be learned from 'x' (5 in every row); use --drop x"),
-        (generate(9, "cook"), "nothing can be learned from 'x' ('cook' in every row); use --drop x"),
-        (generate(9, ""), "nothing can be learned from 'x' (no value in any row); use --drop x"),
-        (
-            generate(9, "Mr. {row}"),
-            "nothing can be learned from 'x' (9 different strings in 9 rows); use --drop x",
-        ),
+        ("5", "5 in every row"),
+        ("cook", "'cook' in every row"),
+        ("", "no value in any row"),
     ],
 )
-def test_useless_feature_is_rejected(path: Path, content: str, message: str) -> None:
-    assert rejection(path, content) == message
+def test_useless_feature_is_left_out(path: Path, column: str, reason: str) -> None:
+    path.write_text(generate(9, column + ",{row}.5").replace("x,", "x,y,", 1))
+    dataset = table_file.load(path, TARGET)
+    assert [each.name for each in dataset.columns] == ["y"]
+    assert dataset.notes[0] == f"left out, as nothing can be learned from it: 'x' ({reason})"
+    assert dataset.source["dropped"] == ["x"]
 
 
-def test_remedies_are_valid_options(path: Path) -> None:
-    table = "id,first name,when,label\n" + "".join(
-        f"{row % 2},Mr. {row},2024-01-0{row},{'yes' if row % 3 else 'no'}\n" for row in range(1, 10)
+@pytest.mark.parametrize(
+    ("name", "column", "reason"),
+    [
+        ("x y", "Mr. {row}", "12 different strings in 12 rows"),
+        ("address", "10.0.0.{row}", "12 different strings in 12 rows"),
+        ("customer_id", "{row}7", "a different integer in each row"),
+        ("PassengerId", "{row}7", "a different integer in each row"),
+        ("place", "{row}", "the number of the row"),
+    ],
+)
+def test_ids_and_texts_are_left_out_unless_kept(path: Path, name: str, column: str, reason: str) -> None:
+    path.write_text(generate(12, column + ",{row}.5").replace("x,", f"{name},y,", 1))
+    dataset = table_file.load(path, TARGET)
+    assert [each.name for each in dataset.columns] == ["y"]
+    assert dataset.notes[0] == (
+        f"left out, as ids do not generalise to new rows: {name!r} ({reason}); use --keep {shlex.quote(name)} if they "
+        "mean something"
     )
-    first, second = rejection(path, table, TableOptions(("label",), drop=("id",))).splitlines()[1:]
-    assert first.endswith("with --drop id when")
-    assert second.endswith("--drop id when 'first name'")
-    assert rejection(path, table, TableOptions(("label",), drop=("id", "when"))).endswith("--drop id when 'first name'")
+    kept = table_file.load(path, TableOptions(("label",), keep=(name,)))
+    assert [each.name for each in kept.columns] == [name, "y"]
+
+
+def test_different_integers_that_may_mean_something_are_kept_with_a_note(path: Path) -> None:
+    path.write_text(generate(12, "19{row:02},{row}.5").replace("x,", "year,y,", 1))
+    dataset = table_file.load(path, TARGET)
+    assert [each.name for each in dataset.columns] == ["year", "y"]
+    assert dataset.notes[0].startswith("column 'year' has a different integer in each row, as an id has;")
+    assert dataset.notes[0].endswith("leave it out with --drop year")
+
+
+def test_table_without_other_columns_keeps_its_ids(path: Path) -> None:
+    path.write_text(generate(12))
+    assert [column.name for column in table_file.load(path, TARGET).columns] == ["x"]
+
+
+def test_table_of_useless_columns_is_rejected(path: Path) -> None:
+    assert rejection(path, generate(9, "5")) == (
+        "FILE has no columns left to predict label from; drop fewer (left out, as nothing can be learned from it: 'x' "
+        "(5 in every row))"
+    )

@@ -1,0 +1,1 @@
+"""Files of tables: each format's bytes become a `Content`."""

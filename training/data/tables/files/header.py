@@ -1,0 +1,61 @@
+"""Find the header of a table among its first rows: after titles and remarks, or not at all."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+from typing import Final
+
+_NUMBER: Final = re.compile(r"[-+]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][-+]?[0-9]+)?%?")
+_MOST_TITLES: Final = 50
+_LEAST_SHARE: Final = 0.6  # of the rows below the header that are as wide as the table
+
+
+def width_of(row: Sequence[str]) -> int:
+    """Return the number of cells up to the last that is not empty."""
+    return next((len(row) - index for index, cell in enumerate(reversed(row)) if cell.strip()), 0)
+
+
+def skip_titles(rows: Sequence[Sequence[str]]) -> int:
+    """Return the index of the header among a table's first ``rows``; those before it are titles or remarks.
+
+    The header is the first row as wide as most rows.
+    """
+    widths = [width_of(row) for row in rows]
+    ((usual, count),) = Counter(width for width in widths if width).most_common(1) or [(0, 0)]
+    for index, width in enumerate(widths[:_MOST_TITLES]):
+        if width >= usual > 1:
+            return index if count > 1 and all(other < usual for other in widths[:index]) else 0
+    return 0
+
+
+def consistency(widths: Sequence[int]) -> float:
+    """Return the share of rows as wide as the first, or, as R writes them, one wider; 0 for a single column."""
+    if not widths or widths[0] < 2:
+        return 0.0
+    same = sum(width == widths[0] for width in widths[1:])
+    wider = sum(width == widths[0] + 1 for width in widths[1:])
+    if len(widths) == 1:
+        return 1.0
+    share = max(same, wider) / (len(widths) - 1)
+    return share if share >= _LEAST_SHARE else 0.0
+
+
+def is_data(rows: Sequence[Sequence[str]], known_names: Collection[str]) -> bool:
+    """Return whether the first of ``rows`` is no header but data: it has numbers, where the next rows have some.
+
+    A row that contains one of the ``known_names``, or whose numbers count up as years do, is a header.
+    """
+    first, others = [cell.strip() for cell in rows[0]], rows[1:]
+    numbers = [cell for cell in first if _NUMBER.fullmatch(cell)]
+    if not numbers or len(numbers) * 3 < len(first) or any(cell in known_names for cell in first):
+        return False
+    for index, cell in enumerate(first):
+        below = [_NUMBER.fullmatch(row[index].strip()) is not None for row in others if index < len(row)]
+        if below and _NUMBER.fullmatch(cell) is None and sum(below) * 2 > len(below):
+            return False
+    whole = [int(cell) for cell in numbers if cell.isdigit()]
+    counts = len(numbers) > 1 and all(after > before for before, after in pairwise(whole))
+    return not (counts and len(whole) == len(numbers)) and len(set(first)) > 1

@@ -1,0 +1,132 @@
+"""Leave out what is no data in a table: an index without a name, empty columns, repeated headers, totals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from training.data.tables import columns
+from training.data.tables.files.content import Content
+from training.errors import DataError
+
+_TOTALS: Final = frozenset(
+    ("total", "totals", "grand total", "total general", "sum", "summe", "gesamt", "all", "overall", "subtotal")
+)
+_MAX_LISTED: Final = 5
+
+
+def tidy(path: Path, content: Content) -> Content:
+    """Return ``content`` with named columns, each name once, and without rows that are no data.
+
+    ``notes`` say what was left out. Raises `DataError` if a name cannot be used.
+    """
+    names, notes = [name.strip() for name in content.names], list(content.notes)
+    kept = list(range(len(names)))
+    for index in range(len(names)):
+        if names[index] and not names[index].startswith("Unnamed: "):  # as pandas reads a column without a name
+            continue
+        fate, note = _without_name(index, content.columns[index], named=bool(names[index]))
+        notes += note
+        if fate == "drop":
+            kept.remove(index)
+        elif not names[index]:
+            names[index] = f"column_{index + 1}"
+    _check_names(path, [names[index] for index in kept])
+    table = pa.table([content.columns[index] for index in kept], [str(index) for index in kept])
+    keep, found = _rows(table, [names[index] for index in kept])
+    if keep is not None:
+        table = table.filter(pa.array(keep))
+    return Content(
+        tuple(names[index] for index in kept),
+        tuple(table.columns),
+        tuple(content.typed[index] for index in kept),
+        (*notes, *found),
+        content.decimal_comma,
+    )
+
+
+def _without_name(index: int, column: pa.ChunkedArray, *, named: bool) -> tuple[str, list[str]]:
+    """Return whether to ``drop`` or ``keep`` a column without a name, and a note."""
+    if pa.types.is_nested(column.type):
+        return "drop", [f"column {index + 1} has no name and no plain values; it is left out"]
+    distinct = pc.count_distinct(column.drop_null()).as_py()
+    if distinct <= 1 and _is_empty(column):
+        return "drop", [] if named else [f"column {index + 1} has no name and no values; it is left out"]
+    if distinct == len(column):
+        return "drop", [
+            f"column {index + 1} has no name and a different value in each row, as an index; it is left out"
+        ]
+    note = f"column {index + 1} has no name; it is called 'column_{index + 1}', and clients send it by that name"
+    return "keep", [] if named else [note]
+
+
+def _is_empty(column: pa.ChunkedArray) -> bool:
+    if not columns.is_string(column):
+        return bool(column.null_count == len(column))
+    return all(value is None or not value.strip() for value in column.unique().to_pylist())
+
+
+def _rows(table: pa.Table, names: list[str]) -> tuple[np.ndarray | None, list[str]]:
+    """Return which rows to keep, None for all, and notes on the others."""
+    rows = table.num_rows
+    keep = np.ones(rows, bool)
+    notes = []
+    repeated = _repeated_headers(table, names)
+    if repeated is not None:
+        keep &= ~repeated
+        count = int(repeated.sum())
+        notes.append(f"{count:,} row{'s repeat' if count > 1 else ' repeats'} the header and {_are(count)} left out")
+    if total := _total(table, keep):
+        keep[rows - 1] = False
+        notes.append(f"the last row is {total!r}, a sum of the others, and is left out")
+    return (None if keep.all() else keep), notes
+
+
+def _repeated_headers(table: pa.Table, names: list[str]) -> np.ndarray | None:
+    found: np.ndarray | None = None
+    for name, column in zip(names, table.columns, strict=True):
+        if not columns.is_string(column):
+            return None
+        same = pc.equal(pc.utf8_trim_whitespace(column), name).fill_null(False).to_numpy()
+        found = same if found is None else found & same
+        if not found.any():
+            return None
+    return found
+
+
+def _total(table: pa.Table, keep: np.ndarray) -> str | None:
+    """Return what the last row is called if it is a total: a word that occurs once, before empty cells or numbers."""
+    if table.num_rows < 3 or not keep[-1]:
+        return None
+    last = [column[-1].as_py() for column in table.columns]
+    filled = [index for index, cell in enumerate(last) if cell is not None and str(cell).strip()]
+    if not filled or not columns.is_string(table.column(filled[0])):
+        return None
+    word = last[filled[0]].strip()
+    if word.casefold().rstrip(":") not in _TOTALS:
+        return None
+    same = pc.sum(pc.equal(pc.utf8_trim_whitespace(table.column(filled[0])), word)).as_py()
+    return word if same == 1 else None
+
+
+def _check_names(path: Path, names: list[str]) -> None:
+    for number, name in enumerate(names, 1):
+        if not name.isprintable():
+            raise DataError(
+                f"{path}: the name of column {number}, {name!r:.60}, has an unprintable character; rename the column"
+            )
+    if not names:
+        raise DataError(f"{path} has no columns with a name; add a header")
+    repeated = [(name, times) for name, times in Counter(names).items() if times > 1]
+    if repeated:
+        listed = ", ".join(f"{times} columns named {name!r:.60}" for name, times in repeated[:_MAX_LISTED])
+        raise DataError(f"{path} has {listed}; rename them, clients send values by name")
+
+
+def _are(count: int) -> str:
+    return "are" if count > 1 else "is"
