@@ -27,9 +27,12 @@ def group_rare(dataset: Dataset, train: NDArray[np.int64]) -> Dataset:
     for index, column in enumerate(dataset.columns):
         if column.type != "categorical":
             continue
+        columns[index], codes = _group_rare(column, dataset.inputs[:, index], train)
+        if len(columns[index].categories) == len(column.categories):
+            continue  # the codes are the same
         if inputs is dataset.inputs:
             inputs = inputs.copy()
-        columns[index], inputs[:, index] = _group_rare(column, dataset.inputs[:, index], train)
+        inputs[:, index] = codes
     return replace(dataset, columns=tuple(columns), inputs=inputs)
 
 

@@ -49,17 +49,30 @@ def features_of(
     Columns in ``categorical`` are categories whatever they hold, and those in ``kept`` stay although they look like
     ids or have a different string in almost every row. ``dropped`` columns are no longer in the table; a remedy that
     suggests ``--drop`` repeats them.
+
+    Each column is released once it is converted, so a caller that passes its only reference to the table needs memory
+    for one of both.
     """
     pairs = list(zip(table.column_names, table.columns, strict=True))
     dates = [name for name, array in pairs if name not in categorical and columns.is_date(array)]
-    found: list[tuple[Column, pa.ChunkedArray]] = []
+    need_float64 = {
+        name
+        for name, array in pairs
+        if name not in (*categorical, *dates) and columns.is_numeric(array) and _needs_float64(name, array, kept)
+    }
+    found: list[Column] = []
     notes: list[str] = []
-    need_float64: list[str] = []
     useless: dict[str, str] = {}
     ids: dict[str, str] = {}
-    inputs = np.empty((table.num_rows, len(pairs)), np.float32)
-    for name, array in pairs:
+    spare: dict[str, pa.ChunkedArray] = {}
+    rows, dtype = table.num_rows, np.float64 if need_float64 else np.float32
+    parts: list[NDArray[Any]] = []
+    del table
+    pairs.reverse()
+    while pairs:
+        name, array = pairs.pop()
         if name in dates:
+            spare[name] = array
             continue
         if not columns.is_supported(array):
             useless[name] = f"values of type {array.type}"
@@ -70,26 +83,33 @@ def features_of(
             continue
         if name not in kept and (reason := _identifies(column, values)):
             ids[name] = reason
+            spare[name] = array
             continue
-        if column.type == "numeric" and precision.needs_float64(values):
-            need_float64.append(name)
+        if name in need_float64:
             notes += _outlier_notes(name, values)
         notes += _integer_notes(column, values, dropped)
-        inputs[:, len(found)] = values
-        found.append((column, array))
+        parts.append(values.astype(dtype))
+        found.append(column)
     if ids and not found:  # better an id than nothing
-        return features_of(table.drop_columns(list(useless)), categorical, dropped, [*kept, *ids])
+        return features_of(pa.table(spare), categorical, dropped, [*kept, *ids])
     notes = [*_dropped_notes(useless, ids, kept), *notes]
-    inputs = inputs[:, : len(found)]
     if need_float64:
-        inputs = np.empty(inputs.shape, np.float64)
-        for index, (column, array) in enumerate(found):
-            inputs[:, index] = columns.to_feature(column.name, array, categorical=column.name in categorical)[1]
-        notes.append(
-            f"float32 cannot distinguish all values of {' and '.join(map(repr, need_float64))}: inputs are float64"
-        )
+        listed = " and ".join(repr(column.name) for column in found if column.name in need_float64)
+        notes.append(f"float32 cannot distinguish all values of {listed}: inputs are float64")
     errors = _date_errors(dates, dropped)
-    return Features(tuple(column for column, _ in found), inputs, (*useless, *ids), notes, errors)
+    # Only now, as its first column already takes the memory of all.
+    inputs = np.empty((rows, len(parts)), dtype)
+    for index, values in enumerate(parts):
+        inputs[:, index] = values
+    return Features(tuple(found), inputs, (*useless, *ids), notes, errors)
+
+
+def _needs_float64(name: str, array: pa.ChunkedArray, kept: Collection[str]) -> bool:
+    """Whether a column of numbers becomes a feature whose values float32 cannot tell apart."""
+    column, values = columns.to_feature(name, array, categorical=False)
+    if not precision.needs_float64(values) or _useless(column, values):
+        return False
+    return name in kept or not _identifies(column, values)
 
 
 def _outlier_notes(name: str, values: NDArray[np.float64]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,6 +21,12 @@ JSON: Final = (".json", ".jsonl", ".ndjson")
 ARROW: Final = (".feather", ".arrow")
 INNER: Final = (*TEXTS, ".parquet", *ARROW, *JSON, ".xlsx")
 SUFFIXES: Final = (*INNER, *compression.SUFFIXES)
+_MAGIC_BYTES: Final = 8
+
+# Return the memory of each column to the system once it is converted; by default Arrow keeps much of it.
+with contextlib.suppress(NotImplementedError):  # a build without jemalloc
+    pa.set_memory_pool(pa.jemalloc_memory_pool())
+    pa.jemalloc_set_decay_ms(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +51,30 @@ def read(path: Path, known_names: Collection[str] = (), *, max_bytes: int = comp
     A compressed file may have ``max_bytes`` when decompressed. Raises `DataError`.
     """
     try:
-        content = path.read_bytes()
+        digest, found = _read_file(path, known_names, max_bytes)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    digest = hashlib.sha256(content).hexdigest()
-    content, name = compression.decompress(path, content, INNER, max_bytes)
-    if not content.strip():
-        raise DataError(f"{path} is empty, expected a table with a header")
-    found = tidy.tidy(path, _read(path, name, content, known_names, max_bytes))
+    found = tidy.tidy(path, found)
     if not len(found.columns[0]):
         raise DataError(f"{path} has a header but no rows; add rows")
     typed = frozenset(name for name, typed in zip(found.names, found.typed, strict=True) if typed)
     table = pa.table(list(found.columns), list(found.names))
     return TableFile(table, typed, digest, found.notes, found.decimal_comma)
+
+
+def _read_file(path: Path, known_names: Collection[str], max_bytes: int) -> tuple[str, Content]:
+    """Return the file's SHA-256 and what it holds. Raises `OSError` and `DataError`."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        if arrow_files.kind_of(file.read(_MAGIC_BYTES)) == "parquet":
+            return digest, arrow_files.read(path, path, "parquet")
+        file.seek(0)
+        content = file.read()
+    content, name = compression.decompress(path, content, INNER, max_bytes)
+    if not content.strip():
+        raise DataError(f"{path} is empty, expected a table with a header")
+    return digest, _read(path, name, content, known_names, max_bytes)
 
 
 def stem(path: Path) -> str:

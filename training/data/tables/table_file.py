@@ -34,7 +34,11 @@ def dataset_of(path: Path, file: TableFile, options: TableOptions) -> Dataset:
     """Return the data set of a table that was read; ``path`` names it. Raises as `load`."""
     rules = options.rules(comma=file.decimal_comma)
     options.check_names(path, file.table.column_names)
-    parsed = _parse_all(file, options, rules)
+    name, digest, file_notes = file_name(reader.stem(path), default="table"), file.sha256, file.notes
+    arrays = dict(zip(file.table.column_names, file.table.columns, strict=True))
+    typed = file.typed
+    del file  # `_parse_all` releases each column
+    parsed = _parse_all(arrays, typed, options, rules)
     invalid = {name for name, column in parsed.items() if column.errors}
     values = pa.table({name: column.array for name, column in parsed.items()})
     values, target_notes = _drop_rows_without_target(path, values, options.targets, parsed)
@@ -44,8 +48,13 @@ def dataset_of(path: Path, file: TableFile, options: TableOptions) -> Dataset:
             target = targets.target_of(values.select(options.targets), options.task)
         except DataError as error:
             errors.append(str(error))
-    others = values.drop_columns(list({*options.targets, *invalid}))
-    found = features.features_of(others, options.categorical, options.drop, options.keep)
+    values = values.drop_columns(list({*options.targets, *invalid}))
+    suspects = {} if options.missing is not None else _suspects(parsed)
+    parsed = {name: replace(each, array=pa.chunked_array([], each.array.type)) for name, each in parsed.items()}
+    # The list holds the only reference to the table, so that its columns can be released one by one.
+    rest = [values]
+    del values
+    found = features.features_of(rest.pop(), options.categorical, options.drop, options.keep)
     errors += found.errors
     if errors or target is None:
         raise DataError(_joined(path, errors, _command(parsed, options, found.errors)))
@@ -56,34 +65,54 @@ def dataset_of(path: Path, file: TableFile, options: TableOptions) -> Dataset:
             + (f" ({listed})" if listed else "")
         )
     return Dataset(
-        name=file_name(reader.stem(path), default="table"),
+        name=name,
         inputs=found.inputs,
         targets=target.values,
         labels=target.labels,
         columns=tuple(replace(column, cells=parsed[column.name].cells) for column in found.columns),
         target_names=options.targets,
         shape=(len(found.columns),),
-        source={"name": path.name, "sha256": file.sha256, "dropped": [*options.drop, *found.dropped]},
-        notes=(*file.notes, *target_notes, *_notes(parsed, options, found.dropped), *found.notes, target.note),
+        source={"name": path.name, "sha256": digest, "dropped": [*options.drop, *found.dropped]},
+        notes=(
+            *file_notes,
+            *target_notes,
+            *_notes(parsed, suspects, options, found.dropped),
+            *found.notes,
+            target.note,
+        ),
         cells=rules.cells,
         target_cells={name: own for name in options.targets if (own := parsed[name].cells)},
     )
 
 
-def _parse_all(file: TableFile, options: TableOptions, rules: Rules) -> dict[str, ParsedColumn]:
-    """Parse all columns but the dropped ones; those that are ambiguous by what the others suggest."""
-    table = file.table
-    parsed = {
-        name: _parse(name, table[name], options, rules, typed=name in file.typed)
-        for name in table.column_names
-        if name not in options.drop
-    }
+def _parse_all(
+    arrays: dict[str, pa.ChunkedArray], typed: Collection[str], options: TableOptions, rules: Rules
+) -> dict[str, ParsedColumn]:
+    """Parse all columns but the dropped ones; those that are ambiguous by what the others suggest.
+
+    Each column is removed from ``arrays`` once it is parsed, since strings take several times the memory of numbers.
+    """
+    parsed: dict[str, ParsedColumn] = {}
+    ambiguous: dict[str, pa.ChunkedArray] = {}
+    for name in list(arrays):
+        array = arrays.pop(name)
+        if name in options.drop:
+            continue
+        parsed[name] = _parse(name, array, options, rules, typed=name in typed)
+        if parsed[name].ambiguous:
+            ambiguous[name] = array
     commas = any(column.cells and column.cells.decimal == "," and not column.ambiguous for column in parsed.values())
     if commas and not rules.fixed:
-        for name in [name for name, column in parsed.items() if column.ambiguous]:
-            comma = replace(rules, comma=True, points=True)
-            parsed[name] = _parse(name, table[name], options, comma, typed=name in file.typed)
+        comma = replace(rules, comma=True, points=True)
+        for name, array in ambiguous.items():
+            parsed[name] = _parse(name, array, options, comma, typed=name in typed)
     return parsed
+
+
+def _suspects(parsed: Mapping[str, ParsedColumn]) -> dict[str, Mapping[str, int]]:
+    """The strings of each column that often mean a missing value, with their counts."""
+    found = {name: hints.maybe_missing(each.array) for name, each in parsed.items() if columns.is_string(each.array)}
+    return {name: counts for name, counts in found.items() if counts}
 
 
 def _parse(name: str, array: pa.ChunkedArray, options: TableOptions, rules: Rules, *, typed: bool) -> ParsedColumn:
@@ -131,7 +160,12 @@ def _drop_rows_without_target(
     ]
 
 
-def _notes(parsed: Mapping[str, ParsedColumn], options: TableOptions, dropped: Collection[str]) -> list[str]:
+def _notes(
+    parsed: Mapping[str, ParsedColumn],
+    suspects: Mapping[str, Mapping[str, int]],
+    options: TableOptions,
+    dropped: Collection[str],
+) -> list[str]:
     """Return notes on strings that were, or may be, missing values, and those of each column that is used."""
     used = {name: column for name, column in parsed.items() if name not in dropped}
     notes = [
@@ -139,11 +173,7 @@ def _notes(parsed: Mapping[str, ParsedColumn], options: TableOptions, dropped: C
         for name, column in used.items()
         if column.missing and name not in options.targets
     ]
-    suspects = {
-        name: counts
-        for name, column in used.items()
-        if options.missing is None and columns.is_string(column.array) and (counts := hints.maybe_missing(column.array))
-    }
+    suspects = {name: counts for name, counts in suspects.items() if name in used}
     if suspects:
         marks = dict.fromkeys(string for column in used.values() for string in column.missing if string)
         marks |= dict.fromkeys(string for counts in suspects.values() for string in counts)

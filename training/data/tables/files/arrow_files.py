@@ -16,8 +16,11 @@ _PARQUET = b"PAR1"
 _FILES = (b"ARROW1", b"FEA1")
 
 
-def read(path: Path, content: bytes, kind: str) -> Content:
-    """Return the columns of a file of ``kind``, ``parquet`` or ``arrow``, in their types. Raises `DataError`."""
+def read(path: Path, content: bytes | Path, kind: str) -> Content:
+    """Return the columns of a file of ``kind``, ``parquet`` or ``arrow``, in their types. Raises `DataError`.
+
+    A Parquet file may also be given by its path: its columns are then read without the file being held in memory.
+    """
     name = {"parquet": "a Parquet file", "arrow": "an Arrow or Feather file"}[kind]
     try:
         table = _read(content, kind)
@@ -45,11 +48,15 @@ def normalise(array: pa.ChunkedArray) -> pa.ChunkedArray:
         return plain.cast(pa.string())
     if types.is_floating(plain.type):
         numbers = plain.cast(pa.float32()) if types.is_float16(plain.type) else plain
-        return pc.if_else(pc.is_nan(numbers), None, numbers)
+        is_nan = pc.is_nan(numbers)
+        return pc.if_else(is_nan, None, numbers) if pc.any(is_nan).as_py() else numbers
     return plain
 
 
-def _read(content: bytes, kind: str) -> pa.Table:
+def _read(content: bytes | Path, kind: str) -> pa.Table:
+    if isinstance(content, Path):
+        with pa.OSFile(str(content)) as file:
+            return parquet.read_table(file, pre_buffer=False, use_threads=False)
     if kind == "parquet":
         return parquet.read_table(pa.BufferReader(content))
     if content.startswith(_FILES):
