@@ -6,13 +6,14 @@ import contextlib
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 import pyarrow as pa
 
 from training.data.tables import tidy
-from training.data.tables.files import arrow_files, compression, delimited, json_files, workbook
+from training.data.tables.files import arrow_files, compression, delimited, json_files, mapped, workbook
 from training.data.tables.files.content import Content
 from training.errors import DataError
 
@@ -22,6 +23,7 @@ ARROW: Final = (".feather", ".arrow")
 INNER: Final = (*TEXTS, ".parquet", *ARROW, *JSON, ".xlsx")
 SUFFIXES: Final = (*INNER, *compression.SUFFIXES)
 _MAGIC_BYTES: Final = 8
+_HEAD_BYTES: Final = 2**16
 
 # Return the memory of each column to the system once it is converted; by default Arrow keeps much of it.
 with contextlib.suppress(NotImplementedError):  # a build without jemalloc
@@ -69,6 +71,11 @@ def _read_file(path: Path, known_names: Collection[str], max_bytes: int) -> tupl
         file.seek(0)
         if arrow_files.kind_of(file.read(_MAGIC_BYTES)) == "parquet":
             return digest, arrow_files.read(path, path, "parquet")
+        file.seek(0)
+        if path.suffix.lower() in TEXTS and not compression.is_compressed(file.read(_MAGIC_BYTES)):
+            text = mapped.content_of(file)
+            if isinstance(text, mmap) and text[:_HEAD_BYTES].strip():
+                return digest, delimited.read(path, text, known_names)
         file.seek(0)
         content = file.read()
     content, name = compression.decompress(path, content, INNER, max_bytes)
