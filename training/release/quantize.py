@@ -23,7 +23,7 @@ COMPARISON_ROWS: Final = 10_000
 # Between two layers of 256 units, one row takes as long in int8 as in fp32, and 64 rows half as long. Between smaller
 # ones one row takes longer, and between two of 512 units it takes two thirds of the time.
 MIN_WEIGHTS: Final = 256 * 256
-# Encoding, before the first layer: its numbers are in the units of the data.
+# Operators of encodings, before the first layer of a table.
 _ENCODING: Final = ("Clip", "Concat")
 _SMALLEST: Final = 1e-12  # of a probability, for ratios and logarithms
 
@@ -56,9 +56,9 @@ def compare(graph: bytes, dataset: Dataset, split: Split, seed: int | None) -> C
     The scales come from up to `CALIBRATION_ROWS` training rows, which ``seed`` selects (None as 0). The comparison is
     on up to `COMPARISON_ROWS` rows: the validation rows, then other training rows. Test rows are not used.
 
-    The first layer of a table stays fp32. Standardisation is folded into it, so its inputs are in the units of the
-    data, and one scale would have to cover features of 0 to 5 and of 0 to 600,000. Even standardised, an outlier of one
-    feature would cost all others precision. Activations of hidden layers have no units, and their range is kept whole,
+    The first layer of a table stays fp32, as one scale would have to cover all its inputs. Those of an estimator are in
+    the units of the data, such as 0 to 5 and 0 to 600,000. Even standardised, an outlier of one feature would cost all
+    others precision. Activations of hidden layers have no units, and their range is kept whole,
     so that no row is clipped. Pixels have one unit, so all layers of images are quantized.
     """
     calibration, comparison = _rows(split, seed)

@@ -17,6 +17,7 @@ from tests.training import small
 from tests.training.trained import Trained, golden_of, run
 from training.data.dataset import Column
 from training.errors import DataError
+from training.recipe import sizing
 from training.release import destination, onnx_runtime
 
 
@@ -31,7 +32,8 @@ def test_the_manifest_describes_the_run(digits: Trained) -> None:
         "test": len(parts.test),
     }
     assert re.fullmatch(r"[0-9a-f]{64}", manifest.data["sha256"])
-    config = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(digits.config).items()}
+    used = sizing.resolved(digits.config, len(parts.train))
+    config = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(used).items()}
     assert {key: manifest.config[key] for key in config} == config
     assert manifest.config["temperature"] == pytest.approx(1 / float(digits.network.output_scale[0]), rel=1e-6)
     assert manifest.config["command"].startswith(
