@@ -218,6 +218,8 @@ class Manifest:
     """The dtype of a regression's ``prediction``: float64 if float32 cannot tell the target's values apart."""
     int8: Int8 | None = None
     """The comparison of the int8 graph with the fp32 one; null if there is none."""
+    no_int8: str | None = None
+    """Why there is no int8 graph, as a clause; null if there is one, or if the reason is not known."""
     compared: Compared | None = None
     """The comparison with the version that was the newest before; null if there was none, or it could not be run."""
     baseline: Mapping[str, _Number] | None = None

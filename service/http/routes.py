@@ -256,6 +256,7 @@ def _description(model: Model) -> dict[str, Any]:
         "cells": manifest.cells,
         "provider": model.provider,
         "precision": model.precision,
+        "why_not_int8": model.why_not_int8,
         "costs": model.costs,
         "load_s": model.load_s,
         "scores": manifest.scores,

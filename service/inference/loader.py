@@ -34,6 +34,15 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class _Choice:
+    """A network that is ready to run, its precision, and why that is not int8 (None if it is)."""
+
+    network: Session
+    precision: str
+    why_not_int8: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Bounds:
     """How many rows a request may have, how many the queue of a model holds, and how long a request may wait in it.
 
@@ -107,17 +116,18 @@ class Loader:
         version_dir = self.folder / name / str(version)
         try:
             published = artifact.read(version_dir)
-            network, precision = _choose(published, self._placement)
+            choice = _choose(published, self._placement)
         except (ArtifactError, ModelRefused) as error:
             raise ModelRefused(f"--shadow (MLP_SHADOW) {name}@{version} cannot be used: {error}") from error
-        _log.info("comparing %s version %d (%s, %s)", name, version, network.provider, precision)
-        run = StoppableRun(network)
+        _log.info("comparing %s version %d (%s, %s)", name, version, choice.network.provider, choice.precision)
+        run = StoppableRun(choice.network)
         return Candidate(published.manifest, run, run.stop)
 
     def _build(self, version_dir: Path, published: Artifact, started_s: float) -> Model:
         manifest = published.manifest
         try:
-            network, precision = _choose(published, self._placement)
+            choice = _choose(published, self._placement)
+            network = choice.network
             # On a CPU the network runs in this thread, which may wait for others while a server is busy.
             clock = time.thread_time if network.provider == "cpu" else time.perf_counter
             costs = self_check.measure(network, len(manifest.features), manifest.graph_dtype, clock)
@@ -152,11 +162,12 @@ class Loader:
             manifest,
             published.example,
             network.provider,
-            precision,
+            choice.precision,
             load_s,
             schema,
             batcher,
             network.run,
+            why_not_int8=choice.why_not_int8,
             on_close=closed,
         )
 
@@ -167,26 +178,22 @@ class Loader:
         return self._metrics.batches(manifest.name, manifest.version, manifest.label_texts)
 
 
-def _choose(published: Artifact, placement: Placement) -> tuple[Session, str]:
+def _choose(published: Artifact, placement: Placement) -> _Choice:
     """A session that passed its self-check, and its precision.
 
-    It is int8 if that was requested, or, on the CPU, if the manifest shows it to be as accurate.
+    It is int8 if that was requested, or, on the CPU, if the manifest and the golden rows show it to be as accurate.
     """
     full = _checked(published, published.model, placement.provider, "fp32")
-    requested, name, graph = placement.precision == "int8", published.manifest.name, published.model_int8
-    if placement.precision == "fp32" or (not requested and (full.provider != "cpu" or graph is None)):
-        return full, "fp32"
-    if graph is None:
-        raise ModelRefused("it was published without int8; start with --precision fp32, or publish one that has it")
-    if full.provider != "cpu":
-        raise ModelRefused("int8 runs on the CPU alone; start with --precision fp32, or with --provider cpu")
+    if reason := _why_fp32(published, placement, full.provider):
+        return _Choice(full, "fp32", reason)
+    name, requested = published.manifest.name, placement.precision == "int8"
     if doubt := _doubt(published.manifest):
         if not requested:
             _log.warning("%s runs in fp32: its int8 graph is not shown to be as good, as %s", name, doubt)
-            return full, "fp32"
+            return _Choice(full, "fp32", f"the int8 graph is not shown to be as good, as {doubt}")
         _log.warning("%s runs in int8, as --precision asks, though %s", name, doubt)
     try:
-        return _checked(published, graph, "cpu", "int8"), "int8"
+        network = _checked(published, published.model_int8 or b"", "cpu", "int8")
     except ModelRefused as error:
         reason = str(error).removesuffix(f"; {session.AGAIN}")
         if requested:
@@ -195,7 +202,29 @@ def _choose(published: Artifact, placement: Placement) -> tuple[Session, str]:
                 "which then runs it in fp32"
             ) from error
         _log.warning("%s runs in fp32: its int8 graph fails the self-check on this processor: %s", name, reason)
-        return full, "fp32"
+        return _Choice(full, "fp32", f"the int8 graph fails the self-check on this processor: {reason}")
+    if fault := self_check.int8_fault(published.golden, published.manifest):
+        if not requested:
+            _log.warning("%s runs in fp32: its int8 graph is not as good: %s; publish it again", name, fault)
+            return _Choice(full, "fp32", f"the int8 graph is not as good: {fault}")
+        _log.warning("%s runs in int8, as --precision asks, though %s", name, fault)
+    return _Choice(network, "int8", None)
+
+
+def _why_fp32(published: Artifact, placement: Placement, provider: str) -> str | None:
+    """Why the int8 graph is not even considered; None if it is. Raises `ModelRefused` if it was requested."""
+    requested, reason = placement.precision == "int8", published.manifest.no_int8
+    if placement.precision == "fp32":
+        return "--precision (MLP_PRECISION) is fp32"
+    if published.model_int8 is None:
+        if requested:
+            raise ModelRefused("it was published without int8; start with --precision fp32, or publish one that has it")
+        return "it was published without int8" + (f": {reason}" if reason else "")
+    if provider != "cpu":
+        if requested:
+            raise ModelRefused("int8 runs on the CPU alone; start with --precision fp32, or with --provider cpu")
+        return "int8 runs on the CPU alone"
+    return None
 
 
 def _doubt(manifest: Manifest) -> str | None:

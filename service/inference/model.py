@@ -16,9 +16,10 @@ class Model:
     """A version that passed its self-check. Whoever serves a request holds on to the model it began with.
 
     ``example`` is a request body that works. ``provider`` and ``precision`` say where the network runs and in which
-    arithmetic, ``load_s`` how long it took to load. ``run`` runs the network at once, past the queue. ``row_bytes`` is
-    what large bodies took per row, by their format. ``plans`` is a cache for protocols: what a part that requests
-    repeat means for this model. ``on_close`` is called once the model takes no more requests.
+    arithmetic, ``why_not_int8`` why that is not int8, ``load_s`` how long it took to load. ``run`` runs the network
+    at once, past the queue. ``row_bytes`` is what large bodies took per row, by their format. ``plans`` is a cache
+    for protocols: what a part that requests repeat means for this model. ``on_close`` is called once the model
+    takes no more requests.
     """
 
     manifest: Manifest
@@ -29,6 +30,7 @@ class Model:
     schema: Schema
     batcher: Batcher
     run: Run
+    why_not_int8: str | None = None
     on_close: Callable[[], None] = lambda: None
     row_bytes: dict[str, float] = field(default_factory=dict)
     plans: dict[bytes, Any] = field(default_factory=dict)

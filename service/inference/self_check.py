@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from service import int8
 from service.artifact import GOLDEN
 from service.errors import ModelRefused
 from service.inference.batcher import Costs
@@ -30,6 +31,7 @@ ROUNDING_STEPS: Final = 8
 _MAX_GOLDEN_ROWS: Final = 4096
 _NUMBERS: Final = "fiu"
 _PREFIX: Final = {"fp32": "", "int8": "int8_"}
+_SMALLEST_PROBABILITY: Final = 1e-12  # for ratios
 
 BATCH_ROWS: Final = 256
 # A batch on the event loop blocks it. Requests that take longer than this go to a thread.
@@ -53,6 +55,26 @@ def replay(session: Session, golden: bytes, manifest: Manifest, precision: str) 
     _compare(_answers(session, inputs), expected, manifest, tolerance)
     for row in range(len(inputs)):
         _compare(_answers(session, inputs[row : row + 1]), expected.rows(row, row + 1), manifest, tolerance)
+
+
+def int8_fault(golden: bytes, manifest: Manifest) -> str | None:
+    """Why the int8 graph is not as good as the fp32 graph on the golden rows, as a clause; None if it is.
+
+    Both published answers are compared, as `replay` has shown that the graphs give them. A regression's int8 graph has
+    no proof. Raises `ModelRefused` if the answers cannot be read.
+    """
+    if manifest.task == REGRESSION:
+        return "a regression is served in fp32 alone"
+    _, fp32 = _golden(golden, manifest, "fp32")
+    _, in_int8 = _golden(golden, manifest, "int8")
+    before, after = (
+        np.maximum(np.asarray(each.probabilities, np.float64), _SMALLEST_PROBABILITY) for each in (fp32, in_int8)
+    )
+    in_tail = np.maximum(before, after) < int8.TAIL
+    return int8.golden_fault(
+        float(np.abs(after - before).max()),
+        float(np.where(in_tail, 1.0, np.maximum(before / after, after / before)).max()),
+    )
 
 
 def _golden(golden: bytes, manifest: Manifest, precision: str) -> tuple[NDArray[Any], Outputs]:

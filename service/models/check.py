@@ -40,6 +40,7 @@ class _Outcome:
             document |= {
                 "provider": model.provider,
                 "precision": model.precision,
+                "why_not_int8": model.why_not_int8,
                 "run_s": model.costs.run_s,
                 "row_s": model.costs.row_s,
                 "load_s": model.load_s,

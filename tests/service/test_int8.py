@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from service import int8
-from service.int8 import Int8
+from service.int8 import Int8, Probabilities
 from tests.service.quantized import EVIDENCE
 
 LABELS = ("ape", "bee", "cat")
+FIGURES = Probabilities(0.01, 0.01, 0.02, 1.2, (0.5, 0.4, 0.1), (0.5, 0.4, 0.1), (0.1, 0.2, 0.3), (0.1, 0.2, 0.3))
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,26 @@ def test_the_first_limit_that_is_exceeded_is_the_reason(changed: dict[str, objec
 )
 def test_inconsistent_counts(changed: dict[str, object]) -> None:
     assert not replace(EVIDENCE, **changed).is_consistent(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"ece_fp32": -0.1},
+        {"ece_int8": math.nan},
+        {"change_q999": 1.1},
+        {"ratio_q999": math.inf},
+        {"class_share_fp32": (0.5, 0.5)},
+        {"class_share_int8": (0.5, 0.5, 1.5)},
+        {"class_loss_fp32": (0.1,)},
+        {"class_loss_int8": (0.1, 0.2, math.nan)},
+    ],
+)
+def test_inconsistent_probabilities(changed: dict[str, object]) -> None:
+    assert replace(EVIDENCE, probabilities=FIGURES).is_consistent(3)
+    assert replace(EVIDENCE, probabilities=FIGURES).fault(LABELS) is None
+    figures = replace(FIGURES, **changed)  # type: ignore[arg-type]
+    assert not replace(EVIDENCE, probabilities=figures).is_consistent(3)
 
 
 def test_counts_of_another_number_of_classes() -> None:

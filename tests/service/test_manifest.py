@@ -264,6 +264,7 @@ def test_a_manifest_without_a_field_is_refused(version_dir: Path, key: str) -> N
         "seed",
         "cells",
         "int8",
+        "no_int8",
         "compared",
         "baseline",
         "f1_threshold",
@@ -417,7 +418,7 @@ def test_the_shipped_manifest_is_written_byte_for_byte() -> None:
     added_later = ' "cells": null,\n "output_dtype": "float32",\n'
     before, after = path.read_text().split('\n "int8": {')
     written = artifact.read_manifest(SHIPPED).to_json()
-    for later in ("compared", "baseline", "f1_threshold"):
+    for later in ("no_int8", "compared", "baseline", "f1_threshold"):
         written = written.replace(f' "{later}": null,\n', "")
     assert written == f'{before}\n{added_later} "int8": {{{after}'
 

@@ -1,4 +1,4 @@
-"""A run of the command line: load the data, train, release."""
+"""A run of the command line: load and show the data, then train and release."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from rich.console import Console
 
 from training.cli import parser
 from training.data import source
-from training.engine import subnormal
 from training.errors import NotPromoted, TrainingError
-from training.run import progress, steps
+from training.run import preparation, progress
 from training.run.interrupt import Interrupts
 
 NOT_PROMOTED: Final = 3
 
 
-@subnormal.flushed()
 def main(arguments: Sequence[str], interrupts: Interrupts | None = None) -> int:
     """Run the command line; return 0 if a version was published, `NOT_PROMOTED` if it was refused, 1 after an error.
 
@@ -40,9 +38,14 @@ def main(arguments: Sequence[str], interrupts: Interrupts | None = None) -> int:
 def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> None:
     dataset = source.load(command.data, command.data_options, progress.watching(console, interrupts))
     name = command.name or dataset.name
-    steps.check(dataset, command.models, name)
+    preparation.check(dataset, command.models, name)
     config = command.config(images=dataset.images)
-    dataset, parts = steps.prepare(dataset, config, console)
-    steps.check_clients(dataset, parts, command.models, name, console, breaking=command.breaking)
-    run = steps.train(name, command.text, dataset, parts, config, console, interrupts)
-    steps.publish(run, command.models, console, interrupts, breaking=command.breaking, force=command.force)
+    dataset, parts = preparation.prepare(dataset, config, console)
+    preparation.check_clients(dataset, parts, command.models, name, console, breaking=command.breaking)
+    # Torch takes seconds to import: by now the user has seen the data, or what is wrong with it.
+    from training.engine import subnormal  # noqa: PLC0415
+    from training.run import fit  # noqa: PLC0415
+
+    with subnormal.flushed():
+        run = fit.train(name, command.text, dataset, parts, config, console, interrupts)
+        fit.publish(run, command.models, console, interrupts, breaking=command.breaking, force=command.force)

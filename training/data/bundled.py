@@ -6,29 +6,23 @@ https://scikit-learn.org/stable/datasets/toy_dataset.html
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-import sklearn
-from sklearn import datasets
 
 from training.data.dataset import Column, Dataset, labels_of
 from training.data.kind import DataKind
 
-LOADERS: Final[dict[str, Callable[[], Any]]] = {
-    "digits": datasets.load_digits,
-    "iris": datasets.load_iris,
-    "wine": datasets.load_wine,
-    "breast_cancer": datasets.load_breast_cancer,
-    "diabetes": datasets.load_diabetes,
-}
+NAMES: Final = ("digits", "iris", "wine", "breast_cancer", "diabetes")
 _REGRESSION: Final = ("diabetes",)
 
 
 def load(name: str) -> Dataset:
-    """Load one of `LOADERS`."""
-    bunch = LOADERS[name]()
+    """Load one of `NAMES`."""
+    import sklearn  # noqa: PLC0415 - takes a second, and other data does not need it
+    from sklearn import datasets  # noqa: PLC0415
+
+    bunch: Any = getattr(datasets, f"load_{name}")()
     inputs = np.ascontiguousarray(bunch.data, np.float32)
     regression = name in _REGRESSION
     targets = np.asarray(bunch.target, np.float64 if regression else np.int64)
@@ -48,5 +42,5 @@ def load(name: str) -> Dataset:
 KIND: Final = DataKind(
     description="a data set bundled with scikit-learn",
     load=lambda name, _options, _track: load(name),
-    names=tuple(LOADERS),
+    names=NAMES,
 )

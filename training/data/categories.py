@@ -37,11 +37,14 @@ def group_rare(dataset: Dataset, train: NDArray[np.int64]) -> Dataset:
     for index, column in enumerate(dataset.columns):
         if column.type != "categorical":
             continue
+        values = dataset.inputs[:, index]
+        columns[index], codes = _group_rare(column, values, train, _known(column, values, rest))
+        if len(columns[index].categories) == len(column.categories):
+            continue  # the codes are the same
         if inputs is dataset.inputs:
             inputs = inputs.copy()
-        values = dataset.inputs[:, index]
-        known, unseen = _known(column, values, rest), _unseen(column, values, rest)
-        columns[index], inputs[:, index] = _group_rare(column, values, train, known)
+        inputs[:, index] = codes
+        unseen = _unseen(column, values, rest)
         if unseen and columns[index].other:
             notes.append(f"column {column.name!r} has {unseen}; they count as other, like its rare categories")
         elif unseen:

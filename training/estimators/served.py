@@ -95,8 +95,9 @@ class Served(Recording, BaseEstimator):  # type: ignore[misc]
         The graph takes float64 if float32 would round different values of a feature in ``train`` to the same number,
         and returns float64 if that happens to a target.
 
-        A classifier is also quantized to int8: up to 2,000 rows of ``train``, selected by ``random_state``, calibrate
-        it, and up to 10,000 others compare it with float32. It is published beside the float32 graph if it is as good.
+        A classifier with 65,536 weights or more between its hidden layers is also quantized to int8: up to 2,000 rows
+        of ``train``, selected by ``random_state``, calibrate it, and up to 10,000 others compare it with float32. It
+        is published beside the float32 graph if it is as good.
 
         Parameters
         ----------

@@ -9,8 +9,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, logsumexp
 
 _MAX_TEMPERATURE = 20.0
 
@@ -24,6 +22,9 @@ def temperature(
     ``weights`` (rows,) weight the rows. Adds one pseudo-row with a uniform label, so perfectly separable data does not
     drive the temperature to 0 (after Platt, Probabilistic Outputs for Support Vector Machines, 1999).
     """
+    from scipy.optimize import minimize_scalar  # noqa: PLC0415 - slow to import, and needed once a run
+    from scipy.special import log_softmax, logsumexp  # noqa: PLC0415
+
     exact = logits.astype(np.float64)
     rows, counts = np.arange(len(labels)), np.ones(len(labels)) if weights is None else weights
     counts = counts / counts.mean()

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from sklearn import metrics
 
 from training.data import summary
 from training.data.dataset import Dataset
 from training.model.features import Features
-from training.release import plots, unseen_values
-from training.release.evaluate import BINS, regression
+from training.release import unseen_values
+from training.release.evaluate import BINS, by_class, regression
 from training.release.quantize import Comparison
 from training.release.thresholds import Threshold
 from training.release.training_run import Candidate, TrainingRun
@@ -42,6 +41,8 @@ def card(
     candidate: Candidate, version: int, created: str, commit: str | None, libraries: Mapping[str, str], example: int
 ) -> dict[str, bytes]:
     """The card and its pictures by file name; ``example`` is the index of the example among the test rows."""
+    from training.release import plots  # noqa: PLC0415 - matplotlib takes half a second
+
     run = candidate.run
     dataset = run.dataset
     files = {LEARNING: plots.learning(run.history, "accuracy" if dataset.classifies else "R²")}
@@ -50,7 +51,7 @@ def card(
         probabilities, prediction = candidate.outputs
         files[CONFUSION] = plots.confusion(run.test_targets, prediction, dataset.class_names, run.test_weights)
         files[RELIABILITY] = plots.reliability(probabilities, run.test_targets, run.test_weights)
-        sections += [_per_class(candidate), "" if candidate.int8 is None else int8(candidate.int8, dataset.class_names)]
+        sections += [_per_class(candidate), _int8(candidate)]
         pictures = f"![confusion matrix]({CONFUSION})\n\n![reliability diagram]({RELIABILITY})"
     else:
         sections.append(_per_target(candidate))
@@ -156,16 +157,10 @@ def _threshold_cells(found: Threshold) -> list[str]:
 
 def _per_class(candidate: Candidate) -> str:
     labels = candidate.run.dataset.class_names
-    precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        candidate.run.test_targets,
-        candidate.outputs[1],
-        labels=np.arange(len(labels)),
-        zero_division=0,
-        sample_weight=candidate.run.test_weights,
-    )
-    support = np.bincount(candidate.run.test_targets, minlength=len(labels))
+    run = candidate.run
+    scores = by_class(run.test_targets, candidate.outputs[1], len(labels), run.test_weights)
     rows = [
-        [label, f"{recall[index]:.3f}", f"{precision[index]:.3f}", f"{f1[index]:.3f}", f"{support[index]:,}"]
+        [label, *(f"{scores[name][index]:.3f}" for name in ("recall", "precision", "f1")), f"{scores['rows'][index]:,}"]
         for index, label in enumerate(labels)
     ]
     head = ["class", "recall", "precision", "F1", "test rows"]
@@ -192,6 +187,12 @@ def _features(run: TrainingRun) -> str:
     notes = "".join(f"\n- {note}" for note in dataset.notes)
     table = _table(summary.HEAD, summary.table(dataset.columns, found), "---")
     return f"## Features\n\n{table}" + (f"\n{notes}" if notes else "") + f"\n\n{unseen_values.paragraph(run)}"
+
+
+def _int8(candidate: Candidate) -> str:
+    if candidate.int8 is None:
+        return f"There is no int8 graph: {candidate.no_int8}."
+    return int8(candidate.int8, candidate.run.dataset.class_names)
 
 
 def int8(comparison: Comparison, labels: Sequence[str]) -> str:

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics
 
 BINS: Final = 15
 # With more classes, the ranking scores of each would take longer than they tell.
 MAX_RANKED_CLASSES: Final = 100
+_SMALLEST: Final = float(np.finfo(np.float64).eps)  # a probability of 0 has a finite loss
 
 Weights = NDArray[np.float64] | None
 
@@ -22,17 +22,15 @@ def classification(
     probabilities: NDArray[np.float32], labels: NDArray[np.int64], weights: Weights = None
 ) -> dict[str, float]:
     """Scores of ``probabilities`` (rows, classes) against ``labels`` (rows,); classes may lack rows."""
-    predicted = probabilities.argmax(axis=1)
-    classes = np.arange(probabilities.shape[1])
-    present = np.unique(labels if weights is None else labels[weights > 0])
+    matrix = confusion(labels, probabilities.argmax(axis=1), probabilities.shape[1], weights)
+    right, rows = matrix.diagonal(), matrix.sum(axis=1)
     exact = probabilities.astype(np.float64)
-    exact /= exact.sum(axis=1, keepdims=True)
+    likely = exact[np.arange(len(labels)), labels] / exact.sum(axis=1)
+    losses = -np.log(np.clip(likely, _SMALLEST, 1 - _SMALLEST))
     return {
-        "accuracy": float(metrics.accuracy_score(labels, predicted, sample_weight=weights)),
-        "balanced_accuracy": float(
-            metrics.recall_score(labels, predicted, labels=present, average="macro", sample_weight=weights)
-        ),
-        "log_loss": float(metrics.log_loss(labels, exact, labels=classes, sample_weight=weights)),
+        "accuracy": float(right.sum() / rows.sum()),
+        "balanced_accuracy": float((right[rows > 0] / rows[rows > 0]).mean()),
+        "log_loss": float(np.average(losses, weights=weights)),
         "ece": calibration_error(probabilities, labels, weights),
     }
 
@@ -51,21 +49,59 @@ def ranking(probabilities: NDArray[np.float32], labels: NDArray[np.int64], weigh
     for label in range(count) if count > 2 else (1,):
         positive, scores = labels == label, probabilities[:, label]
         if len(np.unique(positive if weights is None else positive[weights > 0])) == 2:
-            area = metrics.roc_auc_score(positive, scores, sample_weight=weights)
-            found.append((area, metrics.average_precision_score(positive, scores, sample_weight=weights)))
+            found.append(_ranked(scores, positive, weights))
     if not found:
         return {}
     areas, precisions = zip(*found, strict=True)
     return {"roc_auc": float(np.mean(areas)), "average_precision": float(np.mean(precisions))}
 
 
+def _ranked(scores: NDArray[np.float32], positive: NDArray[np.bool_], weights: Weights) -> tuple[float, float]:
+    """ROC-AUC and average precision of ``scores`` (rows,) for the ``positive`` rows; both kinds have some weight."""
+    weights = np.ones(len(scores)) if weights is None else weights
+    distinct, index = np.unique(scores, return_inverse=True)
+    totals = np.bincount(index, weights, len(distinct))[::-1]  # of each score, the highest first
+    hits = np.bincount(index, weights * positive, len(distinct))[::-1]
+    found, named, misses = np.cumsum(hits), np.cumsum(totals), totals - hits
+    # Of equal scores, half count as ranked right.
+    area = float((misses * (found - hits / 2)).sum() / (found[-1] * misses.sum()))
+    precision = found / np.where(named > 0, named, 1)
+    return area, float((hits * precision).sum() / found[-1])
+
+
 def regression(values: NDArray[Any], targets: NDArray[np.float64], weights: Weights = None) -> dict[str, float]:
     """Scores of ``values`` (rows, targets) against ``targets``, in float64; each is the mean over the targets."""
-    values = values.astype(np.float64)
+    errors = values.astype(np.float64) - targets
+    squares = np.average(errors**2, axis=0, weights=weights)
+    total = np.average((targets - np.average(targets, axis=0, weights=weights)) ** 2, axis=0, weights=weights)
+    explained = 1 - squares / np.where(total > 0, total, 1)
     return {
-        "mae": float(metrics.mean_absolute_error(targets, values, sample_weight=weights)),
-        "rmse": float(metrics.root_mean_squared_error(targets, values, sample_weight=weights)),
-        "r2": float(metrics.r2_score(targets, values, sample_weight=weights)),
+        "mae": float(np.average(np.abs(errors), axis=0, weights=weights).mean()),
+        "rmse": float(np.sqrt(squares).mean()),
+        # A constant target is predicted exactly, or not at all.
+        "r2": float(np.where(total > 0, explained, np.where(squares > 0, 0.0, 1.0)).mean()),
+    }
+
+
+def confusion(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int, weights: Weights = None
+) -> NDArray[Any]:
+    """The number of rows, or their weight, (classes, classes) by true and predicted class."""
+    counts = np.bincount(labels * classes + predicted, weights, minlength=classes**2)
+    return counts.reshape(classes, classes)
+
+
+def by_class(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int, weights: Weights = None
+) -> dict[str, NDArray[Any]]:
+    """Recall, precision and F1 of each class, each (classes,) and 0 where undefined, and its number of rows."""
+    matrix = confusion(labels, predicted, classes, weights)
+    right, true, found = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+    return {
+        "recall": right / np.where(true > 0, true, 1),
+        "precision": right / np.where(found > 0, found, 1),
+        "f1": 2 * right / np.where(true + found > 0, true + found, 1),
+        "rows": np.bincount(labels, minlength=classes),
     }
 
 

@@ -58,8 +58,11 @@ class Foreign:
         return found
 
 
-def quantize(graph: bytes, calibration: NDArray[Any]) -> bytes:
-    """Return ``graph`` with int8 matrix products, its scales taken from raw ``calibration`` rows (rows, features).
+def quantize(graph: bytes, calibration: NDArray[Any], nodes: Sequence[str], *, clip_outliers: bool) -> bytes:
+    """Return ``graph`` with the matrix products called ``nodes`` in int8.
+
+    Scales are taken from raw ``calibration`` rows (rows, features). They cover the whole range of each activation
+    there, or, to ``clip_outliers``, `_PERCENTILE` of its values.
 
     Static, per channel: with dynamic scales a row's output would depend on the other rows of its batch. The outputs of
     products stay float32, so that logits keep their order.
@@ -70,6 +73,7 @@ def quantize(graph: bytes, calibration: NDArray[Any]) -> bytes:
         model = onnx.load_model_from_string(graph)
         onnx.save(model, source)
         dtype = onnx.helper.tensor_dtype_to_np_dtype(model.graph.input[0].type.tensor_type.elem_type)
+        method = quantization.CalibrationMethod
         quantization.quantize_static(
             source,
             target,
@@ -78,8 +82,9 @@ def quantize(graph: bytes, calibration: NDArray[Any]) -> bytes:
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             per_channel=True,
-            calibrate_method=quantization.CalibrationMethod.Percentile,
+            calibrate_method=method.Percentile if clip_outliers else method.MinMax,
             op_types_to_quantize=["Gemm"],
+            nodes_to_quantize=list(nodes),
             extra_options={"CalibPercentile": _PERCENTILE, "OpTypesToExcludeOutputQuantization": ["Gemm"]},
         )
         return target.read_bytes()

@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 
 from training.errors import NotPromoted
 from training.recipe.train import outputs_of
-from training.release import evaluate, onnx_export, onnx_runtime, parity, promotion, publish, quantize, thresholds
+from training.release import (
+    destination,
+    evaluate,
+    onnx_export,
+    onnx_runtime,
+    parity,
+    promotion,
+    publish,
+    quantize,
+    thresholds,
+)
 from training.release.training_run import Candidate, TrainingRun
 
 
@@ -44,8 +54,8 @@ def release(
     appears, and prevents it by raising. Raises `TrainingError` if the name or the folder cannot be used, or the graph
     does not compute what the network does.
     """
-    publish.check(models_dir, run.name)
-    publish.check_names(run.dataset)
+    destination.check(models_dir, run.name)
+    destination.check_names(run.dataset)
     candidate = _candidate(run, quantizing)
     try:
         candidate = replace(candidate, judgement=_judge(candidate, models_dir, breaking=breaking))
@@ -73,11 +83,12 @@ def _candidate(run: TrainingRun, quantizing: Callable[[], AbstractContextManager
         run.network, len(dataset.columns), classifies=classifies, activation=run.output_activation
     )
     found = parity.check(graph, run.test_inputs, outputs)
-    int8 = None
-    if classifies and len(quantize.comparison_rows(run.split, run.seed)):
+    int8, no_int8 = None, quantize.refusal(graph, dataset, run.split, run.seed)
+    if no_int8 is None:
         with quantizing():
             int8 = quantize.compare(graph, dataset, run.split, run.seed)
-        if int8.fault is None:
+        no_int8 = int8.fault
+        if no_int8 is None:
             scores["int8"] = test_scores(run, onnx_runtime.run(int8.graph, run.test_inputs)[0])
     return Candidate(
         run,
@@ -86,6 +97,7 @@ def _candidate(run: TrainingRun, quantizing: Callable[[], AbstractContextManager
         found,
         int8,
         scores,
+        no_int8=no_int8,
         baseline=_baseline(run),
         thresholds=_thresholds(run, outputs[0]) if len(dataset.labels) == 2 else None,
     )

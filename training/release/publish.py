@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,10 +24,8 @@ from service.manifest import (
     Manifest,
     OutputDtype,
     format_of,
-    unprintable,
 )
-from training.data.dataset import Dataset
-from training.errors import DataError, TrainingError
+from training.errors import TrainingError
 from training.recipe.train import outputs_of
 from training.release import card, onnx_runtime, seen_rows
 from training.release.importance import most_important
@@ -41,36 +38,6 @@ _GOLDEN_ROWS: Final = 32
 # Where two labels nearly tie, another processor's rounding may change the prediction.
 _CLEAR_MARGIN: Final = 0.1
 _LIBRARIES: Final = ("mlp-serving", "torch", "onnx", "onnxruntime", "numpy", "scikit-learn")
-
-
-def check(models_dir: Path, name: str) -> None:
-    """Raise `TrainingError` if the model name is invalid or a version cannot be written."""
-    model_dir = models_dir / name
-    try:
-        artifact.check_name(name)
-        models_dir.mkdir(parents=True, exist_ok=True)
-        artifact.versions(model_dir)
-        with tempfile.TemporaryFile(dir=model_dir if model_dir.exists() else models_dir):
-            pass
-    except OSError as error:
-        raise TrainingError(
-            f"no version of {name!r} can be written to {str(models_dir)!r}: {error.strerror}; "
-            "choose another folder with --models"
-        ) from error
-    except ArtifactError as error:
-        raise TrainingError(str(error)) from error
-
-
-def check_names(dataset: Dataset) -> None:
-    """Raise `DataError` if a label, target or column has a character that the server cannot show."""
-    names = {"label": dataset.class_names, "target": dataset.target_names}
-    for what, texts in {**names, "column": [column.name for column in dataset.columns]}.items():
-        for text in texts:
-            if found := unprintable(text):
-                raise DataError(
-                    f"{what} {text!r:.60} has the character {found}, a control character or not valid UTF-8, "
-                    "which responses, metrics and logs cannot show; rename it"
-                )
 
 
 def publish(candidate: Candidate, models_dir: Path, on_commit: Callable[[], None] = lambda: None) -> Path:
@@ -158,6 +125,7 @@ def _manifest(candidate: Candidate, version: int, created: str, commit: str | No
         cells=dataset.cells,
         target_cells=dataset.target_cells,
         int8=None if candidate.int8 is None or candidate.int8_graph is None else candidate.int8.measured,
+        no_int8=candidate.no_int8,
         compared=candidate.judgement.compared,
         baseline=candidate.baseline or None,
         f1_threshold=None if candidate.thresholds is None or (best := candidate.thresholds.best) is None else best.at,

@@ -77,8 +77,9 @@ class Candidate:
     """A run that is evaluated, exported and checked, ready to be published.
 
     ``outputs`` are those of torch for the test rows, as the graph has them: probabilities and prediction, or values.
-    ``int8`` is None if the network was not quantized. ``scores`` maps each published precision to its test scores;
-    ``baseline`` has those of a constant answer. ``thresholds`` is None unless there are two classes. ``judgement``
+    ``int8`` is None if the network was not quantized. ``no_int8`` says, as a clause, why no int8 graph may be
+    published; it is None if one may. ``scores`` maps each published precision to its test scores; ``baseline`` has
+    those of a constant answer. ``thresholds`` is None unless there are two classes. ``judgement``
     compares it with the newest version.
     """
 
@@ -89,10 +90,11 @@ class Candidate:
     int8: Comparison | None
     scores: Mapping[str, Mapping[str, float]]
     judgement: Judgement = field(default_factory=Judgement)
+    no_int8: str | None = None
     baseline: Mapping[str, float] = field(default_factory=dict)
     thresholds: Thresholds | None = None
 
     @property
     def int8_graph(self) -> bytes | None:
         """The int8 graph, if it may be published."""
-        return self.int8.graph if self.int8 is not None and self.int8.fault is None else None
+        return self.int8.graph if self.int8 is not None and self.no_int8 is None else None

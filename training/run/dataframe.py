@@ -20,7 +20,7 @@ from training.engine import subnormal
 from training.engine.trainer import Epoch
 from training.errors import NotPromoted, OptionError, TrainingError
 from training.release import pipeline
-from training.run import progress, steps
+from training.run import fit, preparation, progress
 from training.run.interrupt import Interrupts
 from training.run.keywords import in_python
 from training.run.trained_table import TrainedTable
@@ -123,15 +123,15 @@ def train_table(  # noqa: PLR0913 - one keyword for each option
     with _python_messages(), subnormal.flushed():
         dataset, config = _loaded(df, (target,) if isinstance(target, str) else tuple(target), name, recipe, options)
         if models is not None:
-            steps.check(dataset, Path(models), name)
-        dataset, parts = steps.prepare(dataset, config, console)
+            preparation.check(dataset, Path(models), name)
+        dataset, parts = preparation.prepare(dataset, config, console)
         if models is not None:
-            steps.check_clients(dataset, parts, Path(models), name, console, breaking=breaking)
+            preparation.check_clients(dataset, parts, Path(models), name, console, breaking=breaking)
         command = f"train_table() in Python {platform.python_version()}"
-        run = steps.train(name, command, dataset, parts, config, console, Interrupts(), on_epoch or (lambda _: None))
+        run = fit.train(name, command, dataset, parts, config, console, Interrupts(), on_epoch or (lambda _: None))
         folder = None
         if models is not None:
-            folder = steps.publish(run, Path(models), console, Interrupts(), breaking=breaking, force=force).folder
+            folder = fit.publish(run, Path(models), console, Interrupts(), breaking=breaking, force=force).folder
     return TrainedTable(
         scores=pipeline.test_scores(run, pipeline.test_outputs(run)[0]),
         history=tuple(run.history),

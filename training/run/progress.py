@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from training.data.kind import Track
-from training.engine.trainer import Epoch
 from training.run.interrupt import Interrupts
+
+if TYPE_CHECKING:  # torch takes a second to import
+    from training.engine.trainer import Epoch
 
 
 def console(*, quiet: bool = False) -> Console:
@@ -66,7 +68,7 @@ def _on_epoch(bar: Progress, task: TaskID, score_name: str) -> Callable[[Epoch],
     def on_epoch(epoch: Epoch) -> None:
         metrics = (
             f"loss {epoch.train_loss:.4f} · validation loss {epoch.validation_loss:.4f} · "
-            f"{score_name} {epoch.validation_score:.4f}"
+            f"{score_name} {epoch.validation_score:.4f} · {epoch.duration_s:.3g} s"
         )
         bar.update(task, advance=1, metrics=metrics)
 

@@ -19,7 +19,7 @@ NAMES = "fashion-mnist, digits, iris, wine, breast_cancer, diabetes"
 TABLE = "a table (.csv, .tsv, .txt, .data, .parquet, .feather, .arrow, .json, .jsonl, .ndjson, .xlsx, also compressed)"
 
 
-@pytest.mark.parametrize("name", bundled.LOADERS)
+@pytest.mark.parametrize("name", bundled.NAMES)
 def test_bundled_set_is_loaded_by_name(name: str) -> None:
     dataset = source.load(name)
     assert dataset.inputs.shape == (len(dataset.targets), len(dataset.columns))

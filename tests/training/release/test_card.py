@@ -85,9 +85,9 @@ def test_the_epoch_and_the_temperature_are_those_of_the_run(digits: Trained) -> 
 
 
 def test_it_says_why_int8_is_not_published(digits: Trained) -> None:
-    reason = f"it was compared with fp32 on {len(digits.parts.validation)} rows, and 2,000 are needed"
-    assert f"The int8 graph is **not** published: {reason}. Compared with fp32 on " in card_of(digits)
-    assert f"int8 is not published: {reason}\n" in digits.log
+    reason = "it would have 320 weights in int8, and is no faster below 65,536"
+    assert f"There is no int8 graph: {reason}.\n" in card_of(digits)
+    assert digits.published.manifest.no_int8 == reason
 
 
 def test_provenance_is_that_of_the_manifest(digits: Trained) -> None:

@@ -18,7 +18,7 @@ from tests.training.trained import Trained, golden_of, run
 from training.data.dataset import Column
 from training.errors import DataError
 from training.recipe import sizing
-from training.release import onnx_runtime, publish
+from training.release import destination, onnx_runtime
 
 
 def test_the_manifest_describes_the_run(digits: Trained) -> None:
@@ -32,8 +32,8 @@ def test_the_manifest_describes_the_run(digits: Trained) -> None:
         "test": len(parts.test),
     }
     assert re.fullmatch(r"[0-9a-f]{64}", manifest.data["sha256"])
-    resolved = sizing.resolved(digits.config, len(digits.parts.train))
-    config = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(resolved).items()}
+    used = sizing.resolved(digits.config, len(parts.train))
+    config = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(used).items()}
     assert {key: manifest.config[key] for key in config} == config
     assert manifest.config["temperature"] == pytest.approx(1 / float(digits.network.output_scale[0]), rel=1e-6)
     assert manifest.config["command"].startswith(
@@ -99,7 +99,7 @@ def test_names_that_cannot_be_shown_are_rejected(
 ) -> None:
     dataset = small.classes(np.zeros((2, 1), np.float32), [0, 1], labels, columns=tuple(map(Column, columns)))
     with pytest.raises(DataError) as raised:
-        publish.check_names(replace(dataset, target_names=(target,)))
+        destination.check_names(replace(dataset, target_names=(target,)))
     assert str(raised.value) == (
         f"{message}, a control character or not valid UTF-8, which responses, metrics and logs cannot show; rename it"
     )
@@ -107,7 +107,7 @@ def test_names_that_cannot_be_shown_are_rejected(
 
 def test_labels_of_any_script_and_type_are_accepted() -> None:
     for labels in (("Ä b", "\u00a0", "鞋", "\U0001f469\u200d\U0001f692"), (0, 1), (False, True)):
-        publish.check_names(small.classes(np.zeros((2, 1), np.float32), [0, 1], labels))
+        destination.check_names(small.classes(np.zeros((2, 1), np.float32), [0, 1], labels))
 
 
 def test_file_names_that_are_not_utf8_are_escaped(tmp_path: Path) -> None:

@@ -150,6 +150,9 @@ WHOLE_RUN = """
 import importlib, json, os, pathlib, torch
 torch.set_num_threads(1)  # a fork has one thread
 import training.__main__ as command, training.cli.run
+from service import int8
+from training.release import quantize
+quantize.MIN_WEIGHTS = int8.MIN_ROWS = 0
 stages = json.loads(sys.argv.pop(1))
 
 def before(path, do):

@@ -56,7 +56,8 @@ def normalised(array: pa.ChunkedArray) -> pa.ChunkedArray:
         return plain.cast(pa.string())
     if types.is_floating(plain.type):
         numbers = plain.cast(pa.float32()) if types.is_float16(plain.type) else plain
-        return pc.if_else(pc.is_nan(numbers), None, numbers)
+        is_nan = pc.is_nan(numbers)
+        return pc.if_else(is_nan, None, numbers) if pc.any(is_nan).as_py() else numbers
     return plain
 
 

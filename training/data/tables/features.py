@@ -56,15 +56,27 @@ def features_of(
     Columns in ``categorical`` are categories whatever they hold, those in ``dates`` are days that were read by a
     format, and those in ``kept`` stay although they look like ids or have a different string in almost every row.
     ``dropped`` columns are no longer in the table; a remedy that suggests ``--drop`` repeats them.
+
+    Each column is released once it is converted, so a caller that passes its only reference to the table needs memory
+    for one of both.
     """
     pairs = list(zip(table.column_names, table.columns, strict=True))
-    found: list[tuple[Column, pa.ChunkedArray]] = []
+    need_float64 = {
+        name
+        for name, array in pairs
+        if name not in categorical and columns.is_numeric(array) and _needs_float64(name, array, dates.get(name), kept)
+    }
+    found: list[Column] = []
     notes: list[str] = []
-    need_float64: list[str] = []
     useless: dict[str, str] = {}
     ids: dict[str, str] = {}
-    inputs = np.empty((table.num_rows, len(pairs)), np.float32)
-    for name, array in pairs:
+    spare: dict[str, pa.ChunkedArray] = {}
+    rows, dtype = table.num_rows, np.float64 if need_float64 else np.float32
+    parts: list[NDArray[Any]] = []
+    del table
+    pairs.reverse()
+    while pairs:
+        name, array = pairs.pop()
         if not columns.is_supported(array):
             useless[name] = f"values of type {array.type}"
             continue
@@ -75,26 +87,36 @@ def features_of(
             continue
         if name not in kept and (reason := _identifies(column, values)):
             ids[name] = reason
+            spare[name] = array
             continue
-        if column.type == "numeric" and precision.needs_float64(values):
-            need_float64.append(name)
+        if column.type == "numeric" and name in need_float64:
             notes += _outlier_notes(name, values)
         notes += _integer_notes(column, values, dropped)
-        inputs[:, len(found)] = values
-        found.append((column, array))
+        parts.append(values.astype(dtype))
+        found.append(column)
     if ids and not found:  # better an id than nothing
-        return features_of(table.drop_columns(list(useless)), categorical, dropped, [*kept, *ids], dates)
+        return features_of(pa.table(spare), categorical, dropped, [*kept, *ids], dates)
     notes = [*_dropped_notes(useless, ids, kept), *notes]
-    inputs = inputs[:, : len(found)]
-    if need_float64:
-        notes.append(
-            f"float32 cannot distinguish all values of {' and '.join(map(repr, need_float64))}: inputs are float64"
-        )
-    if need_float64 or any(column.type == "datetime" for column, _ in found):
-        inputs = np.empty(inputs.shape, np.float64)
-        for index, (column, array) in enumerate(found):
-            inputs[:, index] = columns.to_feature(column.name, array, categorical=column.name in categorical)[1]
-    return Features(tuple(column for column, _ in found), inputs, (*useless, *ids), notes, [])
+    imprecise = [column.name for column in found if column.type == "numeric" and column.name in need_float64]
+    if imprecise:
+        listed = " and ".join(map(repr, imprecise))
+        notes.append(f"float32 cannot distinguish all values of {listed}: inputs are float64")
+    # Only now, as its first column already takes the memory of all.
+    inputs = np.empty((rows, len(parts)), dtype)
+    for index, values in enumerate(parts):
+        inputs[:, index] = values
+    return Features(tuple(found), inputs, (*useless, *ids), notes, [])
+
+
+def _needs_float64(name: str, array: pa.ChunkedArray, form: DateFormat | None, kept: Collection[str]) -> bool:
+    """Whether a column of numbers becomes a feature of dates, or one whose values float32 cannot tell apart."""
+    column, values = columns.to_feature(name, array, categorical=False)
+    column = _dated(column, values, form)
+    if _useless(column, values):
+        return False
+    if column.type == "datetime":
+        return True
+    return precision.needs_float64(values) and (name in kept or not _identifies(column, values))
 
 
 def _dated(column: Column, values: NDArray[np.float64], form: DateFormat | None) -> Column:

@@ -25,11 +25,14 @@ def features_of(
     """`features.features_of` the rows ``rest`` of ``table``, with the values of the others.
 
     Their categories that no row of ``rest`` has follow the others. A value that is missing only in them is an error.
+    The columns are released as there, if ``rest`` has all rows.
     """
+    if rest.all():
+        only = [table]
+        del table
+        return features.features_of(only.pop(), options.categorical, options.drop, options.keep, dates)
     chosen = table.filter(pa.array(rest))
     found = features.features_of(chosen, options.categorical, options.drop, options.keep, dates)
-    if rest.all():
-        return found
     inputs = np.empty((table.num_rows, len(found.columns)), found.inputs.dtype)
     inputs[rest] = found.inputs
     extended, missing = [], dict[str, int]()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 import pyarrow as pa
 
 from training.data.tables import columns, tidy
-from training.data.tables.files import arrow_files, compression, delimited, json_files, workbook
+from training.data.tables.files import arrow_files, compression, delimited, json_files, mapped, workbook
 from training.data.tables.files.content import Content
 from training.data.tables.frames import Frame
 from training.errors import DataError
@@ -21,6 +23,13 @@ JSON: Final = (".json", ".jsonl", ".ndjson")
 ARROW: Final = (".feather", ".arrow")
 INNER: Final = (*TEXTS, ".parquet", *ARROW, *JSON, ".xlsx")
 SUFFIXES: Final = (*INNER, *compression.SUFFIXES)
+_MAGIC_BYTES: Final = 8
+_HEAD_BYTES: Final = 2**16
+
+# Return the memory of each column to the system once it is converted; by default Arrow keeps much of it.
+with contextlib.suppress(NotImplementedError):  # a build without jemalloc
+    pa.set_memory_pool(pa.jemalloc_memory_pool())
+    pa.jemalloc_set_decay_ms(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +54,38 @@ def read(path: Path | Frame, known_names: Collection[str] = (), *, max_bytes: in
     A compressed file may have ``max_bytes`` when decompressed. Raises `DataError`.
     """
     if isinstance(path, Frame):
-        return _tidied(path, path.content, path.digest)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    digest = hashlib.sha256(content).hexdigest()
+        content, digest = path.content, path.digest
+    else:
+        try:
+            content, digest = _read_file(path, known_names, max_bytes)
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    content = tidy.tidy(path, content)
+    if not len(content.columns[0]):
+        raise DataError(f"{path} has a header but no rows; add rows")
+    typed = frozenset(name for name, typed in zip(content.names, content.typed, strict=True) if typed)
+    table = pa.table(list(map(columns.normalised, content.columns)), list(content.names))
+    return TableFile(table, typed, digest, content.notes, content.decimal_comma)
+
+
+def _read_file(path: Path, known_names: Collection[str], max_bytes: int) -> tuple[Content, str]:
+    """Return what the file holds, and its SHA-256. Raises `OSError` and `DataError`."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        if arrow_files.kind_of(file.read(_MAGIC_BYTES)) == "parquet":
+            return arrow_files.read(path, path, "parquet"), digest
+        file.seek(0)
+        if path.suffix.lower() in TEXTS and not compression.is_compressed(file.read(_MAGIC_BYTES)):
+            text = mapped.content_of(file)
+            if isinstance(text, mmap) and text[:_HEAD_BYTES].strip():
+                return delimited.read(path, text, known_names), digest
+        file.seek(0)
+        content = file.read()
     content, name = compression.decompress(path, content, INNER, max_bytes)
     if not content.strip():
         raise DataError(f"{path} is empty, expected a table with a header")
-    return _tidied(path, _read(path, name, content, known_names, max_bytes), digest)
-
-
-def _tidied(path: Path | Frame, content: Content, digest: str) -> TableFile:
-    found = tidy.tidy(path, content)
-    if not len(found.columns[0]):
-        raise DataError(f"{path} has a header but no rows; add rows")
-    typed = frozenset(name for name, typed in zip(found.names, found.typed, strict=True) if typed)
-    table = pa.table(list(map(columns.normalised, found.columns)), list(found.names))
-    return TableFile(table, typed, digest, found.notes, found.decimal_comma)
+    return _read(path, name, content, known_names, max_bytes), digest
 
 
 def stem(path: Path | Frame) -> str:

@@ -39,12 +39,17 @@ def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions) -> Da
     rules = options.rules(comma=file.decimal_comma)
     options.check_names(path, file.table.column_names)
     files = part_files.join(path, file, options)
-    file = files.file
-    parsed = _parse_all(files, options, rules)
+    name, file_notes = file_name(reader.stem(path), default="table"), files.file.notes
+    arrays = dict(zip(files.file.table.column_names, files.file.table.columns, strict=True))
+    del file
+    files = replace(files, file=replace(files.file, table=files.file.table.select(options.roles)))
+    parsed = _parse_all(arrays, files, options, rules)  # releases each column
     invalid = {name for name, column in parsed.items() if column.errors}
     values = pa.table({name: column.array for name, column in parsed.items()})
     kept, target_notes = _rows_with_target(path, values, options.targets, parsed)
-    values, roles_table = (each.filter(pa.array(kept)) for each in (values, file.table.select(options.roles)))
+    roles_table = files.file.table
+    if not kept.all():
+        values, roles_table = (each.filter(pa.array(kept)) for each in (values, roles_table))
     roles = row_roles.roles_of(roles_table, files, files.parts[kept], options, rules)
     rest = roles.division.rest(values.num_rows)
     target, errors = None, [*(error for column in parsed.values() for error in column.errors), *roles.errors]
@@ -55,9 +60,14 @@ def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions) -> Da
             target = given_rows.target_of(values.select(options.targets), rest, options.task)
         except DataError as error:
             errors.append(str(error))
-    others = values.drop_columns(list({*options.targets, *invalid}))
+    values = values.drop_columns(list({*options.targets, *invalid}))
+    suspects = {} if options.missing is not None else _suspects(parsed)
     formats = {name: column.dates for name, column in parsed.items() if column.dates is not None}
-    found = given_rows.features_of(others, rest, options, formats)
+    parsed = {name: replace(each, array=pa.chunked_array([], each.array.type)) for name, each in parsed.items()}
+    # The list holds the only reference to the table, so that its columns can be released one by one.
+    features = [values]
+    del values
+    found = given_rows.features_of(features.pop(), rest, options, formats)
     errors += found.errors
     maybe_dates = [column.maybe_dates for column in parsed.values() if column.maybe_dates]
     if errors or target is None:
@@ -70,7 +80,7 @@ def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions) -> Da
             + (f" ({listed})" if listed else "")
         )
     return Dataset(
-        name=file_name(reader.stem(path), default="table"),
+        name=name,
         inputs=found.inputs,
         targets=target.values,
         labels=target.labels,
@@ -82,10 +92,10 @@ def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions) -> Da
         division=roles.division,
         weights=roles.weights,
         notes=(
-            *file.notes,
+            *file_notes,
             *target_notes,
             *roles.notes,
-            *_notes(parsed, options, found.dropped),
+            *_notes(parsed, suspects, options, found.dropped),
             *found.notes,
             target.note,
         ),
@@ -94,21 +104,36 @@ def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions) -> Da
     )
 
 
-def _parse_all(files: Files, options: TableOptions, rules: Rules) -> dict[str, ParsedColumn]:
-    """Parse all columns but the dropped ones; those that are ambiguous by what the others suggest."""
-    table, typed = files.file.table, files.file.typed
+def _parse_all(
+    arrays: dict[str, pa.ChunkedArray], files: Files, options: TableOptions, rules: Rules
+) -> dict[str, ParsedColumn]:
+    """Parse all columns but the dropped ones; those that are ambiguous by what the others suggest.
+
+    Each column is removed from ``arrays`` once it is parsed, since strings take several times the memory of numbers.
+    """
+    typed = files.file.typed
     chooses = files.parts == REST if files.given else None
-    parsed = {
-        name: _parse(name, table[name], options, rules, chooses, typed=name in typed)
-        for name in table.column_names
-        if name not in options.left_out
-    }
+    parsed: dict[str, ParsedColumn] = {}
+    ambiguous: dict[str, pa.ChunkedArray] = {}
+    for name in list(arrays):
+        array = arrays.pop(name)
+        if name in options.left_out:
+            continue
+        parsed[name] = _parse(name, array, options, rules, chooses, typed=name in typed)
+        if parsed[name].ambiguous:
+            ambiguous[name] = array
     commas = any(column.cells and column.cells.decimal == "," and not column.ambiguous for column in parsed.values())
     if commas and not rules.fixed:
-        for name in [name for name, column in parsed.items() if column.ambiguous]:
-            comma = replace(rules, comma=True, points=True)
-            parsed[name] = _parse(name, table[name], options, comma, chooses, typed=name in typed)
+        comma = replace(rules, comma=True, points=True)
+        for name, array in ambiguous.items():
+            parsed[name] = _parse(name, array, options, comma, chooses, typed=name in typed)
     return parsed
+
+
+def _suspects(parsed: Mapping[str, ParsedColumn]) -> dict[str, Mapping[str, int]]:
+    """The strings of each column that often mean a missing value, with their counts."""
+    found = {name: hints.maybe_missing(each.array) for name, each in parsed.items() if columns.is_string(each.array)}
+    return {name: counts for name, counts in found.items() if counts}
 
 
 def _parse(
@@ -187,7 +212,12 @@ def _rows_with_target(
     return ~missing, [f"{count:,} of {rows:,} rows {has} no {' or no '.join(names)}{counts} and {are} left out"]
 
 
-def _notes(parsed: Mapping[str, ParsedColumn], options: TableOptions, dropped: Collection[str]) -> list[str]:
+def _notes(
+    parsed: Mapping[str, ParsedColumn],
+    suspects: Mapping[str, Mapping[str, int]],
+    options: TableOptions,
+    dropped: Collection[str],
+) -> list[str]:
     """Return notes on strings that were, or may be, missing values, and those of each column that is used.
 
     Of the others, one that may have dates has a note.
@@ -198,11 +228,7 @@ def _notes(parsed: Mapping[str, ParsedColumn], options: TableOptions, dropped: C
         for name, column in used.items()
         if column.missing and name not in options.targets
     ]
-    suspects = {
-        name: counts
-        for name, column in used.items()
-        if options.missing is None and columns.is_string(column.array) and (counts := hints.maybe_missing(column.array))
-    }
+    suspects = {name: counts for name, counts in suspects.items() if name in used}
     if suspects:
         marks = dict.fromkeys(string for column in used.values() for string in column.missing if string)
         marks |= dict.fromkeys(string for counts in suspects.values() for string in counts)

@@ -116,6 +116,8 @@ def test_damaged_file_is_loaded_or_rejected_with_a_message_per_error(
     dataset = loaded(path, TableOptions((target,), task))
     if isinstance(dataset, str):
         head, *errors = dataset.split("\n")
+        if errors and errors[-1].startswith("- to go on without"):
+            errors.pop()
         assert (len(errors) > 1 and head.endswith(f" has {len(errors)} errors:")) if errors else head
         assert all(error.startswith("- ") for error in errors)
         return

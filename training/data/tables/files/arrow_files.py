@@ -15,8 +15,11 @@ _PARQUET = b"PAR1"
 _FILE = b"ARROW1"
 
 
-def read(path: Path, content: bytes, kind: str) -> Content:
-    """Return the columns of a file of ``kind``, ``parquet`` or ``arrow``, in their types. Raises `DataError`."""
+def read(path: Path, content: bytes | Path, kind: str) -> Content:
+    """Return the columns of a file of ``kind``, ``parquet`` or ``arrow``, in their types. Raises `DataError`.
+
+    A Parquet file may also be given by its path: its columns are then read without the file being held in memory.
+    """
     name = {"parquet": "a Parquet file", "arrow": "an Arrow or Feather file"}[kind]
     try:
         table = _read(content, kind)
@@ -36,7 +39,10 @@ def kind_of(content: bytes) -> str | None:
     return "arrow" if content.startswith(_FILE) else None
 
 
-def _read(content: bytes, kind: str) -> pa.Table:
+def _read(content: bytes | Path, kind: str) -> pa.Table:
+    if isinstance(content, Path):
+        with pa.OSFile(str(content)) as file:
+            return parquet.read_table(file, pre_buffer=False, use_threads=False)
     if kind == "parquet":
         return parquet.read_table(pa.BufferReader(content))
     if content.startswith(_FILE):

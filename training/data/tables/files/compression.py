@@ -40,6 +40,11 @@ _OPENERS: Final[Mapping[bytes, Callable[[IO[bytes]], Any]]] = MappingProxyType(
 _ERRORS: Final = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 
+def is_compressed(head: bytes) -> bool:
+    """Whether a file that begins with ``head`` is compressed, or another archive."""
+    return head.startswith((_ZIP, *_OPENERS))
+
+
 def decompress(path: Path, content: bytes, suffixes: Collection[str], max_bytes: int = MAX_BYTES) -> tuple[bytes, str]:
     """Return the file inside the compressed ``content``, or ``content`` if it is not compressed, and its name.
 

@@ -11,13 +11,14 @@ import io
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from training.data.tables.files import encodings, header
+from training.data.tables.files import encodings, header, mapped
 from training.data.tables.files.content import Content
 from training.errors import DataError
 
@@ -43,7 +44,7 @@ class _Row:
     line: int
 
 
-def read(path: Path, content: bytes, known_names: Collection[str] = ()) -> Content:
+def read(path: Path, content: bytes | mmap, known_names: Collection[str] = ()) -> Content:
     """Return all columns as strings without nulls, exactly as in the file. Raises `DataError`.
 
     ``known_names`` are names of columns that the user gave; a first row with one of them is a header.
@@ -212,7 +213,7 @@ def _columns(
 def _parse(body: Text, delimiter: str, width: int) -> list[pa.ChunkedArray]:
     types = dict.fromkeys((f"f{index}" for index in range(width + 1)), pa.string())
     table = arrow_csv.read_csv(
-        pa.BufferReader(body),
+        mapped.source_of(body),
         read_options=arrow_csv.ReadOptions(autogenerate_column_names=True),
         parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
         convert_options=arrow_csv.ConvertOptions(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from mmap import mmap
 from pathlib import Path
 from typing import Final
 
@@ -23,13 +24,13 @@ _MAX_RUN: Final = 2.5  # accented letters stand mostly alone; letters of other s
 _MAX_SHOWN: Final = 20
 
 
-def to_utf8(path: Path, content: bytes) -> tuple[bytes | memoryview, list[str]]:
+def to_utf8(path: Path, content: bytes | mmap) -> tuple[bytes | memoryview, list[str]]:
     """Return the text as UTF-8 without a byte order mark, and a note if the encoding was guessed.
 
     UTF-8 is checked and not copied. Raises `DataError` if the text is in no known encoding.
     """
     for mark, encoding in _BOMS:
-        if content.startswith(mark):
+        if content[: len(mark)] == mark:
             if encoding == "utf-8":
                 return _checked(path, memoryview(content)[len(mark) :])
             return _reencoded(path, content[len(mark) :], encoding), []
@@ -37,7 +38,7 @@ def to_utf8(path: Path, content: bytes) -> tuple[bytes | memoryview, list[str]]:
         sample = content[first:_SAMPLE_BYTES:2]
         if len(sample) > 1 and sample.count(0) > _NULLS * len(sample):
             note = f"read as {encoding.upper()}, which the file does not say; save it as UTF-8 if letters are wrong"
-            return _reencoded(path, content, encoding), [note]
+            return _reencoded(path, bytes(content), encoding), [note]
     return _checked(path, memoryview(content))
 
 

@@ -1,4 +1,4 @@
-"""The steps of a run: prepare a data set, train a network for it, publish it."""
+"""The last steps of a run: train a network for a data set, and publish it. Imports torch, which takes seconds."""
 
 from __future__ import annotations
 
@@ -10,39 +10,17 @@ from pathlib import Path
 from rich.console import Console
 
 from training.config import Config
-from training.data import categories, leaks, summary
 from training.data.dataset import Dataset
-from training.data.split import Split, split
+from training.data.split import Split
 from training.engine import device, trainer
 from training.engine.trainer import Epoch
 from training.recipe import sizing
 from training.recipe import train as recipe
-from training.release import pipeline, promotion
-from training.release import publish as publisher
+from training.recipe.train import TrainResult
+from training.release import pipeline
 from training.release.training_run import TrainingRun
 from training.run import progress
 from training.run.interrupt import Interrupts
-
-
-def check(dataset: Dataset, models: Path, name: str) -> None:
-    """Raise `TrainingError` if ``dataset`` cannot be published as model ``name`` in the folder ``models``."""
-    publisher.check(models, name)
-    publisher.check_names(dataset)
-
-
-def prepare(dataset: Dataset, config: Config, console: Console) -> tuple[Dataset, Split]:
-    """Split ``dataset``, group its rare categories, and print its columns. Raises `DataError`."""
-    parts = split(dataset, config)
-    dataset = leaks.with_notes(categories.group_rare(dataset, parts.train), parts.train)
-    if not console.quiet:
-        summary.show(console, dataset, parts.train)
-    return dataset, parts
-
-
-def check_clients(dataset: Dataset, parts: Split, models: Path, name: str, console: Console, *, breaking: bool) -> None:
-    """Print what changes for clients of the newest version. Raises `NotPromoted` if it breaks one, not ``breaking``."""
-    for note in promotion.check_interface(dataset, parts, models, name, breaking=breaking):
-        console.print(note)
 
 
 def train(
@@ -85,8 +63,8 @@ def train(
     if trained.teacher_history:
         console.print(f"teacher: validation accuracy {trained.teacher_history[-1].validation_score:.4f}")
     console.print(
-        f"trained {len(trained.history)} epochs in {fit_s:.1f} s; kept the weights of epoch {best.number} "
-        f"(validation loss {best.validation_loss:.4f})"
+        f"trained {_times(trained, fit_s)}; kept the weights of epoch {best.number} (validation loss "
+        f"{best.validation_loss:.4f})"
     )
     return TrainingRun(
         name=name,
@@ -106,6 +84,18 @@ def train(
         fit_s=fit_s,
         temperature=trained.temperature,
         teacher_history=trained.teacher_history,
+    )
+
+
+def _times(trained: TrainResult, fit_s: float) -> str:
+    """The time of the epochs, apart from that of encoding the rows before and calibrating after."""
+    epochs_s = sum(epoch.duration_s for epoch in trained.history)
+    teacher_s = sum(epoch.duration_s for epoch in trained.teacher_history)
+    count = len(trained.history)
+    teacher = f", {teacher_s:.1f} s of the teacher" if trained.teacher_history else ""
+    return (
+        f"{count} epochs in {epochs_s:.1f} s ({epochs_s / count:.3g} s each){teacher} and "
+        f"{max(fit_s - epochs_s - teacher_s, 0):.1f} s of preparing"
     )
 
 

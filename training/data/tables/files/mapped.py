@@ -1,0 +1,52 @@
+"""Large files mapped into memory, whose pages are given back while they are read."""
+
+from __future__ import annotations
+
+import io
+import mmap
+from typing import IO, Any, Final
+
+import pyarrow as pa
+
+# Smaller files are read: a mapped file must not be truncated meanwhile.
+MIN_BYTES: Final = 64 * 2**20
+_DONT_NEED: Final = getattr(mmap, "MADV_DONTNEED", None)  # not on Windows
+
+
+def content_of(file: IO[bytes]) -> bytes | mmap.mmap:
+    """Return all bytes of ``file``, mapped if they are many."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if size < MIN_BYTES or _DONT_NEED is None:
+        return file.read()
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def source_of(body: bytes | memoryview) -> Any:
+    """Return an Arrow file of ``body``; pages of a mapped one are given back once they were read."""
+    if isinstance(body, memoryview) and isinstance(body.obj, mmap.mmap) and _DONT_NEED is not None:
+        return pa.PythonFile(_Pages(body, body.obj), mode="r")
+    return pa.BufferReader(body)
+
+
+class _Pages(io.RawIOBase):
+    """A part of a mapped file, read from its start to its end."""
+
+    def __init__(self, body: memoryview, mapping: mmap.mmap) -> None:
+        super().__init__()
+        self._body = body
+        self._mapping = mapping
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        end = len(self._body) if size < 0 else self._at + size
+        block = bytes(self._body[self._at : end])
+        self._at += len(block)
+        self._mapping.madvise(mmap.MADV_DONTNEED)
+        return block

@@ -1,0 +1,34 @@
+"""The first steps of a run, without torch: prepare a data set, and check that it may be published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from training.config import Config
+from training.data import categories, leaks, summary
+from training.data.dataset import Dataset
+from training.data.split import Split, split
+from training.release import destination, promotion
+
+
+def check(dataset: Dataset, models: Path, name: str) -> None:
+    """Raise `TrainingError` if ``dataset`` cannot be published as model ``name`` in the folder ``models``."""
+    destination.check(models, name)
+    destination.check_names(dataset)
+
+
+def prepare(dataset: Dataset, config: Config, console: Console) -> tuple[Dataset, Split]:
+    """Split ``dataset``, group its rare categories, and print its columns. Raises `DataError`."""
+    parts = split(dataset, config)
+    dataset = leaks.with_notes(categories.group_rare(dataset, parts.train), parts.train)
+    if not console.quiet:
+        summary.show(console, dataset, parts.train)
+    return dataset, parts
+
+
+def check_clients(dataset: Dataset, parts: Split, models: Path, name: str, console: Console, *, breaking: bool) -> None:
+    """Print what changes for clients of the newest version. Raises `NotPromoted` if it breaks one, not ``breaking``."""
+    for note in promotion.check_interface(dataset, parts, models, name, breaking=breaking):
+        console.print(note)
