@@ -36,7 +36,8 @@ def document(model: Model, version_dir: Path) -> dict[str, Any]:
     """The description of ``model`` and what the page needs beside it, for JSON.
 
     ``examples`` are held-out rows as a client sends them. ``typical`` has a value for each feature of a table that has
-    statistics. An image has neither features nor typical values, but the largest pixel of its training data.
+    statistics, and ``important`` names features, those that matter most first. An image has none of these, but the
+    largest pixel of its training data.
     """
     manifest, brightest = model.manifest, model.schema.brightest
     is_image = brightest is not None and len(manifest.input_shape) == 2
@@ -50,6 +51,9 @@ def document(model: Model, version_dir: Path) -> dict[str, Any]:
         "f1_threshold": manifest.f1_threshold,
         "examples": _examples(model, version_dir),
         "typical": {} if is_image else _typical(model),
+        "important": []
+        if is_image or manifest.reference is None
+        else [each.name for each in manifest.reference.features],
         "card": [name for name in CARD if name in manifest.files],
     }
 
