@@ -77,17 +77,20 @@ function driftTable(scrape, version) {
   const unknown = byLabel(scrape, "mlp_feature_unknown_ratio", version, "feature");
   const targets = byLabel(scrape, "mlp_prediction_drift_psi", version, "target");
   const sorted = [...features].sort((one, other) => other[1] - one[1]);
-  const share = (shares, name) => (shares.has(name) ? percent(shares.get(name)) : "");
+  const without = (name) =>
+    [
+      missing.has(name) && `${percent(missing.get(name))} missing`,
+      unknown.has(name) && `${percent(unknown.get(name))} unknown`,
+    ].filter(Boolean);
+  const row = (name, drift, besides) => [name, drift.toFixed(2), verdict(drift), besides];
   const rows = [
-    ...[...targets].map(([name, drift]) => [`Predictions: ${name}`, drift.toFixed(2), verdict(drift), "", ""]),
-    ...sorted
-      .slice(0, MOST_ROWS)
-      .map(([name, drift]) => [name, drift.toFixed(2), verdict(drift), share(missing, name), share(unknown, name)]),
+    ...[...targets].map(([name, drift]) => row(`Predictions: ${name}`, drift, "")),
+    ...sorted.slice(0, MOST_ROWS).map(([name, drift]) => row(name, drift, without(name).join(", "))),
   ];
   const counted = scrape.sum("mlp_drift_rows", isOf(version));
   return {
     caption: `${title(version)}: ${count(counted)} ${counted === 1 ? "row" : "rows"}`,
-    head: ["Feature", "Index", "Change", "Missing", "Unknown"],
+    head: ["Feature", "Index", "Change", "Values"],
     rows,
     more: rows.length
       ? left(features.size, "features")

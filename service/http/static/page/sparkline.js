@@ -1,6 +1,7 @@
 // A curve of a figure over the last minutes, as SVG.
 
-const SVG = "http://www.w3.org/2000/svg";
+import { svg } from "./dom.js";
+
 const [WIDTH, HEIGHT, MARGIN] = [160, 36, 2];
 
 /**
@@ -10,31 +11,21 @@ const [WIDTH, HEIGHT, MARGIN] = [160, 36, 2];
  *   than `gap_s` apart are not joined; `text` writes a value for screen readers.
  */
 export function sparkline(place, points, { now_s, span_s, gap_s, text }) {
-  const svg = place.firstElementChild ?? place.appendChild(empty());
+  const curve = place.firstElementChild ?? place.appendChild(empty());
   const known = points.filter(({ value }) => Number.isFinite(value));
   const top = Math.max(...known.map(({ value }) => value), 0) || 1;
   const x = (at_s) => (WIDTH * (1 - (now_s - at_s) / span_s)).toFixed(1);
   const y = (value) => (HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * (Math.max(value, 0) / top)).toFixed(1);
   const pieces = split(points, gap_s);
-  svg.setAttribute("aria-label", described(known, text));
-  const [area, line] = svg.children;
+  curve.setAttribute("aria-label", described(known, text));
+  const [area, line] = curve.children;
   line.setAttribute("d", pieces.map((piece) => `M${joined(piece, x, y)}`).join(""));
   area.setAttribute("d", pieces.map((piece) => closed(piece, x, y)).join(""));
 }
 
 function empty() {
-  const svg = document.createElementNS(SVG, "svg");
-  for (const [name, value] of Object.entries({
-    class: "sparkline",
-    viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
-    preserveAspectRatio: "none",
-    role: "img",
-  }))
-    svg.setAttribute(name, value);
-  for (const name of ["area", "line"]) {
-    svg.appendChild(document.createElementNS(SVG, "path")).setAttribute("class", name);
-  }
-  return svg;
+  const attributes = { class: "sparkline", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" };
+  return svg("svg", attributes, svg("path", { class: "area" }), svg("path", { class: "line" }));
 }
 
 function joined(piece, x, y) {

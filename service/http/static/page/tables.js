@@ -1,5 +1,7 @@
 // Tables of the live view. A table is drawn anew only if it changed, so that selected text stays selected.
 
+import { element } from "./dom.js";
+
 const drawn = new WeakMap();
 
 /**
@@ -27,48 +29,29 @@ export const bar = (length, text, mark) => ({ length, text, mark });
 export const chip = (text, level) => ({ level, text });
 
 function tableOf({ caption, head, rows, more = [] }) {
-  const parts = more.map((text) => element("p", text));
-  if (rows.length) {
-    const columns = head.map((_, index) => index).filter((index) => rows.some((cells) => cells[index] !== ""));
-    const shown = (cells) => columns.map((index) => cells[index]);
-    const table = element("table");
-    table.append(element("caption", caption), element("thead", "", rowOf(shown(head), columns.map(() => "col"))));
-    table.append(element("tbody", "", ...rows.map((cells) => rowOf(shown(cells), ["row"]))));
-    parts.unshift(table);
-  }
-  return parts;
+  const paragraphs = more.map((text) => element("p", {}, text));
+  if (!rows.length) return paragraphs;
+  const columns = head.map((_, index) => index).filter((index) => rows.some((cells) => cells[index] !== ""));
+  const row = (cells, tagOf) => element("tr", {}, columns.map((index) => cellOf(cells[index], tagOf(index))));
+  const table = element(
+    "table",
+    {},
+    element("caption", {}, caption),
+    element("thead", {}, row(head, () => ["th", { scope: "col" }])),
+    element("tbody", {}, rows.map((cells) => row(cells, (index) => (index ? ["td", {}] : ["th", { scope: "row" }])))),
+  );
+  return [table, ...paragraphs];
 }
 
-function rowOf(cells, scopes) {
-  return element("tr", "", ...cells.map((content, index) => cellOf(content, scopes[index])));
-}
-
-function cellOf(content, scope) {
-  const cell = element(scope ? "th" : "td");
-  if (scope) cell.scope = scope;
-  if (content.length !== undefined && content.text !== undefined) {
-    cell.append(track(content), element("span", content.text));
-  } else if (content.level !== undefined) {
-    const word = element("span", content.text);
-    word.className = `chip ${content.level}`;
-    cell.append(word);
-  } else {
-    cell.textContent = content;
-  }
-  return cell;
+function cellOf(content, [tag, attributes]) {
+  if (typeof content === "string") return element(tag, attributes, content);
+  if (content.level) return element(tag, attributes, element("span", { class: `chip ${content.level}` }, content.text));
+  return element(tag, attributes, track(content), content.text);
 }
 
 function track({ length, mark }) {
-  const made = element("span");
-  made.className = mark === undefined ? "bar" : "bar marked";
-  made.style.setProperty("--length", length);
+  const made = element("span", { class: mark === undefined ? "bar" : "bar marked" });
+  made.style.setProperty("--length", length); // an attribute would violate the security policy
   if (mark !== undefined) made.style.setProperty("--mark", mark);
-  return made;
-}
-
-function element(name, text = "", ...children) {
-  const made = document.createElement(name);
-  if (text) made.textContent = text;
-  made.append(...children);
   return made;
 }
