@@ -20,7 +20,7 @@ from service import logs, metrics, settings
 from service.grpc import extra
 from service.health import Health
 from service.heartbeats import Heartbeats
-from service.http import docs, openapi
+from service.http import docs, openapi, page
 from service.http.chosen_paths import ChosenPaths, chosen_paths
 from service.http.codecs.json_codec import check_example
 from service.http.limits import BodyBudget, Limits
@@ -179,8 +179,8 @@ def build(
         docs_url=None,
         redoc_url=None,
     )
+    _include_pages(app, options, repository)
     app.include_router(router(table, predict, repository, lifecycle, health, exposition, metrics.CONTENT_TYPE))
-    app.include_router(docs.router())
     add_errors(app, table, repository)
     openapi.install(app, table, repository)
     ids = RequestIds()
@@ -196,6 +196,13 @@ def build(
         lifetime=Lifetime(options.max_connection_age_s, options.max_requests_per_connection),
     )
     return Service(app, lifecycle, fast_path, repository, _grpc(options, fast_path, Served(repository, lifecycle), v2))
+
+
+def _include_pages(app: FastAPI, options: Settings, repository: Repository) -> None:
+    """Add the pages for browsers. They come first: for a browser, GET / is one of them."""
+    app.include_router(docs.router())
+    if options.page:
+        app.include_router(page.router(repository, options.models))
 
 
 def _grpc(options: Settings, context: FastPathContext, served: Served, v2: OpenInferenceV2) -> GrpcServer | None:

@@ -205,6 +205,11 @@ def read_files(version_dir: Path) -> tuple[Manifest, dict[str, bytes]]:
     return manifest, {name: _verified(version_dir, name, manifest.files) for name in manifest.files}
 
 
+def read_file(version_dir: Path, name: str, manifest: Manifest) -> bytes:
+    """Read one file of a version and verify it against its ``manifest``. Raises `ArtifactError`."""
+    return _verified(version_dir, name, manifest.files)
+
+
 def read_manifest(version_dir: Path) -> Manifest:
     """Read only ``metadata.json`` and check it, also against the folder's name. Raises `ArtifactError`."""
     return parse(version_dir / MANIFEST, _content(version_dir, MANIFEST))

@@ -71,6 +71,7 @@ class Settings(BaseSettings):
     precision: Literal["auto", "fp32", "int8"] = _option(
         "auto", "arithmetic of the network; auto is int8 on a CPU if the manifest shows it is as good"
     )
+    page: bool = _option(True, "show a page to try the models at / and a live view at /status, to browsers")
     log_level: Literal["debug", "info", "warning", "error"] = _option(
         "info", "lowest level to log; requests are logged at info"
     )

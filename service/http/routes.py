@@ -17,12 +17,12 @@ from starlette.responses import Response as HttpResponse
 
 from service.errors import MethodNotAllowed, NotFound, RequestError
 from service.health import Health
-from service.http import messages, openapi, problems
+from service.http import messages, openapi, page, problems
 from service.http.admission import LARGE_BYTES, Arrival
+from service.http.model_document import describe
 from service.http.paths import AnyProtocol, ResourceRoute, Route, RouteTable
 from service.http.predict import Pending, Predict
 from service.http.protocols.base import Served
-from service.inference.model import Model
 from service.inference.repository import Repository
 from service.inference.versions import State as VersionState
 from service.lifecycle import Lifecycle, State
@@ -32,7 +32,7 @@ _PATHS: Final = "GET /docs lists every path and its methods"
 # The paths that no protocol has.
 PATTERNS: Final = (
     *("/models", "/models/{name}", "/health/live", "/health/ready", "/health/startup", "/metrics"),
-    *("/docs", "/docs/{file}", "/openapi.json"),
+    *("/docs", "/docs/{file}", "/openapi.json", *page.PATTERNS),
 )
 
 
@@ -107,7 +107,7 @@ def _add_models(routes: APIRouter, repository: Repository) -> None:
         """A model's inputs and outputs, where it runs, its scores, and what it was made from."""
         model = repository.find(name, None)
         _record(request).model = name
-        return {**_description(model), "versions": repository.statuses(name)}
+        return {**describe(model), "versions": repository.statuses(name)}
 
 
 def _add_health(routes: APIRouter, lifecycle: Lifecycle, health: Health) -> None:
@@ -239,29 +239,3 @@ def _summary(repository: Repository, name: str) -> dict[str, Any]:
     statuses = repository.statuses(name)
     serving = next((each.version for each in statuses if each.state is VersionState.SERVING), None)
     return {"name": name, "version": serving, "versions": statuses}
-
-
-def _description(model: Model) -> dict[str, Any]:
-    manifest = model.manifest
-    return {
-        "name": manifest.name,
-        "version": manifest.version,
-        "task": manifest.task,
-        "labels": manifest.classes,
-        "targets": manifest.targets,
-        "input_shape": manifest.input_shape,
-        "input_dtype": manifest.input_dtype,
-        "output_dtype": manifest.output_dtype,
-        "features": [each.to_record() for each in manifest.features],
-        "cells": manifest.cells,
-        "provider": model.provider,
-        "precision": model.precision,
-        "why_not_int8": model.why_not_int8,
-        "costs": model.costs,
-        "load_s": model.load_s,
-        "scores": manifest.scores,
-        "data": manifest.data,
-        "unseen_values": "refuse" if model.schema.defaults is None else "impute",
-        "created": manifest.created,
-        "git_commit": manifest.git_commit,
-    }

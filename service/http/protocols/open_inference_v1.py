@@ -61,6 +61,9 @@ _MODELS: Final = {
 }
 
 
+# What GET / answers to clients of KServe, which ask whether the server is alive.
+ALIVE: Final = Response(200, JSON_HEADERS, orjson.dumps({"status": "alive"}))
+
 _PATHS: Final[Mapping[str, Endpoint]] = {
     "/v1/models/{name}:predict": Endpoint(
         "V1 Predict", "For each instance the probabilities of all labels, or the numbers of a regression."
@@ -199,7 +202,7 @@ def _dumped(values: np.ndarray[Any, Any]) -> bytes:
 
 
 def _live(_served: Served, _parameters: Mapping[str, str]) -> Response:
-    return Response(200, JSON_HEADERS, orjson.dumps({"status": "alive"}))
+    return ALIVE
 
 
 def _models(served: Served, _parameters: Mapping[str, str]) -> Response:

@@ -10,6 +10,7 @@ import pytest
 
 from service import app, metrics
 from service.errors import StartError
+from service.http import page
 from service.http.routes import PATTERNS
 from service.lifecycle import State
 from service.settings import Settings
@@ -127,5 +128,6 @@ def test_the_patterns_outside_the_protocols_are_listed(models: Path) -> None:
     table = application.service.fast_path.table
     of_protocols = {route.pattern for route in (*table.routes, *table.resources)}
     found = set(application.ask("GET", "/openapi.json").json()["paths"])
-    assert found - of_protocols == set(PATTERNS) - {"/openapi.json", "/docs", "/docs/{file}"}
+    pages = {"/openapi.json", "/docs", "/docs/{file}", *page.PATTERNS}
+    assert found - of_protocols == set(PATTERNS) - pages
     application.close()

@@ -1,0 +1,63 @@
+// The card of a version: scores on held-out rows, pictures of its errors, and what it was made from.
+
+import { cardUrl } from "./api.js";
+import { element, section, table } from "./dom.js";
+import { count, number } from "./format.js";
+
+const SCORES = {
+  accuracy: "Accuracy",
+  balanced_accuracy: "Balanced accuracy",
+  log_loss: "Log-loss",
+  roc_auc: "ROC-AUC",
+  average_precision: "Average precision",
+  ece: "Calibration error",
+  mae: "Mean absolute error",
+  rmse: "Root mean squared error",
+  r2: "R²",
+};
+const PICTURES = {
+  "confusion.png": "Which classes are taken for which",
+  "reliability.png": "Whether probabilities are what they say",
+  "predicted.png": "Predicted and true values",
+  "importance.png": "Which features matter most",
+  "mistakes.png": "The most confident mistakes",
+  "learning.png": "How it learned",
+};
+
+/** The panel of a version. */
+export function cardPanel({ model, baseline, card }) {
+  const url = (file) => cardUrl(model.name, model.version, file);
+  const picture = ([file, caption]) => {
+    const image = element("img", { src: url(file), alt: `${caption}, as a chart`, loading: "lazy" });
+    return element("figure", {}, element("a", { href: url(file) }, image), element("figcaption", {}, caption));
+  };
+  const full = card.includes("card.html") ? "card.html" : card.find((file) => file === "README.md");
+  return section(
+    "card",
+    "How good it is",
+    element("div", { class: "card" }, scores(model, baseline), facts(model)),
+    element("div", { class: "pictures" }, Object.entries(PICTURES).filter(([file]) => card.includes(file)).map(picture)),
+    full ? element("p", {}, element("a", { id: "card-link", href: url(full) }, "The whole model card")) : null,
+  );
+}
+
+function scores({ scores: found, data }, baseline) {
+  const columns = { ...found, ...(baseline ? { baseline } : {}) };
+  const metrics = Object.keys(Object.values(found)[0] ?? {});
+  if (!metrics.length) return element("p", { class: "quiet" }, "There are no scores: the network was made elsewhere.");
+  const rows = metrics.map((metric) => [SCORES[metric] ?? metric, ...Object.values(columns).map((each) => (metric in each ? number(each[metric]) : ""))]);
+  const test = data.rows?.test;
+  return element("div", { class: "scroll" }, table(test ? `On ${count(test, "held-out row")}` : "On held-out rows", ["", ...Object.keys(columns)], rows));
+}
+
+function facts(model) {
+  const { rows } = model.data;
+  const known = {
+    "Trained on": rows?.train ? `${count(rows.train, "row")} of ${model.data.name}` : model.data.name,
+    Made: model.created?.slice(0, 10),
+    "Runs on": `${model.provider === "cuda" ? "GPU" : "CPU"}, in ${model.precision}`,
+    "Time for a row": `${Math.round(1e6 * (model.costs.run_s + model.costs.row_s))} µs`,
+  };
+  const entries = Object.entries(known).filter(([, value]) => value);
+  return element("dl", { class: "facts" }, entries.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+}

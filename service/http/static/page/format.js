@@ -1,0 +1,37 @@
+// Writes numbers and labels for people.
+
+const PLAIN = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 });
+const SHORT = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+
+/** A number with six significant digits; very large and very small ones with an exponent. */
+export function number(value) {
+  return exponent(value) ?? PLAIN.format(value);
+}
+
+/** The same with four digits, for axes and hints. */
+export function short(value) {
+  return exponent(value) ?? SHORT.format(value);
+}
+
+function exponent(value) {
+  const size = Math.abs(value);
+  return size && (size >= 1e12 || size < 1e-4) ? value.toExponential(3) : null;
+}
+
+/** A share as a percentage; nothing but 0 and 1 is written as 0 % or 100 %. */
+export function percent(share) {
+  if (share > 0 && share < 0.0005) return "<0.1 %";
+  if (share < 1 && share > 0.9995) return ">99.9 %";
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+/** A count with separators, and its noun. */
+export function count(value, noun) {
+  return `${value.toLocaleString("en")} ${noun}${value === 1 ? "" : "s"}`;
+}
+
+/** A time in milliseconds, or microseconds below 0.1 ms. */
+export function duration(ms) {
+  if (ms < 0.1) return `${Math.round(1000 * ms)} µs`;
+  return `${ms.toFixed(ms < 10 ? 2 : 0)} ms`;
+}

@@ -1,0 +1,86 @@
+// Draws one line with axes as SVG, or bars for categories, with the present value marked.
+
+import { element, svg } from "./dom.js";
+import { short } from "./format.js";
+
+const [WIDTH, HEIGHT] = [640, 280];
+const [LEFT, RIGHT, TOP, BOTTOM] = [64, 16, 12, 44];
+
+/** A line through `points` [[x, y], …] with the mark at `at`; `name` and `of` label the axes. */
+export function line({ points, at, name, of, described }) {
+  const xs = points.map(([x]) => x);
+  const ys = points.map(([, y]) => y);
+  const x = scale([Math.min(...xs), Math.max(...xs)], [LEFT, WIDTH - RIGHT]);
+  const y = scale(padded(Math.min(...ys), Math.max(...ys)), [HEIGHT - BOTTOM, TOP]);
+  const path = points.map(([a, b], index) => `${index ? "L" : "M"}${x.at(a).toFixed(1)} ${y.at(b).toFixed(1)}`).join("");
+  return svg(
+    "svg",
+    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": described, class: "plot" },
+    x.ticks.map((tick) => xTick(x.at(tick), short(tick))),
+    y.ticks.map((tick) => yTick(y.at(tick), short(tick))),
+    svg("text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 6, class: "axis-name" }, name),
+    svg("text", { x: LEFT, y: TOP + 4, class: "axis-name of", dx: 6, dy: 6 }, of),
+    svg("path", { d: path, class: "curve" }),
+    at ? mark(x.at(at[0]), y.at(at[1])) : null,
+  );
+}
+
+/** A bar for each category of `points` [[name, value], …]; the present one is marked. */
+export function categoryBars({ points, present }) {
+  const values = points.map(([, value]) => value);
+  const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
+  const share = (value) => (value - low) / (high - low || 1);
+  const rows = points.map(([name, value]) => {
+    const fill = element("span", { class: "bar-fill" });
+    fill.style.transform = `translateX(${100 * Math.min(share(value), share(0))}%) scaleX(${Math.abs(share(value) - share(0))})`;
+    return element(
+      "li",
+      { class: name === present ? "best" : "" },
+      element("span", { class: "bar-name", title: name }, name),
+      element("span", { class: "bar-track", "aria-hidden": "true" }, fill),
+      element("span", { class: "bar-share" }, short(value)),
+    );
+  });
+  return element("ol", { class: "bars", "aria-label": "Answer for each category" }, rows);
+}
+
+function xTick(x, text) {
+  return svg(
+    "g",
+    { class: "tick" },
+    svg("line", { x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM }),
+    svg("text", { x, y: HEIGHT - BOTTOM + 16, "text-anchor": "middle" }, text),
+  );
+}
+
+function yTick(y, text) {
+  return svg(
+    "g",
+    { class: "tick" },
+    svg("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y }),
+    svg("text", { x: LEFT - 8, y: y + 4, "text-anchor": "end" }, text),
+  );
+}
+
+function mark(x, y) {
+  return svg("g", { class: "mark" }, svg("line", { x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM }), svg("circle", { cx: x, cy: y, r: 5 }));
+}
+
+/** A linear scale from a range of values to one of the drawing, with round ticks. */
+function scale([low, high], [from, to]) {
+  const at = (value) => from + ((value - low) / (high - low || 1)) * (to - from);
+  return { at, ticks: ticksOf(low, high) };
+}
+
+function ticksOf(low, high) {
+  const rough = (high - low) / 5 || 1;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find((each) => each * power >= rough);
+  const first = Math.ceil(low / step);
+  return Array.from({ length: Math.max(0, Math.floor(high / step) - first + 1) }, (_, index) => Number(((first + index) * step).toPrecision(12)));
+}
+
+function padded(low, high) {
+  const space = (high - low) * 0.06 || Math.abs(high) * 0.05 || 1;
+  return [low - space, high + space];
+}

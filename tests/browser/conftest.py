@@ -1,0 +1,55 @@
+"""The browser, a page in it, and a server with a model of images and one of a table."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.chromium import Watched, chromium
+from tests.service.drifting import publish_with_reference
+from tests.service.running import Running
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Closed after each file, as tests of other files run event loops of their own."""
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`fashion-mnist/1`, which is bundled, and two versions of `table`, which answer differently."""
+    folder = tmp_path_factory.mktemp("models")
+    shutil.copytree(ROOT / "models" / "fashion-mnist", folder / "fashion-mnist")
+    publish_with_reference(folder, "table", 1)
+    publish_with_reference(folder, "table", 2, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(models: Path) -> Iterator[Running]:
+    """Serves `fashion-mnist` by default."""
+    with Running(models, "--model", "fashion-mnist", "--reload-interval-s", "0.2") as running:
+        yield running
+
+
+@pytest.fixture
+def watched(browser: Browser, server: Running) -> Iterator[Watched]:
+    """What the test's pages share. At the end nothing must have gone wrong in them."""
+    context = Watched(browser, server.address)
+    yield context
+    context.context.close()
+    assert context.problems == []
+
+
+@pytest.fixture
+def page(watched: Watched) -> Page:
+    """A new page."""
+    return watched.page()
