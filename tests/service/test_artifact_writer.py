@@ -166,7 +166,7 @@ def test_an_invalid_model_is_not_published(version_dir: Path, tmp_path: Path) ->
             (dataclasses.replace(manifest, classes=("a",)), files),
             "'classes' is ['a'], expected two or more distinct labels",
         ),
-        ((dataclasses.replace(manifest, format=2), files), "'format' is 2, and this release reads up to 1"),
+        ((dataclasses.replace(manifest, format=3), files), "'format' is 3, and this release reads up to 2"),
         ((manifest, {artifact.MODEL: b"", artifact.GOLDEN: b""}), "would be published without example.json"),
     ):
         assert fault in artifact_error(artifact_writer.publish, models_dir, "again", lambda _version, made=made: made)

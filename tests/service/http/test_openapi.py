@@ -273,7 +273,6 @@ def test_a_model_is_described_with_targets_labels_and_features(client: Client) -
         "categories": ["France", "Germany", "Italy"],
         "other": False,
         **dict.fromkeys(("mean", "std", "min", "max"), 0.0),
-        "default": None,
     }
 
 

@@ -29,10 +29,10 @@ from tests.service.http.protocols.test_open_inference_v2 import tensor
 from tests.service.published import TABLE, publish
 
 FEATURES = (
-    Feature("age", "numeric", False, (), False, 40.0, 12.0, 0.0, 99.0, 40.0),
-    Feature("member", "boolean", False, (), False, 0.25, 0.5, 0.0, 1.0, 0.25),
-    Feature("city", "categorical", False, ("Köln", "Rome"), False, 0.0, 0.0, 0.0, 0.0, 1.0),
-    Feature("job", "categorical", False, ("cook", "nurse"), True, 0.0, 0.0, 0.0, 0.0, 2.0),
+    Feature("age", "numeric", False, (), False, 40.0, 12.0, 0.0, 99.0, default=40.0),
+    Feature("member", "boolean", False, (), False, 0.25, 0.5, 0.0, 1.0, default=0.25),
+    Feature("city", "categorical", False, ("Köln", "Rome"), False, 0.0, 0.0, 0.0, 0.0, default=1.0),
+    Feature("job", "categorical", False, ("cook", "nurse"), True, 0.0, 0.0, 0.0, 0.0, default=2.0),
     Feature("plan", "categorical", True, ("a", "b"), False, 0.0, 0.0, 0.0, 0.0),
 )
 NAMES = [feature.name for feature in FEATURES]

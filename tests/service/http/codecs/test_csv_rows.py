@@ -20,7 +20,7 @@ from service.inference.schema import Schema
 from tests.service.errors import request_error
 from tests.service.http.codecs.schemas import TABLE, numbers
 from tests.service.http.codecs.tables import SCHEMA, rows_of
-from training.data.tables import reader
+from training.data.tables.files import delimited
 from training.errors import DataError
 
 CSV = "text/csv"
@@ -44,12 +44,12 @@ def test_plain_text_is_split_as_training_splits_a_file(lines: list[str], bom: bo
     content = b"\xef\xbb\xbf" * bom + "\n".join(["x,y", *lines]).encode()
     file = Path("table.csv")
     try:
-        table = reader._read_csv(file, content)
+        table = delimited.read(file, content, ("x", "y"))
     except DataError:
         return
     found = list(CsvText(content, 1000))
-    if all(len(row) == 2 for row in found):
-        assert found[1:] == [list(row.values()) for row in table.to_pylist()]
+    if all(len(row) == 2 for row in found) and not table.notes:  # it skipped nothing
+        assert found[1:] == [list(row) for row in zip(*(each.to_pylist() for each in table.columns), strict=True)]
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 5, 7, 16])
