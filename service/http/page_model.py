@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
@@ -74,47 +75,56 @@ def _label(model: Model) -> str:
 
 
 def _examples(model: Model, version_dir: Path) -> list[Any]:
-    """Held-out rows: some of the golden ones, or the example request's if those cannot be read or written as JSON."""
+    """Held-out rows: that of the example request, and golden ones if they can be read and written as JSON."""
     features = model.manifest.features
-    if all(feature.kind in _KINDS for feature in features):
-        try:
-            golden = artifact.read_file(version_dir, artifact.GOLDEN, model.manifest)
-        except ArtifactError:
-            pass
-        else:
-            return _golden_rows(golden, features)
     rows = json.loads(model.example)
-    rows = rows.get("inputs", []) if isinstance(rows, dict) else rows
-    return rows[:_MAX_EXAMPLES] if isinstance(rows, list) else []
+    rows = rows.get("inputs") if isinstance(rows, dict) else rows
+    first = _by_name(_flat(rows[0]), model) if isinstance(rows, list) and rows else None
+    found = [] if first is None else [first]
+    if all(feature.kind in _KINDS for feature in features):
+        with suppress(ArtifactError):
+            golden = artifact.read_file(version_dir, artifact.GOLDEN, model.manifest)
+            found += [row for row in _golden_rows(golden, features) if row != first]
+    return found[: min(_MAX_EXAMPLES, max(1, _MAX_EXAMPLE_VALUES // len(features)))]
+
+
+def _flat(row: Any) -> Any:
+    """A row without nesting."""
+    while isinstance(row, list) and row and isinstance(row[0], list):
+        row = [value for inner in row for value in inner]
+    return row
+
+
+def _by_name(row: Any, model: Model) -> Any:
+    """A row of a table as an object; one of pixels stays a list."""
+    if not isinstance(row, list) or model.schema.brightest is not None:
+        return row
+    return dict(zip(model.schema.names, row, strict=True))
 
 
 def _golden_rows(golden: bytes, features: Sequence[Feature]) -> list[Any]:
     with np.load(io.BytesIO(golden), allow_pickle=False) as arrays:
         inputs = arrays["inputs"]
-    count = min(_MAX_EXAMPLES, max(1, _MAX_EXAMPLE_VALUES // len(features)))
+    inputs = inputs[:_MAX_EXAMPLES]
     if inputs.dtype == np.uint8:
-        rows: list[Any] = inputs[:count].tolist()
+        rows: list[Any] = inputs.tolist()
         return rows
-    written = ({each.name: _as_json(each, value) for each, value in _pairs(features, row)} for row in inputs[:count])
+    written = ({each.name: _as_json(each, value) for each, value in zip(features, row, strict=True)} for row in inputs)
     return [row for row in written if _UNKNOWN not in row.values()]
 
 
 _UNKNOWN: Final = object()  # a category that training counted among the rare ones
 
 
-def _pairs(features: Sequence[Feature], row: np.ndarray[Any, Any]) -> list[tuple[Feature, float]]:
-    return list(zip(features, row.tolist(), strict=True))
-
-
-def _as_json(feature: Feature, value: float) -> Any:
+def _as_json(feature: Feature, value: np.floating[Any]) -> Any:
     """An encoded value as a client sends it."""
-    if value != value:  # NaN  # noqa: PLR0124
+    if np.isnan(value):
         return None
     if feature.kind == "boolean":
         return bool(value)
     if feature.kind == "categorical":
         return feature.categories[int(value)] if value < len(feature.categories) else _UNKNOWN
-    return value
+    return float(str(value))  # the shortest number that float32 reads so
 
 
 def _typical(model: Model) -> dict[str, Any]:

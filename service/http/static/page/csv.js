@@ -3,10 +3,11 @@
 import { predict } from "./api.js";
 import { parse, serialize } from "./csv_text.js";
 import { element, section, table } from "./dom.js";
-import { count, number, percent } from "./format.js";
+import { count, number, percent, withoutRow } from "./format.js";
 import { named } from "./table_form.js";
 
 const SHOWN_ROWS = 100;
+const LONG_TEXT = 2_000;
 const SHOWN_BYTES = 200_000; // more text makes a text field slow; the file is sent all the same
 
 /** The panel for a version. `asked` is called with each request, for the snippets. */
@@ -15,7 +16,7 @@ export function csvPanel({ model, examples }, path, { asked }) {
   const file = element("input", { id: "csv-file", type: "file", accept: ".csv,.tsv,.txt,text/csv" });
   const ignore = element("input", { id: "csv-ignore", type: "checkbox" });
   const run = element("button", { id: "csv-run", type: "button", class: "primary", onclick: () => send(chosen ?? text.value) }, "Predict");
-  const sample = element("button", { id: "csv-sample", type: "button", onclick: insert }, "Insert sample rows");
+  const sample = element("button", { id: "csv-sample", type: "button", onclick: insert }, "Insert held-out rows");
   const problem = element("p", { id: "csv-problem", class: "problem", role: "alert", hidden: true });
   const result = element("div", { id: "csv-result", "aria-live": "polite" });
   let chosen = null; // the text of a file that is too long to be shown
@@ -26,7 +27,7 @@ export function csvPanel({ model, examples }, path, { asked }) {
     try {
       if (!content.trim()) throw new Error("There are no rows yet; paste some with a header line, or upload a file.");
       const query = { on_error: "row", ...(ignore.checked ? { ignore_unknown: true } : {}) };
-      asked({ type: "text/csv", query, body: content, csv: content });
+      asked({ program: () => programOf(content, query) });
       const { answer } = await predict(path, content, "text/csv", query);
       result.replaceChildren(...shown(parse(content), answer));
     } catch (error) {
@@ -38,7 +39,7 @@ export function csvPanel({ model, examples }, path, { asked }) {
   }
 
   function shown({ rows: [head, ...rows], separator }, answer) {
-    const errors = new Map((answer.errors ?? []).map((each) => [each.row, each.detail]));
+    const errors = new Map((answer.errors ?? []).map((each) => [each.row, withoutRow(each.detail)]));
     const columns = columnsOf(model, answer, errors);
     const extra = (row) => columns.map(({ value }) => value(row));
     const written = (row) => columns.map(({ value, write = String }) => (value(row) == null ? "" : write(value(row))));
@@ -109,6 +110,11 @@ function columnsOf(model, { predictions, probabilities }, errors) {
     ? model.labels.map((label, index) => ({ name: `probability ${label}`, value: (row) => probabilities[row]?.[index], write: percent }))
     : [];
   return [...named, ...shares, ...(errors.size ? [{ name: "error", value: (row) => errors.get(row) }] : [])];
+}
+
+/** What a program sends: the text, or if it is long a file. */
+function programOf(content, query) {
+  return { type: "text/csv", query, ...(content.length > LONG_TEXT ? { file: "rows.csv" } : { text: content }) };
 }
 
 function placeholderOf({ features }) {

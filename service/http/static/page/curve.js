@@ -2,7 +2,7 @@
 
 import { predict } from "./api.js";
 import { element, section, select, table } from "./dom.js";
-import { number } from "./format.js";
+import { number, percent, short } from "./format.js";
 import { latest } from "./latest.js";
 import { categoryBars, line } from "./plot.js";
 
@@ -22,11 +22,13 @@ export function curvePanel({ model, important }, form, path) {
   const values = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Values of the curve" });
   const problem = element("p", { class: "problem", hidden: true });
   let row = null;
+  let answered = null;
   let isChosen = false; // until a class is chosen, the predicted one is shown
 
   const draw = latest(async () => {
     try {
-      show(await ask());
+      answered = await ask();
+      show(answered);
       problem.hidden = true;
     } catch (error) {
       problem.hidden = false;
@@ -51,19 +53,22 @@ export function curvePanel({ model, important }, form, path) {
     const points = steps.map((value, step) => [field.feature.kind === "numeric" ? value : String(value), moved[step]]);
     const of = answer.probabilities ? `probability of ${outputs[index]}` : outputs[index];
     const head = [field.name, of];
+    const shares = Boolean(answer.probabilities);
+    const at = typeof present === "number" ? [clamp(present, points), now] : null;
     const drawn =
       field.feature.kind === "numeric"
-        ? line({ points, at: typeof present === "number" ? [clamp(present, points), now] : null, name: field.name, of, described: described(head, points) })
-        : categoryBars({ points, present: String(present) });
+        ? line({ points, at, name: field.name, of, described: described(head, points), width: plot.clientWidth, shares })
+        : categoryBars({ points, present: String(present), shares });
     plot.replaceChildren(drawn);
-    values.replaceChildren(table("The same as a table", head, points.map(([x, y]) => [typeof x === "number" ? number(x) : x, number(y)])));
+    const write = shares ? percent : number;
+    values.replaceChildren(table("Values", head, points.map(([x, y]) => [typeof x === "number" ? short(x) : x, write(y)])));
   }
 
   along.addEventListener("change", () => draw());
   output.addEventListener("change", () => ((isChosen = true), draw()));
   const node = section(
     "curve",
-    "One feature moves, the others stay",
+    "How the answer changes with one feature",
     element(
       "div",
       { class: "tools" },
@@ -74,6 +79,8 @@ export function curvePanel({ model, important }, form, path) {
     plot,
     element("details", {}, element("summary", {}, "Values"), values),
   );
+
+  new ResizeObserver(() => answered && show(answered)).observe(plot);
 
   function update(next) {
     row = next;

@@ -1,7 +1,8 @@
 // Writes numbers and labels for people.
 
-const PLAIN = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 });
-const SHORT = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+// 1984 without a separator, as it may be a year, and 19,840 with one.
+const PLAIN = new Intl.NumberFormat("en", { maximumSignificantDigits: 6, useGrouping: "min2" });
+const SHORT = new Intl.NumberFormat("en", { maximumSignificantDigits: 4, useGrouping: "min2" });
 
 /** A number with six significant digits; very large and very small ones with an exponent. */
 export function number(value) {
@@ -28,6 +29,11 @@ export function percent(share) {
 /** A count with separators, and its noun. */
 export function count(value, noun) {
   return `${value.toLocaleString("en")} ${noun}${value === 1 ? "" : "s"}`;
+}
+
+/** A server's message about the only row, or about a row that is in sight. */
+export function withoutRow(message) {
+  return message.replace(/^row \d+, /, "");
 }
 
 /** A time in milliseconds, or microseconds below 0.1 ms. */

@@ -2,7 +2,7 @@
 
 import { element, section } from "./dom.js";
 import { drawable } from "./draw.js";
-import { gridOf, gridOfPicture, isOnWhite, paint } from "./pixels.js";
+import { gridOf, gridOfPicture, isOnWhite, paint, pngOf } from "./pixels.js";
 
 const CANVAS = 320; // pixels of the canvas, about: a multiple of the model's
 const FULL = 255;
@@ -48,7 +48,7 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
     state = next;
     paint(seen, state.grid, width, height, whitest);
     for (const button of gallery) button.setAttribute("aria-pressed", button === chosen);
-    changed(requestOf(state));
+    changed(requestOf(state, width, height));
   }
 
   function useGrid(grid, chosen) {
@@ -115,7 +115,7 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
         element("p", { class: "quiet" }, "Or draw, paste one, or drop a file here."),
       ),
     ),
-    element("h3", { id: "examples-title" }, "Pictures that training did not see"),
+    element("h3", { id: "examples-title" }, "Held-out examples"),
     element("div", { id: "examples", class: "gallery", role: "group", "aria-labelledby": "examples-title" }, gallery),
   );
   node.addEventListener("dragover", (event) => (event.preventDefault(), node.classList.add("over")));
@@ -139,7 +139,8 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
 }
 
 /** What to send: the file itself, so that the server reads it as it reads every client's, or the pixels. */
-function requestOf({ grid, file }) {
-  if (file) return { body: file, type: file.type, query: { resize: true }, file };
-  return { body: grid, type: "application/octet-stream", query: { dtype: "uint8" }, rows: [[...grid]] };
+function requestOf({ grid, file }, width, height) {
+  if (file) return { body: file, type: file.type, query: { resize: true }, program: () => ({ type: file.type, query: { resize: true }, file: file.name }) };
+  const program = () => ({ type: "application/json", text: JSON.stringify({ inputs: [{ b64: pngOf(grid, width, height) }] }) });
+  return { body: grid, type: "application/octet-stream", query: { dtype: "uint8" }, program };
 }

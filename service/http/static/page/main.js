@@ -40,7 +40,7 @@ async function show(model, wanted) {
   const found = await loadVersion(model.name, version);
   const before = shown?.name === model.name ? shown.input.state() : undefined;
   shown?.end.abort();
-  location.replace(`#${encodeURIComponent(model.name)}@${version}`);
+  history.replaceState(null, "", `#${encodeURIComponent(model.name)}@${version}`);
   build(found, version === String(model.version), before);
 }
 
@@ -70,6 +70,7 @@ function build(version, isServing, before) {
     } catch (error) {
       answer.refuse(error);
       input.refused?.(error);
+      if (error.status === 404) start(); // another version took over
     }
   }, 30);
 

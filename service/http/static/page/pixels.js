@@ -65,6 +65,14 @@ function transpose(values, width, height) {
   return result;
 }
 
+/** A grid as a PNG file in base64. */
+export function pngOf(grid, width, height) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [width, height];
+  paint(canvas, grid, width, height);
+  return canvas.toDataURL("image/png").split(",")[1];
+}
+
 /** Draw a grid on a canvas, over all of it, in squares. `brightest` is the value that is drawn white. */
 export function paint(canvas, grid, width, height, brightest = 255) {
   const small = new OffscreenCanvas(width, height);

@@ -1,8 +1,9 @@
 // A form for one row of a table: a field for each feature, with its range or categories, and "missing" where it is allowed.
 
 import { element, section, select } from "./dom.js";
-import { short } from "./format.js";
+import { short, withoutRow } from "./format.js";
 
+const MANY_FIELDS = 24; // more can be searched
 const LONG_LIST = 25; // more categories are typed, with suggestions
 const STEPS = 200;
 const OTHER = "another value";
@@ -16,7 +17,7 @@ export function tableForm({ model, typical, examples }, { changed, start = {} })
   const allowsMissing = model.unseen_values === "impute";
   const rows = examples.map((row) => named(row, model.features));
   const fields = model.features.map((feature) => field(feature, allowsMissing, wholeIn(rows, feature), changed));
-  const usual = { ...rows[0], ...typical };
+  const usual = { ...rows[0], ...tidied(typical, fields) };
   let next = 0;
 
   /** Put a row into the form; fields without a value in it keep theirs. */
@@ -33,8 +34,9 @@ export function tableForm({ model, typical, examples }, { changed, start = {} })
     "div",
     { class: "tools" },
     element("button", { id: "typical", type: "button", onclick: () => (fill(usual), changed()) }, "Typical values"),
-    rows.length ? element("button", { id: "example", type: "button", onclick: fillExample }, "A row that training did not see") : null,
+    rows.length ? element("button", { id: "example", type: "button", onclick: fillExample }, "Held-out row") : null,
   );
+  if (fields.length > MANY_FIELDS) buttons.append(search(fields));
   const node = section("input", "Row", buttons, element("div", { id: "form", class: "fields" }, fields.map((each) => each.node)));
   fill(usual);
   fill(start);
@@ -50,6 +52,15 @@ export function tableForm({ model, typical, examples }, { changed, start = {} })
       for (const each of fields) each.mark(errors.find((error) => error.feature === each.name)?.detail ?? "");
     },
   };
+}
+
+function search(fields) {
+  const input = element("input", { id: "field-search", type: "text", autocomplete: "off" });
+  input.addEventListener("input", () => {
+    const wanted = input.value.trim().toLowerCase();
+    for (const each of fields) each.node.hidden = !each.name.toLowerCase().includes(wanted);
+  });
+  return element("label", {}, "Find a feature ", input);
 }
 
 /** An example row by name; it may be a flat list. */
@@ -71,12 +82,12 @@ function field(feature, allowsMissing, whole, changed) {
   const error = element("p", { id: `${id}-error`, class: "field-error" });
   const hint = element("span", { id: `${id}-hint`, class: "quiet" }, hintOf(feature));
   const mayMiss = feature.missing || allowsMissing;
+  const maybe = element("label", { class: "missing" }, missing, " missing", element("span", { class: "spoken" }, `: ${feature.name}`));
   const node = element(
     "div",
     { class: "field" },
-    element("div", { class: "field-head" }, element("label", { for: id }, feature.name), hint),
+    element("div", { class: "field-head" }, element("label", { for: id }, feature.name), mayMiss ? maybe : null, hint),
     control.node,
-    mayMiss ? element("label", { class: "missing" }, missing, ` missing`, element("span", { class: "spoken" }, `: ${feature.name}`)) : null,
     error,
   );
   control.input.setAttribute("aria-describedby", `${id}-hint ${id}-error`);
@@ -99,7 +110,7 @@ function field(feature, allowsMissing, whole, changed) {
       sync();
     },
     mark(text) {
-      error.textContent = text;
+      error.textContent = withoutRow(text);
       control.input.toggleAttribute("aria-invalid", Boolean(text));
       if (text) control.input.setAttribute("aria-invalid", "true");
     },
@@ -138,7 +149,7 @@ function numberControl({ name, min, max }, id, whole) {
   const step = whole ? Math.max(1, Math.round((max - min) / STEPS)) : "any";
   const slider = element("input", { type: "range", min, max, step, "aria-label": `${name}, slider`, tabindex: "-1" });
   input.addEventListener("input", () => (slider.value = input.value));
-  slider.addEventListener("input", () => (input.value = rounded(slider.valueAsNumber, whole)));
+  slider.addEventListener("input", () => (input.value = tidy(slider.valueAsNumber, { min, max }, whole)));
 
   function get() {
     const value = Number(input.value);
@@ -146,16 +157,23 @@ function numberControl({ name, min, max }, id, whole) {
   }
 
   function set(value) {
-    input.value = typeof value === "number" ? rounded(value, whole) : value;
-    slider.value = input.value;
+    input.value = slider.value = value;
   }
 
   const parts = max > min ? [input, slider] : [input];
   return { node: element("div", { class: "control" }, parts), input, parts, get, set };
 }
 
-function rounded(value, whole) {
-  return whole ? Math.round(value) : Number(value.toPrecision(5));
+/** A number with as many digits as tell 200 values of its range apart. */
+function tidy(value, { min, max }, whole) {
+  if (whole) return Math.round(value);
+  const digits = Math.ceil(Math.log10(STEPS / (max - min || 1)));
+  return Number(value.toFixed(Math.min(Math.max(digits, 0), 20)));
+}
+
+function tidied(row, fields) {
+  const rounded = fields.map(({ name, feature, whole }) => [name, feature.kind === "numeric" ? tidy(row[name], feature, whole) : row[name]]);
+  return Object.fromEntries(rounded.filter(([name]) => name in row));
 }
 
 function boolean(id) {
