@@ -30,6 +30,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "provider": ("cuda", "cuda"),
     "workers": ("auto", "auto"),
     "fast_path": ("false", False),
+    "page": ("false", False),
     "precision": ("int8", "int8"),
     "log_level": ("warning", "warning"),
     "log_format": ("text", "text"),

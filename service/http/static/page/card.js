@@ -45,9 +45,14 @@ function scores({ scores: found, data }, baseline) {
   const columns = { ...found, ...(baseline ? { baseline } : {}) };
   const metrics = Object.keys(Object.values(found)[0] ?? {});
   if (!metrics.length) return element("p", { class: "quiet" }, "There are no scores: the network was made elsewhere.");
-  const rows = metrics.map((metric) => [SCORES[metric] ?? metric, ...Object.values(columns).map((each) => (metric in each ? short(each[metric]) : ""))]);
+  const rows = metrics.map((metric) => [SCORES[metric] ?? metric, ...Object.values(columns).map((each) => (metric in each ? score(each[metric]) : ""))]);
   const test = data.rows?.test;
   return element("div", { class: "scroll" }, table(test ? `On ${count(test, "held-out row")}` : "On held-out rows", ["", ...Object.keys(columns)], rows));
+}
+
+/** A score: those from 0 to 1 with four decimals. */
+function score(value) {
+  return Math.abs(value) <= 1 ? value.toFixed(4) : short(value);
 }
 
 function facts(model) {

@@ -17,6 +17,7 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
   const scale = Math.max(1, Math.round(CANVAS / Math.max(height, width)));
   const whitest = brightest > FULL / 2 ? FULL : brightest; // of images from 0 to 16, say, white is 16
   const onWhite = isOnWhite(examples, width, height, brightest);
+  const takesFiles = model.input_dtype === "uint8";
   const size = `${width} × ${height}`;
 
   const canvas = element("canvas", {
@@ -40,7 +41,11 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
   let state = { grid: null, file: null };
 
   function drawn() {
-    use({ grid: gridOf(canvas, width, height, scale).map((value) => (value * whitest) / FULL), file: null });
+    use({ grid: scaled(gridOf(canvas, width, height, scale)), file: null });
+  }
+
+  function scaled(grid) {
+    return grid.map((value) => (value * whitest) / FULL);
   }
 
   /** Ask about a picture: pixels from 0 to `whitest`, and the file they came from unless they were drawn. */
@@ -48,7 +53,7 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
     state = next;
     paint(seen, state.grid, width, height, whitest);
     for (const button of gallery) button.setAttribute("aria-pressed", button === chosen);
-    changed(requestOf(state, width, height));
+    changed(takesFiles ? requestOf(state, width, height) : pixelsOf(state.grid));
   }
 
   function useGrid(grid, chosen) {
@@ -65,8 +70,10 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
       canvas.getContext("2d").imageSmoothingEnabled = true;
       canvas.getContext("2d").drawImage(decoded, 0, 0, canvas.width, canvas.height);
     }
+    if (!decoded && !takesFiles) return failed(`${picture.name} cannot be read; choose another file.`);
     // The server has the last word on a file that this browser cannot show.
-    use({ grid: decoded ? gridOfPicture(decoded, width, height) : new Uint8ClampedArray(width * height), file: picture });
+    const grid = decoded ? gridOfPicture(decoded, width, height) : new Uint8ClampedArray(width * height);
+    use(takesFiles ? { grid, file: picture } : { grid: scaled(grid), file: null });
   }
 
   function example(pixels, index) {
@@ -136,6 +143,12 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
   }
 
   return { node, begin, state: () => state };
+}
+
+/** What to send to a model whose pixels are other numbers: them. */
+function pixelsOf(grid) {
+  const body = JSON.stringify({ inputs: [[...grid]] });
+  return { body, type: "application/json", program: () => ({ type: "application/json", text: body }) };
 }
 
 /** What to send: the file itself, so that the server reads it as it reads every client's, or the pixels. */

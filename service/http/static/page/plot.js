@@ -12,7 +12,7 @@ export function line({ points, at, name, of, described, width, shares }) {
   const right = Math.max(width, NARROWEST) - RIGHT;
   const xs = points.map(([x]) => x);
   const ys = points.map(([, y]) => y);
-  const x = scale([Math.min(...xs), Math.max(...xs)], [LEFT, right], right / 110);
+  const x = scale([Math.min(...xs), Math.max(...xs)], [LEFT, right], right / 80);
   const y = scale(shares ? [0, 1] : padded(Math.min(...ys), Math.max(...ys)), [HEIGHT - BOTTOM, TOP], 5);
   const path = points.map(([a, b], index) => `${index ? "L" : "M"}${x.at(a).toFixed(1)} ${y.at(b).toFixed(1)}`).join("");
   return svg(

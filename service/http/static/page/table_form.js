@@ -1,4 +1,4 @@
-// A form for one row of a table: a field for each feature, with its range or categories, and "missing" where it is allowed.
+// A form for one row of a table: a field for each feature, with its range or categories.
 
 import { element, section, select } from "./dom.js";
 import { short, withoutRow } from "./format.js";
