@@ -30,6 +30,7 @@ export function answerPanel(model) {
     node.classList.remove("stale");
     problem.hidden = true;
     headline.textContent = said;
+    headline.classList.toggle("several", said.includes("\n"));
     note.textContent = warning ?? remark;
     brief.textContent = `${said} ${answer.probabilities ? percent(Math.max(...answer.probabilities[0])) : ""}`;
     clock.show(stages, total);

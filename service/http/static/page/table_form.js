@@ -14,9 +14,9 @@ const DAY_MS = 86_400_000;
  * before this one.
  */
 export function tableForm({ model, typical, examples }, { changed, start = {} }) {
-  const allowsMissing = model.unseen_values === "impute";
+  const imputes = model.unseen_values === "impute";
   const rows = examples.map((row) => named(row, model.features));
-  const fields = model.features.map((feature) => field(feature, allowsMissing, wholeIn(rows, feature), changed));
+  const fields = model.features.map((feature) => field(feature, imputes, wholeIn(rows, feature), changed));
   const usual = { ...rows[0], ...tidied(typical, fields) };
   let next = 0;
 
@@ -75,13 +75,13 @@ function wholeIn(rows, feature) {
   return values.every((value) => value == null || Number.isInteger(value));
 }
 
-function field(feature, allowsMissing, whole, changed) {
+function field(feature, imputes, whole, changed) {
   const id = `field-${feature.name}`;
   const control = controlOf(feature, id, whole);
   const missing = element("input", { type: "checkbox" });
   const error = element("p", { id: `${id}-error`, class: "field-error" });
   const hint = element("span", { id: `${id}-hint`, class: "quiet" }, hintOf(feature));
-  const mayMiss = feature.missing || allowsMissing;
+  const mayMiss = feature.missing || (imputes && feature.default != null);
   const maybe = element("label", { class: "missing" }, missing, " missing", element("span", { class: "spoken" }, `: ${feature.name}`));
   const node = element(
     "div",
