@@ -28,7 +28,8 @@ const PICTURES = {
 export function cardPanel({ model, baseline, card }) {
   const url = (file) => cardUrl(model.name, model.version, file);
   const picture = ([file, caption]) => {
-    const image = element("img", { src: url(file), alt: `${caption} of ${model.name}, version ${model.version}`, loading: "lazy" });
+    const image = element("img", { alt: `${caption} of ${model.name}, version ${model.version}` });
+    loadInSight(image, url(file));
     return element("figure", {}, element("a", { href: url(file) }, image), element("figcaption", {}, caption));
   };
   const full = card.includes("card.html") ? "card.html" : card.find((file) => file === "README.md");
@@ -39,6 +40,19 @@ export function cardPanel({ model, baseline, card }) {
     element("div", { class: "pictures" }, Object.entries(PICTURES).filter(([file]) => card.includes(file)).map(picture)),
     full ? element("p", {}, element("a", { id: "card-link", href: url(full) }, "Read the full card")) : null,
   );
+}
+
+/** Load a picture once it is almost in sight: most of a page's weight is pictures, which many never scroll to. */
+function loadInSight(image, url) {
+  const observer = new IntersectionObserver(
+    ([entry]) => {
+      if (!entry.isIntersecting) return;
+      image.src = url;
+      observer.disconnect();
+    },
+    { rootMargin: "100px" },
+  );
+  observer.observe(image);
 }
 
 function scores({ scores: found, data }, baseline) {

@@ -10,6 +10,9 @@ import { latest } from "./latest.js";
 import { snippetPanel } from "./snippets.js";
 import { tableInput } from "./table_page.js";
 
+const PAUSE_MS = 30; // strokes and key presses come in bursts
+const RETRY_MS = 3000; // while the server is away
+
 const part = (id) => document.getElementById(id);
 const models = part("model");
 const versions = part("version");
@@ -63,7 +66,9 @@ function build(version, isServing, before) {
   const path = predictPath(model.name, model.version);
   const publicPath = predictPath(model.name, isServing ? null : model.version);
 
+  let newest = null;
   const ask = latest(async (request) => {
+    newest = request;
     try {
       answer.show(await predict(path, request.body, request.type, request.query));
       input.answered?.();
@@ -71,8 +76,9 @@ function build(version, isServing, before) {
       answer.refuse(error);
       input.refused?.(error);
       if (error.status === 404) start(); // another version took over
+      if (error.status === 0) setTimeout(() => request === newest && !end.signal.aborted && ask(request), RETRY_MS);
     }
-  }, 30);
+  }, PAUSE_MS);
 
   const calls = {
     start: before,
