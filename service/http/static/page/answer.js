@@ -8,8 +8,8 @@ import { timing } from "./timing.js";
 const SPEAK_AFTER_MS = 700; // a screen reader hears an answer once it rests
 
 /**
- * The panel for answers of a version. `show` takes what `predict` gives, `refuse` a `Problem`. While the panel is out of
- * sight, as on a phone, the answer stands at the bottom of the window.
+ * The panel for answers of a version. `show` takes what `predict` gives, `refuse` a `Problem`. While the panel is below
+ * the window, as on a phone, the answer stands at its lower edge.
  */
 export function answerPanel(model) {
   const headline = element("p", { id: "headline", class: "headline" }, "–");
@@ -44,7 +44,9 @@ export function answerPanel(model) {
 
   function value({ predictions }) {
     const values = [predictions[0]].flat();
-    const said = values.map((each, index) => (values.length > 1 ? `${model.targets[index]}: ${number(each)}` : number(each)));
+    const said = values.map((each, index) =>
+      values.length > 1 ? `${model.targets[index]}: ${number(each)}` : number(each),
+    );
     return [said.join("\n"), values.length > 1 ? "" : `${model.targets[0]}${usualError(model.scores)}`];
   }
 

@@ -37,7 +37,13 @@ export function cardPanel({ model, baseline, card }) {
     "card",
     "Model card",
     element("div", { class: "card" }, scores(model, baseline), facts(model)),
-    element("div", { class: "pictures" }, Object.entries(PICTURES).filter(([file]) => card.includes(file)).map(picture)),
+    element(
+      "div",
+      { class: "pictures" },
+      Object.entries(PICTURES)
+        .filter(([file]) => card.includes(file))
+        .map(picture),
+    ),
     full ? element("p", {}, element("a", { id: "card-link", href: url(full) }, "Read the full card")) : null,
   );
 }
@@ -59,9 +65,16 @@ function scores({ scores: found, data }, baseline) {
   const columns = { ...found, ...(baseline ? { baseline } : {}) };
   const metrics = Object.keys(Object.values(found)[0] ?? {});
   if (!metrics.length) return element("p", { class: "quiet" }, "There are no scores: the network was made elsewhere.");
-  const rows = metrics.map((metric) => [SCORES[metric] ?? metric, ...Object.values(columns).map((each) => (metric in each ? score(each[metric]) : ""))]);
+  const rows = metrics.map((metric) => [
+    SCORES[metric] ?? metric,
+    ...Object.values(columns).map((each) => (metric in each ? score(each[metric]) : "")),
+  ]);
   const test = data.rows?.test;
-  return element("div", { class: "scroll" }, table(test ? `On ${count(test, "held-out row")}` : "On held-out rows", ["", ...Object.keys(columns)], rows));
+  return element(
+    "div",
+    { class: "scroll" },
+    table(test ? `On ${count(test, "held-out row")}` : "On held-out rows", ["", ...Object.keys(columns)], rows),
+  );
 }
 
 /** A score: those from 0 to 1 with four decimals. */
@@ -78,5 +91,9 @@ function facts(model) {
     "Time for a row": `${Math.round(1e6 * (model.costs.run_s + model.costs.row_s))} µs`,
   };
   const entries = Object.entries(known).filter(([, value]) => value);
-  return element("dl", { class: "facts" }, entries.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+  return element(
+    "dl",
+    { class: "facts" },
+    entries.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))),
+  );
 }

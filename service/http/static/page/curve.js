@@ -15,11 +15,23 @@ export function curvePanel({ model, important }, form, path) {
   const movable = form.fields.filter((field) => stepsOf(field).length > 1);
   if (!movable.length) return null;
   const first = important.find((name) => movable.some((field) => field.name === name)) ?? movable[0].name;
-  const along = select({ id: "curve-feature" }, movable.map(({ name }) => [name, name]), first);
+  const along = select(
+    { id: "curve-feature" },
+    movable.map(({ name }) => [name, name]),
+    first,
+  );
   const outputs = model.task === "regression" ? model.targets : model.labels.map(String);
-  const output = select({ id: "curve-output" }, outputs.map((name, index) => [String(index), name]));
+  const output = select(
+    { id: "curve-output" },
+    outputs.map((name, index) => [String(index), name]),
+  );
   const plot = element("div", { id: "curve-plot" });
-  const values = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Values of the curve" });
+  const values = element("div", {
+    class: "scroll",
+    tabindex: "0",
+    role: "region",
+    "aria-label": "Values of the curve",
+  });
   const problem = element("p", { class: "problem", hidden: true });
   let row = null;
   let answered = null;
@@ -57,11 +69,25 @@ export function curvePanel({ model, important }, form, path) {
     const at = typeof present === "number" ? [clamp(present, points), now] : null;
     const drawn =
       field.feature.kind === "numeric"
-        ? line({ points, at, name: field.name, of, described: described(head, points), width: plot.clientWidth, shares })
+        ? line({
+            points,
+            at,
+            name: field.name,
+            of,
+            described: described(head, points),
+            width: plot.clientWidth,
+            shares,
+          })
         : categoryBars({ points, present: String(present), shares });
     plot.replaceChildren(drawn);
     const write = shares ? percent : number;
-    values.replaceChildren(table("Values", head, points.map(([x, y]) => [typeof x === "number" ? short(x) : x, write(y)])));
+    values.replaceChildren(
+      table(
+        "Values",
+        head,
+        points.map(([x, y]) => [typeof x === "number" ? short(x) : x, write(y)]),
+      ),
+    );
   }
 
   along.addEventListener("change", () => draw());
@@ -109,5 +135,6 @@ function described([x, y], points) {
   const high = points.reduce((best, point) => (point[1] > best[1] ? point : best));
   const low = points.reduce((best, point) => (point[1] < best[1] ? point : best));
   const at = ([a, b]) => `${number(b)} at ${number(a)}`;
-  return `${y} along ${x}: ${at(start)}, ${at(end)}; highest ${at(high)}, lowest ${at(low)}. The values are below as a table.`;
+  const extremes = `highest ${at(high)}, lowest ${at(low)}`;
+  return `${y} along ${x}: ${at(start)}, ${at(end)}; ${extremes}. The values are below as a table.`;
 }

@@ -27,8 +27,21 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
     width: width * scale,
     height: height * scale,
   });
-  const seen = element("canvas", { id: "seen", role: "img", "aria-label": `The picture in ${size} grey pixels`, width, height });
-  const brush = element("input", { id: "brush", type: "range", min: 1, max: 6, step: 0.5, value: Math.max(1.5, width / 14) });
+  const seen = element("canvas", {
+    id: "seen",
+    role: "img",
+    "aria-label": `The picture in ${size} grey pixels`,
+    width,
+    height,
+  });
+  const brush = element("input", {
+    id: "brush",
+    type: "range",
+    min: 1,
+    max: 6,
+    step: 0.5,
+    value: Math.max(1.5, width / 14),
+  });
   const eraser = element("input", { id: "eraser", type: "checkbox" });
   const file = element("input", { id: "image-file", type: "file", accept: FILES.join(",") });
   const drawing = drawable(canvas, {
@@ -63,7 +76,8 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
   }
 
   async function useFile(picture) {
-    if (!FILES.includes(picture.type)) return failed(`${picture.name} is no picture that the server reads; choose a PNG, JPEG or WebP file.`);
+    if (!FILES.includes(picture.type))
+      return failed(`${picture.name} is no picture that the server reads; choose a PNG, JPEG or WebP file.`);
     const decoded = await createImageBitmap(picture).catch(() => null);
     drawing.clear();
     if (decoded) {
@@ -117,7 +131,12 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
       element(
         "div",
         { class: "beside" },
-        element("figure", { class: "seen" }, seen, element("figcaption", {}, `What the model sees: ${size} pixels, grey`)),
+        element(
+          "figure",
+          { class: "seen" },
+          seen,
+          element("figcaption", {}, `What the model sees: ${size} pixels, grey`),
+        ),
         element("label", { class: "upload" }, element("span", {}, "Upload a picture"), file),
         element("p", { class: "quiet" }, "Or draw, paste one, or drop a file here."),
       ),
@@ -153,7 +172,16 @@ function pixelsOf(grid) {
 
 /** What to send: the file itself, so that the server reads it as it reads every client's, or the pixels. */
 function requestOf({ grid, file }, width, height) {
-  if (file) return { body: file, type: file.type, query: { resize: true }, program: () => ({ type: file.type, query: { resize: true }, file: file.name }) };
-  const program = () => ({ type: "application/json", text: JSON.stringify({ inputs: [{ b64: pngOf(grid, width, height) }] }) });
+  if (file)
+    return {
+      body: file,
+      type: file.type,
+      query: { resize: true },
+      program: () => ({ type: file.type, query: { resize: true }, file: file.name }),
+    };
+  const program = () => ({
+    type: "application/json",
+    text: JSON.stringify({ inputs: [{ b64: pngOf(grid, width, height) }] }),
+  });
   return { body: grid, type: "application/octet-stream", query: { dtype: "uint8" }, program };
 }

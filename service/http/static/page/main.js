@@ -24,9 +24,11 @@ async function start() {
   try {
     const { models: found, default: preferred } = await listModels();
     listed = found.filter((model) => model.versions.some((version) => version.loaded));
-    if (!listed.length) throw new Problem("No model is served yet. GET /models says why; this page looks again when you return to it.");
+    if (!listed.length)
+      throw new Problem("No model is served yet. GET /models says why; this page looks again when you return to it.");
     const [name, version] = decodeURIComponent(location.hash.slice(1)).split("@");
-    const model = listed.find((each) => each.name === name) ?? listed.find((each) => each.name === preferred) ?? listed[0];
+    const model =
+      listed.find((each) => each.name === name) ?? listed.find((each) => each.name === preferred) ?? listed[0];
     await show(model, version);
   } catch (error) {
     report(error);
@@ -102,7 +104,9 @@ function build(version, isServing, before) {
 
 function summaryOf({ version, labels, targets, input_shape: shape, features }, isImage) {
   const from = isImage ? `pictures of ${shape[1]} × ${shape[0]} pixels` : count(features.length, "feature");
-  const what = labels.length ? `Tells ${labels.length} classes apart from ${from}` : `Predicts ${targets.join(", ")} from ${from}`;
+  const what = labels.length
+    ? `Tells ${labels.length} classes apart from ${from}`
+    : `Predicts ${targets.join(", ")} from ${from}`;
   return `${what}. Version ${version}.`;
 }
 
@@ -115,7 +119,12 @@ function report(error) {
 }
 
 models.addEventListener("change", () => show(listed.find(({ name }) => name === models.value)).catch(report));
-versions.addEventListener("change", () => show(listed.find(({ name }) => name === models.value), versions.value).catch(report));
+versions.addEventListener("change", () =>
+  show(
+    listed.find(({ name }) => name === models.value),
+    versions.value,
+  ).catch(report),
+);
 addEventListener("hashchange", start);
 // Versions come and go while a page is open.
 document.addEventListener("visibilitychange", () => document.hidden || start());

@@ -18,7 +18,7 @@ export function gridOf(canvas, width, height, scale) {
   return grid;
 }
 
-/** The grey values of a picture as the server reads it, to within one level: on white, by luma, with a triangle filter. */
+/** The grey values of a picture, read and resized as the server does to within one level: on white, by luma. */
 export function gridOfPicture(picture, width, height) {
   const shrink = Math.min(1, Math.sqrt(MOST_PIXELS / (picture.width * picture.height)));
   const [w, h] = [Math.max(1, Math.round(picture.width * shrink)), Math.max(1, Math.round(picture.height * shrink))];

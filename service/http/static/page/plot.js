@@ -7,14 +7,18 @@ const HEIGHT = 280;
 const NARROWEST = 260;
 const [LEFT, RIGHT, TOP, BOTTOM] = [64, 16, 12, 44];
 
-/** A line through `points` [[x, y], …] with the mark at `at`; `name` and `of` label the axes. `shares` are from 0 to 1. */
+/**
+ * A line through `points` [[x, y], …] with the mark at `at`. `name` and `of` label the axes. `shares` are 0 to 1.
+ */
 export function line({ points, at, name, of, described, width, shares }) {
   const right = Math.max(width, NARROWEST) - RIGHT;
   const xs = points.map(([x]) => x);
   const ys = points.map(([, y]) => y);
   const x = scale([Math.min(...xs), Math.max(...xs)], [LEFT, right], right / 80);
   const y = scale(shares ? [0, 1] : padded(Math.min(...ys), Math.max(...ys)), [HEIGHT - BOTTOM, TOP], 5);
-  const path = points.map(([a, b], index) => `${index ? "L" : "M"}${x.at(a).toFixed(1)} ${y.at(b).toFixed(1)}`).join("");
+  const path = points
+    .map(([a, b], index) => `${index ? "L" : "M"}${x.at(a).toFixed(1)} ${y.at(b).toFixed(1)}`)
+    .join("");
   return svg(
     "svg",
     { viewBox: `0 0 ${right + RIGHT} ${HEIGHT}`, role: "img", "aria-label": described, class: "plot" },
@@ -34,7 +38,8 @@ export function categoryBars({ points, present, shares }) {
   const share = (value) => (value - low) / (high - low || 1);
   const rows = points.map(([name, value]) => {
     const fill = element("span", { class: "bar-fill" });
-    fill.style.transform = `translateX(${100 * Math.min(share(value), share(0))}%) scaleX(${Math.abs(share(value) - share(0))})`;
+    const [start, end] = [share(value), share(0)].sort((a, b) => a - b);
+    fill.style.transform = `translateX(${100 * start}%) scaleX(${end - start})`;
     return element(
       "li",
       { class: name === present ? "best" : "" },
@@ -65,7 +70,12 @@ function yTick(y, right, text) {
 }
 
 function mark(x, y) {
-  return svg("g", { class: "mark" }, svg("line", { x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM }), svg("circle", { cx: x, cy: y, r: 5 }));
+  return svg(
+    "g",
+    { class: "mark" },
+    svg("line", { x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM }),
+    svg("circle", { cx: x, cy: y, r: 5 }),
+  );
 }
 
 /** A linear scale from a range of values to one of the drawing, with about `count` round ticks. */
@@ -79,7 +89,9 @@ function ticksOf(low, high, count) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((each) => each * power >= rough);
   const first = Math.ceil(low / step);
-  return Array.from({ length: Math.max(0, Math.floor(high / step) - first + 1) }, (_, index) => Number(((first + index) * step).toPrecision(12)));
+  return Array.from({ length: Math.max(0, Math.floor(high / step) - first + 1) }, (_, index) =>
+    Number(((first + index) * step).toPrecision(12)),
+  );
 }
 
 function padded(low, high) {

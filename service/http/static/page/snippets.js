@@ -15,7 +15,17 @@ export function snippetPanel() {
   const copied = element("span", { id: "copied", class: "quiet", role: "status" });
   const copy = element("button", { id: "copy", type: "button", onclick: copyCode }, "Copy");
   const tabs = Object.keys(LANGUAGES).map((name, index) =>
-    element("button", { id: `tab-${name.toLowerCase()}`, type: "button", role: "tab", "aria-controls": "snippet", onclick: () => choose(index) }, name),
+    element(
+      "button",
+      {
+        id: `tab-${name.toLowerCase()}`,
+        type: "button",
+        role: "tab",
+        "aria-controls": "snippet",
+        onclick: () => choose(index),
+      },
+      name,
+    ),
   );
   let chosen = 0;
   let programs = [];
@@ -57,12 +67,19 @@ export function snippetPanel() {
     choose((chosen + step + tabs.length) % tabs.length);
     tabs[chosen].focus();
   });
-  const node = section("snippets", "The same from a program", element("div", { class: "tools" }, list, copy, copied), code);
+  const node = section(
+    "snippets",
+    "The same from a program",
+    element("div", { class: "tools" }, list, copy, copied),
+    code,
+  );
   return { node, update };
 }
 
 function curl(url, { type, text, file }) {
-  const body = file ? `--data-binary ${shell(`@${file}`)}` : `${type === "text/csv" ? "--data-binary" : "-d"} ${shell(text)}`;
+  const body = file
+    ? `--data-binary ${shell(`@${file}`)}`
+    : `${type === "text/csv" ? "--data-binary" : "-d"} ${shell(text)}`;
   return `curl ${shell(url)} \\\n  -H ${shell(`content-type: ${type}`)} \\\n  ${body}`;
 }
 
@@ -92,7 +109,9 @@ function pythonValue(value) {
   if (typeof value === "boolean") return value ? "True" : "False";
   if (Array.isArray(value)) return `[${value.map(pythonValue).join(", ")}]`;
   if (typeof value !== "object") return literal(value);
-  return `{${Object.entries(value).map(([key, each]) => `${literal(key)}: ${pythonValue(each)}`).join(", ")}}`;
+  return `{${Object.entries(value)
+    .map(([key, each]) => `${literal(key)}: ${pythonValue(each)}`)
+    .join(", ")}}`;
 }
 
 /** A string or number, which JSON, Python and JavaScript write alike. */
@@ -101,7 +120,11 @@ function literal(value) {
 }
 
 function javascript(url, { type, text, file }) {
-  const body = file ? `await readFile(${literal(file)})` : type === "application/json" ? `JSON.stringify(${text})` : literal(text);
+  const body = file
+    ? `await readFile(${literal(file)})`
+    : type === "application/json"
+      ? `JSON.stringify(${text})`
+      : literal(text);
   return [
     ...(file ? ['import { readFile } from "node:fs/promises";', ""] : []),
     `const answer = await fetch(${literal(url)}, {`,

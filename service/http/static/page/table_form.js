@@ -37,7 +37,16 @@ export function tableForm({ model, typical, examples }, { changed, start = {} })
     rows.length ? element("button", { id: "example", type: "button", onclick: fillExample }, "Held-out row") : null,
   );
   if (fields.length > MANY_FIELDS) buttons.append(search(fields));
-  const node = section("input", "Row", buttons, element("div", { id: "form", class: "fields" }, fields.map((each) => each.node)));
+  const node = section(
+    "input",
+    "Row",
+    buttons,
+    element(
+      "div",
+      { id: "form", class: "fields" },
+      fields.map((each) => each.node),
+    ),
+  );
   fill(usual);
   fill(start);
 
@@ -76,13 +85,19 @@ function wholeIn(rows, feature) {
 }
 
 function field(feature, imputes, whole, changed) {
-  const id = `field-${feature.name}`;
+  const id = `field-${encodeURIComponent(feature.name)}`; // an id has no spaces
   const control = controlOf(feature, id, whole);
   const missing = element("input", { type: "checkbox" });
   const error = element("p", { id: `${id}-error`, class: "field-error" });
   const hint = element("span", { id: `${id}-hint`, class: "quiet" }, hintOf(feature));
   const mayMiss = feature.missing || (imputes && feature.default != null);
-  const maybe = element("label", { class: "missing" }, missing, " missing", element("span", { class: "spoken" }, `: ${feature.name}`));
+  const maybe = element(
+    "label",
+    { class: "missing" },
+    missing,
+    " missing",
+    element("span", { class: "spoken" }, `: ${feature.name}`),
+  );
   const node = element(
     "div",
     { class: "field" },
@@ -140,7 +155,13 @@ function controlOf(feature, id, whole) {
 function text(attributes, ...beside) {
   const input = element("input", { autocomplete: "off", ...attributes });
   const set = (value) => (input.value = value);
-  return { node: element("div", { class: "control" }, input, ...beside), input, parts: [input], get: () => input.value, set };
+  return {
+    node: element("div", { class: "control" }, input, ...beside),
+    input,
+    parts: [input],
+    get: () => input.value,
+    set,
+  };
 }
 
 /** A number and a slider over its range in training. What is no number is sent as it is: the server may read it. */
@@ -172,24 +193,43 @@ function tidy(value, { min, max }, whole) {
 }
 
 function tidied(row, fields) {
-  const rounded = fields.map(({ name, feature, whole }) => [name, feature.kind === "numeric" ? tidy(row[name], feature, whole) : row[name]]);
+  const rounded = fields.map(({ name, feature, whole }) => [
+    name,
+    feature.kind === "numeric" ? tidy(row[name], feature, whole) : row[name],
+  ]);
   return Object.fromEntries(rounded.filter(([name]) => name in row));
 }
 
 function boolean(id) {
-  const input = select({ id }, [["true", "true"], ["false", "false"]]);
+  const input = select({ id }, [
+    ["true", "true"],
+    ["false", "false"],
+  ]);
   const set = (value) => (input.value = String(value));
-  return { node: element("div", { class: "control" }, input), input, parts: [input], get: () => input.value === "true", set };
+  return {
+    node: element("div", { class: "control" }, input),
+    input,
+    parts: [input],
+    get: () => input.value === "true",
+    set,
+  };
 }
 
 function choice({ categories, other }, id) {
   const options = [...categories, ...(other && !categories.includes(OTHER) ? [OTHER] : [])];
-  const input = select({ id }, options.map((each) => [each, each]));
-  const set = (value) => (input.value = options.includes(value) ? value : (options.at(-1)));
+  const input = select(
+    { id },
+    options.map((each) => [each, each]),
+  );
+  const set = (value) => (input.value = options.includes(value) ? value : options.at(-1));
   return { node: element("div", { class: "control" }, input), input, parts: [input], get: () => input.value, set };
 }
 
 function suggested({ categories }, id) {
-  const list = element("datalist", { id: `${id}-list` }, categories.map((each) => element("option", { value: each })));
+  const list = element(
+    "datalist",
+    { id: `${id}-list` },
+    categories.map((each) => element("option", { value: each })),
+  );
   return text({ id, type: "text", list: `${id}-list` }, list);
 }
