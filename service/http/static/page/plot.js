@@ -8,9 +8,10 @@ const NARROWEST = 260;
 const [LEFT, RIGHT, TOP, BOTTOM] = [64, 16, 12, 44];
 
 /**
- * A line through `points` [[x, y], …] with the mark at `at`. `name` and `of` label the axes. `shares` are 0 to 1.
+ * A line through `points` [[x, y], …] with the mark at `at`. `name` and `of` label the axes, `write` the ticks; `shares`
+ * are from 0 to 1.
  */
-export function line({ points, at, name, of, described, width, shares }) {
+export function line({ points, at, name, of, write, described, width, shares }) {
   const right = Math.max(width, NARROWEST) - RIGHT;
   const xs = points.map(([x]) => x);
   const ys = points.map(([, y]) => y);
@@ -22,7 +23,7 @@ export function line({ points, at, name, of, described, width, shares }) {
   return svg(
     "svg",
     { viewBox: `0 0 ${right + RIGHT} ${HEIGHT}`, role: "img", "aria-label": described, class: "plot" },
-    x.ticks.map((tick) => xTick(x.at(tick), short(tick))),
+    x.ticks.map((tick) => xTick(x.at(tick), write(tick))),
     y.ticks.map((tick) => yTick(y.at(tick), right, short(tick))),
     svg("text", { x: (LEFT + right) / 2, y: HEIGHT - 6, class: "axis-name" }, name),
     svg("text", { x: LEFT + 6, y: TOP + 14, class: "axis-name of" }, of),

@@ -1,13 +1,12 @@
 // A form for one row of a table: a field for each feature, with its range or categories.
 
 import { element, section, select } from "./dom.js";
-import { short, withoutRow } from "./format.js";
+import { day, short, withoutRow } from "./format.js";
 
 const MANY_FIELDS = 24; // more can be searched
 const LONG_LIST = 25; // more categories are typed, with suggestions
 const STEPS = 200;
 const OTHER = "another value";
-const DAY_MS = 86_400_000;
 
 /**
  * The panel of a version with a table. `changed` is called after each change. `start` has values by name, of a form
@@ -137,11 +136,6 @@ function hintOf({ kind, min, max, categories }) {
   if (kind === "categorical") return `${categories.length} categories`;
   if (kind === "datetime" && max > 1) return `${day(min)} to ${day(max)}`;
   return "";
-}
-
-/** Days since 1970 as a date. */
-function day(days) {
-  return new Date(days * DAY_MS).toISOString().slice(0, 10);
 }
 
 /** The input of a feature: {node, input, parts, get, set}. */
