@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +30,7 @@ CARD: Final = {
 _MAX_EXAMPLES: Final = 12
 _MAX_EXAMPLE_VALUES: Final = 20_000  # one row is always shown
 _KINDS: Final = {"numeric", "boolean", "categorical"}
+_UNKNOWN: Final = object()  # a category that training counted among the rare ones
 
 
 def document(model: Model, version_dir: Path) -> dict[str, Any]:
@@ -39,23 +40,29 @@ def document(model: Model, version_dir: Path) -> dict[str, Any]:
     statistics, and ``important`` names features, those that matter most first. An image has none of these, but the
     largest pixel of its training data.
     """
-    manifest, brightest = model.manifest, model.schema.brightest
-    is_image = brightest is not None and len(manifest.input_shape) == 2
+    manifest, is_image = model.manifest, _is_image(model)
     described = describe(model)
     if is_image:
         del described["features"]  # hundreds of pixels
+    reference = None if is_image else manifest.reference
     return {
         "model": described,
-        "brightest": brightest if is_image else None,
+        "brightest": max(feature.max for feature in manifest.features) if is_image else None,
         "baseline": manifest.baseline,
         "f1_threshold": manifest.f1_threshold,
         "examples": _examples(model, version_dir),
         "typical": {} if is_image else _typical(model),
-        "important": []
-        if is_image or manifest.reference is None
-        else [each.name for each in manifest.reference.features],
+        "important": [] if reference is None else [each.name for each in reference.features],
         "card": [name for name in CARD if name in manifest.files],
     }
+
+
+def _is_image(model: Model) -> bool:
+    """Whether rows are grids of pixels, also those of models that take pixels as other numbers than bytes."""
+    manifest = model.manifest
+    return len(manifest.input_shape) == 2 and all(
+        each.kind == "numeric" and each.min >= 0 for each in manifest.features
+    )
 
 
 def card_file(model: Model, version_dir: Path, name: str) -> bytes:
@@ -74,47 +81,52 @@ def _label(model: Model) -> str:
 
 
 def _examples(model: Model, version_dir: Path) -> list[Any]:
-    """Held-out rows: some of the golden ones, or the example request's if those cannot be read or written as JSON."""
+    """Held-out rows: that of the example request, and golden ones if they can be read and written as JSON."""
     features = model.manifest.features
+    first = _example_row(model)
+    found = [] if first is None else [first]
     if all(feature.kind in _KINDS for feature in features):
-        try:
+        with suppress(ArtifactError):
             golden = artifact.read_file(version_dir, artifact.GOLDEN, model.manifest)
-        except ArtifactError:
-            pass
-        else:
-            return _golden_rows(golden, features)
-    rows = json.loads(model.example)
-    rows = rows.get("inputs", []) if isinstance(rows, dict) else rows
-    return rows[:_MAX_EXAMPLES] if isinstance(rows, list) else []
+            found += [row for row in _golden_rows(golden, model) if row != first]
+    return found[: min(_MAX_EXAMPLES, max(1, _MAX_EXAMPLE_VALUES // len(features)))]
 
 
-def _golden_rows(golden: bytes, features: Sequence[Feature]) -> list[Any]:
+def _example_row(model: Model) -> Any:
+    """The row of the example request: an image as a flat list, one of a table as an object. None if it has no row."""
+    request = json.loads(model.example)
+    rows = request.get("inputs") if isinstance(request, dict) else request
+    row = rows[0] if isinstance(rows, list) and rows else None
+    while isinstance(row, list) and row and isinstance(row[0], list):
+        row = [value for inner in row for value in inner]
+    if isinstance(row, dict):
+        return row
+    if not isinstance(row, list) or len(row) != model.schema.width:
+        return None
+    return row if _is_image(model) else dict(zip(model.schema.names, row, strict=True))
+
+
+def _golden_rows(golden: bytes, model: Model) -> list[Any]:
     with np.load(io.BytesIO(golden), allow_pickle=False) as arrays:
         inputs = arrays["inputs"]
-    count = min(_MAX_EXAMPLES, max(1, _MAX_EXAMPLE_VALUES // len(features)))
-    if inputs.dtype == np.uint8:
-        rows: list[Any] = inputs[:count].tolist()
+    inputs = inputs[:_MAX_EXAMPLES]
+    if _is_image(model):
+        rows: list[Any] = inputs.tolist()
         return rows
-    written = ({each.name: _as_json(each, value) for each, value in _pairs(features, row)} for row in inputs[:count])
+    features = model.manifest.features
+    written = ({each.name: _as_json(each, value) for each, value in zip(features, row, strict=True)} for row in inputs)
     return [row for row in written if _UNKNOWN not in row.values()]
 
 
-_UNKNOWN: Final = object()  # a category that training counted among the rare ones
-
-
-def _pairs(features: Sequence[Feature], row: np.ndarray[Any, Any]) -> list[tuple[Feature, float]]:
-    return list(zip(features, row.tolist(), strict=True))
-
-
-def _as_json(feature: Feature, value: float) -> Any:
+def _as_json(feature: Feature, value: np.floating[Any]) -> Any:
     """An encoded value as a client sends it."""
-    if value != value:  # NaN  # noqa: PLR0124
+    if np.isnan(value):
         return None
     if feature.kind == "boolean":
         return bool(value)
     if feature.kind == "categorical":
         return feature.categories[int(value)] if value < len(feature.categories) else _UNKNOWN
-    return value
+    return float(str(value))  # the shortest number that float32 reads so
 
 
 def _typical(model: Model) -> dict[str, Any]:

@@ -111,6 +111,11 @@ def test_every_variable_is_a_valid_setting(overlay: str, monkeypatch: pytest.Mon
 
 
 @serving_overlays
+def test_the_page_is_switched_off(overlay: str) -> None:
+    assert variables(overlay)["MLP_PAGE"] == "false"
+
+
+@serving_overlays
 def test_workers_equal_the_cpu_limit_or_one_with_a_gpu(overlay: str) -> None:
     limits = server(overlay)["resources"]["limits"]
     gpus = int(limits.get("nvidia.com/gpu", 0))

@@ -31,6 +31,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "workers": ("auto", "auto"),
     "fast_path": ("false", False),
     "precision": ("int8", "int8"),
+    "page": ("false", False),
     "log_level": ("warning", "warning"),
     "log_format": ("text", "text"),
     "unseen_values": ("impute", "impute"),

@@ -1,6 +1,7 @@
 // Talks to the server: the list of models, a version, predictions. Every failure is a `Problem` with a plain message.
 
-const AWAY = "The server does not answer. It may be restarting, or the connection is lost; try again in a moment.";
+const AWAY =
+  "The server does not answer. It may be restarting, or the connection is lost. This page tries again in a moment.";
 const TIMEOUT_MS = 35_000; // the server's own limit is 30 s
 
 /** Why a request was not answered: `errors` names rows and features, if the server does. */

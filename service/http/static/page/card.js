@@ -2,7 +2,7 @@
 
 import { cardUrl } from "./api.js";
 import { element, section, table } from "./dom.js";
-import { count, number } from "./format.js";
+import { count, short } from "./format.js";
 
 const SCORES = {
   accuracy: "Accuracy",
@@ -16,38 +16,70 @@ const SCORES = {
   r2: "R²",
 };
 const PICTURES = {
-  "confusion.png": "Which classes are taken for which",
-  "reliability.png": "Whether probabilities are what they say",
-  "predicted.png": "Predicted and true values",
-  "importance.png": "Which features matter most",
-  "mistakes.png": "The most confident mistakes",
-  "learning.png": "How it learned",
+  "confusion.png": "Confusion matrix",
+  "reliability.png": "Calibration",
+  "predicted.png": "Predictions against true values",
+  "importance.png": "Feature importance",
+  "mistakes.png": "Most confident mistakes",
+  "learning.png": "Learning curve",
 };
 
 /** The panel of a version. */
 export function cardPanel({ model, baseline, card }) {
   const url = (file) => cardUrl(model.name, model.version, file);
   const picture = ([file, caption]) => {
-    const image = element("img", { src: url(file), alt: `${caption}, as a chart`, loading: "lazy" });
+    const image = element("img", { alt: `${caption} of ${model.name}, version ${model.version}` });
+    loadInSight(image, url(file));
     return element("figure", {}, element("a", { href: url(file) }, image), element("figcaption", {}, caption));
   };
   const full = card.includes("card.html") ? "card.html" : card.find((file) => file === "README.md");
   return section(
     "card",
-    "How good it is",
+    "Model card",
     element("div", { class: "card" }, scores(model, baseline), facts(model)),
-    element("div", { class: "pictures" }, Object.entries(PICTURES).filter(([file]) => card.includes(file)).map(picture)),
-    full ? element("p", {}, element("a", { id: "card-link", href: url(full) }, "The whole model card")) : null,
+    element(
+      "div",
+      { class: "pictures" },
+      Object.entries(PICTURES)
+        .filter(([file]) => card.includes(file))
+        .map(picture),
+    ),
+    full ? element("p", {}, element("a", { id: "card-link", href: url(full) }, "Read the full card")) : null,
   );
+}
+
+/** Load a picture once it is almost in sight: most of a page's weight is pictures, which many never scroll to. */
+function loadInSight(image, url) {
+  const observer = new IntersectionObserver(
+    ([entry]) => {
+      if (!entry.isIntersecting) return;
+      image.src = url;
+      observer.disconnect();
+    },
+    { rootMargin: "100px" },
+  );
+  observer.observe(image);
 }
 
 function scores({ scores: found, data }, baseline) {
   const columns = { ...found, ...(baseline ? { baseline } : {}) };
   const metrics = Object.keys(Object.values(found)[0] ?? {});
   if (!metrics.length) return element("p", { class: "quiet" }, "There are no scores: the network was made elsewhere.");
-  const rows = metrics.map((metric) => [SCORES[metric] ?? metric, ...Object.values(columns).map((each) => (metric in each ? number(each[metric]) : ""))]);
+  const rows = metrics.map((metric) => [
+    SCORES[metric] ?? metric,
+    ...Object.values(columns).map((each) => (metric in each ? score(each[metric]) : "")),
+  ]);
   const test = data.rows?.test;
-  return element("div", { class: "scroll" }, table(test ? `On ${count(test, "held-out row")}` : "On held-out rows", ["", ...Object.keys(columns)], rows));
+  return element(
+    "div",
+    { class: "scroll" },
+    table(test ? `On ${count(test, "held-out row")}` : "On held-out rows", ["", ...Object.keys(columns)], rows),
+  );
+}
+
+/** A score: those from 0 to 1 with four decimals. */
+function score(value) {
+  return Math.abs(value) <= 1 ? value.toFixed(4) : short(value);
 }
 
 function facts(model) {
@@ -59,5 +91,9 @@ function facts(model) {
     "Time for a row": `${Math.round(1e6 * (model.costs.run_s + model.costs.row_s))} µs`,
   };
   const entries = Object.entries(known).filter(([, value]) => value);
-  return element("dl", { class: "facts" }, entries.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+  return element(
+    "dl",
+    { class: "facts" },
+    entries.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))),
+  );
 }

@@ -8,7 +8,8 @@ export function parse(text) {
   const firstLine = source.slice(0, source.search(/[\r\n]|$/));
   const occurrences = (separator) => firstLine.split(separator).length;
   const separator = SEPARATORS.reduce((best, each) => (occurrences(each) > occurrences(best) ? each : best));
-  const cell = new RegExp(`("(?:[^"]|"")*"|[^${separator === "|" ? "\\|" : separator}\\r\\n]*)(${separator === "|" ? "\\|" : separator}|\\r\\n|\\r|\\n|$)`, "y");
+  const between = separator === "|" ? "\\|" : separator;
+  const cell = new RegExp(`("(?:[^"]|"")*"|[^${between}\\r\\n]*)(${between}|\\r\\n|\\r|\\n|$)`, "y");
   const rows = [];
   let row = [];
   while (cell.lastIndex < source.length) {

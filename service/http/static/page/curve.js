@@ -1,32 +1,46 @@
 // How the answer moves along one feature while the others stay as they are: one request of about 60 rows.
 
 import { predict } from "./api.js";
+import { axisOf } from "./curve_axis.js";
 import { element, section, select, table } from "./dom.js";
-import { number } from "./format.js";
+import { number, percent } from "./format.js";
 import { latest } from "./latest.js";
 import { categoryBars, line } from "./plot.js";
 
-const POINTS = 60;
-const MOST_CATEGORIES = 60;
 const PAUSE_MS = 120;
 
 /** The panel for a version; `update(row)` draws it for a row. Null if no feature can be moved. */
 export function curvePanel({ model, important }, form, path) {
-  const movable = form.fields.filter((field) => stepsOf(field).length > 1);
+  const movable = form.fields.map((field) => [field, axisOf(field)]).filter(([, axis]) => axis);
   if (!movable.length) return null;
-  const first = important.find((name) => movable.some((field) => field.name === name)) ?? movable[0].name;
-  const along = select({ id: "curve-feature" }, movable.map(({ name }) => [name, name]), first);
+  const names = movable.map(([{ name }]) => name);
+  const first = important.find((name) => names.includes(name)) ?? names[0];
+  const along = select(
+    { id: "curve-feature" },
+    names.map((name) => [name, name]),
+    first,
+  );
   const outputs = model.task === "regression" ? model.targets : model.labels.map(String);
-  const output = select({ id: "curve-output" }, outputs.map((name, index) => [String(index), name]));
+  const output = select(
+    { id: "curve-output" },
+    outputs.map((name, index) => [String(index), name]),
+  );
   const plot = element("div", { id: "curve-plot" });
-  const values = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Values of the curve" });
+  const values = element("div", {
+    class: "scroll",
+    tabindex: "0",
+    role: "region",
+    "aria-label": "Values of the curve",
+  });
   const problem = element("p", { class: "problem", hidden: true });
   let row = null;
+  let answered = null;
   let isChosen = false; // until a class is chosen, the predicted one is shown
 
   const draw = latest(async () => {
     try {
-      show(await ask());
+      answered = await ask();
+      show(answered);
       problem.hidden = true;
     } catch (error) {
       problem.hidden = false;
@@ -35,35 +49,46 @@ export function curvePanel({ model, important }, form, path) {
   }, PAUSE_MS);
 
   async function ask() {
-    const field = movable.find(({ name }) => name === along.value);
+    const [field, axis] = movable.find(([{ name }]) => name === along.value);
     const present = row[field.name];
-    const steps = stepsOf(field);
-    const body = JSON.stringify([row, ...steps.map((value) => ({ ...row, [field.name]: value }))]);
+    const body = JSON.stringify([row, ...axis.steps.map((value) => ({ ...row, [field.name]: value }))]);
     const { answer } = await predict(path, body, "application/json");
-    return { field, present, steps, answer };
+    return { field, axis, present, answer };
   }
 
-  function show({ field, present, steps, answer }) {
+  function show({ field, axis, present, answer }) {
     if (!isChosen && answer.classes) output.value = String(answer.classes[0]);
     const index = Number(output.value);
+    const shares = Boolean(answer.probabilities);
+    const of = shares ? `probability of ${outputs[index]}` : outputs[index];
     const rows = answer.probabilities ?? answer.predictions.map((each) => [each].flat());
     const [now, ...moved] = rows.map((each) => each[index]);
-    const points = steps.map((value, step) => [field.feature.kind === "numeric" ? value : String(value), moved[step]]);
-    const of = answer.probabilities ? `probability of ${outputs[index]}` : outputs[index];
+    const points = axis.steps.map((value, step) => [axis.position(value), moved[step]]);
+    const texts = points.map(([x, y]) => [axis.write(x), shares ? percent(y) : number(y)]);
+    const mark = present === null ? NaN : axis.position(present);
     const head = [field.name, of];
-    const drawn =
-      field.feature.kind === "numeric"
-        ? line({ points, at: typeof present === "number" ? [clamp(present, points), now] : null, name: field.name, of, described: described(head, points) })
-        : categoryBars({ points, present: String(present) });
-    plot.replaceChildren(drawn);
-    values.replaceChildren(table("The same as a table", head, points.map(([x, y]) => [typeof x === "number" ? number(x) : x, number(y)])));
+    plot.replaceChildren(
+      axis.isLine
+        ? line({
+            points,
+            at: Number.isNaN(mark) ? null : [clamp(mark, points), now],
+            name: field.name,
+            of,
+            write: axis.write,
+            described: described(head, texts, points),
+            width: plot.clientWidth,
+            shares,
+          })
+        : categoryBars({ points, present: mark, shares }),
+    );
+    values.replaceChildren(table("Values", head, texts));
   }
 
   along.addEventListener("change", () => draw());
   output.addEventListener("change", () => ((isChosen = true), draw()));
   const node = section(
     "curve",
-    "One feature moves, the others stay",
+    "How the answer changes with one feature",
     element(
       "div",
       { class: "tools" },
@@ -75,6 +100,8 @@ export function curvePanel({ model, important }, form, path) {
     element("details", {}, element("summary", {}, "Values"), values),
   );
 
+  new ResizeObserver(() => answered && show(answered)).observe(plot);
+
   function update(next) {
     row = next;
     draw();
@@ -83,24 +110,14 @@ export function curvePanel({ model, important }, form, path) {
   return { node, update };
 }
 
-/** The values that a feature takes along the curve. */
-function stepsOf({ feature, whole }) {
-  if (feature.kind === "boolean") return [false, true];
-  if (feature.kind === "categorical") return feature.categories.slice(0, MOST_CATEGORIES);
-  if (feature.kind !== "numeric" || !(feature.max > feature.min)) return [];
-  const step = (feature.max - feature.min) / (POINTS - 1);
-  const values = Array.from({ length: POINTS }, (_, index) => feature.min + index * step);
-  return whole ? [...new Set(values.map(Math.round))] : values;
-}
-
 function clamp(value, points) {
   return Math.min(Math.max(value, points[0][0]), points.at(-1)[0]);
 }
 
-function described([x, y], points) {
-  const [start, end] = [points[0], points.at(-1)];
-  const high = points.reduce((best, point) => (point[1] > best[1] ? point : best));
-  const low = points.reduce((best, point) => (point[1] < best[1] ? point : best));
-  const at = ([a, b]) => `${number(b)} at ${number(a)}`;
-  return `${y} along ${x}: ${at(start)}, ${at(end)}; highest ${at(high)}, lowest ${at(low)}. The values are below as a table.`;
+/** A curve in words: its ends and extremes. */
+function described([x, y], texts, points) {
+  const heights = points.map(([, value]) => value);
+  const at = (index) => `${texts.at(index)[1]} at ${texts.at(index)[0]}`;
+  const [high, low] = [Math.max(...heights), Math.min(...heights)].map((value) => at(heights.indexOf(value)));
+  return `${y} along ${x}: ${at(0)}, ${at(-1)}; highest ${high}, lowest ${low}. The values are below as a table.`;
 }

@@ -33,8 +33,20 @@ export function table(caption, head, rows, numeric = true) {
     "table",
     { class: numeric ? "numeric" : "" },
     element("caption", {}, caption),
-    element("thead", {}, element("tr", {}, head.map((name) => element("th", { scope: "col" }, name)))),
-    element("tbody", {}, rows.map((row) => element("tr", {}, row.map(cell)))),
+    element(
+      "thead",
+      {},
+      element(
+        "tr",
+        {},
+        head.map((name) => element("th", { scope: "col" }, name)),
+      ),
+    ),
+    element(
+      "tbody",
+      {},
+      rows.map((row) => element("tr", {}, row.map(cell))),
+    ),
   );
 }
 

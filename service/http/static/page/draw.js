@@ -2,7 +2,10 @@
 
 const UNDO = 20;
 
-/** Make `canvas` drawable. `paper` and `ink` are colors; `tool()` gives {width, erases}; `changed` is called on each stroke. */
+/**
+ * Make `canvas` drawable. `paper` and `ink` are colors, `tool()` gives {width, erases}, `changed` is called with each
+ * piece of a stroke.
+ */
 export function drawable(canvas, { paper, ink, tool, changed }) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const before = [];

@@ -1,7 +1,9 @@
 // Writes numbers and labels for people.
 
-const PLAIN = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 });
-const SHORT = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+const DAY_MS = 86_400_000;
+// 1984 without a separator, as it may be a year, and 19,840 with one.
+const PLAIN = new Intl.NumberFormat("en", { maximumSignificantDigits: 6, useGrouping: "min2" });
+const SHORT = new Intl.NumberFormat("en", { maximumSignificantDigits: 4, useGrouping: "min2" });
 
 /** A number with six significant digits; very large and very small ones with an exponent. */
 export function number(value) {
@@ -28,6 +30,21 @@ export function percent(share) {
 /** A count with separators, and its noun. */
 export function count(value, noun) {
   return `${value.toLocaleString("en")} ${noun}${value === 1 ? "" : "s"}`;
+}
+
+/** Days since 1970 as a date, as manifests count them. */
+export function day(days) {
+  return new Date(days * DAY_MS).toISOString().slice(0, 10);
+}
+
+/** A date as days since 1970; NaN if it is written in another way than ISO 8601. */
+export function daysOf(text) {
+  return Date.parse(text) / DAY_MS;
+}
+
+/** A server's message about the only row, or about a row that is in sight. */
+export function withoutRow(message) {
+  return message.replace(/^row \d+, /, "");
 }
 
 /** A time in milliseconds, or microseconds below 0.1 ms. */

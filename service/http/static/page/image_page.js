@@ -2,7 +2,7 @@
 
 import { element, section } from "./dom.js";
 import { drawable } from "./draw.js";
-import { gridOf, gridOfPicture, isOnWhite, paint } from "./pixels.js";
+import { gridOf, gridOfPicture, isOnWhite, paint, pngOf } from "./pixels.js";
 
 const CANVAS = 320; // pixels of the canvas, about: a multiple of the model's
 const FULL = 255;
@@ -17,6 +17,7 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
   const scale = Math.max(1, Math.round(CANVAS / Math.max(height, width)));
   const whitest = brightest > FULL / 2 ? FULL : brightest; // of images from 0 to 16, say, white is 16
   const onWhite = isOnWhite(examples, width, height, brightest);
+  const takesFiles = model.input_dtype === "uint8";
   const size = `${width} × ${height}`;
 
   const canvas = element("canvas", {
@@ -26,8 +27,21 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
     width: width * scale,
     height: height * scale,
   });
-  const seen = element("canvas", { id: "seen", role: "img", "aria-label": `The picture in ${size} grey pixels`, width, height });
-  const brush = element("input", { id: "brush", type: "range", min: 1, max: 6, step: 0.5, value: Math.max(1.5, width / 14) });
+  const seen = element("canvas", {
+    id: "seen",
+    role: "img",
+    "aria-label": `The picture in ${size} grey pixels`,
+    width,
+    height,
+  });
+  const brush = element("input", {
+    id: "brush",
+    type: "range",
+    min: 1,
+    max: 6,
+    step: 0.5,
+    value: Math.max(1.5, width / 14),
+  });
   const eraser = element("input", { id: "eraser", type: "checkbox" });
   const file = element("input", { id: "image-file", type: "file", accept: FILES.join(",") });
   const drawing = drawable(canvas, {
@@ -40,7 +54,11 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
   let state = { grid: null, file: null };
 
   function drawn() {
-    use({ grid: gridOf(canvas, width, height, scale).map((value) => (value * whitest) / FULL), file: null });
+    use({ grid: scaled(gridOf(canvas, width, height, scale)), file: null });
+  }
+
+  function scaled(grid) {
+    return grid.map((value) => (value * whitest) / FULL);
   }
 
   /** Ask about a picture: pixels from 0 to `whitest`, and the file they came from unless they were drawn. */
@@ -48,7 +66,7 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
     state = next;
     paint(seen, state.grid, width, height, whitest);
     for (const button of gallery) button.setAttribute("aria-pressed", button === chosen);
-    changed(requestOf(state));
+    changed(takesFiles ? requestOf(state, width, height) : pixelsOf(state.grid));
   }
 
   function useGrid(grid, chosen) {
@@ -58,15 +76,18 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
   }
 
   async function useFile(picture) {
-    if (!FILES.includes(picture.type)) return failed(`${picture.name} is no picture that the server reads; choose a PNG, JPEG or WebP file.`);
+    if (!FILES.includes(picture.type))
+      return failed(`${picture.name} is no picture that the server reads; choose a PNG, JPEG or WebP file.`);
     const decoded = await createImageBitmap(picture).catch(() => null);
     drawing.clear();
     if (decoded) {
       canvas.getContext("2d").imageSmoothingEnabled = true;
       canvas.getContext("2d").drawImage(decoded, 0, 0, canvas.width, canvas.height);
     }
+    if (!decoded && !takesFiles) return failed(`${picture.name} cannot be read; choose another file.`);
     // The server has the last word on a file that this browser cannot show.
-    use({ grid: decoded ? gridOfPicture(decoded, width, height) : new Uint8ClampedArray(width * height), file: picture });
+    const grid = decoded ? gridOfPicture(decoded, width, height) : new Uint8ClampedArray(width * height);
+    use(takesFiles ? { grid, file: picture } : { grid: scaled(grid), file: null });
   }
 
   function example(pixels, index) {
@@ -110,12 +131,17 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
       element(
         "div",
         { class: "beside" },
-        element("figure", { class: "seen" }, seen, element("figcaption", {}, `What the model sees: ${size} pixels, grey`)),
+        element(
+          "figure",
+          { class: "seen" },
+          seen,
+          element("figcaption", {}, `What the model sees: ${size} pixels, grey`),
+        ),
         element("label", { class: "upload" }, element("span", {}, "Upload a picture"), file),
         element("p", { class: "quiet" }, "Or draw, paste one, or drop a file here."),
       ),
     ),
-    element("h3", { id: "examples-title" }, "Pictures that training did not see"),
+    element("h3", { id: "examples-title" }, "Held-out examples"),
     element("div", { id: "examples", class: "gallery", role: "group", "aria-labelledby": "examples-title" }, gallery),
   );
   node.addEventListener("dragover", (event) => (event.preventDefault(), node.classList.add("over")));
@@ -138,8 +164,24 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
   return { node, begin, state: () => state };
 }
 
+/** What to send to a model whose pixels are other numbers: them. */
+function pixelsOf(grid) {
+  const body = JSON.stringify({ inputs: [[...grid]] });
+  return { body, type: "application/json", program: () => ({ type: "application/json", text: body }) };
+}
+
 /** What to send: the file itself, so that the server reads it as it reads every client's, or the pixels. */
-function requestOf({ grid, file }) {
-  if (file) return { body: file, type: file.type, query: { resize: true }, file };
-  return { body: grid, type: "application/octet-stream", query: { dtype: "uint8" }, rows: [[...grid]] };
+function requestOf({ grid, file }, width, height) {
+  if (file)
+    return {
+      body: file,
+      type: file.type,
+      query: { resize: true },
+      program: () => ({ type: file.type, query: { resize: true }, file: file.name }),
+    };
+  const program = () => ({
+    type: "application/json",
+    text: JSON.stringify({ inputs: [{ b64: pngOf(grid, width, height) }] }),
+  });
+  return { body: grid, type: "application/octet-stream", query: { dtype: "uint8" }, program };
 }

@@ -7,13 +7,16 @@ export function latest(work, pause = 0) {
 
   async function run() {
     running = true;
-    if (pause) await new Promise((resolve) => setTimeout(resolve, pause));
-    while (waiting) {
-      const values = waiting;
-      waiting = null;
-      await work(...values);
+    try {
+      if (pause) await new Promise((resolve) => setTimeout(resolve, pause));
+      while (waiting) {
+        const values = waiting;
+        waiting = null;
+        await work(...values);
+      }
+    } finally {
+      running = false;
     }
-    running = false;
   }
 
   return (...values) => {

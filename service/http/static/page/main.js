@@ -10,6 +10,9 @@ import { latest } from "./latest.js";
 import { snippetPanel } from "./snippets.js";
 import { tableInput } from "./table_page.js";
 
+const PAUSE_MS = 30; // strokes and key presses come in bursts
+const RETRY_MS = 3000; // while the server is away
+
 const part = (id) => document.getElementById(id);
 const models = part("model");
 const versions = part("version");
@@ -21,9 +24,11 @@ async function start() {
   try {
     const { models: found, default: preferred } = await listModels();
     listed = found.filter((model) => model.versions.some((version) => version.loaded));
-    if (!listed.length) throw new Problem("No model is served yet. GET /models says why; this page looks again when you return to it.");
+    if (!listed.length)
+      throw new Problem("No model is served yet. GET /models says why; this page looks again when you return to it.");
     const [name, version] = decodeURIComponent(location.hash.slice(1)).split("@");
-    const model = listed.find((each) => each.name === name) ?? listed.find((each) => each.name === preferred) ?? listed[0];
+    const model =
+      listed.find((each) => each.name === name) ?? listed.find((each) => each.name === preferred) ?? listed[0];
     await show(model, version);
   } catch (error) {
     report(error);
@@ -40,7 +45,7 @@ async function show(model, wanted) {
   const found = await loadVersion(model.name, version);
   const before = shown?.name === model.name ? shown.input.state() : undefined;
   shown?.end.abort();
-  location.replace(`#${encodeURIComponent(model.name)}@${version}`);
+  history.replaceState(null, "", `#${encodeURIComponent(model.name)}@${version}`);
   build(found, version === String(model.version), before);
 }
 
@@ -63,15 +68,19 @@ function build(version, isServing, before) {
   const path = predictPath(model.name, model.version);
   const publicPath = predictPath(model.name, isServing ? null : model.version);
 
+  let newest = null;
   const ask = latest(async (request) => {
+    newest = request;
     try {
       answer.show(await predict(path, request.body, request.type, request.query));
       input.answered?.();
     } catch (error) {
       answer.refuse(error);
       input.refused?.(error);
+      if (error.status === 404) start(); // another version took over
+      if (error.status === 0) setTimeout(() => request === newest && !end.signal.aborted && ask(request), RETRY_MS);
     }
-  }, 30);
+  }, PAUSE_MS);
 
   const calls = {
     start: before,
@@ -95,7 +104,9 @@ function build(version, isServing, before) {
 
 function summaryOf({ version, labels, targets, input_shape: shape, features }, isImage) {
   const from = isImage ? `pictures of ${shape[1]} × ${shape[0]} pixels` : count(features.length, "feature");
-  const what = labels.length ? `Tells ${labels.length} classes apart from ${from}` : `Predicts ${targets.join(", ")} from ${from}`;
+  const what = labels.length
+    ? `Tells ${labels.length} classes apart from ${from}`
+    : `Predicts ${targets.join(", ")} from ${from}`;
   return `${what}. Version ${version}.`;
 }
 
@@ -108,7 +119,12 @@ function report(error) {
 }
 
 models.addEventListener("change", () => show(listed.find(({ name }) => name === models.value)).catch(report));
-versions.addEventListener("change", () => show(listed.find(({ name }) => name === models.value), versions.value).catch(report));
+versions.addEventListener("change", () =>
+  show(
+    listed.find(({ name }) => name === models.value),
+    versions.value,
+  ).catch(report),
+);
 addEventListener("hashchange", start);
 // Versions come and go while a page is open.
 document.addEventListener("visibilitychange", () => document.hidden || start());

@@ -18,7 +18,7 @@ export function gridOf(canvas, width, height, scale) {
   return grid;
 }
 
-/** The grey values of a picture, read and resized as the server does: on white, by luma, with a triangle filter. */
+/** The grey values of a picture, read and resized as the server does to within one level: on white, by luma. */
 export function gridOfPicture(picture, width, height) {
   const shrink = Math.min(1, Math.sqrt(MOST_PIXELS / (picture.width * picture.height)));
   const [w, h] = [Math.max(1, Math.round(picture.width * shrink)), Math.max(1, Math.round(picture.height * shrink))];
@@ -63,6 +63,14 @@ function transpose(values, width, height) {
     for (let column = 0; column < width; column++) result[column * height + row] = values[row * width + column];
   }
   return result;
+}
+
+/** A grid as a PNG file in base64. */
+export function pngOf(grid, width, height) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [width, height];
+  paint(canvas, grid, width, height);
+  return canvas.toDataURL("image/png").split(",")[1];
 }
 
 /** Draw a grid on a canvas, over all of it, in squares. `brightest` is the value that is drawn white. */

@@ -1,17 +1,31 @@
 // The present request as a command or a program: curl, Python, JavaScript.
 
 import { element, section } from "./dom.js";
+import { latest } from "./latest.js";
 
-const LONG_CSV = 2_000; // longer text is sent from a file
+const PAUSE_MS = 150;
 const LANGUAGES = { curl, Python: python, JavaScript: javascript };
 
-/** The panel; `update(path, request)` writes the programs for a request as the input panels describe it. */
+/**
+ * The panel. `update(path, request)` writes the programs for a request; its `program()` gives what they send: {type,
+ * query, text}, or {type, query, file} with a file's name.
+ */
 export function snippetPanel() {
   const code = element("pre", { id: "snippet", tabindex: "0", role: "tabpanel" });
   const copied = element("span", { id: "copied", class: "quiet", role: "status" });
   const copy = element("button", { id: "copy", type: "button", onclick: copyCode }, "Copy");
   const tabs = Object.keys(LANGUAGES).map((name, index) =>
-    element("button", { id: `tab-${name.toLowerCase()}`, type: "button", role: "tab", "aria-controls": "snippet", onclick: () => choose(index) }, name),
+    element(
+      "button",
+      {
+        id: `tab-${name.toLowerCase()}`,
+        type: "button",
+        role: "tab",
+        "aria-controls": "snippet",
+        onclick: () => choose(index),
+      },
+      name,
+    ),
   );
   let chosen = 0;
   let programs = [];
@@ -38,12 +52,13 @@ export function snippetPanel() {
     }
   }
 
-  function update(path, request) {
+  const update = latest((path, request) => {
+    const { query = {}, ...sent } = request.program();
     const url = new URL(path, document.baseURI);
-    url.search = new URLSearchParams(request.query ?? {});
-    programs = Object.values(LANGUAGES).map((write) => write(url.href, described(request)));
+    url.search = new URLSearchParams(query);
+    programs = Object.values(LANGUAGES).map((write) => write(url.href, sent));
     choose(chosen);
-  }
+  }, PAUSE_MS);
 
   const list = element("div", { role: "tablist", "aria-label": "Language", class: "tabs" }, tabs);
   list.addEventListener("keydown", (event) => {
@@ -52,19 +67,19 @@ export function snippetPanel() {
     choose((chosen + step + tabs.length) % tabs.length);
     tabs[chosen].focus();
   });
-  const node = section("snippets", "The same from a program", element("div", { class: "tools" }, list, copy, copied), code);
+  const node = section(
+    "snippets",
+    "The same from a program",
+    element("div", { class: "tools" }, list, copy, copied),
+    code,
+  );
   return { node, update };
 }
 
-/** What a request sends: {file, type} or {text, type}. Pixels are sent as JSON, which needs no file. */
-function described({ type, rows, file, csv }) {
-  if (file) return { type, file: file.name };
-  if (rows) return { type: "application/json", text: JSON.stringify({ inputs: rows }) };
-  return csv.length > LONG_CSV ? { type, file: "rows.csv" } : { type, text: csv };
-}
-
 function curl(url, { type, text, file }) {
-  const body = file ? `--data-binary ${shell(`@${file}`)}` : `${type === "text/csv" ? "--data-binary" : "-d"} ${shell(text)}`;
+  const body = file
+    ? `--data-binary ${shell(`@${file}`)}`
+    : `${type === "text/csv" ? "--data-binary" : "-d"} ${shell(text)}`;
   return `curl ${shell(url)} \\\n  -H ${shell(`content-type: ${type}`)} \\\n  ${body}`;
 }
 
@@ -74,12 +89,15 @@ function shell(text) {
 
 function python(url, { type, text, file }) {
   const content = file ? `Path(${literal(file)}).read_bytes()` : literal(text);
-  const body = type === "application/json" ? `json=${pythonValue(JSON.parse(text))}` : `content=${content}, headers={"content-type": ${literal(type)}}`;
+  const body = [`content=${content}`, `headers={"content-type": ${literal(type)}}`];
+  const parameters = type === "application/json" ? [`json=${pythonValue(JSON.parse(text))}`] : body;
   return [
     ...(file ? ["from pathlib import Path", ""] : []),
     "import httpx",
     "",
-    `answer = httpx.post(${literal(url)}, ${body})`,
+    "answer = httpx.post(",
+    ...[literal(url), ...parameters].map((each) => `    ${each},`),
+    ")",
     "answer.raise_for_status()",
     'print(answer.json()["predictions"])',
   ].join("\n");
@@ -91,7 +109,9 @@ function pythonValue(value) {
   if (typeof value === "boolean") return value ? "True" : "False";
   if (Array.isArray(value)) return `[${value.map(pythonValue).join(", ")}]`;
   if (typeof value !== "object") return literal(value);
-  return `{${Object.entries(value).map(([key, each]) => `${literal(key)}: ${pythonValue(each)}`).join(", ")}}`;
+  return `{${Object.entries(value)
+    .map(([key, each]) => `${literal(key)}: ${pythonValue(each)}`)
+    .join(", ")}}`;
 }
 
 /** A string or number, which JSON, Python and JavaScript write alike. */
@@ -100,7 +120,11 @@ function literal(value) {
 }
 
 function javascript(url, { type, text, file }) {
-  const body = file ? `await readFile(${literal(file)})` : type === "application/json" ? `JSON.stringify(${text})` : literal(text);
+  const body = file
+    ? `await readFile(${literal(file)})`
+    : type === "application/json"
+      ? `JSON.stringify(${text})`
+      : literal(text);
   return [
     ...(file ? ['import { readFile } from "node:fs/promises";', ""] : []),
     `const answer = await fetch(${literal(url)}, {`,

@@ -1,22 +1,22 @@
-// A form for one row of a table: a field for each feature, with its range or categories, and "missing" where it is allowed.
+// A form for one row of a table: a field for each feature, with its range or categories.
 
 import { element, section, select } from "./dom.js";
-import { short } from "./format.js";
+import { day, short, withoutRow } from "./format.js";
 
+const MANY_FIELDS = 24; // more can be searched
 const LONG_LIST = 25; // more categories are typed, with suggestions
 const STEPS = 200;
 const OTHER = "another value";
-const DAY_MS = 86_400_000;
 
 /**
  * The panel of a version with a table. `changed` is called after each change. `start` has values by name, of a form
  * before this one.
  */
 export function tableForm({ model, typical, examples }, { changed, start = {} }) {
-  const allowsMissing = model.unseen_values === "impute";
+  const imputes = model.unseen_values === "impute";
   const rows = examples.map((row) => named(row, model.features));
-  const fields = model.features.map((feature) => field(feature, allowsMissing, wholeIn(rows, feature), changed));
-  const usual = { ...rows[0], ...typical };
+  const fields = model.features.map((feature) => field(feature, imputes, wholeIn(rows, feature), changed));
+  const usual = { ...rows[0], ...tidied(typical, fields) };
   let next = 0;
 
   /** Put a row into the form; fields without a value in it keep theirs. */
@@ -33,9 +33,19 @@ export function tableForm({ model, typical, examples }, { changed, start = {} })
     "div",
     { class: "tools" },
     element("button", { id: "typical", type: "button", onclick: () => (fill(usual), changed()) }, "Typical values"),
-    rows.length ? element("button", { id: "example", type: "button", onclick: fillExample }, "A row that training did not see") : null,
+    rows.length ? element("button", { id: "example", type: "button", onclick: fillExample }, "Held-out row") : null,
   );
-  const node = section("input", "Row", buttons, element("div", { id: "form", class: "fields" }, fields.map((each) => each.node)));
+  if (fields.length > MANY_FIELDS) buttons.append(search(fields));
+  const node = section(
+    "input",
+    "Row",
+    buttons,
+    element(
+      "div",
+      { id: "form", class: "fields" },
+      fields.map((each) => each.node),
+    ),
+  );
   fill(usual);
   fill(start);
 
@@ -52,6 +62,15 @@ export function tableForm({ model, typical, examples }, { changed, start = {} })
   };
 }
 
+function search(fields) {
+  const input = element("input", { id: "field-search", type: "text", autocomplete: "off" });
+  input.addEventListener("input", () => {
+    const wanted = input.value.trim().toLowerCase();
+    for (const each of fields) each.node.hidden = !each.name.toLowerCase().includes(wanted);
+  });
+  return element("label", {}, "Find a feature ", input);
+}
+
 /** An example row by name; it may be a flat list. */
 export function named(row, features) {
   if (!Array.isArray(row)) return row;
@@ -64,19 +83,25 @@ function wholeIn(rows, feature) {
   return values.every((value) => value == null || Number.isInteger(value));
 }
 
-function field(feature, allowsMissing, whole, changed) {
-  const id = `field-${feature.name}`;
+function field(feature, imputes, whole, changed) {
+  const id = `field-${encodeURIComponent(feature.name)}`; // an id has no spaces
   const control = controlOf(feature, id, whole);
   const missing = element("input", { type: "checkbox" });
   const error = element("p", { id: `${id}-error`, class: "field-error" });
   const hint = element("span", { id: `${id}-hint`, class: "quiet" }, hintOf(feature));
-  const mayMiss = feature.missing || allowsMissing;
+  const mayMiss = feature.missing || (imputes && feature.default != null);
+  const maybe = element(
+    "label",
+    { class: "missing" },
+    missing,
+    " missing",
+    element("span", { class: "spoken" }, `: ${feature.name}`),
+  );
   const node = element(
     "div",
     { class: "field" },
-    element("div", { class: "field-head" }, element("label", { for: id }, feature.name), hint),
+    element("div", { class: "field-head" }, element("label", { for: id }, feature.name), mayMiss ? maybe : null, hint),
     control.node,
-    mayMiss ? element("label", { class: "missing" }, missing, ` missing`, element("span", { class: "spoken" }, `: ${feature.name}`)) : null,
     error,
   );
   control.input.setAttribute("aria-describedby", `${id}-hint ${id}-error`);
@@ -99,7 +124,7 @@ function field(feature, allowsMissing, whole, changed) {
       sync();
     },
     mark(text) {
-      error.textContent = text;
+      error.textContent = withoutRow(text);
       control.input.toggleAttribute("aria-invalid", Boolean(text));
       if (text) control.input.setAttribute("aria-invalid", "true");
     },
@@ -113,11 +138,6 @@ function hintOf({ kind, min, max, categories }) {
   return "";
 }
 
-/** Days since 1970 as a date. */
-function day(days) {
-  return new Date(days * DAY_MS).toISOString().slice(0, 10);
-}
-
 /** The input of a feature: {node, input, parts, get, set}. */
 function controlOf(feature, id, whole) {
   if (feature.kind === "numeric") return numberControl(feature, id, whole);
@@ -129,7 +149,13 @@ function controlOf(feature, id, whole) {
 function text(attributes, ...beside) {
   const input = element("input", { autocomplete: "off", ...attributes });
   const set = (value) => (input.value = value);
-  return { node: element("div", { class: "control" }, input, ...beside), input, parts: [input], get: () => input.value, set };
+  return {
+    node: element("div", { class: "control" }, input, ...beside),
+    input,
+    parts: [input],
+    get: () => input.value,
+    set,
+  };
 }
 
 /** A number and a slider over its range in training. What is no number is sent as it is: the server may read it. */
@@ -138,7 +164,7 @@ function numberControl({ name, min, max }, id, whole) {
   const step = whole ? Math.max(1, Math.round((max - min) / STEPS)) : "any";
   const slider = element("input", { type: "range", min, max, step, "aria-label": `${name}, slider`, tabindex: "-1" });
   input.addEventListener("input", () => (slider.value = input.value));
-  slider.addEventListener("input", () => (input.value = rounded(slider.valueAsNumber, whole)));
+  slider.addEventListener("input", () => (input.value = tidy(slider.valueAsNumber, { min, max }, whole)));
 
   function get() {
     const value = Number(input.value);
@@ -146,32 +172,58 @@ function numberControl({ name, min, max }, id, whole) {
   }
 
   function set(value) {
-    input.value = typeof value === "number" ? rounded(value, whole) : value;
-    slider.value = input.value;
+    input.value = slider.value = value;
   }
 
   const parts = max > min ? [input, slider] : [input];
   return { node: element("div", { class: "control" }, parts), input, parts, get, set };
 }
 
-function rounded(value, whole) {
-  return whole ? Math.round(value) : Number(value.toPrecision(5));
+/** A number with as many digits as tell 200 values of its range apart. */
+function tidy(value, { min, max }, whole) {
+  if (whole) return Math.round(value);
+  const digits = Math.ceil(Math.log10(STEPS / (max - min || 1)));
+  return Number(value.toFixed(Math.min(Math.max(digits, 0), 20)));
+}
+
+function tidied(row, fields) {
+  const rounded = fields.map(({ name, feature, whole }) => [
+    name,
+    feature.kind === "numeric" ? tidy(row[name], feature, whole) : row[name],
+  ]);
+  return Object.fromEntries(rounded.filter(([name]) => name in row));
 }
 
 function boolean(id) {
-  const input = select({ id }, [["true", "true"], ["false", "false"]]);
+  const input = select({ id }, [
+    ["true", "true"],
+    ["false", "false"],
+  ]);
   const set = (value) => (input.value = String(value));
-  return { node: element("div", { class: "control" }, input), input, parts: [input], get: () => input.value === "true", set };
+  return {
+    node: element("div", { class: "control" }, input),
+    input,
+    parts: [input],
+    get: () => input.value === "true",
+    set,
+  };
 }
 
 function choice({ categories, other }, id) {
   const options = [...categories, ...(other && !categories.includes(OTHER) ? [OTHER] : [])];
-  const input = select({ id }, options.map((each) => [each, each]));
-  const set = (value) => (input.value = options.includes(value) ? value : (options.at(-1)));
+  const input = select(
+    { id },
+    options.map((each) => [each, each]),
+  );
+  const set = (value) => (input.value = options.includes(value) ? value : options.at(-1));
   return { node: element("div", { class: "control" }, input), input, parts: [input], get: () => input.value, set };
 }
 
 function suggested({ categories }, id) {
-  const list = element("datalist", { id: `${id}-list` }, categories.map((each) => element("option", { value: each })));
+  const list = element(
+    "datalist",
+    { id: `${id}-list` },
+    categories.map((each) => element("option", { value: each })),
+  );
   return text({ id, type: "text", list: `${id}-list` }, list);
 }

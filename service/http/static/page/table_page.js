@@ -13,7 +13,11 @@ export function tableInput(version, path, { changed, asked, start }) {
 
   function tell() {
     const row = form.row();
-    changed({ body: JSON.stringify([row]), type: "application/json", rows: [row] });
+    changed({
+      body: JSON.stringify([row]),
+      type: "application/json",
+      program: () => ({ type: "application/json", text: JSON.stringify([row]) }),
+    });
   }
 
   return {

@@ -15,7 +15,14 @@ export function timing() {
   const total = element("p", { class: "quiet" });
   const split = element("div", { class: "split", "aria-hidden": "true" });
   const legend = element("dl", { class: "legend" });
-  const node = element("div", { id: "timing", class: "timing", hidden: true }, element("h3", {}, "Time"), split, legend, total);
+  const node = element(
+    "div",
+    { id: "timing", class: "timing", hidden: true },
+    element("h3", {}, "Time"),
+    split,
+    legend,
+    total,
+  );
 
   function show(stages, whole) {
     const inServer = stages.reduce((sum, [, ms]) => sum + ms, 0);
