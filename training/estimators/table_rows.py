@@ -14,7 +14,7 @@ from sklearn.utils import check_array
 
 from training.data import precision
 from training.data.dataset import Column, Dataset, Label
-from training.data.tables import columns, frames
+from training.data.tables import columns, dates, features, frames
 from training.data.tables.rows import DEFAULT_CELLS
 from training.errors import DataError, joined
 
@@ -34,7 +34,7 @@ def to_table(X: Any, names: Sequence[str]) -> tuple[pa.Table, tuple[str, ...]]:
 
 
 def features_of(table: pa.Table, categorical: Sequence[str]) -> tuple[tuple[Column, ...], NDArray[Any]]:
-    """The columns of ``table``, and their values (rows, columns) in float32 or, to keep them apart, in float64.
+    """The columns of ``table``, and their values (rows, columns): float32, or float64 to keep them apart or for dates.
 
     Columns in ``categorical`` are categories whatever they hold. Raises `DataError` with all that is wrong.
     """
@@ -42,15 +42,18 @@ def features_of(table: pa.Table, categorical: Sequence[str]) -> tuple[tuple[Colu
     values = np.empty((table.num_rows, table.num_columns))
     errors: list[str] = []
     for index, (name, array) in enumerate(zip(table.column_names, table.columns, strict=True)):
-        faults = _errors(name, array, numeric=name not in categorical)
+        read = None if name in categorical else dates.infer(name, array, DEFAULT_CELLS, dates.DateOptions())
+        used = array if read is None else read.array
+        faults = columns.errors_of(name, used, numeric=name not in categorical)
         errors += faults
         if not faults:
-            column, values[:, index] = columns.to_feature(name, array, categorical=name in categorical)
-            found.append(column)
+            column, values[:, index] = columns.to_feature(name, used, categorical=name in categorical)
+            found.append(features.dated(column, values[:, index], None if read is None else read.dates))
     if errors:
         raise DataError(joined("X", errors))
     numeric = [index for index, column in enumerate(found) if column.type == "numeric"]
-    if any(precision.needs_float64(values[:, index]) for index in numeric):
+    has_dates = any(column.type == "datetime" for column in found)
+    if has_dates or any(precision.needs_float64(values[:, index]) for index in numeric):
         return tuple(found), values
     return tuple(found), values.astype(np.float32)
 
@@ -96,12 +99,6 @@ def checked_weights(sample_weight: Any, rows_count: int) -> NDArray[np.float64]:
     if not weights.any():
         raise ValueError("sample_weight is zero for all rows, expected at least one row that counts")
     return weights
-
-
-def _errors(name: str, array: pa.ChunkedArray, *, numeric: bool) -> list[str]:
-    if pa.types.is_temporal(array.type):
-        return [f"column {name!r} has dates or times, expected numbers, booleans or strings; convert or drop it"]
-    return columns.errors_of(name, array, numeric=numeric)
 
 
 def _array(values: NDArray[Any]) -> pa.Array:

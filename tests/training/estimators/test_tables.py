@@ -103,6 +103,22 @@ class TestFrames:
         X = X.assign(constant=1.0, empty=np.nan, name=[f"row {index}" for index in range(len(X))])
         assert np.isfinite(TableClassifier(**QUICK).fit(X, y).predict_proba(X)).all()
 
+    def test_dates_are_read_in_every_form_a_frame_has(self) -> None:
+        X, y = people()
+        days = pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(len(X)), unit="D")
+        dated = X.assign(when=days.strftime("%d.%m.%Y"), at=days)
+        model = TableClassifier(**QUICK).fit(dated, y)
+        assert [(column.type, column.format) for column in model.columns_[4:]] == [
+            ("datetime", "day-month-year"),
+            ("datetime", "year-month-day"),
+        ]
+        expected = model.predict_proba(dated)
+        iso = dated.assign(when=days.strftime("%Y-%m-%d"), at=days.strftime("%Y-%m-%dT00:00:00Z"))
+        np.testing.assert_array_equal(model.predict_proba(iso), expected)
+        assert np.isfinite(model.predict_proba(dated.assign(at=pd.NaT))).all()
+        with pytest.raises(ValueError, match="column 'when' has 'someday', expected a date such as"):
+            model.predict(dated.assign(when="someday"))
+
     @pytest.mark.parametrize(
         ("column", "message"),
         [

@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from service.cells import BLANKS, Cells
-from service.dates import FIRST_DAY, FIRST_YEAR, LAST_DAY, NANOSECONDS, DateFormat, days_of_ticks
+from service.dates import EXAMPLES, FIRST_DAY, FIRST_YEAR, LAST_DAY, NANOSECONDS, DateFormat, days_of_ticks
 from training.data.tables import columns, date_texts
 from training.data.tables.parsing import ParsedColumn
+from training.errors import DataError
 
 ORDERS: Final = ("auto", "day", "month")
 # A column of dates has no more other texts than this; they are read as missing.
@@ -81,6 +82,20 @@ def infer(
         error = f"column {name!r} has no dates that can be read, and is named in --datetime; leave it out there"
         return ParsedColumn(array, errors=[error])
     return found
+
+
+def read(name: str, array: pa.ChunkedArray, form: DateFormat, cells: Cells) -> NDArray[np.float64]:
+    """Return the days of a column of dates in a known format, NaN where missing. Raises `DataError`."""
+    if pa.types.is_temporal(array.type):
+        return columns.to_numbers(_of_temporal(name, array).array)
+    known = _known(columns.to_strings(array), cells)
+    days = date_texts.days_of(known, form)
+    unreadable = known.filter(pa.array(np.isnan(days))).drop_null()
+    if len(unreadable):
+        raise DataError(
+            f"column {name!r} has {unreadable[0].as_py()!r:.60}, expected a date such as {EXAMPLES[form]!r}"
+        )
+    return days
 
 
 def holds_dates(array: pa.ChunkedArray, cells: Cells) -> bool:

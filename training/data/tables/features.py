@@ -81,7 +81,7 @@ def features_of(
             useless[name] = f"values of type {array.type}"
             continue
         column, values = columns.to_feature(name, array, categorical=name in categorical)
-        column = _dated(column, values, dates.get(name))
+        column = dated(column, values, dates.get(name))
         if reason := _useless(column, values):
             useless[name] = reason
             continue
@@ -111,7 +111,7 @@ def features_of(
 def _needs_float64(name: str, array: pa.ChunkedArray, form: DateFormat | None, kept: Collection[str]) -> bool:
     """Whether a column of numbers becomes a feature of dates, or one whose values float32 cannot tell apart."""
     column, values = columns.to_feature(name, array, categorical=False)
-    column = _dated(column, values, form)
+    column = dated(column, values, form)
     if _useless(column, values):
         return False
     if column.type == "datetime":
@@ -119,7 +119,8 @@ def _needs_float64(name: str, array: pa.ChunkedArray, form: DateFormat | None, k
     return precision.needs_float64(values) and (name in kept or not _identifies(column, values))
 
 
-def _dated(column: Column, values: NDArray[np.float64], form: DateFormat | None) -> Column:
+def dated(column: Column, values: NDArray[np.float64], form: DateFormat | None) -> Column:
+    """Return ``column`` as one of dates that were read in the format ``form``; unchanged if that is None."""
     if form is None:
         return column
     return replace(column, type="datetime", format=form, has_time=bool((values % 1 > 0).any()))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.cells import Cells
 from training.data.dataset import Column, join_names
-from training.data.tables import columns, parsing
+from training.data.tables import columns, dates, parsing
 from training.data.tables.numbers import Rules
 from training.errors import DataError
 
@@ -31,7 +31,12 @@ def encode(what: str, table: pa.Table, expected: Sequence[Column], cells: Cells 
     values = np.empty((table.num_rows, len(expected)), np.float64)
     for index, column in enumerate(expected):
         array, own = table[column.name], column.cells or cells or DEFAULT_CELLS
-        values[:, index] = _codes(column, array, own) if column.type == "categorical" else _numbers(column, array, own)
+        if column.format is not None:
+            values[:, index] = dates.read(column.name, array, column.format, own)
+        elif column.type == "categorical":
+            values[:, index] = _codes(column, array, own)
+        else:
+            values[:, index] = _numbers(column, array, own)
     return values
 
 
