@@ -15,6 +15,7 @@ from service.inference.sampling import RowSampler, effective_rows
 from service.inference.session import Outputs
 from service.manifest import Manifest
 from service.metrics.drift import DriftMetrics, Figures
+from service.reference import Reference
 
 _log = logging.getLogger(__name__)
 
@@ -46,9 +47,18 @@ def watch(
         )
         return None
     drift = Drift(Bins(manifest, manifest.reference, features), len(manifest.features), window_s=window_s, clock=clock)
-    metrics.watch(manifest.name, manifest.version, drift.totals, drift.figures)
+    shares = _label_shares(manifest, manifest.reference)
+    metrics.watch(manifest.name, manifest.version, drift.totals, drift.figures, shares)
     drift.on_close = lambda: metrics.unwatch(manifest.name, manifest.version)
     return drift
+
+
+def _label_shares(manifest: Manifest, reference: Reference) -> dict[str, float]:
+    """The share of each label among the reference's predictions; of a regression, none."""
+    if not manifest.classes:
+        return {}
+    counts = reference.predictions[0].counts
+    return {label: count / sum(counts) for label, count in zip(manifest.label_texts, counts, strict=True)}
 
 
 class Drift:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -41,12 +41,18 @@ _FAMILIES: Final = {
         "Population stability index of the predictions in the window against those for the test rows.",
         "target",
     ),
+    "reference": (
+        "mlp_prediction_reference_ratio",
+        "Share of the label among the predictions for the test rows, when the version was trained.",
+        "label",
+    ),
 }
 
 
 class _Watched(NamedTuple):
     totals: Callable[[], NDArray[np.float64]]
     figures: Callable[[NDArray[np.float64]], Figures]
+    label_shares: Mapping[str, float]
 
 
 class DriftMetrics(Collector):
@@ -65,9 +71,13 @@ class DriftMetrics(Collector):
         version: int,
         totals: Callable[[], NDArray[np.float64]],
         figures: Callable[[NDArray[np.float64]], Figures],
+        label_shares: Mapping[str, float] | None = None,
     ) -> None:
-        """Report a version. ``totals`` gives this process's counts, and ``figures`` what a sum of such counts says."""
-        self._watched[model, version] = _Watched(totals, figures)
+        """Report a version. ``totals`` gives this process's counts, and ``figures`` what a sum of such counts says.
+
+        ``label_shares`` are those of a classification's labels in the reference.
+        """
+        self._watched[model, version] = _Watched(totals, figures, label_shares or {})
 
     def unwatch(self, model: str, version: int) -> None:
         """Report a version no more."""
@@ -96,6 +106,8 @@ class DriftMetrics(Collector):
             families["rows"].add_metric([model, str(version)], rows)
             for kind, name, value in figures:
                 families[kind].add_metric([model, str(version), name], value)
+            for label, share in watched.label_shares.items():
+                families["reference"].add_metric([model, str(version), label], share)
         yield from families.values()
 
     @staticmethod

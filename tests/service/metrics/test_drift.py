@@ -56,6 +56,16 @@ def test_figures_are_gauges_of_a_model_and_a_version() -> None:
     assert scraped(metrics) == {}
 
 
+def test_labels_have_their_shares_in_the_reference_before_any_row() -> None:
+    metrics = DriftMetrics()
+    metrics.watch("small", 3, lambda: np.zeros(2), lambda _: Figures(0, []), {"ape": 0.75, "bee": 0.25})
+    assert scraped(metrics) == {
+        "mlp_prediction_reference_ratio ape small 3": 0.75,
+        "mlp_prediction_reference_ratio bee small 3": 0.25,
+        "mlp_drift_rows small 3": 0,
+    }
+
+
 def worker(folder: Path, index: int, clock: Clock, counts: tuple[float, ...], version: int = 1) -> DriftMetrics:
     metrics = DriftMetrics(SharedCounts(index, folder, clock))
     metrics.watch("small", version, lambda: np.array(counts), figures)
@@ -149,6 +159,9 @@ def server(models: Path, request: pytest.FixtureRequest) -> Iterator[Running]:
 
 
 def test_a_server_reports_the_drift_of_what_it_is_sent(server: Running) -> None:
+    shares = [server.metrics()[f"mlp_prediction_reference_ratio {label} table 1"] for label in ("ape", "bee", "cat")]
+    assert sum(shares) == pytest.approx(1)
+    assert min(shares) > 0
     rows = values_of(TABLE, 600, 5)
     send(server, rows, 6)
     quiet = when(server, 600)
@@ -173,4 +186,4 @@ def test_drift_can_be_switched_off(models: Path) -> None:
         send(running, values_of(TABLE, 300, 5), 1)
         found = running.metrics()
     assert found["mlp_batch_rows_sum table"] == 300
-    assert [name for name in found if "drift" in name or "feature" in name] == []
+    assert [name for name in found if "drift" in name or "feature" in name or "reference" in name] == []
