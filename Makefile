@@ -34,7 +34,7 @@ LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strat
 HASHED  := --constraint constraints.txt --generate-hashes --output-file
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve models rollback data train prometheus test test-fast check format lock render manifest-schema proto dashboard image image-test deploy-test clean
+.PHONY: help setup serve models rollback data train prometheus chromium test test-fast check format lock render manifest-schema proto dashboard pictures image image-test deploy-test clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
@@ -68,10 +68,15 @@ prometheus: | $(BIN)/pip ## fetch Prometheus and promtool for the tests, from De
 	  dpkg --fsys-tarfile prometheus_*.deb | tar -x -C bin --strip-components 3 ./usr/bin/prometheus ./usr/bin/promtool && \
 	  rm prometheus_*.deb; } || echo "Could not fetch Prometheus; put prometheus and promtool on the PATH." >&2
 
+chromium:        ## install Chromium for the tests if apt-get is available
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	  { command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } || \
+	  echo "Could not install Chromium (not root, or no apt-get); install chromium or google-chrome on the PATH." >&2
+
 # Two at a time: most tests wait for processes. Tests of one file share its servers and models.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-test: $(DEV) data prometheus ## run all tests (ARGS="-k shutdown")
+test: $(DEV) data prometheus chromium ## run all tests (ARGS="-k shutdown")
 	$(PYTEST) $(WORDS)
 
 test-fast: $(DEV) ## run the fast tests, in less than a minute (ARGS="-k codecs")
@@ -117,6 +122,9 @@ proto: $(DEV)    ## compile the gRPC service's description, service/grpc/open_in
 
 dashboard: $(DEV) prometheus ## redraw deploy/dashboard.png with a real Prometheus
 	$(BIN)/python -m tests.deploy.draw_dashboard
+
+pictures: $(DEV) chromium ## redraw docs/pictures/, the pages in Chromium at three widths
+	$(BIN)/python -m tests.browser.draw_pages
 
 # By default podman and buildah write OCI images, whose format has no HEALTHCHECK.
 image:           ## build the container image (CONTAINER=docker|podman|buildah, BASE_IMAGE=, BUILD_ARGS=, TAG=, RUNTIME=)
