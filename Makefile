@@ -123,7 +123,7 @@ proto: $(DEV)    ## compile the gRPC service's description, service/grpc/open_in
 dashboard: $(DEV) prometheus ## redraw deploy/dashboard.png with a real Prometheus
 	$(BIN)/python -m tests.deploy.draw_dashboard
 
-pictures: $(DEV) chromium ## redraw docs/page-*.png and docs/status-*.png, the pages in Chromium
+pictures: $(DEV) chromium ## redraw docs/pictures/, the pages in Chromium at three widths
 	$(BIN)/python -m tests.browser.draw_pages
 
 # By default podman and buildah write OCI images, whose format has no HEALTHCHECK.

@@ -42,6 +42,16 @@ TESTED: Final = (
     Tested("MLflow 3.17, scoring client", "data frames, records, CSV", f"{_HTTP}/protocols/{_MLFLOW}"),
     Tested("JavaScript, `fetch`", "JSON, from Node.js", "test_examples.py::test_javascript_calls_the_service"),
     Tested(
+        "Chromium, `fetch`",
+        "JSON, image files and forms, from the server's pages",
+        "browser/test_fetch.py::test_a_page_of_the_server_gets_predictions",
+    ),
+    Tested(
+        "Chromium, `fetch`",
+        "refused from another origin",
+        "browser/test_fetch.py::test_a_page_of_another_origin_is_refused",
+    ),
+    Tested(
         "pandas",
         "`to_json` of records, split, columns; `to_csv`; NaN",
         f"{_HTTP}/test_encodings_agree.py::test_rows_of_a_table",

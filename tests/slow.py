@@ -6,6 +6,10 @@ from typing import Final
 
 # Files below tests/, or a class or function in one of them.
 SLOW: Final = (
+    "browser/test_fetch.py",
+    "browser/test_metrics_text.py",
+    "browser/test_page.py",
+    "browser/test_status.py",
     "deploy/test_manifests.py",
     "deploy/test_observed.py",
     "deploy/test_pod.py",

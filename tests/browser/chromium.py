@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
@@ -13,6 +13,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 # How long a page may take for anything: machines differ in speed.
 PATIENCE_MS = 30_000
+WIDTHS = (320, 768, 1440)
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 NAMES = ("chromium", "google-chrome")
 _REPORT_VIOLATIONS = """addEventListener("securitypolicyviolation", (event) =>
     console.error(`policy: ${event.violatedDirective} forbids ${event.blockedURI || "inline code"}`))"""
@@ -68,9 +70,23 @@ class Watched:
 
 
 def accessibility_problems(page: Page) -> list[str]:
-    """What axe finds wrong with the page as it is: https://github.com/dequelabs/axe-core."""
-    return [
-        f"{violation['id']}: {violation['help']}: {node['html'][:200]}"
-        for violation in Axe().run(page).response["violations"]
-        for node in violation["nodes"]
-    ]
+    """What axe finds wrong with the page as it is, light and dark: https://github.com/dequelabs/axe-core."""
+    found = []
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        found += [
+            f"{scheme}: {violation['id']}: {violation['help']}: {node['html'][:200]}"
+            for violation in Axe().run(page).response["violations"]
+            for node in violation["nodes"]
+        ]
+    return found
+
+
+def too_narrow(page: Page) -> list[int]:
+    """The widths of a phone, a tablet and a desktop at which the page must be scrolled sideways."""
+    found = []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            found.append(width)
+    return found

@@ -1,4 +1,4 @@
-"""The browser, a page in it, and a server with a model of images and one of a table."""
+"""The browser, a page in it, and a server with models of images and of tables."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from playwright.sync_api import Browser, Page
 
 from tests.browser.chromium import Watched, chromium
 from tests.service.drifting import publish_with_reference
+from tests.service.published import TABLE, publish
 from tests.service.running import Running
 
 ROOT = Path(__file__).parents[2]
+# Whoever makes a model chooses its labels: a page must not take them for HTML.
+HOSTILE = ('<img src="x" onerror="alert(1)">', "</p><script>alert(2)</script>", "${3}&amp;")
 
 
 @pytest.fixture(scope="module")
@@ -25,18 +28,20 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`fashion-mnist/1`, which is bundled, and two versions of `table`, which answer differently."""
+    """`fashion-mnist/1`, which is bundled; two versions of `table`; `rents`, a regression; `hostile`."""
     folder = tmp_path_factory.mktemp("models")
     shutil.copytree(ROOT / "models" / "fashion-mnist", folder / "fashion-mnist")
     publish_with_reference(folder, "table", 1)
     publish_with_reference(folder, "table", 2, seed=1)
+    publish(folder, "rents", features=TABLE, targets=("rent",))
+    publish(folder, "hostile", labels=HOSTILE)
     return folder
 
 
 @pytest.fixture(scope="module")
 def server(models: Path) -> Iterator[Running]:
     """Serves `fashion-mnist` by default."""
-    with Running(models, "--model", "fashion-mnist", "--reload-interval-s", "0.2") as running:
+    with Running(models, "--model", "fashion-mnist") as running:
         yield running
 
 

@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from service import artifact
-from tests.browser.chromium import Watched, accessibility_problems
+from tests.browser.chromium import Watched, accessibility_problems, too_narrow
 from tests.service.drifting import publish_with_reference
 from tests.service.published import TABLE, as_json, values_of
 from tests.service.running import PATIENCE_S, Running, post
@@ -154,8 +153,8 @@ def test_one_model_alone(view: Page, server: Running) -> None:
     view.get_by_role("combobox", name="Model").select_option("other")
     assert [*cells(view, "Models and versions")] == ["1"]
     assert "malformed-body" not in view.locator("#reasons").inner_text()
-    assert value(view, "Requests per second") in {"0", "–"}  # noqa: RUF001
     poll(view)
+    assert value(view, "Requests per second") == "0"
     assert view.get_by_role("combobox", name="Model").input_value() == "other"
 
 
@@ -223,15 +222,11 @@ def test_an_answer_that_is_an_error_is_shown(view: Page) -> None:
     expect(connection(view)).to_contain_text("GET /metrics was answered with 500. The figures are of")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(view: Page, server: Running, scheme: Literal["light", "dark"]) -> None:
+def test_axe_finds_nothing(view: Page, server: Running) -> None:
     send(server, 5)
     poll(view)
-    view.emulate_media(color_scheme=scheme)
     assert accessibility_problems(view) == []
 
 
-@pytest.mark.parametrize("width", [320, 768, 1440])
-def test_it_fits(view: Page, width: int) -> None:
-    view.set_viewport_size({"width": width, "height": 800})
-    assert view.evaluate("document.documentElement.scrollWidth") <= width
+def test_it_fits(view: Page) -> None:
+    assert too_narrow(view) == []

@@ -73,7 +73,7 @@ function scores({ scores: found, data }, baseline) {
   return element(
     "div",
     { class: "scroll" },
-    table(test ? `On ${count(test, "held-out row")}` : "On held-out rows", ["", ...Object.keys(columns)], rows),
+    table(test ? `On ${count(test, "held-out row")}` : "On held-out rows", ["Score", ...Object.keys(columns)], rows),
   );
 }
 
