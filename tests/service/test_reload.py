@@ -406,8 +406,8 @@ def test_sigterm_during_a_load_ends_the_server_in_time(tmp_path: Path) -> None:
 def test_a_new_format_of_a_manifest_says_what_to_install(tmp_path: Path) -> None:
     publish(tmp_path, version=1)
     publish(tmp_path, version=2)
-    rewrite(tmp_path / "small" / "2", lambda document: document.update(format=2, opset=OPSET + 1))
+    rewrite(tmp_path / "small" / "2", lambda document: document.update(format=3, opset=OPSET + 1))
     with Running(tmp_path, *OFTEN) as server:
         (newest, _) = get(server, "/models/small")["versions"]
         assert newest["state"] == "refused"
-        assert "'format' is 2, and this release reads up to 1; install a newer mlp-serving" in newest["reason"]
+        assert "'format' is 3, and this release reads up to 2; install a newer mlp-serving" in newest["reason"]

@@ -48,8 +48,8 @@ def test_a_run_logs_its_rows_epochs_scores_and_version(digits: Trained) -> None:
     pattern = (
         f"digits: {len(digits.parts.train):,} training rows, {validation_rows} validation rows, {test_rows} test rows; "
         "training on .+\n"
-        rf"trained 20 epochs in \d+\.\d s; kept the weights of epoch \d+ \(validation loss {figure}\)\n"
-        "int8 is not published: it was compared with fp32 on .+ rows, and 2,000 are needed\n"
+        rf"trained 20 epochs in \d+\.\d s \(0\.\d+ s each\) and \d+\.\d s of preparing; kept the weights of epoch \d+ "
+        rf"\(validation loss {figure}\)\n"
         f"test scores, fp32: {scores}"
         f"baseline, always '\\d': {scores}published {folder}; its card is {folder}/README.md\n"
     )
