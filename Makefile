@@ -68,10 +68,13 @@ prometheus: | $(BIN)/pip ## fetch Prometheus and promtool for the tests, from De
 	  dpkg --fsys-tarfile prometheus_*.deb | tar -x -C bin --strip-components 3 ./usr/bin/prometheus ./usr/bin/promtool && \
 	  rm prometheus_*.deb; } || echo "Could not fetch Prometheus; put prometheus and promtool on the PATH." >&2
 
+# libatomic is for the Node.js that Playwright brings.
 chromium:        ## install Chromium for the tests if apt-get is available
-	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
-	  { command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } || \
-	  echo "Could not install Chromium (not root, or no apt-get); install chromium or google-chrome on the PATH." >&2
+	@{ command -v chromium || command -v google-chrome; } >/dev/null && \
+	  find /usr/lib /usr/lib64 -maxdepth 2 -name libatomic.so.1 2>/dev/null | grep -q . || \
+	  { command -v apt-get >/dev/null && apt-get update -qq && \
+	    apt-get install -y -qq --no-install-recommends chromium libatomic1; } || \
+	  echo "Could not install Chromium (not root, or no apt-get); install chromium or google-chrome, and libatomic." >&2
 
 # Two at a time: most tests wait for processes. Tests of one file share its servers and models.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile

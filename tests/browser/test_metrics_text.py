@@ -1,4 +1,4 @@
-"""The live view's reader of metrics, in the browser; its oracles are prometheus_client's parser and numpy."""
+"""The live view's reader of metrics and its units, in the browser. Oracles: prometheus_client's parser and numpy."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.browser.chromium import Watched
 from tests.service.running import Running
 
+NOTHING = "\N{EN DASH}"
 AWKWARD = ('say "hi"', "back\\slash", "two\nlines", "a,b={c} 1", "größe 5 %", "", "n\\n", 'ends with \\"')
 
 
@@ -124,3 +125,31 @@ def test_a_quantile_beyond_the_last_bound_is_this_bound(module: Page) -> None:
     after = 't_bucket{le="1.0"} 2\nt_bucket{le="+Inf"} 10\n'
     assert interval(module, before, after, 'quantile(interval.buckets("t"), 0.9)') == 1
     assert interval(module, after, after, 'quantile(interval.buckets("t"), 0.9)') is None
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        ("number(12345.6)", "12,346"),
+        ("number(0.12345)", "0.123"),
+        ("number(undefined)", NOTHING),
+        ("count(1234567)", "1,234,567"),
+        ("percent(0)", "0 %"),
+        ("percent(0.0004)", "< 0.1 %"),
+        ("percent(0.125)", "12.5 %"),
+        ("percent(1)", "100 %"),
+        ("percent(NaN)", NOTHING),
+        ("duration(0)", "0 s"),
+        ("duration(0.0001234)", "123 µs"),
+        ("duration(0.01234)", "12.3 ms"),
+        ("duration(12.34)", "12.3 s"),
+        ("bytes(104857600)", "100 MiB"),
+        ("bytes(3 * 2 ** 30)", "3 GiB"),
+        ("age(59)", "59 s"),
+        ("age(150)", "2 min"),
+        ("age(7300)", "2 h 1 min"),
+        ("age(200000)", "2 d 7 h"),
+    ],
+)
+def test_units(module: Page, expression: str, text: str) -> None:
+    assert module.evaluate(f'async () => (await import("./page/units.js")).{expression}') == text

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -196,9 +198,8 @@ def test_a_server_that_is_away_and_comes_back(browser: Browser, tmp_path: Path) 
         watched = Watched(browser, first.address)
         view = watched.page()
         view.clock.install()
-        view.goto("/status")
         send(first, 3)
-        poll(view)
+        view.goto("/status")
         expect(view.locator("#statuses")).to_contain_text("200")
     with view.expect_event("requestfailed"):
         view.clock.run_for(EVERY_MS)
@@ -208,11 +209,33 @@ def test_a_server_that_is_away_and_comes_back(browser: Browser, tmp_path: Path) 
         poll(view)
         expect(connection(view)).to_contain_text("Live: updated every 2 seconds. The server was restarted")
         expect(view.locator("#statuses")).to_contain_text("No requests yet.")
-        send(second, 2)
+        send(second, 5)  # more than before, or a count that fell would reveal the restart, too
         poll(view)
         expect(view.locator("#statuses")).to_contain_text("200")
-        assert cells(view, "Answers by status", "By status")["200"] == ["2", "2"]
+        assert cells(view, "Answers by status", "By status")["200"] == ["5", "5"]
     watched.context.close()
+    assert watched.problems == []
+
+
+def test_a_worker_that_dies_is_counted(browser: Browser, models: Path) -> None:
+    with Running(models, "--model", "other", workers=2) as server:
+        watched = Watched(browser, server.address)
+        view = watched.page()
+        view.clock.install()
+        view.goto("/status")
+        send(server, 10, "other")
+        poll(view)
+        before = cells(view, "Answers by status", "By status")["200"]
+        os.kill(server.workers()[0], signal.SIGKILL)
+        server.wait_for("ready on")
+        view.clock.run_for(EVERY_MS)  # its connection may have been to the dead worker
+        ends_s = time.monotonic() + PATIENCE_S
+        while "1 replaced" not in view.locator("#tile-workers .note").inner_text():
+            assert time.monotonic() < ends_s
+            view.clock.run_for(EVERY_MS)
+        assert cells(view, "Answers by status", "By status")["200"] == before
+        assert "restarted" not in connection(view).inner_text()
+        watched.context.close()
     assert watched.problems == []
 
 

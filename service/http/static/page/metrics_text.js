@@ -1,5 +1,4 @@
-// Reads Prometheus's text format, and compares two scrapes of a server.
-// https://prometheus.io/docs/instrumenting/exposition_formats/
+// Reads Prometheus's text format, as its documentation defines it, and compares two scrapes of a server.
 
 const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})?[ \t]+(\S+)(?:[ \t]+-?\d+)?[ \t]*$/;
 const LABEL = /[ \t]*([a-zA-Z_]\w*)[ \t]*=[ \t]*"((?:[^"\\]|\\.)*)"[ \t]*(,|$)/y;

@@ -50,9 +50,8 @@ function show(state, reason) {
 }
 
 function explained(reason) {
-  const isStatus = reason instanceof Error && reason.message.startsWith("GET ");
-  if (isStatus) return `${reason.message}.`;
-  return reason?.name === "TimeoutError" ? "The server does not answer in time." : "The server cannot be reached.";
+  if (reason?.name === "TimeoutError") return "The server does not answer in time.";
+  return reason instanceof TypeError ? "The server cannot be reached." : `${reason?.message}.`;
 }
 
 /** A screen reader reads the text aloud when it changes, and only then. */
