@@ -45,16 +45,20 @@ def server(models: Path) -> Iterator[Running]:
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def watched(browser: Browser, server: Running) -> Iterator[Watched]:
-    """What the test's pages share. At the end nothing must have gone wrong in them."""
+    """What the pages of a file share, as tabs do: a new one for each test takes a second."""
     context = Watched(browser, server.address)
     yield context
     context.context.close()
-    assert context.problems == []
 
 
 @pytest.fixture
-def page(watched: Watched) -> Page:
-    """A new page."""
-    return watched.page()
+def page(watched: Watched) -> Iterator[Page]:
+    """A new page. At the end nothing must have gone wrong in it."""
+    page = watched.page()
+    yield page
+    page.close()
+    problems = [*watched.problems]
+    watched.problems.clear()
+    assert problems == []
