@@ -124,6 +124,8 @@ def _supervise(
             except StartError as error:
                 _log.error("the metrics of worker %d could not be updated after its end: %s", index, error)
 
+        if stop.requested:  # its exception was lost
+            return 0
         return Supervisor(heartbeats, work, settings.drain_timeout_s + server.LINGER_S, died).run()
 
 

@@ -252,6 +252,31 @@ def test_an_error_that_a_stop_signal_caused_is_not_reported(models: Path, error:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+def test_a_stop_signal_whose_exception_is_lost_ends_the_server(models: Path, workers: int) -> None:
+    """1. SIGTERM during the start. 2. The SystemExit is raised in a destructor. 3. The server ends with 0."""
+    program = (
+        "import os, signal, sys; from service import __main__, cpus\n"
+        "class Stopping:\n"
+        "    def __del__(self): os.kill(os.getpid(), signal.SIGTERM); signal.pause()\n"
+        "available = cpus.available\n"
+        "def stopped():\n"
+        "    cpus.available = available; Stopping(); return available()\n"
+        "cpus.available = stopped\n"
+        f"arguments = ['--models', {str(models)!r}, '--port', '0', '--workers', '{workers}', '--log-level', 'error']\n"
+        "sys.exit(__main__.main(arguments))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 def test_an_unread_log_delays_neither_responses_nor_the_end(models: Path, workers: int) -> None:
     """1. Nobody reads the log's pipe. 2. 2,000 requests are answered. 3. SIGTERM. 4. The lines are intact."""
     ask = [
