@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar, cast
 
@@ -210,9 +210,7 @@ def _compare_categories(
     unknown = [each for each in gone if each not in missing]
     if missing and not new.missing:
         found.breaking.append(f"{old.name!r} does not take {listed(missing)} any more, the mark of a missing value")
-    for kind, takes in (("numbers", _takes_numbers), ("true and false", _takes_booleans)):
-        if takes(old, old_cells) and not takes(new, new_cells):
-            found.breaking.append(f"{old.name!r} does not take {kind} any more, as no category looks like one")
+    found.breaking += _lost_types(old, new, old_cells, new_cells, unknown)
     if unknown and not new.other:
         found.breaking.append(f"{old.name!r} does not know {listed(unknown)} any more")
     elif unknown:
@@ -230,11 +228,22 @@ def _compare_categories(
         )
 
 
+def _lost_types(
+    old: Feature, new: Feature, old_cells: Cells | None, new_cells: Cells | None, unknown: Sequence[str]
+) -> Iterator[str]:
+    """Which JSON types stood for a category and do not any more; ``unknown`` are the categories that are gone."""
+    for kind, takes in (("numbers", _takes_numbers), ("true and false", _takes_booleans)):
+        if takes(old, old_cells) and not takes(new, new_cells):
+            yield f"{old.name!r} does not take {kind} any more, as no category looks like one"
+    numerals = [each for each in unknown if number_of(each) is not None]
+    if new_cells is None and new.other and numerals:
+        yield f"{old.name!r} does not take {listed(numerals)} as a number any more"
+
+
 def _takes_numbers(feature: Feature, cells: Cells | None) -> bool:
     """Whether a JSON number may stand for a category, as `service.inference.columns` decides."""
-    return cells is not None and any(
-        number_of(each) is not None or cells.number(each) is not None for each in feature.categories
-    )
+    rules = cells or Cells()
+    return any(number_of(each) is not None or rules.number(each) is not None for each in feature.categories)
 
 
 def _takes_booleans(feature: Feature, cells: Cells | None) -> bool:

@@ -27,6 +27,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def test_the_only_model_stays_the_default_and_the_log_says_what_a_restart_changes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, "service.inference.repository")
     one, two, three = (loaded(tmp_path, name) for name in ("one", "two", "three"))
     repository = Repository(serving(one), None)
     for model in (two, three):
