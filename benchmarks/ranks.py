@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Mapping, Sequence
+from statistics import geometric_mean
+
+from scipy.stats import rankdata
 
 Losses = Mapping[str, Mapping[str, Sequence[float]]]
 """By method and data set, one for each seed."""
@@ -15,19 +16,18 @@ def average_ranks(losses: Losses, methods: Sequence[str]) -> dict[str, float]:
 
     Pairs that one of them lacks are left out.
     """
-    ranks: dict[str, list[float]] = {method: [] for method in methods}
-    for name in losses[methods[0]]:
-        for each in zip(*(losses[method].get(name, ()) for method in methods), strict=False):
-            for method, loss in zip(methods, each, strict=True):
-                smaller = sum(other < loss for other in each)
-                equal = sum(other == loss for other in each)
-                ranks[method].append(smaller + (equal + 1) / 2)
-    return {method: statistics.mean(found) for method, found in ranks.items()}
+    pairs = [
+        losses_of_pair
+        for name in losses[methods[0]]
+        for losses_of_pair in zip(*(losses[method].get(name, ()) for method in methods), strict=False)
+    ]
+    means = rankdata(pairs, axis=1).mean(axis=0)
+    return dict(zip(methods, means.tolist(), strict=True))
 
 
 def ratio(losses: Losses, method: str, base: str) -> float:
     """The geometric mean over the sets of a method's mean loss, divided by that of ``base``."""
-    return math.exp(statistics.mean(math.log(each) for each in ratios(losses, method, base).values()))
+    return geometric_mean(ratios(losses, method, base).values())
 
 
 def ratios(losses: Losses, method: str, base: str) -> dict[str, float]:

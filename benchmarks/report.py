@@ -224,7 +224,7 @@ def tables(results: Results) -> str:
         what = f"{about_set['classes']} classes" if about_set["classes"] else "a number"
         cases.append((name, about_set["source"], f"{about_set['rows']:,}", str(about_set["features"]), what, *shown))
     case_head = ("set", "rows of", ">rows", ">features", "predicts", *(f">{method}" for method in runs))
-    measured = f"Mean loss on the test rows (log-loss, or RMSE) over the seeds 0 to {seeds - 1}:"
+    measured = f"Mean loss on the test rows (log-loss, or RMSE) over the first {seeds} seeds:"
     return "\n\n".join([about(results), table(head, rows), measured, table(case_head, cases)])
 
 

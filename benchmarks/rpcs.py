@@ -36,7 +36,7 @@ Figures = dict[str, list[float]]
 class RunningGrpc(Running):
     """A server without HTTP."""
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.server.port)) == 0
 

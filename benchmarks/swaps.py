@@ -13,6 +13,7 @@ import argparse
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -35,7 +36,7 @@ def swapped(folder: Path, swaps: int, clients: int, fast_path: str) -> tuple[flo
                 hidden = folder / ".new"
                 networks[version] = publish(hidden, version=version, seed=version)
                 (hidden / "small" / str(version)).rename(folder / "small" / str(version))
-                until(lambda version=version: serves(server, version))  # type: ignore[misc]
+                until(partial(serves, server, version))
             took_s = time.monotonic() - began_s
         server.terminate()
         status = server.exit_status()

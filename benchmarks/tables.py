@@ -5,7 +5,8 @@
 Each set is split by several seeds, and every model gets the same training rows and is scored on the same test rows.
 None of the sets was used to choose our defaults. Ours runs as a user runs it, as ``python -m training``, and its CPU
 seconds are those of the whole process; the peers' are those of the fit alone, in an environment of their own. All run
-on one processor with one thread. ``--methods`` measures some and keeps the figures of the others.
+on one processor with one thread. ``--methods`` measures some and keeps the figures of the others, unless
+``--sets`` chooses sets.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -72,14 +73,14 @@ def peer(folder: Path, name: str, model: str, seed: int) -> Run:
     return found
 
 
-def measure(method: str, seeds: int, sets: Sequence[str], root: Path, say: Callable[[str], None]) -> dict[str, Any]:
+def measure(
+    method: str, seeds: int, sets: Mapping[str, dict[str, Any]], root: Path, say: Callable[[str], None]
+) -> dict[str, Any]:
     """The runs of a method by set, one for each seed."""
     runs: dict[str, list[Run]] = {}
     for seed in range(seeds):
         folder = root / str(seed)
-        for name, about in json.loads((folder / "sets.json").read_text()).items():
-            if sets and name not in sets:
-                continue
+        for name, about in sets.items():
             began_s = time.monotonic()
             found = (
                 ours(folder, name, about, seed, OURS[method]) if method in OURS else peer(folder, name, method, seed)
@@ -100,19 +101,21 @@ def main() -> None:
     processors = os.sched_getaffinity(0)
     os.sched_setaffinity(0, [max(processors)])
     file = options.results / "tables.json"
-    before = json.loads(file.read_text()) if file.exists() else {"runs": {}, "measured": {}}
+    keeps = file.exists() and not options.sets
+    before = json.loads(file.read_text()) if keeps else {"runs": {}, "measured": {}}
     runs, measured = before["runs"], before["measured"]
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(options.seeds):
             sets = sets_of(Path(folder) / str(seed), seed)
+        sets = {name: about for name, about in sets.items() if not options.sets or name in options.sets}
         for method in options.methods:
-            runs[method] = measure(
-                method, options.seeds, options.sets, Path(folder), lambda line: print(line, file=sys.stderr)
-            )
+            runs[method] = measure(method, options.seeds, sets, Path(folder), lambda line: print(line, file=sys.stderr))
             now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
             measured[method] = f"{now}, commit {provenance.commit()[:12]}" if method in OURS else now
     about = {
         "command": f"python -m benchmarks.tables --seeds {options.seeds}",
+        "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": provenance.commit(),
         "machine": f"{provenance.processor()}, {len(processors)} processors, one used",
         "libraries": f"torch {version('torch')}; those of the peers are in the head of peers/table_models.py",
         "measured": "; ".join(f"{method} {when}" for method, when in measured.items()),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,20 +58,21 @@ _JSON: Final = b"application/json"
 _HTML: Final = b"text/html"
 
 
-@dataclass(frozen=True, slots=True)
 class _File:
-    content: bytes
-    media_type: str
-    headers: Mapping[str, str] = field(default_factory=lambda: _HEADERS)
+    """A file as it is sent, with its entity tag."""
+
+    def __init__(self, content: bytes, media_type: str, headers: Mapping[str, str] = _HEADERS) -> None:
+        self._content = content
+        self._media_type = media_type
+        self._tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        self._headers = {**headers, "etag": self._tag}
 
     async def response(self, request: HttpRequest) -> HttpResponse:
         """The file, or 304 if the browser has it already."""
-        tag = f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
-        headers = {**self.headers, "etag": tag}
         known = (each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(","))
-        if tag in known:
-            return HttpResponse(status_code=304, headers=headers)
-        return HttpResponse(self.content, media_type=self.media_type, headers=headers)
+        if self._tag in known:
+            return HttpResponse(status_code=304, headers=self._headers)
+        return HttpResponse(self._content, media_type=self._media_type, headers=self._headers)
 
 
 def router(repository: Repository, models_dir: Path) -> APIRouter:

@@ -186,14 +186,15 @@ def _choose(published: Artifact, placement: Placement) -> _Choice:
     full = _checked(published, published.model, placement.provider, "fp32")
     if reason := _why_fp32(published, placement, full.provider):
         return _Choice(full, "fp32", reason)
-    name, requested = published.manifest.name, placement.precision == "int8"
+    name, requested, graph = published.manifest.name, placement.precision == "int8", published.model_int8
+    assert graph is not None  # noqa: S101 - else there is a reason for fp32
     if doubt := _doubt(published.manifest):
         if not requested:
             _log.warning("%s runs in fp32: its int8 graph is not shown to be as good, as %s", name, doubt)
             return _Choice(full, "fp32", f"the int8 graph is not shown to be as good, as {doubt}")
         _log.warning("%s runs in int8, as --precision asks, though %s", name, doubt)
     try:
-        network = _checked(published, published.model_int8 or b"", "cpu", "int8")
+        network = _checked(published, graph, "cpu", "int8")
     except ModelRefused as error:
         reason = str(error).removesuffix(f"; {session.AGAIN}")
         if requested:

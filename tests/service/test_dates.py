@@ -12,8 +12,8 @@ from service import dates
 from service.dates import EXAMPLES, DateFormat, days_of, days_of_ticks, text_of
 
 
-def moment_of(*parts: int) -> datetime:
-    return datetime(*parts)  # type: ignore[arg-type,misc]  # noqa: DTZ001
+def moment_of(year: int, *parts: int) -> datetime:
+    return datetime(year, *parts)  # type: ignore[arg-type]  # noqa: DTZ001 - of integers, and without a zone as in the table
 
 
 EPOCH = moment_of(1970, 1, 1)

@@ -210,12 +210,9 @@ def test_as_many_workers_as_cpus(models: Path) -> None:
         assert len(server.workers()) == (count if count > 1 else 0)
 
 
-def test_a_bug_at_the_start_is_logged(models: Path) -> None:
-    program = (
-        "import sys; from service import app, __main__; app.build = lambda *_, **__: 1 / 0; "
-        f"sys.exit(__main__.main(['--models', {str(models)!r}, '--port', '0']))"
-    )
-    ended = subprocess.run(
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    """The end of a Python program that starts the server in its own way."""
+    return subprocess.run(
         [sys.executable, "-c", program],
         env=environment(),
         capture_output=True,
@@ -223,6 +220,14 @@ def test_a_bug_at_the_start_is_logged(models: Path) -> None:
         timeout=PATIENCE_S,
         check=False,
     )
+
+
+def test_a_bug_at_the_start_is_logged(models: Path) -> None:
+    program = (
+        "import sys; from service import app, __main__; app.build = lambda *_, **__: 1 / 0; "
+        f"sys.exit(__main__.main(['--models', {str(models)!r}, '--port', '0']))"
+    )
+    ended = run(program)
     assert ended.returncode == 1
     logged = json.loads(ended.stderr.splitlines()[-1])
     assert (logged["level"], logged["message"]) == ("critical", "the server failed")
@@ -240,14 +245,7 @@ def test_an_error_that_a_stop_signal_caused_is_not_reported(models: Path, error:
         "app.build = build\n"
         f"sys.exit(__main__.main(['--models', {str(models)!r}, '--port', '0', '--log-level', 'error']))"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    ended = run(program)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
@@ -265,14 +263,7 @@ def test_a_stop_signal_whose_exception_is_lost_ends_the_server(models: Path, wor
         f"arguments = ['--models', {str(models)!r}, '--port', '0', '--workers', '{workers}', '--log-level', 'error']\n"
         "sys.exit(__main__.main(arguments))"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    ended = run(program)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -135,10 +136,10 @@ def test_versions_are_swapped_under_load_and_each_answer_is_of_one_version(
                 hidden = tmp_path / ".new"
                 networks[version] = publish(hidden, version=version, seed=version)
                 (hidden / "small" / str(version)).rename(tmp_path / "small" / str(version))
-                until(lambda version=version: serves(server, version))  # type: ignore[misc]
+                until(partial(serves, server, version))
             for version in (7, 6, 5):  # and back
                 (tmp_path / "small" / str(version)).rename(tmp_path / "small" / f".withdrawn-{version}")
-                until(lambda version=version: serves(server, version - 1))  # type: ignore[misc]
+                until(partial(serves, server, version - 1))
         assert load.wrong == []
         server.terminate()
         assert server.exit_status() == 0

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,31 +42,20 @@ def ranking(probabilities: NDArray[np.float32], labels: NDArray[np.int64], weigh
     over those that some rows have, and others have not. Empty if there is no such class, or more classes than
     `MAX_RANKED_CLASSES`.
     """
+    from sklearn import metrics  # noqa: PLC0415 - takes a second to import, and is needed once a run
+
     count = probabilities.shape[1]
     if count > MAX_RANKED_CLASSES:
         return {}
-    found = []
+    areas, precisions = [], []
     for label in range(count) if count > 2 else (1,):
         positive, scores = labels == label, probabilities[:, label]
         if len(np.unique(positive if weights is None else positive[weights > 0])) == 2:
-            found.append(_ranked(scores, positive, weights))
-    if not found:
+            areas.append(metrics.roc_auc_score(positive, scores, sample_weight=weights))
+            precisions.append(metrics.average_precision_score(positive, scores, sample_weight=weights))
+    if not areas:
         return {}
-    areas, precisions = zip(*found, strict=True)
     return {"roc_auc": float(np.mean(areas)), "average_precision": float(np.mean(precisions))}
-
-
-def _ranked(scores: NDArray[np.float32], positive: NDArray[np.bool_], weights: Weights) -> tuple[float, float]:
-    """ROC-AUC and average precision of ``scores`` (rows,) for the ``positive`` rows; both kinds have some weight."""
-    weights = np.ones(len(scores)) if weights is None else weights
-    distinct, index = np.unique(scores, return_inverse=True)
-    totals = np.bincount(index, weights, len(distinct))[::-1]  # of each score, the highest first
-    hits = np.bincount(index, weights * positive, len(distinct))[::-1]
-    found, named, misses = np.cumsum(hits), np.cumsum(totals), totals - hits
-    # Of equal scores, half count as ranked right.
-    area = float((misses * (found - hits / 2)).sum() / (found[-1] * misses.sum()))
-    precision = found / np.where(named > 0, named, 1)
-    return area, float((hits * precision).sum() / found[-1])
 
 
 def regression(values: NDArray[Any], targets: NDArray[np.float64], weights: Weights = None) -> dict[str, float]:
@@ -124,22 +113,14 @@ def number_baseline(
 
     ``train`` and ``targets`` are (rows, targets).
     """
+    method: Literal["linear", "inverted_cdf"] = (
+        "linear" if train_weights is None else "inverted_cdf"
+    )  # the only one that takes weights
+    middle = np.quantile(train, 0.5, axis=0, method=method, weights=train_weights)
     mean, median = (
-        np.broadcast_to(value, targets.shape)
-        for value in (np.average(train, axis=0, weights=train_weights), _median(train, train_weights))
+        np.broadcast_to(value, targets.shape) for value in (np.average(train, axis=0, weights=train_weights), middle)
     )
     return regression(mean, targets, weights) | {"mae": regression(median, targets, weights)["mae"]}
-
-
-def _median(values: NDArray[np.float64], weights: Weights) -> NDArray[np.float64]:
-    """The weighted median of each column of ``values``: the smallest value that half of the weight does not exceed."""
-    if weights is None:
-        return np.asarray(np.median(values, axis=0))
-    order = np.argsort(values, axis=0, kind="stable")
-    total = np.cumsum(weights[order], axis=0)
-    first = (total >= total[-1] / 2).argmax(axis=0)
-    found: NDArray[np.float64] = np.take_along_axis(values, np.take_along_axis(order, first[None], axis=0), axis=0)[0]
-    return found
 
 
 def reliability(
