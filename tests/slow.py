@@ -17,6 +17,7 @@ SLOW: Final = (
     "documents/test_cloud.py",
     "documents/test_snippets.py::test_the_estimator_trains_and_publishes",
     "documents/test_snippets.py::test_the_tables_train_and_publish",
+    "documents/test_walk.py::test_the_table_is_answered_by_name",
     "service/grpc/test_clients.py",
     "service/grpc/test_server.py",
     "service/http/protocols/test_mlflow_client.py",
