@@ -6,6 +6,7 @@ HOST    ?= 127.0.0.1
 PORT    ?= 8000
 DATA    ?= fashion-mnist
 TARGET  ?=
+SOURCE_URL ?=
 ARGS    ?=
 NAME    =
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -34,7 +35,7 @@ LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strat
 HASHED  := --constraint constraints.txt --generate-hashes --output-file
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve models rollback data train prometheus chromium test test-fast check format lock render manifest-schema proto dashboard pictures image image-test deploy-test clean
+.PHONY: help setup serve models rollback data train prometheus chromium test test-fast check format lock docs docs-links render manifest-schema proto dashboard pictures image image-test deploy-test clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
@@ -85,12 +86,23 @@ test: $(DEV) data prometheus chromium ## run all tests (ARGS="-k shutdown")
 test-fast: $(DEV) ## run the fast tests, in less than a minute (ARGS="-k codecs")
 	$(PYTEST) -m "not slow and not image and not play" --hypothesis-profile=fast $(WORDS)
 
-check: $(DEV)    ## lint, types, import directions, Dockerfile
+# Strict: a link to a page or heading that does not exist is an error. SOURCE_URL is for links to other files.
+SITE = SOURCE_URL='$(SOURCE_URL)' $(BIN)/python -m sphinx -W --keep-going -n -q -d build/doctrees docs
+
+check: $(DEV)    ## lint, types, import directions, Dockerfile, the site of docs/
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
+	$(SITE) build/docs
+
+docs: $(DEV)     ## check the links of all pages, and build the site of docs/ into build/docs (SOURCE_URL=https://…/blob/main)
+	$(BIN)/python -m pytest -q tests/documents/test_links.py
+	$(SITE) build/docs
+
+docs-links: $(DEV) ## check the links of docs/ to other sites; needs the internet
+	$(SITE) -b linkcheck build/linkcheck
 
 .PHONY: bench bench-training wrk
 bench: $(DEV) wrk ## compare with bare uvicorn and other servers, about 15 minutes (ARGS="--rounds 1 --only 'ours int8'")
@@ -158,5 +170,5 @@ $(SERVER): pyproject.toml constraints.txt | $(BIN)/pip
 
 $(DEV): $(SERVER)
 	@echo "Installing torch and the developers' tools into $(VENV) ..."
-	@$(INSTALL) --editable '.[$(RUNTIME),grpc,images,train,bench,dev]'
+	@$(INSTALL) --editable '.[$(RUNTIME),grpc,images,train,bench,docs,dev]'
 	@touch $@

@@ -138,7 +138,7 @@ def fresh_clone() -> Iterator[tuple[Path, Timed]]:
 
 def section(timed: list[Timed], load: float) -> str:
     """The table of the page, with the provenance of its figures; ``load`` is the processes running before."""
-    rows = [(f"`{each.command}`", f"{each.took_s:.1f}") for each in timed]
+    rows = [(f"`{each.command}`", f"{each.took_s:.2f}") for each in timed]
     rows.append(("all", f"{sum(each.took_s for each in timed):.0f}"))
     about = (
         f"{datetime.now(UTC):%Y-%m-%d}, commit {provenance.commit()[:7]}, {provenance.processor()}, "

@@ -85,7 +85,7 @@ def test_a_server_that_does_not_start_ends_the_walk(tmp_path: Path) -> None:
 def test_the_table_is_replaced_in_the_page() -> None:
     written = walk.section([walk.Timed("make serve", 12.34), walk.Timed("curl x", 0.06)], load=0.5)
     assert written.startswith(
-        "| command | s |\n|---|--:|\n| `make serve` | 12.3 |\n| `curl x` | 0.1 |\n| all | 12 |\n\n"
+        "| command | s |\n|---|--:|\n| `make serve` | 12.34 |\n| `curl x` | 0.06 |\n| all | 12 |\n\n"
     )
     page = walk.with_section(read("walk"), written)
     assert written in page
