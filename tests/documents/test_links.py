@@ -10,6 +10,7 @@ import pytest
 from tests.documents.pages import DOCS, PAGES, README, ROOT, anchors, code, named, without_code
 
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]*))?\)")
+PICTURE = re.compile(r'<img src="([^"]+)"')
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
@@ -18,6 +19,7 @@ def test_every_link_is_valid(page: Path) -> None:
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), path
         assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
+    assert [path for path in PICTURE.findall(page.read_text()) if not (page.parent / path).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
