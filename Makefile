@@ -93,6 +93,7 @@ check: $(DEV)    ## lint, types, import directions, Dockerfile, the site of docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy docs/conf.py
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 	$(SITE) build/docs

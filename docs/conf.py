@@ -29,7 +29,6 @@ myst_url_schemes = {"http": None, "https": None, "source": f"{SOURCE_URL}/{{{{pa
 myst_heading_anchors = 4
 # Types are in the docstrings, and name classes of other projects, whose documentation is on the internet.
 autodoc_typehints = "none"
-autodoc_class_signature = "separated"
 napoleon_google_docstring = False
 nitpick_ignore_regex = [("py:.*", ".*")]
 
