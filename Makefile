@@ -27,6 +27,7 @@ WORDS    = $(value ARGS)
 
 BIN     := $(VENV)/bin
 SERVER  := $(VENV)/.installed-server-$(RUNTIME)
+TRAIN   := $(VENV)/.installed-train-$(RUNTIME)
 DEV     := $(VENV)/.installed-dev-$(RUNTIME)
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # One set of versions for all platforms and Pythons; --constraint makes the images install what is tested.
@@ -59,7 +60,7 @@ data:            ## install Fashion-MNIST from Debian's package if apt-get is av
 # The bundled Fashion-MNIST model trained for 50 minutes: without --force, the default recipe would not be published.
 FORCE = $(if $(subst fashion-mnist,,$(value DATA)),,--force)
 
-train: $(DEV) $(if $(subst fashion-mnist,,$(value DATA)),,data) ## train and publish a model: DATA=houses.csv TARGET=price, by default Fashion-MNIST (ARGS="--epochs 5")
+train: $(TRAIN) $(if $(subst fashion-mnist,,$(value DATA)),,data) ## train and publish a model: DATA=houses.csv TARGET=price, by default Fashion-MNIST (ARGS="--epochs 5")
 	@exec $(BIN)/python -m training "$$GIVEN_DATA" $${GIVEN_TARGET:+--target="$$GIVEN_TARGET"} $(FORCE) $(WORDS)
 
 # Unpacked, not installed: the tests need the programs and not the daemon.
@@ -160,7 +161,7 @@ clean:           ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# One environment for both: development only adds to what the server needs.
+# One environment for all: training adds to what the server needs, and development to both.
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
 
@@ -169,7 +170,12 @@ $(SERVER): pyproject.toml constraints.txt | $(BIN)/pip
 	@$(INSTALL) --editable '.[$(RUNTIME),images]'
 	@touch $@
 
-$(DEV): $(SERVER)
-	@echo "Installing torch and the developers' tools into $(VENV) ..."
+$(TRAIN): $(SERVER)
+	@echo "Installing torch into $(VENV) ..."
+	@$(INSTALL) --editable '.[$(RUNTIME),images,train]'
+	@touch $@
+
+$(DEV): $(TRAIN)
+	@echo "Installing the developers' tools into $(VENV) ..."
 	@$(INSTALL) --editable '.[$(RUNTIME),grpc,images,train,bench,docs,dev]'
 	@touch $@
