@@ -6,6 +6,7 @@ HOST    ?= 127.0.0.1
 PORT    ?= 8000
 DATA    ?= fashion-mnist
 TARGET  ?=
+SOURCE_URL ?=
 ARGS    ?=
 NAME    =
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -26,6 +27,7 @@ WORDS    = $(value ARGS)
 
 BIN     := $(VENV)/bin
 SERVER  := $(VENV)/.installed-server-$(RUNTIME)
+TRAIN   := $(VENV)/.installed-train-$(RUNTIME)
 DEV     := $(VENV)/.installed-dev-$(RUNTIME)
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # One set of versions for all platforms and Pythons; --constraint makes the images install what is tested.
@@ -34,7 +36,7 @@ LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strat
 HASHED  := --constraint constraints.txt --generate-hashes --output-file
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve models rollback data train prometheus chromium test test-fast check format lock render manifest-schema proto dashboard pictures image image-test deploy-test clean
+.PHONY: help setup serve models rollback data train prometheus chromium test test-fast check format lock docs docs-links render manifest-schema proto dashboard pictures image image-test deploy-test clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
@@ -58,7 +60,7 @@ data:            ## install Fashion-MNIST from Debian's package if apt-get is av
 # The bundled Fashion-MNIST model trained for 50 minutes: without --force, the default recipe would not be published.
 FORCE = $(if $(subst fashion-mnist,,$(value DATA)),,--force)
 
-train: $(DEV) $(if $(subst fashion-mnist,,$(value DATA)),,data) ## train and publish a model: DATA=houses.csv TARGET=price, by default Fashion-MNIST (ARGS="--epochs 5")
+train: $(TRAIN) $(if $(subst fashion-mnist,,$(value DATA)),,data) ## train and publish a model: DATA=houses.csv TARGET=price, by default Fashion-MNIST (ARGS="--epochs 5")
 	@exec $(BIN)/python -m training "$$GIVEN_DATA" $${GIVEN_TARGET:+--target="$$GIVEN_TARGET"} $(FORCE) $(WORDS)
 
 # Unpacked, not installed: the tests need the programs and not the daemon.
@@ -85,12 +87,24 @@ test: $(DEV) data prometheus chromium ## run all tests (ARGS="-k shutdown")
 test-fast: $(DEV) ## run the fast tests, in less than a minute (ARGS="-k codecs")
 	$(PYTEST) -m "not slow and not image and not play" --hypothesis-profile=fast $(WORDS)
 
-check: $(DEV)    ## lint, types, import directions, Dockerfile
+# Strict: a link to a page or heading that does not exist is an error. SOURCE_URL is for links to other files.
+SITE = SOURCE_URL='$(SOURCE_URL)' $(BIN)/python -m sphinx -W --keep-going -n -q -d build/doctrees docs
+
+check: $(DEV)    ## lint, types, import directions, Dockerfile, the site of docs/
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy docs/conf.py
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
+	$(SITE) build/docs
+
+docs: $(DEV)     ## check the links of all pages, and build the site of docs/ into build/docs (SOURCE_URL=https://…/blob/main)
+	$(BIN)/python -m pytest -q tests/documents/test_links.py
+	$(SITE) build/docs
+
+docs-links: $(DEV) ## check the links of docs/ to other sites; needs the internet
+	$(SITE) -b linkcheck build/linkcheck
 
 .PHONY: bench bench-training wrk
 bench: $(DEV) wrk ## compare with bare uvicorn and other servers, about 15 minutes (ARGS="--rounds 1 --only 'ours int8'")
@@ -147,7 +161,7 @@ clean:           ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# One environment for both: development only adds to what the server needs.
+# One environment for all: training adds to what the server needs, and development to both.
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
 
@@ -156,7 +170,12 @@ $(SERVER): pyproject.toml constraints.txt | $(BIN)/pip
 	@$(INSTALL) --editable '.[$(RUNTIME),images]'
 	@touch $@
 
-$(DEV): $(SERVER)
-	@echo "Installing torch and the developers' tools into $(VENV) ..."
-	@$(INSTALL) --editable '.[$(RUNTIME),grpc,images,train,bench,dev]'
+$(TRAIN): $(SERVER)
+	@echo "Installing torch into $(VENV) ..."
+	@$(INSTALL) --editable '.[$(RUNTIME),images,train]'
+	@touch $@
+
+$(DEV): $(TRAIN)
+	@echo "Installing the developers' tools into $(VENV) ..."
+	@$(INSTALL) --editable '.[$(RUNTIME),grpc,images,train,bench,docs,dev]'
 	@touch $@

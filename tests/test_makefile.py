@@ -22,7 +22,7 @@ def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment that looks installed, with the fake Python."""
     venv = tmp_path_factory.mktemp("venv")
     (venv / "bin").mkdir()
-    for name in ("bin/pip", ".installed-server-cpu", ".installed-dev-cpu"):
+    for name in ("bin/pip", ".installed-server-cpu", ".installed-train-cpu", ".installed-dev-cpu"):
         (venv / name).touch()
     python = venv / "bin" / "python"
     python.write_text(FAKE)

@@ -36,7 +36,7 @@ TYPE_PREFIX: Final = "urn:mlp-serving:"
 CLOSE: Final = (b"connection", b"close")
 MEDIA_TYPE: Final = "application/problem+json"
 
-# The name is stable: it is in the README, in metrics and in logs.
+# The name is stable: it is in docs/errors.md, in metrics and in logs.
 PROBLEMS: Final[dict[type[RequestError], tuple[int, str, str]]] = {
     MalformedRequest: (400, "malformed-request", "The bytes are not an HTTP request"),
     MalformedBody: (400, "malformed-body", "The body is not what its type says"),

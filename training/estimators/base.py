@@ -56,7 +56,7 @@ class BasePerceptron(Served):
     coefs_ : list of ndarray of shape (n_inputs, n_units)
         Weights of each layer. With ``device='cpu'`` these are views: changing them
         changes the predictions.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features. Only set if `fit` got names, all of them strings.
     history_ : list of Epoch
         ``number``, ``train_loss``, ``validation_loss``, ``validation_score`` and

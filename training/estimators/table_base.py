@@ -47,7 +47,7 @@ class BaseTable(TableParameters, BaseEstimator):  # type: ignore[misc]
         The epoch of ``history_`` whose weights the network has.
     columns_ : tuple of Column
         Name, type and categories of each column.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns. Only set if `fit` got names, all of them strings.
     history_ : list of Epoch
         ``number``, ``train_loss``, ``validation_loss``, ``validation_score`` and

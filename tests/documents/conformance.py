@@ -1,4 +1,4 @@
-"""Which client is tested with which feature, and by which test: the README's table of clients."""
+"""Which client is tested with which feature, and by which test: the table of docs/clients.md."""
 
 from __future__ import annotations
 
@@ -14,19 +14,16 @@ class Tested(NamedTuple):
 
 
 _HTTP: Final = "service/http"
+_CURL: Final = "documents/test_curl.py"
 _OPEN: Final = f"{_HTTP}/protocols/test_open_inference_clients.py"
 _GRPC: Final = "service/grpc/test_clients.py"
 _MLFLOW: Final = "test_mlflow_client.py::test_mlflow"
 _ARROW: Final = f"{_HTTP}/codecs/test_same_rows.py::test_a_table_gives_the_same_numbers_in_every_encoding"
 
 TESTED: Final = (
-    Tested(
-        "curl", "each command of this file: JSON, tables, CSV", "test_readme.py::test_each_form_of_rows_is_answered"
-    ),
-    Tested("curl", "image files, forms, base64", "test_readme.py::test_each_curl_line_with_an_image_is_answered_alike"),
-    Tested(
-        "curl", "V2 and V1", "test_readme.py::test_the_commands_of_the_open_inference_protocol_print_what_is_documented"
-    ),
+    Tested("curl", "each command of these pages: JSON, tables, CSV", f"{_CURL}::test_each_form_of_rows_is_answered"),
+    Tested("curl", "image files, forms, base64", f"{_CURL}::test_each_line_with_an_image_is_answered_alike"),
+    Tested("curl", "V2 and V1", f"{_CURL}::test_the_open_inference_protocol_prints_what_is_documented"),
     Tested(
         "tritonclient 2.73, HTTP",
         "JSON and binary tensors, gzip, deflate, outputs, ids, classification, metadata, config, stats, index, asyncio",
@@ -67,9 +64,9 @@ TESTED: Final = (
 
 
 def rows() -> list[str]:
-    """The rows of the README's table."""
+    """The rows of the table."""
     return [
-        f"| {each.client} | {each.features} | [{file.rpartition('/')[2]}](tests/{file}) |"
+        f"| {each.client} | {each.features} | [{file.rpartition('/')[2]}](../tests/{file}) |"
         for each in TESTED
         for file in (each.test.partition("::")[0],)
     ]

@@ -1,4 +1,4 @@
-"""The README's examples of mlp-models work, in their order."""
+"""The page's examples of mlp-models work, in their order."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import pytest
 from service import artifact, refused
 from service.models.__main__ import main
 from service.models.commands import COMMANDS
+from tests.documents.pages import ROOT, read
 from tests.service.published import TABLE, publish
 
-ROOT = Path(__file__).parents[3]
-SECTION = (ROOT / "README.md").read_text().split("\n## Managing versions\n")[1].split("\n## ")[0]
-EXAMPLES = [shlex.split(line, comments=True)[1:] for line in re.findall(r"^mlp-models .*$", SECTION, re.MULTILINE)]
+EXAMPLES = [
+    shlex.split(line, comments=True)[1:] for line in re.findall(r"^mlp-models .*$", read("mlp-models"), re.MULTILINE)
+]
 
 
 def test_each_command_has_an_example() -> None:

@@ -1,4 +1,4 @@
-"""The README's table of clients matches the tests."""
+"""The table of clients matches the tests."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests import conformance
-from tests.test_readme import section
+from tests.documents import conformance
+from tests.documents.pages import read, table
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 def test_the_table_matches_the_list() -> None:
-    assert section("Clients") == conformance.rows()
+    assert table(read("clients")) == conformance.rows()
 
 
 @pytest.mark.parametrize("tested", conformance.TESTED, ids=lambda tested: tested.test)

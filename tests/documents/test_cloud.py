@@ -1,4 +1,4 @@
-"""The README's commands for cloud platforms: the server starts as the container does, and answers them."""
+"""The page's commands for cloud platforms: the server starts as the container does, and answers them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from tests.deploy.engine import free_port
+from tests.deploy.rendered import version
+from tests.documents.pages import ROOT, read
 from tests.service.running import environment
 
-ROOT = Path(__file__).parents[1]
-SECTION = (ROOT / "README.md").read_text().split("### Cloud containers\n")[1].split("\n### ")[0]
-BLOCKS = re.findall(r"```sh\n(docker run .+?)\n```", SECTION, re.DOTALL)
+BLOCKS = re.findall(r"```sh\n(docker run .+?)\n```", read("cloud"), re.DOTALL)
 HEALTH = re.findall(
     r"^HEALTHCHECK .*?CMD (\[.*?\])$", (ROOT / "Dockerfile").read_text().replace("\\\n", ""), re.MULTILINE
 )
@@ -30,7 +29,7 @@ def container(run: str, port: int) -> Iterator[dict[str, str]]:
     """The server as a ``docker run`` starts it, but on ``port``; its environment."""
     words = shlex.split(run.replace("8080", str(port)))
     variables = dict(words[at + 1].split("=", 1) for at, word in enumerate(words) if word == "-e")
-    arguments = words[words.index("mlp-serving:0.1.0") + 1 :]
+    arguments = words[words.index(f"mlp-serving:{version()}") + 1 :]
     if arguments == ["serve"]:  # it would be 8080, which may be in use here
         variables["SAGEMAKER_BIND_TO_PORT"] = str(port)
     process_environment = environment(**variables)

@@ -1,0 +1,1 @@
+"""The pages about the project match the code."""

@@ -1,0 +1,78 @@
+"""The Python snippets of the pages run."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+
+from tests.documents.pages import PAGES, ROOT, code
+from tests.service.running import Running
+
+SNIPPETS: Final = {snippet.split("\n")[0]: snippet for page in PAGES for snippet in code(page.read_text(), "python")}
+PICTURE: Final = 'picture = Path("new.png").read_bytes()'
+ESTIMATOR: Final = "from training import MLPClassifier"
+TABLES: Final = (
+    "from training import train_table",
+    "from training import TableClassifier",
+    "from sklearn.compose import make_column_transformer",
+)
+# Clients that need an environment of their own: tests/client_programs does the same.
+ELSEWHERE: Final = ("import numpy as np", 'client = ScoringServerClient("localhost", 8080)')
+
+
+def test_each_snippet_is_run() -> None:
+    assert set(SNIPPETS) == {PICTURE, ESTIMATOR, *TABLES, *ELSEWHERE}
+
+
+def test_the_picture_is_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    drawn = Image.open(ROOT / "models" / "fashion-mnist" / "1" / "example.png").convert("RGB").resize((280, 280))
+    drawn.save("new.png")
+    with Running(ROOT / "models") as server:
+        snippet = SNIPPETS[PICTURE].replace("http://localhost:8000", server.address)
+        names: dict[str, Any] = {"Path": Path, "httpx": httpx}
+        exec(snippet, names)  # noqa: S102 - our own snippet
+    assert names["answer"]["predictions"] == ["Ankle boot"]
+
+
+def test_the_estimator_trains_and_publishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs, targets = load_iris(return_X_y=True)
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        exec(SNIPPETS[ESTIMATOR], parts(inputs, targets))  # noqa: S102 - our own snippet
+    assert (tmp_path / "models" / "mine" / "1" / "metadata.json").exists()
+
+
+@pytest.mark.parametrize("first_line", TABLES)
+def test_the_tables_train_and_publish(first_line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "id": [f"c{number}" for number in range(200)],
+            "age": np.where(random.random(200) < 0.1, np.nan, random.normal(40, 9, 200)),
+            "income": random.normal(50_000, 9000, 200),
+            "job": random.choice(["cook", "nurse"], 200),
+        }
+    )
+    churn = np.where((frame["income"] > 50_000) ^ (frame["job"] == "cook"), "yes", "no")
+    names = parts(frame.drop(columns="id"), churn) | {"df": frame.assign(churn=churn)}
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        exec(SNIPPETS[first_line], names)  # noqa: S102 - our own snippet
+    assert (tmp_path / "models" / "churn" / "1" / "metadata.json").exists()
+
+
+def parts(inputs: Any, targets: Any) -> dict[str, Any]:
+    """The names that the snippets take for granted."""
+    names = ("X_train", "X_test", "y_train", "y_test")
+    return dict(zip(names, train_test_split(inputs, targets, random_state=0), strict=True))
