@@ -32,9 +32,14 @@ def save(file: Path, results: Results) -> None:
 
 def with_section(text: str, tool: str, results: Results) -> str:
     """``text`` with the section of ``tool``, between its two marks, replaced."""
-    begin, end = f"<!-- begin {tool} -->\n", f"<!-- end {tool} -->"
+    return replaced(text, tool, SECTIONS[tool](results))
+
+
+def replaced(text: str, name: str, section: str) -> str:
+    """``text`` with what is between the two marks of ``name`` replaced by ``section``."""
+    begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
     before, rest = text.split(begin, 1)
-    return before + begin + SECTIONS[tool](results) + "\n" + end + rest.split(end, 1)[1]
+    return before + begin + section + "\n" + end + rest.split(end, 1)[1]
 
 
 def draw(tool: str, results: Results) -> None:
