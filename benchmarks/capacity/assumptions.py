@@ -61,7 +61,7 @@ def given(options: argparse.Namespace) -> Assumptions:
 def listed(assumptions: Assumptions) -> list[str]:
     """Option, value, unit and source of each."""
     return [
-        f"`--{each.name.replace('_', '-')}` {getattr(assumptions, each.name):,g} {each.metadata['unit']}"
+        f"`--{each.name.replace('_', '-')}` {getattr(assumptions, each.name):,.10g} {each.metadata['unit']}"
         f" ({each.metadata['source']})"
         for each in fields(Assumptions)
     ]

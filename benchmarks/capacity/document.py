@@ -33,20 +33,35 @@ def _plan(*names: str) -> Callable[[Mapping[str, Results]], str]:
     return lambda results: "\n\n".join(points(results[PLAN][name]) for name in names)
 
 
+def _money(results: Mapping[str, Results]) -> str:
+    """Pods and money by rate, with what a step to that rate does; then GPUs."""
+    plan = results[PLAN]
+    rates = [
+        point | {"refused after a step": step["refused"], "until, s": step["refused until, s"]}
+        for point, step in zip(plan["money"], plan["rates"], strict=True)
+    ]
+    return f"{points(rates)}\n\n{points(plan['gpus'])}"
+
+
+def _line(results: Results, *more: str) -> str:
+    """The provenance in one line."""
+    return "; ".join([*(f"{name}: {value}" for name, value in results["provenance"].items()), *more])
+
+
 def _provenance(results: Mapping[str, Results]) -> str:
     plan = results[PLAN]
-    return about(plan) + "\n- assumptions, each an option: " + "; ".join(plan["assumptions"])
+    return _line(plan, "assumptions, each an option: " + "; ".join(plan["assumptions"]))
 
 
 def _reality(results: Mapping[str, Results]) -> str:
     reality = results[REALITY]
-    return "\n\n".join([about(reality), points(reality["curve"]), points(reality["step"]), points(reality["bounds"])])
+    return "\n\n".join([_line(reality), *(points(reality[name]) for name in ("curve", "step", "bounds"))])
 
 
 SECTIONS: Final[dict[str, Callable[[Mapping[str, Results]], str]]] = {
     "costs": _plan("costs", "at target"),
-    "money": _plan("money", "gpus"),
-    "steps": _plan("steps", "rates"),
+    "money": _money,
+    "steps": _plan("steps"),
     "targets": _plan("targets", "days"),
     "limits": _plan("needs", "most"),
     "reality": _reality,
@@ -72,6 +87,7 @@ def save(file: Path, results: Results) -> None:
     file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     if file.parent == RESULTS and all((RESULTS / f"{tool}.json").exists() for tool in (PLAN, REALITY)):
         DOCUMENT.write_text(filled(DOCUMENT.read_text(), stored()))
+    print(about(results))
     for name, part in results.items():
-        shown = part if isinstance(part, list) else [part]
-        print(f"\n{name}:\n\n" + (points(shown) if isinstance(shown[0], dict) else "\n".join(map(str, shown))))
+        if isinstance(part, list):
+            print(f"\n{name}:\n\n" + ("\n".join(part) if isinstance(part[0], str) else points(part)))

@@ -119,6 +119,7 @@ def bounds(model: Path) -> Points:
             tally, used_s = insistent(running, *BOUNDED)
         answered, refused = tally.answers[200], tally.answers[429]
         point: dict[str, Any] = {"--max-queue-s": queue_s, "answered/s": round(answered / _EACH_S)}
+        point |= {"answered per second of the processor": round(answered / used_s)}
         point |= {
             "refused": f"{refused / (answered + refused):.0%}",
             "p50 of answers, ms": round(tally.quantile_ms(0.5, 200)),
