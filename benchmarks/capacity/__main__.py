@@ -67,16 +67,17 @@ def about(folder: Path) -> dict[str, str]:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.capacity", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--costs", type=Path, default=report.RESULTS, help="folder the measured costs are read from")
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder the figures go to")
     assumptions.add_options(parser)
     given = parser.parse_args()
     try:
-        assumed = assumptions.given(given)
+        plan = planned(given.costs, assumptions.given(given))
     except ValueError as error:
         parser.error(str(error))
-    plan = planned(given.costs, assumed)
     found = {"provenance": about(given.costs)} | quick(given.costs, plan) | simulated(plan)
     document.save(given.results / f"{document.PLAN}.json", found)
     pictures = document.DOCUMENT.parent / "pictures" if given.results == report.RESULTS else given.results

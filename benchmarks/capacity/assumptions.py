@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -52,9 +53,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def given(options: argparse.Namespace) -> Assumptions:
     """The assumptions of a command line. Raises `ValueError` for values that are not positive, all at once."""
     values = {each.name: getattr(options, each.name) for each in fields(Assumptions)}
-    wrong = [f"{name} is {value:g}" for name, value in values.items() if not value > 0]
+    wrong = [f"{name} is {value:g}" for name, value in values.items() if not 0 < value < math.inf]
     if wrong:
         raise ValueError(f"{', '.join(wrong)}; expected more than 0")
+    if values["overhead"] >= 1:
+        raise ValueError(f"overhead is {values['overhead']:g}, expected less than 1")
     return Assumptions(**values)
 
 

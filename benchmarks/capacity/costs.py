@@ -72,8 +72,11 @@ class TurnCost:
 
 
 def read(folder: Path, tool: str) -> Results:
-    """The stored results of a benchmark."""
-    found: Results = json.loads((folder / f"{tool}.json").read_text())
+    """The stored results of a benchmark. Raises `ValueError` if there are none."""
+    file = folder / f"{tool}.json"
+    if not file.is_file():
+        raise ValueError(f"{file} is not there; run python -m benchmarks.{tool.replace('_', '.')} first")
+    found: Results = json.loads(file.read_text())
     return found
 
 
@@ -102,9 +105,12 @@ def start_s(bench: Results) -> float:
 
 
 def refusals(folder: Path) -> dict[tuple[str, int], float]:
-    """The processor time of a refusal, as a share of that of an answer, by body."""
-    found = read(folder, REALITY)["refusals"]
-    return {(each["body"], each["rows"]): each["share"] for each in found}
+    """The processor time of a refusal, as a share of that of an answer, by body. Raises `ValueError` from 1 on."""
+    shares = {(each["body"], each["rows"]): float(each["share"]) for each in read(folder, REALITY)["refusals"]}
+    for (body, rows), share in shares.items():
+        if share >= 1:
+            raise ValueError(f"refusing {rows} {body} rows takes {share} of an answer, expected less; measure again")
+    return shares
 
 
 def table(folder: Path) -> list[dict[str, Any]]:

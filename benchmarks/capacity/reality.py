@@ -33,6 +33,7 @@ QUEUES_S: Final = (60.0, 0.001)
 _CLIENTS: Final = {1: 2000, 32: 64}
 _PACED: Final = 64
 _EACH_S: Final = 1.5
+_CAPACITY_S: Final = 4.0
 # uvloop's timers have ticks of a millisecond, so paced clients send in groups.
 _TICK_S: Final = 1e-3
 
@@ -58,13 +59,13 @@ def posted(body: str, rows: int) -> bytes:
     return clients.post(payloads.body(body, rows), load.CONTENT_TYPES[body], f"/predict{query}")
 
 
-def insistent(running: Running, body: str, rows: int) -> tuple[Tally, float]:
+def insistent(running: Running, body: str, rows: int, seconds: float = _EACH_S) -> tuple[Tally, float]:
     """Clients that ask again at once: the outcomes, and the server's processor time."""
 
     def begin(group: Clients) -> dict[str, Tally]:
         return {"all": group.keep_alive(_CLIENTS[rows], posted(body, rows))}
 
-    found, used_s = clients.run(measured(running, _EACH_S, begin))
+    found, used_s = clients.run(measured(running, seconds, begin))
     return found["all"], used_s
 
 
@@ -130,8 +131,8 @@ def bounds(model: Path) -> Points:
 
 def step(running: Running, stored: TurnCost, refusal: float) -> Points:
     """The step on the server and in the simulator; a refusal costs ``refusal`` times an answer."""
-    tally, used_s = insistent(running, *STEPPED)
-    capacity_s, answer_us = tally.answers[200] / _EACH_S, 1e6 * used_s / tally.answers[200]
+    tally, used_s = insistent(running, *STEPPED, seconds=_CAPACITY_S)
+    capacity_s, answer_us = tally.answers[200] / _CAPACITY_S, 1e6 * used_s / tally.answers[200]
     seconds = clients.run(step_check.of_server(running, posted(*STEPPED), capacity_s))
     got = sum(each.used_s for each in seconds[step_check.BEFORE_S :][: step_check.DURING_S]) / step_check.DURING_S
     costs = {"costs of this run": TurnCost(0.0, answer_us), "stored costs": stored}
@@ -175,7 +176,11 @@ def run(model: Path) -> report.Results:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.capacity.reality",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--model", type=Path, default=provenance.MODEL, help="published version to serve")
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder the figures go to")
     given = parser.parse_args()

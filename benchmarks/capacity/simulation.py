@@ -73,6 +73,19 @@ class Run:
     replicas: list[int] = field(default_factory=list)
     ready: list[int] = field(default_factory=list)
 
+    def record(
+        self, offered: Floats, served: Floats, refused: Floats, waits_s: Floats, left: Floats, ready: int
+    ) -> None:
+        """Append a step: a value for each pod, ``served`` and ``refused`` in requests, ``left`` those still queued."""
+        self.offered.append(float(offered.sum()))
+        self.served.append(float(served.sum()) / self.step_s)
+        self.refused.append(float(refused.sum()) / self.step_s)
+        self.slow.append(float(served[waits_s > SLOW_S + 1e-9].sum()) / self.step_s)
+        self.queued.append(float(left.sum()))
+        self.wait_s.append(float(waits_s.max()))
+        self.replicas.append(len(left))
+        self.ready.append(ready)
+
     def share(self, what: str, from_s: float, to_s: float) -> float:
         """``refused`` or ``slow`` as a share of what was offered in this span."""
         span = slice(round(from_s / self.step_s), round(to_s / self.step_s))
@@ -155,14 +168,7 @@ def run(cluster: Cluster, load: Callable[[float], float], replicas: int, ends_s:
             pods.resize(controller.replicas(now_s, len(pods), used.tolist()) if len(used) else len(pods), now_s)
         ready = pods.ready_at_s <= now_s
         offered = load(now_s) * spread.shares(ready)
-        wait_s = pods.queue / cluster.pod.capacity_s
+        waits_s = pods.queue / cluster.pod.capacity_s
         served, refused = pods.serve(offered)
-        found.offered.append(float(offered.sum()))
-        found.served.append(float(served.sum()) / step_s)
-        found.refused.append(float(refused.sum()) / step_s)
-        found.slow.append(float(served[wait_s > SLOW_S + 1e-9].sum()) / step_s)
-        found.queued.append(float(pods.queue.sum()))
-        found.wait_s.append(float(wait_s.max()))
-        found.replicas.append(len(pods))
-        found.ready.append(int(ready.sum()))
+        found.record(offered, served, refused, waits_s, pods.queue, int(ready.sum()))
     return found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks.capacity.costs import CONNECTIONS, TurnCost, turn_cost
+from benchmarks.capacity.costs import CONNECTIONS, TurnCost, refusals, turn_cost
 
 COST = TurnCost(fixed_us=160, each_us=50)
 
@@ -31,6 +33,20 @@ def test_the_fit_finds_a_line() -> None:
 def test_a_case_that_was_not_measured_is_named() -> None:
     with pytest.raises(KeyError, match="'rows': 32"):
         turn_cost(bench(160, 50), "json", 32)
+
+
+def test_results_that_are_missing_say_how_to_get_them(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"capacity_reality\.json is not there; run python -m benchmarks\.capacity\.reality"
+    ):
+        refusals(tmp_path)
+
+
+def test_a_refusal_that_costs_more_than_an_answer_was_measured_badly(tmp_path: Path) -> None:
+    found = {"refusals": [{"body": "json", "rows": 1, "share": 1.2}]}
+    (tmp_path / "capacity_reality.json").write_text(json.dumps(found))
+    with pytest.raises(ValueError, match=r"refusing 1 json rows takes 1\.2 of an answer, expected less; measure again"):
+        refusals(tmp_path)
 
 
 def test_without_a_fixed_cost_cpu_is_proportional_to_load() -> None:
