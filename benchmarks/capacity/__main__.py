@@ -79,7 +79,7 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     found = {"provenance": about(given.costs)} | quick(given.costs, plan) | simulated(plan)
-    document.save(given.results / f"{document.PLAN}.json", found)
+    document.save(given.results / document.STORED.name, found)
     pictures = document.DOCUMENT.parent / "pictures" if given.results == report.RESULTS else given.results
     plots.step(plan, pictures / "capacity-step.png")
     plots.cpu(given.costs, plan.deployed, pictures / "capacity-cpu.png")

@@ -20,7 +20,7 @@ _CLUSTER = "Kubernetes' documentation, large clusters"
 class Assumptions:
     """Prices, times and limits of a cluster; see each field's metadata for unit and source."""
 
-    vcpu_hour: float = _assumed(0.0408, "USD", f"half an m7g.large; {_PRICES}")
+    vcpu_hour: float = _assumed(0.0408, "USD", f"half an m7g.large (ARM); {_PRICES}")
     gpu_hour: float = _assumed(0.843, "USD", f"a g5.xlarge (A10G, 1.006) less four vCPUs; {_PRICES}")
     overhead: float = _assumed(0.1, "share of a node's vCPUs", "assumed: kubelet, system, DaemonSets")
     schedule_s: float = _assumed(5, "s", "Kubernetes' objective for a pod's start without its image")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,12 +11,11 @@ from benchmarks.provenance import ROOT
 from benchmarks.report import RESULTS, Results, about, replaced, table
 
 DOCUMENT: Final = ROOT / "docs/capacity.md"
-PLAN: Final = "capacity"
-REALITY: Final = "capacity_reality"
+STORED: Final = RESULTS / "capacity.json"
 
 
 def points(found: list[dict[str, Any]]) -> str:
-    """A table with a line for each point; numbers are right-aligned."""
+    """A table with a line for each point; figures are right-aligned."""
     heads = [f">{head}" if _is_figure(cell) else head for head, cell in found[0].items()]
     return table(heads, [[_shown(cell) for cell in point.values()] for point in found])
 
@@ -29,52 +28,35 @@ def _shown(cell: Any) -> str:
     return cell if isinstance(cell, str) else f"{cell:,}" if isinstance(cell, int) else f"{cell:,.10g}"
 
 
-def _plan(*names: str) -> Callable[[Mapping[str, Results]], str]:
-    return lambda results: "\n\n".join(points(results[PLAN][name]) for name in names)
+def _tables(*names: str) -> Callable[[Results], str]:
+    return lambda results: "\n\n".join(points(results[name]) for name in names)
 
 
-def _money(results: Mapping[str, Results]) -> str:
+def _money(results: Results) -> str:
     """Pods and money by rate, with what a step to that rate does; then GPUs."""
-    plan = results[PLAN]
     rates = [
         point | {"refused after a step": step["refused"], "until, s": step["refused until, s"]}
-        for point, step in zip(plan["money"], plan["rates"], strict=True)
+        for point, step in zip(results["money"], results["rates"], strict=True)
     ]
-    return f"{points(rates)}\n\n{points(plan['gpus'])}"
+    return f"{points(rates)}\n\n{points(results['gpus'])}"
 
 
-def _line(results: Results, *more: str) -> str:
-    """The provenance in one line."""
-    return "; ".join([*(f"{name}: {value}" for name, value in results["provenance"].items()), *more])
+def _provenance(results: Results) -> str:
+    assumed = "assumptions, each an option: " + "; ".join(results["assumptions"])
+    return "; ".join([*(f"{name}: {value}" for name, value in results["provenance"].items()), assumed])
 
 
-def _provenance(results: Mapping[str, Results]) -> str:
-    plan = results[PLAN]
-    return _line(plan, "assumptions, each an option: " + "; ".join(plan["assumptions"]))
-
-
-def _reality(results: Mapping[str, Results]) -> str:
-    reality = results[REALITY]
-    return "\n\n".join([_line(reality), *(points(reality[name]) for name in ("curve", "step", "bounds"))])
-
-
-SECTIONS: Final[dict[str, Callable[[Mapping[str, Results]], str]]] = {
-    "costs": _plan("costs", "at target"),
+SECTIONS: Final[dict[str, Callable[[Results], str]]] = {
+    "costs": _tables("costs", "at target"),
     "money": _money,
-    "steps": _plan("steps"),
-    "targets": _plan("targets", "days"),
-    "limits": _plan("needs", "most"),
-    "reality": _reality,
+    "steps": _tables("steps"),
+    "targets": _tables("targets", "days"),
+    "limits": _tables("needs", "most"),
     "provenance": _provenance,
 }
 
 
-def stored(folder: Path = RESULTS) -> dict[str, Results]:
-    """The results that the document shows."""
-    return {tool: json.loads((folder / f"{tool}.json").read_text()) for tool in (PLAN, REALITY)}
-
-
-def filled(text: str, results: Mapping[str, Results]) -> str:
+def filled(text: str, results: Results) -> str:
     """``text`` with all its generated sections replaced."""
     for name, section in SECTIONS.items():
         text = replaced(text, name, section(results))
@@ -82,11 +64,11 @@ def filled(text: str, results: Mapping[str, Results]) -> str:
 
 
 def save(file: Path, results: Results) -> None:
-    """Write results to a file, print them, and if both are among `RESULTS` rewrite the document."""
+    """Write results to ``file``, print them, and rewrite the document if it is the stored one."""
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    if file.parent == RESULTS and all((RESULTS / f"{tool}.json").exists() for tool in (PLAN, REALITY)):
-        DOCUMENT.write_text(filled(DOCUMENT.read_text(), stored()))
+    if file == STORED:
+        DOCUMENT.write_text(filled(DOCUMENT.read_text(), results))
     print(about(results))
     for name, part in results.items():
         if isinstance(part, list):

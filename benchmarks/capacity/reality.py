@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import clients, load, payloads, provenance, report
-from benchmarks.capacity import document, step_check
-from benchmarks.capacity.costs import BODIES, TurnCost, read, turn_cost
+from benchmarks.capacity import step_check
+from benchmarks.capacity.costs import BODIES, REALITY, TurnCost, read, turn_cost
 from benchmarks.clients import Clients, Tally
 from benchmarks.overload import measured
 from benchmarks.servers import Running, ours
@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=provenance.MODEL, help="published version to serve")
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder the figures go to")
     given = parser.parse_args()
-    document.save(given.results / f"{document.REALITY}.json", run(given.model))
+    report.save(given.results / f"{REALITY}.json", run(given.model))
 
 
 if __name__ == "__main__":

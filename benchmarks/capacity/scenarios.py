@@ -129,7 +129,7 @@ def rates(plan: Plan) -> Points:
 def targets(plan: Plan) -> Points:
     """Steps of several heights for several targets of the autoscaler, on full nodes and on nodes with room."""
     deployed, points = plan.deployed, []
-    for target in (0.35, ADVISED_TARGET, 0.7, 0.9, 1.4):
+    for target in (0.35, ADVISED_TARGET, 0.7, 0.9):
         point: dict[str, Any] = {"target": f"{target:.0%}"}
         for cpus, where in ((deployed.request_cpus, "full"), (deployed.limit_cpus, "room")):
             cluster = plan.cluster(*BODY, cpus=cpus)
@@ -137,10 +137,9 @@ def targets(plan: Plan) -> Points:
             count = replicas(cluster.pod, cluster.settings, LOAD_S)
             point |= {"pods before": count, "USD an hour": f"{count * pod_hour(deployed, plan.assumptions):.2f}"}
             for factor in (2, 3, FACTOR):
-                share = stepped(cluster, LOAD_S, factor).share("refused", BEFORE_S, BEFORE_S + AFTER_S)
-                point[f"{factor} times, {where}"] = (
-                    f"{share:.1%}" if target < cpus / deployed.request_cpus else "never scales"
-                )
+                found = stepped(cluster, LOAD_S, factor)
+                shares = (found.share(what, BEFORE_S, BEFORE_S + AFTER_S) for what in ("refused", "slow"))
+                point[f"{factor} times, {where}"] = " + ".join(f"{share:.1%}" for share in shares)
         points.append(point)
     return points
 

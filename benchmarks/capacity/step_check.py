@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -64,7 +65,7 @@ def _paced(group: Clients, per_s: float, request: bytes) -> Tally:
 
 
 def _second(tallies: list[Tally], used_s: float) -> Second:
-    answers = sum((tally.answers for tally in tallies), start=tallies[0].answers.__class__())
+    answers = sum((tally.answers for tally in tallies), start=Counter[int]())
     times_s = [took_s for tally in tallies for took_s in tally.took_s.get(200, [])]
     for tally in tallies:
         tally.clear()
