@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.capacity.autoscaler import Direction, Policy, Settings
 from benchmarks.capacity.costs import TurnCost
-from benchmarks.capacity.simulation import Cluster, Pod, run
+from benchmarks.capacity.simulation import Cluster, Pod, _Pods, run
 
 # 1,000 requests/s.
 POD = Pod(TurnCost(0, 1000), workers=1, cpus=1, request_cpus=1, max_queue_s=1)
@@ -84,6 +84,24 @@ def test_new_pods_are_ready_after_their_start() -> None:
     grown = next(step for step, count in enumerate(found.replicas) if count > 1)
     ready = next(step for step, count in enumerate(found.ready) if count > 1)
     assert (grown, ready - grown) == (15, 20)
+
+
+def test_the_autoscaler_sees_the_last_window_that_can_be_read() -> None:
+    grown = {}
+    for lag_s in (0, 10):
+        found = run(Cluster(SETTINGS, POD, 0, metrics_lag_s=lag_s), constant(2000), 1, 60)
+        grown[lag_s] = next(step for step, count in enumerate(found.replicas) if count > 1)
+    assert grown == {0: 15, 10: 30}
+
+
+def test_a_pod_is_measured_from_its_first_whole_window_on_and_busy_until_its_queue_is_empty() -> None:
+    pods = _Pods(Cluster(FIXED, replace(POD, max_queue_s=60), start_s=10), 1, 1.0)
+    for second in range(30):
+        if second == 7:
+            pods.resize(2, second)
+        pods.serve(np.array([2000.0 if second < 15 else 0.0, 100.0])[: len(pods)])
+    # From 15 s to 30 s nothing came to the first pod; the second was ready after 17 s.
+    assert pods.utilisation(30).tolist() == pytest.approx([1.0])
 
 
 def test_an_autoscaler_of_requests_is_not_blind_above_capacity() -> None:
