@@ -32,9 +32,14 @@ def save(file: Path, results: Results) -> None:
 
 def with_section(text: str, tool: str, results: Results) -> str:
     """``text`` with the section of ``tool``, between its two marks, replaced."""
-    begin, end = f"<!-- begin {tool} -->\n", f"<!-- end {tool} -->"
+    return replaced(text, tool, SECTIONS[tool](results))
+
+
+def replaced(text: str, name: str, section: str) -> str:
+    """``text`` with what is between the two marks of ``name`` replaced by ``section``."""
+    begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
     before, rest = text.split(begin, 1)
-    return before + begin + SECTIONS[tool](results) + "\n" + end + rest.split(end, 1)[1]
+    return before + begin + section + "\n" + end + rest.split(end, 1)[1]
 
 
 def draw(tool: str, results: Results) -> None:
@@ -177,6 +182,21 @@ def deaths(results: Results) -> str:
     return "\n\n".join([*parts, f"**{results['verdict']}**"])
 
 
+def capacity_reality(results: Results) -> str:
+    """A real server beside the simulator of `benchmarks.capacity`, and what the simulator takes from it."""
+    names = {
+        "curve": "one JSON row at fixed rates",
+        "refusals": "an answer and a refusal",
+        "step": "a step of load",
+        "bounds": "bounds on waiting",
+    }
+    parts = [_points(name, results[part]) for part, name in names.items()]
+    scrape = results["scrape"]
+    return "\n\n".join(
+        [about(results), *parts, f"A scrape has {scrape['series']} series in {scrape['bytes']:,} bytes."]
+    )
+
+
 def _points(name: str, points: Sequence[dict[str, Any]]) -> str:
     cells = [[cell if isinstance(cell, str) else _shown(cell) for cell in point.values()] for point in points]
     heads = [head if isinstance(cell, str) else f">{head}" for head, cell in points[0].items()]
@@ -310,6 +330,7 @@ SECTIONS: Final[dict[str, Callable[[Results], str]]] = {
     "tables": tables,
     "training": training,
     "accuracy": accuracy,
+    "capacity_reality": capacity_reality,
 }
 
 if __name__ == "__main__":  # python -m benchmarks.report TOOL …: rewrite sections from their results
