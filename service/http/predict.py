@@ -121,8 +121,8 @@ class Predict:
             record.model = model.manifest.name
             timeout = request.headers.get(b"x-request-timeout-s")
             deadline_s = record.started_s + (self._max_s if timeout is None else timeout_s(timeout, self._max_s))
-            if model.batcher.is_late and len(request.body) <= LARGE_BYTES:
-                model.batcher.check_wait()
+            if model.batcher.is_late:
+                self._check_late(protocol, request, model)
             clock = self._clock
             started_s = clock()
             decoded = protocol.decode(request, model)
@@ -178,6 +178,14 @@ class Predict:
         """Answer what still waits to be decoded, or to run, with an error."""
         self._slices.close()
         self._repository.close()
+
+    def _check_late(self, protocol: AnyProtocol, request: Request, model: Model) -> None:
+        """Raise `QueueTooLong` before a body is decoded in vain."""
+        size_bytes = len(request.body)
+        if size_bytes <= LARGE_BYTES:
+            model.batcher.check_wait()
+        else:
+            admission.check_wait(model, protocol.body_format(request, model), size_bytes, 0.0)
 
     def _submit(
         self,

@@ -161,7 +161,7 @@ class Batcher:
         wait_s = waited_s
         if self.is_sliced(rows):
             wait_s += self._large.wait_s()
-        elif self._small:
+        elif self._small and not (rows > self.costs.inline_rows and self._goes_to_large_lane(rows, waited_s)):
             # It was not read at once: a turn of the loop took so long.
             wait_s += max(self._clock() - self._turn_began_s, self._last_turn_s) + self._small_s()
             self.is_late = wait_s > self.max_queue_s

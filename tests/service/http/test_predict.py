@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from service import app, metrics
 from service.app import Service
 from service.errors import InvalidOption
-from service.http.admission import Arrival
+from service.http.admission import LARGE_BYTES, Arrival
 from service.http.codecs import json_answers, json_codec
 from service.http.codecs.npy import write as npy_from
 from service.http.limits import BodyBudget
@@ -540,6 +540,32 @@ def test_the_rows_of_a_rejected_body_no_longer_count(server: InProcess) -> None:
     record = RequestRecord("POST", "/predict", "id", 0.0)
     assert server.predict(server.protocol, unknown, record, replies.append, arrival) is None
     assert (replies[0].status, batcher.arriving_rows) == (404, 0)
+
+
+def test_a_large_body_that_would_wait_too_long_is_rejected_before_it_is_decoded(tmp_path: Path) -> None:
+    publish(tmp_path, "small", shape=(28, 28))
+    server = InProcess(tmp_path)
+    server.service.lifecycle.advance(State.READY)
+    sent = request((np.arange(32 * 784).reshape(32, 784) % 256).tolist())
+    assert len(sent.body) > LARGE_BYTES
+    replies: list[Response] = []
+
+    async def story() -> list[RequestRecord]:
+        batcher = server.models()["small"].batcher
+        batcher.max_queue_s = 1e-9
+        records = [server.record(number) for number in range(20)]
+        for record in records:
+            server.predict(server.protocol, sent, record, replies.append)
+        await batcher.drain()
+        return records
+
+    records = server.runner.run(story())
+    first_late, *late = (record for record in records if record.problem == "queue-too-long")
+    assert first_late.decode_s > 0
+    assert [record.decode_s for record in late] == [0.0] * len(late)
+    assert len(late) > 5
+    assert len(replies) == 20
+    server.close()
 
 
 @pytest.mark.parametrize("encoding", [b"identity", b"gzip"])

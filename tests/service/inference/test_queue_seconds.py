@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -277,6 +278,26 @@ def test_time_that_was_waited_elsewhere_counts() -> None:
         for rows in (1, 300):
             idle.submit(np.zeros((rows, 1), np.float32), 1e9, ignore, waited_s=2.0)
         idle.close()
+
+    asyncio.run(story())
+
+
+def test_a_full_small_lane_does_not_reject_rows_that_the_large_lane_takes() -> None:
+    async def story() -> None:
+        batcher = bench(SLOW, max_queue_s=0.5)
+        for _ in range(2000):
+            with suppress(QueueTooLong):
+                batcher.submit(np.zeros((1, 1), np.float32), 1e9, ignore)
+        assert batcher.is_late
+        with pytest.raises(QueueTooLong):
+            batcher.check_wait(1)
+        batcher.check_wait(200)
+        batcher.submit(np.zeros((200, 1), np.float32), 1e9, ignore)
+        assert batcher.waiting()["large"].rows == 200
+        batcher.submit(np.zeros((600, 1), np.float32), 1e9, ignore)
+        with pytest.raises(QueueTooLong):
+            batcher.check_wait(200)
+        batcher.close()
 
     asyncio.run(story())
 
