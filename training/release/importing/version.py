@@ -57,7 +57,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A version that is ready to be published: a manifest with version 0 and no hashes, and the other files without the card."""
+    """A version to be published: a manifest with version 0 and no hashes, and all other files but those of the card."""
 
     manifest: Manifest
     files: Mapping[str, bytes]
@@ -324,8 +324,9 @@ def card(manifest: Manifest) -> dict[str, bytes]:
         f"# {manifest.name}, version {manifest.version}\n\n"
         f"Maps rows of {len(manifest.features):,} features {task}. Imported from {code(manifest.data['name'])} "
         f"(SHA-256 {code(manifest.data['sha256'])}), written by {text(libraries)}, with "
-        f"{code(manifest.config['command'])}.\n\nThere are **no scores**, and its answers were **not compared "
-        "with those of its framework**: the golden rows have ONNX Runtime's own answers, so the server notices a damaged graph, but not "
-        f"a wrong export.\n\n## Usage\n\n    curl localhost:8000/models/{manifest.name}/predict -d @example.json\n"
+        f"{code(manifest.config['command'])}.\n\n"
+        "There are **no scores**, and its answers were **not compared with those of its framework**: the golden rows "
+        "have ONNX Runtime's own answers, so the server notices a damaged graph, but not a wrong export.\n\n"
+        f"## Usage\n\n    curl localhost:8000/models/{manifest.name}/predict -d @example.json\n"
     )
     return {card_page.README: markdown.encode(), card_page.FILE: card_page.page(markdown, {})}
