@@ -152,7 +152,7 @@ def test_codes_are_unchanged_categories(tmp_path: Path) -> None:
 def test_missing_values_are_counted(tmp_path: Path) -> None:
     dataset = load_cells(tmp_path, ["1", "2", " ", "NA", "?", "NA", "3", "4.5"] * 3)
     assert dataset.columns == (Column("x", missing=True),)
-    assert dataset.notes[0] == "x: 12 missing ('NA' 6, '' 3, '?' 3)"
+    assert dataset.notes[0] == "x: 12 missing ('NA' 6, empty 3, '?' 3)"
     assert dataset.cells == Cells()
 
 

@@ -36,7 +36,7 @@ def test_types_missing_values_and_categories_are_inferred(path: Path) -> None:
     assert dataset.targets.tolist() == [1, 0, 1, 0, 1, 0]
     assert (dataset.name, dataset.target_names, dataset.shape) == ("people-of-2024", ("label",), (3,))
     assert dataset.notes == (
-        *(f"{name}: 1 missing ('' 1)" for name in ("age", "member", "job")),
+        *(f"{name}: 1 missing (empty 1)" for name in ("age", "member", "job")),
         "target label: 2 classes (no, yes)",
     )
 
