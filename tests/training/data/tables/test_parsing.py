@@ -199,7 +199,7 @@ def test_labels_are_unchanged_strings(
 
 def test_note_on_rows_without_a_target_counts_their_strings(tmp_path: Path) -> None:
     dataset = load_cells(tmp_path, ["1", "2"] * 12, ["1", "2", "NA", ""] * 6)
-    assert dataset.notes[0] == "12 of 24 rows have no label ('NA' 6, '' 6) and are left out"
+    assert dataset.notes[0] == "12 of 24 rows have no label ('NA' 6, empty 6) and are left out"
 
 
 def test_regression_reads_leading_zeros_as_numbers(tmp_path: Path) -> None:
