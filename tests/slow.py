@@ -6,6 +6,7 @@ from typing import Final
 
 # Files below tests/, or a class or function in one of them.
 SLOW: Final = (
+    "browser/test_card.py",
     "browser/test_fetch.py",
     "browser/test_metrics_text.py",
     "browser/test_page.py",

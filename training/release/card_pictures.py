@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.importance import Importance
+from training.data.dataset import Dataset
 from training.release.card_scores import NAMES, shown
+from training.release.evaluate import Weights
 from training.release.markdown import text
 from training.release.training_run import Candidate, TrainingRun
 
@@ -50,11 +53,12 @@ def draw(candidate: Candidate, example: int) -> Drawn:
     score = "accuracy" if run.dataset.classifies else "R²"
     learning = plots.learning(run.history, score, run.best_epoch.number)
     drawn.learning = drawn.show(LEARNING, learning, f"learning curve: loss and {score} by epoch")
-    drawn.errors = "\n\n".join(
-        [*_classified(candidate, drawn), *_mistakes(candidate, drawn)]
-        if run.dataset.classifies
-        else _predicted(candidate, drawn)
-    )
+    if run.dataset.classifies:
+        errors = of_classes(candidate.outputs, run.test_targets, run.test_inputs, run.dataset, run.test_weights)
+    else:
+        errors = _of_numbers(candidate)
+    drawn.errors = errors.errors
+    drawn.files |= errors.files
     if candidate.importance is not None:
         drawn.importance = _importance(candidate.importance, run, drawn)
     if len(run.dataset.shape) == 2:
@@ -63,13 +67,20 @@ def draw(candidate: Candidate, example: int) -> Drawn:
     return drawn
 
 
-def _classified(candidate: Candidate, drawn: Drawn) -> list[str]:
+def of_classes(
+    outputs: Sequence[NDArray[Any]], true: NDArray[np.int64], inputs: NDArray[Any], dataset: Dataset, weights: Weights
+) -> Drawn:
+    """The errors of classes: confusion, reliability, and for images the most confident mistakes.
+
+    ``outputs`` are probabilities (rows, classes) and predictions (rows,) for ``inputs`` (rows, features) of the classes
+    ``true`` (rows,).
+    """
     from training.release import class_plots  # noqa: PLC0415
 
-    run, (probabilities, prediction) = candidate.run, candidate.outputs
-    confusion = class_plots.confusion(run.test_targets, prediction, run.dataset.class_names, run.test_weights)
-    reliability = class_plots.reliability(probabilities, run.test_targets, run.test_weights)
-    return [
+    drawn, (probabilities, prediction) = Drawn(), outputs
+    confusion = class_plots.confusion(true, prediction, dataset.class_names, weights)
+    reliability = class_plots.reliability(probabilities, true, weights)
+    parts = [
         "Each row of the confusion matrix is a true class: its cells say what share of its test rows was predicted as "
         "which class. Cells off the diagonal are errors.",
         drawn.show(CONFUSION, confusion, "confusion matrix: the share of each true class predicted as each class"),
@@ -77,40 +88,42 @@ def _classified(candidate: Candidate, drawn: Drawn) -> list[str]:
         "of 80 %, about 80 % should be right. Small dots are few rows, and so uncertain.",
         drawn.show(RELIABILITY, reliability, "reliability diagram: accuracy by predicted probability"),
     ]
+    if len(dataset.shape) == 2:
+        parts += _mistakes(outputs, true, inputs, dataset, drawn)
+    drawn.errors = "\n\n".join(parts)
+    return drawn
 
 
-def _predicted(candidate: Candidate, drawn: Drawn) -> list[str]:
-    from training.release import plots  # noqa: PLC0415
-
-    run = candidate.run
-    picture = plots.predicted(run.test_targets, candidate.outputs[0], run.dataset.target_names)
-    return [
-        "On the dashed line, a prediction is exactly right. The histogram shows the residuals, which should lie around "
-        "0 on both sides.",
-        drawn.show(PREDICTED, picture, "predicted against true values, and residuals"),
-    ]
-
-
-def _mistakes(candidate: Candidate, drawn: Drawn) -> list[str]:
-    """For images, the test rows that were wrong with the highest probability."""
-    run, (probabilities, prediction) = candidate.run, candidate.outputs
-    if len(run.dataset.shape) != 2:
-        return []
-    wrong = most_confident(probabilities, prediction, run.test_targets)
+def _mistakes(
+    outputs: Sequence[NDArray[Any]], true: NDArray[np.int64], inputs: NDArray[Any], dataset: Dataset, drawn: Drawn
+) -> list[str]:
+    probabilities, prediction = outputs
+    wrong = most_confident(probabilities, prediction, true)
     if not len(wrong):
         return ["No test image was classified wrongly."]
     from training.release import class_plots  # noqa: PLC0415
 
-    names = run.dataset.class_names
-    captions = [
-        (names[prediction[row]], float(probabilities[row].max()), names[run.test_targets[row]])
-        for row in wrong[:MAX_MISTAKES]
-    ]
-    images = run.test_inputs[wrong[:MAX_MISTAKES]].reshape(-1, *run.dataset.shape)
+    names, first = dataset.class_names, wrong[:MAX_MISTAKES]
+    captions = [(names[prediction[row]], float(probabilities[row].max()), names[true[row]]) for row in first]
+    picture = class_plots.mistakes(inputs[first].reshape(-1, *dataset.shape), captions)
+    which = "the mistakes" if len(wrong) == len(first) else f"the {len(first)} of {len(wrong):,} mistakes"
     return [
-        mistakes_text(len(wrong)),
-        drawn.show(MISTAKES, class_plots.mistakes(images, captions), "confident mistakes"),
+        f"These are {which} on the test images that were made with the highest probability: look whether their labels "
+        "are right, and what the training images lack.",
+        drawn.show(MISTAKES, picture, "the test images that were wrong with the highest probability"),
     ]
+
+
+def _of_numbers(candidate: Candidate) -> Drawn:
+    from training.release import plots  # noqa: PLC0415
+
+    run, drawn = candidate.run, Drawn()
+    picture = plots.predicted(run.test_targets, candidate.outputs[0], run.dataset.target_names)
+    drawn.errors = (
+        "On the dashed line, a prediction is exactly right. The histogram shows the residuals, which should lie around "
+        f"0 on both sides.\n\n{drawn.show(PREDICTED, picture, 'predicted against true values, and residuals')}"
+    )
+    return drawn
 
 
 def most_confident(
@@ -121,15 +134,6 @@ def most_confident(
     return wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")]
 
 
-def mistakes_text(count: int) -> str:
-    """What the picture of the most confident of ``count`` mistakes shows."""
-    which = f"These are the {MAX_MISTAKES} of {count:,} mistakes" if count > MAX_MISTAKES else "These are the mistakes"
-    return (
-        f"{which} among the test images that were made with the highest probability: look whether their labels are "
-        "right, and what the training images lack."
-    )
-
-
 def _importance(found: Importance, run: TrainingRun, drawn: Drawn) -> str:
     from training.release import plots  # noqa: PLC0415
 
@@ -138,12 +142,17 @@ def _importance(found: Importance, run: TrainingRun, drawn: Drawn) -> str:
     plain, of_target = ("", "") if found.metric != "mae" else (f" of {target}", f" of {text(target)}")
     picture = plots.importance(found.features[:_MAX_BARS], f"how much the {NAMES[found.metric]}{plain} {verb}")
     best = ", ".join(f"{text(each.name)} {shown(found.metric, each.mean)}" for each in found.features[:_NAMED])
-    left = len(run.dataset.columns) - min(len(found.features), _MAX_BARS)
-    more = f" The other {left:,} features matter less; the first {len(found.features)} are in `metadata.json`."
+    measured, columns = len(found.features), len(run.dataset.columns)
+    more = (
+        ""
+        if measured == columns
+        else f" Of {columns:,} features, the {measured} that move the answers most were tried."
+    )
+    more += "" if measured <= _MAX_BARS else f" The picture has the first {_MAX_BARS}; `metadata.json` has all."
     return (
         f"How much the {NAMES[found.metric]}{of_target} {verb} when the values of a feature are shuffled among the "
         f"test rows, so that the network cannot use it: mean and standard deviation of {found.repeats} shuffles of "
         f"{found.rows:,} rows. As they are, it is {shown(found.metric, found.score)}. Features that say nearly the "
         "same share their importance: each looks less important than both together."
-        f"{more if left else ''}\n\n{drawn.show(IMPORTANCE, picture, f'feature importance: {best}')}"
+        f"{more}\n\n{drawn.show(IMPORTANCE, picture, f'feature importance: {best}')}"
     )

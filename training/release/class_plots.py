@@ -56,9 +56,10 @@ def _write_shares(axes: Any, matrix: NDArray[np.float64]) -> None:
     """Write percentages into the cells, but those that would be 0."""
     for row, column in np.ndindex(matrix.shape):
         share = matrix[row, column]
-        if share >= 0.005:
+        percent = f"{share * 100:.0f}"
+        if percent != "0":
             colour = "white" if share > 0.5 else "black"
-            axes.text(column, row, f"{share * 100:.0f}", ha="center", va="center", color=colour, fontsize=8)
+            axes.text(column, row, percent, ha="center", va="center", color=colour, fontsize=8)
 
 
 def reliability(
