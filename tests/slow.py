@@ -56,6 +56,7 @@ SLOW: Final = (
     "training/estimators/test_tables.py",
     "training/recipe/test_distillation.py",
     "training/release/importing/test_command.py",
+    "training/release/test_card_of_tables.py",
     "training/release/test_class_plots.py",
     "training/release/test_onnx_export.py",
     "training/release/test_plots.py",

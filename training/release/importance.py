@@ -20,10 +20,10 @@ from training.release.evaluate import Weights
 from training.release.training_run import TrainingRun
 
 MAX_COLUMNS: Final = 50
-REPEATS: Final = 10
+REPEATS: Final = 5
 _MAX_ROWS: Final = 2000
 _MIN_ROWS: Final = 100  # with fewer, the spread would be as large as the importance
-_MAX_PRODUCTS: Final = 20_000_000_000  # multiplications of all predictions: about a second on two CPUs
+_MAX_PRODUCTS: Final = 4_000_000_000  # multiplications of all predictions: about a second on two CPUs
 
 
 def of(run: TrainingRun, order: Sequence[int]) -> Importance | None:
