@@ -23,7 +23,7 @@ MAX_COLUMNS: Final = 50
 REPEATS: Final = 5
 _MAX_ROWS: Final = 2000
 _MIN_ROWS: Final = 100  # with fewer, the spread would be as large as the importance
-_MAX_PRODUCTS: Final = 4_000_000_000  # multiplications of all predictions: about a second on two CPUs
+_MAX_PRODUCTS: Final = 3_000_000_000  # multiplications of all predictions: about a second on two CPUs
 
 
 def of(run: TrainingRun, order: Sequence[int]) -> Importance | None:

@@ -135,7 +135,7 @@ def test_missing_values_are_no_obstacle_and_the_rows_stay_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("weights", "columns", "rows"), [(1, 3, 2000), (1, 60, 2000), (400_000, 10, 200), (50_000_000, 60, 100)]
+    ("weights", "columns", "rows"), [(1, 3, 2000), (1, 60, 2000), (400_000, 10, 150), (50_000_000, 60, 100)]
 )
 def test_the_cost_is_bounded(weights: int, columns: int, rows: int) -> None:
     inputs = small.noise(3000, columns)
