@@ -10,6 +10,7 @@ import pytest
 from service import artifact
 from service.importance import FeatureImportance, Importance
 from service.manifest import ArtifactError
+from tests.service.http.protocols.application import Application
 from tests.service.published import TABLE, publish, rewrite
 
 AGE = {"name": "age", "mean": 0.25, "std": 0.125}
@@ -61,3 +62,11 @@ def test_it_has_one_line_for_each_feature(version_dir: Path) -> None:
     rewrite(version_dir, lambda document: document.update(importance=FOUND))
     lines = artifact.read_manifest(version_dir).to_json().splitlines()
     assert '  {"name": "age", "mean": 0.25, "std": 0.125},' in lines
+
+
+def test_clients_can_ask_for_it(version_dir: Path) -> None:
+    rewrite(version_dir, lambda document: document.update(importance=FOUND))
+    application = Application(version_dir.parents[1])
+    found = application.ask("GET", "/models/small").json()["importance"]
+    application.close()
+    assert found == FOUND
