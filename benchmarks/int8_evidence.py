@@ -17,7 +17,7 @@ from service import artifact
 from training.config import Config
 from training.data import fashion_mnist
 from training.data.split import split
-from training.release import card, quantize
+from training.release import card_page, card_scores, quantize
 from training.release.quantize import Comparison
 
 
@@ -33,11 +33,11 @@ def main(version_dir: Path) -> int:
     )
     comparison = Comparison(published.model_int8, measured, measured.fault(manifest.label_texts))
 
-    card_path = version_dir / card.README
-    paragraph = card.int8(comparison, manifest.label_texts)
+    card_path = version_dir / card_page.README
+    paragraph = card_scores.int8(comparison, manifest.label_texts)
     text = re.sub(r"The int8 graph .*? a probability is \d\.\d+\.", lambda _: paragraph, card_path.read_text())
     content = text.encode()
-    files = {**manifest.files, card.README: artifact.sha256(content)}
+    files = {**manifest.files, card_page.README: artifact.sha256(content)}
     card_path.write_bytes(content)
     (version_dir / artifact.MANIFEST).write_text(replace(manifest, files=files, int8=measured).to_json())
     print(paragraph)

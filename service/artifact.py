@@ -9,7 +9,7 @@
       golden.npz       held-out ``inputs`` with torch's outputs for them, named like the graph's outputs, and the int8
                        graph's outputs under ``int8_`` and these names
       example.json     one held-out row as a request body
-      README.md, …     the model card and its pictures, for people; the service does not read them
+      README.md, …     the model card, its pictures, and both as one page, card.html, for people: the page shows them
       seen-rows.npy    hashes of the rows it was trained on, for the comparison with the next version
     models/<name>/.withdrawn-<version>/
                        a version that was rolled back: the same files, which no server reads until they are restored

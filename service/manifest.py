@@ -31,6 +31,7 @@ from service import json_document
 from service.cells import Cells
 from service.compared import Compared
 from service.dates import DateFormat
+from service.importance import Importance
 from service.int8 import Int8
 from service.reference import PIXELS, Reference
 
@@ -230,6 +231,8 @@ class Manifest:
     for other targets, and without such rows."""
     reference: Reference | None = None
     """Distributions of the training rows and the predictions, to recognize drift; null if they are not known."""
+    importance: Importance | None = None
+    """How much the score on the test rows depends on each feature; null for images, and if it was not measured."""
 
     @field_validator("classes", mode="plain", json_schema_input_type=tuple[Label, ...])
     @classmethod
@@ -299,6 +302,13 @@ class Manifest:
         consistent = reference is None or reference.is_consistent(codes, targets, len(classes))
         return _require(reference, "distributions of the model's features and targets", consistent)
 
+    @field_validator("importance")
+    @classmethod
+    def _check_importance(cls, importance: Importance | None, info: ValidationInfo) -> Importance | None:
+        names = {each.name for each in info.data.get("features", ())}
+        consistent = importance is None or importance.is_consistent(names)
+        return _require(importance, "finite figures of the model's features", consistent)
+
     @property
     def graph_dtype(self) -> OutputDtype:
         """The dtype of the graph's ``inputs``."""
@@ -317,7 +327,7 @@ class Manifest:
         return tuple(text_of(label) for label in self.classes)
 
     def to_json(self) -> str:
-        """The content of ``metadata.json``, with one line for each feature and each distribution.
+        """The content of ``metadata.json``, with one line for each feature, distribution and importance.
 
         Raises `ValueError` if a number is NaN or infinite.
         """
@@ -325,10 +335,10 @@ class Manifest:
         del document["features"]
         if not self.target_cells:  # which older releases do not know
             del document["target_cells"]
-        features, reference = [each.to_record() for each in self.features], document.pop("reference")
+        features = [each.to_record() for each in self.features]
+        listed = "".join(f'"{name}": {_lines_of(document.pop(name))},\n ' for name in ("reference", "importance"))
         head = json.dumps(document, indent=1, allow_nan=False)
-        distributions = "null" if reference is None else _lines_of(reference)
-        return f'{head[:-2]},\n "reference": {distributions},\n "features": {_lines(features)}\n}}\n'
+        return f'{head[:-2]},\n {listed}"features": {_lines(features)}\n}}\n'
 
 
 def _lines(records: Iterable[Mapping[str, Any]]) -> str:
@@ -337,10 +347,12 @@ def _lines(records: Iterable[Mapping[str, Any]]) -> str:
     return f"[\n{lines}\n ]"
 
 
-def _lines_of(document: Mapping[str, Any]) -> str:
-    """A JSON object whose arrays have one line for each record."""
+def _lines_of(document: Mapping[str, Any] | None) -> str:
+    """A JSON object whose arrays have one line for each record, or null."""
+    if document is None:
+        return "null"
     fields = (
-        f'"{name}": {_lines(value) if isinstance(value, tuple) else json.dumps(value)}'
+        f'"{name}": {_lines(value) if isinstance(value, tuple) else json.dumps(value, allow_nan=False)}'
         for name, value in document.items()
     )
     return f"{{{', '.join(fields)}}}"

@@ -17,7 +17,11 @@ from service import artifact, artifact_writer
 from service.manifest import ArtifactError, Manifest
 
 FOLDER: Final = ".refused"
-CARD: Final = "README.md"
+# Where the files of a card name its model and version.
+_TITLES: Final = {
+    "README.md": ("# {}, version {}\n",),
+    "card.html": ("<title>{}, version {}</title>", "<h1>{}, version {}</h1>"),
+}
 
 
 def keep(models_dir: Path, name: str, make: Callable[[int], tuple[Manifest, Mapping[str, bytes]]]) -> Path:
@@ -65,9 +69,10 @@ def _home(version_dir: Path) -> Path:
 
 
 def _renumbered(files: Mapping[str, bytes], manifest: Manifest, version: int) -> Mapping[str, bytes]:
-    """The files, with the card's title for another version."""
-    if CARD not in files:
-        return files
-    before, after = (f"# {manifest.name}, version {each}\n".encode() for each in (manifest.version, version))
-    card = files[CARD]
-    return {**files, CARD: after + card.removeprefix(before) if card.startswith(before) else card}
+    """The files, with the card's titles for another version."""
+    found = dict(files)
+    for file, titles in _TITLES.items():
+        for title in titles if file in found else ():
+            before, after = (title.format(manifest.name, each).encode() for each in (manifest.version, version))
+            found[file] = found[file].replace(before, after, 1)
+    return found

@@ -6,6 +6,7 @@ from typing import Final
 
 # Files below tests/, or a class or function in one of them.
 SLOW: Final = (
+    "browser/test_card.py",
     "browser/test_fetch.py",
     "browser/test_metrics_text.py",
     "browser/test_page.py",
@@ -56,6 +57,8 @@ SLOW: Final = (
     "training/estimators/test_tables.py",
     "training/recipe/test_distillation.py",
     "training/release/importing/test_command.py",
+    "training/release/test_card_of_tables.py",
+    "training/release/test_class_plots.py",
     "training/release/test_onnx_export.py",
     "training/release/test_plots.py",
     "training/release/test_promotion.py",

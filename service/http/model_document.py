@@ -27,6 +27,7 @@ def describe(model: Model) -> dict[str, Any]:
         "costs": model.costs,
         "load_s": model.load_s,
         "scores": manifest.scores,
+        "importance": manifest.importance,
         "data": manifest.data,
         "unseen_values": "refuse" if model.schema.defaults is None else "impute",
         "created": manifest.created,

@@ -39,13 +39,16 @@ def test_any_version_can_be_copied_to_another_folder(tmp_path: Path) -> None:
     publish(tmp_path / "staging")
     source = tmp_path / "staging" / "small" / "1"
     (source / "README.md").write_text("# small, version 1\n\nText with # small, version 1\n")
-    digest = artifact.sha256((source / "README.md").read_bytes())
-    rewrite(source, lambda document: document["files"].update({"README.md": digest}))
+    page = "<title>small, version {}</title><h1>small, version {}</h1><p>small, version 1</p>"
+    (source / "card.html").write_text(page.format(1, 1))
+    digests = {name: artifact.sha256((source / name).read_bytes()) for name in ("README.md", "card.html")}
+    rewrite(source, lambda document: document["files"].update(digests))
     for version in (1, 2):
         published = refused.publish(source, tmp_path / "live")
         assert published == tmp_path / "live" / "small" / str(version)
         card = (published / "README.md").read_text()
         assert card == f"# small, version {version}\n\nText with # small, version 1\n"
+        assert (published / "card.html").read_text() == page.format(version, version)
         assert artifact.read(published).manifest.version == version
     assert source.exists()
 

@@ -14,6 +14,7 @@ _CHANGED_SHARE: Final = 0.01  # of the pairs; fewer do not affect a network
 _NOISE: Final = 2.0**-44  # smaller relative differences between non-integers are rounding errors
 _MAX_EXACT: Final = 2.0**53
 _FAR_RATIO: Final = 1000
+_EXPONENT_FROM: Final = 1e7
 
 
 def needs_float64(values: NDArray[Any]) -> bool:
@@ -58,7 +59,8 @@ def float64_step(values: NDArray[np.float64]) -> float | None:
 
 
 def format_value(value: float, spread: float, digits: int = 4) -> str:
-    """Format with ``digits`` significant digits, or, if ``spread`` is tiny beside the value, to a tenth of it."""
+    """Format with ``digits`` significant digits, or all of an integer part below ten million, or, if ``spread`` is tiny
+    beside the value, to a tenth of it."""
     if not 0 < spread * _FAR_RATIO < abs(value):
-        return f"{value:.{digits}g}"
+        return f"{value:.0f}" if 10**digits <= abs(value) < _EXPONENT_FROM else f"{value:.{digits}g}"
     return f"{value:.{max(0, 1 - math.floor(math.log10(spread)))}f}"

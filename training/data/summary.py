@@ -17,9 +17,10 @@ from service import dates
 from training.data import precision
 from training.data.dataset import Column, Dataset
 
-HEAD: Final = ("column", "type", "missing", "values in the training rows")
+HEAD: Final = ("column", "type", "missing", "values in training")
 _MAX_LINES: Final = 100
 _LOG_WIDTH: Final = 200  # characters, where there is no terminal to be as wide as
+_NAME_WIDTH: Final = 26  # at a terminal
 _MAX_CATEGORIES: Final = 6
 _MAX_CHARACTERS: Final = 24
 
@@ -62,12 +63,18 @@ def show(console: Console, dataset: Dataset, rows: NDArray[np.int64]) -> None:
 
 
 def _show_columns(console: Console, dataset: Dataset, rows: NDArray[np.int64]) -> None:
-    grid = Table(*HEAD, box=box.SIMPLE_HEAD, pad_edge=False)
+    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    name, kind, missing, values = HEAD
+    grid.add_column(name, no_wrap=True, max_width=_NAME_WIDTH if console.is_terminal else None)
+    grid.add_column(kind, no_wrap=True)
+    grid.add_column(missing, no_wrap=True, justify="right")
+    grid.add_column(values)
     lines = table(dataset.columns, statistics(dataset, rows))
     for cells in lines[:_MAX_LINES]:
         grid.add_row(*map(Text, cells))
     wide = console if console.is_terminal else Console(file=console.file, width=_LOG_WIDTH)
     wide.print(grid)
+    console.print()
     if len(lines) > _MAX_LINES:
         console.print(f"and {len(lines) - _MAX_LINES} more columns; the model card lists all\n")
 
@@ -90,7 +97,7 @@ def _values(column: Column, found: Statistics) -> str:
     if column.type == "boolean":
         return f"true in {found.mean:.1%}"
     if column.format is not None:
-        return " to ".join(dates.text_of(each, column.format) for each in (found.min, found.max))
+        return " to ".join(_moment(dates.text_of(each, column.format)) for each in (found.min, found.max))
     if not column.codes:
         lowest, highest, mean = (precision.format_value(each, found.std) for each in (found.min, found.max, found.mean))
         return f"{lowest} to {highest}, mean {mean} ± {found.std:.4g}"
@@ -101,6 +108,12 @@ def _values(column: Column, found: Statistics) -> str:
     if column.other:
         parts.append(f"all others {found.counts[-1]:,}")
     return ", ".join(parts)
+
+
+def _moment(text: str) -> str:
+    """A date and time as people write it: without seconds if they are 0."""
+    day, _, time = text.partition("T")
+    return f"{day} {time.removesuffix(':00') if time.count(':') == 2 else time}".rstrip()
 
 
 def _shorten(text: str) -> str:

@@ -24,15 +24,19 @@ def classification(
     """Scores of ``probabilities`` (rows, classes) against ``labels`` (rows,); classes may lack rows."""
     matrix = confusion(labels, probabilities.argmax(axis=1), probabilities.shape[1], weights)
     right, rows = matrix.diagonal(), matrix.sum(axis=1)
-    exact = probabilities.astype(np.float64)
-    likely = exact[np.arange(len(labels)), labels] / exact.sum(axis=1)
-    losses = -np.log(np.clip(likely, _SMALLEST, 1 - _SMALLEST))
     return {
         "accuracy": float(right.sum() / rows.sum()),
         "balanced_accuracy": float((right[rows > 0] / rows[rows > 0]).mean()),
-        "log_loss": float(np.average(losses, weights=weights)),
+        "log_loss": log_loss(probabilities, labels, weights),
         "ece": calibration_error(probabilities, labels, weights),
     }
+
+
+def log_loss(probabilities: NDArray[np.float32], labels: NDArray[np.int64], weights: Weights = None) -> float:
+    """The mean negative logarithm of the probability (rows, classes) of the true class (rows,)."""
+    exact = probabilities.astype(np.float64)
+    likely = exact[np.arange(len(labels)), labels] / exact.sum(axis=1)
+    return float(np.average(-np.log(np.clip(likely, _SMALLEST, 1 - _SMALLEST)), weights=weights))
 
 
 def ranking(probabilities: NDArray[np.float32], labels: NDArray[np.int64], weights: Weights = None) -> dict[str, float]:

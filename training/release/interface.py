@@ -16,6 +16,7 @@ from training.data import summary
 from training.data.dataset import Column, Dataset
 
 _SHOWN: Final = 3
+_SHOWN_CHARS: Final = 58
 _NO_TABLE: Final = Cells(missing_numbers=())
 _Name = TypeVar("_Name")
 _TYPES: Final = {str: "strings", int: "integers", bool: "booleans"}
@@ -122,9 +123,14 @@ def changes(old: Interface, new: Interface) -> Changes:
 
 def listed(names: Iterable[object]) -> str:
     """The first names, quoted, and how many more there are."""
-    texts = [f"{name!r:.60}" for name in names]
+    texts = [_quoted(name) for name in names]
     more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
     return ", ".join(texts[:_SHOWN]) + more
+
+
+def _quoted(name: object) -> str:
+    """The name as Python writes it, without the end of a long string."""
+    return repr(f"{name[: _SHOWN_CHARS - 1]}…" if isinstance(name, str) and len(name) > _SHOWN_CHARS else name)
 
 
 def _compare_answers(old: Interface, new: Interface, found: Changes) -> None:

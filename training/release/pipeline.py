@@ -16,6 +16,8 @@ from training.recipe.train import outputs_of
 from training.release import (
     destination,
     evaluate,
+    importance,
+    influence,
     onnx_export,
     onnx_runtime,
     parity,
@@ -77,6 +79,7 @@ def _judge(candidate: Candidate, models_dir: Path, *, breaking: bool) -> promoti
 
 def _candidate(run: TrainingRun, quantizing: Callable[[], AbstractContextManager[None]]) -> Candidate:
     dataset, classifies = run.dataset, run.dataset.classifies
+    order = () if dataset.images else _by_influence(run)
     outputs = test_outputs(run)
     scores = {"fp32": test_scores(run, outputs[0])}
     graph = onnx_export.export(
@@ -100,6 +103,8 @@ def _candidate(run: TrainingRun, quantizing: Callable[[], AbstractContextManager
         no_int8=no_int8,
         baseline=_baseline(run),
         thresholds=_thresholds(run, outputs[0]) if len(dataset.labels) == 2 else None,
+        influence=order,
+        importance=importance.of(run, order) if len(dataset.shape) == 1 else None,
     )
 
 
@@ -114,6 +119,10 @@ def test_scores(run: TrainingRun, outputs: NDArray[Any]) -> dict[str, float]:
         return evaluate.regression(outputs, run.test_targets, run.test_weights)
     scores = evaluate.classification(outputs, run.test_targets, run.test_weights)
     return scores | evaluate.ranking(outputs, run.test_targets, run.test_weights)
+
+
+def _by_influence(run: TrainingRun) -> list[int]:
+    return influence.most_influential(lambda inputs: outputs_of(run.network, inputs), run.test_inputs, run.test_weights)
 
 
 def _baseline(run: TrainingRun) -> dict[str, float]:

@@ -1,109 +1,106 @@
-"""The pictures of the card, each as the bytes of a PNG file."""
+"""The card's pictures of any data, as the bytes of PNG files: learning curve, predictions, importance, example."""
 
 from __future__ import annotations
 
 import io
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any, Final
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from service.importance import FeatureImportance
 from training.engine.trainer import Epoch
-from training.release import evaluate
+from training.release.figure import CONTRAST, FAINT, INK, STYLE, few_ticks, png, shorten
 
-_INK: Final = "#0b7285"
-_CONTRAST: Final = "#e8590c"
-_FAINT: Final = "#adb5bd"
-_TEXT: Final[dict[Any, Any]] = {"font.size": 9, "text.parse_math": False}  # a label may be "$5 to $9"
-_STYLE: Final[dict[Any, Any]] = _TEXT | {"axes.spines.top": False, "axes.spines.right": False}
-_LABEL_CHARS: Final = 24
+_LABEL_CHARS: Final = 32
+_AXIS_CHARS: Final = 30
+_MAX_POINTS: Final = 3000  # more would be one blot
+_MIN_BINS: Final = 8
+_MAX_BINS: Final = 40
+_FEW: Final = 10  # epochs that are drawn as points too
 
 
-def learning(history: Sequence[Epoch], score_name: str) -> bytes:
-    """Losses by epoch, and the validation score if there were validation rows."""
+def learning(history: Sequence[Epoch], score_name: str, kept: int | None = None) -> bytes:
+    """Losses by epoch, and the validation score if there were validation rows; ``kept`` is the epoch that is kept."""
     validated = not all(math.isnan(epoch.validation_loss) for epoch in history)
-    with mpl.rc_context(_STYLE):
+    marker = "o" if len(history) <= _FEW else None
+    with mpl.rc_context(STYLE):
         figure = Figure((8, 3) if validated else (4, 3), layout="constrained")
-        losses, *scores = figure.subplots(1, 2 if validated else 1, squeeze=False)[0]
+        losses, *scores = panels = figure.subplots(1, 2 if validated else 1, squeeze=False)[0]
         numbers = [epoch.number for epoch in history]
-        losses.plot(numbers, [epoch.train_loss for epoch in history], color=_FAINT, label="training")
+        training = [epoch.train_loss for epoch in history]
+        losses.plot(numbers, training, color=CONTRAST, linestyle="--", marker=marker, label="training")
         if validated:
-            losses.plot(numbers, [epoch.validation_loss for epoch in history], color=_INK, label="validation")
-        losses.set(xlabel="epoch", ylabel="loss")
-        losses.legend(frameon=False)
+            validation = [epoch.validation_loss for epoch in history]
+            losses.plot(numbers, validation, color=INK, marker=marker, label="validation")
+        losses.set(xlabel="epoch", ylabel="loss (less is better)")
         for axes in scores:
-            axes.plot(numbers, [epoch.validation_score for epoch in history], color=_INK)
-            axes.set(xlabel="epoch", ylabel=f"validation {score_name}")
-        return _png(figure)
+            axes.plot(numbers, [epoch.validation_score for epoch in history], color=INK, marker=marker)
+            axes.set(xlabel="epoch", ylabel=f"validation {score_name} (more is better)")
+        for axes in panels:
+            axes.set_xlim(min(numbers) - 0.5, max(numbers) + 0.5)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+            if kept is not None and len(history) > 1:
+                axes.axvline(kept, color=FAINT, linestyle=":", label=f"weights kept, epoch {kept}")
+        figure.legend(*losses.get_legend_handles_labels(), frameon=False, loc="outside upper left", ncols=3)
+        return png(figure)
 
 
-def confusion(
-    true: NDArray[np.int64], predicted: NDArray[np.int64], labels: Sequence[str], weights: evaluate.Weights = None
-) -> bytes:
-    """Confusion matrix: the share of each true class that was predicted as each class."""
-    classes = np.arange(len(labels))
-    counts = evaluate.confusion(true, predicted, len(labels), weights)
-    totals = counts.sum(axis=1, keepdims=True)
-    matrix = counts / np.where(totals > 0, totals, 1)
-    with mpl.rc_context(_TEXT):
-        edge = 2.5 + 0.42 * min(len(labels), 40)
-        figure = Figure((edge, edge), layout="constrained")
-        axes = figure.subplots()
-        axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
-        names = [label if len(label) <= _LABEL_CHARS else f"{label[: _LABEL_CHARS - 1]}…" for label in labels]
-        axes.set(xticks=classes, yticks=classes, yticklabels=names, xlabel="predicted", ylabel="true")
-        axes.set_xticklabels(names, rotation=45, ha="right")
-        if len(labels) <= 20:
-            for row, column in np.ndindex(matrix.shape):
-                share = matrix[row, column]
-                if share >= 0.01:
-                    colour = "white" if share > 0.5 else "black"
-                    axes.text(column, row, f"{share:.0%}"[:-1], ha="center", va="center", color=colour, fontsize=8)
-        axes.set_title("% of each true class", fontsize=9)
-        return _png(figure)
-
-
-def reliability(
-    probabilities: NDArray[np.float32], labels: NDArray[np.int64], weights: evaluate.Weights = None
-) -> bytes:
-    """Reliability diagram: accuracy by predicted probability, above the distribution of that probability."""
-    confidence, accuracy, counts = evaluate.reliability(probabilities, labels, weights)
-    filled = counts > 0
-    with mpl.rc_context(_STYLE):
-        figure = Figure((4.5, 4.5), layout="constrained")
-        axes, shares = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
-        axes.plot([0, 1], [0, 1], color=_FAINT, linestyle="--", label="perfectly calibrated")
-        sizes = 12 + 240 * counts[filled] / counts.sum()
-        axes.scatter(confidence[filled], accuracy[filled], sizes, color=_INK, label="measured; size: rows")
-        axes.set(ylabel="accuracy", ylim=(0, 1.05))
-        axes.legend(frameon=False, loc="upper left")
-        shares.bar(
-            (np.arange(evaluate.BINS) + 0.5) / evaluate.BINS, counts / counts.sum(), 0.9 / evaluate.BINS, color=_FAINT
-        )
-        shares.set(xlabel="probability of the predicted class", ylabel="share of rows", xlim=(0, 1))
-        return _png(figure)
-
-
-def predicted(true: NDArray[np.float32], values: NDArray[np.float32], names: Sequence[str]) -> bytes:
-    """Predicted against true values, and the distribution of the residuals, for each target."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure((8, 3.2 * len(names)), layout="constrained")
-        for (scatter, residuals), name, x, y in zip(
+def predicted(true: NDArray[np.float64], values: NDArray[Any], names: Sequence[str]) -> bytes:
+    """Predicted against true values (rows, targets), and the distribution of the residuals, for each target."""
+    drawn = np.random.default_rng(0).permutation(len(true))[:_MAX_POINTS]
+    with mpl.rc_context(STYLE):
+        figure = Figure((8, 3.4 * len(names)), layout="constrained")
+        for (scatter, residuals), full_name, x, y in zip(
             figure.subplots(len(names), 2, squeeze=False), names, true.T, values.T, strict=True
         ):
+            name = shorten(full_name, _AXIS_CHARS)
             ends = [min(x.min(), y.min()), max(x.max(), y.max())]
-            scatter.plot(ends, ends, color=_FAINT, linestyle="--")
-            scatter.scatter(x, y, s=8, color=_INK, alpha=0.5, linewidths=0)
+            scatter.plot(ends, ends, color=CONTRAST, linestyle="--", linewidth=1, label="exactly right", zorder=3)
+            scatter.scatter(x[drawn], y[drawn], s=12, color=INK, alpha=0.5, linewidths=0)
             scatter.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
-            residuals.hist(y.astype(np.float64) - x, bins=40, color=_INK)
-            residuals.axvline(0, color=_CONTRAST, linewidth=1)
-            residuals.set(xlabel="predicted - true", ylabel="test rows")
-        return _png(figure)
+            scatter.legend(frameon=False, loc="upper left")
+            if len(drawn) < len(true):
+                scatter.set_title(f"{len(drawn):,} of {len(true):,} test rows", fontsize=9)
+            errors = y.astype(np.float64) - x
+            residuals.hist(errors, bins=_bin_edges(errors), color=INK, edgecolor="white", linewidth=0.5)
+            residuals.axvline(0, color=CONTRAST, linestyle="--", linewidth=1)
+            residuals.set(xlabel=f"predicted minus true {name}", ylabel="test rows")
+            residuals.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+            few_ticks(scatter)
+            few_ticks(residuals, "x")
+        return png(figure)
+
+
+def _bin_edges(errors: NDArray[np.float64]) -> list[float]:
+    """Edges of equal bins, also for errors that are all the same, or differ by rounding alone."""
+    low, high = float(errors.min()), float(errors.max())
+    least = 1e-6 * max(abs(low), abs(high)) or 1.0
+    if high - low < least:
+        low, high = low - least, high + least
+    edges: list[float] = np.linspace(low, high, min(_MAX_BINS, max(_MIN_BINS, math.isqrt(len(errors)))) + 1).tolist()
+    return edges
+
+
+def importance(features: Sequence[FeatureImportance], meaning: str) -> bytes:
+    """A bar for each feature, the first at the top, with its standard deviation; ``meaning`` is what a bar says."""
+    positions = np.arange(len(features))[::-1]
+    means, spreads = ([getattr(each, name) for each in features] for name in ("mean", "std"))
+    with mpl.rc_context(STYLE):
+        figure = Figure((8, 1 + 0.28 * max(len(features), 3)), layout="constrained")
+        axes = figure.subplots()
+        axes.barh(positions, means, 0.7, xerr=spreads, color=INK, ecolor=CONTRAST, error_kw={"elinewidth": 1.5})
+        axes.axvline(0, color=FAINT, linewidth=1)
+        axes.set_yticks(positions, [shorten(each.name, _LABEL_CHARS) for each in features])
+        axes.tick_params(axis="y", length=0)
+        axes.set(xlabel=meaning if len(meaning) <= 100 else shorten(meaning, 100), ylim=(-0.6, len(features) - 0.4))
+        few_ticks(axes, "x", 8)
+        return png(figure)
 
 
 def image(pixels: NDArray[Any]) -> bytes:
@@ -111,13 +108,4 @@ def image(pixels: NDArray[Any]) -> bytes:
     enlarged = np.kron(pixels.astype(np.float64), np.ones((8, 8)))
     file = io.BytesIO()
     mpl.image.imsave(file, enlarged, cmap="gray", format="png", metadata={"Software": ""})
-    return file.getvalue()
-
-
-def _png(figure: Figure) -> bytes:
-    file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # labels may be in any script
-        # Without matplotlib's version in it, the same figure gives the same bytes.
-        figure.savefig(file, format="png", dpi=110, metadata={"Software": ""})
     return file.getvalue()

@@ -26,9 +26,7 @@ from service.manifest import (
     format_of,
 )
 from training.errors import TrainingError
-from training.recipe.train import outputs_of
 from training.release import card, onnx_runtime, seen_rows
-from training.release.importance import most_important
 from training.release.interface import features_of
 from training.release.onnx_export import CLASSIFIER_OUTPUTS, OPSET, REGRESSOR_OUTPUTS
 from training.release.reference import reference
@@ -129,12 +127,9 @@ def _manifest(candidate: Candidate, version: int, created: str, commit: str | No
         compared=candidate.judgement.compared,
         baseline=candidate.baseline or None,
         f1_threshold=None if candidate.thresholds is None or (best := candidate.thresholds.best) is None else best.at,
-        reference=reference(dataset, split.train, candidate.outputs[-1], lambda: _by_importance(run)),
+        reference=reference(dataset, split.train, candidate.outputs[-1], candidate.influence),
+        importance=candidate.importance,
     )
-
-
-def _by_importance(run: TrainingRun) -> list[int]:
-    return most_important(lambda inputs: outputs_of(run.network, inputs), run.test_inputs, run.test_weights)
 
 
 def _golden_rows(candidate: Candidate) -> NDArray[np.int64]:

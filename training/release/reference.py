@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -18,14 +18,14 @@ def reference(
     dataset: Dataset,
     train: NDArray[np.int64],
     predictions: NDArray[Any],
-    by_importance: Callable[[], Sequence[int]],
+    by_influence: Sequence[int],
 ) -> Reference:
     """Count the rows ``train`` of ``dataset``, and ``predictions`` for the test rows.
 
-    ``predictions`` are int64 (rows,), indices of the labels, or values (rows, targets). ``by_importance`` gives the
-    columns, the most important first; it is not called for images, whose pixels are one feature together.
+    ``predictions`` are int64 (rows,), indices of the labels, or values (rows, targets). ``by_influence`` gives the
+    columns, those that move the outputs most first, and may be empty for images, whose pixels are one feature together.
     """
-    features = [_pixels(dataset.inputs, train)] if dataset.images else _columns(dataset, train, by_importance())
+    features = [_pixels(dataset.inputs, train)] if dataset.images else _columns(dataset, train, by_influence)
     return Reference(len(train), tuple(features), len(predictions), tuple(_predictions(dataset, predictions)))
 
 
@@ -39,10 +39,10 @@ def histogram(name: str, values: NDArray[Any], rows: int) -> Distribution:
     return _binned(name, distinct.astype(np.float64), counts, rows, missing=len(values) - len(known))
 
 
-def _columns(dataset: Dataset, train: NDArray[np.int64], by_importance: Sequence[int]) -> list[Distribution]:
+def _columns(dataset: Dataset, train: NDArray[np.int64], by_influence: Sequence[int]) -> list[Distribution]:
     """The columns that have a value in the rows ``train``, `MAX_FEATURES` at most."""
     found: list[Distribution] = []
-    for index in by_importance:
+    for index in by_influence:
         values = dataset.inputs[train, index]
         if not np.isnan(values).all():
             found.append(_column(dataset.columns[index], values))

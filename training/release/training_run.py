@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.importance import Importance
 from training.data.dataset import Dataset
 from training.data.split import Split
 from training.engine.trainer import Epoch
@@ -79,7 +80,8 @@ class Candidate:
     ``outputs`` are those of torch for the test rows, as the graph has them: probabilities and prediction, or values.
     ``int8`` is None if the network was not quantized. ``no_int8`` says, as a clause, why no int8 graph may be
     published; it is None if one may. ``scores`` maps each published precision to its test scores; ``baseline`` has
-    those of a constant answer. ``thresholds`` is None unless there are two classes. ``judgement``
+    those of a constant answer. ``thresholds`` is None unless there are two classes. ``influence`` are
+    the columns, those that move the outputs most first; empty for images, as ``importance`` is None. ``judgement``
     compares it with the newest version.
     """
 
@@ -93,6 +95,8 @@ class Candidate:
     no_int8: str | None = None
     baseline: Mapping[str, float] = field(default_factory=dict)
     thresholds: Thresholds | None = None
+    influence: Sequence[int] = ()
+    importance: Importance | None = None
 
     @property
     def int8_graph(self) -> bytes | None:

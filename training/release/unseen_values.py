@@ -7,6 +7,7 @@ from typing import Final
 from service.manifest import Feature
 from training.data.precision import format_value
 from training.release.interface import features_of, listed
+from training.release.markdown import text
 from training.release.training_run import TrainingRun
 
 _SHOWN: Final = 20
@@ -16,7 +17,7 @@ def paragraph(run: TrainingRun) -> str:
     """What a server does with a missing or unknown value where training saw none, and with other columns."""
     dataset = run.dataset
     features = features_of(dataset, run.split.train)
-    defaults = [f"{each.name} ({_shown(each)})" for each in features if each.default is not None]
+    defaults = [f"{text(each.name)} ({text(_shown(each))})" for each in features if each.default is not None]
     missing = [each.name for each in features if each.missing]
     sentences = []
     if defaults:
@@ -27,10 +28,10 @@ def paragraph(run: TrainingRun) -> str:
             f"the response: {', '.join(defaults[:_SHOWN])}{more}."
         )
     if missing:
-        sentences.append(f"Values of {listed(missing)} may be missing: training saw such rows.")
+        sentences.append(f"Values of {text(listed(missing))} may be missing: training saw such rows.")
     dropped = [name for name in dataset.source.get("dropped", ()) if name not in dataset.target_names]
     ignored = listed([*dataset.target_names, *dropped])
-    sentences.append(f"The target and dropped columns are ignored when they are sent: {ignored}.")
+    sentences.append(f"The target and dropped columns are ignored when they are sent: {text(ignored)}.")
     return " ".join(sentences)
 
 

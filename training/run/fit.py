@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
+from rich.table import Table
 
 from training.config import Config
 from training.data.dataset import Dataset
@@ -17,8 +19,8 @@ from training.engine.trainer import Epoch
 from training.recipe import sizing
 from training.recipe import train as recipe
 from training.recipe.train import TrainResult
-from training.release import pipeline
-from training.release.training_run import TrainingRun
+from training.release import card_scores, pipeline
+from training.release.training_run import Candidate, TrainingRun
 from training.run import progress
 from training.run.interrupt import Interrupts
 
@@ -49,7 +51,7 @@ def train(
     started_s = time.perf_counter()
     epochs = {"teacher epoch": config.teacher_epochs, "epoch": config.epochs}
     score_name = "accuracy" if dataset.classifies else "R²"
-    with interrupts.orderly(), progress.bars(console, epochs, score_name) as bars:
+    with interrupts.orderly(), progress.bars(console, epochs, score_name, may_stop_early=config.patience > 0) as bars:
 
         def after_epoch(epoch: Epoch) -> bool | None:
             bars["epoch"](epoch)
@@ -63,8 +65,8 @@ def train(
     if trained.teacher_history:
         console.print(f"teacher: validation accuracy {trained.teacher_history[-1].validation_score:.4f}")
     console.print(
-        f"trained {_times(trained, fit_s)}; kept the weights of epoch {best.number} (validation loss "
-        f"{best.validation_loss:.4f})"
+        f"trained {_times(trained, fit_s)};{_end(trained.history, best, config)} kept the weights of epoch "
+        f"{best.number} (validation loss {best.validation_loss:.4f})"
     )
     return TrainingRun(
         name=name,
@@ -85,6 +87,15 @@ def train(
         temperature=trained.temperature,
         teacher_history=trained.teacher_history,
     )
+
+
+def _end(history: Sequence[Epoch], best: Epoch, config: Config) -> str:
+    """Why training ended before its last epoch."""
+    if len(history) == config.epochs:
+        return ""
+    if config.patience and len(history) - best.number >= config.patience:
+        return f" stopped early, as the validation loss was not lower for {config.patience} epochs;"
+    return f" stopped before epoch {len(history) + 1} of {config.epochs};"
 
 
 def _times(trained: TrainResult, fit_s: float) -> str:
@@ -120,10 +131,7 @@ def _report(released: pipeline.Release, console: Console) -> None:
     int8 = released.candidate.int8
     if int8 is not None and int8.fault is not None:
         console.print(f"int8 is not published: {int8.fault}")
-    for precision, scores in released.candidate.scores.items():
-        console.print(f"test scores, {precision}: {_listed(scores)}")
-    if baseline := released.candidate.baseline:
-        console.print(f"baseline, {_baseline(released.candidate.run)}: {_listed(baseline)}")
+    _print_scores(released.candidate, console)
     found = released.candidate.thresholds
     if found is not None and (best := found.best) is not None:
         label = released.candidate.run.dataset.class_names[1]
@@ -138,7 +146,31 @@ def _report(released: pipeline.Release, console: Console) -> None:
         console.print(f"compared with version {compared.version} on {compared.rows:,} test rows: {listed}")
         for each in compared.worse:
             console.print(f"published all the same: {each}")
-    console.print(f"published {released.folder}; its card is {released.folder / 'README.md'}")
+    console.print(f"published {released.folder}; its card is {released.folder / 'README.md'}", soft_wrap=True)
+
+
+def _print_scores(candidate: Candidate, console: Console) -> None:
+    """A table at a terminal, and elsewhere a line for each precision and the baseline."""
+    run, baseline = candidate.run, candidate.baseline
+    if not console.is_terminal:
+        for precision, scores in candidate.scores.items():
+            console.print(f"test scores, {precision}: {_listed(scores)}")
+        if baseline:
+            console.print(f"baseline, {_baseline(run)}: {_listed(baseline)}")
+        return
+    columns = {**candidate.scores, **({"baseline": baseline} if baseline else {})}
+    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    grid.add_column(f"on {len(run.split.test):,} test rows")
+    for name in columns:
+        grid.add_column(name, justify="right")
+    for metric in next(iter(candidate.scores.values())):
+        cells = (card_scores.shown(metric, each[metric]) if metric in each else "" for each in columns.values())
+        grid.add_row(card_scores.NAMES[metric], *cells)
+    console.print()
+    console.print(grid)
+    if baseline:
+        console.print(f"baseline: {_baseline(run)}")
+    console.print()
 
 
 def _listed(scores: Mapping[str, float]) -> str:

@@ -222,11 +222,13 @@ def test_an_image_has_examples_and_no_features(application: Application) -> None
     assert found["examples"][0] == np.ravel(example).tolist()
     answer = application.post("/models/fashion-mnist/predict", {"inputs": found["examples"]})
     assert answer.json()["predictions"][0] == "Ankle boot"
-    assert found["card"] == ["README.md", "confusion.png", "reliability.png", "learning.png"]
+    assert found["card"] == [
+        *("README.md", "card.html", "confusion.png", "reliability.png", "mistakes.png", "learning.png")
+    ]
 
 
 def test_the_card_may_do_nothing(application: Application) -> None:
-    for name in ("README.md", "confusion.png"):
+    for name in ("README.md", "card.html", "confusion.png"):
         answer = application.ask("GET", f"{VERSION.format('fashion-mnist', 1)}/{name}")
         assert answer.content == (ROOT / "models" / "fashion-mnist" / "1" / name).read_bytes()
         assert answer.headers["content-type"] == CARD[name]

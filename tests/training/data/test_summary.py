@@ -57,6 +57,25 @@ def test_numbers_far_from_zero_have_enough_digits() -> None:
     assert line[3] == "1700000001 to 1700001234, mean 1700000618 ± 616.5"
 
 
+def test_codes_and_prices_are_written_in_full() -> None:
+    dataset = small.classes(np.array([[10115.0, 1e9], [13353.0, 3e9]]), [0, 1])
+    lines = summary.table(dataset.columns, summary.statistics(dataset, np.arange(2)))
+    assert [line[3] for line in lines] == [
+        "10115 to 13353, mean 11734 ± 1619",
+        "1e+09 to 3e+09, mean 2e+09 ± 1e+09",
+    ]
+
+
+def test_a_narrow_terminal_shortens_long_names() -> None:
+    file = io.StringIO()
+    name = "how the customer found out about us"
+    console = Console(file=file, width=80, force_terminal=True, color_system=None)
+    summary.show(console, replace(DATASET, columns=(replace(COLUMNS[0], name=name), *COLUMNS[1:])), TRAIN)
+    lines = file.getvalue().splitlines()
+    assert lines[2] == "how the customer found ou…  numeric        20.0%  20 to 40, mean 30 ± 7.071     "
+    assert max(map(len, lines)) == 80
+
+
 def test_table_has_a_line_per_column() -> None:
     assert summary.table(COLUMNS, summary.statistics(DATASET, TRAIN)) == LINES
 

@@ -24,7 +24,7 @@ def table(card: str, heading: str) -> list[list[str]]:
 
 def test_every_picture_exists(digits: Trained) -> None:
     shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", card_of(digits))
-    assert sorted(shown) == ["confusion.png", "example.png", "learning.png", "reliability.png"]
+    assert sorted(shown) == ["confusion.png", "example.png", "learning.png", "mistakes.png", "reliability.png"]
     assert sorted(path.name for path in digits.folder.glob("*.png")) == sorted(shown)
     for name in shown:
         content = (digits.folder / name).read_bytes()
@@ -108,5 +108,5 @@ def test_provenance_is_that_of_the_manifest(digits: Trained) -> None:
 def test_the_example_is_shown_with_its_label(digits: Trained) -> None:
     first = int((digits.outputs[1] == digits.test_targets).argmax())
     label = digits.dataset.labels[int(np.asarray(digits.test_targets)[first])]
-    assert f"send the test row in `example.json`, a *{label}*:" in card_of(digits)
+    assert f"send the test row of class '{label}' in `example.json`:" in card_of(digits)
     assert "curl localhost:8000/models/digits/predict -d @example.json" in card_of(digits)

@@ -16,7 +16,7 @@ from tests.training.release.test_card import table
 from tests.training.release.test_promotion import good
 from training.data.dataset import last_rows_test
 from training.data.split import Split
-from training.release import evaluate, importance, onnx_runtime, pipeline, promotion
+from training.release import evaluate, influence, onnx_runtime, pipeline, promotion
 from training.release.training_run import TrainingRun
 
 
@@ -104,9 +104,11 @@ def test_important_features_are_those_of_heavy_rows() -> None:
         return np.where(rows[:, 2] > 0, rows[:, 0], rows[:, 1])[:, None]
 
     for heavy, order in ((flag, [0, 1]), (~flag, [1, 0])):
-        found = importance.most_important(outputs_of, inputs, np.where(heavy, 9.0, 0.1))
+        found = influence.most_influential(outputs_of, inputs, np.where(heavy, 9.0, 0.1))
         assert [column for column in found if column < 2] == order
-    assert importance.most_important(outputs_of, inputs, np.zeros(400)) == importance.most_important(outputs_of, inputs)
+    assert influence.most_influential(outputs_of, inputs, np.zeros(400)) == influence.most_influential(
+        outputs_of, inputs
+    )
 
 
 def test_a_run_of_the_command_line(tmp_path: Path) -> None:

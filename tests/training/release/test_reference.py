@@ -15,7 +15,7 @@ from tests.training import small
 from tests.training.trained import Trained
 from training.data.dataset import Column
 from training.recipe.train import outputs_of
-from training.release.importance import most_important
+from training.release.influence import most_influential
 from training.release.reference import histogram, reference
 
 numbers = st.floats(-1e300, 1e300) | st.sampled_from([0.0, 1.0, 2.0, float("nan")])
@@ -82,7 +82,7 @@ def test_codes_booleans_and_missing_values_are_counted() -> None:
         Column("age", missing=True),
     )
     dataset = small.classes(inputs, [0, 1, 0, 1, 0], columns=columns)
-    found = reference(dataset, np.arange(4), np.array([1, 1, 1]), lambda: range(3))
+    found = reference(dataset, np.arange(4), np.array([1, 1, 1]), range(3))
     assert (found.rows, found.prediction_rows) == (4, 3)
     assert found.features[0] == Distribution("job", (1, 0, 2), missing=1)
     assert found.features[1] == Distribution("member", (1, 3))
@@ -94,7 +94,7 @@ def test_a_wide_table_keeps_a_bounded_number_of_columns() -> None:
     inputs = small.noise(100, MAX_FEATURES + 5)
     inputs[:, 3] = np.nan  # has nothing to count
     order = [*reversed(range(MAX_FEATURES + 5))]
-    found = reference(small.classes(inputs, [0, 1] * 50), np.arange(100), np.zeros(9, np.int64), lambda: order)
+    found = reference(small.classes(inputs, [0, 1] * 50), np.arange(100), np.zeros(9, np.int64), order)
     names = [f"f{index}" for index in order if index != 3][:MAX_FEATURES]
     assert [each.name for each in found.features] == names
 
@@ -102,7 +102,7 @@ def test_a_wide_table_keeps_a_bounded_number_of_columns() -> None:
 def test_images_have_one_histogram_of_all_pixels() -> None:
     images = np.random.default_rng(0).integers(0, 256, (1200, 6), np.uint8)
     train = np.arange(0, 1200, 2)
-    found = reference(small.classes(images, [0, 1] * 600, shape=(2, 3)), train, np.zeros(5, np.int64), list)
+    found = reference(small.classes(images, [0, 1] * 600, shape=(2, 3)), train, np.zeros(5, np.int64), ())
     (pixels,) = found.features
     assert pixels.name == PIXELS
     assert pixels.counts == counted(pixels, images[train].ravel().astype(np.float64))
@@ -112,14 +112,14 @@ def test_images_have_one_histogram_of_all_pixels() -> None:
 def test_a_regression_has_a_histogram_of_each_target() -> None:
     dataset = small.values(small.noise(50, 2), small.noise(50, 2), ("width", "height"))
     predictions = np.stack([np.arange(400.0), -np.arange(400.0)], axis=1)
-    found = reference(dataset, np.arange(50), predictions, lambda: [1, 0])
+    found = reference(dataset, np.arange(50), predictions, [1, 0])
     assert [(each.name, each.counts) for each in found.predictions] == [("width", (40,) * 10), ("height", (40,) * 10)]
 
 
 def test_the_reference_is_published(digits: Trained) -> None:
     found = digits.published.manifest.reference
-    order = most_important(lambda inputs: outputs_of(digits.network, inputs), digits.test_inputs)
-    assert found == reference(digits.dataset, digits.parts.train, digits.outputs[-1], lambda: order)
+    order = most_influential(lambda inputs: outputs_of(digits.network, inputs), digits.test_inputs)
+    assert found == reference(digits.dataset, digits.parts.train, digits.outputs[-1], order)
     assert (found.rows, found.prediction_rows) == (len(digits.parts.train), len(digits.parts.test))
     assert len(found.features) == MAX_FEATURES  # of 64
 
@@ -131,5 +131,5 @@ def test_rows_outside_training_are_not_counted(rows: int) -> None:
     changed[rows:] = 1e9
     train = np.arange(rows)
     predictions = np.zeros(3, np.int64)
-    both = [reference(each, train, predictions, lambda: [0]) for each in (replace(dataset, inputs=changed), dataset)]
+    both = [reference(each, train, predictions, [0]) for each in (replace(dataset, inputs=changed), dataset)]
     assert both[0] == both[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,14 +15,15 @@ from training.engine.trainer import Epoch
 from training.run import progress
 from training.run.interrupt import Interrupts
 
-EPOCHS = [Epoch(number, 1.25, 0.5, 0.875, 0.1) for number in (1, 2, 3)]
+EPOCHS = [Epoch(1, 2.5, 0.75, 0.5, 0.1), Epoch(2, 1.5, 0.25, 0.75, 0.1), Epoch(3, 1.25, 0.5, 0.875, 0.1)]
 CLEAR_LINE, SHOW_CURSOR = "\x1b[2K", "\x1b[?25h"
 
 
-def written(*, terminal: bool) -> str:
+def written(*, terminal: bool, width: int = 140, may_stop_early: bool = False) -> str:
     file = io.StringIO()
-    console = Console(file=file, force_terminal=terminal, width=120, color_system=None)
-    with progress.bars(console, {"teacher epoch": 0, "epoch": 4}, "accuracy") as on_epoch:
+    console = Console(file=file, force_terminal=terminal, width=width, color_system=None)
+    epochs = {"teacher epoch": 0, "epoch": 4}
+    with progress.bars(console, epochs, "accuracy", may_stop_early=may_stop_early) as on_epoch:
         for epoch in EPOCHS:
             on_epoch["epoch"](epoch)
     return file.getvalue()
@@ -34,7 +36,14 @@ def test_nothing_is_written_without_a_terminal() -> None:
 def test_a_bar_shows_the_epoch_and_its_metrics() -> None:
     text = written(terminal=True)
     assert "epoch 3/4" in text
-    assert "loss 1.2500 · validation loss 0.5000 · accuracy 0.8750" in text
+    assert "training loss 1.2500 · validation loss 0.5000 (best 0.2500 in epoch 2) · accuracy 0.8750" in text
+
+
+def test_a_bar_fits_in_80_columns() -> None:
+    text = written(terminal=True, width=80, may_stop_early=True)
+    lines = [line for line in re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", text).splitlines() if line.strip()]
+    assert max(map(len, lines)) <= 80
+    assert re.search(r"epoch 3/4 \S+ +accuracy 0\.875 · validation loss 0\.5000 ≤ \d\d:\d\d left", lines[-1])
 
 
 def test_without_epochs_there_is_no_bar() -> None:

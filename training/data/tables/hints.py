@@ -21,8 +21,8 @@ def maybe_missing(array: pa.ChunkedArray) -> dict[str, int]:
 
 
 def format_counts(counts: Mapping[str, int]) -> str:
-    """Format strings and their counts, such as ``'' 9, 'NA' 3``."""
-    return ", ".join(f"{string!r:.60} {count:,}" for string, count in counts.items())
+    """Format strings and their counts, such as ``empty 9, 'NA' 3``."""
+    return ", ".join(f"{f'{string!r:.60}' if string else 'empty'} {count:,}" for string, count in counts.items())
 
 
 def ambiguous_point(name: str, known: pa.ChunkedArray) -> str:

@@ -74,9 +74,7 @@ def run(
 
     def make(number: int) -> tuple[Manifest, Mapping[str, bytes]]:
         manifest = replace(imported.manifest, version=number)
-        title, numbered = (f"# {options.name}, version {each}\n".encode() for each in (0, number))
-        card = imported.files["README.md"]
-        return manifest, {**imported.files, "README.md": numbered + card.removeprefix(title)}
+        return manifest, {**imported.files, **version.card(manifest)}
 
     with tempfile.TemporaryDirectory() as folder:
         prove(artifact_writer.publish(Path(folder), options.name, make))

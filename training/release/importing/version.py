@@ -19,13 +19,16 @@ from onnx import TensorProto
 
 from service import artifact
 from service.manifest import CLASSIFICATION, REGRESSION, Feature, InputDtype, Manifest, OutputDtype, format_of
+from training.data.dataset import join_names
 from training.errors import GraphError
-from training.release import onnx_runtime
+from training.release import card_page, onnx_runtime
 from training.release.importing import graph
 from training.release.importing.faults import dims_of, inputs_of, opset_of
 from training.release.importing.graph import Foreign, Label, Role
+from training.release.markdown import code, text
 
 _GOLDEN_ROWS: Final = 32
+_NAMED: Final = 20
 # How far the converted graph may be from the original one, and a batch from its rows one by one.
 _TOLERANCE: Final = 1e-5
 _SUM_TOLERANCE: Final = 1e-3
@@ -54,7 +57,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A version that is ready to be published: a manifest with version 0 and no hashes, and all other files."""
+    """A version to be published: a manifest with version 0 and no hashes, and all other files but those of the card."""
 
     manifest: Manifest
     files: Mapping[str, bytes]
@@ -93,7 +96,7 @@ def build(foreign: Foreign, request: Request) -> Imported:
     if role != "values":
         _check_labels(foreign, predicted, outputs[1], labels)
     manifest = _manifest(foreign, request, rows, names, labels, outputs)
-    return Imported(manifest, _files(manifest, request, content, rows, outputs))
+    return Imported(manifest, _files(manifest, content, rows, outputs))
 
 
 def _numpy_dtype(foreign: Foreign) -> type[np.floating[Any]]:
@@ -296,9 +299,7 @@ def _shape(foreign: Foreign, width: int) -> tuple[int, ...]:
     return shape if len(dims) > 1 and math.prod(shape) == width and shape else (width,)
 
 
-def _files(
-    manifest: Manifest, request: Request, content: bytes, rows: NDArray[Any], outputs: Sequence[NDArray[Any]]
-) -> dict[str, bytes]:
+def _files(manifest: Manifest, content: bytes, rows: NDArray[Any], outputs: Sequence[NDArray[Any]]) -> dict[str, bytes]:
     names = ("probabilities", "prediction") if manifest.classes else ("prediction",)
     golden = rows[:_GOLDEN_ROWS]
     arrays = dict(zip(names, (each[:_GOLDEN_ROWS] for each in outputs), strict=True))
@@ -309,21 +310,23 @@ def _files(
         artifact.MODEL: content,
         artifact.GOLDEN: file.getvalue(),
         artifact.EXAMPLE: json.dumps({"inputs": [row]}).encode(),
-        "README.md": _card(manifest, request).encode(),
     }
 
 
-def _card(manifest: Manifest, request: Request) -> str:
+def card(manifest: Manifest) -> dict[str, bytes]:
+    """The files of the card of an imported version."""
     if manifest.classes:
-        task = f"into {len(manifest.classes)} classes ({', '.join(manifest.label_texts)})"
+        task = f"into {len(manifest.classes)} classes ({text(join_names(manifest.label_texts, _NAMED))})"
     else:
-        task = f"to {', '.join(manifest.targets)}"
-    digest = manifest.data["sha256"]
-    return (
+        task = f"to {text(join_names(manifest.targets, _NAMED))}"
+    libraries = ", ".join(f"{name} {number}" for name, number in manifest.libraries.items())
+    markdown = (
         f"# {manifest.name}, version {manifest.version}\n\n"
-        f"Maps rows of {len(manifest.features):,} features {task}. Imported from `{request.file}` (SHA-256 "
-        f"`{digest}`), written by {', '.join(f'{name} {number}' for name, number in manifest.libraries.items())}, with "
-        f"`{request.command}`.\n\nThere are **no scores**, and its answers were **not compared with those of its "
-        "framework**: the golden rows have ONNX Runtime's own answers, so the server notices a damaged graph, but not "
-        f"a wrong export.\n\n## Usage\n\n    curl localhost:8000/models/{manifest.name}/predict -d @example.json\n"
+        f"Maps rows of {len(manifest.features):,} features {task}. Imported from {code(manifest.data['name'])} "
+        f"(SHA-256 {code(manifest.data['sha256'])}), written by {text(libraries)}, with "
+        f"{code(manifest.config['command'])}.\n\n"
+        "There are **no scores**, and its answers were **not compared with those of its framework**: the golden rows "
+        "have ONNX Runtime's own answers, so the server notices a damaged graph, but not a wrong export.\n\n"
+        f"## Usage\n\n    curl localhost:8000/models/{manifest.name}/predict -d @example.json\n"
     )
+    return {card_page.README: markdown.encode(), card_page.FILE: card_page.page(markdown, {})}

@@ -118,7 +118,7 @@ def test_some_unreadable_values_are_missing_with_a_note(path: Path) -> None:
     dataset = table_file.load(path, TARGET)
     assert dataset.columns[0] == Column("x", "datetime", missing=True, format="year-month-day")
     assert np.isnan(dataset.inputs[:3, 0]).all()
-    assert "x: 2 missing ('' 1, 'NA' 1)" in dataset.notes
+    assert "x: 2 missing (empty 1, 'NA' 1)" in dataset.notes
     assert notes_on(dataset) == [
         "column 'x' has texts that are not such dates (1: 'someday'); they are read as missing, and the server rejects "
         "them: send null"

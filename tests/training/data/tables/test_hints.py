@@ -63,7 +63,7 @@ def test_namibia_is_not_a_missing_value(tmp_path: Path, quoting: Any) -> None:
     assert dataset.columns == (Column("x", "categorical", missing=True, categories=("DE", "FR", "NA")),)
     assert dataset.labels == ("NA", "ZA")
     assert dataset.notes == (
-        "x: 6 missing ('' 6)",
+        "x: 6 missing (empty 6)",
         "read as ordinary strings: x has 'NA' 6; label has 'NA' 12; if they mean a missing value, use --missing NA, "
         "which applies to all columns",
         "target label: 2 classes (NA, ZA)",

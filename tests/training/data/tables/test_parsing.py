@@ -152,7 +152,7 @@ def test_codes_are_unchanged_categories(tmp_path: Path) -> None:
 def test_missing_values_are_counted(tmp_path: Path) -> None:
     dataset = load_cells(tmp_path, ["1", "2", " ", "NA", "?", "NA", "3", "4.5"] * 3)
     assert dataset.columns == (Column("x", missing=True),)
-    assert dataset.notes[0] == "x: 12 missing ('NA' 6, '' 3, '?' 3)"
+    assert dataset.notes[0] == "x: 12 missing ('NA' 6, empty 3, '?' 3)"
     assert dataset.cells == Cells()
 
 
@@ -199,7 +199,7 @@ def test_labels_are_unchanged_strings(
 
 def test_note_on_rows_without_a_target_counts_their_strings(tmp_path: Path) -> None:
     dataset = load_cells(tmp_path, ["1", "2"] * 12, ["1", "2", "NA", ""] * 6)
-    assert dataset.notes[0] == "12 of 24 rows have no label ('NA' 6, '' 6) and are left out"
+    assert dataset.notes[0] == "12 of 24 rows have no label ('NA' 6, empty 6) and are left out"
 
 
 def test_regression_reads_leading_zeros_as_numbers(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_types_missing_values_and_categories_are_inferred(path: Path) -> None:
     assert dataset.targets.tolist() == [1, 0, 1, 0, 1, 0]
     assert (dataset.name, dataset.target_names, dataset.shape) == ("people-of-2024", ("label",), (3,))
     assert dataset.notes == (
-        *(f"{name}: 1 missing ('' 1)" for name in ("age", "member", "job")),
+        *(f"{name}: 1 missing (empty 1)" for name in ("age", "member", "job")),
         "target label: 2 classes (no, yes)",
     )
 
@@ -142,7 +142,7 @@ def test_rows_without_a_target_are_left_out(path: Path) -> None:
     path.write_text(HEADER + BODY + "8,true,cook, \n9,true,cook,\n")
     dataset = table_file.load(path, TARGET)
     assert len(dataset.inputs) == len(dataset.targets) == 6
-    assert dataset.notes[0] == "2 of 8 rows have no label ('' 2) and are left out"
+    assert dataset.notes[0] == "2 of 8 rows have no label (empty 2) and are left out"
 
 
 def test_several_targets_are_numeric(path: Path) -> None:
