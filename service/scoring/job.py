@@ -61,6 +61,7 @@ class Job:
     def write_parts(self, parts: Parts) -> Tally:
         """Score the rows that ``parts`` do not have yet. Raises `CommandError` and `Stopped`."""
         tally, position = parts.tally, parts.position
+        self.progress.skip(position.amount)
         try:
             with closing(ordered(self.scorer, self.source.chunks(position), self.threads)) as results:
                 for scored in results:
@@ -93,4 +94,10 @@ class Job:
             raise BadRow(f"{scored.file}: {numbered(scored.faults[0], first)} (rows are counted from 0); {_WAY_OUT}")
         tally.add(scored.rows, scored.faults, scored.file, first, scored.imputed)
         self.progress.add(scored.amount, scored.rows)
-        return Position(position.chunks + 1, position.rows + scored.rows, scored.file, first + scored.rows)
+        return Position(
+            position.chunks + 1,
+            position.amount + scored.amount,
+            position.rows + scored.rows,
+            scored.file,
+            first + scored.rows,
+        )

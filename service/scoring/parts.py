@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Final
@@ -93,17 +92,15 @@ class Parts:
                 for index in range(reader.num_record_batches):
                     yield reader.get_batch(index)
 
-    def remove(self) -> None:
-        """Delete the folder."""
-        self.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def forget(self) -> None:
+        """Let `close` delete all parts."""
+        self._count = 0
 
     def close(self) -> None:
-        """Let another process go on."""
-        self._lock.close()
+        """Let another process go on. A folder without a part is deleted."""
         if not self._count:
-            with suppress(OSError):
-                shutil.rmtree(self._folder)
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._lock.close()
 
     def _part(self, number: int) -> Path:
         return self._folder / f"{number:06}.arrow"
@@ -115,10 +112,13 @@ class Parts:
 
     def _write(self, path: Path, write: Callable[[Path], object]) -> None:
         staging = path.with_suffix(".tmp")
-        write(staging)
-        with staging.open("rb") as file:
-            os.fsync(file.fileno())
-        staging.replace(path)
+        try:
+            write(staging)
+            with staging.open("rb") as file:
+                os.fsync(file.fileno())
+            staging.replace(path)
+        finally:
+            staging.unlink(missing_ok=True)
         sync(self._folder)
 
     def _locked(self) -> IO[str]:

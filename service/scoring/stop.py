@@ -17,7 +17,7 @@ class Stopped(Exception):
     """A signal ended the run. ``status`` is the exit status that tells which."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
+        super().__init__(f"stopped by {signal.Signals(number).name}")
         self.status = 128 + number
 
 

@@ -6,8 +6,9 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,9 @@ from service.scoring.scorer import Scorer
 from service.scoring.stop import Stop, Stopped
 from service.scoring.tally import Tally
 from service.scoring.writers import table as writers
+
+# The options that change what the rows of the output are.
+_CHOICES: Final = ("keep", "probabilities", "top_k", "prefix", "on_error", "resize", "unseen_values")
 
 Say = Callable[[str], object]
 
@@ -60,10 +64,16 @@ def score(model: Model, options: argparse.Namespace, stop: Stop, clock: Callable
         else:
             with whole_file.staged(output) as path:
                 tally = job.write(path)
+    except Stopped:
+        if not options.resume:
+            say("nothing was written; with --resume, what is scored is kept for the next run")
+        raise
     finally:
         job.progress.close()
     if not options.quiet:
-        _tell(tally, model, options, output, clock() - began_s, say)
+        took_s = clock() - began_s
+        speed = f", {job.progress.rows / took_s:,.0f} rows/s" if took_s >= 1 else ""
+        _tell(tally, model, options, f"{duration(took_s)}{speed}: {output.shown}", say)
 
 
 def _source(given: Place, files: list[Place], model: Model, options: argparse.Namespace) -> Source:
@@ -80,21 +90,21 @@ def _resumed(job: Job, output: Place, identity: dict[str, Any], clock: Callable[
     if output.local is None:
         raise CommandError(f"--resume keeps parts beside the output, and {output.shown} is elsewhere; leave it out")
     parts = Parts(output.local, identity, clock)
-    if parts.position.rows:
-        say(f"going on after {parts.position.rows:,} rows of an earlier run")
-    try:
-        tally = job.write_parts(parts)
-        with whole_file.staged(output) as path:
-            job.join(parts, path)
-    except BadRow:
-        parts.remove()
-        raise
-    except Stopped:
-        say(f"stopped after {parts.position.rows:,} rows; run the same command again to go on")
-        parts.close()
-        raise
-    parts.remove()
-    return tally
+    with closing(parts):
+        if parts.position.rows:
+            say(f"going on after {parts.position.rows:,} rows of an earlier run")
+        try:
+            tally = job.write_parts(parts)
+            with whole_file.staged(output) as path:
+                job.join(parts, path)
+        except Stopped:
+            say(f"stopped after {parts.position.rows:,} rows; run the same command again to go on")
+            raise
+        except BadRow:
+            parts.forget()
+            raise
+        parts.forget()
+        return tally
 
 
 def _identity(model: Model, files: Sequence[Place], options: argparse.Namespace) -> dict[str, Any]:
@@ -104,19 +114,15 @@ def _identity(model: Model, files: Sequence[Place], options: argparse.Namespace)
         "content of the model": dict(model.manifest.files),
         "arithmetic": f"{model.provider}, {model.precision}",
         "input": [[file.shown, file.stamp()] for file in files],
-        "choice of columns, rows and answers": [
-            *(options.keep, options.probabilities, options.top_k, options.prefix),
-            *(options.on_error, options.resize, options.unseen_values),
-        ],
+        **{f"--{name.replace('_', '-')}": getattr(options, name) for name in _CHOICES},
         "version of mlp-serving": version("mlp-serving"),
     }
 
 
-def _tell(tally: Tally, model: Model, options: argparse.Namespace, output: Place, took_s: float, say: Say) -> None:
+def _tell(tally: Tally, model: Model, options: argparse.Namespace, ending: str, say: Say) -> None:
     manifest, good = model.manifest, tally.rows - tally.bad
     where = f"{manifest.name}@{manifest.version} ({model.provider}, {model.precision})"
-    speed = f"{tally.rows / max(took_s, 1e-9):,.0f} rows/s"
-    say(f"scored {good:,} rows with {where} in {duration(took_s)}, {speed}: {output.shown}")
+    say(f"scored {good:,} rows with {where} in {ending}")
     if not tally.rows:
         say("the input has no rows, and so has the output")
     if tally.bad:

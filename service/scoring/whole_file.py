@@ -57,8 +57,8 @@ def staged(place: Place) -> Iterator[Path]:
 
 def cannot_write(name: str, error: OSError) -> CommandError:
     """The error for a file that the system does not let us write."""
-    remedy = "free some space" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "allow writing there"
-    reason = error.strerror or str(error).partition("\n")[0]
+    remedy = "free some space" if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} else "allow writing there"
+    reason = os.strerror(error.errno) if error.errno else str(error).partition("\n")[0]
     return CommandError(f"{name} cannot be written: {reason}; {remedy}, or give another place")
 
 

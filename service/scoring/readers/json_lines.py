@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,12 +26,13 @@ from service.scoring.readers.table_batch import record_batch
 
 SUFFIXES: Final = (".jsonl", ".ndjson", ".json")
 _BOM: Final = b"\xef\xbb\xbf"
+_TEXT: Final = pa.string()
 
 
 class JsonLines:
     """A file of objects. The types of the kept columns are those of all rows: the file is read once to find them.
 
-    Raises `CommandError` if a column has values of types that no column can hold together.
+    A column whose values no type holds together, such as numbers and strings, is kept as text.
     """
 
     def __init__(self, place: Place, wanted: Wanted) -> None:
@@ -106,32 +108,44 @@ def _object(row: int, line: bytes, faults: RowFaults) -> dict[str, Any]:
 
 def _types(place: Place) -> Any:
     """The columns in all lines, with a type that holds all their values."""
-    schemas: dict[Any, None] = {}
+    found: dict[str, Any] = {}
     for piece in pieces(place, whole_lines):
         objects = list(filter(None, map(_parsed, _lines(piece.content))))
-        names = dict.fromkeys(name for each in objects for name in each)
-        schemas[pa.schema([(name, _array(place.shown, name, objects).type) for name in names])] = None
-    try:
-        return pa.unify_schemas(list(schemas) or [pa.schema([])], promote_options="permissive")
-    except pa.ArrowException as error:
-        raise _mixed(place.shown, str(error).partition("\n")[0]) from error
+        for name in dict.fromkeys(name for each in objects for name in each):
+            kind = _type([each.get(name) for each in objects])
+            found[name] = _common(found[name], kind) if name in found else kind
+    return pa.schema(list(found.items()))
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
         found = orjson.loads(line)
     except orjson.JSONDecodeError:
-        return None  # its row has a fault
+        found = _object(0, line, ChunkFaults())  # which takes a little more, such as NaN
     return found if isinstance(found, dict) else None
 
 
-def _array(shown: str, name: str, objects: Sequence[dict[str, Any]], kind: Any = None) -> Any:
+def _type(values: list[Any]) -> Any:
     try:
-        return pa.array([each.get(name) for each in objects], kind)
-    except (pa.ArrowException, OverflowError, TypeError) as error:
-        raise _mixed(shown, f"{name!r:.60}: {error}".partition("\n")[0]) from error
+        return pa.array(values).type
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        return _TEXT
 
 
-def _mixed(shown: str, reason: str) -> CommandError:
-    detail = f"{shown} has values in one column that no type holds together ({reason:.200})"
-    return CommandError(f"{detail}; choose other columns with --keep, or none with --keep alone")
+def _common(one: Any, other: Any) -> Any:
+    try:
+        schemas = [pa.schema([("", kind)]) for kind in (one, other)]
+        return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    except pa.ArrowException:
+        return _TEXT
+
+
+def _array(shown: str, name: str, objects: Sequence[dict[str, Any]], kind: Any) -> Any:
+    values = [each.get(name) for each in objects]
+    if kind == _TEXT:
+        values = [each if each is None or isinstance(each, str) else json.dumps(each) for each in values]
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+        detail = f"{shown}: a value of column {name!r:.60} cannot be kept ({error!s:.100})"
+        raise CommandError(f"{detail}; choose other columns with --keep, or none with --keep alone") from error

@@ -48,9 +48,10 @@ class Chunk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How much of a source is done: whole chunks, the rows in them, and the rows of the last file among those."""
+    """How much of a source is done: whole chunks, their part of the total, their rows, and those of the last file."""
 
     chunks: int = 0
+    amount: int = 0
     rows: int = 0
     file: str = ""
     file_rows: int = 0

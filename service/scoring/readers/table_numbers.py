@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.errors import Fault, InvalidInput
 from service.http.codecs import named
 from service.http.codecs.arrow_columns import check_type
 from service.inference.columns import Column
 from service.inference.row_faults import RowFaults
+from service.inference.schema import Schema
 from service.scoring.readers import column_numbers
 from service.scoring.readers.source import Wanted
+
+_COMPARED: Final = 100
 
 ReadColumn = Callable[[Column, Any, RowFaults], NDArray[Any]]
 
@@ -28,7 +33,10 @@ class TableNumbers:
         self._schema = wanted.schema
         self._dtype = wanted.dtype
         self._read = read
-        self._places = named.positions(names, wanted.schema, ignore_unknown=True)
+        try:
+            self._places = named.positions(names, wanted.schema, ignore_unknown=True)
+        except InvalidInput as error:
+            raise InvalidInput(Fault(f"{error}{_misspelt(names, wanted.schema)}")) from error
 
     @classmethod
     def of_types(cls, arrow_schema: Any, wanted: Wanted) -> TableNumbers:
@@ -58,3 +66,11 @@ class TableNumbers:
             numbers[faults.rows()] = 0
         self._schema.check_pixels(numbers)
         return numbers
+
+
+def _misspelt(names: Sequence[str], schema: Schema) -> str:
+    """Names that may be meant for features that are absent."""
+    others = [name for name in names if name not in schema.names][:_COMPARED]
+    absent = [name for name in schema.names if name not in names][:_COMPARED]
+    pairs = [(near[0], name) for name in absent if (near := difflib.get_close_matches(name, others, n=1))]
+    return f" (is {', '.join(f'{near!r:.60} meant to be {name!r:.60}' for near, name in pairs[:3])}?)" if pairs else ""
