@@ -45,17 +45,17 @@ class Parts:
         self._waiting_bytes = 0
         self._count = 0
         self.position, self.tally = Position(), Tally()
+        self._written_s = clock()
         try:
             self._folder.mkdir(exist_ok=True)
             self._lock = self._locked()
-            state = self._state()
         except OSError as error:
             raise cannot_write(str(self._folder), error) from error
-        self._written_s = clock()
-        if state is not None:
-            self._check(state["identity"])
-            self._count = state["parts"]
-            self.position, self.tally = Position(**state["position"]), Tally.of(state["tally"])
+        try:
+            self._read_state()
+        except BaseException:
+            self._lock.close()
+            raise
 
     def add(self, batch: Any, position: Position, tally: Tally) -> None:
         """Add rows; with them, so much of the input is done. Raises `CommandError`."""
@@ -132,14 +132,16 @@ class Parts:
             )
         return lock
 
-    def _state(self) -> dict[str, Any] | None:
+    def _read_state(self) -> None:
         try:
-            state: dict[str, Any] = json.loads((self._folder / _STATE).read_text())
+            state = json.loads((self._folder / _STATE).read_text())
         except FileNotFoundError:
-            return None
-        except ValueError as error:
+            return
+        except (OSError, ValueError) as error:
             raise CommandError(f"{self._folder / _STATE} is damaged ({error}); delete {self._folder}") from error
-        return state
+        self._check(state["identity"])
+        self._count = state["parts"]
+        self.position, self.tally = Position(**state["position"]), Tally.of(state["tally"])
 
     def _check(self, found: Mapping[str, Any]) -> None:
         for name, value in self._identity.items():

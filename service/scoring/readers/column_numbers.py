@@ -54,9 +54,10 @@ def _certain(column: Column, array: Any) -> NDArray[Any] | None:
     values: NDArray[Any] = array.to_numpy(zero_copy_only=False)
     if values.dtype.kind != "f" and values.dtype.itemsize > _EXACT_BYTES:
         values = values.astype(np.float64)  # as the server does, before the network's dtype
-    if len(values) and not (column.lowest <= np.minimum.reduce(values) and np.maximum.reduce(values) <= column.highest):
-        return None  # NaN compares false
-    return values
+    if not len(values):
+        return values
+    lowest, highest = float(np.minimum.reduce(values)), float(np.maximum.reduce(values))
+    return values if column.lowest <= lowest and highest <= column.highest else None  # NaN compares false
 
 
 def _reads_plain_numbers(column: Column) -> bool:

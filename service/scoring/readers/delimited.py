@@ -84,7 +84,7 @@ class TextChunk:
     def read(self) -> Read:
         """The rows; see `Chunk`."""
         faults, of_cells = ChunkFaults(), ChunkFaults()
-        columns = None if self.has_header else _columns(self.piece.content, self.table)
+        columns = _columns(self.piece.content, self.table) if self.piece.is_whole and not self.has_header else None
         if columns is None:
             columns = self._read_row_by_row(faults)
         rows = len(columns[0])
@@ -125,8 +125,8 @@ class TextChunk:
 def _header(place: Place) -> tuple[list[str], str]:
     """The names of the columns, and what stands between the values. Raises `CommandError` if there are none."""
     for piece in pieces(place, whole_rows(",")):
-        text = CsvText(piece.content, _LONGEST_BYTES)
         try:
+            text = CsvText(piece.content, _LONGEST_BYTES)
             names = [strip(name) for name in next(text, [])]
         except MalformedBody as error:
             detail = str(error).replace("the body", "it", 1)

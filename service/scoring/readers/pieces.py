@@ -20,44 +20,46 @@ _LINE: Final = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
 
 class Piece(NamedTuple):
-    """Some whole rows. ``amount`` is how many bytes of the file they took, compressed as they are."""
+    """Some rows. ``amount`` is how many bytes of the file they took, compressed as they are.
+
+    ``is_whole`` is false for what is left at the end: a row without the end of a line, or what is no CSV.
+    """
 
     content: bytes
     amount: int
+    is_whole: bool
 
 
-# The length of the whole rows at the beginning of some bytes; all of them are whole if the second argument is true.
-WholeBytes = Callable[[bytes, bool], int]
+# The length of the whole rows at the beginning of some bytes; None if they are no rows.
+WholeBytes = Callable[[bytes], int | None]
 
 
 def pieces(place: Place, whole_bytes: WholeBytes) -> Iterator[Piece]:
     """The pieces of a file. Raises `CommandError` if it cannot be read, or a row is longer than memory should hold."""
     with _opened(place) as (stream, position):
-        rest, before, is_last = b"", 0, False
-        while not is_last:
-            read = stream.read(_PIECE_BYTES)
-            is_last = not read
+        rest, before, end = b"", 0, 0
+        while end is not None and (read := stream.read(_PIECE_BYTES)):
             rest += read
-            end = whole_bytes(rest, is_last)
+            end = whole_bytes(rest)
             if end:
                 after = position()
-                yield Piece(rest[:end], after - before)
+                yield Piece(rest[:end], after - before, is_whole=True)
                 rest, before = rest[end:], after
             elif len(rest) > _MOST_BYTES:
                 raise CommandError(f"{place.shown} has a row of more than {_MOST_BYTES:,} bytes; is a quote left open?")
+        if rest:
+            yield Piece(rest, position() - before, is_whole=False)
 
 
-def whole_lines(content: bytes, is_last: bool) -> int:
+def whole_lines(content: bytes) -> int:
     """The length of the whole lines; they end with a line feed."""
-    return len(content) if is_last else content.rfind(b"\n") + 1
+    return content.rfind(b"\n") + 1
 
 
 def whole_rows(delimiter: str) -> WholeBytes:
     """What finds the whole rows of a CSV text: a line end within quotes ends none."""
 
-    def found(content: bytes, is_last: bool) -> int:
-        if is_last:
-            return len(content)
+    def found(content: bytes) -> int | None:
         # A carriage return at the end may be the first half of a line's end.
         last = max(content.rfind(b"\n"), content.rfind(b"\r", 0, -1)) + 1
         return last if b'"' not in content else _quoted_rows(content[:last], delimiter)
@@ -65,7 +67,7 @@ def whole_rows(delimiter: str) -> WholeBytes:
     return found
 
 
-def _quoted_rows(content: bytes, delimiter: str) -> int:
+def _quoted_rows(content: bytes, delimiter: str) -> int | None:
     """The length of the rows in ``content``, whole lines, up to the last row that ends there."""
     at = end = 0
 
@@ -73,15 +75,15 @@ def _quoted_rows(content: bytes, delimiter: str) -> int:
         nonlocal at
         for match in _LINE.finditer(content):
             at = match.end()
-            yield match.group().decode("latin-1")
+            yield match.group().decode(errors="replace")
 
     rows = csv.reader(lines(), delimiter=delimiter, strict=True)
     try:
         for _ in rows:
             end = at
     except csv.Error as error:
-        if at < len(content) or "unexpected end" not in str(error):
-            return len(content)  # it is no CSV, as reading the piece will say
+        if "unexpected end" not in str(error):
+            return None
     return end
 
 
