@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from tests.service.published import publish, rewrite
 from tests.service.scoring.scoring import Scoring
 
 ROWS = {"id": [7, 8, 9], **{f"f{at}": [0.5, 1.0, -1.0] for at in range(4)}}
@@ -81,13 +82,9 @@ def test_values_too_large_for_the_network(score: Scoring) -> None:
 
 
 def test_imputing_as_the_server(score: Scoring, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.service.published import rewrite  # noqa: PLC0415 - one test needs it
-
     def with_defaults(manifest: dict[str, list[dict[str, float]]]) -> None:
         for feature in manifest["features"]:
             feature["default"] = 0.25
-
-    from tests.service.published import publish  # noqa: PLC0415 - one test needs it
 
     publish(score.folder / "models", "filled")
     rewrite(score.folder / "models" / "filled" / "1", with_defaults)
