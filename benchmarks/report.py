@@ -327,8 +327,8 @@ def scoring(results: Results) -> str:
     own_us = [run["cpu_s"] for case in results["cases"] for run in case["alone"]]
     alone_line = (
         f"ONNX Runtime alone: {statistics.median(own):,.0f} rows/s ({min(own):,.0f} to {max(own):,.0f}), "
-        f"{statistics.median(own_us):.2f} µs of a processor a row. A file without rows takes mlp-score {start_s:.2f} s, "
-        f"and {start_cpu_s:.2f} s of a processor."
+        f"{statistics.median(own_us):.2f} µs of a processor a row. A file without rows takes mlp-score "
+        f"{start_s:.2f} s, and {start_cpu_s:.2f} s of a processor."
     )
     numbers = (
         *(">rows", ">input, MB", ">rows/s", ">of ONNX Runtime's", ">processor µs a row", ">of ONNX Runtime's"),
