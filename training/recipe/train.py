@@ -17,6 +17,7 @@ from training.data.dataset import Dataset
 from training.data.split import Split
 from training.engine import losses, trainer
 from training.engine.augment import Augment, transforms
+from training.engine.batches import InMemoryBatches
 from training.engine.loop import Rows
 from training.engine.trainer import Epoch
 from training.errors import OptionError
@@ -82,7 +83,14 @@ def train_network(
             teacher_history = soft.history
             train, objective = train._replace(targets=soft.targets), losses.distillation()
         history = trainer.fit(
-            body, train, validation, objective, config, augment=augment, on_epoch=on_epoch, on_step=on_step
+            body,
+            InMemoryBatches(train),
+            validation,
+            objective,
+            config,
+            augment=augment,
+            on_epoch=on_epoch,
+            on_step=on_step,
         )
     network.cpu().eval()
     temperature = _calibrate(network, dataset, split, class_weights) if dataset.classifies else None
