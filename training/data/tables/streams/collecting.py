@@ -51,6 +51,7 @@ class Collector:
         self._label_rows = Counts()
         self._missing = np.zeros(len(look.columns), bool)
         self._timed = np.zeros(len(look.columns), bool)
+        self._largest = np.zeros(len(self._numbers))
         self._kept = {part: Reservoir(room.kept_rows) for part in _NAMES}
         self._piece_rows = np.zeros(len(files.pieces), np.int64)
 
@@ -103,6 +104,9 @@ class Collector:
             counts.add(inputs[:, index])
         if self._look.classifies:
             self._label_rows.add(block.targets[train])
+        if len(block.inputs):
+            largest = np.fmax.reduce(np.abs(block.inputs[:, self._numbers]), axis=0)
+            self._largest = np.fmax(self._largest, largest)
         self._missing |= np.isnan(block.inputs).any(axis=0)
         for index, column in enumerate(self._look.columns):
             if column.format is not None:
@@ -164,7 +168,7 @@ class Collector:
 
     def _range_faults(self) -> Iterator[str]:
         for place, index in enumerate(self._numbers):
-            largest = max(-self._moments.low[place], self._moments.high[place])
+            largest = self._largest[place]
             if largest > _FLOAT32_MAX:
                 yield (
                     f"column {self._look.columns[index].name!r} has values up to ±{largest:g}, expected at most "
