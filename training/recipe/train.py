@@ -85,15 +85,9 @@ def train_network(
             )
             teacher_history = soft.history
             train, objective = train._replace(targets=soft.targets), losses.distillation()
+        batches = _batches(network, dataset, train, class_weights, config)
         history = trainer.fit(
-            body,
-            InMemoryBatches(train),
-            validation,
-            objective,
-            config,
-            augment=augment,
-            on_epoch=on_epoch,
-            on_step=on_step,
+            body, batches, validation, objective, config, augment=augment, on_epoch=on_epoch, on_step=on_step
         )
     network.cpu().eval()
     temperature = _calibrate(network, dataset, split, class_weights) if dataset.classifies else None
