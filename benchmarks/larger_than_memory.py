@@ -15,7 +15,6 @@ import json
 import os
 import re
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -37,6 +36,8 @@ _FILE_ROWS: Final = 2_000_000
 _GROUP_ROWS: Final = 250_000
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _TOWNS: Final = 40
+_COMPARED_ROWS: Final = 100_000
+_COMPARED_SEED: Final = 1000  # none of the files'
 _TRAINED: Final = re.compile(r"trained (\d+) epochs in ([\d.]+) s")
 
 
@@ -57,7 +58,7 @@ def rows(count: int, seed: int) -> pa.Table:
     columns["town"] = pa.array([f"town {index:02}" for index in range(_TOWNS)]).take(pa.array(town))
     columns["kind"] = pa.array(["new", "used", "rent", "other"]).take(pa.array(kind))
     columns["day"] = pa.array(day.astype(np.int32), pa.date32())
-    columns["y"] = pa.array(["no", "yes"]).take(pa.array((sum(score) > 1).astype(np.int8)))
+    columns["y"] = pa.array(["no", "yes"]).take(pa.array((np.sum(score, axis=0) > 1).astype(np.int8)))
     return pa.table(columns)
 
 
@@ -102,14 +103,20 @@ def train(data: Path, arguments: Sequence[str], limit_mb: int | None = None) -> 
 
         began_s = time.monotonic()
         process = subprocess.Popen(
-            [*command, *arguments], stderr=subprocess.PIPE, text=True, cwd=provenance.ROOT, preexec_fn=enter  # noqa: PLW1509
+            [*command, *arguments],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=provenance.ROOT,
+            preexec_fn=enter,  # noqa: PLW1509
         )
         _, log = process.communicate()
         wall_s = time.monotonic() - began_s
         assert process.returncode == 0, log
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         manifest = json.loads((Path(models) / "t/1/metadata.json").read_text())
-        peak = next((each for each in ("memory.max_usage_in_bytes", "memory.peak") if cgroup and (cgroup / each).exists()), None)
+        peak = next(
+            (each for each in ("memory.max_usage_in_bytes", "memory.peak") if cgroup and (cgroup / each).exists()), None
+        )
         trained = _TRAINED.search(log)
         assert trained is not None, log
         return {
@@ -122,3 +129,63 @@ def train(data: Path, arguments: Sequence[str], limit_mb: int | None = None) -> 
             "limit_mb": limit_mb if cgroup else None,
             "peak_group_mb": int((cgroup / peak).read_text()) / 1e6 if cgroup and peak else None,
         }
+
+
+def compared(folder: Path, seeds: int, say: Any) -> dict[str, list[dict[str, Any]]]:
+    """Runs in memory and streamed of a table with a column that divides its rows, one for each seed of the network.
+
+    The buffer holds half of the training rows.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    table = rows(_COMPARED_ROWS, _COMPARED_SEED)
+    parts = np.random.default_rng(0).choice(["train", "validation", "test"], _COMPARED_ROWS, p=(0.7, 0.15, 0.15))
+    parquet.write_table(table.append_column("part", pa.array(parts)), folder / "t.parquet", row_group_size=10_000)
+    modes = {"in memory": ("never",), "streamed": ("always", "--memory-mb", "100")}
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in modes}
+    for seed in range(seeds):
+        for name, options in modes.items():
+            run = train(folder, ["--recipe", "fast", "--split", "part", "--seed", str(seed), "--stream", *options])
+            found[name].append(run)
+            say(f"{_COMPARED_ROWS:,} rows {name}, seed {seed}: log-loss {run['log_loss']:.4f}")
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("benchmarks.larger_than_memory", description=__doc__)
+    parser.add_argument("--rows", type=int, default=50_000_000, help="of the large table (default: 50 million)")
+    parser.add_argument("--beside", type=int, default=_FILE_ROWS, help="of it in memory (default: 2 million)")
+    parser.add_argument("--limit-mb", type=int, default=2000, help="of memory for the large table (default: 2000)")
+    parser.add_argument("--seeds", type=int, default=5, help="of the comparison (default: 5)")
+    parser.add_argument("--folder", type=Path, help="for the tables, which are kept (default: a temporary one)")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the results")
+    options = parser.parse_args()
+    os.environ |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    load = os.getloadavg()[0]
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    with tempfile.TemporaryDirectory() as temporary:
+        root = options.folder or Path(temporary)
+        large, part = write(root / "large", options.rows), write(root / "part", options.beside)
+        runs = {
+            "streamed": train(large, ["--recipe", "fast"], options.limit_mb),
+            "in memory": train(part, ["--recipe", "fast", "--stream", "never"]),
+        }
+        say(json.dumps(runs))
+        size = sum(each.stat().st_size for each in large.iterdir())
+        found = {"large": runs, "compared": compared(root / "compared", options.seeds, say)}
+    about = {
+        "command": f"python -m benchmarks.larger_than_memory --rows {options.rows} --seeds {options.seeds}",
+        "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": provenance.commit(),
+        "machine": f"{provenance.processor()}, {len(os.sched_getaffinity(0))} processors, one thread for torch; "
+        f"{load:.1f} processes ran before, {os.getloadavg()[0]:.1f} after",
+        "libraries": f"torch {version('torch')}, pyarrow {version('pyarrow')}",
+        "data": f"synthetic, {size / 1e9:.1f} GB of Parquet files",
+    }
+    report.save(options.results / "larger_than_memory.json", {"provenance": about, **found})
+
+
+if __name__ == "__main__":
+    main()
