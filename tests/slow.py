@@ -71,5 +71,6 @@ SLOW: Final = (
     "training/test_exact_numbers.py",
     "training/test_learn_tables.py",
     "training/test_main.py",
+    "training/test_streamed_tables.py",
     "training/test_table_to_service.py",
 )

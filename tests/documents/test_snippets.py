@@ -26,12 +26,13 @@ TABLES: Final = (
     "from training import TableClassifier",
     "from sklearn.compose import make_column_transformer",
 )
+CONVERSION: Final = "import pyarrow.csv, pyarrow.parquet"
 # Clients that need an environment of their own: tests/client_programs does the same.
 ELSEWHERE: Final = ("import numpy as np", 'client = ScoringServerClient("localhost", 8080)')
 
 
 def test_each_snippet_is_run() -> None:
-    assert set(SNIPPETS) == {PICTURE, ESTIMATOR, *TABLES, *ELSEWHERE}
+    assert set(SNIPPETS) == {PICTURE, ESTIMATOR, *TABLES, CONVERSION, *ELSEWHERE}
 
 
 def test_the_picture_is_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +71,14 @@ def test_the_tables_train_and_publish(first_line: str, tmp_path: Path, monkeypat
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         exec(SNIPPETS[first_line], names)  # noqa: S102 - our own snippet
     assert (tmp_path / "models" / "churn" / "1" / "metadata.json").exists()
+
+
+def test_a_csv_file_is_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    visits = pd.DataFrame({"page": ["a", "b"], "seconds": [1.5, 2.0]})
+    visits.to_csv("visits.csv", index=False)
+    exec(SNIPPETS[CONVERSION], {})  # noqa: S102 - our own snippet
+    pd.testing.assert_frame_equal(pd.read_parquet("visits.parquet"), visits, check_dtype=False)
 
 
 def parts(inputs: Any, targets: Any) -> dict[str, Any]:

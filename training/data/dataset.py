@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from service.cells import Cells
 from service.dates import MONTHLY, DateFormat
+from training.data.streamed import Streamed
 
 # A class, in the type of the target; all labels of a data set have the same type.
 Label = str | int | bool
@@ -138,6 +139,10 @@ class Dataset:
     ``notes`` are sentences on how the data was interpreted, shown before training.
     ``cells`` are the rules by which a table's cells were read; None without a table. ``target_cells`` are those of
     targets that were read by others.
+
+    A table that is larger than memory is loaded in two steps. At first it has some rows, which tell the types of its
+    columns, and ``collect``. That reads all rows, given the largest shares of them for validation and test, and returns
+    the data set: ``streamed`` are its training rows, of which it holds a sample, and its division gives the parts.
     """
 
     name: str
@@ -153,6 +158,8 @@ class Dataset:
     notes: tuple[str, ...] = ()
     cells: Cells | None = None
     target_cells: Mapping[str, Cells] = field(default_factory=dict)
+    streamed: Streamed | None = None
+    collect: Callable[[float, float], Dataset] | None = None
 
     def weights_of(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
         """The weights of ``rows``; None for equal weights."""

@@ -47,8 +47,8 @@ class DataKind:
 
     ``description`` names it in help and errors, such as ``a folder of pictures``.
     ``load`` takes DATA, the values of ``options`` by name, and a `Track`; it raises `DataError` and `OptionError`.
-    It accepts DATA that is one of ``names``, a path with one of ``suffixes`` (lower case, with the dot), or, with
-    ``folders``, a path of a folder.
+    It accepts DATA that is one of ``names``, a path with one of ``suffixes`` (lower case, with the dot), or a path of a
+    folder for which ``folders`` is true.
     ``options_help`` introduces ``options`` in the help.
     ``defaults`` are fields of `Config` that suit this kind better than the recipe's.
     """
@@ -57,12 +57,14 @@ class DataKind:
     load: Callable[[str, Mapping[str, Any], Track], Dataset]
     names: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
-    folders: bool = False
+    folders: Callable[[Path], bool] = lambda _path: False
     options: tuple[DataOption, ...] = ()
     options_help: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def accepts(self, data: str) -> bool:
         """Return whether DATA is of this kind."""
-        path = Path(data)
-        return data in self.names or path.suffix.lower() in self.suffixes or (self.folders and path.is_dir())
+        return data in self.names or self._accepts_path(Path(data))
+
+    def _accepts_path(self, path: Path) -> bool:
+        return self.folders(path) if path.is_dir() else path.suffix.lower() in self.suffixes

@@ -11,11 +11,11 @@ from training.data import bundled, fashion_mnist
 from training.data.dataset import Dataset
 from training.data.images import arrays, picture_folder
 from training.data.kind import DataKind, DataOption, Track, untracked
-from training.data.tables import table_file
+from training.data.tables import table_kind
 from training.errors import DataError, OptionError
 
 KINDS: Final[tuple[DataKind, ...]] = (
-    table_file.KIND,
+    table_kind.KIND,
     arrays.KIND,
     fashion_mnist.KIND,
     bundled.KIND,

@@ -20,12 +20,21 @@ _CODES: Final = {"validation": VALIDATION, "test": TEST}
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Disjoint row indices (rows,) int64, ascending. ``how`` says where validation and test rows come from."""
+    """Disjoint row indices (rows,) int64, ascending. ``how`` says where validation and test rows come from.
+
+    Of a streamed table, ``train`` is a sample, and ``streamed_rows`` are all training rows in its files.
+    """
 
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
     how: Mapping[str, str] = field(default_factory=dict)
+    streamed_rows: int | None = None
+
+    @property
+    def train_rows(self) -> int:
+        """How many rows a network is trained on."""
+        return len(self.train) if self.streamed_rows is None else self.streamed_rows
 
 
 def split(dataset: Dataset, config: Config) -> Split:
@@ -46,6 +55,13 @@ def split(dataset: Dataset, config: Config) -> Split:
     found = Split(rest, parts["validation"], parts["test"], _how(dataset, drawn))
     _check_parts(dataset, found)
     return found
+
+
+def streamed(dataset: Dataset) -> Split:
+    """The rows that a streamed ``dataset`` has in memory, by the parts that its division gives."""
+    assert dataset.streamed is not None  # noqa: S101 - the caller knows
+    rows = dataset.division.rows_of
+    return Split(rows(REST), rows(VALIDATION), rows(TEST), dict(dataset.division.given), dataset.streamed.rows)
 
 
 def _drawing(dataset: Dataset) -> draw.Draw:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +15,7 @@ from rich.text import Text
 from service import dates
 from training.data import precision
 from training.data.dataset import Column, Dataset
+from training.data.streamed import Statistics
 
 HEAD: Final = ("column", "type", "missing", "values in training")
 _MAX_LINES: Final = 100
@@ -25,24 +25,10 @@ _MAX_CATEGORIES: Final = 6
 _MAX_CHARACTERS: Final = 24
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """Statistics of one column.
-
-    ``missing`` is the share of rows without a value. The moments and bounds are over the others, in the column's unit;
-    0 for a categorical column or one without values. ``counts`` are the rows of each code of a categorical column.
-    """
-
-    missing: float
-    mean: float
-    std: float
-    min: float
-    max: float
-    counts: tuple[int, ...]
-
-
 def statistics(dataset: Dataset, rows: NDArray[np.int64]) -> list[Statistics]:
-    """Return those of each column over ``rows``."""
+    """Return those of each column over the training ``rows``, or over all that a streamed table has in its files."""
+    if dataset.streamed is not None:
+        return list(dataset.streamed.statistics)
     return [_statistics(column, dataset.inputs[rows, index]) for index, column in enumerate(dataset.columns)]
 
 

@@ -1,4 +1,4 @@
-"""One epoch of training: for each batch gather its rows, augment them, compute the gradient, take a step."""
+"""One epoch of training: for each batch augment its rows, compute the gradient, take a step."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from torch import Tensor
 
 from training.engine.gradient import Gradient
 
+# Inputs float (batch rows, width), their targets and weights, on the training device.
+Batch = tuple[Tensor, Tensor, Tensor | None]
 # Of (inputs, targets): changed copies of the inputs, and the targets that fit them.
 Augmentation = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -42,15 +44,14 @@ class Rows(NamedTuple):
     weights: Tensor | None = None
     exact_targets: NDArray[np.float64] | None = None
 
-    def take(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def take(self, index: Tensor) -> Batch:
         """Inputs, targets and weights of the rows at ``index`` int64 (rows,)."""
         weights = None if self.weights is None else self.weights.index_select(0, index)
         return self.inputs.index_select(0, index), self.targets.index_select(0, index), weights
 
 
 def train_epoch(
-    rows: Rows,
-    batches: Iterable[Tensor],
+    batches: Iterable[Batch],
     gradient: Gradient,
     step: Callable[[], None],
     *,
@@ -59,19 +60,17 @@ def train_epoch(
 ) -> float:
     """Take a step for each batch; return the mean loss of the rows, each as it was before the step of its batch.
 
-    ``batches`` gives the row indices int64 (batch rows,) of each batch. ``on_step`` is called before each step and may
-    end training by raising. Call this inside `subnormal.flushed`, or training may become many times slower.
+    ``on_step`` is called before each step and may end training by raising. Call this inside `subnormal.flushed`, or
+    training may become many times slower.
     """
     losses, sizes = [], []
-    for index in batches:
-        inputs, targets, weights = rows.take(index)
-        if augment is not None:
-            inputs, targets = augment(inputs, targets)
-        losses.append(gradient(inputs, targets, weights))
+    for inputs, targets, weights in batches:
+        seen, expected = (inputs, targets) if augment is None else augment(inputs, targets)
+        losses.append(gradient(seen, expected, weights))
         if on_step is not None:
             on_step()
         step()
-        sizes.append(len(index))
+        sizes.append(len(inputs))
     values = torch.stack(losses).tolist()  # one copy from the device per epoch
     total: float = sum(loss * size for loss, size in zip(values, sizes, strict=True))
     return total / sum(sizes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from training.config import Config
 from training.engine import gradient, loop, schedule, subnormal
 from training.engine.augment import Augment
+from training.engine.batches import BatchSource
 from training.engine.device import largest_matrix, threads_for
 from training.engine.early_stopping import EarlyStopping
 from training.engine.flat_parameters import FlatParameters, flattened
@@ -43,7 +45,7 @@ class Epoch:
 
 def fit(
     body: nn.Sequential,
-    train: Rows,
+    train: BatchSource,
     validation: Rows,
     objective: Objective,
     config: Config,
@@ -52,27 +54,24 @@ def fit(
     on_epoch: Callable[[Epoch], bool | None],
     on_step: Callable[[], None] = lambda: None,
 ) -> list[Epoch]:
-    """Train ``body`` in place and return the history of its epochs.
+    """Train ``body`` in place on the batches of ``train`` and return the history of its epochs.
 
     With ``config.patience``, training stops that many epochs after the lowest validation loss and restores the weights
     of that epoch. Without it, all epochs are trained and the last weights stay. ``on_epoch`` is called after each
     epoch and may stop training by returning True, ``on_step`` before each step; both may end it by raising. Raises
     `Diverged`.
     """
-    rows, device = len(train.inputs), train.inputs.device
-    batches_per_epoch = _batches_per_epoch(rows, config)
+    batches_per_epoch = _batches_per_epoch(train.rows, config)
     patience = config.patience - 1 if config.patience else math.inf
     early_stopping = EarlyStopping(body, patience, tolerance=_TOLERANCE, keep_best=bool(config.patience))
     history: list[Epoch] = []
     with flattened(body) as flat, threads_for(body, config.batch_size), subnormal.flushed():
-        batch_gradient = gradient.of(body, flat, objective.loss, half=half_precision_pays(device, body))
+        batch_gradient = gradient.of(body, flat, objective.loss, half=half_precision_pays(train.device, body))
         optimizer = _ScheduledOptimizer(flat, config, config.epochs * batches_per_epoch)
         for number in range(1, config.epochs + 1):
             started_s = time.perf_counter()
-            batches = torch.randperm(rows, device=device).tensor_split(batches_per_epoch)
-            train_loss = loop.train_epoch(
-                train, batches, batch_gradient, optimizer.step, augment=augment, on_step=on_step
-            )
+            with closing(train.epoch(number, batches_per_epoch)) as batches:
+                train_loss = loop.train_epoch(batches, batch_gradient, optimizer.step, augment=augment, on_step=on_step)
             validation_loss, score = _evaluate(body, validation, objective)
             epoch = Epoch(number, train_loss, validation_loss, score, time.perf_counter() - started_s)
             _check_finite(epoch, config)

@@ -120,7 +120,7 @@ class StochasticSolver(Solver):
         step = self._scheduled(problem) if parameters.schedule else partial(self.step, flat)
         with subnormal.flushed():
             for number, batches in enumerate(_epochs(problem), 1):
-                loss = loop.train_epoch(problem.rows, batches, take_gradient, step)
+                loss = loop.train_epoch(map(problem.rows.take, batches), take_gradient, step)
                 if on_epoch(number, loss):
                     return Outcome(number, loss)
         if parameters.schedule:  # which ends there

@@ -17,6 +17,7 @@ from torch.nn import functional
 from training.config import Config
 from training.engine import losses, subnormal, trainer
 from training.engine.augment import Augment
+from training.engine.batches import InMemoryBatches
 from training.engine.loop import Rows
 from training.engine.trainer import Epoch
 
@@ -53,7 +54,7 @@ def soft_targets(
     # Label smoothing makes a teacher more accurate but less informative: https://arxiv.org/abs/1906.02629
     goal = losses.classification()
     history = trainer.fit(
-        teacher, train, validation, goal, options, augment=augment, on_epoch=on_epoch, on_step=on_step
+        teacher, InMemoryBatches(train), validation, goal, options, augment=augment, on_epoch=on_epoch, on_step=on_step
     )
     smoothing = config.label_smoothing
     labels = functional.one_hot(train.targets, classes) * (1 - smoothing) + smoothing / classes

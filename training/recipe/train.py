@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -15,9 +16,12 @@ from training.config import Config, flag_of
 from training.data import precision
 from training.data.dataset import Dataset
 from training.data.split import Split
+from training.data.streamed import Chunk
 from training.engine import losses, trainer
 from training.engine.augment import Augment, transforms
-from training.engine.loop import Rows
+from training.engine.batches import BatchSource, InMemoryBatches
+from training.engine.loop import Batch, Rows
+from training.engine.streamed_batches import StreamedBatches
 from training.engine.trainer import Epoch
 from training.errors import OptionError
 from training.model import calibration, features, preprocess, whitening
@@ -61,7 +65,7 @@ def train_network(
     raising. The global random state stays as it was.
     Raises `Diverged`, and `OptionError` if an option does not fit the data set.
     """
-    config = sizing.resolved(config, len(split.train))
+    config = sizing.resolved(config, split.train_rows)
     _check_kind_options(dataset, config)
     objective = _objective(dataset, config)
     with torch.random.fork_rng():
@@ -81,8 +85,9 @@ def train_network(
             )
             teacher_history = soft.history
             train, objective = train._replace(targets=soft.targets), losses.distillation()
+        batches = _batches(network, dataset, train, class_weights, config)
         history = trainer.fit(
-            body, train, validation, objective, config, augment=augment, on_epoch=on_epoch, on_step=on_step
+            body, batches, validation, objective, config, augment=augment, on_epoch=on_epoch, on_step=on_step
         )
     network.cpu().eval()
     temperature = _calibrate(network, dataset, split, class_weights) if dataset.classifies else None
@@ -146,11 +151,34 @@ def _rows(
     for first in range(0, len(part), _BATCH_ROWS):
         raw = torch.from_numpy(dataset.inputs[part[first : first + _BATCH_ROWS]]).to(preparation.input_dtype)
         inputs[first : first + _BATCH_ROWS] = preparation(raw)
-    targets = torch.from_numpy(dataset.targets[part])
-    if not dataset.classifies:
-        targets = ((targets - network.output_offset.double()) / network.output_scale.double()).float()
+    targets = _targets(network, torch.from_numpy(dataset.targets[part]))
     weights = _weights(dataset, part, class_weights)
     return Rows(inputs, targets.to(device), None if weights is None else weights.to(device))
+
+
+def _targets(network: Network, targets: Tensor) -> Tensor:
+    """What the body learns: labels int64 (rows,), or standardised values float32 (rows, targets)."""
+    if not targets.is_floating_point():
+        return targets
+    return ((targets - network.output_offset.double()) / network.output_scale.double()).float()
+
+
+def _batches(
+    network: Network, dataset: Dataset, train: Rows, class_weights: Tensor | None, config: Config
+) -> BatchSource:
+    """The batches of the rows ``train``, or, if the table is streamed, of all its training rows."""
+    if dataset.streamed is None:
+        return InMemoryBatches(train)
+    preparation = copy.deepcopy(network.preprocess)  # for the thread that reads
+
+    @torch.no_grad()
+    def prepare(chunk: Chunk) -> Batch:
+        labels = torch.from_numpy(chunk.targets)
+        inputs = preparation(torch.from_numpy(chunk.inputs).to(preparation.input_dtype))
+        weights = None if class_weights is None else class_weights[labels]
+        return inputs, _targets(network, labels), weights
+
+    return StreamedBatches(dataset.streamed, prepare, train.inputs.device, config.seed)
 
 
 def _weights(dataset: Dataset, part: NDArray[np.int64], class_weights: Tensor | None) -> Tensor | None:
@@ -166,7 +194,10 @@ def _class_weights(dataset: Dataset, split: Split, config: Config) -> Tensor | N
     """The weight of a row by its class (classes,), so that all classes have the same total; None for equal weights."""
     if config.class_weight == "none":
         return None
-    totals = np.bincount(dataset.targets[split.train], dataset.weights_of(split.train), len(dataset.labels))
+    if dataset.streamed is not None and dataset.streamed.class_rows is not None:
+        totals: NDArray[Any] = dataset.streamed.class_rows
+    else:
+        totals = np.bincount(dataset.targets[split.train], dataset.weights_of(split.train), len(dataset.labels))
     if not totals.all():
         label = dataset.labels[int(totals.argmin())]
         raise OptionError(

@@ -67,8 +67,22 @@ def _head(run: TrainingRun, version: int) -> str:
     return (
         f"# {run.name}, version {version}\n\n"
         f"{network} that {task}. "
-        f"{encoding}Trained on {len(split.train):,} rows of {text(dataset.name)}{validation}. Scores and errors are "
-        f"for {len(split.test):,} held-out test rows.{f' {division}' if division else ''}"
+        f"{encoding}Trained on {split.train_rows:,} rows of {text(dataset.name)}{validation}. Scores and errors are "
+        f"for {len(split.test):,} held-out test rows.{f' {division}' if division else ''}{_streamed(run)}"
+    )
+
+
+def _streamed(run: TrainingRun) -> str:
+    """What was not computed from all rows of a table that is larger than memory."""
+    split = run.split
+    if split.streamed_rows is None:
+        return ""
+    if len(split.train) == split.streamed_rows:
+        return " The table was streamed from its files."
+    return (
+        " The table was streamed from its files, in each epoch all training rows. Ranges, means and counts of the "
+        f"features are those of all of them; scaling, bins, the baseline and the reference for drift are from a random "
+        f"sample of {len(split.train):,} training rows."
     )
 
 

@@ -14,6 +14,7 @@ from service.dates import PATTERNS
 from service.manifest import CLASSIFICATION, REGRESSION, Feature, InputDtype, Label, Manifest
 from training.data import summary
 from training.data.dataset import Column, Dataset
+from training.data.streamed import Statistics
 
 _SHOWN: Final = 3
 _SHOWN_CHARS: Final = 58
@@ -86,7 +87,7 @@ def features_of(dataset: Dataset, train: NDArray[np.int64]) -> tuple[Feature, ..
     )
 
 
-def _default(column: Column, found: summary.Statistics) -> float | None:
+def _default(column: Column, found: Statistics) -> float | None:
     """What may stand for a missing or unknown value at serving, where training saw none; see `Feature.default`."""
     if column.missing:
         return None

@@ -68,7 +68,7 @@ def _maker(candidate: Candidate) -> Callable[[int], tuple[Manifest, Mapping[str,
         files[artifact.MODEL_INT8] = candidate.int8_graph
     example = _example_row(candidate)
     files[artifact.EXAMPLE] = json.dumps({"inputs": [_as_json(run, example)]}).encode()
-    seen = seen_rows.file_of(run.dataset, np.concatenate([run.split.train, run.split.validation]))
+    seen = _seen_rows(run)
     if seen is not None:
         files[seen_rows.FILE] = seen
 
@@ -77,6 +77,14 @@ def _maker(candidate: Candidate) -> Callable[[int], tuple[Manifest, Mapping[str,
         return manifest, files | card.card(candidate, version, created, commit, manifest.libraries, example)
 
     return make
+
+
+def _seen_rows(run: TrainingRun) -> bytes | None:
+    """The hashes of the rows that the network was fitted or tuned on; None if they are too many, or not in memory."""
+    split = run.split
+    if len(split.train) < split.train_rows:
+        return None
+    return seen_rows.file_of(run.dataset, np.concatenate([split.train, split.validation]))
 
 
 def _in_utf8(run: TrainingRun) -> TrainingRun:
@@ -96,7 +104,7 @@ def _in_utf8(run: TrainingRun) -> TrainingRun:
 def _manifest(candidate: Candidate, version: int, created: str, commit: str | None) -> Manifest:
     run = candidate.run
     dataset, split = run.dataset, run.split
-    rows = {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)}
+    rows = {"train": split.train_rows, "validation": len(split.validation), "test": len(split.test)}
     features = features_of(dataset, split.train)
     return Manifest(
         format=format_of(features),

@@ -40,11 +40,11 @@ def train(
     ``command`` is what started the run, for the model card. Training stops when ``on_epoch`` returns True. Raises
     `TrainingError`.
     """
-    config = sizing.resolved(config, len(parts.train))
+    config = sizing.resolved(config, parts.train_rows)
     train_device = device.choose(config.device)
     device_text = device.described(train_device)
     console.print(
-        f"{dataset.name}: {len(parts.train):,} training rows, {len(parts.validation):,} validation rows, "
+        f"{dataset.name}: {parts.train_rows:,} training rows, {len(parts.validation):,} validation rows, "
         f"{len(parts.test):,} test rows; training on {device_text}, in batches of {config.batch_size:,} rows at a peak "
         f"learning rate of {config.lr:.2g}"
     )

@@ -9,7 +9,7 @@ from rich.console import Console
 from training.config import Config
 from training.data import categories, leaks, summary
 from training.data.dataset import Dataset
-from training.data.split import Split, split
+from training.data.split import Split, split, streamed
 from training.release import destination, promotion
 
 
@@ -20,9 +20,17 @@ def check(dataset: Dataset, models: Path, name: str) -> None:
 
 
 def prepare(dataset: Dataset, config: Config, console: Console) -> tuple[Dataset, Split]:
-    """Split ``dataset``, group its rare categories, and print its columns. Raises `DataError`."""
-    parts = split(dataset, config)
-    dataset = leaks.with_notes(categories.group_rare(dataset, parts.train), parts.train)
+    """Split ``dataset``, group its rare categories, and print its columns. Raises `DataError`.
+
+    If it is to be streamed, all its rows are read once.
+    """
+    if dataset.collect is not None:
+        dataset = dataset.collect(config.validation_fraction, config.test_fraction)
+        parts = streamed(dataset)
+    else:
+        parts = split(dataset, config)
+        dataset = categories.group_rare(dataset, parts.train)
+    dataset = leaks.with_notes(dataset, parts.train)
     if not console.quiet:
         summary.show(console, dataset, parts.train)
     return dataset, parts

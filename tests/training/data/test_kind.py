@@ -11,7 +11,7 @@ from training.data.source import KINDS
 
 
 def kind(names: tuple[str, ...] = (), suffixes: tuple[str, ...] = (), *, folders: bool = False) -> DataKind:
-    return DataKind("a kind", KINDS[0].load, names, suffixes, folders)
+    return DataKind("a kind", KINDS[0].load, names, suffixes, lambda _path: folders)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,10 @@ from training.data import bundled, source
 NAMES = "fashion-mnist, digits, iris, wine, breast_cancer, diabetes"
 
 
-TABLE = "a table (.csv, .tsv, .txt, .data, .parquet, .feather, .arrow, .json, .jsonl, .ndjson, .xlsx, also compressed)"
+TABLE = (
+    "a table (.csv, .tsv, .txt, .data, .parquet, .feather, .arrow, .json, .jsonl, .ndjson, .xlsx, also compressed, or "
+    "a folder of .parquet)"
+)
 
 
 @pytest.mark.parametrize("name", bundled.NAMES)

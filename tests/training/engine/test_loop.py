@@ -9,10 +9,10 @@ from torch import Tensor
 from training.engine.loop import Rows, train_epoch
 
 ROWS = Rows(torch.arange(10.0).view(5, 2), torch.arange(5), torch.tensor([1.0, 2, 3, 4, 5]))
-BATCHES = (torch.tensor([4, 0, 2]), torch.tensor([1, 3]))
+BATCHES = [ROWS.take(torch.tensor(index)) for index in ([4, 0, 2], [1, 3])]
 
 
-def test_each_batch_is_gathered_augmented_and_stepped_in_order() -> None:
+def test_each_batch_is_augmented_and_stepped_in_order() -> None:
     calls: list[object] = []
 
     def augment(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -25,7 +25,6 @@ def test_each_batch_is_gathered_augmented_and_stepped_in_order() -> None:
         return torch.tensor(0.0)
 
     train_epoch(
-        ROWS,
         BATCHES,
         gradient,
         lambda: calls.append("step"),
@@ -46,7 +45,7 @@ def test_each_batch_is_gathered_augmented_and_stepped_in_order() -> None:
 
 def test_the_loss_is_the_mean_over_the_rows() -> None:
     losses = iter([torch.tensor(1.0), torch.tensor(6.0)])
-    assert train_epoch(ROWS, BATCHES, lambda *_: next(losses), lambda: None) == (3 * 1 + 2 * 6) / 5
+    assert train_epoch(BATCHES, lambda *_: next(losses), lambda: None) == (3 * 1 + 2 * 6) / 5
 
 
 def test_an_exception_in_on_step_prevents_the_step() -> None:
@@ -55,5 +54,5 @@ def test_an_exception_in_on_step_prevents_the_step() -> None:
 
     steps: list[int] = []
     with pytest.raises(KeyboardInterrupt):
-        train_epoch(ROWS, BATCHES, lambda *_: torch.tensor(0.0), lambda: steps.append(1), on_step=interrupt)
+        train_epoch(BATCHES, lambda *_: torch.tensor(0.0), lambda: steps.append(1), on_step=interrupt)
     assert not steps

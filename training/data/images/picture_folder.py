@@ -138,7 +138,7 @@ def _image_size(given: Sequence[int]) -> Size:
 KIND: Final = DataKind(
     description="a folder of pictures",
     load=lambda path, options, track: load(Path(path), options["image_size"], track),
-    folders=True,
+    folders=lambda _path: True,
     options=(
         DataOption(
             "image_size",

@@ -84,12 +84,19 @@ def infer(
     return found
 
 
-def read(name: str, array: pa.ChunkedArray, form: DateFormat, cells: Cells) -> NDArray[np.float64]:
-    """Return the days of a column of dates in a known format, NaN where missing. Raises `DataError`."""
+def days_of(name: str, array: pa.ChunkedArray, form: DateFormat, cells: Cells) -> NDArray[np.float64]:
+    """Return the days of a column of dates in a known format, NaN where a value is missing or no such date."""
     if pa.types.is_temporal(array.type):
         return columns.to_numbers(_of_temporal(name, array).array)
+    return date_texts.days_of(_known(columns.to_strings(array), cells), form)
+
+
+def read(name: str, array: pa.ChunkedArray, form: DateFormat, cells: Cells) -> NDArray[np.float64]:
+    """Return the days of a column of dates in a known format, NaN where missing. Raises `DataError`."""
+    days = days_of(name, array, form, cells)
+    if pa.types.is_temporal(array.type):
+        return days
     known = _known(columns.to_strings(array), cells)
-    days = date_texts.days_of(known, form)
     unreadable = known.filter(pa.array(np.isnan(days))).drop_null()
     if len(unreadable):
         raise DataError(

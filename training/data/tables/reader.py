@@ -60,6 +60,11 @@ def read(path: Path | Frame, known_names: Collection[str] = (), *, max_bytes: in
             content, digest = _read_file(path, known_names, max_bytes)
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    return of_content(path, content, digest)
+
+
+def of_content(path: Path | Frame, content: Content, digest: str) -> TableFile:
+    """Return the table of ``content``, which was read from ``path`` and has this SHA-256. Raises `DataError`."""
     content = tidy.tidy(path, content)
     if not len(content.columns[0]):
         raise DataError(f"{path} has a header but no rows; add rows")

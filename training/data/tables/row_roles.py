@@ -64,6 +64,19 @@ def roles_of(table: pa.Table, files: Files, parts: NDArray[np.int8], options: Ta
     return RowRoles(division, weights, roles.notes, roles.errors)
 
 
+def parts_of(name: str, array: pa.ChunkedArray) -> tuple[NDArray[np.int8], str]:
+    """The part that column ``name`` says for each row, (rows,), and what is wrong with it, empty if nothing is."""
+    strings = pc.fill_null(pc.utf8_trim(columns.to_strings(array), characters=BLANKS), "")
+    counts = columns.count(strings)
+    known = {string: _PARTS[string.lower()] for string in counts if string.lower() in _PARTS}
+    unknown = [f"{string!r:.60} ({count:,} rows)" for string, count in counts.items() if string not in known]
+    listed = join_names(unknown, _MAX_LISTED)
+    error = f"--split: column {name!r} has {listed}, expected train, validation or test in each row"
+    found = pc.index_in(strings, value_set=pa.array(list(known), pa.string())).fill_null(0).to_numpy()
+    codes = np.array([*known.values()] or [REST], np.int8)
+    return codes[found], error if unknown else ""
+
+
 class _Roles:
     """Reads columns, and collects notes and errors."""
 
@@ -79,24 +92,13 @@ class _Roles:
 
     def parts(self, name: str) -> NDArray[np.int8]:
         """The part of each row."""
-        strings = pc.fill_null(pc.utf8_trim(columns.to_strings(self._table[name]), characters=BLANKS), "")
-        counts = columns.count(strings)
-        known = {string: _PARTS[string.lower()] for string in counts if string.lower() in _PARTS}
-        unknown = [f"{string!r:.60} ({count:,} rows)" for string, count in counts.items() if string not in known]
-        if unknown:
-            self.errors.append(
-                f"--split: column {name!r} has {join_names(unknown, _MAX_LISTED)}, expected train, validation or test "
-                "in each row"
-            )
-        rows = dict.fromkeys(_NAMES, 0)
-        for string, part in known.items():
-            rows[part] += counts[string]
+        parts, error = parts_of(name, self._table[name])
+        if error:
+            self.errors.append(error)
+        rows = {part: int((parts == part).sum()) for part in _NAMES}
         listed = ", ".join(f"{count:,} for {_NAMES[part]}" for part, count in rows.items() if count)
         self.notes.append(f"column {name!r} divides the rows ({listed}), and is not a feature")
-        found = pc.index_in(strings, value_set=pa.array(list(known), pa.string())).fill_null(0).to_numpy()
-        codes = np.array([*known.values()] or [REST], np.int8)
-        result: NDArray[np.int8] = codes[found]
-        return result
+        return parts
 
     def groups(self, name: str, parts: NDArray[np.int8]) -> NDArray[np.int64]:
         """A number for each group; a row without a value is a group of its own."""

@@ -8,18 +8,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from training.data.dataset import REST, Dataset, file_name
-from training.data.kind import DataKind
 from training.data.tables import columns, dates, given_rows, hints, parsing, part_files, reader, row_roles
 from training.data.tables.frames import Frame
 from training.data.tables.numbers import Rules
-from training.data.tables.options import OPTIONS, TableOptions
+from training.data.tables.options import TableOptions
 from training.data.tables.parsing import ParsedColumn
 from training.data.tables.part_files import Files
 from training.data.tables.reader import TableFile
@@ -259,12 +257,3 @@ def _joined(path: Path | Frame, errors: Sequence[str], command: str) -> str:
         return errors[0]
     last = f"\n- to go on without these columns as numbers, use {command}" if command else ""
     return f"{path} has {len(errors)} errors:" + "".join(f"\n- {error}" for error in errors) + last
-
-
-KIND: Final = DataKind(
-    description=f"a table ({', '.join(reader.INNER)}, also compressed)",
-    load=lambda path, options, _track: load(Path(path), TableOptions(**options)),
-    suffixes=reader.SUFFIXES,
-    options=OPTIONS,
-    options_help="column types are inferred from the values; override them here",
-)

@@ -18,7 +18,7 @@ from training.errors import DataError, OptionError
 
 TASKS: Final = ("auto", "classification", "regression")
 
-_MAX_INTEGER_CLASSES: Final = 20  # integers with few distinct values are mostly grades, ratings or codes
+MAX_INTEGER_CLASSES: Final = 20  # integers with few distinct values are mostly grades, ratings or codes
 _MAX_LISTED: Final = 10
 _OR_CLASSES: Final = "; use --task classification to treat each value as a class"
 _OR_NUMBERS: Final = "; use --task regression to predict numbers"
@@ -56,7 +56,7 @@ def target_of(table: pa.Table, task: str) -> Target:
 
 def _looks_like_classes(array: pa.ChunkedArray) -> bool:
     if columns.is_integral(array):
-        return bool(pc.count_distinct(array).as_py() <= min(_MAX_INTEGER_CLASSES, len(array) // 3))
+        return bool(pc.count_distinct(array).as_py() <= min(MAX_INTEGER_CLASSES, len(array) // 3))
     return not columns.is_numeric(array)
 
 
