@@ -6,6 +6,7 @@ HOST    ?= 127.0.0.1
 PORT    ?= 8000
 DATA    ?= fashion-mnist
 TARGET  ?=
+TRIALS  ?=
 ARGS    ?=
 NAME    =
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -16,11 +17,12 @@ BUILD_ARGS ?=
 OVERLAY ?= $(notdir $(wildcard deploy/overlays/*))
 
 # Users' values reach the shell unchanged, through the environment: make must not expand spaces, quotes or dollars in them.
-unexport HOST PORT DATA TARGET ARGS NAME
+unexport HOST PORT DATA TARGET TRIALS ARGS NAME
 export GIVEN_HOST = $(value HOST)
 export GIVEN_PORT = $(value PORT)
 export GIVEN_DATA = $(value DATA)
 export GIVEN_TARGET = $(value TARGET)
+export GIVEN_TRIALS = $(value TRIALS)
 export GIVEN_NAME = $(value NAME)
 WORDS    = $(value ARGS)
 
@@ -34,7 +36,7 @@ LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strat
 HASHED  := --constraint constraints.txt --generate-hashes --output-file
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve models rollback data train prometheus chromium test test-fast check format lock render manifest-schema proto dashboard pictures image image-test deploy-test clean
+.PHONY: help setup serve models rollback data train tune prometheus chromium test test-fast check format lock render manifest-schema proto dashboard pictures image image-test deploy-test clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
@@ -60,6 +62,9 @@ FORCE = $(if $(subst fashion-mnist,,$(value DATA)),,--force)
 
 train: $(DEV) $(if $(subst fashion-mnist,,$(value DATA)),,data) ## train and publish a model: DATA=houses.csv TARGET=price, by default Fashion-MNIST (ARGS="--epochs 5")
 	@exec $(BIN)/python -m training "$$GIVEN_DATA" $${GIVEN_TARGET:+--target="$$GIVEN_TARGET"} $(FORCE) $(WORDS)
+
+tune: $(DEV) $(if $(subst fashion-mnist,,$(value DATA)),,data) ## search options that suit the data, then train and publish: DATA=houses.csv TARGET=price TRIALS=30 (ARGS="--timeout-s 600")
+	@exec $(BIN)/python -m training.cli.tune "$$GIVEN_DATA" $${GIVEN_TARGET:+--target="$$GIVEN_TARGET"} $${GIVEN_TRIALS:+--trials="$$GIVEN_TRIALS"} $(FORCE) $(WORDS)
 
 # Unpacked, not installed: the tests need the programs and not the daemon.
 prometheus: | $(BIN)/pip ## fetch Prometheus and promtool for the tests, from Debian's package if apt-get is available
@@ -158,5 +163,5 @@ $(SERVER): pyproject.toml constraints.txt | $(BIN)/pip
 
 $(DEV): $(SERVER)
 	@echo "Installing torch and the developers' tools into $(VENV) ..."
-	@$(INSTALL) --editable '.[$(RUNTIME),grpc,images,train,bench,dev]'
+	@$(INSTALL) --editable '.[$(RUNTIME),grpc,images,train,tune,mlflow,tensorboard,bench,dev]'
 	@touch $@

@@ -11,7 +11,7 @@ import numpy as np
 from training.data import summary
 from training.data.dataset import Dataset
 from training.model.features import Features
-from training.release import unseen_values
+from training.release import search_section, unseen_values
 from training.release.evaluate import BINS, by_class, regression
 from training.release.quantize import Comparison
 from training.release.thresholds import Threshold
@@ -57,11 +57,14 @@ def card(
         sections.append(_per_target(candidate))
         files[PREDICTED] = plots.predicted(run.test_targets, candidate.outputs[0], dataset.target_names)
         pictures = f"![predicted against true values, and residuals]({PREDICTED})"
+    if run.search is not None:
+        files |= search_section.pictures(run.search)
     if len(dataset.shape) == 2:
         files[EXAMPLE] = plots.image(run.test_inputs[example].reshape(dataset.shape))
     sections += [
         _compared(candidate),
         f"## Training\n\n![learning curve]({LEARNING})\n\n{_training(run)}",
+        "" if run.search is None else search_section.section(run.search),
         f"## Errors\n\n{pictures}",
         _features(run),
         _usage(run, example),

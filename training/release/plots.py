@@ -16,30 +16,30 @@ from numpy.typing import NDArray
 from training.engine.trainer import Epoch
 from training.release import evaluate
 
-_INK: Final = "#0b7285"
-_CONTRAST: Final = "#e8590c"
-_FAINT: Final = "#adb5bd"
+INK: Final = "#0b7285"
+CONTRAST: Final = "#e8590c"
+FAINT: Final = "#adb5bd"
 _TEXT: Final[dict[Any, Any]] = {"font.size": 9, "text.parse_math": False}  # a label may be "$5 to $9"
-_STYLE: Final[dict[Any, Any]] = _TEXT | {"axes.spines.top": False, "axes.spines.right": False}
+STYLE: Final[dict[Any, Any]] = _TEXT | {"axes.spines.top": False, "axes.spines.right": False}
 _LABEL_CHARS: Final = 24
 
 
 def learning(history: Sequence[Epoch], score_name: str) -> bytes:
     """Losses by epoch, and the validation score if there were validation rows."""
     validated = not all(math.isnan(epoch.validation_loss) for epoch in history)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure((8, 3) if validated else (4, 3), layout="constrained")
         losses, *scores = figure.subplots(1, 2 if validated else 1, squeeze=False)[0]
         numbers = [epoch.number for epoch in history]
-        losses.plot(numbers, [epoch.train_loss for epoch in history], color=_FAINT, label="training")
+        losses.plot(numbers, [epoch.train_loss for epoch in history], color=FAINT, label="training")
         if validated:
-            losses.plot(numbers, [epoch.validation_loss for epoch in history], color=_INK, label="validation")
+            losses.plot(numbers, [epoch.validation_loss for epoch in history], color=INK, label="validation")
         losses.set(xlabel="epoch", ylabel="loss")
         losses.legend(frameon=False)
         for axes in scores:
-            axes.plot(numbers, [epoch.validation_score for epoch in history], color=_INK)
+            axes.plot(numbers, [epoch.validation_score for epoch in history], color=INK)
             axes.set(xlabel="epoch", ylabel=f"validation {score_name}")
-        return _png(figure)
+        return png(figure)
 
 
 def confusion(
@@ -65,7 +65,7 @@ def confusion(
                     colour = "white" if share > 0.5 else "black"
                     axes.text(column, row, f"{share:.0%}"[:-1], ha="center", va="center", color=colour, fontsize=8)
         axes.set_title("% of each true class", fontsize=9)
-        return _png(figure)
+        return png(figure)
 
 
 def reliability(
@@ -74,36 +74,36 @@ def reliability(
     """Reliability diagram: accuracy by predicted probability, above the distribution of that probability."""
     confidence, accuracy, counts = evaluate.reliability(probabilities, labels, weights)
     filled = counts > 0
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure((4.5, 4.5), layout="constrained")
         axes, shares = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
-        axes.plot([0, 1], [0, 1], color=_FAINT, linestyle="--", label="perfectly calibrated")
+        axes.plot([0, 1], [0, 1], color=FAINT, linestyle="--", label="perfectly calibrated")
         sizes = 12 + 240 * counts[filled] / counts.sum()
-        axes.scatter(confidence[filled], accuracy[filled], sizes, color=_INK, label="measured; size: rows")
+        axes.scatter(confidence[filled], accuracy[filled], sizes, color=INK, label="measured; size: rows")
         axes.set(ylabel="accuracy", ylim=(0, 1.05))
         axes.legend(frameon=False, loc="upper left")
         shares.bar(
-            (np.arange(evaluate.BINS) + 0.5) / evaluate.BINS, counts / counts.sum(), 0.9 / evaluate.BINS, color=_FAINT
+            (np.arange(evaluate.BINS) + 0.5) / evaluate.BINS, counts / counts.sum(), 0.9 / evaluate.BINS, color=FAINT
         )
         shares.set(xlabel="probability of the predicted class", ylabel="share of rows", xlim=(0, 1))
-        return _png(figure)
+        return png(figure)
 
 
 def predicted(true: NDArray[np.float32], values: NDArray[np.float32], names: Sequence[str]) -> bytes:
     """Predicted against true values, and the distribution of the residuals, for each target."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure((8, 3.2 * len(names)), layout="constrained")
         for (scatter, residuals), name, x, y in zip(
             figure.subplots(len(names), 2, squeeze=False), names, true.T, values.T, strict=True
         ):
             ends = [min(x.min(), y.min()), max(x.max(), y.max())]
-            scatter.plot(ends, ends, color=_FAINT, linestyle="--")
-            scatter.scatter(x, y, s=8, color=_INK, alpha=0.5, linewidths=0)
+            scatter.plot(ends, ends, color=FAINT, linestyle="--")
+            scatter.scatter(x, y, s=8, color=INK, alpha=0.5, linewidths=0)
             scatter.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
-            residuals.hist(y.astype(np.float64) - x, bins=40, color=_INK)
-            residuals.axvline(0, color=_CONTRAST, linewidth=1)
+            residuals.hist(y.astype(np.float64) - x, bins=40, color=INK)
+            residuals.axvline(0, color=CONTRAST, linewidth=1)
             residuals.set(xlabel="predicted - true", ylabel="test rows")
-        return _png(figure)
+        return png(figure)
 
 
 def image(pixels: NDArray[Any]) -> bytes:
@@ -114,7 +114,8 @@ def image(pixels: NDArray[Any]) -> bytes:
     return file.getvalue()
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The PNG file of ``figure``."""
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # labels may be in any script

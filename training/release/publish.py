@@ -27,7 +27,7 @@ from service.manifest import (
 )
 from training.errors import TrainingError
 from training.recipe.train import outputs_of
-from training.release import card, onnx_runtime, seen_rows
+from training.release import card, onnx_runtime, search_section, seen_rows
 from training.release.importance import most_important
 from training.release.interface import features_of
 from training.release.onnx_export import CLASSIFIER_OUTPUTS, OPSET, REGRESSOR_OUTPUTS
@@ -129,6 +129,7 @@ def _manifest(candidate: Candidate, version: int, created: str, commit: str | No
         compared=candidate.judgement.compared,
         baseline=candidate.baseline or None,
         f1_threshold=None if candidate.thresholds is None or (best := candidate.thresholds.best) is None else best.at,
+        search=None if run.search is None else search_section.summary(run.search),
         reference=reference(dataset, split.train, candidate.outputs[-1], lambda: _by_importance(run)),
     )
 
