@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "sklearn", "scipy", "matplotlib", "pandas")
+HEAVY = ("torch", "sklearn", "scipy", "matplotlib", "pandas", "optuna", "sqlalchemy", "mlflow", "tensorboard")
 
 
 def imported(*arguments: str) -> tuple[int, set[str]]:
@@ -30,11 +30,12 @@ def imported(*arguments: str) -> tuple[int, set[str]]:
         (("one.csv", "--target", "y"), 1),
     ],
 )
-def test_help_and_errors_need_no_torch(arguments: tuple[str, ...], status: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("module", ["training", "training.cli.tune"])
+def test_help_and_errors_need_no_torch(module: str, arguments: tuple[str, ...], status: int, tmp_path: Path) -> None:
     (tmp_path / "one.csv").write_text("x,price\n1,2\n")
     data, *options = arguments
     path = tmp_path / data if data == "one.csv" else data
-    found, packages = imported("-m", "training", str(path), *options, *(["--models", str(tmp_path)] if options else []))
+    found, packages = imported("-m", module, str(path), *options, *(["--models", str(tmp_path)] if options else []))
     assert found == status
     if "--dropout" in options:  # iris comes with scikit-learn
         packages -= {"sklearn", "scipy", "pandas"}
@@ -45,5 +46,12 @@ def test_help_and_errors_need_no_torch(arguments: tuple[str, ...], status: int, 
 
 
 def test_training_needs_neither_scikit_learn_nor_matplotlib_until_the_card_is_drawn() -> None:
-    _, packages = imported("-c", "import training.run.fit")
+    _, packages = imported("-c", "import training.cli.run, training.run.fit")
     assert packages & set(HEAVY) == {"torch"}
+
+
+def test_a_run_that_is_not_tracked_imports_no_tracker(tmp_path: Path) -> None:
+    models = ("--models", str(tmp_path / "models"))
+    status, packages = imported("-m", "training", "iris", "--hidden", "8", "--epochs", "1", *models)
+    assert status == 0
+    assert not packages & {"optuna", "sqlalchemy", "mlflow", "tensorboard"}
