@@ -68,8 +68,10 @@ def _trials(search: Search, found: Study, console: Console, interrupts: Interrup
     )
     with watch.shown():
         loop.run(found, objective, search.trials, deadline.is_over, watch.on_trial)
-        if search.waits:
-            loop.wait_for_others(found, interrupts, deadline.is_over, console.print)
+        if not search.waits:
+            return
+        loop.wait_for_others(found, interrupts, deadline.is_over, console.print)
+        loop.run(found, objective, search.trials, deadline.is_over, watch.on_trial)  # in place of those that were lost
 
 
 def _left(found: Study, place: str) -> str:
