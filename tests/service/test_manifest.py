@@ -268,6 +268,7 @@ def test_a_manifest_without_a_field_is_refused(version_dir: Path, key: str) -> N
         "compared",
         "baseline",
         "f1_threshold",
+        "search",
         "reference",
     }:  # null says the same
         assert getattr(artifact.read_manifest(version_dir), key) is None
@@ -418,7 +419,7 @@ def test_the_shipped_manifest_is_written_byte_for_byte() -> None:
     added_later = ' "cells": null,\n "output_dtype": "float32",\n'
     before, after = path.read_text().split('\n "int8": {')
     written = artifact.read_manifest(SHIPPED).to_json()
-    for later in ("no_int8", "compared", "baseline", "f1_threshold"):
+    for later in ("no_int8", "compared", "baseline", "f1_threshold", "search"):
         written = written.replace(f' "{later}": null,\n', "")
     assert written == f'{before}\n{added_later} "int8": {{{after}'
 

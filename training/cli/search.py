@@ -35,7 +35,7 @@ def main(arguments: Sequence[str], interrupts: Interrupts | None = None) -> int:
 def _run(command: tune_parser.TuneCommand, console: Console, interrupts: Interrupts) -> None:
     run = command.training
     if find_spec("optuna") is None:
-        raise OptionError("mlp-tune needs optuna; install it with: pip install 'mlp-serving[tune]'")
+        raise OptionError("optuna is not installed; install it with: pip install 'mlp-serving[tune]'")
     trackers.check(run.mlflow, run.tensorboard)
     dataset = source.load(run.data, run.data_options, progress.watching(console, interrupts))
     name = run.name or dataset.name

@@ -83,6 +83,12 @@ def test_what_cannot_be_searched_is_one_sentence(models: Path) -> None:
         assert run(models, "iris", *arguments) == (1, [f"mlp-tune: {sentence}"])
 
 
+def test_without_optuna_it_says_what_to_install(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.cli.search.find_spec", lambda _: None)
+    remedy = "install it with: pip install 'mlp-serving[tune]'"
+    assert run(models, "iris") == (1, [f"mlp-tune: optuna is not installed; {remedy}"])
+
+
 def test_two_processes_share_a_study(models: Path) -> None:
     """Both begin at once, so that both make the database."""
     storage = models.parent / "s.db"
