@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from training.release.search_result import SearchResult
@@ -14,7 +15,6 @@ SLICES: Final = "search-slices.png"
 def section(result: SearchResult) -> str:
     """The section's text."""
     best, default = result.best, result.default
-    settings = ", ".join(f"{name} {shown(value)}" for name, value in best.settings.items())
     compared = ""
     if default is not None and default.validation_loss is not None:
         compared = f", with the default settings {default.validation_loss:.4g}"
@@ -22,8 +22,8 @@ def section(result: SearchResult) -> str:
     return (
         f"## Search\n\nThe options were chosen in {len(result.trials)} trials, {result.pruned} of them ended early, by "
         f"their loss on the validation rows. Trial {best.number} was the best with {best.validation_loss:.4g}"
-        f"{compared}: {settings}. A loss that was selected among many is lower than on other rows; the test rows "
-        "were not used.\n\n"
+        f"{compared}: {in_words(best.settings)}. A loss that was selected among many is lower than on other rows; the "
+        "test rows were not used.\n\n"
         f"![validation loss by trial]({HISTORY}){importances}\n\n"
         f"![validation loss by the value of each parameter]({SLICES})"
     )
@@ -52,6 +52,8 @@ def summary(result: SearchResult) -> dict[str, Any]:
     }
 
 
-def shown(value: Any) -> str:
-    """A setting as text."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def in_words(settings: Mapping[str, Any]) -> str:
+    """Settings as text, such as ``lr 0.003, members 4``."""
+    return ", ".join(
+        f"{name} {f'{value:.3g}' if isinstance(value, float) else value}" for name, value in settings.items()
+    )

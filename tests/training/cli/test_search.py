@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 from training.cli.search import main
 
+ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1"}
 QUICK = ("--hidden", "8", "--epochs", "5", "--members", "1")
 
 
@@ -96,8 +98,8 @@ def test_two_processes_share_a_study(models: Path) -> None:
         *(sys.executable, "-m", "training.cli.tune", "iris", *QUICK, "--models", str(models), "--trials", "6"),
         *("--storage", str(storage), "--search", "lr", "dropout"),
     ]
-    helper = subprocess.Popen([*command, "--no-publish"], stderr=subprocess.PIPE, text=True)
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, timeout=200)
+    helper = subprocess.Popen([*command, "--no-publish"], env=ONE_THREAD, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(command, env=ONE_THREAD, stderr=subprocess.PIPE, text=True, check=False, timeout=200)
     stderr = helper.communicate(timeout=200)[1]
     assert (done.returncode, helper.returncode) == (0, 0), done.stderr + stderr
     assert 6 <= record(models)["search"]["trials"] <= 7
@@ -118,7 +120,8 @@ def test_a_signal_keeps_what_was_found(models: Path) -> None:
         "trials._Reports = Stops\nmain()"
     )
     arguments = ["iris", *QUICK, "--models", str(models), "--storage", str(storage)]
-    done = subprocess.run([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True, check=False)
+    program = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(program, env=ONE_THREAD, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 128 + signal.SIGTERM
     assert done.stderr.endswith(
         f"2 finished trials are kept in {storage}; the same command goes on, and with --trials 2 it publishes the best "

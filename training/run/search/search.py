@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from optuna.exceptions import StorageInternalError
 from optuna.study import Study
 from optuna.trial import TrialState
 from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
 
+from training.errors import TrainingError
 from training.release.search_result import SearchResult
-from training.release.search_section import shown
+from training.release.search_section import in_words
 from training.run.interrupt import Interrupts
 from training.run.observers import Observer
 from training.run.search import loop, result, storage, study
@@ -55,9 +58,21 @@ def run(search: Search, console: Console, interrupts: Interrupts, observer: Obse
     except KeyboardInterrupt:
         console.print(_left(found, place))
         raise
+    except Exception as error:
+        if (cause := _storage_error(error)) is None:
+            raise
+        reason = without_passwords(str(cause).strip().splitlines()[0]).rstrip(".")
+        raise TrainingError(f"{place} failed: {reason}; when it works again, the same command goes on") from error
     best = result.of(found, place, search.plan)
     console.print(_summary(best))
     return best
+
+
+def _storage_error(error: BaseException | None) -> BaseException | None:
+    """The storage's own error, if ``error`` was raised by it or because of it."""
+    while error is not None and not isinstance(error, SQLAlchemyError | StorageInternalError):
+        error = error.__context__
+    return error
 
 
 def _trials(search: Search, found: Study, console: Console, interrupts: Interrupts, observer: Observer) -> None:
@@ -85,11 +100,10 @@ def _left(found: Study, place: str) -> str:
 
 def _summary(found: SearchResult) -> str:
     best, default = found.best, found.default
-    settings = ", ".join(f"{name} {shown(value)}" for name, value in best.settings.items())
     compared = ""
     if default is not None and default.validation_loss is not None:
         compared = f" (default settings {default.validation_loss:.4f})"
     return (
         f"best of {len(found.trials)} trials, {found.pruned} of them ended early: trial {best.number}, validation loss "
-        f"{best.validation_loss:.4f}{compared}: {settings}"
+        f"{best.validation_loss:.4f}{compared}: {in_words(best.settings)}"
     )

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
-from training.release.search_section import shown
+from training.release.search_section import in_words
 from training.run.observers import Observer
 from training.run.search.loop import FINISHED, count
 from training.run.search.trials import EPOCHS, WHY
@@ -69,7 +69,7 @@ class Watch:
         is_best = best is not None and best.number == trial.number
         self._console.print(
             f"trial {trial.number}: {loss}{' (best so far)' if is_best else ''}, {trial.user_attrs.get(EPOCHS, 0)} "
-            f"epochs in {duration_s:.1f} s: {settings(trial)}"
+            f"epochs in {duration_s:.1f} s: {in_words(trial.params)}"
         )
         self._update("")
 
@@ -85,8 +85,9 @@ class Watch:
             return
         best = self._best()
         finished = count(self._study, *FINISHED)
-        text = "" if best is None else f"· best {best.value:.4f} in trial {best.number} ({settings(best)})"
-        self._bar.update(self._task, completed=finished, best=text, left=self._left(self._trials - finished), now="")
+        text = "" if best is None else f"· best {best.value:.4f} in trial {best.number} ({in_words(best.params)})"
+        left = self._left(self._trials - finished)
+        self._bar.update(self._task, completed=finished, best=text, left=left, now="", refresh=True)
 
     def _left(self, trials: int) -> str:
         estimates = [] if (left_s := self._left_s()) is None else [left_s]
@@ -102,11 +103,6 @@ class _Epochs(Observer):
 
     def on_epoch(self, epoch: Epoch) -> None:
         self._say(f"trial {self._number}: epoch {epoch.number}, validation loss {epoch.validation_loss:.4f}")
-
-
-def settings(trial: FrozenTrial) -> str:
-    """The settings of a trial as text."""
-    return ", ".join(f"{name} {shown(value)}" for name, value in trial.params.items())
 
 
 def _clock(seconds: float) -> str:
