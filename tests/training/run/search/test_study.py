@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import optuna
 import pytest
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
-from tests.training.run.search.planned import opened, plan
+from tests.training.run.search.planned import CONFIG, opened, plan
 from training.errors import OptionError
 from training.run.search import study
 
@@ -22,6 +24,15 @@ def test_the_first_trial_has_the_default_settings() -> None:
     first, second = found.trials
     assert (first.params, first.user_attrs) == ({"lr": 0.01, "dropout": 0.0}, {study.DEFAULT: True})
     assert second.params != first.params
+
+
+def test_other_settings_are_tried_next_if_the_search_could_find_them() -> None:
+    """Those with more epochs could not be found."""
+    others = (replace(CONFIG, lr=0.002), replace(CONFIG, lr=0.003, epochs=99), replace(CONFIG))
+    found = opened(replace(plan(), others=others))
+    assert [trial.state for trial in found.trials] == [TrialState.WAITING] * 2
+    found.optimize(suggest, n_trials=2)
+    assert [trial.params["lr"] for trial in found.trials] == [0.01, 0.002]
 
 
 def test_opened_again_it_goes_on() -> None:
