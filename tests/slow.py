@@ -67,7 +67,6 @@ SLOW: Final = (
     "training/run/tracking/test_tensorboard_run.py",
     "training/test_estimators_upstream.py",
     "training/test_exact_numbers.py",
-    "training/test_imports.py::test_a_run_that_is_not_tracked_imports_no_tracker",
     "training/test_learn_tables.py",
     "training/test_main.py",
     "training/test_table_to_service.py",

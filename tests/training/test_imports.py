@@ -30,12 +30,11 @@ def imported(*arguments: str) -> tuple[int, set[str]]:
         (("one.csv", "--target", "y"), 1),
     ],
 )
-@pytest.mark.parametrize("module", ["training", "training.cli.tune"])
-def test_help_and_errors_need_no_torch(module: str, arguments: tuple[str, ...], status: int, tmp_path: Path) -> None:
+def test_help_and_errors_need_no_torch(arguments: tuple[str, ...], status: int, tmp_path: Path) -> None:
     (tmp_path / "one.csv").write_text("x,price\n1,2\n")
     data, *options = arguments
     path = tmp_path / data if data == "one.csv" else data
-    found, packages = imported("-m", module, str(path), *options, *(["--models", str(tmp_path)] if options else []))
+    found, packages = imported("-m", "training", str(path), *options, *(["--models", str(tmp_path)] if options else []))
     assert found == status
     if "--dropout" in options:  # iris comes with scikit-learn
         packages -= {"sklearn", "scipy", "pandas"}
@@ -45,13 +44,25 @@ def test_help_and_errors_need_no_torch(module: str, arguments: tuple[str, ...], 
     assert "training" in packages
 
 
+def test_help_of_a_search_needs_neither_torch_nor_optuna() -> None:
+    status, packages = imported("-m", "training.cli.tune", "--help")
+    assert status == 0
+    assert not packages & set(HEAVY)
+
+
 def test_training_needs_neither_scikit_learn_nor_matplotlib_until_the_card_is_drawn() -> None:
-    _, packages = imported("-c", "import training.cli.run, training.run.fit")
+    _, packages = imported("-c", "import training.run.fit")
     assert packages & set(HEAVY) == {"torch"}
 
 
-def test_a_run_that_is_not_tracked_imports_no_tracker(tmp_path: Path) -> None:
-    models = ("--models", str(tmp_path / "models"))
-    status, packages = imported("-m", "training", "iris", "--hidden", "8", "--epochs", "1", *models)
+def test_a_run_that_is_not_tracked_imports_no_tracker() -> None:
+    """Of a run's files, those that are imported last: the pipeline and the card."""
+    code = (
+        "import training.cli.run, training.release.pipeline, training.release.plots\n"
+        "from training.run.interrupt import Interrupts; from training.run.tracking import trackers\n"
+        "trackers.check(None, None)\n"
+        "with trackers.tracked('x', None, None, None, Interrupts()): pass"
+    )
+    status, packages = imported("-c", code)
     assert status == 0
     assert not packages & {"optuna", "sqlalchemy", "mlflow", "tensorboard"}

@@ -10,11 +10,13 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from training.cli import parser, tune_parser
 from training.cli.search import main
 
 ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -130,11 +132,12 @@ def test_a_signal_keeps_what_was_found(models: Path) -> None:
     assert not [*models.rglob("*")]
 
 
-def test_training_and_search_have_the_same_options() -> None:
-    helps = [
-        subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True, check=True).stdout
-        for module in ("training", "training.cli.tune")
-    ]
-    training, tune = (set(re.findall(r"^  (--[\w-]+)", text, re.MULTILINE)) for text in helps)
-    assert tune - training == {"--trials", "--timeout-s", "--search", "--storage", "--study", "--publish"}
+def test_training_and_search_have_the_same_options(capsys: pytest.CaptureFixture[str]) -> None:
+    def options(parse: Callable[[list[str]], object]) -> set[str]:
+        with pytest.raises(SystemExit):
+            parse(["--help"])
+        return set(re.findall(r"^  (--[\w-]+)", capsys.readouterr().out, re.MULTILINE))
+
+    training, tune = options(parser.parse), options(tune_parser.parse)
     assert training <= tune
+    assert tune - training == {"--trials", "--timeout-s", "--search", "--storage", "--study", "--publish"}

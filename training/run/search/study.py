@@ -71,7 +71,7 @@ def opened(storage: BaseStorage, name: str, place: str, plan: Plan) -> Study:
     )
     wanted = _settings(plan)
     if (found := study.user_attrs.get(_SETTINGS)) is None:
-        if study.trials:
+        if study.trials and _SETTINGS not in study.user_attrs:  # which another process may set just now
             raise OptionError(f"study {name!r} in {place} is not of mlp-tune; choose another name with --study")
         study.set_user_attr(_SETTINGS, wanted)
     elif differences := list(_differences(found, wanted)):
