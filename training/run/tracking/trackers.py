@@ -39,12 +39,12 @@ def tracked(
 
 def _opened(name: str, mlflow: str | None, tensorboard: Path | None, console: Console) -> Observer:
     observers: list[Observer] = []
-    if mlflow is not None:
-        from training.run.tracking import mlflow_run  # noqa: PLC0415 - takes seconds
-
-        observers.append(Guarded(mlflow_run.opened(mlflow, name), Failures("--mlflow", console)))
     if tensorboard is not None:
         from training.run.tracking import tensorboard_run  # noqa: PLC0415 - takes seconds
 
         observers.append(Guarded(tensorboard_run.opened(tensorboard, name), Failures("--tensorboard", console)))
+    if mlflow is not None:
+        from training.run.tracking import mlflow_run  # noqa: PLC0415 - takes seconds
+
+        observers.append(Guarded(mlflow_run.opened(mlflow, name), Failures("--mlflow", console)))
     return Several(observers)
