@@ -8,6 +8,7 @@ DATA    ?= fashion-mnist
 TARGET  ?=
 SOURCE_URL ?=
 OUT     ?=
+TRIALS  ?=
 ARGS    ?=
 NAME    =
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -18,12 +19,13 @@ BUILD_ARGS ?=
 OVERLAY ?= $(notdir $(wildcard deploy/overlays/*))
 
 # Users' values reach the shell unchanged, through the environment: make must not expand spaces, quotes or dollars in them.
-unexport HOST PORT DATA TARGET OUT ARGS NAME
+unexport HOST PORT DATA TARGET TRIALS OUT ARGS NAME
 export GIVEN_HOST = $(value HOST)
 export GIVEN_PORT = $(value PORT)
 export GIVEN_DATA = $(value DATA)
 export GIVEN_TARGET = $(value TARGET)
 export GIVEN_OUT = $(value OUT)
+export GIVEN_TRIALS = $(value TRIALS)
 export GIVEN_NAME = $(value NAME)
 WORDS    = $(value ARGS)
 
@@ -38,7 +40,7 @@ LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strat
 HASHED  := --constraint constraints.txt --generate-hashes --output-file
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve models rollback score data train prometheus chromium test test-fast check format lock docs docs-links render manifest-schema proto dashboard pictures image image-test deploy-test clean
+.PHONY: help setup serve models rollback score data train tune prometheus chromium test test-fast check format lock docs docs-links render manifest-schema proto dashboard pictures image image-test deploy-test clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
@@ -54,7 +56,7 @@ models: $(SERVER) ## list the published versions, or manage them (ARGS="check fa
 rollback: $(SERVER) ## withdraw the newest version of a model: NAME=fashion-mnist
 	@exec $(BIN)/python -m service.models rollback $${GIVEN_NAME:+"$$GIVEN_NAME"} $(WORDS)
 
-score: $(DEV)    ## score a file with a model: NAME=houses DATA=june.csv OUT=scored.csv (ARGS="--keep id", ARGS=--help)
+score: $(TRAIN)  ## score a file with a model: NAME=houses DATA=june.csv OUT=scored.csv (ARGS="--keep id", ARGS=--help)
 	@exec $(BIN)/python -m service.scoring $(WORDS) -- $${GIVEN_NAME:+"$$GIVEN_NAME"} "$$GIVEN_DATA" $${GIVEN_OUT:+"$$GIVEN_OUT"}
 
 data:            ## install Fashion-MNIST from Debian's package if apt-get is available; otherwise training downloads it
@@ -67,6 +69,9 @@ FORCE = $(if $(subst fashion-mnist,,$(value DATA)),,--force)
 
 train: $(TRAIN) $(if $(subst fashion-mnist,,$(value DATA)),,data) ## train and publish a model: DATA=houses.csv TARGET=price, by default Fashion-MNIST (ARGS="--epochs 5")
 	@exec $(BIN)/python -m training "$$GIVEN_DATA" $${GIVEN_TARGET:+--target="$$GIVEN_TARGET"} $(FORCE) $(WORDS)
+
+tune: $(TRAIN) $(if $(subst fashion-mnist,,$(value DATA)),,data) ## search options that suit the data, then train and publish: DATA=houses.csv TARGET=price TRIALS=30 (ARGS="--timeout-s 600")
+	@exec $(BIN)/python -m training.cli.tune "$$GIVEN_DATA" $${GIVEN_TARGET:+--target="$$GIVEN_TARGET"} $${GIVEN_TRIALS:+--trials="$$GIVEN_TRIALS"} $(FORCE) $(WORDS)
 
 # Unpacked, not installed: the tests need the programs and not the daemon.
 prometheus: | $(BIN)/pip ## fetch Prometheus and promtool for the tests, from Debian's package if apt-get is available
@@ -177,10 +182,10 @@ $(SERVER): pyproject.toml constraints.txt | $(BIN)/pip
 
 $(TRAIN): $(SERVER)
 	@echo "Installing torch into $(VENV) ..."
-	@$(INSTALL) --editable '.[$(RUNTIME),images,train]'
+	@$(INSTALL) --editable '.[$(RUNTIME),images,train,tune]'
 	@touch $@
 
 $(DEV): $(TRAIN)
 	@echo "Installing the developers' tools into $(VENV) ..."
-	@$(INSTALL) --editable '.[$(RUNTIME),grpc,images,train,bench,docs,dev]'
+	@$(INSTALL) --editable '.[$(RUNTIME),grpc,images,train,tune,mlflow,tensorboard,bench,docs,dev]'
 	@touch $@

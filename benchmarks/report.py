@@ -248,6 +248,20 @@ def tables(results: Results) -> str:
     return "\n\n".join([about(results), table(head, rows), measured, table(case_head, cases)])
 
 
+def search(results: Results) -> str:
+    """The test loss of the default and of a search on each set, and on how many the search is better."""
+    rows, better = [], 0
+    for name, by in results["runs"].items():
+        default, found = by["default"], by["search"]
+        change = found["loss"] / default["loss"] - 1
+        better += change < 0
+        losses = (f"{default['loss']:.4g}", f"{found['loss']:.4g}", f"{change:+.1%}")
+        rows.append((name, *losses, f"{default['cpu_s']:.0f}", f"{found['cpu_s']:.0f}"))
+    head = ("set", ">default, test loss", ">search, test loss", ">change", ">default, CPU s", ">search, CPU s")
+    verdict = f"**The search is better on {better} of {len(rows)} sets.**"
+    return "\n\n".join([about(results), table(head, rows), verdict])
+
+
 def training(results: Results) -> str:
     """Epochs of each tool, the time to scikit-learn's best accuracy, and small data sets."""
     parts = [about(results), "![seconds of an epoch](results/training.png)", _epochs(results["epochs"])]
@@ -423,6 +437,7 @@ SECTIONS: Final[dict[str, Callable[[Results], str]]] = {
     "regression": regression,
     "tables": tables,
     "larger_than_memory": larger_than_memory,
+    "search": search,
     "training": training,
     "accuracy": accuracy,
     "capacity_reality": capacity_reality,

@@ -44,11 +44,16 @@ def sets_of(folder: Path, seed: int) -> dict[str, dict[str, Any]]:
     return found
 
 
-def ours(folder: Path, name: str, about: dict[str, Any], seed: int, arguments: Sequence[str]) -> Run:
-    """Train and publish by the command line with no option but the target, and read the scores of its manifest."""
+def ours(
+    folder: Path, name: str, about: dict[str, Any], seed: int, arguments: Sequence[str], module: str = "training"
+) -> Run:
+    """Train and publish by the command line with no option but the target, and read the scores of its manifest.
+
+    ``module`` is that of the command, with the options of `mlp-train`.
+    """
     with tempfile.TemporaryDirectory() as models:
         command: list[str] = [
-            *(sys.executable, "-m", "training", str(folder / f"{name}.train.csv"), "--target", about["target"]),
+            *(sys.executable, "-m", module, str(folder / f"{name}.train.csv"), "--target", about["target"]),
             *("--test", str(folder / f"{name}.test.csv"), "--seed", str(seed), "--name", name, "--models", models),
             *arguments,
         ]

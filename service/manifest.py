@@ -229,6 +229,8 @@ class Manifest:
     f1_threshold: _Number | None = None
     """Of two classes: answering the second one from this probability on has the highest F1 on the validation rows. Null
     for other targets, and without such rows."""
+    search: Mapping[str, Any] | None = None
+    """The search that chose ``config``: its study, the number of trials, the best one; null if there was none."""
     reference: Reference | None = None
     """Distributions of the training rows and the predictions, to recognize drift; null if they are not known."""
     importance: Importance | None = None

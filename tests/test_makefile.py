@@ -94,6 +94,18 @@ def test_without_target_there_is_no_target_option(venv: Path) -> None:
     assert arguments_of(venv, "serve") == ["-m", "service", "--host", "127.0.0.1", "--port", "8000"]
 
 
+def test_a_search_has_its_own_number_of_trials(venv: Path) -> None:
+    module = ["-m", "training.cli.tune"]
+    assert arguments_of(venv, "tune", "DATA=a b.csv", "TARGET=$x", "TRIALS=9") == [
+        *module,
+        "a b.csv",
+        "--target=$x",
+        "--trials=9",
+    ]
+    assert arguments_of(venv, "tune", "DATA=x.csv", "ARGS=--timeout-s 60") == [*module, "x.csv", "--timeout-s", "60"]
+    assert arguments_of(venv, "tune") == [*module, "fashion-mnist", "--force"]
+
+
 def test_training_without_arguments_replaces_the_better_bundled_model(venv: Path) -> None:
     assert arguments_of(venv, "train") == ["-m", "training", "fashion-mnist", "--force"]
     assert arguments_of(venv, "train", "ARGS=--epochs 5")[3:] == ["--force", "--epochs", "5"]

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import httpx
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 from PIL import Image
@@ -27,12 +28,13 @@ TABLES: Final = (
     "from sklearn.compose import make_column_transformer",
 )
 CONVERSION: Final = "import pyarrow.csv, pyarrow.parquet"
+STUDY: Final = "import optuna"
 # Clients that need an environment of their own: tests/client_programs does the same.
 ELSEWHERE: Final = ("import numpy as np", 'client = ScoringServerClient("localhost", 8080)')
 
 
 def test_each_snippet_is_run() -> None:
-    assert set(SNIPPETS) == {PICTURE, ESTIMATOR, *TABLES, CONVERSION, *ELSEWHERE}
+    assert set(SNIPPETS) == {PICTURE, ESTIMATOR, *TABLES, CONVERSION, STUDY, *ELSEWHERE}
 
 
 def test_the_picture_is_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +81,15 @@ def test_a_csv_file_is_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     visits.to_csv("visits.csv", index=False)
     exec(SNIPPETS[CONVERSION], {})  # noqa: S102 - our own snippet
     pd.testing.assert_frame_equal(pd.read_parquet("visits.parquet"), visits, check_dtype=False)
+
+
+def test_a_study_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "searches").mkdir()
+    study = optuna.create_study(study_name="houses", storage="sqlite:///searches/houses.db")
+    study.optimize(lambda trial: trial.suggest_float("lr", 0.001, 0.1), n_trials=1)
+    exec(SNIPPETS[STUDY], {})  # noqa: S102 - our own snippet
+    assert capsys.readouterr().out.strip() == str(study.best_trial.params)
 
 
 def parts(inputs: Any, targets: Any) -> dict[str, Any]:

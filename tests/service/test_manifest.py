@@ -269,6 +269,7 @@ def test_a_manifest_without_a_field_is_refused(version_dir: Path, key: str) -> N
         "compared",
         "baseline",
         "f1_threshold",
+        "search",
         "reference",
         "importance",
     }:  # null says the same

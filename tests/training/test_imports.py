@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "sklearn", "scipy", "matplotlib", "pandas")
+HEAVY = ("torch", "sklearn", "scipy", "matplotlib", "pandas", "optuna", "sqlalchemy", "mlflow", "tensorboard")
 
 
 def imported(*arguments: str) -> tuple[int, set[str]]:
@@ -44,6 +44,25 @@ def test_help_and_errors_need_no_torch(arguments: tuple[str, ...], status: int, 
     assert "training" in packages
 
 
+def test_help_of_a_search_needs_neither_torch_nor_optuna() -> None:
+    status, packages = imported("-m", "training.cli.tune", "--help")
+    assert status == 0
+    assert not packages & set(HEAVY)
+
+
 def test_training_needs_neither_scikit_learn_nor_matplotlib_until_the_card_is_drawn() -> None:
     _, packages = imported("-c", "import training.run.fit")
     assert packages & set(HEAVY) == {"torch"}
+
+
+def test_a_run_that_is_not_tracked_imports_no_tracker() -> None:
+    """Of a run's files, those that are imported last: the pipeline and the card."""
+    code = (
+        "import training.cli.run, training.release.pipeline, training.release.plots\n"
+        "from training.run.interrupt import Interrupts; from training.run.tracking import trackers\n"
+        "trackers.check(None, None)\n"
+        "with trackers.tracked('x', None, None, None, Interrupts()): pass"
+    )
+    status, packages = imported("-c", code)
+    assert status == 0
+    assert not packages & {"optuna", "sqlalchemy", "mlflow", "tensorboard"}

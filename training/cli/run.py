@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from rich.console import Console
 
-from training.cli import parser
+from training.cli import outcome, parser
 from training.data import source
-from training.errors import NotPromoted, TrainingError
 from training.run import preparation, progress
 from training.run.interrupt import Interrupts
-
-NOT_PROMOTED: Final = 3
+from training.run.observers import observed
+from training.run.tracking import trackers
 
 
 def main(arguments: Sequence[str], interrupts: Interrupts | None = None) -> int:
-    """Run the command line; return 0 if a version was published, `NOT_PROMOTED` if it was refused, 1 after an error.
+    """Run the command line and return its exit status, as `outcome.status_of`.
 
     Raises `KeyboardInterrupt` if ``interrupts`` noted a signal; then nothing was published.
     """
-    console = progress.console()
-    try:
-        _run(parser.parse(arguments), console, interrupts or Interrupts())
-    except NotPromoted as error:
-        for reason in error.reasons:
-            console.print(f"- {reason}")
-        console.print(f"mlp-train: {error.summary}")
-        return NOT_PROMOTED
-    except TrainingError as error:
-        console.print(f"mlp-train: {error}")
-        return 1
-    return 0
+    console, given = progress.console(), interrupts or Interrupts()
+    return outcome.status_of("mlp-train", lambda: _run(parser.parse(arguments), console, given), console)
 
 
 def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> None:
+    trackers.check(command.mlflow, command.tensorboard)
     dataset = source.load(command.data, command.data_options, progress.watching(console, interrupts))
     name = command.name or dataset.name
     preparation.check(dataset, command.models, name)
@@ -46,6 +35,9 @@ def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> N
     from training.engine import subnormal  # noqa: PLC0415
     from training.run import fit  # noqa: PLC0415
 
-    with subnormal.flushed():
-        run = fit.train(name, command.text, dataset, parts, config, console, interrupts)
-        fit.publish(run, command.models, console, interrupts, breaking=command.breaking, force=command.force)
+    tracked = trackers.tracked(name, command.mlflow, command.tensorboard, console, interrupts)
+    with subnormal.flushed(), tracked as observer, observed(observer) as end:
+        end.run = fit.train(name, command.text, dataset, parts, config, console, interrupts, observer)
+        end.release = fit.publish(
+            end.run, command.models, console, interrupts, breaking=command.breaking, force=command.force
+        )

@@ -12,7 +12,7 @@ import numpy as np
 from training.data import summary
 from training.data.dataset import join_names
 from training.model.features import Features
-from training.release import card_page, card_pictures, card_scores, unseen_values
+from training.release import card_page, card_pictures, card_scores, search_section, unseen_values
 from training.release.markdown import code, table, text
 from training.release.training_run import Candidate, TrainingRun
 
@@ -32,6 +32,7 @@ def card(
         *card_scores.parts(candidate),
         card_scores.compared(candidate),
         f"## Training\n\n{drawn.learning}\n\n{_training(run)}",
+        "" if run.search is None else search_section.section(run.search),
         f"## Errors\n\n{drawn.errors}",
         drawn.importance and f"## Feature importance\n\n{drawn.importance}",
         _features(run),
@@ -39,8 +40,9 @@ def card(
         _provenance(candidate, created, commit, libraries),
     ]
     markdown = "\n\n".join(section for section in sections if section) + "\n"
-    page = card_page.page(markdown, drawn.files)
-    return {**drawn.files, card_page.README: markdown.encode(), card_page.FILE: page}
+    pictures = drawn.files if run.search is None else drawn.files | search_section.pictures(run.search)
+    page = card_page.page(markdown, pictures)
+    return {**pictures, card_page.README: markdown.encode(), card_page.FILE: page}
 
 
 def _head(run: TrainingRun, version: int) -> str:

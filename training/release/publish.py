@@ -26,7 +26,7 @@ from service.manifest import (
     format_of,
 )
 from training.errors import TrainingError
-from training.release import card, onnx_runtime, seen_rows
+from training.release import card, onnx_runtime, search_section, seen_rows
 from training.release.interface import features_of
 from training.release.onnx_export import CLASSIFIER_OUTPUTS, OPSET, REGRESSOR_OUTPUTS
 from training.release.reference import reference
@@ -135,6 +135,7 @@ def _manifest(candidate: Candidate, version: int, created: str, commit: str | No
         compared=candidate.judgement.compared,
         baseline=candidate.baseline or None,
         f1_threshold=None if candidate.thresholds is None or (best := candidate.thresholds.best) is None else best.at,
+        search=None if run.search is None else search_section.summary(run.search),
         reference=reference(dataset, split.train, candidate.outputs[-1], candidate.influence),
         importance=candidate.importance,
     )

@@ -16,6 +16,7 @@ from training.engine.trainer import Epoch
 from training.model.network import Network
 from training.release.promotion import Judgement
 from training.release.quantize import Comparison
+from training.release.search_result import SearchResult
 from training.release.thresholds import Thresholds
 
 
@@ -27,7 +28,8 @@ class TrainingRun:
     of the hidden layers, ``output_activation`` a key of `onnx_export.OUTPUT_ACTIVATIONS`.
     ``config`` maps every option to its value. ``history`` has the epochs in order, ``teacher_history`` those of the
     teacher, if there was one; ``best_epoch`` is the epoch whose weights the network has. ``fit_s`` is the training time
-    in seconds. ``seed`` is None for an unseeded run, ``temperature`` for an uncalibrated network.
+    in seconds. ``seed`` is None for an unseeded run, ``temperature`` for an uncalibrated network, ``search`` if nobody
+    searched the options.
     """
 
     name: str
@@ -47,6 +49,7 @@ class TrainingRun:
     members: int = 1
     temperature: float | None = None
     teacher_history: Sequence[Epoch] = ()
+    search: SearchResult | None = None
 
     @property
     def test_inputs(self) -> NDArray[Any]:

@@ -23,6 +23,7 @@ from training.release import pipeline
 from training.run import fit, preparation, progress
 from training.run.interrupt import Interrupts
 from training.run.keywords import in_python
+from training.run.observers import Epochs, Observer
 from training.run.trained_table import TrainedTable
 
 _TABLE: Final = "the table"
@@ -128,7 +129,8 @@ def train_table(  # noqa: PLR0913 - one keyword for each option
         if models is not None:
             preparation.check_clients(dataset, parts, Path(models), name, console, breaking=breaking)
         command = f"train_table() in Python {platform.python_version()}"
-        run = fit.train(name, command, dataset, parts, config, console, Interrupts(), on_epoch or (lambda _: None))
+        observer = Epochs(on_epoch) if on_epoch else Observer()
+        run = fit.train(name, command, dataset, parts, config, console, Interrupts(), observer)
         folder = None
         if models is not None:
             folder = fit.publish(run, Path(models), console, Interrupts(), breaking=breaking, force=force).folder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from training.release import card_scores, pipeline
 from training.release.training_run import Candidate, TrainingRun
 from training.run import progress
 from training.run.interrupt import Interrupts
+from training.run.observers import Observer, Start
 
 
 def train(
@@ -33,12 +34,12 @@ def train(
     config: Config,
     console: Console,
     interrupts: Interrupts,
-    on_epoch: Callable[[Epoch], bool | None] = lambda _: None,
+    observer: Observer,
 ) -> TrainingRun:
     """Train a network for ``dataset``, with a progress bar, and print how it went.
 
-    ``command`` is what started the run, for the model card. Training stops when ``on_epoch`` returns True. Raises
-    `TrainingError`.
+    ``command`` is what started the run, for the model card. ``observer`` is told of the start and each epoch; training
+    stops when its `on_epoch` returns True. Raises `TrainingError`.
     """
     config = sizing.resolved(config, parts.train_rows)
     train_device = device.choose(config.device)
@@ -48,6 +49,7 @@ def train(
         f"{len(parts.test):,} test rows; training on {device_text}, in batches of {config.batch_size:,} rows at a peak "
         f"learning rate of {config.lr:.2g}"
     )
+    observer.on_start(Start(name, command, dataset, parts, config, device_text))
     started_s = time.perf_counter()
     epochs = {"teacher epoch": config.teacher_epochs, "epoch": config.epochs}
     score_name = "accuracy" if dataset.classifies else "R²"
@@ -55,7 +57,7 @@ def train(
 
         def after_epoch(epoch: Epoch) -> bool | None:
             bars["epoch"](epoch)
-            return on_epoch(epoch)
+            return observer.on_epoch(epoch)
 
         trained = recipe.train_network(
             dataset, parts, config, train_device, after_epoch, bars["teacher epoch"], interrupts.check

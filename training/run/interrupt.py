@@ -16,7 +16,6 @@ from types import FrameType
 from typing import NoReturn
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_MESSAGE = b"mlp-train: interrupted; nothing was published\n"
 _CLEAR_BAR = b"\r\x1b[K\x1b[?25h"  # terminal codes: clear the line, show the cursor
 
 
@@ -36,9 +35,11 @@ class Interrupts:
     COMMITTED (after `commit`)    nothing, unless the rename fails and `commit` is called again
 
     Until `install`, Python handles signals, as for callers of training as a library; `check` then never raises.
+    ``program`` begins the sentence that is printed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, program: str = "mlp-train") -> None:
+        self._message = f"{program}: interrupted; nothing was published\n".encode()
         self._state = _State.AT_ONCE
         self._noted: int | None = None
 
@@ -55,7 +56,10 @@ class Interrupts:
 
     @contextmanager
     def orderly(self) -> Iterator[None]:
-        """Enter while there is something to clean up, such as a progress bar or temporary files. Raises as `check`."""
+        """Enter while there is something to clean up, such as a progress bar or temporary files. Raises as `check`.
+
+        Contexts nest: at the end of one, the state is that of the one around it.
+        """
         with self._within(_State.ORDERLY):
             yield
 
@@ -78,17 +82,17 @@ class Interrupts:
         with suppress(OSError):
             stderr = os.dup(2)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # so that no other thread, as the bar's, has the last word
-            os.write(stderr, _CLEAR_BAR * has_bar + _MESSAGE)
+            os.write(stderr, _CLEAR_BAR * has_bar + self._message)
         os._exit(128 + (number or self._noted or signal.SIGINT))
 
     @contextmanager
     def _within(self, state: _State) -> Iterator[None]:
-        self._state = state
+        before, self._state = self._state, state
         try:
             yield
         finally:
             if self._state is state:
-                self._state = _State.AT_ONCE
+                self._state = before
         if self._state is _State.AT_ONCE:
             self.check()
 

@@ -81,6 +81,13 @@ def test_best_is_an_ensemble_for_a_table_and_one_network_for_images() -> None:
     assert command.config(images=True).members == 1
 
 
+def test_the_other_recipes_have_the_same_options() -> None:
+    best, fast = parser.parse(["digits", "--epochs", "7"]).other_configs(images=False)
+    assert (best, fast) == tuple(Config(**RECIPES[name]["table"] | {"epochs": 7}) for name in ("best", "fast"))
+    (default,) = parser.parse(["digits", "--recipe", "best"]).other_configs(images=True)
+    assert default == Config(**RECIPES[DEFAULT]["image"])
+
+
 def test_options_override_the_default_recipe() -> None:
     words = "digits --hidden 256 128 --no-batch-norm --flip --lr 1e-2 --epochs 3 --activation tanh --seed 7"
     config = parser.parse(words.split()).config(images=True)

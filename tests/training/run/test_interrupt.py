@@ -75,6 +75,7 @@ threading.Thread(target=lambda: [os.write(2, b".") for _ in itertools.count()], 
     [
         "with run.orderly(): TERM(); print('cleaned up'); run.check(); print('not here')",
         "with run.orderly(): TERM(); print('cleaned up')\nprint('not here')",
+        "with run.orderly():\n with run.orderly(): pass\n TERM(); print('cleaned up'); run.check(); print('not here')",
         "with run.publishing(): TERM(); INT(); INT(); print('cleaned up'); run.commit(); print('not here')",
         "with run.publishing(): TERM(); print('cleaned up')\nprint('not here')",
     ],
