@@ -380,7 +380,7 @@ def larger_than_memory(results: Results) -> str:
         ">s an epoch",
         ">s in all",
         ">limit MB",
-        ">peak MB",
+        ">peak resident MB",
         ">log-loss",
         ">accuracy",
     ]
@@ -392,7 +392,7 @@ def larger_than_memory(results: Results) -> str:
             f"{run['epochs_s'] / run['epochs']:.1f}",
             f"{run['wall_s']:.0f}",
             "" if run["limit_mb"] is None else f"{run['limit_mb']:,}",
-            f"{run['peak_group_mb'] or run['peak_rss_mb']:,.0f}",
+            f"{run['peak_rss_mb']:,.0f}",
             f"{run['log_loss']:.4f}",
             f"{run['accuracy']:.4f}",
         ]

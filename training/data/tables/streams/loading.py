@@ -38,6 +38,7 @@ def load(path: Path, options: TableOptions, streaming: Streaming, track: Track) 
     if not path.is_dir() and not is_parquet(path):
         if streaming.mode == "always":
             raise OptionError(f"--stream is 'always', and {path} is no Parquet file; convert it, or leave --stream out")
+        choices.check_size(path, streaming)
         return table_file.load(path, options)
     files = ParquetFiles(path)
     options.check_names(path, files.names)

@@ -12,7 +12,7 @@ from training.data import source
 from training.data.tables.options import TableOptions
 from training.data.tables.streams import memory, streaming
 from training.data.tables.streams.streaming import Streaming
-from training.errors import OptionError
+from training.errors import DataError, OptionError
 
 
 def test_a_table_is_streamed_if_it_would_not_fit() -> None:
@@ -58,6 +58,14 @@ def test_a_file_of_another_format_is_not_streamed(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("x,y\n1,a\n2,b\n")
     with pytest.raises(OptionError, match=r"table\.csv is no Parquet file"):
         source.load(str(tmp_path / "table.csv"), {"targets": ("y",), "stream": "always"})
+
+
+def test_a_large_file_that_cannot_be_streamed_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    with path.open("wb") as file:
+        file.truncate(90_000_000)  # takes no space
+    with pytest.raises(DataError, match=r"table\.csv has 90 MB and may not fit in memory, of which it may take 100 MB"):
+        source.load(str(path), {"targets": ("y",), "memory_mb": 100})
 
 
 def test_too_little_memory_is_refused() -> None:
