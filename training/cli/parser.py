@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
+from training.cli import cluster_options
+from training.cluster.choice import Cluster
 from training.config import DEFAULT, RECIPES, RECIPES_HELP, Config, flag_of
 from training.data import source
 from training.data.kind import DataKind, DataOption
@@ -25,7 +27,10 @@ _EXAMPLES: Final = """examples:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A parsed command line; ``options`` are the fields of `Config` that were given, ``text`` is the command itself."""
+    """A parsed command line; ``options`` are the fields of `Config` that were given, ``text`` is the command itself.
+
+    ``cluster`` is where to train; None for this process.
+    """
 
     data: str
     data_options: dict[str, Any]
@@ -35,6 +40,7 @@ class Command:
     recipe: str
     breaking: bool
     force: bool
+    cluster: Cluster | None
     options: dict[str, Any]
     text: str
 
@@ -55,6 +61,7 @@ def parse(arguments: Sequence[str], kinds: Sequence[DataKind] = source.KINDS) ->
     """
     given = vars(_parser(kinds).parse_args(arguments))
     own = {name: given.pop(name) for name in ("data", "models", "name", "recipe", "breaking", "force")}
+    own["cluster"] = cluster_options.taken(given)
     kind = source.kind_of(own["data"], kinds)
     data_options = [each for _, group in source.option_groups(kinds) for each in group if each.name in given]
     return Command(
@@ -83,6 +90,7 @@ def _parser(kinds: Sequence[DataKind]) -> argparse.ArgumentParser:
     switch: dict[str, Any] = {"action": "store_true", "default": False}
     parser.add_argument("--breaking", **switch, help="publish even if clients of the newest version have to change")
     parser.add_argument("--force", **switch, help="publish even if it is worse than the newest version")
+    cluster_options.add(parser)
     for kind, options in source.option_groups(kinds):
         _add_options(parser.add_argument_group(kind.description, kind.options_help), options)
     group = parser.add_argument_group("training", "where two defaults are shown, they are for images | for tables")

@@ -40,6 +40,8 @@ def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> N
     name = command.name or dataset.name
     preparation.check(dataset, command.models, name)
     config = command.config(images=dataset.images)
+    if command.cluster is not None:
+        command.cluster.check(config)
     dataset, parts = preparation.prepare(dataset, config, console)
     preparation.check_clients(dataset, parts, command.models, name, console, breaking=command.breaking)
     # Torch takes seconds to import: by now the user has seen the data, or what is wrong with it.
@@ -47,5 +49,5 @@ def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> N
     from training.run import fit  # noqa: PLC0415
 
     with subnormal.flushed():
-        run = fit.train(name, command.text, dataset, parts, config, console, interrupts)
+        run = fit.train(name, command.text, dataset, parts, config, console, interrupts, cluster=command.cluster)
         fit.publish(run, command.models, console, interrupts, breaking=command.breaking, force=command.force)
