@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +12,7 @@ from training.errors import OptionError
 
 LOCAL: Final = "local"
 DEFAULT_WORKERS: Final = 2
+_ADDRESS: Final = re.compile(r"local|auto|[^:/\s]+:[0-9]{1,5}")
 _WORKERS: Final = Interval(1, 4096, integer=True)
 _CHECKPOINT_EVERY_S: Final = 5.0
 
@@ -34,7 +36,7 @@ class Cluster:
     def __post_init__(self) -> None:
         if fault := mismatch("--ray-workers", self.workers, _WORKERS):
             raise OptionError(fault)
-        if self.address.startswith("ray://"):
+        if not _ADDRESS.fullmatch(self.address):
             raise OptionError(
                 f"--ray is {self.address!r}, expected 'local', 'auto' or HOST:PORT; run the command on a machine of "
                 "the cluster with --ray auto, or as a job: ray job submit"

@@ -19,6 +19,7 @@ from training.errors import ClusterError
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _LOOPBACK: Final = "127.0.0.1"
+_CONNECT_S: Final = 10.0
 _STORE_BYTES: Final = 200 * 2**20
 # Beside the workers: with fewer, tasks that read data wait for ever.
 _MORE_CPUS: Final = 2
