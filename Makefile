@@ -6,6 +6,7 @@ HOST    ?= 127.0.0.1
 PORT    ?= 8000
 DATA    ?= fashion-mnist
 TARGET  ?=
+OUT     ?=
 ARGS    ?=
 NAME    =
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -16,11 +17,12 @@ BUILD_ARGS ?=
 OVERLAY ?= $(notdir $(wildcard deploy/overlays/*))
 
 # Users' values reach the shell unchanged, through the environment: make must not expand spaces, quotes or dollars in them.
-unexport HOST PORT DATA TARGET ARGS NAME
+unexport HOST PORT DATA TARGET OUT ARGS NAME
 export GIVEN_HOST = $(value HOST)
 export GIVEN_PORT = $(value PORT)
 export GIVEN_DATA = $(value DATA)
 export GIVEN_TARGET = $(value TARGET)
+export GIVEN_OUT = $(value OUT)
 export GIVEN_NAME = $(value NAME)
 WORDS    = $(value ARGS)
 
@@ -34,7 +36,7 @@ LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strat
 HASHED  := --constraint constraints.txt --generate-hashes --output-file
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve models rollback data train prometheus chromium test test-fast check format lock render manifest-schema proto dashboard pictures image image-test deploy-test clean
+.PHONY: help setup serve models rollback score data train prometheus chromium test test-fast check format lock render manifest-schema proto dashboard pictures image image-test deploy-test clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
@@ -49,6 +51,9 @@ models: $(SERVER) ## list the published versions, or manage them (ARGS="check fa
 
 rollback: $(SERVER) ## withdraw the newest version of a model: NAME=fashion-mnist
 	@exec $(BIN)/python -m service.models rollback $${GIVEN_NAME:+"$$GIVEN_NAME"} $(WORDS)
+
+score: $(DEV)    ## score a file with a model: NAME=houses DATA=june.csv OUT=scored.csv (ARGS="--keep id", ARGS=--help)
+	@exec $(BIN)/python -m service.scoring $(WORDS) -- $${GIVEN_NAME:+"$$GIVEN_NAME"} "$$GIVEN_DATA" $${GIVEN_OUT:+"$$GIVEN_OUT"}
 
 data:            ## install Fashion-MNIST from Debian's package if apt-get is available; otherwise training downloads it
 	@test -d /usr/share/datasets/fashion-mnist || ! command -v apt-get >/dev/null || \

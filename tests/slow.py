@@ -35,6 +35,8 @@ SLOW: Final = (
     "service/models/test_rollback.py::test_a_server_serves_the_version_before",
     "service/models/test_rollback.py::test_of_several_at_once_one_succeeds",
     "service/models/test_run.py",
+    "service/scoring/test_run.py",
+    "service/scoring/test_same_as_server.py",
     "service/test_hung_workers.py",
     "service/test_main.py",
     "service/test_reload.py",

@@ -107,6 +107,13 @@ def test_managing_versions(venv: Path) -> None:
     assert arguments_of(venv, "rollback", NAME="the-host") == ["-m", "service.models", "rollback"]  # some shells set it
 
 
+@pytest.mark.parametrize("value", AWKWARD)
+def test_scoring(venv: Path, value: str) -> None:
+    given = {"NAME": value, "DATA": f"{value}.csv", "OUT": f"{value}.parquet"}
+    arguments = arguments_of(venv, "score", *(f"{name}={text}" for name, text in given.items()), "ARGS=--keep 'a b'")
+    assert arguments == ["-m", "service.scoring", "--keep", "a b", "--", value, f"{value}.csv", f"{value}.parquet"]
+
+
 def test_the_fast_tests_skip_the_slow_ones(venv: Path) -> None:
     options = ["-m", "not slow and not image and not play", "--hypothesis-profile=fast"]
     arguments = arguments_of(venv, "test-fast", "ARGS=-k codecs")

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from service.errors import InvalidInput
 from service.inference.columns import FLOAT32_MAX
-from service.inference.schema import Schema
 from service.inference.steps import finish
 from service.manifest import CLASSIFICATION, Label, Manifest
 from service.models.command import CommandError
 from service.models.labelled_rows import Batch, Skipped, View, batch_rows
+from service.models.stored_array import StoredArray
 
 # The arrays of rows and targets. The others are those that training on images reads.
 _PAIRS: Final = (("inputs", "targets"), ("test_images", "test_labels"), ("images", "labels"))
@@ -53,7 +51,7 @@ def _batches(
         raise CommandError(f"{path} has {', '.join(sorted(members)) or 'no arrays'}, expected inputs and targets")
     with ExitStack() as opened:
         files = [opened.enter_context(archive.open(f"{name}.npy")) for name in pair]
-        inputs, targets = (_Array(path, name, file) for name, file in zip(pair, files, strict=True))
+        inputs, targets = (StoredArray(path, name, file) for name, file in zip(pair, files, strict=True))
         _check(path, inputs, targets, views, manifest)
         find = _Labels(manifest) if manifest.task == CLASSIFICATION else _numbers
         size, first = batch_rows(views[0].schema.width), 0
@@ -67,54 +65,12 @@ def _batches(
             first += count
 
 
-class _Array:
-    """An array of the archive that is read from its first row on."""
-
-    def __init__(self, path: Path, name: str, file: IO[bytes]) -> None:
-        self.name = name
-        self._file = file
-        self._path = path
-        version = npy.read_magic(self._file)
-        if version not in {(1, 0), (2, 0)}:
-            raise ValueError(f"{name} is of version {version}")
-        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        self.shape, fortran, self.dtype = read_header(self._file)
-        if self.dtype.hasobject:
-            raise CommandError(f"{path}: {name} holds Python objects; save numbers, or strings with dtype str")
-        if not self.shape or not self.rows:
-            raise CommandError(f"{path}: {name} has shape {self.shape}, expected one or more rows")
-        if fortran and len(self.shape) > 1:
-            raise CommandError(f"{path}: {name} is stored by columns; save np.ascontiguousarray({name})")
-
-    @property
-    def rows(self) -> int:
-        """How many rows it has."""
-        return int(self.shape[0])
-
-    def read(self, count: int) -> NDArray[Any]:
-        """The next ``count`` rows."""
-        shape = (count, *self.shape[1:])
-        size = math.prod(shape) * self.dtype.itemsize
-        content = self._file.read(size)
-        if len(content) != size:
-            raise CommandError(f"{self._path}: {self.name} is shorter than its header says; save it again")
-        return np.frombuffer(content, self.dtype).reshape(shape)
-
-
-def _check(path: Path, inputs: _Array, targets: _Array, views: Sequence[View], manifest: Manifest) -> None:
+def _check(path: Path, inputs: StoredArray, targets: StoredArray, views: Sequence[View], manifest: Manifest) -> None:
     """Raise `CommandError` unless shapes and dtypes fit the models."""
-    schema: Schema = views[0].schema
-    shape = inputs.shape[1:-1] if inputs.shape[1:] == (*schema.shape, 1) else inputs.shape[1:]
-    if shape not in ((schema.width,), schema.shape):
-        raise CommandError(
-            f"{path}: {inputs.name} has shape {inputs.shape}, expected (rows, {', '.join(map(str, schema.shape))})"
-        )
-    if inputs.dtype.kind not in _NUMBERS or inputs.dtype.itemsize > 8:
-        raise CommandError(f"{path}: {inputs.name} is {inputs.dtype}, expected numbers of up to 64 bits")
-    if inputs.dtype.kind == "f" and inputs.dtype.itemsize < 8 and "float32" not in schema.raw_dtypes:
-        raise CommandError(
-            f"{path}: {inputs.name} is {inputs.dtype}, which cannot hold the models' values; save float64"
-        )
+    for array in (inputs, targets):
+        if not array.rows:
+            raise CommandError(f"{path}: {array.name} has shape {array.shape}, expected one or more rows")
+    inputs.check_inputs(views[0].schema)
     columns = len(manifest.targets)
     fits = (columns == 1 and targets.shape == (inputs.rows,)) or targets.shape == (inputs.rows, columns)
     kinds = _LABELS if manifest.task == CLASSIFICATION else _NUMBERS

@@ -22,9 +22,9 @@ def encode(manifest: Manifest, options: Options, outputs: Outputs) -> bytes:
     """The answer for ``outputs``."""
     import pyarrow as pa  # noqa: PLC0415 - an extra
 
-    columns = _numbers(manifest, outputs) if outputs.probabilities is None else _classes(manifest, options, outputs)
+    columns = columns_of(manifest, options, outputs)
     bad = None if options.faults is None else options.faults.mask(len(outputs.prediction))
-    arrays = {name: values if bad is None else _with_nulls(values, bad) for name, values in columns.items()}
+    arrays = {name: values if bad is None else with_nulls(values, bad) for name, values in columns.items()}
     if options.faults is not None:
         errors: list[str | None] = [None] * len(outputs.prediction)
         for row, fault in zip(options.faults.rows(), options.faults.faults(), strict=True):
@@ -38,11 +38,16 @@ def encode(manifest: Manifest, options: Options, outputs: Outputs) -> bytes:
     return found
 
 
+def columns_of(manifest: Manifest, options: Options, outputs: Outputs) -> dict[str, Any]:
+    """The Arrow arrays (rows,) of an answer, by the names of their columns."""
+    return _numbers(manifest, outputs) if outputs.probabilities is None else _classes(manifest, options, outputs)
+
+
 def _numbers(manifest: Manifest, outputs: Outputs) -> dict[str, Any]:
     import pyarrow as pa  # noqa: PLC0415 - an extra
 
     names = list(manifest.targets) if len(manifest.targets) > 1 else ["prediction"]
-    values = outputs.prediction.reshape(len(outputs.prediction), -1)
+    values = outputs.prediction.reshape(-1, len(manifest.targets))
     return {name: pa.array(_column(values, index)) for index, name in enumerate(names)}
 
 
@@ -74,7 +79,8 @@ def _column(values: NDArray[Any], index: int) -> NDArray[Any]:
     return np.ascontiguousarray(values[:, index])
 
 
-def _with_nulls(values: Any, bad: NDArray[np.bool_]) -> Any:
+def with_nulls(values: Any, bad: NDArray[np.bool_]) -> Any:
+    """An Arrow array of ``values`` (rows,) that is null where ``bad`` (rows,) is true."""
     import pyarrow as pa  # noqa: PLC0415 - an extra
     from pyarrow import compute  # noqa: PLC0415 - an extra
 

@@ -53,7 +53,7 @@ def rows_from_csv(
         lines = chain([first] if first else [], text)
     names = _names(lines, schema, ignore_unknown=options.ignore_unknown) if header else list(schema.names)
     places = named.positions(names, schema, ignore_unknown=options.ignore_unknown) if header else None
-    read = _Reader(schema, len(names), places, text.delimiter, header=header)
+    read = CellReader(schema, len(names), places, text.delimiter, header=header)
     # Pages that are not written take no memory.
     rows = np.empty((min(schema.max_rows, len(body) // max(1, len(names)) + 1), schema.width))
     count, step_rows = 0, max(1, _STEP_VALUES // schema.width)
@@ -77,8 +77,12 @@ def rows_from_csv(
     return rows[:count]
 
 
-class _Reader:
-    """Reads one row after the other: at once if all values are plain numbers, otherwise each by its column."""
+class CellReader:
+    """Reads one row after the other: at once if all values are plain numbers, otherwise each by its column.
+
+    A row has ``length`` values; ``places`` has that of each feature, None for one that is absent, and is None if they
+    are all there, in order.
+    """
 
     def __init__(
         self, schema: Schema, length: int, places: Sequence[int | None] | None, delimiter: str, *, header: bool

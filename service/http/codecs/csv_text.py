@@ -23,18 +23,18 @@ _QUOTED: Final = re.compile(r'"[^"]*"')
 class CsvText:
     """The rows of ``body`` as lists of strings; empty lines are skipped. A row may have ``longest_bytes``.
 
-    Iterating raises `MalformedBody`. ``delimiter`` is the one that the first line has most of outside quotes, or the
-    one that makes it ``width`` values long.
+    Iterating raises `MalformedBody`. Without a given one, ``delimiter`` is the one that the first line has most of
+    outside quotes, or the one that makes it ``width`` values long.
     """
 
-    def __init__(self, body: bytes, longest_bytes: int, width: int | None = None) -> None:
+    def __init__(self, body: bytes, longest_bytes: int, width: int | None = None, delimiter: str | None = None) -> None:
         self._body = body
         self._longest_bytes = longest_bytes
         self._at = len(_BOM) if body.startswith(_BOM) else 0
         self._row_chars = 0
         self._empty_lines = 0
         first = next(self._lines(peek=True), "")
-        self.delimiter = _delimiter(first, width)
+        self.delimiter = delimiter or _delimiter(first, width)
         self._rows = csv.reader(self._lines(), delimiter=self.delimiter, strict=True)
 
     def __iter__(self) -> Iterator[list[str]]:

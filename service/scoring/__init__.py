@@ -1,0 +1,1 @@
+"""Batch scoring: the rows of files through a published model, with the answers that a server gives."""

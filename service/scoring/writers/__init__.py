@@ -1,0 +1,1 @@
+"""Writers of scored rows, one format a file."""
