@@ -50,6 +50,7 @@ SLOW: Final = (
     "test_readme.py::test_the_snippets_for_tables_train_and_publish",
     "test_shipped_model.py",
     "training/cli/test_not_promoted.py",
+    "training/cluster/test_training.py",
     "training/data/test_fashion_mnist.py",
     "training/engine/test_subnormal.py",
     "training/estimators/test_mlp.py",

@@ -7,7 +7,9 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +19,9 @@ from service import cpus
 from service.errors import RequestError
 from service.inference.model import Model
 from service.models.command import CommandError
+from service.models.prover import Prover
 from service.scoring import locate, whole_file
+from service.scoring.cluster import ClusterScorer, Run
 from service.scoring.job import BadRow, Job
 from service.scoring.output import NULL, Asked, Output
 from service.scoring.parts import Parts
@@ -36,8 +40,25 @@ _CHOICES: Final = ("keep", "probabilities", "top_k", "prefix", "on_error", "resi
 Say = Callable[[str], object]
 
 
-def score(model: Model, options: argparse.Namespace, stop: Stop, clock: Callable[[], float], say: Say) -> None:
-    """Score the input of ``options`` into its output. Raises `CommandError` and `Stopped`."""
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A cluster to score on: what runs work there, its package, the folder of the version, and how to load it."""
+
+    run: Run
+    package: str
+    folder: Path
+    prover: Prover
+
+
+def score(
+    model: Model,
+    options: argparse.Namespace,
+    stop: Stop,
+    clock: Callable[[], float],
+    say: Say,
+    elsewhere: Elsewhere | None = None,
+) -> None:
+    """Score the input of ``options`` into its output, here or ``elsewhere``. Raises `CommandError` and `Stopped`."""
     began_s = clock()
     given, output = locate.place(options.input), locate.place(options.output)
     writers.format_of(output)
@@ -51,6 +72,7 @@ def score(model: Model, options: argparse.Namespace, stop: Stop, clock: Callable
     job = Job(
         source,
         Scorer(model, rows),
+        None if elsewhere is None else _on(elsewhere, source, asked, stop).scored,
         rows.schema,
         writers.maker(output, rows.schema),
         threads,
@@ -74,6 +96,12 @@ def score(model: Model, options: argparse.Namespace, stop: Stop, clock: Callable
         took_s = clock() - began_s
         speed = f", {job.progress.rows / took_s:,.0f} rows/s" if took_s >= 1 else ""
         _tell(tally, model, options, f"{duration(took_s)}{speed}: {output.shown}", say)
+
+
+def _on(cluster: Elsewhere, source: Source, asked: Asked, stop: Stop) -> ClusterScorer:
+    prover = cluster.prover
+    placed = (cluster.folder, prover.placement, prover.bounds)
+    return ClusterScorer(cluster.run, cluster.package, *placed, source, asked, stop)
 
 
 def _source(given: Place, files: list[Place], model: Model, options: argparse.Namespace) -> Source:

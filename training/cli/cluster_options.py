@@ -50,4 +50,8 @@ def taken(given: dict[str, Any]) -> Cluster | None:
     if own and "address" not in own:
         flags = ", ".join(f"--ray-{field}" for field in own)
         raise OptionError(f"{flags} can only be used with --ray; add --ray local, or the address of a cluster")
-    return Cluster(**own) if own else None
+    if not own:
+        return None
+    cluster = Cluster(**own)
+    cluster.check_storage()
+    return cluster

@@ -6,4 +6,3 @@ import os
 os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # how long a worker may wait to report an epoch
-os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its C++ parts, whose logs are of use to its makers

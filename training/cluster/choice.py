@@ -19,11 +19,12 @@ _CHECKPOINT_EVERY_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Where to train: ``address`` is `LOCAL` for one that is started on this machine, ``auto`` or ``HOST:PORT``.
+    """Where to train or score.
 
-    ``storage`` is where checkpoints are written: a folder or a URI that all machines share. ``logs`` says whether to
-    print what Ray logs. A checkpoint is written after an epoch, if the last one is ``checkpoint_every_s`` old. A worker
-    that is lost ``max_failures`` times ends the run. Raises `OptionError`.
+    ``address`` is `LOCAL` for a cluster that is started on this machine, ``auto`` or ``HOST:PORT``. ``storage`` is
+    where the checkpoints of training are written: a folder or a URI that all machines share. ``logs`` says whether to
+    print what Ray logs. A checkpoint is written after an epoch, if the last one is ``checkpoint_every_s`` old. A run
+    goes on after workers were lost up to ``max_failures`` times. Raises `OptionError`.
     """
 
     address: str = LOCAL
@@ -41,11 +42,6 @@ class Cluster:
                 f"--ray is {self.address!r}, expected 'local', 'auto' or HOST:PORT; run the command on a machine of "
                 "the cluster with --ray auto, or as a job: ray job submit"
             )
-        if self.address != LOCAL and self.storage is None:
-            raise OptionError(
-                f"--ray is {self.address!r}, which needs --ray-storage; give a folder that all its machines share, or "
-                "a URI such as s3://bucket/checkpoints"
-            )
         if importlib.util.find_spec("ray") is None:
             raise OptionError("--ray needs ray; install it with: pip install 'mlp-serving[ray]'")
 
@@ -54,6 +50,14 @@ class Cluster:
         """The cluster in words, for the log and the model card."""
         where = "this machine" if self.address == LOCAL else "a cluster"
         return f"{self.workers} Ray worker{'s' * (self.workers > 1)} on {where}"
+
+    def check_storage(self) -> None:
+        """Raise `OptionError` if there is no place for checkpoints."""
+        if self.address != LOCAL and self.storage is None:
+            raise OptionError(
+                f"--ray is {self.address!r}, which needs --ray-storage; give a folder that all its machines share, or "
+                "a URI such as s3://bucket/checkpoints"
+            )
 
     def check(self, config: Config) -> None:
         """Raise `OptionError` if ``config`` cannot be trained by several workers."""
