@@ -50,7 +50,7 @@ def test_an_interrupt_ends_the_cluster_and_publishes_nothing(tmp_path: Path) -> 
         rest = run.stdout.read()
     assert run.returncode == 130
     assert "mlp-train: interrupted; nothing was published\n" in rest
-    assert not (tmp_path / "models").exists()
+    assert not list((tmp_path / "models").iterdir())
     assert not _marked(tmp_path)
 
 
