@@ -297,6 +297,38 @@ def _verdict(differences: list[float]) -> str:
     return f"{'yes' if p < 0.05 else 'no'}: p = {p:.2f}"
 
 
+def scoring(results: Results) -> str:
+    """Rows a second, processor time and memory of each file, beside ONNX Runtime alone."""
+    alone_rows = 1_000_000
+    rows = []
+    for case in results["cases"]:
+        scored, alone = case["scored"], case["alone"]
+        rates = [case["rows"] / run["s"] for run in scored]
+        own_rate = statistics.median(alone_rows / run["s"] for run in alone)
+        cpu_us = statistics.median(run["cpu_s"] for run in scored) / case["rows"] * 1e6
+        own_us = statistics.median(run["cpu_s"] for run in alone)  # of a million rows
+        rows.append(
+            (
+                case["case"],
+                f"{case['rows']:,}",
+                f"{case['input_mb']:,.0f}",
+                f"{statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})",
+                f"{statistics.median(rates) / own_rate:.2f}",
+                f"{cpu_us:.2f}",
+                f"{own_us / cpu_us:.2f}",
+                f"{max(run['peak_mb'] for run in scored):.0f}",
+            )
+        )
+    own = [alone_rows / run["s"] for case in results["cases"] for run in case["alone"]]
+    own_us = [run["cpu_s"] for case in results["cases"] for run in case["alone"]]
+    alone_line = (
+        f"ONNX Runtime alone: {statistics.median(own):,.0f} rows/s ({min(own):,.0f} to {max(own):,.0f}), "
+        f"{statistics.median(own_us):.2f} µs of a processor a row."
+    )
+    numbers = (">rows", ">input, MB", ">rows/s", ">of ONNX Runtime's", ">processor µs a row", ">of ONNX Runtime's")
+    return "\n\n".join([about(results), alone_line, table(("file", *numbers, ">peak memory, MB"), rows)])
+
+
 SECTIONS: Final[dict[str, Callable[[Results], str]]] = {
     "bench": bench,
     "stages": stages,
@@ -310,6 +342,7 @@ SECTIONS: Final[dict[str, Callable[[Results], str]]] = {
     "tables": tables,
     "training": training,
     "accuracy": accuracy,
+    "scoring": scoring,
 }
 
 if __name__ == "__main__":  # python -m benchmarks.report TOOL …: rewrite sections from their results

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, TypeVar
 
 from service.models.command import CommandError
 from service.scoring.places import Place, is_shown
+
+T = TypeVar("T")
 
 
 class LocalPlace:
@@ -33,8 +35,8 @@ class LocalPlace:
         return self.path
 
     def exists(self) -> bool:
-        """Whether it is there."""
-        return self.path.exists()
+        """Whether it is there. Raises `CommandError` if that cannot be told."""
+        return bool(self._asked(self.path.exists))
 
     def is_folder(self) -> bool:
         """Whether it is a folder."""
@@ -46,19 +48,22 @@ class LocalPlace:
 
     def open(self) -> IO[bytes]:
         """Its content. Raises `CommandError`."""
-        try:
-            return self.path.open("rb")
-        except OSError as error:
-            raise CommandError(f"{self.shown} cannot be read: {error.strerror}; give a file that can") from error
+        return self._asked(lambda: self.path.open("rb"))
 
     def size_bytes(self) -> int:
-        """How long it is."""
-        return self.path.stat().st_size
+        """How long it is. Raises `CommandError`."""
+        return self._asked(self.path.stat).st_size
 
     def stamp(self) -> str:
         """Its size and the time of its last change."""
-        status = self.path.stat()
+        status = self._asked(self.path.stat)
         return f"{status.st_size} bytes of {status.st_mtime_ns}"
+
+    def _asked(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except OSError as error:
+            raise CommandError(f"{self.shown} cannot be read: {error.strerror}; give a file that can") from error
 
     def _walk(self) -> Iterator[tuple[Path, PurePosixPath]]:
         for path in self.path.rglob("*"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -46,7 +45,7 @@ def _score(options: argparse.Namespace, stop: Stop) -> None:
     if find_spec("pyarrow") is None:
         raise CommandError("scoring files needs pyarrow, which is not installed; install mlp-serving[arrow]")
     from service.scoring.cluster import chosen  # noqa: PLC0415 - an extra
-    from service.scoring.whole import Elsewhere, score  # noqa: PLC0415 - an extra
+    from service.scoring.score import Elsewhere, score  # noqa: PLC0415 - an extra
 
     settings = load(command.server_arguments(options))
     bounds = Bounds(_MOST_ROWS, _MOST_ROWS, settings.max_queue_s, impute=settings.unseen_values == "impute")
@@ -71,9 +70,4 @@ def _say(text: str) -> None:
 
 def _failed(error: Exception, status: int) -> int:
     _say(str(error))
-    with suppress(OSError, ValueError):  # nothing that is still buffered may fail when the process ends
-        if sys.stdout is not None:
-            sys.stdout.flush()
-            return status
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return status

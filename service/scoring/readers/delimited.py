@@ -118,7 +118,7 @@ class TextChunk:
         try:
             yield from CsvText(self.piece.content, _LONGEST_BYTES, delimiter=self.table.delimiter)
         except MalformedBody as error:
-            detail = str(error).replace("the body", "a part of it", 1)
+            detail = str(error).replace("the body", f"its part from byte {self.piece.start:,} on", 1)
             raise CommandError(f"{self.file} is not CSV in UTF-8: {detail}; write it again") from error
 
 

@@ -24,7 +24,7 @@ from service.scoring.readers.pieces import Piece, pieces, whole_lines
 from service.scoring.readers.source import Position, Read, Wanted
 from service.scoring.readers.table_batch import record_batch
 
-SUFFIXES: Final = (".jsonl", ".ndjson", ".json")
+SUFFIXES: Final = (".jsonl", ".ndjson")
 _BOM: Final = b"\xef\xbb\xbf"
 _TEXT: Final = pa.string()
 

@@ -19,6 +19,7 @@ from service.scoring.readers.table_numbers import TableNumbers
 SUFFIXES: Final = (".parquet", ".pq")
 # What is read ahead of each column chunk, which may have hundreds of megabytes.
 _BUFFER_BYTES: Final = 2**20
+_CHUNK_BYTES: Final = 2**25
 
 
 class ParquetFiles:
@@ -61,7 +62,8 @@ class ParquetFiles:
             names = [name for name in file.schema_arrow.names if name in used]
             groups, skip = _groups_after(file.metadata, skip)
             numbers = None
-            for batch in file.iter_batches(self._wanted.chunk_rows, row_groups=groups, columns=names):
+            size = min(self._wanted.chunk_rows, _rows_in_memory(file.metadata))
+            for batch in file.iter_batches(size, row_groups=groups, columns=names):
                 if skip >= batch.num_rows:
                     skip -= batch.num_rows
                     continue
@@ -94,6 +96,12 @@ def _groups_after(metadata: Any, skip: int) -> tuple[list[int], int]:
             return list(range(group, metadata.num_row_groups)), skip
         skip -= rows
     return [], 0
+
+
+def _rows_in_memory(metadata: Any) -> int:
+    """How many rows of a file take little memory, as far as its footer tells."""
+    size_bytes = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+    return max(1, int(_CHUNK_BYTES * metadata.num_rows / max(size_bytes, 1)))
 
 
 def _rows_of(place: Place) -> int:

@@ -20,13 +20,15 @@ _LINE: Final = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
 
 class Piece(NamedTuple):
-    """Some rows. ``amount`` is how many bytes of the file they took, compressed as they are.
+    """Some rows. ``amount`` is how many bytes of the file they took, compressed as they are, and ``start`` how many
+    bytes of the text are before them.
 
     ``is_whole`` is false for what is left at the end: a row without the end of a line, or what is no CSV.
     """
 
     content: bytes
     amount: int
+    start: int
     is_whole: bool
 
 
@@ -37,18 +39,20 @@ WholeBytes = Callable[[bytes], int | None]
 def pieces(place: Place, whole_bytes: WholeBytes) -> Iterator[Piece]:
     """The pieces of a file. Raises `CommandError` if it cannot be read, or a row is longer than memory should hold."""
     with _opened(place) as (stream, position):
-        rest, before, end = b"", 0, 0
-        while end is not None and (read := stream.read(_PIECE_BYTES)):
+        rest, before, start = b"", 0, 0
+        while read := stream.read(_PIECE_BYTES):
             rest += read
             end = whole_bytes(rest)
+            if end is None:
+                break
             if end:
                 after = position()
-                yield Piece(rest[:end], after - before, is_whole=True)
-                rest, before = rest[end:], after
+                yield Piece(rest[:end], after - before, start, is_whole=True)
+                rest, before, start = rest[end:], after, start + end
             elif len(rest) > _MOST_BYTES:
                 raise CommandError(f"{place.shown} has a row of more than {_MOST_BYTES:,} bytes; is a quote left open?")
         if rest:
-            yield Piece(rest, position() - before, is_whole=False)
+            yield Piece(rest, position() - before, start, is_whole=False)
 
 
 def whole_lines(content: bytes) -> int:

@@ -32,7 +32,7 @@ def test_formats_in_the_help() -> None:
 
     text = parser().format_help()
     for suffix in (*writers._KNOWN, *(suffix for suffixes in readers._READERS for suffix in suffixes)):
-        assert suffix in text or suffix in {".pq", ".tab", ".arrows", ".json", ".ndjson"}, suffix
+        assert suffix in text or suffix in {".pq", ".tab", ".arrows", ".ndjson"}, suffix
     assert all(f"--{each.name.replace('_', '-')}" in text for each in fields(Asked))
     assert max(map(len, text.splitlines())) <= 120
 

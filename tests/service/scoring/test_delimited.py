@@ -118,8 +118,8 @@ def test_several_members_of_gzip(score: Scoring) -> None:
         (b"f0,fi1,f2,f3\n", "the table has no feature 'f1'; send all 4 (is 'fi1' meant to be 'f1'?)"),
         (b"f0,f1,f2,f3,id,id\n1,2,3,4,5,6\n", "has several columns 'id'; rename them, or choose with --keep"),
         (b"f0,f1,f2,f3\n1,2,3,\xff\n", "is no table: it is not UTF-8: byte 18 is 0xff"),
-        (b'f0,f1,f2,f3\n1,2,3,"4"5\n', "is not CSV in UTF-8: a part of it is not CSV: line 2"),
-        (b'f0,f1,f2,f3\n1,2,3,"4\n', "is not CSV in UTF-8: a part of it is not CSV: line 1"),
+        (b'f0,f1,f2,f3\n1,2,3,"4"5\n', "is not CSV in UTF-8: its part from byte 0 on is not CSV: line 2"),
+        (b'f0,f1,f2,f3\n1,2,3,"4\n', "is not CSV in UTF-8: its part from byte 12 on is not CSV: line 1"),
         (b"\x1f\x8b\x00\x00", "is no table: it is not UTF-8"),
     ],
 )

@@ -69,7 +69,7 @@ def test_imports() -> None:
     script = (
         "import sys; from service.scoring.run import run; from service.scoring.stop import Stop\n"
         "assert run([], Stop()) == 2; assert 'pyarrow' not in sys.modules, 'pyarrow'\n"
-        "import service.scoring.whole\n"
+        "import service.scoring.score\n"
         "assert not {'torch', 'pandas', 'fsspec', 'rich', 'onnx'} & set(sys.modules)\n"
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
