@@ -329,6 +329,60 @@ def scoring(results: Results) -> str:
     return "\n\n".join([about(results), alone_line, table(("file", *numbers, ">peak memory, MB"), rows)])
 
 
+def larger_than_memory(results: Results) -> str:
+    """The large table beside a part of it, and the same rows in memory and streamed."""
+    head = [
+        "run",
+        ">training rows",
+        ">epochs",
+        ">s an epoch",
+        ">s in all",
+        ">limit MB",
+        ">peak MB",
+        ">log-loss",
+        ">accuracy",
+    ]
+    large = [
+        [
+            name,
+            f"{run['rows']['train']:,}",
+            str(run["epochs"]),
+            f"{run['epochs_s'] / run['epochs']:.1f}",
+            f"{run['wall_s']:.0f}",
+            "" if run["limit_mb"] is None else f"{run['limit_mb']:,}",
+            f"{run['peak_group_mb'] or run['peak_rss_mb']:,.0f}",
+            f"{run['log_loss']:.4f}",
+            f"{run['accuracy']:.4f}",
+        ]
+        for name, run in results["large"].items()
+    ]
+    compared = [
+        [
+            name,
+            f"{runs[0]['rows']['train']:,}",
+            str(len(runs)),
+            *(f"{_mean(runs, each):.4f} ± {_deviation(runs, each):.4f}" for each in ("log_loss", "accuracy")),
+        ]
+        for name, runs in results["compared"].items()
+    ]
+    return "\n\n".join(
+        [
+            about(results),
+            table(head, large),
+            "The same rows of each part, mean ± standard deviation over the seeds of the network:",
+            table(["run", ">training rows", ">seeds", ">log-loss", ">accuracy"], compared),
+        ]
+    )
+
+
+def _mean(runs: Sequence[dict[str, Any]], name: str) -> float:
+    return float(statistics.mean(run[name] for run in runs))
+
+
+def _deviation(runs: Sequence[dict[str, Any]], name: str) -> float:
+    return float(statistics.stdev(run[name] for run in runs)) if len(runs) > 1 else 0.0
+
+
 SECTIONS: Final[dict[str, Callable[[Results], str]]] = {
     "bench": bench,
     "stages": stages,
@@ -340,6 +394,7 @@ SECTIONS: Final[dict[str, Callable[[Results], str]]] = {
     "deaths": deaths,
     "regression": regression,
     "tables": tables,
+    "larger_than_memory": larger_than_memory,
     "training": training,
     "accuracy": accuracy,
     "scoring": scoring,

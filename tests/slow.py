@@ -37,6 +37,7 @@ SLOW: Final = (
     "service/models/test_run.py",
     "service/scoring/test_run.py",
     "service/scoring/test_same_as_server.py",
+    "service/scoring/test_cluster.py::test_ray_scores_bit_for_bit_as_one_process",
     "service/test_hung_workers.py",
     "service/test_main.py",
     "service/test_reload.py",

@@ -41,23 +41,20 @@ class Run(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterScorer:
-    """Scores the chunks of ``source`` on a cluster, with the version in ``folder``, which all its machines see."""
+class Elsewhere:
+    """A cluster to score on, by what ``run`` of ``package`` does; all its machines see the version in ``folder``."""
 
     run: Run
     package: str
     folder: Path
     placement: Placement
     bounds: Bounds
-    source: Source
-    asked: Asked
-    stop: Stop
 
-    def scored(self, position: Position) -> Generator[Scored, None, None]:
-        """The scored chunks after ``position``, in their order. Raises `CommandError` and `Stopped`."""
-        make = partial(_scorer, self.folder, self.placement, self.bounds, self.source.schema, self.asked)
+    def scored(self, source: Source, asked: Asked, stop: Stop, position: Position) -> Generator[Scored, None, None]:
+        """The scored chunks of ``source`` after ``position``, in order. Raises `CommandError` and `Stopped`."""
+        make = partial(_scorer, self.folder, self.placement, self.bounds, source.schema, asked)
         try:
-            yield from self.run(partial(self.source.chunks, position), make, self.stop.check)
+            yield from self.run(partial(source.chunks, position), make, stop.check)
         except Exception as error:
             raise _explained(error, self.package) from error
 

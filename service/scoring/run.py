@@ -44,8 +44,8 @@ def run(arguments: Sequence[str], stop: Stop) -> int:
 def _score(options: argparse.Namespace, stop: Stop) -> None:
     if find_spec("pyarrow") is None:
         raise CommandError("scoring files needs pyarrow, which is not installed; install mlp-serving[arrow]")
-    from service.scoring.cluster import chosen  # noqa: PLC0415 - an extra
-    from service.scoring.score import Elsewhere, score  # noqa: PLC0415 - an extra
+    from service.scoring.cluster import Elsewhere, chosen  # noqa: PLC0415 - an extra
+    from service.scoring.score import score  # noqa: PLC0415 - an extra
 
     settings = load(command.server_arguments(options))
     bounds = Bounds(_MOST_ROWS, _MOST_ROWS, settings.max_queue_s, impute=settings.unseen_values == "impute")
@@ -55,7 +55,8 @@ def _score(options: argparse.Namespace, stop: Stop) -> None:
     stop.check()
     model = served.load(options.model, settings.models, prover, selection, _say)
     try:
-        elsewhere = run and Elsewhere(*run, served.folder(options.model, settings.models, model), prover)
+        folder = served.folder(options.model, settings.models, model)
+        elsewhere = run and Elsewhere(*run, folder, prover.placement, bounds)
         score(model, options, stop, time.monotonic, _say, elsewhere)
     finally:
         model.close()

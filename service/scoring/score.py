@@ -7,9 +7,8 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -19,9 +18,8 @@ from service import cpus
 from service.errors import RequestError
 from service.inference.model import Model
 from service.models.command import CommandError
-from service.models.prover import Prover
 from service.scoring import locate, whole_file
-from service.scoring.cluster import ClusterScorer, Run
+from service.scoring.cluster import Elsewhere
 from service.scoring.job import BadRow, Job
 from service.scoring.output import NULL, Asked, Output
 from service.scoring.parts import Parts
@@ -38,16 +36,6 @@ from service.scoring.writers import table as writers
 _CHOICES: Final = ("keep", "probabilities", "top_k", "prefix", "on_error", "resize", "unseen_values")
 
 Say = Callable[[str], object]
-
-
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """A cluster to score on: what runs work there, its package, the folder of the version, and how to load it."""
-
-    run: Run
-    package: str
-    folder: Path
-    prover: Prover
 
 
 def score(
@@ -72,7 +60,7 @@ def score(
     job = Job(
         source,
         Scorer(model, rows),
-        None if elsewhere is None else _on(elsewhere, source, asked, stop).scored,
+        None if elsewhere is None else partial(elsewhere.scored, source, asked, stop),
         rows.schema,
         writers.maker(output, rows.schema),
         threads,
@@ -96,12 +84,6 @@ def score(
         took_s = clock() - began_s
         speed = f", {job.progress.rows / took_s:,.0f} rows/s" if took_s >= 1 else ""
         _tell(tally, model, options, f"{duration(took_s)}{speed}: {output.shown}", say)
-
-
-def _on(cluster: Elsewhere, source: Source, asked: Asked, stop: Stop) -> ClusterScorer:
-    prover = cluster.prover
-    placed = (cluster.folder, prover.placement, prover.bounds)
-    return ClusterScorer(cluster.run, cluster.package, *placed, source, asked, stop)
 
 
 def _source(given: Place, files: list[Place], model: Model, options: argparse.Namespace) -> Source:

@@ -87,9 +87,10 @@ def train_network(
             )
             teacher_history = soft.history
             train, objective = train._replace(targets=soft.targets), losses.distillation()
+        batches = _batches(network, dataset, train, class_weights, config, workers)
         history = trainer.fit(
             body,
-            _batches(network, dataset, train, class_weights, config, workers),
+            batches,
             validation,
             objective,
             config,

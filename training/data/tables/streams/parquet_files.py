@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-from pyarrow import dataset as arrow_dataset
 from pyarrow import parquet
 
 from training.data.tables import columns
@@ -129,6 +128,8 @@ def _files(path: Path) -> tuple[list[_File], pa.Schema]:
     stored = _schema(files[0])
     if not is_folder:
         return files, pa.schema([])
+    from pyarrow import dataset as arrow_dataset  # noqa: PLC0415 - imports pandas, if it is installed
+
     try:
         hive = arrow_dataset.dataset(
             [str(each) for each in paths], format="parquet", partitioning="hive", partition_base_dir=str(path)
