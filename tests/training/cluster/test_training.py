@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 from contextlib import suppress
@@ -51,14 +52,16 @@ def test_an_interrupt_ends_the_cluster_and_publishes_nothing(tmp_path: Path) -> 
     assert run.returncode == 130
     assert "mlp-train: interrupted; nothing was published\n" in rest
     assert not list((tmp_path / "models").iterdir())
-    assert not _marked(tmp_path)
+    for process in _marked(tmp_path):
+        assert select.select([process], [], [], 60)[0], "a process of the cluster goes on"
+        os.close(process)
 
 
-def _marked(value: Path) -> list[str]:
-    """The processes that were started with ``value`` in their environment."""
+def _marked(value: Path) -> list[int]:
+    """Descriptors of the processes that were started with ``value`` in their environment; readable once they end."""
     mark, found = f"{_MARK}={value}".encode(), []
     for path in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):
             if mark in path.read_bytes().split(b"\0"):
-                found.append(path.parent.name)
+                found.append(os.pidfd_open(int(path.parent.name)))
     return found
