@@ -18,7 +18,7 @@ from typing import Final
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from training.data.tables.files import encodings, header, mapped
+from training.data.tables.files import encodings, header, mapped, spilled
 from training.data.tables.files.content import Content
 from training.errors import DataError
 
@@ -26,6 +26,7 @@ DELIMITERS: Final = ",;\t|"
 _BLANKS: Final = " "  # any number of blanks
 _SAMPLE_BYTES: Final = 2**18
 _SAMPLE_ROWS: Final = 200
+_BLOCK_BYTES: Final = 2**21  # Arrow reads up to 32 of them ahead
 _LINE: Final = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _COMMENT: Final = re.compile(rb"(?m)^#[^\r\n]*(?:\r\n|\r|\n|$)")
 _MAX_FOOTER: Final = 10  # lines
@@ -212,14 +213,19 @@ def _columns(
 
 def _parse(body: Text, delimiter: str, width: int) -> list[pa.ChunkedArray]:
     types = dict.fromkeys((f"f{index}" for index in range(width + 1)), pa.string())
-    table = arrow_csv.read_csv(
-        mapped.source_of(body),
-        read_options=arrow_csv.ReadOptions(autogenerate_column_names=True),
-        parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=arrow_csv.ConvertOptions(
+    options = {
+        "parse_options": arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        "convert_options": arrow_csv.ConvertOptions(
             column_types=types, strings_can_be_null=False, quoted_strings_can_be_null=False
         ),
-    )
+    }
+    if mapped.is_mapped(body) and width < spilled.MAX_COLUMNS:
+        reading = arrow_csv.ReadOptions(autogenerate_column_names=True, block_size=_BLOCK_BYTES)
+        with arrow_csv.open_csv(mapped.source_of(body), read_options=reading, **options) as reader:
+            if len(reader.schema) <= width + 1:
+                return spilled.columns_of(reader.schema, reader)
+    reading = arrow_csv.ReadOptions(autogenerate_column_names=True)
+    table = arrow_csv.read_csv(mapped.source_of(body), read_options=reading, **options)
     if table.num_columns > width + 1:
         return _parse(body, delimiter, table.num_columns)
     return list(table.columns)

@@ -22,6 +22,11 @@ def content_of(file: IO[bytes]) -> bytes | mmap.mmap:
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
+def is_mapped(body: bytes | memoryview) -> bool:
+    """Whether ``body`` is a part of a mapped file."""
+    return isinstance(body, memoryview) and isinstance(body.obj, mmap.mmap) and _DONT_NEED is not None
+
+
 def source_of(body: bytes | memoryview) -> Any:
     """Return an Arrow file of ``body``; pages of a mapped one are given back once they were read."""
     if isinstance(body, memoryview) and isinstance(body.obj, mmap.mmap) and _DONT_NEED is not None:

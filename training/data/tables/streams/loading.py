@@ -27,6 +27,7 @@ from training.errors import OptionError
 LOOK_ROWS: Final = 200_000
 _FEW_PIECES: Final = 16  # of which the first rows are not enough
 _LOOKED_AT: Final = 64
+_HELD_OUT: Final = 0.9  # of the rows that are kept of a part: how many a hash chooses varies
 
 
 def load(path: Path, options: TableOptions, streaming: Streaming, track: Track) -> Dataset:
@@ -103,12 +104,12 @@ def _collected(
     validation: float,
     test: float,
 ) -> Dataset:
-    """The data set of all rows. At most so many rows are held out as are kept in memory: more would tell no more.
+    """The data set of all rows. No more rows are held out than are kept in memory: more would tell no more.
 
     The share ``test`` is of all rows, and ``validation`` of the rest.
     """
     room = streaming.room(len(look.columns))
-    most = room.kept_rows / files.rows
+    most = _HELD_OUT * room.kept_rows / files.rows
     test = min(test, most)
     parts = Parts(test, min(validation * (1 - test), most), options.split, options.group)
     collector = Collector(look, files, parts, options.numeric, room)

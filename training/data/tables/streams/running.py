@@ -83,34 +83,44 @@ class Counts:
 class Reservoir:
     """The rows with the smallest numbers, up to ``capacity``: with random numbers, a uniform sample of all rows.
 
-    https://doi.org/10.1145/1013367.1013379 calls this bottom-k sampling.
+    https://doi.org/10.1145/1013367.1013379 calls this bottom-k sampling. Memory is taken once, for twice as many rows:
+    many small arrays among temporary ones would scatter it.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.seen = 0
         self._bound = np.uint64(np.iinfo(np.uint64).max)
-        self._parts: list[tuple[NDArray[Any], ...]] = []
+        self._arrays: tuple[NDArray[Any], ...] = ()
         self._held = 0
 
     def add(self, numbers: NDArray[np.uint64], *arrays: NDArray[Any]) -> None:
         """Take in rows of ``arrays``, each (rows, ...), with their ``numbers`` (rows,)."""
         self.seen += len(numbers)
+        given = (numbers, *arrays)
+        if not self._arrays:
+            self._arrays = tuple(np.empty((2 * self.capacity, *each.shape[1:]), each.dtype) for each in given)
         chosen = np.flatnonzero(numbers <= self._bound)
-        self._parts.append((numbers[chosen], *(each[chosen] for each in arrays)))
-        self._held += len(chosen)
-        if self._held > 2 * self.capacity:
-            self._prune()
+        while len(chosen):
+            room = chosen[: 2 * self.capacity - self._held]
+            for array, each in zip(self._arrays, given, strict=True):
+                array[self._held : self._held + len(room)] = each[room]
+            self._held += len(room)
+            if self._held == 2 * self.capacity:
+                self._prune()
+            chosen = chosen[len(room) :]
 
     def rows(self) -> Sequence[NDArray[Any]]:
         """The arrays of the rows that are kept, in the order in which they came."""
         self._prune()
-        return self._parts[0][1:]
+        return [array[: self._held] for array in self._arrays[1:]]
 
     def _prune(self) -> None:
-        arrays = tuple(np.concatenate(each) for each in zip(*self._parts, strict=True))
-        if len(arrays[0]) > self.capacity:
-            kept = np.sort(np.argpartition(arrays[0], self.capacity - 1)[: self.capacity])
-            arrays = tuple(each[kept] for each in arrays)
-            self._bound = arrays[0].max()
-        self._parts, self._held = [arrays], len(arrays[0])
+        if self._held <= self.capacity:
+            return
+        numbers = self._arrays[0][: self._held]
+        kept = np.sort(np.argpartition(numbers, self.capacity - 1)[: self.capacity])
+        for array in self._arrays:
+            array[: self.capacity] = array[kept]
+        self._held = self.capacity
+        self._bound = self._arrays[0][: self._held].max()

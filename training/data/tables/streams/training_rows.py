@@ -19,7 +19,7 @@ from training.errors import DataError
 
 _OPEN_PIECES: Final = 8  # so that neighbouring rows of a batch come from several places of the table
 _BLOCK_VALUES: Final = 2**21
-_MAX_BLOCK_ROWS: Final = 2**16
+_MAX_BLOCK_ROWS: Final = 2**15
 _MIN_BLOCK_ROWS: Final = 2**10
 
 

@@ -36,13 +36,14 @@ def test_counts_grow_with_the_codes() -> None:
     assert counts.missing == 1
 
 
-def test_a_reservoir_keeps_the_smallest_numbers_in_the_order_of_the_rows() -> None:
+@pytest.mark.parametrize("blocks", [1, 11, 400])
+def test_a_reservoir_keeps_the_smallest_numbers_in_the_order_of_the_rows(blocks: int) -> None:
     numbers, reservoir = row_hash.of_rows(0, 1000), Reservoir(50)
-    for block in np.array_split(np.arange(1000), 11):
-        reservoir.add(numbers[block], block, block * 2)
+    for block in np.array_split(np.arange(1000), blocks):
+        reservoir.add(numbers[block], block, block[:, None] * 2)
     rows, doubled = reservoir.rows()
     assert rows.tolist() == sorted(np.argsort(numbers)[:50].tolist())
-    assert doubled.tolist() == (rows * 2).tolist()
+    assert doubled[:, 0].tolist() == (rows * 2).tolist()
     assert reservoir.seen == 1000
 
 
