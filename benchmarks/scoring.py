@@ -152,6 +152,14 @@ def alone(folder: Path) -> Run:
     return min(found, key=lambda each: each["s"])
 
 
+def started(folder: Path, files: Path, rounds: int) -> list[Run]:
+    """Runs on a file without rows: what each run takes before and after its rows."""
+    names = [each.name for each in artifact.read_manifest(folder).features]
+    parquet.write_table(pa.table({name: pa.array([], pa.float32()) for name in names}), files / "none.parquet")
+    paths = (str(folder), str(files / "none.parquet"), str(files / "none.csv"))
+    return [measured(("service.scoring", *paths, "--quiet", "--overwrite"))[0] for _ in range(rounds)]
+
+
 def case(folder: Path, given: Path, output: Path, options: Sequence[str], rounds: int) -> dict[str, list[Run]]:
     """Runs of mlp-score and of ONNX Runtime, in turn."""
     runs: dict[str, list[Run]] = {"scored": [], "alone": []}
@@ -171,6 +179,7 @@ def run(rounds: int, most_rows: int) -> report.Results:
         model = trained(folder / "models")
         command = "python -m benchmarks.scoring"
         about = provenance.of(model, command) | {"pyarrow": version("pyarrow"), "threads": str(THREADS)}
+        start = started(model, folder, rounds)
         about["runs"] = f"{rounds} rounds of both in turn, {ALONE_ROWS:,} rows of ONNX Runtime alone"
         for rows, kind, written, options in CASES:
             if rows > most_rows:
@@ -182,7 +191,7 @@ def run(rounds: int, most_rows: int) -> report.Results:
             cases.append({"case": name, "rows": rows, "input_mb": given.stat().st_size / 1e6} | found)
             given.unlink()
             output.unlink()
-    return {"provenance": about, "cases": cases}
+    return {"provenance": about, "start": start, "cases": cases}
 
 
 def main() -> None:

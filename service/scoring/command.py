@@ -58,32 +58,41 @@ def parser() -> Parser:
     add("input", metavar="INPUT", help="a file, a folder, or a URL")
     add("output", metavar="OUTPUT", help="the file to write; its suffix is its format")
     add("--version", action="version", version=f"{PROGRAM} {version('mlp-serving')}")
-    answers = found.add_argument_group("columns of the output")
-    add = answers.add_argument
+    _add_columns(found.add_argument_group("columns of the output"))
+    _add_bad_rows(found.add_argument_group("rows that do not fit the model"))
+    _add_run(found.add_argument_group("the run"))
+    _add_server(found.add_argument_group("as the server", "options of mlp-serve; MLP_* variables apply, too"))
+    return found
+
+
+def _add_columns(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add(
         "--keep",
         nargs="*",
         metavar="COLUMN",
-        help="columns of the input to keep; none with --keep alone (default: all)",
+        help="columns of the input to keep; with none, --keep keeps none (default: all)",
     )
     add("--probabilities", action="store_true", help="add probability_<label> for each label of a classification")
     add("--top-k", type=int, default=0, metavar="K", help="add the K most probable labels, with their probabilities")
     add("--prefix", default="", metavar="TEXT", help="what begins the names of the answers, as in model_prediction")
-    rows = found.add_argument_group("rows that do not fit the model")
-    rows.add_argument(
+
+
+def _add_bad_rows(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--on-error",
         choices=("fail", "skip", "null"),
         default="fail",
         help="fail: stop, and write nothing (default); skip: leave them out; null: keep them with nulls and a column "
         "error that has the reason",
     )
-    rows.add_argument("--resize", action="store_true", help="take pictures of any size, and resize them")
-    run = found.add_argument_group("the run")
-    add = run.add_argument
+    group.add_argument("--resize", action="store_true", help="take pictures of any size, and resize them")
+
+
+def _add_run(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add("--overwrite", action="store_true", help="replace an output that exists")
-    add(
-        "--resume", action="store_true", help="keep what is scored when the run is stopped, and go on with it next time"
-    )
+    add("--resume", action="store_true", help="keep what is scored when the run is stopped, and go on next time")
     add("--threads", type=_count, metavar="N", help="how many threads score rows (default: one for each processor)")
     add(
         "--ray",
@@ -94,13 +103,14 @@ def parser() -> Parser:
     add("--ray-workers", type=int, default=2, metavar="N", help="workers, each with a model of its own (default: 2)")
     add("--ray-logs", action="store_true", help="print what Ray and its workers log")
     add("--quiet", action="store_true", help="show no progress and no summary")
-    server = found.add_argument_group("as the server", "options of mlp-serve; MLP_* variables apply, too")
-    add = server.add_argument
+
+
+def _add_server(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add("--models", metavar="FOLDER", help="models folder (default: $MLP_MODELS, or models)")
     add("--provider", metavar="NAME", help="where to run: auto, cpu or cuda (default: $MLP_PROVIDER, or auto)")
     add("--precision", metavar="NAME", help="arithmetic: auto, fp32 or int8 (default: $MLP_PRECISION, or auto)")
     add("--unseen-values", metavar="DO", help="refuse or impute them (default: $MLP_UNSEEN_VALUES, or refuse)")
-    return found
 
 
 def server_arguments(options: argparse.Namespace) -> Sequence[str]:

@@ -73,7 +73,7 @@ class Job:
                     parts.add(scored.batch, position, tally)
         except BadRow:
             raise
-        except BaseException:
+        except BaseException:  # what is scored is kept
             parts.flush()
             raise
         parts.flush()

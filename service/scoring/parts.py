@@ -127,9 +127,8 @@ class Parts:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             lock.close()
-            raise CommandError(f"another process is writing {self._folder}; wait for it, or give another output") from (
-                error
-            )
+            detail = f"another process is writing {self._folder}"
+            raise CommandError(f"{detail}; wait for it, or give another output") from error
         return lock
 
     def _read_state(self) -> None:

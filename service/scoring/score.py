@@ -51,13 +51,31 @@ def score(
     given, output = locate.place(options.input), locate.place(options.output)
     writers.format_of(output)
     whole_file.check(output, overwrite=options.overwrite)
+    if options.resume and output.local is None:
+        raise CommandError(f"--resume keeps parts beside the output, and {output.shown} is elsewhere; leave it out")
+    files = readers.files_of(given)
+    job = _job(model, _source(given, files, model, options), output, options, stop, clock)
+    try:
+        if options.resume:
+            tally = _resumed(job, output, _identity(model, files, options), clock, say)
+        else:
+            tally = _at_once(job, output, say)
+    finally:
+        job.progress.close()
+    if not options.quiet:
+        took_s = clock() - began_s
+        speed = f", {job.progress.rows / took_s:,.0f} rows/s" if took_s >= 1 else ""
+        _tell(tally, model, options, f"{duration(took_s)}{speed}: {output.shown}", say)
+
+
+def _job(
+    model: Model, source: Source, output: Place, options: argparse.Namespace, stop: Stop, clock: Callable[[], float]
+) -> Job:
     threads = options.threads or max(1, math.floor(cpus.available()))
     pa.set_cpu_count(threads)
-    files = readers.files_of(given)
-    source = _source(given, files, model, options)
     asked = Asked(options.probabilities, options.top_k, options.prefix, options.on_error)
     rows = Output(source.schema, model.manifest, asked)
-    job = Job(
+    return Job(
         source,
         Scorer(model, rows),
         None if elsewhere is None else partial(elsewhere.scored, source, asked, stop),
@@ -68,22 +86,6 @@ def score(
         Progress(None if options.quiet else sys.stderr, source.total, clock),
         stop,
     )
-    try:
-        if options.resume:
-            tally = _resumed(job, output, _identity(model, files, options), clock, say)
-        else:
-            with whole_file.staged(output) as path:
-                tally = job.write(path)
-    except Stopped:
-        if not options.resume:
-            say("nothing was written; with --resume, what is scored is kept for the next run")
-        raise
-    finally:
-        job.progress.close()
-    if not options.quiet:
-        took_s = clock() - began_s
-        speed = f", {job.progress.rows / took_s:,.0f} rows/s" if took_s >= 1 else ""
-        _tell(tally, model, options, f"{duration(took_s)}{speed}: {output.shown}", say)
 
 
 def _source(given: Place, files: list[Place], model: Model, options: argparse.Namespace) -> Source:
@@ -95,12 +97,19 @@ def _source(given: Place, files: list[Place], model: Model, options: argparse.Na
         raise CommandError(f"{given.shown}: {error}") from error
 
 
+def _at_once(job: Job, output: Place, say: Say) -> Tally:
+    try:
+        with whole_file.staged(output) as path:
+            return job.write(path)
+    except Stopped:
+        say("nothing was written; with --resume, what is scored is kept for the next run")
+        raise
+
+
 def _resumed(job: Job, output: Place, identity: dict[str, Any], clock: Callable[[], float], say: Say) -> Tally:
     """Go on with the parts of an earlier run, or begin some."""
-    if output.local is None:
-        raise CommandError(f"--resume keeps parts beside the output, and {output.shown} is elsewhere; leave it out")
-    parts = Parts(output.local, identity, clock)
-    with closing(parts):
+    assert output.local is not None  # noqa: S101 - there are no parts of an output elsewhere
+    with closing(Parts(output.local, identity, clock)) as parts:
         if parts.position.rows:
             say(f"going on after {parts.position.rows:,} rows of an earlier run")
         try:

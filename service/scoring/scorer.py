@@ -50,7 +50,11 @@ class Scorer:
         imputed = Imputed()
         if self._model.schema.defaults is not None:
             inputs = imputation.impute(inputs, self._model.schema, imputed)
-        outputs = self._run(inputs)
+        try:
+            outputs = self._run(inputs)
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise CommandError(f"{chunk.file}: the network failed: {reason:.200}; try --provider cpu") from error
         _add_overflows(outputs, faults)
         batch = self._output.batch(kept, outputs, faults)
         return Scored(chunk.file, chunk.amount, kept.num_rows, batch, faults.faults(), imputed)

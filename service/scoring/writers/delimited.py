@@ -67,4 +67,8 @@ def _content(lines: Any) -> bytes:
 def is_text(kind: Any) -> bool:
     """Whether values of an Arrow type have one text each."""
     inner = kind.value_type if types.is_dictionary(kind) else kind
-    return not (types.is_nested(inner) or types.is_binary(inner) or types.is_large_binary(inner))
+    return not (types.is_nested(inner) or types.is_interval(inner) or _is_binary(inner))
+
+
+def _is_binary(kind: Any) -> bool:
+    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind))

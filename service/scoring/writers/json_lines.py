@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
+import pyarrow as pa
 from pyarrow import types
 
 from service.scoring.writers.text_file import TextFile
 
 SUFFIXES: Final = (".jsonl", ".ndjson")
+_MICROSECONDS: Final[dict[Any, Callable[[Any], Any]]] = {
+    pa.TimestampType: lambda kind: pa.timestamp("us", kind.tz),
+    pa.Time64Type: lambda _kind: pa.time64("us"),
+    pa.DurationType: lambda _kind: pa.duration("us"),
+}
 _OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 
 
@@ -34,6 +40,8 @@ def _values(array: Any) -> list[Any]:
     """The values of an array. Numbers of 32 bits stay so, as those of 64 bits would have more digits."""
     if types.is_float32(array.type):
         return list(array.to_numpy(zero_copy_only=False))  # NaN, as of a null, is null in JSON
+    if getattr(array.type, "unit", None) == "ns":  # Python's times have microseconds
+        array = array.cast(_MICROSECONDS[type(array.type)](array.type), safe=False)
     values: list[Any] = array.to_pylist()
     return values
 

@@ -8,9 +8,22 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow import parquet, types
 
+from service.models.command import CommandError
+
 SUFFIXES: Final = (".parquet", ".pq")
 _GROUP_ROWS: Final = 2**18
 _GROUP_BYTES: Final = 2**26
+
+
+def check(schema: Any) -> None:
+    """Raise `CommandError` if Parquet has no type for a column."""
+    for field in schema:
+        try:
+            parquet.ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
+        except pa.ArrowNotImplementedError as error:
+            raise CommandError(
+                f"Parquet cannot hold the column {field.name!r:.60} ({field.type!s:.60}); leave it out with --keep"
+            ) from error
 
 
 class ParquetWriter:

@@ -38,6 +38,7 @@ def maker(place: Place, schema: Any) -> MakeWriter:
     """What writes rows of ``schema`` to ``place``. Raises `CommandError` if the format cannot hold them."""
     suffix = format_of(place)
     if suffix in parquet.SUFFIXES:
+        parquet.check(schema)
         return ParquetWriter
     compress = COMPRESS.get(place.below.suffix.lower(), bytes)
     if suffix in json_lines.SUFFIXES:

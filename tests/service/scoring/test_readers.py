@@ -81,7 +81,7 @@ def test_rows_from_any_position(tmp_path: Path, schema: Schema, name: str) -> No
     np.testing.assert_array_equal(whole, VALUES)
     kept = pa.Table.from_batches([each.kept for each in read], source.schema)
     assert kept.num_rows == ROWS
-    for position in positions[:: 3 if name.endswith("z") else 1]:
+    for position in positions[:: 1 if "parquet" in name or "arrow" in name else 7]:
         rest = [chunk.read() for chunk in source.chunks(position)]
         np.testing.assert_array_equal(
             np.concatenate([VALUES[:0], *(each.inputs for each in rest)]), VALUES[position.rows :]

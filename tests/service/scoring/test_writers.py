@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pyarrow import parquet
+from pyarrow import feather, parquet
 
 from service.scoring.writers.delimited import DelimitedWriter
 from tests.service.scoring.scoring import Scoring
@@ -65,12 +65,17 @@ def test_json_lines(score: Scoring) -> None:
         "short": pa.array([0.1, None, 1e-30], pa.float32()),
         "price": [Decimal("1.50"), None, Decimal("-2.00")],
         "nan": [float("nan"), 1.0, None],
+        "ns": pa.array([1, None, 2], pa.timestamp("ns", "UTC")),
     }
     given_rows = score.write("rows.parquet", columns)
-    score("small", given_rows, score.folder / "x.jsonl", "--keep", "tags", "day", "short", "price", "nan")
+    score("small", given_rows, score.folder / "x.jsonl", "--keep", "tags", "day", "short", "price", "nan", "ns")
     lines = (score.folder / "x.jsonl").read_text().splitlines()
-    assert lines[0] == '{"tags":["a"],"day":"2020-01-31","short":0.1,"price":"1.50","nan":null,"prediction":"ape"}'
-    assert json.loads(lines[1]) == dict.fromkeys(["tags", "day", "short", "price"]) | {"nan": 1.0, "prediction": "ape"}
+    assert lines[0] == (
+        '{"tags":["a"],"day":"2020-01-31","short":0.1,"price":"1.50","nan":null,"ns":"1970-01-01T00:00:00+00:00",'
+        '"prediction":"ape"}'
+    )
+    nulls = dict.fromkeys(["tags", "day", "short", "price", "ns"])
+    assert json.loads(lines[1]) == nulls | {"nan": 1.0, "prediction": "ape"}
 
 
 def test_all_formats_have_the_same_rows(score: Scoring) -> None:
@@ -105,6 +110,12 @@ def test_what_csv_cannot_hold(score: Scoring) -> None:
         "CSV cannot hold the columns 'tags' (list<element: string>), 'raw' (binary); leave them out with --keep, "
         "or write Parquet"
     )
+    arrow = score.folder / "rows.arrow"
+    interval = pa.array([(1, 2, 3)] * 3, pa.month_day_nano_interval())
+    feather.write_feather(pa.table(ROWS | {"since": interval}), str(arrow))
+    message = score.fails("small", arrow, score.folder / "x.parquet")
+    assert message == "Parquet cannot hold the column 'since' (month_day_nano_interval); leave it out with --keep"
+    assert "'since' (month_day_nano_interval)" in score.fails("small", arrow, score.folder / "x.csv")
     message = score.fails("small", given_rows, score.folder / "x.xlsx")
     assert message.startswith(
         f"the format of the output {score.folder / 'x.xlsx'} is not known; expected a name with one"
