@@ -54,7 +54,7 @@ def score(
     if options.resume and output.local is None:
         raise CommandError(f"--resume keeps parts beside the output, and {output.shown} is elsewhere; leave it out")
     files = readers.files_of(given)
-    job = _job(model, _source(given, files, model, options), output, options, stop, clock)
+    job = _job(model, _source(given, files, model, options), output, options, stop, clock, elsewhere)
     try:
         if options.resume:
             tally = _resumed(job, output, _identity(model, files, options), clock, say)
@@ -69,7 +69,13 @@ def score(
 
 
 def _job(
-    model: Model, source: Source, output: Place, options: argparse.Namespace, stop: Stop, clock: Callable[[], float]
+    model: Model,
+    source: Source,
+    output: Place,
+    options: argparse.Namespace,
+    stop: Stop,
+    clock: Callable[[], float],
+    elsewhere: Elsewhere | None,
 ) -> Job:
     threads = options.threads or max(1, math.floor(cpus.available()))
     pa.set_cpu_count(threads)

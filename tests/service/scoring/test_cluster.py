@@ -14,6 +14,7 @@ import pytest
 
 from service.models.command import CommandError
 from service.scoring import cluster
+from service.scoring.local_files import LocalPlace
 from service.scoring.readers.source import Chunk
 from service.scoring.scorer import Scored
 from tests import ray_environment
@@ -77,6 +78,13 @@ def test_the_output_is_that_of_one_process(
     assert ended.status == 0, ended
     assert fake.asked == [("auto", 3, False)]
     assert there.read_bytes() == here.read_bytes()
+
+
+def test_a_path_is_that_of_the_same_file_in_another_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert copied(LocalPlace(Path("rows.csv"))).path == tmp_path / "rows.csv"
 
 
 def test_a_run_on_a_cluster_can_be_resumed(score: Scoring, monkeypatch: pytest.MonkeyPatch) -> None:
