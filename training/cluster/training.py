@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any, Final
@@ -99,9 +100,12 @@ def _watched(
 
 def _result(fitting: Future[Any]) -> TrainResult:
     try:
-        returned = fitting.result().return_value
+        result = fitting.result()
     except TrainingFailedError as error:
         raise _error_of(error) from error
+    with suppress(OSError):
+        result.filesystem.delete_dir(result.path)  # the checkpoints
+    returned = result.return_value
     if isinstance(returned, TrainingError):
         raise returned
     trained: TrainResult = returned
