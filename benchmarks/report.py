@@ -425,6 +425,25 @@ def _deviation(runs: Sequence[dict[str, Any]], name: str) -> float:
     return float(statistics.stdev(run[name] for run in runs)) if len(runs) > 1 else 0.0
 
 
+def scale(results: Results) -> str:
+    """Seconds an epoch and rows a second, of one process and of Ray workers."""
+    rows = []
+    for name, run in results["runs"].items():
+        epochs = run["epochs_s"]
+        middle = statistics.median(epochs)
+        rows.append(
+            (
+                name,
+                f"{middle:.2f} ({min(epochs):.2f} to {max(epochs):.2f}, n = {len(epochs)})",
+                f"{run['rows'] / middle:,.0f}",
+                f"{run['total_s'] - sum(epochs):.0f}",
+                f"{run['accuracy']:.4f}",
+            )
+        )
+    head = ("trained by", ">seconds an epoch", ">rows/s", ">s of starting, preparing and warming up")
+    return "\n\n".join([about(results), table((*head, ">validation accuracy"), rows)])
+
+
 SECTIONS: Final[dict[str, Callable[[Results], str]]] = {
     "bench": bench,
     "stages": stages,
@@ -442,6 +461,7 @@ SECTIONS: Final[dict[str, Callable[[Results], str]]] = {
     "accuracy": accuracy,
     "capacity_reality": capacity_reality,
     "scoring": scoring,
+    "scale": scale,
 }
 
 if __name__ == "__main__":  # python -m benchmarks.report TOOL …: rewrite sections from their results

@@ -6,6 +6,7 @@ TrainingError
 ├── Diverged         the loss is not finite
 ├── ParityError      the exported graph does not compute what the network computes
 ├── PipelineError    a step of a scikit-learn pipeline cannot be part of a graph
+├── ClusterError     a Ray cluster cannot be used, or its workers fail
 ├── GraphError       an ONNX file of another framework cannot be served
 └── NotPromoted      the version would break clients of the newest one, or is worse
 """
@@ -37,6 +38,10 @@ class ParityError(TrainingError):
 
 class PipelineError(TrainingError):
     """A scikit-learn pipeline cannot be published as a graph; the message names the step."""
+
+
+class ClusterError(TrainingError):
+    """A Ray cluster cannot be used, or its workers failed too often; nothing is published."""
 
 
 class GraphError(TrainingError):

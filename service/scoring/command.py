@@ -94,6 +94,14 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
     add("--overwrite", action="store_true", help="replace an output that exists")
     add("--resume", action="store_true", help="keep what is scored when the run is stopped, and go on next time")
     add("--threads", type=_count, metavar="N", help="how many threads score rows (default: one for each processor)")
+    add(
+        "--ray",
+        metavar="ADDRESS",
+        help="score on the workers of a Ray cluster; local: start one on this machine; auto or HOST:PORT: use the one "
+        "that this machine belongs to, whose machines see the input and the models; needs mlp-serving[ray]",
+    )
+    add("--ray-workers", type=int, default=2, metavar="N", help="workers, each with a model of its own (default: 2)")
+    add("--ray-logs", action="store_true", help="print what Ray and its workers log")
     add("--quiet", action="store_true", help="show no progress and no summary")
 
 

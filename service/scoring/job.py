@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from service.models.command import CommandError
 from service.scoring.faults import numbered
@@ -14,12 +14,13 @@ from service.scoring.ordered import ordered
 from service.scoring.output import FAIL
 from service.scoring.parts import Parts
 from service.scoring.progress import Progress
-from service.scoring.readers.source import Chunk, Position, Source
+from service.scoring.readers.source import Position, Source
 from service.scoring.scorer import Scored, Scorer
 from service.scoring.stop import Stop
 from service.scoring.tally import Tally
 from service.scoring.writers.writer import Writer
 
+T = TypeVar("T")
 _WAY_OUT: Final = "nothing was written; --on-error skip leaves such rows out, and null keeps them without an answer"
 
 
@@ -29,10 +30,14 @@ class BadRow(CommandError):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is scored, how, in how many threads; and what bad rows do."""
+    """What is scored, how, in how many threads; and what bad rows do.
+
+    ``elsewhere`` yields the scored chunks after a position, if they are scored on other machines.
+    """
 
     source: Source
     scorer: Scorer
+    elsewhere: Callable[[Position], Generator[Scored, None, None]] | None
     schema: Any
     make_writer: Callable[[Path, Any], Writer]
     threads: int
@@ -45,12 +50,11 @@ class Job:
         tally, position = Tally(), Position()
         writer = self.make_writer(path, self.schema)
 
-        def work(chunk: Chunk) -> tuple[Scored, Any]:
-            scored = self.scorer(chunk)
+        def prepare(scored: Scored) -> tuple[Scored, Any]:
             return scored._replace(batch=None), writer.prepare(scored.batch)
 
         try:
-            with closing(ordered(work, self.source.chunks(position), self.threads)) as results:
+            with closing(self._scored(position, prepare)) as results:
                 for scored, prepared in results:
                     position = self._count(scored, position, tally)
                     writer.write(prepared)
@@ -63,7 +67,7 @@ class Job:
         tally, position = parts.tally, parts.position
         self.progress.skip(position.amount)
         try:
-            with closing(ordered(self.scorer, self.source.chunks(position), self.threads)) as results:
+            with closing(self._scored(position, lambda scored: scored)) as results:
                 for scored in results:
                     position = self._count(scored, position, tally)
                     parts.add(scored.batch, position, tally)
@@ -86,6 +90,12 @@ class Job:
         finally:
             writer.close()
 
+    def _scored(self, position: Position, finish: Callable[[Scored], T]) -> Generator[T, None, None]:
+        """Score the chunks after ``position``, and yield what ``finish`` makes of them."""
+        if self.elsewhere is None:
+            return ordered(lambda chunk: finish(self.scorer(chunk)), self.source.chunks(position), self.threads)
+        return _finished(self.elsewhere(position), finish)
+
     def _count(self, scored: Scored, position: Position, tally: Tally) -> Position:
         """The position after a chunk, which is counted. Raises `BadRow` and `Stopped`."""
         self.stop.check()
@@ -101,3 +111,9 @@ class Job:
             scored.file,
             first + scored.rows,
         )
+
+
+def _finished(results: Generator[Scored, None, None], finish: Callable[[Scored], T]) -> Generator[T, None, None]:
+    with closing(results):
+        for scored in results:
+            yield finish(scored)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 from service.models.command import CommandError
 from service.scoring.places import Place, is_shown
@@ -18,6 +18,10 @@ class LocalPlace:
     def __init__(self, path: Path, below: PurePosixPath | None = None) -> None:
         self.path = path
         self._below = below
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The same path for another process, whose working folder may be another one."""
+        return self.__dict__ | {"path": self.path.absolute()}
 
     @property
     def shown(self) -> str:

@@ -44,16 +44,20 @@ def run(arguments: Sequence[str], stop: Stop) -> int:
 def _score(options: argparse.Namespace, stop: Stop) -> None:
     if find_spec("pyarrow") is None:
         raise CommandError("scoring files needs pyarrow, which is not installed; install mlp-serving[arrow]")
+    from service.scoring.cluster import Elsewhere, chosen  # noqa: PLC0415 - an extra
     from service.scoring.score import score  # noqa: PLC0415 - an extra
 
     settings = load(command.server_arguments(options))
     bounds = Bounds(_MOST_ROWS, _MOST_ROWS, settings.max_queue_s, impute=settings.unseen_values == "impute")
     prover = Prover(Placement(settings.provider, settings.precision), bounds)
     selection = Selection.of(settings.model, settings.model_versions)
+    run = None if options.ray is None else chosen(options.ray, options.ray_workers, logs=options.ray_logs)
     stop.check()
     model = served.load(options.model, settings.models, prover, selection, _say)
     try:
-        score(model, options, stop, time.monotonic, _say)
+        folder = served.folder(options.model, settings.models, model)
+        elsewhere = run and Elsewhere(*run, folder, prover.placement, bounds)
+        score(model, options, stop, time.monotonic, _say, elsewhere)
     finally:
         model.close()
 

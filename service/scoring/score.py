@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from service.errors import RequestError
 from service.inference.model import Model
 from service.models.command import CommandError
 from service.scoring import locate, whole_file
+from service.scoring.cluster import Elsewhere
 from service.scoring.job import BadRow, Job
 from service.scoring.output import NULL, Asked, Output
 from service.scoring.parts import Parts
@@ -36,8 +38,15 @@ _CHOICES: Final = ("keep", "probabilities", "top_k", "prefix", "on_error", "resi
 Say = Callable[[str], object]
 
 
-def score(model: Model, options: argparse.Namespace, stop: Stop, clock: Callable[[], float], say: Say) -> None:
-    """Score the input of ``options`` into its output. Raises `CommandError` and `Stopped`."""
+def score(
+    model: Model,
+    options: argparse.Namespace,
+    stop: Stop,
+    clock: Callable[[], float],
+    say: Say,
+    elsewhere: Elsewhere | None = None,
+) -> None:
+    """Score the input of ``options`` into its output, here or ``elsewhere``. Raises `CommandError` and `Stopped`."""
     began_s = clock()
     given, output = locate.place(options.input), locate.place(options.output)
     writers.format_of(output)
@@ -45,7 +54,7 @@ def score(model: Model, options: argparse.Namespace, stop: Stop, clock: Callable
     if options.resume and output.local is None:
         raise CommandError(f"--resume keeps parts beside the output, and {output.shown} is elsewhere; leave it out")
     files = readers.files_of(given)
-    job = _job(model, _source(given, files, model, options), output, options, stop, clock)
+    job = _job(model, _source(given, files, model, options), output, options, stop, clock, elsewhere)
     try:
         if options.resume:
             tally = _resumed(job, output, _identity(model, files, options), clock, say)
@@ -60,7 +69,13 @@ def score(model: Model, options: argparse.Namespace, stop: Stop, clock: Callable
 
 
 def _job(
-    model: Model, source: Source, output: Place, options: argparse.Namespace, stop: Stop, clock: Callable[[], float]
+    model: Model,
+    source: Source,
+    output: Place,
+    options: argparse.Namespace,
+    stop: Stop,
+    clock: Callable[[], float],
+    elsewhere: Elsewhere | None,
 ) -> Job:
     threads = options.threads or max(1, math.floor(cpus.available()))
     pa.set_cpu_count(threads)
@@ -69,6 +84,7 @@ def _job(
     return Job(
         source,
         Scorer(model, rows),
+        None if elsewhere is None else partial(elsewhere.scored, source, asked, stop),
         rows.schema,
         writers.maker(output, rows.schema),
         threads,

@@ -30,3 +30,10 @@ def load(text: str, models: Path, prover: Prover, selection: Selection, warn: Ca
         except ModelRefused as error:
             warn(f"{text}@{version} would not be served: {error}")
     raise CommandError(f"no version of model {text!r} would be served; see: mlp-models check {text}")
+
+
+def folder(text: str, models: Path, model: Model) -> Path:
+    """Where the files of ``model`` are, which ``text`` means."""
+    reference = references.version_of(text, models)
+    newest = reference.models / text / str(model.manifest.version)
+    return (newest if text == reference.name else reference.folder).absolute()

@@ -12,6 +12,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
+from training.cli import cluster_options
+from training.cluster.choice import Cluster
 from training.config import DEFAULT, RECIPES, RECIPES_HELP, Config, Kind, flag_of
 from training.data import source
 from training.data.kind import DataKind, DataOption
@@ -34,7 +36,8 @@ class Command:
     """A parsed command line.
 
     ``options`` are the fields of `Config` that were given. ``text`` is the command itself, without the passwords of
-    URLs. ``mlflow`` is a tracking URI, ``tensorboard`` a folder; None if they were not given.
+    URLs. ``mlflow`` is a tracking URI, ``tensorboard`` a folder, ``cluster`` where to train; None if they were not
+    given.
     """
 
     data: str
@@ -47,6 +50,7 @@ class Command:
     force: bool
     mlflow: str | None
     tensorboard: Path | None
+    cluster: Cluster | None
     options: dict[str, Any]
     text: str
 
@@ -78,12 +82,14 @@ def parse(arguments: Sequence[str], kinds: Sequence[DataKind] = source.KINDS) ->
     Prints help or an error and exits if there is nothing to run. Raises `OptionError`.
     """
     parser = new_parser("mlp-train", _DESCRIPTION, _EXAMPLES, kinds)
+    cluster_options.add(parser)
     return command_of(vars(parser.parse_args(arguments)), f"python -m training {shlex.join(arguments)}", kinds)
 
 
 def command_of(given: dict[str, Any], text: str, kinds: Sequence[DataKind]) -> Command:
     """The command of what `new_parser` ``given`` parsed, with nothing else in it. Raises `OptionError`."""
     own = {name: given.pop(name) for name in _OWN}
+    own["cluster"] = cluster_options.taken(given)
     kind = source.kind_of(own["data"], kinds)
     data_options = [each for _, group in source.option_groups(kinds) for each in group if each.name in given]
     return Command(

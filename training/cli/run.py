@@ -29,6 +29,8 @@ def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> N
     name = command.name or dataset.name
     preparation.check(dataset, command.models, name)
     config = command.config(images=dataset.images)
+    if command.cluster is not None:
+        command.cluster.check(config)
     dataset, parts = preparation.prepare(dataset, config, console)
     preparation.check_clients(dataset, parts, command.models, name, console, breaking=command.breaking)
     # Torch takes seconds to import: by now the user has seen the data, or what is wrong with it.
@@ -37,7 +39,9 @@ def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> N
 
     tracked = trackers.tracked(name, command.mlflow, command.tensorboard, console, interrupts)
     with subnormal.flushed(), tracked as observer, observed(observer) as end:
-        end.run = fit.train(name, command.text, dataset, parts, config, console, interrupts, observer)
+        end.run = fit.train(
+            name, command.text, dataset, parts, config, console, interrupts, observer, cluster=command.cluster
+        )
         end.release = fit.publish(
             end.run, command.models, console, interrupts, breaking=command.breaking, force=command.force
         )

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from training.engine.loop import Batch, Rows
 
@@ -37,18 +38,45 @@ class BatchSource(Protocol):
 
 
 class InMemoryBatches:
-    """Batches of ``rows`` that are in memory; with a ``shard``, of every `count`-th row from `index` on."""
+    """Batches of ``rows`` that are in memory."""
 
-    def __init__(self, rows: Rows, shard: Shard = WHOLE) -> None:
+    def __init__(self, rows: Rows) -> None:
         self._rows = rows
-        self._shard = shard
-        self.rows = len(range(shard[0], len(rows.inputs), shard[1]))
+        self.rows = len(rows.inputs)
         self.device = rows.inputs.device
 
     def epoch(self, number: int, count: int) -> Generator[Batch, None, None]:  # noqa: ARG002 - the global generator orders the rows
         """Yield the rows in ``count`` batches, in an order drawn from torch's global generator."""
+        yield from map(self._rows.take, torch.randperm(self.rows, device=self.device).tensor_split(count))
+
+
+class SlicedBatches:
+    """A worker's slices of the batches of ``rows``, which all workers have in memory.
+
+    All workers draw the same order of rows, from a generator that starts as torch's global one. On CPUs the batches are
+    those that one process would have, if it draws nothing else, such as the units to drop.
+    """
+
+    def __init__(self, rows: Rows, shard: Shard) -> None:
+        self._rows = rows
+        self._shard = shard
+        self._ordering = torch.Generator()
+        self._ordering.set_state(torch.get_rng_state())
+        self._drawn = 0
+        self.rows = len(range(shard[0], len(rows.inputs), shard[1]))
+        self.device = rows.inputs.device
+
+    def epoch(self, number: int, count: int) -> Generator[Batch, None, None]:
+        """Yield a slice of each of ``count`` batches. Epochs are asked for in ascending order."""
+        order = self._order(number)
         index, workers = self._shard
-        order = torch.randperm(self.rows, device=self.device)
-        if workers > 1:
-            order = order * workers + index
-        yield from map(self._rows.take, order.tensor_split(count))
+        for batch in order.tensor_split(count):
+            yield self._rows.take(batch[index::workers].to(self.device))
+
+    def _order(self, number: int) -> Tensor:
+        """The order of epoch ``number``; those before it are drawn and left out if training goes on from a state."""
+        order = torch.empty(0)
+        while self._drawn < number:
+            order = torch.randperm(len(self._rows.inputs), generator=self._ordering)
+            self._drawn += 1
+        return order

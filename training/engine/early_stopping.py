@@ -46,6 +46,15 @@ class EarlyStopping:
         """Whether more than ``patience`` epochs in a row were no better."""
         return self.no_improvement_count > self._patience
 
+    def state(self) -> dict[str, Any]:
+        """What `load` goes on from."""
+        return {"best": self.best, "no_improvement_count": self.no_improvement_count, "weights": self._weights}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a ``state``."""
+        self.best, self.no_improvement_count = state["best"], state["no_improvement_count"]
+        self._weights = state["weights"]
+
     def restore_best(self) -> None:
         """Load the weights of the best epoch, if they were kept."""
         if self._weights is not None:

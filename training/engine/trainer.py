@@ -7,20 +7,32 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
 from training.config import Config
-from training.engine import gradient, loop, schedule, subnormal
+from training.engine import gradient, loop, subnormal
 from training.engine.augment import Augment
+from training.engine.averaging import averaged
 from training.engine.batches import BatchSource
 from training.engine.device import largest_matrix, threads_for
 from training.engine.early_stopping import EarlyStopping
-from training.engine.flat_parameters import FlatParameters, flattened
+from training.engine.flat_parameters import flattened
 from training.engine.loop import Rows
 from training.engine.losses import Objective
+from training.engine.optimizer import ScheduledOptimizer
+from training.engine.resuming import Progress
+from training.engine.workers import (
+    ALONE,
+    Workers,
+    average_batch_norms,
+    gathered,
+    rows_of_all,
+    seed_epoch,
+    share_first,
+)
 from training.errors import Diverged
 
 _TOLERANCE: Final = 1e-6  # a loss that improves by less than its rounding error has not improved
@@ -43,7 +55,7 @@ class Epoch:
     duration_s: float
 
 
-def fit(
+def fit(  # noqa: PLR0913 - what is trained, on what, how, and who is told
     body: nn.Sequential,
     train: BatchSource,
     validation: Rows,
@@ -53,6 +65,7 @@ def fit(
     augment: Augment | None = None,
     on_epoch: Callable[[Epoch], bool | None],
     on_step: Callable[[], None] = lambda: None,
+    workers: Workers = ALONE,
 ) -> list[Epoch]:
     """Train ``body`` in place on the batches of ``train`` and return the history of its epochs.
 
@@ -60,24 +73,36 @@ def fit(
     of that epoch. Without it, all epochs are trained and the last weights stay. ``on_epoch`` is called after each
     epoch and may stop training by returning True, ``on_step`` before each step; both may end it by raising. Raises
     `Diverged`.
+
+    With several ``workers``, ``train`` has a part of each batch, and the networks of all workers stay the same.
+    Training goes on from the state that they kept last.
     """
-    batches_per_epoch = _batches_per_epoch(train.rows, config)
+    batches_per_epoch = _batches_per_epoch(rows_of_all(train.rows, workers, train.device), config)
     patience = config.patience - 1 if config.patience else math.inf
     early_stopping = EarlyStopping(body, patience, tolerance=_TOLERANCE, keep_best=bool(config.patience))
-    history: list[Epoch] = []
     with flattened(body) as flat, threads_for(body, config.batch_size), subnormal.flushed():
-        batch_gradient = gradient.of(body, flat, objective.loss, half=half_precision_pays(train.device, body))
-        optimizer = _ScheduledOptimizer(flat, config, config.epochs * batches_per_epoch)
-        for number in range(1, config.epochs + 1):
+        share_first(flat.values, workers)
+        of_part = gradient.of(body, flat, objective.loss, half=half_precision_pays(train.device, body))
+        of_batch = averaged(of_part, flat, workers)
+        optimizer = ScheduledOptimizer(flat, config, batches_per_epoch)
+        progress = Progress(body, optimizer, early_stopping)
+        history = [Epoch(*each) for each in progress.resume(workers.last_state())]
+        for number in range(len(history) + 1, config.epochs + 1):
+            if early_stopping.should_stop:
+                break
             started_s = time.perf_counter()
+            seed_epoch(config.seed, number, workers)
             with closing(train.epoch(number, batches_per_epoch)) as batches:
-                train_loss = loop.train_epoch(batches, batch_gradient, optimizer.step, augment=augment, on_step=on_step)
-            validation_loss, score = _evaluate(body, validation, objective)
+                train_loss = loop.train_epoch(batches, of_batch, optimizer.step, augment=augment, on_step=on_step)
+            average_batch_norms(body, workers)
+            validation_loss, score = _evaluate(body, validation, objective, workers)
             epoch = Epoch(number, train_loss, validation_loss, score, time.perf_counter() - started_s)
             _check_finite(epoch, config)
             history.append(epoch)
             early_stopping.update(-validation_loss)
-            if on_epoch(epoch) or early_stopping.should_stop:
+            stopped = on_epoch(epoch)
+            workers.keep(lambda: progress.state(history))
+            if stopped:
                 break
     early_stopping.restore_best()
     body.eval()
@@ -89,10 +114,13 @@ def best_epoch(history: Sequence[Epoch], config: Config) -> Epoch:
     return min(history, key=lambda epoch: epoch.validation_loss) if config.patience else history[-1]
 
 
-def _batches_per_epoch(rows: int, config: Config) -> int:
-    """The number of equal batches, give or take one row; batch norm needs at least 2 rows in each."""
+def _batches_per_epoch(rows: Sequence[int], config: Config) -> int:
+    """The number of equal batches, give or take one row, of the ``rows`` that each worker has.
+
+    Batch norm needs at least 2 rows of each worker in each.
+    """
     fewest_rows = 2 if config.batch_norm else 1
-    return min(math.ceil(rows / config.batch_size), rows // fewest_rows)
+    return min(math.ceil(sum(rows) / config.batch_size), min(rows) // fewest_rows)
 
 
 def _check_finite(epoch: Epoch, config: Config) -> None:
@@ -105,41 +133,16 @@ def _check_finite(epoch: Epoch, config: Config) -> None:
 
 
 @torch.no_grad()
-def _evaluate(body: nn.Sequential, rows: Rows, objective: Objective) -> tuple[float, float]:
+def _evaluate(body: nn.Sequential, rows: Rows, objective: Objective, workers: Workers) -> tuple[float, float]:
     """Validation loss and score."""
-    assert isinstance(rows.inputs, Tensor)  # noqa: S101 - the command line's rows are dense
+    inputs = rows.inputs
+    assert isinstance(inputs, Tensor)  # noqa: S101 - the command line's rows are dense
     body.eval()
-    outputs = torch.cat([body(part) for part in torch.split(rows.inputs, _CHUNK_ROWS)])
+    outputs = gathered(
+        lambda part: torch.cat([body(chunk) for chunk in torch.split(inputs[part], _CHUNK_ROWS)]), len(inputs), workers
+    )
     loss = gradient.mean(objective.validation_loss(outputs, rows.targets), rows.weights)
     return loss.item(), objective.score(outputs, rows.targets).item()
-
-
-class _ScheduledOptimizer:
-    """The optimizer of ``config``, with the learning rate of the one-cycle schedule at each of ``steps`` steps."""
-
-    def __init__(self, flat: FlatParameters, config: Config, steps: int) -> None:
-        self._optimizer = _optimizer(flat, config)
-        self._rates = map(schedule.one_cycle(config.lr, steps), range(steps))
-
-    def step(self) -> None:
-        rate = next(self._rates)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        self._optimizer.step()
-
-
-def _optimizer(flat: FlatParameters, config: Config) -> torch.optim.Optimizer:
-    """Weight matrices decay; biases and batch norms do not."""
-    matrices, vectors = slice(flat.matrices), slice(flat.matrices, None)
-    groups: list[dict[str, Any]] = []
-    for part, decay in ((matrices, config.weight_decay), (vectors, 0.0)):
-        values = nn.Parameter(flat.values[part])
-        values.grad = flat.gradients[part]
-        groups.append({"params": [values], "weight_decay": decay})
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, nesterov=True, fused=True)
-    adam = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return adam(groups, lr=config.lr, fused=True)
 
 
 def half_precision_pays(device: torch.device, body: nn.Sequential) -> bool:

@@ -19,10 +19,11 @@ from training.data.split import Split
 from training.data.streamed import Chunk
 from training.engine import losses, trainer
 from training.engine.augment import Augment, transforms
-from training.engine.batches import BatchSource, InMemoryBatches
+from training.engine.batches import BatchSource, InMemoryBatches, SlicedBatches
 from training.engine.loop import Batch, Rows
 from training.engine.streamed_batches import StreamedBatches
 from training.engine.trainer import Epoch
+from training.engine.workers import ALONE, Workers
 from training.errors import OptionError
 from training.model import calibration, features, preprocess, whitening
 from training.model.ensemble import MeanProbabilities
@@ -58,11 +59,12 @@ def train_network(
     on_epoch: Callable[[Epoch], bool | None],
     on_teacher_epoch: Callable[[Epoch], None] = lambda _: None,
     on_step: Callable[[], None] = lambda: None,
+    workers: Workers = ALONE,
 ) -> TrainResult:
     """Train on the training rows and calibrate on the validation rows; the test rows are not used.
 
     Training stops when ``on_epoch`` returns True. ``on_step`` is called before each step, and may end training by
-    raising. The global random state stays as it was.
+    raising. The global random state stays as it was. Several ``workers`` have the same data set and train together.
     Raises `Diverged`, and `OptionError` if an option does not fit the data set.
     """
     config = sizing.resolved(config, split.train_rows)
@@ -85,9 +87,17 @@ def train_network(
             )
             teacher_history = soft.history
             train, objective = train._replace(targets=soft.targets), losses.distillation()
-        batches = _batches(network, dataset, train, class_weights, config)
+        batches = _batches(network, dataset, train, class_weights, config, workers)
         history = trainer.fit(
-            body, batches, validation, objective, config, augment=augment, on_epoch=on_epoch, on_step=on_step
+            body,
+            batches,
+            validation,
+            objective,
+            config,
+            augment=augment,
+            on_epoch=on_epoch,
+            on_step=on_step,
+            workers=workers,
         )
     network.cpu().eval()
     temperature = _calibrate(network, dataset, split, class_weights) if dataset.classifies else None
@@ -164,11 +174,17 @@ def _targets(network: Network, targets: Tensor) -> Tensor:
 
 
 def _batches(
-    network: Network, dataset: Dataset, train: Rows, class_weights: Tensor | None, config: Config
+    network: Network,
+    dataset: Dataset,
+    train: Rows,
+    class_weights: Tensor | None,
+    config: Config,
+    workers: Workers,
 ) -> BatchSource:
-    """The batches of the rows ``train``, or, if the table is streamed, of all its training rows."""
+    """A worker's batches of the rows ``train``, or, if the table is streamed, of all its training rows."""
+    shard = (workers.index, workers.count)
     if dataset.streamed is None:
-        return InMemoryBatches(train)
+        return InMemoryBatches(train) if workers.count == 1 else SlicedBatches(train, shard)
     preparation = copy.deepcopy(network.preprocess)  # for the thread that reads
 
     @torch.no_grad()
@@ -178,7 +194,7 @@ def _batches(
         weights = None if class_weights is None else class_weights[labels]
         return inputs, _targets(network, labels), weights
 
-    return StreamedBatches(dataset.streamed, prepare, train.inputs.device, config.seed)
+    return StreamedBatches(dataset.streamed, prepare, train.inputs.device, config.seed, shard)
 
 
 def _weights(dataset: Dataset, part: NDArray[np.int64], class_weights: Tensor | None) -> Tensor | None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from training.cluster.choice import Cluster
 from training.config import Config
 from training.data.dataset import Dataset
 from training.data.split import Split
@@ -26,7 +28,7 @@ from training.run.interrupt import Interrupts
 from training.run.observers import Observer, Start
 
 
-def train(
+def train(  # noqa: PLR0913 - what is trained, how, where, and who is told
     name: str,
     command: str,
     dataset: Dataset,
@@ -35,15 +37,16 @@ def train(
     console: Console,
     interrupts: Interrupts,
     observer: Observer,
+    *,
+    cluster: Cluster | None = None,
 ) -> TrainingRun:
     """Train a network for ``dataset``, with a progress bar, and print how it went.
 
     ``command`` is what started the run, for the model card. ``observer`` is told of the start and each epoch; training
-    stops when its `on_epoch` returns True. Raises `TrainingError`.
+    stops when its `on_epoch` returns True. With a ``cluster``, its workers train. Raises `TrainingError`.
     """
     config = sizing.resolved(config, parts.train_rows)
-    train_device = device.choose(config.device)
-    device_text = device.described(train_device)
+    train_network, device_text = _place(config, cluster)
     console.print(
         f"{dataset.name}: {parts.train_rows:,} training rows, {len(parts.validation):,} validation rows, "
         f"{len(parts.test):,} test rows; training on {device_text}, in batches of {config.batch_size:,} rows at a peak "
@@ -59,8 +62,11 @@ def train(
             bars["epoch"](epoch)
             return observer.on_epoch(epoch)
 
-        trained = recipe.train_network(
-            dataset, parts, config, train_device, after_epoch, bars["teacher epoch"], interrupts.check
+        trained = train_network(
+            *(dataset, parts, config),
+            on_epoch=after_epoch,
+            on_teacher_epoch=bars["teacher epoch"],
+            on_step=interrupts.check,
         )
     fit_s = time.perf_counter() - started_s
     best = trainer.best_epoch(trained.history, config)
@@ -89,6 +95,16 @@ def train(
         temperature=trained.temperature,
         teacher_history=trained.teacher_history,
     )
+
+
+def _place(config: Config, cluster: Cluster | None) -> tuple[Callable[..., TrainResult], str]:
+    """What trains a network, as `recipe.train_network` does, and where, in words."""
+    if cluster is not None:
+        from training.cluster import training as on_ray  # noqa: PLC0415 - takes seconds, and is an extra
+
+        return partial(on_ray.train_network, cluster), cluster.described
+    train_device = device.choose(config.device)
+    return partial(recipe.train_network, device=train_device), device.described(train_device)
 
 
 def _end(history: Sequence[Epoch], best: Epoch, config: Config) -> str:

@@ -1,4 +1,4 @@
-"""Batches from rows in memory: each row once an epoch, in equal batches, and shards that share no row."""
+"""Batches from rows in memory: each row once an epoch, in equal batches, and slices of them that workers take."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.engine.batches import InMemoryBatches
+from training.engine.batches import BatchSource, InMemoryBatches, SlicedBatches
 from training.engine.loop import Rows
 
 ROWS = Rows(torch.arange(10.0).view(10, 1), torch.arange(10), torch.arange(10.0))
 
 
-def rows_of(source: InMemoryBatches, count: int) -> list[Tensor]:
-    return [targets for _, targets, _ in source.epoch(1, count)]
+def rows_of(source: BatchSource, count: int, epoch: int = 1) -> list[Tensor]:
+    return [targets for _, targets, _ in source.epoch(epoch, count)]
 
 
 def test_an_epoch_has_each_row_once_in_equal_batches() -> None:
@@ -38,8 +38,19 @@ def test_epochs_differ_and_a_seed_repeats_them() -> None:
 
 
 @pytest.mark.parametrize("workers", [2, 3])
-def test_shards_share_no_row_and_lack_none(workers: int) -> None:
-    sources = [InMemoryBatches(ROWS, (index, workers)) for index in range(workers)]
-    found = [torch.cat(rows_of(source, 2)).tolist() for source in sources]
-    assert [source.rows for source in sources] == [len(each) for each in found]
-    assert sorted(row for each in found for row in each) == list(range(10))
+def test_slices_of_workers_are_the_batches_of_one_process(workers: int) -> None:
+    torch.manual_seed(3)
+    sources = [SlicedBatches(ROWS, (index, workers)) for index in range(workers)]
+    alone = InMemoryBatches(ROWS)
+    for epoch in (1, 2):
+        slices = [rows_of(source, 2, epoch) for source in sources]
+        together = [torch.cat(batch).sort().values.tolist() for batch in zip(*slices, strict=True)]
+        assert together == [batch.sort().values.tolist() for batch in rows_of(alone, 2)]
+    assert sum(source.rows for source in sources) == len(ROWS.inputs)
+
+
+def test_an_epoch_has_the_same_order_when_those_before_it_are_left_out() -> None:
+    torch.manual_seed(3)
+    whole, resumed = SlicedBatches(ROWS, (1, 2)), SlicedBatches(ROWS, (1, 2))
+    first, second = (torch.cat(rows_of(whole, 2, epoch)).tolist() for epoch in (1, 2))
+    assert torch.cat(rows_of(resumed, 2, 2)).tolist() == second != first

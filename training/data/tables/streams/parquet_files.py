@@ -60,6 +60,11 @@ class ParquetFiles:
         if not self.rows:
             raise DataError(f"{path} has no rows; add rows")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The same files for another process, whose working folder may be another one."""
+        files = [replace(file, path=file.path.absolute()) for file in self._files]
+        return self.__dict__ | {"path": self.path.absolute(), "_files": files}
+
     def blocks(
         self, piece: Piece, names: Sequence[str], block_rows: int = BLOCK_ROWS
     ) -> Generator[pa.Table, None, None]:

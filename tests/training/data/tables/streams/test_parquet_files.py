@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pyarrow as pa
@@ -78,3 +79,12 @@ def test_folders_of_other_files_are_not_taken(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "x.parquet").touch()
     assert holds_parquet(tmp_path)
+
+
+def test_another_process_may_have_another_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pa.table({"x": [1, 2, 3]})
+    tables.write(table, tmp_path / "table")
+    monkeypatch.chdir(tmp_path)
+    pickled = pickle.dumps(ParquetFiles(Path("table")))
+    monkeypatch.chdir("/")
+    assert read(pickle.loads(pickled)).equals(table)  # noqa: S301 - pickled here
