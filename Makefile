@@ -40,7 +40,7 @@ LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strat
 HASHED  := --constraint constraints.txt --generate-hashes --output-file
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve models rollback score data train tune prometheus chromium test test-fast check format lock docs docs-links render manifest-schema proto dashboard pictures image image-test deploy-test clean
+.PHONY: help setup serve models rollback score data train tune prometheus chromium test test-fast ray-test check format lock docs docs-links render manifest-schema proto dashboard pictures image image-test deploy-test clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
@@ -95,10 +95,13 @@ test: $(DEV) data prometheus chromium ## run all tests (ARGS="-k shutdown")
 	$(PYTEST) $(WORDS)
 
 test-fast: $(DEV) ## run the fast tests, in less than a minute (ARGS="-k codecs")
-	$(PYTEST) -m "not slow and not image and not play" --hypothesis-profile=fast $(WORDS)
+	$(PYTEST) -m "not slow and not image and not play and not ray" --hypothesis-profile=fast $(WORDS)
 
 # Strict: a link to a page or heading that does not exist is an error. SOURCE_URL is for links to other files.
 SITE = SOURCE_URL='$(SOURCE_URL)' $(BIN)/python -m sphinx -W --keep-going -n -q -d build/doctrees docs
+
+ray-test: $(DEV) ## train and score on local Ray clusters, in an environment of their own; a few minutes
+	$(BIN)/python -m pytest -m ray tests/training/cluster tests/service/scoring/test_cluster.py $(WORDS)
 
 check: $(DEV)    ## lint, types, import directions, Dockerfile, the site of docs/
 	$(BIN)/ruff check .

@@ -127,7 +127,7 @@ def test_scoring(venv: Path, value: str) -> None:
 
 
 def test_the_fast_tests_skip_the_slow_ones(venv: Path) -> None:
-    options = ["-m", "not slow and not image and not play", "--hypothesis-profile=fast"]
+    options = ["-m", "not slow and not image and not play and not ray", "--hypothesis-profile=fast"]
     arguments = arguments_of(venv, "test-fast", "ARGS=-k codecs")
     assert arguments[:2] == ["-m", "pytest"]
     assert arguments[-5:] == [*options, "-k", "codecs"]

@@ -132,6 +132,7 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         cluster.chosen("local", 2, logs=False)
 
 
+@pytest.mark.ray
 def test_ray_scores_bit_for_bit_as_one_process(models: Path, tmp_path: Path) -> None:
     rows = "".join(f"{number / 7},{number / 3},{-number},{number % 7}\n" for number in range(20_000))
     given = tmp_path / "rows.csv"

@@ -9,8 +9,11 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from tests import ray_environment
 
+pytestmark = pytest.mark.ray
 _MARK = "RAY_TEST_MARK"
 _TOLERANCE = 1e-5  # float32 sums in another order, over 80 steps of Adam
 
