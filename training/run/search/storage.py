@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
@@ -38,10 +39,18 @@ def opened(place: str) -> BaseStorage:
         ) from error
 
 
+class _Database(RDBStorage):
+    """A database that loses heartbeats in silence: if it fails, the next report of the search fails, too."""
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        with suppress(SQLAlchemyError, StorageInternalError):
+            super().record_heartbeat(trial_id)
+
+
 def _database(url: str) -> RDBStorage:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats
         try:
-            return RDBStorage(url, heartbeat_interval=_HEARTBEAT_S, grace_period=_DEAD_S)
+            return _Database(url, heartbeat_interval=_HEARTBEAT_S, grace_period=_DEAD_S)
         except (IntegrityError, OperationalError):  # another process has made the same tables meanwhile
-            return RDBStorage(url, heartbeat_interval=_HEARTBEAT_S, grace_period=_DEAD_S)
+            return _Database(url, heartbeat_interval=_HEARTBEAT_S, grace_period=_DEAD_S)
