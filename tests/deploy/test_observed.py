@@ -44,6 +44,8 @@ def observer(tmp_path_factory: pytest.TempPathFactory, sent: Counter[int]) -> It
         assert not good.lost + bad.lost
         sent.update(good.answered + bad.answered)
         wait_until(lambda: by_status(found) == sent, f"Prometheus counts {sent}")
+        # A worker learns what others have counted seconds later.
+        wait_until(lambda: bool(found.query("mlp_feature_drift_psi")), "Prometheus has the drift")
         yield found
 
 
