@@ -106,7 +106,7 @@ def train(data: Path, arguments: Sequence[str], limit_mb: int | None = None) -> 
             stderr=subprocess.PIPE,
             text=True,
             cwd=provenance.ROOT,
-            preexec_fn=enter,  # noqa: PLW1509
+            preexec_fn=enter,  # noqa: PLW1509 - it starts no thread
         )
         assert process.stderr is not None
         log = process.stderr.read()

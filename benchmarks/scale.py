@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -63,11 +64,11 @@ def runs(dataset: Dataset, parts: Split, config: Config, workers: list[int]) -> 
     found = {}
     for threads in sorted({1, torch.get_num_threads()}):
         name = f"one process, {threads} thread{'s' * (threads > 1)}"
-        found[name] = measured(lambda count=threads: here(count), len(parts.train))  # type: ignore[misc]
+        found[name] = measured(partial(here, threads), len(parts.train))
         print(name, file=sys.stderr)
     for number in workers:
         name = f"{number} Ray worker{'s' * (number > 1)} of 1 thread"
-        found[name] = measured(lambda count=number: there(count), len(parts.train))  # type: ignore[misc]
+        found[name] = measured(partial(there, number), len(parts.train))
         print(name, file=sys.stderr)
     return found
 

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 from service.inference.loader import Bounds, Placement
 from service.models.command import CommandError
 from service.models.prover import Prover
-from service.scoring.output import Asked, Output
+from service.scoring.output import AnswerOptions, Output
 from service.scoring.readers.source import Chunk, Position, Source
 from service.scoring.scorer import Scored, Scorer
 from service.scoring.stop import Stop
@@ -41,7 +41,7 @@ class Run(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class Cluster:
     """A cluster to score on, by what ``run`` of ``package`` does; all its machines see the version in ``folder``."""
 
     run: Run
@@ -50,9 +50,11 @@ class Elsewhere:
     placement: Placement
     bounds: Bounds
 
-    def scored(self, source: Source, asked: Asked, stop: Stop, position: Position) -> Generator[Scored, None, None]:
+    def scored(
+        self, source: Source, choices: AnswerOptions, stop: Stop, position: Position
+    ) -> Generator[Scored, None, None]:
         """The scored chunks of ``source`` after ``position``, in order. Raises `CommandError` and `Stopped`."""
-        make = partial(_scorer, self.folder, self.placement, self.bounds, source.schema, asked)
+        make = partial(_scorer, self.folder, self.placement, self.bounds, source.schema, choices)
         try:
             yield from self.run(partial(source.chunks, position), make, stop.check)
         except Exception as error:
@@ -74,10 +76,10 @@ def chosen(address: str, workers: int, *, logs: bool) -> tuple[Run, str]:
     return run, package
 
 
-def _scorer(folder: Path, placement: Placement, bounds: Bounds, kept: Any, asked: Asked) -> Scorer:
+def _scorer(folder: Path, placement: Placement, bounds: Bounds, kept: Any, choices: AnswerOptions) -> Scorer:
     """What a worker scores with: the version in ``folder``, after the self-check of a server."""
     model = Prover(placement, bounds).load(folder)
-    return Scorer(model, Output(kept, model.manifest, asked))
+    return Scorer(model, Output(kept, model.manifest, choices))
 
 
 def _explained(error: Exception, package: str) -> Exception:

@@ -39,7 +39,7 @@ class UsageError(Exception):
 class Parser(argparse.ArgumentParser):
     """A parser that raises `UsageError` instead of printing."""
 
-    def error(self, message: str) -> None:  # type: ignore[override]
+    def error(self, message: str) -> None:  # type: ignore[override] # argparse's never returns
         """Raise."""
         raise UsageError(f"{message}; see: {PROGRAM} --help")
 

@@ -7,7 +7,7 @@ from typing import Final
 from service.errors import Fault, InvalidInput
 from service.inference.row_faults import RowFaults
 
-# Finding the nearest category takes milliseconds, so only the first bad rows of a chunk are told it.
+# Finding the nearest category takes milliseconds, so it is named for the first bad rows of a chunk alone.
 _WITH_REMEDY: Final = 100
 
 

@@ -32,12 +32,12 @@ class BadRow(CommandError):
 class Job:
     """What is scored, how, in how many threads; and what bad rows do.
 
-    ``elsewhere`` yields the scored chunks after a position, if they are scored on other machines.
+    ``on_cluster`` yields the scored chunks after a position, if a cluster scores them.
     """
 
     source: Source
     scorer: Scorer
-    elsewhere: Callable[[Position], Generator[Scored, None, None]] | None
+    on_cluster: Callable[[Position], Generator[Scored, None, None]] | None
     schema: Any
     make_writer: Callable[[Path, Any], Writer]
     threads: int
@@ -92,9 +92,9 @@ class Job:
 
     def _scored(self, position: Position, finish: Callable[[Scored], T]) -> Generator[T, None, None]:
         """Score the chunks after ``position``, and yield what ``finish`` makes of them."""
-        if self.elsewhere is None:
+        if self.on_cluster is None:
             return ordered(lambda chunk: finish(self.scorer(chunk)), self.source.chunks(position), self.threads)
-        return _finished(self.elsewhere(position), finish)
+        return _finished(self.on_cluster(position), finish)
 
     def _count(self, scored: Scored, position: Position, tally: Tally) -> Position:
         """The position after a chunk, which is counted. Raises `BadRow` and `Stopped`."""

@@ -39,8 +39,8 @@ class LocalPlace:
         return self.path
 
     def exists(self) -> bool:
-        """Whether it is there. Raises `CommandError` if that cannot be told."""
-        return bool(self._asked(self.path.exists))
+        """Whether it is there. Raises `CommandError` if that cannot be found out."""
+        return bool(self._attempt(self.path.exists))
 
     def is_folder(self) -> bool:
         """Whether it is a folder."""
@@ -52,18 +52,18 @@ class LocalPlace:
 
     def open(self) -> IO[bytes]:
         """Its content. Raises `CommandError`."""
-        return self._asked(lambda: self.path.open("rb"))
+        return self._attempt(lambda: self.path.open("rb"))
 
     def size_bytes(self) -> int:
         """How long it is. Raises `CommandError`."""
-        return self._asked(self.path.stat).st_size
+        return self._attempt(self.path.stat).st_size
 
     def stamp(self) -> str:
         """Its size and the time of its last change."""
-        status = self._asked(self.path.stat)
+        status = self._attempt(self.path.stat)
         return f"{status.st_size} bytes of {status.st_mtime_ns}"
 
-    def _asked(self, call: Callable[[], T]) -> T:
+    def _attempt(self, call: Callable[[], T]) -> T:
         try:
             return call()
         except OSError as error:

@@ -26,8 +26,8 @@ _CLASS: Final = "class"  # the label's index, which the label itself stands for
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is asked for beside the prediction, what begins the names of the answers, and what becomes of bad rows."""
+class AnswerOptions:
+    """What is answered beside the prediction, what begins the names of the answers, and what becomes of bad rows."""
 
     probabilities: bool = False
     top_k: int = 0
@@ -36,34 +36,34 @@ class Asked:
 
 
 class Output:
-    """Makes the rows of the output. Raises `CommandError` if names clash, or a regression is asked for classes."""
+    """Makes the rows of the output. Raises `CommandError` if names clash, or a regression should answer classes."""
 
-    def __init__(self, kept: Any, manifest: Manifest, asked: Asked) -> None:
+    def __init__(self, kept: Any, manifest: Manifest, choices: AnswerOptions) -> None:
         self._manifest = manifest
-        self._asked = asked
-        self._options = _options(manifest, asked)
+        self._choices = choices
+        self._options = _options(manifest, choices)
         answers = self._answers(no_outputs(manifest))
-        fields = [pa.field(f"{asked.prefix}{name}", each.type) for name, each in answers.items()]
-        if asked.on_error == NULL:
-            fields.append(pa.field(f"{asked.prefix}{_ERROR}", pa.string()))
-        _check_names(kept.names, [field.name for field in fields], asked.prefix)
+        fields = [pa.field(f"{choices.prefix}{name}", each.type) for name, each in answers.items()]
+        if choices.on_error == NULL:
+            fields.append(pa.field(f"{choices.prefix}{_ERROR}", pa.string()))
+        _check_names(kept.names, [field.name for field in fields], choices.prefix)
         about = {"model": manifest.name, "version": str(manifest.version)}
         self.schema = pa.schema([*kept, *fields], metadata=about)
 
     def batch(self, kept: Any, outputs: Outputs, faults: RowFaults) -> Any:
-        """The record batch of rows: without those in ``faults``, or with nulls and a reason, as asked."""
+        """The record batch of rows: without those in ``faults``, or with nulls and a reason, as ``on_error`` says."""
         answers, rows = list(self._answers(outputs).values()), kept.num_rows
-        if self._asked.on_error == NULL:
+        if self._choices.on_error == NULL:
             answers.append(pa.nulls(rows, pa.string()))
         if not faults:
             return record_batch([*kept.columns, *answers], self.schema, rows)
         bad = faults.mask(rows)
-        if self._asked.on_error == NULL:
+        if self._choices.on_error == NULL:
             reasons = np.full(rows, None, object)
             reasons[bad] = [reason(fault) for fault in faults.faults()]
             answers = [arrow_answers.with_nulls(each, bad) for each in answers[:-1]] + [pa.array(reasons, pa.string())]
         whole = record_batch([*kept.columns, *answers], self.schema, rows)
-        return whole.filter(pa.array(~bad)) if self._asked.on_error == SKIP else whole
+        return whole.filter(pa.array(~bad)) if self._choices.on_error == SKIP else whole
 
     def _answers(self, outputs: Outputs) -> Mapping[str, Any]:
         columns = arrow_answers.columns_of(self._manifest, self._options, outputs)
@@ -77,14 +77,14 @@ def no_outputs(manifest: Manifest) -> Outputs:
     return Outputs(None, np.empty((0, len(manifest.targets)), manifest.output_dtype))
 
 
-def _options(manifest: Manifest, asked: Asked) -> Options:
+def _options(manifest: Manifest, choices: AnswerOptions) -> Options:
     classes = len(manifest.classes)
-    if not classes and (asked.probabilities or asked.top_k):
-        option = "--probabilities" if asked.probabilities else "--top-k"
+    if not classes and (choices.probabilities or choices.top_k):
+        option = "--probabilities" if choices.probabilities else "--top-k"
         raise CommandError(f"{option} means nothing here, as the model predicts numbers and no classes; leave it out")
-    if asked.top_k and not 1 <= asked.top_k <= classes:
-        raise CommandError(f"--top-k is {asked.top_k}, expected 1 to {classes}, the number of classes")
-    return Options(top_k=asked.top_k, probabilities=asked.probabilities)
+    if choices.top_k and not 1 <= choices.top_k <= classes:
+        raise CommandError(f"--top-k is {choices.top_k}, expected 1 to {classes}, the number of classes")
+    return Options(top_k=choices.top_k, probabilities=choices.probabilities)
 
 
 def _check_names(kept: list[str], answers: list[str], prefix: str) -> None:

@@ -1,4 +1,4 @@
-"""A file or a folder, on this machine or elsewhere."""
+"""A file or a folder, on this machine or in a store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Place(Protocol):
 
     @property
     def local(self) -> Path | None:
-        """Its path on this machine; None if it is elsewhere."""
+        """Its path on this machine; None if it is in a store."""
 
     def exists(self) -> bool:
         """Whether it is there."""

@@ -39,21 +39,21 @@ class RemotePlace:
 
     @property
     def local(self) -> None:
-        """None: it is elsewhere."""
+        """None: it is not on this machine."""
         return
 
     def exists(self) -> bool:
         """Whether it is there."""
-        return bool(self._asked(lambda: self.system.exists(self.path)))
+        return bool(self._attempt(lambda: self.system.exists(self.path)))
 
     def is_folder(self) -> bool:
         """Whether it is a folder."""
-        return bool(self._asked(lambda: self.system.isdir(self.path)))
+        return bool(self._attempt(lambda: self.system.isdir(self.path)))
 
     def files(self) -> list[Place]:
         """All files in a folder and those in it; see `Place`."""
         found: list[Place] = []
-        for path in sorted(self._asked(lambda: self.system.find(self.path))):
+        for path in sorted(self._attempt(lambda: self.system.find(self.path))):
             below = PurePosixPath(path.removeprefix(self.path).lstrip("/"))
             if is_shown(below):
                 found.append(RemotePlace(self.system, self._scheme, path, below))
@@ -61,31 +61,31 @@ class RemotePlace:
 
     def open(self) -> IO[bytes]:
         """Its content. Raises `CommandError`."""
-        file: IO[bytes] = self._asked(lambda: self.system.open(self.path, "rb"))
+        file: IO[bytes] = self._attempt(lambda: self.system.open(self.path, "rb"))
         return file
 
     def size_bytes(self) -> int:
         """How long it is."""
-        return int(self._asked(lambda: self.system.size(self.path)) or 0)
+        return int(self._attempt(lambda: self.system.size(self.path)) or 0)
 
     def stamp(self) -> str:
         """Its size, and what the store tells of its content."""
-        info = self._asked(lambda: self.system.info(self.path))
-        told = next((f"{info[name]}" for name in _STAMPS if info.get(name)), "unknown time")
-        return f"{info.get('size')} bytes of {told}"
+        info = self._attempt(lambda: self.system.info(self.path))
+        version = next((f"{info[name]}" for name in _STAMPS if info.get(name)), "unknown time")
+        return f"{info.get('size')} bytes of {version}"
 
     def put(self, file: str) -> None:
         """Upload a local file. Raises `CommandError`."""
-        self._asked(lambda: self.system.put_file(file, self.path), "written")
+        self._attempt(lambda: self.system.put_file(file, self.path), "written")
 
-    def _asked(self, call: Callable[[], T], done: str = "read") -> T:
+    def _attempt(self, call: Callable[[], T], done: str = "read") -> T:
         try:
             return call()
         except Exception as error:  # noqa: BLE001 - each store has its own errors
             reason = without_credentials(f"{type(error).__name__}: {error}".partition("\n")[0])
             raise CommandError(
                 f"{self.shown} cannot be {done} ({reason:.200}); check the name, and the store's credentials"
-            ) from None  # a cause could show what was asked with
+            ) from None  # a cause could show the credentials
 
 
 def place(url: str) -> RemotePlace:

@@ -44,7 +44,7 @@ def run(arguments: Sequence[str], stop: Stop) -> int:
 def _score(options: argparse.Namespace, stop: Stop) -> None:
     if find_spec("pyarrow") is None:
         raise CommandError("scoring files needs pyarrow, which is not installed; install mlp-serving[arrow]")
-    from service.scoring.cluster import Elsewhere, chosen  # noqa: PLC0415 - an extra
+    from service.scoring.cluster import Cluster, chosen  # noqa: PLC0415 - an extra
     from service.scoring.score import score  # noqa: PLC0415 - an extra
 
     settings = load(command.server_arguments(options))
@@ -56,8 +56,8 @@ def _score(options: argparse.Namespace, stop: Stop) -> None:
     model = served.load(options.model, settings.models, prover, selection, _say)
     try:
         folder = served.folder(options.model, settings.models, model)
-        elsewhere = run and Elsewhere(*run, folder, prover.placement, bounds)
-        score(model, options, stop, time.monotonic, _say, elsewhere)
+        cluster = run and Cluster(*run, folder, prover.placement, bounds)
+        score(model, options, stop, time.monotonic, _say, cluster)
     finally:
         model.close()
 

@@ -19,9 +19,9 @@ from service.errors import RequestError
 from service.inference.model import Model
 from service.models.command import CommandError
 from service.scoring import locate, whole_file
-from service.scoring.cluster import Elsewhere
+from service.scoring.cluster import Cluster
 from service.scoring.job import BadRow, Job
-from service.scoring.output import NULL, Asked, Output
+from service.scoring.output import NULL, AnswerOptions, Output
 from service.scoring.parts import Parts
 from service.scoring.places import Place
 from service.scoring.progress import Progress, duration
@@ -44,17 +44,17 @@ def score(
     stop: Stop,
     clock: Callable[[], float],
     say: Say,
-    elsewhere: Elsewhere | None = None,
+    cluster: Cluster | None = None,
 ) -> None:
-    """Score the input of ``options`` into its output, here or ``elsewhere``. Raises `CommandError` and `Stopped`."""
+    """Score the input of ``options`` into its output, here or on a ``cluster``. Raises `CommandError` and `Stopped`."""
     began_s = clock()
     given, output = locate.place(options.input), locate.place(options.output)
     writers.format_of(output)
     whole_file.check(output, overwrite=options.overwrite)
     if options.resume and output.local is None:
-        raise CommandError(f"--resume keeps parts beside the output, and {output.shown} is elsewhere; leave it out")
+        raise CommandError(f"--resume keeps parts beside the output, and {output.shown} is a URL; leave it out")
     files = readers.files_of(given)
-    job = _job(model, _source(given, files, model, options), output, options, stop, clock, elsewhere)
+    job = _job(model, _source(given, files, model, options), output, options, stop, clock, cluster)
     try:
         if options.resume:
             tally = _resumed(job, output, _identity(model, files, options), clock, say)
@@ -75,16 +75,16 @@ def _job(
     options: argparse.Namespace,
     stop: Stop,
     clock: Callable[[], float],
-    elsewhere: Elsewhere | None,
+    cluster: Cluster | None,
 ) -> Job:
     threads = options.threads or max(1, math.floor(cpus.available()))
     pa.set_cpu_count(threads)
-    asked = Asked(options.probabilities, options.top_k, options.prefix, options.on_error)
-    rows = Output(source.schema, model.manifest, asked)
+    choices = AnswerOptions(options.probabilities, options.top_k, options.prefix, options.on_error)
+    rows = Output(source.schema, model.manifest, choices)
     return Job(
         source,
         Scorer(model, rows),
-        None if elsewhere is None else partial(elsewhere.scored, source, asked, stop),
+        None if cluster is None else partial(cluster.scored, source, choices, stop),
         rows.schema,
         writers.maker(output, rows.schema),
         threads,
@@ -114,7 +114,7 @@ def _at_once(job: Job, output: Place, say: Say) -> Tally:
 
 def _resumed(job: Job, output: Place, identity: dict[str, Any], clock: Callable[[], float], say: Say) -> Tally:
     """Go on with the parts of an earlier run, or begin some."""
-    assert output.local is not None  # noqa: S101 - there are no parts of an output elsewhere
+    assert output.local is not None  # noqa: S101 - there are no parts of an output at a URL
     with closing(Parts(output.local, identity, clock)) as parts:
         if parts.position.rows:
             say(f"going on after {parts.position.rows:,} rows of an earlier run")

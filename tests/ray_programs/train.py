@@ -56,11 +56,11 @@ def main(workers: int, kill_after: int) -> None:
     config = Config(hidden=(16,), batch_size=50, lr=0.01, epochs=10, patience=10)
     parts = split(dataset, config)
     alone = train.train_network(dataset, parts, config, torch.device("cpu"), lambda _: None)
-    told: list[Epoch] = []
+    reported: list[Epoch] = []
     killed: list[int] = []
 
     def on_epoch(epoch: Epoch) -> None:
-        told.append(epoch)
+        reported.append(epoch)
         if epoch.number == kill_after:
             killed.append(kill_a_worker())
 
@@ -75,7 +75,7 @@ def main(workers: int, kill_after: int) -> None:
                 "difference": float((weights(found) - weights(alone)).abs().max()),
                 "losses": float(np.abs(np.subtract(*losses)).max()),
                 "killed": len(killed),
-                "told": [asdict(epoch) for epoch in told],
+                "reported": [asdict(epoch) for epoch in reported],
                 "history": [asdict(epoch) for epoch in found.history],
                 "left": len(list(children(os.getpid()))),
             }

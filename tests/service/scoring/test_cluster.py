@@ -29,11 +29,11 @@ class FakeCluster:
     """Runs the work here, with all that goes to a cluster pickled."""
 
     def __init__(self, error: Exception | None = None) -> None:
-        self.asked: list[tuple[str, int, bool]] = []
+        self.calls: list[tuple[str, int, bool]] = []
         self._error = error
 
     def choose(self, address: str, workers: int, *, logs: bool) -> cluster.Run:
-        self.asked.append((address, workers, logs))
+        self.calls.append((address, workers, logs))
         if self._error is not None:
             raise self._error
         return self.run
@@ -76,7 +76,7 @@ def test_the_output_is_that_of_one_process(
     fake = use(monkeypatch, FakeCluster())
     ended = score("small", given, there, "--probabilities", "--ray", "auto", "--ray-workers", "3")
     assert ended.status == 0, ended
-    assert fake.asked == [("auto", 3, False)]
+    assert fake.calls == [("auto", 3, False)]
     assert there.read_bytes() == here.read_bytes()
 
 

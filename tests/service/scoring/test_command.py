@@ -9,7 +9,7 @@ import pytest
 
 from service import artifact
 from service.scoring import run as running
-from service.scoring.output import Asked
+from service.scoring.output import AnswerOptions
 from service.scoring.readers import table as readers
 from service.scoring.run import run
 from service.scoring.stop import Stop
@@ -33,7 +33,7 @@ def test_formats_in_the_help() -> None:
     text = parser().format_help()
     for suffix in (*writers._KNOWN, *(suffix for suffixes in readers._READERS for suffix in suffixes)):
         assert suffix in text or suffix in {".pq", ".tab", ".arrows", ".ndjson"}, suffix
-    assert all(f"--{each.name.replace('_', '-')}" in text for each in fields(Asked))
+    assert all(f"--{each.name.replace('_', '-')}" in text for each in fields(AnswerOptions))
     assert max(map(len, text.splitlines())) <= 120
 
 

@@ -35,7 +35,7 @@ def test_in_and_out(score: Scoring, memory: Any) -> None:
     assert message == "memory://out/x.csv exists; give another name, or --overwrite"
     assert score("small", "memory://in/rows.csv", "memory://out/x.csv", "--overwrite").status == 0
     message = score.fails("small", "memory://in/rows.csv", "memory://out/y.csv", "--resume")
-    assert message == "--resume keeps parts beside the output, and memory://out/y.csv is elsewhere; leave it out"
+    assert message == "--resume keeps parts beside the output, and memory://out/y.csv is a URL; leave it out"
 
 
 def test_a_folder_of_partitions(score: Scoring, memory: Any) -> None:
@@ -66,7 +66,7 @@ def test_what_is_not_there(score: Scoring) -> None:
 
 
 class Refusing:
-    """A store whose errors show what it was asked with."""
+    """A store whose errors show the credentials."""
 
     def open(self, path: str, mode: str) -> Any:
         raise PermissionError(f"denied: https://key:secret@store/{path}?X-Signature=secret in mode {mode}")

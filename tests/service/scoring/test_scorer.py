@@ -17,7 +17,7 @@ from service.inference.session import Outputs
 from service.models.command import CommandError
 from service.models.prover import Bounds, Placement, Prover
 from service.scoring.faults import ChunkFaults
-from service.scoring.output import Asked, Output
+from service.scoring.output import AnswerOptions, Output
 from service.scoring.readers.source import Read
 from service.scoring.scorer import Scorer
 
@@ -43,7 +43,7 @@ def model(models: Path) -> Model:
 
 
 def scorer(model: Model) -> Scorer:
-    return Scorer(model, Output(pa.schema([("id", pa.int64())]), model.manifest, Asked()))
+    return Scorer(model, Output(pa.schema([("id", pa.int64())]), model.manifest, AnswerOptions()))
 
 
 def test_calls_are_those_of_the_server(model: Model) -> None:

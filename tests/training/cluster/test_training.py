@@ -22,7 +22,7 @@ def test_four_workers_train_the_network_of_one_process() -> None:
     found = ray_environment.run("train", "4", "0")
     assert found["difference"] < _TOLERANCE
     assert found["losses"] < _TOLERANCE
-    assert [epoch["number"] for epoch in found["told"]] == list(range(1, 11))
+    assert [epoch["number"] for epoch in found["reported"]] == list(range(1, 11))
     assert found["left"] == 0
 
 
@@ -31,7 +31,7 @@ def test_training_goes_on_after_a_worker_was_killed() -> None:
     assert found["killed"] == 1
     assert found["difference"] < _TOLERANCE
     # Epochs that were trained again would have taken another time.
-    assert found["history"][:3] == found["told"][:3]
+    assert found["history"][:3] == found["reported"][:3]
     assert [epoch["number"] for epoch in found["history"]] == list(range(1, 11))
 
 
