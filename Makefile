@@ -94,7 +94,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 test: $(DEV) data prometheus chromium ## run all tests (ARGS="-k shutdown")
 	$(PYTEST) $(WORDS)
 
-test-fast: $(DEV) ## run the fast tests, in less than a minute (ARGS="-k codecs")
+test-fast: $(DEV) ## run the fast tests, about a minute (ARGS="-k codecs")
 	$(PYTEST) -m "not slow and not image and not play and not ray" --hypothesis-profile=fast $(WORDS)
 
 # Strict: a link to a page or heading that does not exist is an error. SOURCE_URL is for links to other files.

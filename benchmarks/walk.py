@@ -80,10 +80,10 @@ class Walk:
         return Timed(command, time.perf_counter() - began)
 
     def close(self) -> None:
-        """Stop the servers, as Ctrl-C in their terminal does."""
+        """Stop the servers by SIGTERM: a parent that ignores SIGINT, as a script does for ``&``, would pass that on."""
         for server in self._servers:
             if server.poll() is None:
-                os.killpg(server.pid, signal.SIGINT)
+                os.killpg(server.pid, signal.SIGTERM)
                 server.wait()
 
     def _serve(self, command: str) -> None:
