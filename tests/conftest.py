@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,13 @@ settings.load_profile("thorough")
 def anyio_backend() -> str:
     """The event loop of tests marked `anyio`."""
     return "asyncio"
+
+
+def pytest_configure() -> None:
+    """Let programs that tests start get the signals that a parent of the tests ignores, as ``&`` and ``nohup`` do."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
