@@ -89,7 +89,7 @@ chromium:        ## install Chromium for the tests if apt-get is available
 	  echo "Could not install Chromium (not root, or no apt-get); install chromium or google-chrome, and libatomic." >&2
 
 # Two at a time: most tests wait for processes. Tests of one file share its servers and models.
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --max-worker-restart 0
 
 test: $(DEV) data prometheus chromium ## run all tests (ARGS="-k shutdown")
 	$(PYTEST) $(WORDS)
