@@ -190,5 +190,5 @@ $(TRAIN): $(SERVER)
 
 $(DEV): $(TRAIN)
 	@echo "Installing the developers' tools into $(VENV) ..."
-	@$(INSTALL) --editable '.[$(RUNTIME),grpc,images,train,tune,mlflow,tensorboard,bench,docs,dev]'
+	@$(INSTALL) --editable '.[$(RUNTIME),grpc,images,train,tune,mlflow,tensorboard,tracing,bench,docs,dev]'
 	@touch $@
