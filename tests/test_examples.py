@@ -56,7 +56,7 @@ def trainings() -> Iterator[dict[str, subprocess.Popen[str]]]:
     yield programs
     for program in programs.values():
         program.terminate()
-        program.communicate()
+        program.communicate(timeout=LIMIT_S)
 
 
 @pytest.fixture(scope="module")

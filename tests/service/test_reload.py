@@ -391,7 +391,7 @@ def test_sigterm_during_a_load_ends_the_server_in_time(tmp_path: Path) -> None:
         [sys.executable, "-c", patched, *arguments], env=environment(), stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
-    with process:
+    try:
         for line in process.stderr:
             if "ready on" in line:
                 publish(tmp_path / ".new", version=2)
@@ -399,8 +399,11 @@ def test_sigterm_during_a_load_ends_the_server_in_time(tmp_path: Path) -> None:
             if line.startswith("hangs"):
                 break
         process.send_signal(signal.SIGTERM)
-        rest = process.stderr.read()
-        assert process.wait(PATIENCE_S) == 0
+        rest = process.communicate(timeout=PATIENCE_S)[1]
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
     assert "a version is still being loaded; it is left out, as the server ends" in rest
 
 

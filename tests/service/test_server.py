@@ -329,13 +329,16 @@ def test_during_the_start(models: Path, workers: str) -> None:
             stderr=subprocess.PIPE,
             text=True,
         )
-        with started as process:
-            assert process.stderr is not None
-            process.stderr.readline()
+        try:
+            assert started.stderr is not None
+            started.stderr.readline()
             time.sleep(number * 0.02)
-            process.terminate()
-            assert "Traceback" not in process.stderr.read()
-            assert process.wait(PATIENCE_S) == 0
+            started.terminate()
+            assert "Traceback" not in started.communicate(timeout=PATIENCE_S)[1]
+            assert started.returncode == 0
+        finally:
+            started.kill()
+            started.communicate()
 
 
 class SignalsItself:

@@ -38,20 +38,25 @@ def test_training_goes_on_after_a_worker_was_killed() -> None:
 def test_an_interrupt_ends_the_cluster_and_publishes_nothing(tmp_path: Path) -> None:
     command = [ray_environment.python(), "-m", "training", "iris", "--epochs", "100000", "--hidden", "4"]
     options = ["--models", tmp_path / "models", "--ray", "local", "--ray-logs"]
-    with subprocess.Popen(
+    run = subprocess.Popen(
         [*command, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env=os.environ | {_MARK: str(tmp_path), "PYTHONWARNINGS": "default"},
         start_new_session=True,
-    ) as run:
+    )
+    try:
         assert run.stdout is not None
         for line in run.stdout:
             if "Started training worker group" in line:
                 break
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does
-        rest = run.stdout.read()
+        rest = run.communicate()[0]
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+            run.communicate()
     assert run.returncode == 130
     assert "mlp-train: interrupted; nothing was published\n" in rest
     assert not list((tmp_path / "models").iterdir())
