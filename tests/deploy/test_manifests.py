@@ -173,7 +173,7 @@ def test_the_pod_has_minimal_permissions(overlay: str) -> None:
     }
     policy = the(overlay, "NetworkPolicy")["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
-    assert policy["egress"] == []
+    assert "egress" not in policy  # the cluster drops an empty list, and each diff would show it
 
 
 @serving_overlays
