@@ -1,7 +1,7 @@
 """Write deploy/chart, the Helm chart of the cpu overlay and of monitoring:  make chart
 
-The documents are those that kubectl renders. Where a value applies, a template takes the place of a field or an item; all
-else stays as it is.
+The documents are those that kubectl renders. Where a value applies, a template takes the place of a field or an item;
+all else stays as it is.
 """
 
 from __future__ import annotations
