@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
-from tests.deploy.rendered import Document, only, render, version
+from tests.deploy.rendered import DEPLOY, Document, only, render, version
 
 STABLE, CANDIDATE = "mlp-serving", "mlp-serving-candidate"
 OVERLAYS = {STABLE: "cpu", CANDIDATE: "canary"}
@@ -57,6 +58,15 @@ def test_the_label_selects_all_of_a_canary_but_its_route() -> None:
     labels = {each["kind"]: each["metadata"]["labels"][LABEL] for each in render("canary")}
     assert labels.pop("HTTPRoute") == STABLE
     assert set(labels.values()) == {CANDIDATE}
+
+
+def test_the_commands_of_the_readme_end_a_canary() -> None:
+    text = (DEPLOY / "README.md").read_text()
+    (kinds,) = re.findall(rf"delete (\S+) \\\n *-l {LABEL}={CANDIDATE}\n", text)
+    short = {"horizontalpodautoscaler": "hpa", "poddisruptionbudget": "pdb"}
+    found = {each["kind"].lower() for each in render("canary")} - {"httproute"}
+    assert set(kinds.split(",")) == {short.get(kind, kind) for kind in found}
+    assert '"op": "remove", "path": "/spec/rules/0/backendRefs/1"' in text
 
 
 def test_the_candidate_differs_in_names_and_labels_alone() -> None:

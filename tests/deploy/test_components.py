@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
 
-from tests.deploy.rendered import COMPONENTS, DEPLOY, Document, combined, only
+from tests.deploy.rendered import COMPONENTS, DEPLOY, Document, combined, kustomized, only, version
 from tests.deploy.schemas import validate
 
 BASE = ("base",)
@@ -129,6 +132,27 @@ def test_a_candidate_reads_the_volume_of_the_installation() -> None:
     (models,) = [each["persistentVolumeClaim"] for each in volumes if each["name"] == "models"]
     assert models == {"claimName": "mlp-serving-models"}
     assert not [each for each in documents if each["kind"] == "PersistentVolumeClaim"]
+
+
+def test_the_overlay_of_the_readme_makes_the_runbooks_absolute(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(apiVersion: kustomize.*?)```", (DEPLOY / "README.md").read_text(), re.DOTALL)
+    here = os.path.relpath(DEPLOY, tmp_path)
+    (tmp_path / "kustomization.yaml").write_text(block.replace("../mlp-serving/deploy", here))
+    documents = kustomized(tmp_path)
+    rules = only(documents, "PrometheusRule")["spec"]["groups"]
+    found = {
+        rule["alert"]: rule["annotations"]["runbook_url"]
+        for group in rules
+        for rule in group["rules"]
+        if "alert" in rule
+    }
+    address = "https://git.example/mlp-serving/blob/main/deploy/operations.md"
+    assert found == {alert: f"{address}#{alert.lower()}" for alert in found}
+    (container,) = only(documents, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"registry.example/mlp-serving:{version()}"
+    assert {each["metadata"]["namespace"] for each in documents} == {"mlp"}
+    for document in documents:
+        validate(document)
 
 
 @pytest.mark.parametrize(
