@@ -58,7 +58,7 @@ def values() -> str:
         ("There is a worker for each CPU of the limit.", {"resources": server("cpu")["resources"]}),
         (
             "By default the models of the image. Otherwise the name of an existing claim, or of an image that holds\n"
-            "<name>/<version>/ at its root (Kubernetes 1.33 or later).",
+            "<name>/<version>/ at its root (Kubernetes 1.36, or 1.35 with the feature gate ImageVolume).",
             {"models": {"claim": "", "image": ""}},
         ),
         (

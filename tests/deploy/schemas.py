@@ -16,7 +16,7 @@ import kubernetes_validate
 from tests.deploy.rendered import Document
 
 KUBERNETES: Final = "1.37"
-_BUILT_IN: Final = {"v1", "apps/v1", "autoscaling/v2", "policy/v1", "networking.k8s.io/v1"}
+_BUILT_IN: Final = {"v1", "apps/v1", "autoscaling/v2", "batch/v1", "policy/v1", "networking.k8s.io/v1"}
 _PACKAGES: Final = {
     "keda.sh/v1alpha1": "cloudcoil.models.keda.v1alpha1",
     "monitoring.coreos.com/v1": "cloudcoil.models.prometheus_operator.v1",
