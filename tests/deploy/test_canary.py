@@ -60,8 +60,8 @@ def test_the_label_selects_all_of_a_canary_but_its_route() -> None:
     assert set(labels.values()) == {CANDIDATE}
 
 
-def test_the_commands_of_the_readme_end_a_canary() -> None:
-    text = (DEPLOY / "README.md").read_text()
+def test_the_commands_of_the_page_end_a_canary() -> None:
+    text = (DEPLOY / "components.md").read_text()
     (kinds,) = re.findall(rf"delete (\S+) \\\n *-l {LABEL}={CANDIDATE}\n", text)
     short = {"horizontalpodautoscaler": "hpa", "poddisruptionbudget": "pdb"}
     found = {each["kind"].lower() for each in render("canary")} - {"httproute"}

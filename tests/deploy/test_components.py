@@ -134,8 +134,8 @@ def test_a_candidate_reads_the_volume_of_the_installation() -> None:
     assert not [each for each in documents if each["kind"] == "PersistentVolumeClaim"]
 
 
-def test_the_overlay_of_the_readme_makes_the_runbooks_absolute(tmp_path: Path) -> None:
-    (block,) = re.findall(r"```yaml\n(apiVersion: kustomize.*?)```", (DEPLOY / "README.md").read_text(), re.DOTALL)
+def test_the_overlay_of_the_page_makes_the_runbooks_absolute(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(apiVersion: kustomize.*?)```", (DEPLOY / "components.md").read_text(), re.DOTALL)
     here = os.path.relpath(DEPLOY, tmp_path)
     (tmp_path / "kustomization.yaml").write_text(block.replace("../mlp-serving/deploy", here))
     documents = kustomized(tmp_path)

@@ -31,7 +31,9 @@ def test_every_command_overlay_and_variable_exists(page: Path) -> None:
     assert set(re.findall(rf"\b{PREFIX}\w+", text)) <= names
 
 
-@pytest.mark.parametrize(("folder", "found"), [("overlays", OVERLAYS), ("components", COMPONENTS)])
-def test_every_overlay_and_component_is_in_the_tables(folder: str, found: list[str]) -> None:
-    named = re.findall(rf"^\| \[{folder}/([\w-]+)\]", (DEPLOY / "README.md").read_text(), re.MULTILINE)
+@pytest.mark.parametrize(
+    ("page", "folder", "found"), [("README.md", "overlays", OVERLAYS), ("components.md", "components", COMPONENTS)]
+)
+def test_every_overlay_and_component_is_in_a_table(page: str, folder: str, found: list[str]) -> None:
+    named = re.findall(rf"^\| \[{folder}/([\w-]+)\]", (DEPLOY / page).read_text(), re.MULTILINE)
     assert sorted(named) == found
