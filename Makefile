@@ -40,7 +40,7 @@ LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strat
 HASHED  := --constraint constraints.txt --generate-hashes --output-file
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve models rollback score data train tune prometheus chromium test test-fast ray-test check format lock docs docs-links render manifest-schema proto dashboard pictures image image-test deploy-test clean
+.PHONY: help setup serve models rollback score data train tune prometheus chromium test test-fast ray-test check format lock docs docs-links render chart manifest-schema proto dashboard pictures image image-test deploy-test clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
@@ -143,6 +143,9 @@ lock: $(DEV)     ## pin the versions and hashes of all dependencies (ARGS=--upgr
 render: $(DEV)   ## print the overlays' manifests (OVERLAY="cpu gpu")
 	@for overlay in $(OVERLAY:%=deploy/overlays/%); do \
 	  printf -- '---\n# %s\n' $$overlay; $(BIN)/kubectl kustomize $$overlay || exit 1; done
+
+chart: $(DEV)    ## write deploy/chart, the Helm chart of the cpu overlay and of monitoring
+	$(BIN)/python -m tests.deploy.chart
 
 manifest-schema: $(DEV) ## write service/manifest.schema.json, the JSON schema of a model's metadata.json
 	$(BIN)/python -m service.manifest > service/manifest.schema.json

@@ -11,6 +11,8 @@ SLOW: Final = (
     "browser/test_metrics_text.py",
     "browser/test_page.py",
     "browser/test_status.py",
+    "deploy/test_chart.py",
+    "deploy/test_components.py",
     "deploy/test_manifests.py",
     "deploy/test_observed.py",
     "deploy/test_pod.py",

@@ -33,7 +33,7 @@ def base(tolerance: float = 0.1, folder: Path = DEPLOY) -> Deployed:
     (server,) = _read(folder / "base/deployment.yaml")["spec"]["template"]["spec"]["containers"]
     lines = (folder / "base/settings.env").read_text().splitlines()
     env = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-    (endpoint,) = _read(folder / "overlays/monitoring/pod-monitor.yaml")["spec"]["podMetricsEndpoints"]
+    (endpoint,) = _read(folder / "components/monitoring/pod-monitor.yaml")["spec"]["podMetricsEndpoints"]
     return Deployed(
         request_cpus=float(server["resources"]["requests"]["cpu"]),
         limit_cpus=float(server["resources"]["limits"]["cpu"]),

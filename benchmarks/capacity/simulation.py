@@ -12,7 +12,7 @@ from benchmarks.capacity.autoscaler import Autoscaler, Settings
 from benchmarks.capacity.connections import Balanced, Connections, Flags
 from benchmarks.capacity.costs import Floats, TurnCost
 
-# The service's objective for a prediction, in deploy/overlays/monitoring/rules.yaml.
+# The service's objective for a prediction, in deploy/components/monitoring/rules.yaml.
 SLOW_S: Final = 0.1
 
 

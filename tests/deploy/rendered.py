@@ -1,11 +1,13 @@
-"""The overlays as kubectl renders them for a cluster."""
+"""The overlays, and combinations of components, as kubectl renders them for a cluster."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,9 @@ from service.settings import Settings
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 OVERLAYS = sorted(folder.name for folder in (DEPLOY / "overlays").iterdir())
-# Those that run the service; the others monitor it.
-SERVING = [name for name in OVERLAYS if name != "monitoring"]
+COMPONENTS = sorted(folder.name for folder in (DEPLOY / "components").iterdir())
+# Those that install the service; the others add to it, or leave it to KServe.
+SERVING = [name for name in OVERLAYS if name not in ("canary", "kserve", "monitoring")]
 KUBECTL = Path(sys.executable).parent / "kubectl"
 
 Document = dict[str, Any]
@@ -30,6 +33,18 @@ def render(overlay: str) -> tuple[Document, ...]:
     return kustomized(DEPLOY / "overlays" / overlay)
 
 
+@cache
+def combined(resources: tuple[str, ...], components: tuple[str, ...]) -> tuple[Document, ...]:
+    """All documents of an overlay of one's own: folders of ``deploy/`` and names of components, in this order."""
+    with tempfile.TemporaryDirectory() as folder:
+        kustomization = {
+            "resources": [os.path.relpath(DEPLOY / each, folder) for each in resources],
+            "components": [os.path.relpath(DEPLOY / "components" / each, folder) for each in components],
+        }
+        (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+        return kustomized(Path(folder))
+
+
 def kustomized(folder: Path) -> tuple[Document, ...]:
     """All documents that kubectl renders from a folder with a kustomization."""
     done = subprocess.run([KUBECTL, "kustomize", folder], capture_output=True, text=True, check=False)
@@ -39,7 +54,13 @@ def kustomized(folder: Path) -> tuple[Document, ...]:
 
 def the(overlay: str, kind: str) -> Document:
     """The one document of that kind."""
-    (document,) = [document for document in render(overlay) if document["kind"] == kind]
+    return only(render(overlay), kind)
+
+
+def only(documents: tuple[Document, ...], kind: str, name: str | None = None) -> Document:
+    """The one document of that kind, or of that kind and name."""
+    found = [each for each in documents if each["kind"] == kind and name in (None, each["metadata"]["name"])]
+    (document,) = found
     return document
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import PREFIX, Settings
-from tests.deploy.rendered import DEPLOY, OVERLAYS, ROOT, version
+from tests.deploy.rendered import COMPONENTS, DEPLOY, OVERLAYS, ROOT, version
 
 PAGES = sorted(DEPLOY.glob("*.md"))
 
@@ -31,6 +31,9 @@ def test_every_command_overlay_and_variable_exists(page: Path) -> None:
     assert set(re.findall(rf"\b{PREFIX}\w+", text)) <= names
 
 
-def test_every_overlay_is_in_the_table() -> None:
-    named = re.findall(r"^\| \[overlays/([\w-]+)\]", (DEPLOY / "README.md").read_text(), re.MULTILINE)
-    assert sorted(named) == OVERLAYS
+@pytest.mark.parametrize(
+    ("page", "folder", "found"), [("README.md", "overlays", OVERLAYS), ("components.md", "components", COMPONENTS)]
+)
+def test_every_overlay_and_component_is_in_a_table(page: str, folder: str, found: list[str]) -> None:
+    named = re.findall(rf"^\| \[{folder}/([\w-]+)\]", (DEPLOY / page).read_text(), re.MULTILINE)
+    assert sorted(named) == found

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 
-import kubernetes_validate
 import pytest
 
 from service import server as serving
@@ -15,7 +13,6 @@ from tests.deploy.rendered import (
     OVERLAYS,
     ROOT,
     SERVING,
-    Document,
     image_command,
     image_models,
     image_port,
@@ -27,8 +24,8 @@ from tests.deploy.rendered import (
     variables,
     version,
 )
+from tests.deploy.schemas import validate
 
-OPERATOR = "monitoring.coreos.com/"
 NAME = {"app.kubernetes.io/name": "mlp-serving"}
 
 serving_overlays = pytest.mark.parametrize("overlay", SERVING)
@@ -36,24 +33,9 @@ every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 
 @every_overlay
-def test_every_field_is_in_the_schema_of_kubernetes(overlay: str) -> None:
+def test_every_field_is_in_its_published_schema(overlay: str) -> None:
     for document in render(overlay):
-        if not document["apiVersion"].startswith(OPERATOR):
-            kubernetes_validate.validate(document, "1.37", strict=True)
-
-
-def known_to_the_operator(document: Document) -> Document:
-    """The document without the fields that its published schema does not have."""
-    models = importlib.import_module("cloudcoil.models.prometheus_operator.v1")  # takes two seconds
-    read = getattr(models, document["kind"]).model_validate(document)
-    known: Document = read.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return known
-
-
-@pytest.mark.parametrize("kind", ["PodMonitor", "PrometheusRule"])
-def test_every_field_is_in_the_schema_of_the_operator(kind: str) -> None:
-    document = the("monitoring", kind)
-    assert known_to_the_operator(document) == document
+        validate(document)
 
 
 @every_overlay
@@ -61,7 +43,7 @@ def test_documents_have_name_and_version_labels_and_no_namespace(overlay: str) -
     for document in render(overlay):
         metadata, kind = document["metadata"], document["kind"]
         assert "namespace" not in metadata
-        assert metadata["labels"].items() >= NAME.items(), kind
+        assert metadata["labels"]["app.kubernetes.io/name"] in {"mlp-serving", "mlp-serving-candidate"}, kind
         # A claim outlives the versions that use it.
         assert kind == "PersistentVolumeClaim" or metadata["labels"]["app.kubernetes.io/version"] == version(), kind
 
@@ -75,7 +57,6 @@ def test_every_selector_matches_the_pods(overlay: str) -> None:
         the(overlay, "Service")["spec"]["selector"],
         budget["spec"]["selector"]["matchLabels"],
         the(overlay, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
-        the("monitoring", "PodMonitor")["spec"]["selector"]["matchLabels"],
         *(
             constraint["labelSelector"]["matchLabels"]
             for constraint in pod(overlay)["spec"]["topologySpreadConstraints"]
@@ -83,6 +64,14 @@ def test_every_selector_matches_the_pods(overlay: str) -> None:
     ]
     assert selectors == [NAME] * len(selectors)
     assert labels.items() >= NAME.items()
+    (monitored,) = the("monitoring", "PodMonitor")["spec"]["selector"]["matchExpressions"]
+    assert (monitored["key"], monitored["operator"]) == ("app.kubernetes.io/name", "In")
+    assert labels[monitored["key"]] in monitored["values"]
+
+
+def test_metrics_have_the_version_of_the_pods() -> None:
+    (label,) = the("monitoring", "PodMonitor")["spec"]["podTargetLabels"]
+    assert pod("cpu")["metadata"]["labels"][label] == version()
 
 
 @serving_overlays
@@ -101,7 +90,7 @@ def test_every_port_is_that_of_the_image(overlay: str) -> None:
 
 @serving_overlays
 def test_every_variable_is_a_valid_setting(overlay: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = variables(overlay)
+    given = {name: value for name, value in variables(overlay).items() if name != "CUDA_CACHE_PATH"}
     assert {name.removeprefix(PREFIX).lower() for name in given} <= set(Settings.model_fields)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
@@ -173,7 +162,7 @@ def test_the_pod_has_minimal_permissions(overlay: str) -> None:
     }
     policy = the(overlay, "NetworkPolicy")["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
-    assert policy["egress"] == []
+    assert "egress" not in policy  # the cluster drops an empty list, and each diff would show it
 
 
 @serving_overlays
@@ -213,11 +202,14 @@ def test_a_changed_setting_is_a_new_config_map() -> None:
     assert names["cpu"] != names["gpu"]
 
 
-def test_a_misspelt_field_is_detected() -> None:
-    service = the("cpu", "Service")
-    service |= {"spec": service["spec"] | {"internalTraficPolicy": "Cluster"}}
-    with pytest.raises(kubernetes_validate.ValidationError, match="internalTraficPolicy"):
-        kubernetes_validate.validate(service, "1.37", strict=True)
-    monitor = the("monitoring", "PodMonitor")
-    monitor |= {"spec": monitor["spec"] | {"scrapeTimout": "5s"}}
-    assert known_to_the_operator(monitor) != monitor
+@serving_overlays
+def test_a_rollout_may_take_as_long_as_a_pull_and_a_start(overlay: str) -> None:
+    probe = server(overlay)["startupProbe"]
+    pull_s = 3e9 / 10e6 if overlay == "gpu" else 60  # gigabytes of libraries at 10 MB/s
+    started_s = probe["periodSeconds"] * probe["failureThreshold"]
+    assert the(overlay, "Deployment")["spec"]["progressDeadlineSeconds"] >= started_s + pull_s
+
+
+@serving_overlays
+def test_no_request_waits_for_much_longer_than_the_objective(overlay: str) -> None:
+    assert 0.1 <= float(variables(overlay)["MLP_MAX_QUEUE_S"]) <= 0.25

@@ -15,18 +15,29 @@ from tests.deploy import promql
 from tests.deploy.programs import program
 from tests.deploy.rendered import DEPLOY, Document, the
 
-CASES = Path(__file__).with_name("alerts.test.yaml")
-RULES: list[Document] = [
-    rule for group in the("monitoring", "PrometheusRule")["spec"]["groups"] for rule in group["rules"]
-]
-ALERTS = [rule for rule in RULES if "alert" in rule]
+# The file of cases of each file of rules.
+CASES = {
+    "rules.yaml": Path(__file__).with_name("alerts.test.yaml"),
+    "canary.yaml": Path(__file__).with_name("canary.test.yaml"),
+}
+FILES: dict[str, Document] = {
+    "rules.yaml": the("monitoring", "PrometheusRule")["spec"],
+    "canary.yaml": the("canary", "PrometheusRule")["spec"],
+}
+# Those that a Prometheus without a candidate evaluates.
+RULES: list[Document] = [rule for group in FILES["rules.yaml"]["groups"] for rule in group["rules"]]
+ALL: list[Document] = [rule for file in FILES.values() for group in file["groups"] for rule in group["rules"]]
+ALERTS = [rule for rule in ALL if "alert" in rule]
+
+every_file = pytest.mark.parametrize("file", FILES)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with the rules as Prometheus reads them, and the cases."""
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(the("monitoring", "PrometheusRule")["spec"]))
-    shutil.copy(CASES, tmp_path)
+    for file, rules in FILES.items():
+        (tmp_path / file).write_text(yaml.safe_dump(rules))
+        shutil.copy(CASES[file], tmp_path)
     return tmp_path
 
 
@@ -37,18 +48,21 @@ def promtool(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_prometheus_accepts_every_rule(folder: Path) -> None:
-    assert f"SUCCESS: {len(RULES)} rules found" in promtool(folder, "check", "rules", "rules.yaml")
+@every_file
+def test_prometheus_accepts_every_rule(folder: Path, file: str) -> None:
+    found = sum(len(group["rules"]) for group in FILES[file]["groups"])
+    assert f"SUCCESS: {found} rules found" in promtool(folder, "check", "rules", file)
 
 
-def test_every_case_has_the_expected_alerts(folder: Path) -> None:
-    promtool(folder, "test", "rules", CASES.name)
+@every_file
+def test_every_case_has_the_expected_alerts(folder: Path, file: str) -> None:
+    promtool(folder, "test", "rules", CASES[file].name)
 
 
 def test_every_alert_fires_in_one_case_and_not_in_another() -> None:
     """A case in which one of several series fires counts as both."""
     fires, silent = set(), set()
-    for case in yaml.safe_load(CASES.read_text())["tests"]:
+    for case in (case for file in CASES.values() for case in yaml.safe_load(file.read_text())["tests"]):
         for check in case["alert_rule_test"]:
             (fires if check["exp_alerts"] else silent).add(check["alertname"])
             if check["exp_alerts"] and len(check["exp_alerts"]) < len(case["input_series"]):
@@ -57,10 +71,10 @@ def test_every_alert_fires_in_one_case_and_not_in_another() -> None:
     assert (fires, silent) == (names, names)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert") or rule["record"])
+@pytest.mark.parametrize("rule", ALL, ids=lambda rule: rule.get("alert") or rule["record"])
 def test_every_metric_and_label_of_a_rule_exists(rule: Document) -> None:
     check(rule["expr"])
-    assert promql.records(rule["expr"]) <= {each["record"] for each in RULES if "record" in each}
+    assert promql.records(rule["expr"]) <= {each["record"] for each in ALL if "record" in each}
 
 
 def check(expression: str) -> None:
@@ -88,7 +102,7 @@ def test_unknown_metrics_labels_and_values_are_detected() -> None:
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
 def test_every_alert_has_a_severity_and_a_runbook(alert: Document) -> None:
-    page, anchor = alert["annotations"]["runbook"].split("#")
+    page, anchor = alert["annotations"]["runbook_url"].split("#")
     assert alert["labels"]["severity"] in {"page", "ticket"}
     assert anchor == alert["alert"].lower()
     assert f"\n### {alert['alert']}\n" in (DEPLOY.parent / page).read_text()

@@ -18,7 +18,8 @@ def test_the_manifests_are_read() -> None:
     assert (BASE.request_cpus, BASE.limit_cpus, BASE.scrape_s) == (1, 2, 15)
     assert (BASE.autoscaler.target, BASE.autoscaler.down.window_s) == (0.7, 300)
     assert BASE.autoscaler.up.policies[0].kind == "Percent"
-    assert (BASE.connection_age_s, BASE.probes_s) == (120, 1.5)
+    assert (BASE.connection_age_s, BASE.probes_s) == (30, 1.5)
+    assert BASE.max_queue_s == 0.2
 
 
 def test_a_pod_at_its_target_uses_that_share_of_its_request() -> None:
