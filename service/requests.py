@@ -14,7 +14,12 @@ FLUSH_BATCH: Final = 128
 
 
 class RequestRecord:
-    """One request, filled in as it is processed. Durations are in seconds, and 0 for stages that did not happen."""
+    """One request, filled in as it is processed. Durations are in seconds, and 0 for stages that did not happen.
+
+    ``trace_id`` is empty if the request belongs to no trace; ``sampled`` is whether the trace is recorded. Its ids are
+    in lower-case hexadecimal: ``parent_span_id`` is the caller's, ``span_id`` that of the request's own span, if there
+    is one.
+    """
 
     # Class attributes, because a record is made for every request and most fields keep their defaults.
     route: str = "unmatched"
@@ -29,6 +34,11 @@ class RequestRecord:
     inference_s: float = 0.0
     encode_s: float = 0.0
     duration_s: float = 0.0
+    trace_id: str = ""
+    sampled: bool = False
+    parent_span_id: str = ""
+    span_id: str = ""
+    tracestate: str = ""
 
     def __init__(self, method: str, path: str, request_id: str, started_s: float) -> None:
         self.method = method

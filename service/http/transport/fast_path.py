@@ -24,9 +24,11 @@ from uvicorn.server import ServerState
 from service.errors import RequestError
 from service.http.messages import Request, by_name
 from service.http.paths import RouteMatch
+from service.http.transport import trace_context
 from service.http.transport.connection import BoundedProtocol
 from service.http.transport.parsing import PARSER_IDLE
 from service.http.transport.prediction_cycle import FastPathContext, PredictionCycle
+from service.http.transport.trace_context import TRACEPARENT
 
 # What is used of uvicorn's protocol and cycle. None of it is public, so uvicorn's version is pinned.
 INTERNALS: Final = {
@@ -43,7 +45,7 @@ _HEAD_END: Final = b"\r\n\r\n"
 _CACHED_HEAD_BYTES: Final = 1024
 _CACHED_HEADS: Final = 256
 # A cached head must say the same before any body of its length: these do not, or not again.
-_UNCACHED_HEADERS: Final = frozenset({b"expect", b"transfer-encoding", b"x-request-id"})
+_UNCACHED_HEADERS: Final = frozenset({b"expect", b"transfer-encoding", b"x-request-id", TRACEPARENT})
 
 
 class CachedHead(NamedTuple):
@@ -154,6 +156,8 @@ class FastPathProtocol(BoundedProtocol):
         context = self._context
         record = context.tracker.begin("POST", target.path, context.ids.of(headers.get(b"x-request-id")))
         record.route = target.route
+        if TRACEPARENT in headers:
+            trace_context.note(record, headers)
         request = Request(target.model, target.version, target.query, headers, b"")
         return PredictionCycle(self, context, target.protocol, request, record, keep_alive=keep_alive)
 
