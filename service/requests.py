@@ -18,7 +18,9 @@ class RequestRecord:
 
     ``trace_id`` is empty if the request belongs to no trace; ``sampled`` is whether the trace is recorded. Its ids are
     in lower-case hexadecimal: ``parent_span_id`` is the caller's, ``span_id`` that of the request's own span, if there
-    is one.
+    is one. Of a prediction, ``decode_at_s``, ``inference_at_s`` and ``encode_at_s`` are when the stages began, on the
+    clock of ``started_s``, and ``batch_rows`` is the rows of the largest call that ran its rows. ``rpc_status`` is the
+    name of an RPC's status.
     """
 
     # Class attributes, because a record is made for every request and most fields keep their defaults.
@@ -39,6 +41,11 @@ class RequestRecord:
     parent_span_id: str = ""
     span_id: str = ""
     tracestate: str = ""
+    decode_at_s: float = 0.0
+    inference_at_s: float = 0.0
+    encode_at_s: float = 0.0
+    batch_rows: int = 0
+    rpc_status: str = ""
 
     def __init__(self, method: str, path: str, request_id: str, started_s: float) -> None:
         self.method = method

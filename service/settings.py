@@ -1,4 +1,4 @@
-"""Every option in one place: flag, `MLP_*` variable, default, bounds, unit. The only reader of the environment."""
+"""Every option in one place: flag, `MLP_*` variable, default, bounds, unit. The only reader of those variables."""
 
 from __future__ import annotations
 

@@ -95,13 +95,14 @@ class Rpcs:
         except asyncio.CancelledError:
             self._abandon(context, record)
             raise
+        headers = dict(response.headers)
+        record.rpc_status = "OK" if response.status == 200 else headers[statuses.STATUS].decode()
         self._shared.tracker.finish(record, response.status)
         trailing = [(_REQUEST_ID, record.request_id)]
         if response.status == 200:
             trailing += [(name.decode(), value.decode()) for name, value in response.headers]
             context.set_trailing_metadata(tuple(trailing))
             return response.body
-        headers = dict(response.headers)
         if statuses.RETRY_AFTER in headers:
             trailing.append((statuses.RETRY_AFTER.decode(), headers[statuses.RETRY_AFTER].decode()))
         await context.abort(_CODES[headers[statuses.STATUS]], response.body.decode(), tuple(trailing))
@@ -133,7 +134,7 @@ class Rpcs:
         if remaining_s is None or remaining_s > _SKEW_S:
             self._shared.tracker.abandon()
             return
-        record.problem = "deadline-exceeded"
+        record.problem, record.rpc_status = "deadline-exceeded", "DEADLINE_EXCEEDED"
         self._shared.tracker.finish(record, 504)
 
     async def _document(self, name: str, _metadata: Mapping[str, Any], context: Context, _: RequestRecord) -> Response:

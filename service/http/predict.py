@@ -124,7 +124,7 @@ class Predict:
             if model.batcher.is_late:
                 self._check_late(protocol, request, model)
             clock = self._clock
-            started_s = clock()
+            record.decode_at_s = started_s = clock()
             decoded = protocol.decode(request, model)
             if model.schema.defaults is not None:
                 decoded = _imputing(decoded, model.schema, record)
@@ -203,11 +203,13 @@ class Predict:
         def done(outcome: Outputs | RequestError) -> None:
             record.queue_s += job.queue_s
             record.inference_s = job.inference_s
+            if job.batch_rows:
+                record.inference_at_s, record.batch_rows = job.began_s, job.batch_rows
             if isinstance(outcome, RequestError):
                 reply(_error_response(protocol, outcome, record))
                 return
             try:
-                started_s = self._clock()
+                record.encode_at_s = started_s = self._clock()
                 response = protocol.encode(outcome, options, model)
                 if isinstance(response, Response):
                     record.encode_s = self._clock() - started_s

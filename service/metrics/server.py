@@ -22,6 +22,9 @@ class ServerMetrics:
         self._log_lines = make.counter(
             "mlp_log_lines_dropped_total", "Log lines dropped because the log's reader was too slow or its disk full."
         )
+        self._spans = make.counter(
+            "mlp_spans_dropped_total", "Spans dropped because their receiver was away, too slow, or refused them."
+        )
         self._dropped_label_sets = make.counter(
             "mlp_label_sets_dropped_total", "New label sets not counted because the metrics folder was full."
         )
@@ -33,6 +36,10 @@ class ServerMetrics:
     def log_lines_dropped(self, lines: int) -> None:
         """Count dropped log lines."""
         self._log_lines.inc(lines)
+
+    def spans_dropped(self, spans: int) -> None:
+        """Count dropped spans."""
+        self._spans.inc(spans)
 
     def started(self) -> None:
         """Count the start of this process."""
