@@ -52,6 +52,7 @@ SLOW: Final = (
     "service/test_shadowing.py",
     "service/test_withdrawal.py::test_a_kill_at_any_moment_leaves_whole_versions",
     "service/test_workers.py",
+    "service/tracing/test_served.py",
     "test_examples.py",
     "test_shipped_model.py",
     "training/cli/test_not_promoted.py",

@@ -21,8 +21,6 @@ from service.tracing.options import TracingOptions
 from service.tracing.spans import SpanMaker
 
 _NAME: Final = "mlp-serving"
-# Of a request: its own and one for each of four stages.
-_MOST_SPANS: Final = 5
 
 
 class RequestSpans:
@@ -53,8 +51,7 @@ class RequestSpans:
             return
         epoch_ns = self._epoch_ns() - int(self._clock() * 1e9)
         for record in sampled:
-            if self._queue.has_room(_MOST_SPANS):
-                self._queue.put(self._make(record, epoch_ns))
+            self._queue.put(self._make(record, epoch_ns))
 
     def close(self, within_s: float) -> None:
         """Send what is queued, within so many seconds."""

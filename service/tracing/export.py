@@ -29,15 +29,11 @@ class SpanQueue:
         self._counting = _Counting(exporter, dropped, endpoint)
         self._processor = BatchSpanProcessor(self._counting, max_queue_size=max_spans)
 
-    def has_room(self, spans: int) -> bool:
-        """Whether so many more spans fit; counts them as dropped if not."""
-        if self._given - self._counting.done + spans <= self._max_spans:
-            return True
-        self._dropped(spans)
-        return False
-
     def put(self, spans: Sequence[ReadableSpan]) -> None:
-        """Queue spans that there is room for."""
+        """Queue the spans of a request; drop all of them if there is no room."""
+        if self._given - self._counting.done + len(spans) > self._max_spans:
+            self._dropped(len(spans))
+            return
         self._given += len(spans)
         for span in spans:
             self._processor.on_end(span)
