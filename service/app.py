@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from fastapi import APIRouter, FastAPI
 
 from service import logs, metrics, settings
+from service.errors import StartError
 from service.grpc import extra
 from service.health import Health
 from service.heartbeats import Heartbeats
@@ -52,6 +53,8 @@ from service.log_writer import LAST_LINES_S, LogWriter
 from service.manifest import Manifest
 from service.metrics import Metrics
 from service.metrics.shared_counts import SHARE_EVERY_S
+from service.payloads.files import PayloadFiles
+from service.payloads.payload_log import PayloadLog
 from service.requests import RequestTracker, Sink
 from service.settings import Settings
 from service.statistics import InferenceStatistics, Totals
@@ -68,8 +71,9 @@ _CLOCK: Final = time.perf_counter
 _LAST_LOAD_S: Final = 2.0
 # A call in the batcher's thread is made to take 0.2 s. After this, and once no request waits for it, it never ends.
 _STUCK_S: Final = 60.0
-# How long spans may take to be sent at the end.
+# How long spans may take to be sent at the end, and payloads to be written.
 _LAST_SPANS_S: Final = 2.0
+_LAST_PAYLOADS_S: Final = 1.0
 _DESCRIPTION: Final = "Classes with their probabilities, or numbers, from small neural networks in ONNX Runtime."
 
 
@@ -133,7 +137,10 @@ def build(
 
     v2 = OpenInferenceV2(options.max_body_bytes, totals)
     table = _routes(options, v2, protocols)
-    predict = Predict(repository, lifecycle, max_s=options.request_timeout_s, clock=_CLOCK, bodies=budget)
+    payloads = _payloads(options, counters)
+    predict = Predict(
+        repository, lifecycle, max_s=options.request_timeout_s, clock=_CLOCK, bodies=budget, payloads=payloads
+    )
     watcher = Watcher(
         catalog,
         repository,
@@ -203,7 +210,7 @@ def build(
         lifetime=Lifetime(options.max_connection_age_s, options.max_requests_per_connection),
     )
     grpc = _grpc(options, fast_path, Served(repository, lifecycle), v2)
-    return Service(app, lifecycle, fast_path, repository, grpc, partial(_close, tracker, spans))
+    return Service(app, lifecycle, fast_path, repository, grpc, partial(_close, tracker, spans, payloads))
 
 
 def _spans(counters: Metrics) -> RequestSpans | None:
@@ -230,8 +237,10 @@ def _given(*sinks: Sink | None) -> list[Sink]:
     return [sink for sink in sinks if sink is not None]
 
 
-def _close(tracker: RequestTracker, spans: RequestSpans | None) -> None:
+def _close(tracker: RequestTracker, spans: RequestSpans | None, payloads: PayloadLog | None) -> None:
     tracker.flush()
+    if payloads is not None:
+        payloads.close(_LAST_PAYLOADS_S)
     if spans is not None:
         spans.close(_LAST_SPANS_S)
 
@@ -240,6 +249,20 @@ def _include_routes(app: FastAPI, routes: APIRouter, table: RouteTable, reposito
     app.include_router(routes)
     add_errors(app, table, repository)
     openapi.install(app, table, repository)
+
+
+def _payloads(options: Settings, counters: Metrics) -> PayloadLog | None:
+    """What logs rows and answers, if there is a folder for them. Raises `StartError`."""
+    if options.payload_log is None:
+        return None
+    try:
+        files = PayloadFiles(options.payload_log, options.payload_log_max_bytes)
+    except OSError as error:
+        raise StartError(
+            f"--payload-log (MLP_PAYLOAD_LOG) is {str(options.payload_log)!r}: {error.strerror}; choose a folder that "
+            "this user can write"
+        ) from error
+    return PayloadLog(files, options.payload_sample, counters.server.payloads_dropped)
 
 
 def _include_pages(app: FastAPI, options: Settings, repository: Repository) -> None:

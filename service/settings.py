@@ -78,6 +78,13 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = _option(
         "auto", "one JSON object per line, or text; auto is text on a terminal"
     )
+    payload_log: Path | None = _option(
+        None, "folder for files with the rows and answers of some requests; see docs/logs.md"
+    )
+    payload_sample: float = _option(0.01, "share of the requests in the payload log", ge=0, le=1)
+    payload_log_max_bytes: int = _option(
+        2**30, "maximum size of the payload log; the oldest files are removed", "bytes", ge=2**24, le=2**44
+    )
     unseen_values: Literal["refuse", "impute"] = _option(
         "refuse",
         "what to do with a missing value where training saw none, and with an unknown category: refuse the row, or "

@@ -25,6 +25,10 @@ class ServerMetrics:
         self._spans = make.counter(
             "mlp_spans_dropped_total", "Spans dropped because their receiver was away, too slow, or refused them."
         )
+        self._payloads = make.counter(
+            "mlp_payloads_dropped_total",
+            "Sampled requests that are not in the payload log: the disk was too slow or full.",
+        )
         self._dropped_label_sets = make.counter(
             "mlp_label_sets_dropped_total", "New label sets not counted because the metrics folder was full."
         )
@@ -40,6 +44,10 @@ class ServerMetrics:
     def spans_dropped(self, spans: int) -> None:
         """Count dropped spans."""
         self._spans.inc(spans)
+
+    def payloads_dropped(self, payloads: int) -> None:
+        """Count requests that are missing in the payload log."""
+        self._payloads.inc(payloads)
 
     def started(self) -> None:
         """Count the start of this process."""

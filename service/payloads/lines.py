@@ -1,0 +1,89 @@
+"""Rows and answers of a request as JSON, a line for each row, as `mlp-score` and training read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from service.inference.columns import Column
+from service.inference.session import Outputs
+from service.manifest import Manifest
+
+# Begins the names of all columns that are no features.
+PREFIX: Final = "mlp_"
+# Of a large request, the first rows are kept, one at least: so many values, and so many bytes of text.
+MOST_VALUES: Final = 65_536
+MOST_BYTES: Final = 2**20
+_OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
+
+
+@dataclass(slots=True)
+class Payload:
+    """The rows of a request and what is known of it.
+
+    ``rows`` are those with these ``numbers``, of ``of_rows`` that the request had: all, or the first ones that fit the
+    model. ``outputs`` are theirs, once there are any.
+    """
+
+    time: datetime
+    request_id: str
+    trace_id: str
+    manifest: Manifest
+    columns: Sequence[Column]
+    rows: NDArray[Any]  # (len(numbers), features)
+    numbers: NDArray[np.intp]
+    of_rows: int
+    outputs: Outputs | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes."""
+        return 1024 + 2 * int(self.rows.nbytes)
+
+
+def lines(payload: Payload) -> list[bytes]:
+    """The lines of a payload that has outputs."""
+    about = {
+        "time": payload.time.isoformat(timespec="milliseconds"),
+        "request_id": payload.request_id,
+        "trace_id": payload.trace_id or None,
+        "model": payload.manifest.name,
+        "version": payload.manifest.version,
+    }
+    about = {f"{PREFIX}{name}": value for name, value in about.items()}
+    answers = _answers(payload)
+    found: list[bytes] = []
+    size_bytes = 0
+    for index, number in enumerate(payload.numbers.tolist()):
+        place = {f"{PREFIX}row": number, f"{PREFIX}rows": payload.of_rows}
+        values = {
+            column.name: column.value(each) for column, each in zip(payload.columns, payload.rows[index], strict=True)
+        }
+        answer = {name: column[index] for name, column in answers.items()}
+        # A feature of one of the other names takes its place: the model needs it.
+        line = orjson.dumps({**about, **place, **answer, **values}, option=_OPTIONS)
+        size_bytes += len(line)
+        if found and size_bytes > MOST_BYTES:
+            break
+        found.append(line)
+    return found
+
+
+def _answers(payload: Payload) -> dict[str, Any]:
+    """The answers (rows,) by name, as `mlp-score --probabilities --prefix mlp_` names them."""
+    manifest, outputs = payload.manifest, payload.outputs
+    assert outputs is not None  # noqa: S101 - a payload is written once it is answered
+    if outputs.probabilities is None:
+        names = manifest.targets if len(manifest.targets) > 1 else ("prediction",)
+        values = outputs.prediction.reshape(-1, len(names))
+        return {f"{PREFIX}{name}": values[:, index] for index, name in enumerate(names)}
+    found: dict[str, Any] = {f"{PREFIX}prediction": [manifest.classes[each] for each in outputs.prediction.tolist()]}
+    for index, label in enumerate(manifest.classes):
+        found[f"{PREFIX}probability_{label}"] = outputs.probabilities[:, index]
+    return found
