@@ -60,11 +60,10 @@ def lines(payload: Payload) -> list[bytes]:
     answers = _answers(payload)
     found: list[bytes] = []
     size_bytes = 0
-    for index, number in enumerate(payload.numbers.tolist()):
-        place = {f"{PREFIX}row": number, f"{PREFIX}rows": payload.of_rows}
-        values = {
-            column.name: column.value(each) for column, each in zip(payload.columns, payload.rows[index], strict=True)
-        }
+    for index, row in enumerate(payload.numbers.tolist()):
+        place = {f"{PREFIX}row": row, f"{PREFIX}rows": payload.of_rows}
+        pairs = zip(payload.columns, payload.rows[index], strict=True)
+        values = {column.name: column.value(number) for column, number in pairs}
         answer = {name: column[index] for name, column in answers.items()}
         # A feature of one of the other names takes its place: the model needs it.
         line = orjson.dumps({**about, **place, **answer, **values}, option=_OPTIONS)

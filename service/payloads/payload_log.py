@@ -27,7 +27,7 @@ _HASHES: Final = 2**32
 
 
 class PayloadLog:
-    """Logs the payloads of a ``share`` of the requests, from 0 to 1; ``dropped`` is called with the number of those lost.
+    """Logs the payloads of a ``share`` of the requests, from 0 to 1; ``dropped`` is called with how many are lost.
 
     A hash of the trace's id decides, or of the request's id if it continues no trace: all servers that log the payloads
     of a trace choose alike, and a request that is repeated under its id is chosen again.
