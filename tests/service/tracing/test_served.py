@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.documents.log_fields import check_line
 from tests.service.grpc.running_grpc import INFER, RunningGrpc, free_port, raw_request
 from tests.service.published import publish
 from tests.service.running import Running, refused
@@ -128,7 +129,10 @@ def test_a_receiver_that_hangs_holds_up_neither_answers_nor_the_end(models_folde
             assert server.metrics()["mlp_spans_dropped_total"] == 5 * 111 - 520
             server.terminate()
             assert server.exit_status() == 0
-            assert "520 span(s) were not exported" in "".join(server.whole_log())
+            log = server.whole_log()
+    assert "520 span(s) were not exported" in "".join(log)
+    for line in log:
+        check_line(json.loads(line))
 
 
 def test_spans_for_a_receiver_that_is_away_are_counted(models_folder: Path) -> None:
