@@ -71,9 +71,8 @@ _CLOCK: Final = time.perf_counter
 _LAST_LOAD_S: Final = 2.0
 # A call in the batcher's thread is made to take 0.2 s. After this, and once no request waits for it, it never ends.
 _STUCK_S: Final = 60.0
-# How long spans may take to be sent at the end, and payloads to be written.
-_LAST_SPANS_S: Final = 2.0
-_LAST_PAYLOADS_S: Final = 1.0
+# How long it may take at the end to send spans and to write payloads, of which these may take half.
+_LAST_S: Final = 2.0
 _DESCRIPTION: Final = "Classes with their probabilities, or numbers, from small neural networks in ONNX Runtime."
 
 
@@ -81,7 +80,7 @@ _DESCRIPTION: Final = "Classes with their probabilities, or numbers, from small 
 class Service:
     """The ASGI application, and the parts that its server needs.
 
-    ``close`` hands over what the last requests left to be logged and sent, within a few seconds.
+    ``close`` hands over what the last requests left to be logged and sent, within 2 s.
     """
 
     app: FastAPI
@@ -239,10 +238,11 @@ def _given(*sinks: Sink | None) -> list[Sink]:
 
 def _close(tracker: RequestTracker, spans: RequestSpans | None, payloads: PayloadLog | None) -> None:
     tracker.flush()
+    ends_at_s = time.monotonic() + _LAST_S
     if payloads is not None:
-        payloads.close(_LAST_PAYLOADS_S)
+        payloads.close(_LAST_S / 2)
     if spans is not None:
-        spans.close(_LAST_SPANS_S)
+        spans.close(ends_at_s - time.monotonic())
 
 
 def _include_routes(app: FastAPI, routes: APIRouter, table: RouteTable, repository: Repository) -> None:
