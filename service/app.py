@@ -124,6 +124,7 @@ def build(
         receive_timeout_s=options.receive_timeout_s,
         max_rows=min(options.max_request_rows, options.max_queue_rows),  # more would never fit the queue
     )
+    spans, payloads = _spans(counters), _payloads(options, counters)
     catalog, repository, shadows = _models(options, counters, limits.max_rows, replacement=replacement)
 
     lifecycle = _lifecycle(counters, health, shadows)
@@ -136,7 +137,6 @@ def build(
 
     v2 = OpenInferenceV2(options.max_body_bytes, totals)
     table = _routes(options, v2, protocols)
-    payloads = _payloads(options, counters)
     predict = Predict(
         repository, lifecycle, max_s=options.request_timeout_s, clock=_CLOCK, bodies=budget, payloads=payloads
     )
@@ -147,7 +147,6 @@ def build(
         active=lambda: lifecycle.ready,
         looked=counters.versions.looked,
     )
-    spans = _spans(counters)
     # The spans come first: the others see the traces that they begin.
     sinks = _given(spans, counters.count, statistics, request_log)
 

@@ -80,7 +80,7 @@ def build(options: TracingOptions, dropped: Callable[[int], None], clock: Callab
     try:
         return RequestSpans(options, OTLPSpanExporter(), dropped, clock)
     except (OSError, ValueError) as error:
-        raise StartError(f"spans cannot be exported: {error}; see the OTEL_* variables") from error
+        raise StartError(f"spans cannot be exported: {str(error).rstrip('.')}; see the OTEL_* variables") from error
 
 
 def _resource() -> Resource:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -12,6 +13,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 
 _log = logging.getLogger(__name__)
 
+_BATCH: Final = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
+_BATCH_SPANS: Final = 512
 # The exporter logs each failure of each attempt here.
 _EXPORTER_LOG: Final = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 
@@ -27,7 +30,10 @@ class SpanQueue:
         self._dropped = dropped
         self._given = 0
         self._counting = _Counting(exporter, dropped, endpoint)
-        self._processor = BatchSpanProcessor(self._counting, max_queue_size=max_spans)
+        batch_spans = None if _BATCH in os.environ else min(_BATCH_SPANS, max_spans)
+        self._processor = BatchSpanProcessor(
+            self._counting, max_queue_size=max_spans, max_export_batch_size=batch_spans
+        )
 
     def put(self, spans: Sequence[ReadableSpan]) -> None:
         """Queue the spans of a request; drop all of them if there is no room."""

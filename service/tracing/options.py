@@ -9,6 +9,7 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from service.errors import StartError
 
@@ -38,7 +39,7 @@ _MODULES: Final = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"
 
 @dataclass(frozen=True, slots=True)
 class TracingOptions:
-    """Where spans go, and of which requests.
+    """Where spans go, without a user and a password, and of which requests.
 
     ``ratio`` is the share of requests, from 0 to 1. If ``parent_decides``, it is that of requests without a trace, and
     others are as their callers say. ``queued_spans`` bounds what waits to be sent.
@@ -68,9 +69,17 @@ def from_environment(environment: Mapping[str, str]) -> TracingOptions | None:
                 f"{name} is {given[name]!r:.60}, expected {_PROTOCOL}; unset it, and send to the receiver's port for "
                 f"HTTP, which is 4318 by default, or set {_EXPORTER}=none"
             )
+    shown = _shown(endpoint or _DEFAULT_ENDPOINT)
     _check_extra(given)
     parent_decides, ratio = _sampler(given)
-    return TracingOptions(endpoint or _DEFAULT_ENDPOINT, parent_decides, ratio, _queued_spans(given))
+    return TracingOptions(shown, parent_decides, ratio, _queued_spans(given))
+
+
+def _shown(endpoint: str) -> str:
+    parts = urlsplit(endpoint)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise StartError(f"{_ENDPOINT} is {endpoint!r:.60}, expected a URL such as {_DEFAULT_ENDPOINT}")
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _check_extra(given: Mapping[str, str]) -> None:

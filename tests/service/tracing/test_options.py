@@ -14,7 +14,7 @@ HERE = "http://collector:4318"
 
 
 def chosen(**variables: str) -> TracingOptions | None:
-    return from_environment({"OTEL_EXPORTER_OTLP_ENDPOINT": HERE, **variables})
+    return from_environment({"OTEL_EXPORTER_OTLP_ENDPOINT": HERE} | variables)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,12 @@ def test_an_endpoint_switches_them_on_and_callers_decide() -> None:
     assert chosen(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="http://a/b", OTEL_BSP_MAX_QUEUE_SIZE="9000") == TracingOptions(
         "http://a/b", parent_decides=True, ratio=1.0, queued_spans=9000
     )
+
+
+def test_a_password_is_not_shown() -> None:
+    found = chosen(OTEL_EXPORTER_OTLP_ENDPOINT="https://user:secret@collector:4318/v1?key=secret")
+    assert found is not None
+    assert found.endpoint == "https://collector:4318/v1"
 
 
 def test_the_exporter_alone_sends_to_this_machine() -> None:
@@ -76,6 +82,10 @@ def test_a_ratio_that_is_not_given_is_one() -> None:
             {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
             "OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc', expected http/protobuf; unset it, and send to the receiver's port "
             "for HTTP, which is 4318 by default, or set OTEL_TRACES_EXPORTER=none",
+        ),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"},
+            "OTEL_EXPORTER_OTLP_ENDPOINT is 'collector:4318', expected a URL such as http://localhost:4318",
         ),
         (
             {"OTEL_TRACES_SAMPLER": "jaeger_remote"},
