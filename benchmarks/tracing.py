@@ -2,8 +2,8 @@
 
 The servers have the shipped model and one processor; wrk and a receiver of OTLP that reads and discards have another.
 Each case is measured in alternation, in an order that changes every round. Prints the median over the rounds of the
-ratio of requests per second, with over without, with a 95 % bootstrap interval, and the same for the processor time of a
-request, which other programs on the machine disturb less. Nothing is written.
+ratio of requests per second, with over without, with a 95 % bootstrap interval, and the same for the processor time of
+a request, which other programs on the machine disturb less. Nothing is written.
 """
 
 from __future__ import annotations
@@ -134,8 +134,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9, help="runs of each case (default: 9)")
     parser.add_argument("--seconds", type=int, default=1, help="length of one run (default: 1)")
     given = parser.parse_args()
-    figures = measured(given.rounds, given.seconds)
     origin = provenance.of(provenance.MODEL, " ".join(sys.argv)) | load.provenance()
+    figures = measured(given.rounds, given.seconds)
     print("\n".join(f"- {name}: {value}" for name, value in origin.items()))
     print(shown(*figures))
 
