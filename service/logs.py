@@ -122,17 +122,17 @@ def _json_line(time: str, record: RequestRecord) -> bytes:
         "request_id": record.request_id,
     }
     if record.trace_id:
-        line |= {"trace_id": record.trace_id, "sampled": record.sampled}
-        line |= {name: value for name, value in _span_ids(record) if value}
+        line["trace_id"] = record.trace_id
+        line["sampled"] = record.sampled
+        if record.parent_span_id:
+            line["parent_span_id"] = record.parent_span_id
+        if record.span_id:
+            line["span_id"] = record.span_id
     if record.problem:
         line["problem"] = record.problem
     if record.rows:
         line |= {"model": record.model, "version": record.version, "rows": record.rows}
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _span_ids(record: RequestRecord) -> tuple[tuple[str, str], ...]:
-    return ("parent_span_id", record.parent_span_id), ("span_id", record.span_id)
 
 
 def _text_line(_time: str, record: RequestRecord) -> bytes:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from service.inference.columns import Column
+from service.inference.schema import Schema
 from service.inference.session import Outputs
 from service.manifest import Manifest
 
@@ -20,7 +20,6 @@ PREFIX: Final = "mlp_"
 # Of a large request, the first rows are kept, one at least: so many values, and so many bytes of text.
 MOST_VALUES: Final = 65_536
 MOST_BYTES: Final = 2**20
-_OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 
 
 @dataclass(slots=True)
@@ -35,8 +34,8 @@ class Payload:
     request_id: str
     trace_id: str
     manifest: Manifest
-    columns: Sequence[Column]
-    rows: NDArray[Any]  # (len(numbers), features)
+    schema: Schema
+    rows: NDArray[Any]  # (len(numbers), features), in the machine's byte order
     numbers: NDArray[np.intp]
     of_rows: int
     outputs: Outputs | None = None
@@ -55,23 +54,39 @@ def lines(payload: Payload) -> list[bytes]:
         "trace_id": payload.trace_id or None,
         "model": payload.manifest.name,
         "version": payload.manifest.version,
+        "rows": payload.of_rows,
     }
     about = {f"{PREFIX}{name}": value for name, value in about.items()}
     answers = _answers(payload)
+    features = _numeric if payload.schema.numeric else _any
     found: list[bytes] = []
     size_bytes = 0
     for index, row in enumerate(payload.numbers.tolist()):
-        place = {f"{PREFIX}row": row, f"{PREFIX}rows": payload.of_rows}
-        pairs = zip(payload.columns, payload.rows[index], strict=True)
-        values = {column.name: column.value(number) for column, number in pairs}
         answer = {name: column[index] for name, column in answers.items()}
-        # A feature of one of the other names takes its place: the model needs it.
-        line = orjson.dumps({**about, **place, **answer, **values}, option=_OPTIONS)
+        first = orjson.dumps({**about, f"{PREFIX}row": row, **answer}, option=orjson.OPT_SERIALIZE_NUMPY)
+        line = b"%b,%b}\n" % (first[:-1], features(payload.schema, payload.rows[index]))
         size_bytes += len(line)
         if found and size_bytes > MOST_BYTES:
             break
         found.append(line)
     return found
+
+
+def _numeric(schema: Schema, row: NDArray[Any]) -> bytes:
+    """The features of a row (features,) as members of a JSON object, where all are numbers: images have many."""
+    numbers = orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+    return b",".join(map(bytes.__add__, _keys(tuple(schema.names)), numbers))
+
+
+def _any(schema: Schema, row: NDArray[Any]) -> bytes:
+    """The same for columns of any kind."""
+    values = {column.name: column.value(number) for column, number in zip(schema.columns, row, strict=True)}
+    return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+
+
+@lru_cache(maxsize=8)
+def _keys(names: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(orjson.dumps(name) + b":" for name in names)
 
 
 def _answers(payload: Payload) -> dict[str, Any]:

@@ -64,8 +64,8 @@ class PayloadLog:
             record.request_id,
             record.trace_id,
             model.manifest,
-            model.schema.columns,
-            rows[numbers],  # a copy: the array may be a view of the body
+            model.schema,
+            rows[numbers].astype(rows.dtype.newbyteorder("="), copy=False),  # a copy: it may be a view of the body
             numbers,
             len(rows),
         )

@@ -17,9 +17,9 @@ _CACHED_BYTES: Final = 1024
 _CACHED_HEADS: Final = 256
 _OWN_VALUE_BYTES: Final = 512
 _OWN_NAMES: Final = (b"x-request-id", b"traceparent", b"tracestate")
-# A line of such a header, on which no folded line follows.
+# A line of such a header, on which no folded line follows: two groups, its name and value.
 _OWN_LINE: Final = re.compile(
-    rb"\r\n(%b): ?([!-~]{1,%d})(?=\r\n[^ \t])" % (b"|".join(_OWN_NAMES), _OWN_VALUE_BYTES), re.IGNORECASE
+    rb"\r\n((?i:%b)): ?([!-~]{1,%d})(?=\r\n[^ \t])" % (b"|".join(_OWN_NAMES), _OWN_VALUE_BYTES)
 )
 _SPLIT_BYTES: Final = _CACHED_BYTES + len(_OWN_NAMES) * (_OWN_VALUE_BYTES + 32)
 # A cached head must say the same before any body of its length: these do not, or not again.
@@ -44,7 +44,7 @@ def find(heads: HeadCache, head: bytes) -> CachedHead | None:
         return found
     key, own = _split(head)
     found = heads.get(key) if own else None
-    return None if found is None else found._replace(headers={**found.headers, **own})
+    return None if found is None else CachedHead(found.target, {**found.headers, **own}, found.body_bytes)
 
 
 def keep(heads: HeadCache, head: bytes, parsed: CachedHead) -> None:
@@ -61,8 +61,9 @@ def keep(heads: HeadCache, head: bytes, parsed: CachedHead) -> None:
 
 def _split(head: bytes) -> tuple[bytes, dict[bytes, bytes]]:
     """A head without the lines of its own, and their headers by lower-case name; as it is if one is repeated."""
-    lines = _OWN_LINE.findall(head) if len(head) <= _SPLIT_BYTES else []
-    own = {name.lower(): value for name, value in lines}
-    if not own or len(own) != len(lines):
+    if len(head) > _SPLIT_BYTES:
         return head, {}
-    return _OWN_LINE.sub(b"", head), own
+    parts = _OWN_LINE.split(head)
+    names, values = parts[1::3], parts[2::3]
+    own = dict(zip(map(bytes.lower, names), values, strict=True))
+    return (b"".join(parts[::3]), own) if len(own) == len(names) else (head, {})

@@ -11,11 +11,12 @@ from service.requests import RequestRecord
 TRACEPARENT: Final = b"traceparent"
 TRACESTATE: Final = b"tracestate"
 
-# Later versions may add fields after those of version 00.
-_TRACEPARENT: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
-_INVALID_VERSION: Final = b"ff"
-_NO_TRACE: Final = 32 * b"0"
-_NO_SPAN: Final = 16 * b"0"
+# Ids of zeros are invalid, and so is version ff. Versions after 00 may add fields.
+_IDS: Final = rb"-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+_TRACEPARENT: Final = re.compile(rb"00%b|(?!00|ff)[0-9a-f]{2}%b(?:-.*)?" % (_IDS, _IDS), re.DOTALL)
+_TRACE_ID: Final = slice(3, 35)
+_SPAN_ID: Final = slice(36, 52)
+_FLAGS: Final = slice(53, 55)
 _SAMPLED: Final = 0x01
 
 
@@ -25,15 +26,12 @@ def note(record: RequestRecord, headers: Mapping[bytes, bytes]) -> None:
     Values of a repeated header are joined by commas, as by `service.http.messages.by_name`: a repeated traceparent is
     invalid, and a repeated tracestate is one list.
     """
-    sent = _TRACEPARENT.fullmatch(headers.get(TRACEPARENT, b""))
-    if sent is None:
+    sent = headers.get(TRACEPARENT, b"")
+    if _TRACEPARENT.fullmatch(sent) is None:
         return
-    version, trace_id, span_id, flags, more = sent.groups()
-    if version == _INVALID_VERSION or trace_id == _NO_TRACE or span_id == _NO_SPAN:
-        return
-    if version == b"00" and more is not None:
-        return
-    record.trace_id = trace_id.decode("ascii")
-    record.parent_span_id = span_id.decode("ascii")
-    record.sampled = bool(int(flags, 16) & _SAMPLED)
-    record.tracestate = headers.get(TRACESTATE, b"").decode("latin-1")
+    fields = sent.decode("latin-1")
+    record.trace_id = fields[_TRACE_ID]
+    record.parent_span_id = fields[_SPAN_ID]
+    record.sampled = bool(int(fields[_FLAGS], 16) & _SAMPLED)
+    if TRACESTATE in headers:
+        record.tracestate = headers[TRACESTATE].decode("latin-1")

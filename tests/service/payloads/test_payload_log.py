@@ -169,6 +169,28 @@ def test_a_feature_takes_the_place_of_a_column_of_its_name(tmp_path: Path) -> No
     assert logged.lines()[0]["mlp_row"] == 1.0
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", ">f4", ">f8", "uint8", "int64"])
+def test_numbers_of_any_dtype_come_back_as_they_were(dtype: str, tmp_path: Path) -> None:
+    features = tuple(replace(TABLE[1], name=name, missing=True) for name in ("a", 'b", "c', "d,é"))
+    logged = Logged(tmp_path / "log", model_of(tmp_path, features))
+    rows = np.random.default_rng(0).normal(0, 100, (50, 3)).astype(dtype)
+    if rows.dtype.kind == "f":
+        rows[3, 1] = np.nan
+    logged.put(rows)
+    names = [feature.name for feature in features]
+    read = np.array([[line[name] for name in names] for line in logged.lines()], np.float64)
+    np.testing.assert_array_equal(read.astype(dtype), rows)
+
+
+def test_several_targets_are_named_as_they_are(tmp_path: Path) -> None:
+    publish(tmp_path, "house", targets=("price", "rent"))
+    model = cast("Model", ModelOnPaper(artifact.read_manifest(tmp_path / "house" / "1")))
+    logged = Logged(tmp_path / "log", model)
+    prediction = np.array([[1.5, 2.5], [3.5, np.float32(0.1)]], np.float32)
+    logged.log.put(logged.log.begin(record(), model, np.zeros((2, 4)), None), Outputs(None, prediction))
+    assert [(line["mlp_price"], line["mlp_rent"]) for line in logged.lines()] == [(1.5, 2.5), (3.5, 0.1)]
+
+
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.25, 1.0])
 def test_a_share_of_the_requests_is_chosen_by_their_ids(share: float, tmp_path: Path, model: Model) -> None:
     log, ids, count = Logged(tmp_path, model, share).log, RequestIds(), 20_000
