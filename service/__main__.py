@@ -78,7 +78,7 @@ def _serve(arguments: Sequence[str], stop: server.Stop, writer: LogWriter) -> in
         try:
             server.run(service, settings, listener(), stop)
         finally:
-            service.fast_path.tracker.flush()  # requests answered during shutdown
+            service.close()
         return 0
 
     if count == 1:

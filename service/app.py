@@ -6,17 +6,20 @@ import asyncio
 import atexit
 import gc
 import logging
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from service import logs, metrics, settings
+from service.errors import StartError
 from service.grpc import extra
 from service.health import Health
 from service.heartbeats import Heartbeats
@@ -50,32 +53,42 @@ from service.log_writer import LAST_LINES_S, LogWriter
 from service.manifest import Manifest
 from service.metrics import Metrics
 from service.metrics.shared_counts import SHARE_EVERY_S
+from service.payloads.files import PayloadFiles
+from service.payloads.payload_log import PayloadLog
 from service.requests import RequestTracker, Sink
 from service.settings import Settings
 from service.statistics import InferenceStatistics, Totals
+from service.tracing import options as tracing_options
 
 _log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from service.grpc.server import GrpcServer
+    from service.tracing.build import RequestSpans
 
 _CLOCK: Final = time.perf_counter
 # How long a version that is being loaded at the end may take. Loading stops after it.
 _LAST_LOAD_S: Final = 2.0
 # A call in the batcher's thread is made to take 0.2 s. After this, and once no request waits for it, it never ends.
 _STUCK_S: Final = 60.0
+# How long it may take at the end to send spans and to write payloads, of which these may take half.
+_LAST_S: Final = 2.0
 _DESCRIPTION: Final = "Classes with their probabilities, or numbers, from small neural networks in ONNX Runtime."
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The ASGI application, and the parts that its server needs."""
+    """The ASGI application, and the parts that its server needs.
+
+    ``close`` hands over what the last requests left to be logged and sent, within 2 s.
+    """
 
     app: FastAPI
     lifecycle: Lifecycle
     fast_path: FastPathContext
     repository: Repository
     grpc: GrpcServer | None = None
+    close: Callable[[], None] = lambda: None
 
 
 def create_app() -> FastAPI:
@@ -86,7 +99,9 @@ def create_app() -> FastAPI:
     writer.on_drop(counters.server.log_lines_dropped)
     atexit.register(writer.flush, LAST_LINES_S)
     request_log = logs.configure(options.log_level, options.log_format, writer)
-    return build(options, request_log, counters, health=Health(heartbeats)).app
+    service = build(options, request_log, counters, health=Health(heartbeats))
+    atexit.register(service.close)
+    return service.app
 
 
 def build(
@@ -109,15 +124,10 @@ def build(
         receive_timeout_s=options.receive_timeout_s,
         max_rows=min(options.max_request_rows, options.max_queue_rows),  # more would never fit the queue
     )
+    spans, payloads = _spans(counters), _payloads(options, counters)
     catalog, repository, shadows = _models(options, counters, limits.max_rows, replacement=replacement)
 
-    def changed(state: State) -> None:
-        counters.server.start_is_over()
-        health.changed(state)
-        if state in {State.DRAINING, State.STOPPED}:
-            shadows.close()
-
-    lifecycle = Lifecycle(changed)
+    lifecycle = _lifecycle(counters, health, shadows)
     budget = BodyBudget(options.max_buffered_bytes)
     statistics = InferenceStatistics(time.time)
 
@@ -127,7 +137,9 @@ def build(
 
     v2 = OpenInferenceV2(options.max_body_bytes, totals)
     table = _routes(options, v2, protocols)
-    predict = Predict(repository, lifecycle, max_s=options.request_timeout_s, clock=_CLOCK, bodies=budget)
+    predict = Predict(
+        repository, lifecycle, max_s=options.request_timeout_s, clock=_CLOCK, bodies=budget, payloads=payloads
+    )
     watcher = Watcher(
         catalog,
         repository,
@@ -135,7 +147,8 @@ def build(
         active=lambda: lifecycle.ready,
         looked=counters.versions.looked,
     )
-    sinks: list[Sink] = [counters.count, statistics, *([] if request_log is None else [request_log])]
+    # The spans come first: the others see the traces that they begin.
+    sinks = _given(spans, counters.count, statistics, request_log)
 
     def measure(open_requests: int) -> None:
         counters.requests.in_flight(open_requests)
@@ -180,9 +193,8 @@ def build(
         redoc_url=None,
     )
     _include_pages(app, options, repository)
-    app.include_router(router(table, predict, repository, lifecycle, health, exposition, metrics.CONTENT_TYPE))
-    add_errors(app, table, repository)
-    openapi.install(app, table, repository)
+    routes = router(table, predict, repository, lifecycle, health, exposition, metrics.CONTENT_TYPE)
+    _include_routes(app, routes, table, repository)
     ids = RequestIds()
     app.add_middleware(Guard, tracker=tracker, lifecycle=lifecycle, ids=ids, limits=limits, budget=budget)
     fast_path = FastPathContext(
@@ -195,7 +207,61 @@ def build(
         table,
         lifetime=Lifetime(options.max_connection_age_s, options.max_requests_per_connection),
     )
-    return Service(app, lifecycle, fast_path, repository, _grpc(options, fast_path, Served(repository, lifecycle), v2))
+    grpc = _grpc(options, fast_path, Served(repository, lifecycle), v2)
+    return Service(app, lifecycle, fast_path, repository, grpc, partial(_close, tracker, spans, payloads))
+
+
+def _spans(counters: Metrics) -> RequestSpans | None:
+    """What makes spans, if the environment asks for them. Raises `StartError`."""
+    chosen = tracing_options.from_environment(os.environ)
+    if chosen is None:
+        return None
+    from service.tracing import build as tracing_build  # noqa: PLC0415 - an extra
+
+    return tracing_build.build(chosen, counters.server.spans_dropped, _CLOCK)
+
+
+def _lifecycle(counters: Metrics, health: Health, shadows: Shadows) -> Lifecycle:
+    def changed(state: State) -> None:
+        counters.server.start_is_over()
+        health.changed(state)
+        if state in {State.DRAINING, State.STOPPED}:
+            shadows.close()
+
+    return Lifecycle(changed)
+
+
+def _given(*sinks: Sink | None) -> list[Sink]:
+    return [sink for sink in sinks if sink is not None]
+
+
+def _close(tracker: RequestTracker, spans: RequestSpans | None, payloads: PayloadLog | None) -> None:
+    tracker.flush()
+    ends_at_s = time.monotonic() + _LAST_S
+    if payloads is not None:
+        payloads.close(_LAST_S / 2)
+    if spans is not None:
+        spans.close(ends_at_s - time.monotonic())
+
+
+def _include_routes(app: FastAPI, routes: APIRouter, table: RouteTable, repository: Repository) -> None:
+    app.include_router(routes)
+    add_errors(app, table, repository)
+    openapi.install(app, table, repository)
+
+
+def _payloads(options: Settings, counters: Metrics) -> PayloadLog | None:
+    """What logs rows and answers, if there is a folder for them. Raises `StartError`."""
+    if options.payload_log is None:
+        return None
+    try:
+        files = PayloadFiles(options.payload_log, options.payload_log_max_bytes)
+    except OSError as error:
+        raise StartError(
+            f"--payload-log (MLP_PAYLOAD_LOG) is {str(options.payload_log)!r}: {error.strerror}; choose a folder that "
+            "this user can write"
+        ) from error
+    return PayloadLog(files, options.payload_sample, counters.server.payloads_dropped)
 
 
 def _include_pages(app: FastAPI, options: Settings, repository: Repository) -> None:

@@ -121,6 +121,13 @@ def _json_line(time: str, record: RequestRecord) -> bytes:
         "duration_s": round(record.duration_s, 6),
         "request_id": record.request_id,
     }
+    if record.trace_id:
+        line["trace_id"] = record.trace_id
+        line["sampled"] = record.sampled
+        if record.parent_span_id:
+            line["parent_span_id"] = record.parent_span_id
+        if record.span_id:
+            line["span_id"] = record.span_id
     if record.problem:
         line["problem"] = record.problem
     if record.rows:

@@ -14,7 +14,14 @@ FLUSH_BATCH: Final = 128
 
 
 class RequestRecord:
-    """One request, filled in as it is processed. Durations are in seconds, and 0 for stages that did not happen."""
+    """One request, filled in as it is processed. Durations are in seconds, and 0 for stages that did not happen.
+
+    ``trace_id`` is empty if the request belongs to no trace; ``sampled`` is whether the trace is recorded. Its ids are
+    in lower-case hexadecimal: ``parent_span_id`` is the caller's, ``span_id`` that of the request's own span, if there
+    is one. Of a prediction, ``decode_at_s``, ``inference_at_s`` and ``encode_at_s`` are when the stages began, on the
+    clock of ``started_s``, and ``batch_rows`` is the rows of the largest call that ran its rows. ``rpc_status`` is the
+    name of an RPC's status.
+    """
 
     # Class attributes, because a record is made for every request and most fields keep their defaults.
     route: str = "unmatched"
@@ -29,6 +36,16 @@ class RequestRecord:
     inference_s: float = 0.0
     encode_s: float = 0.0
     duration_s: float = 0.0
+    trace_id: str = ""
+    sampled: bool = False
+    parent_span_id: str = ""
+    span_id: str = ""
+    tracestate: str = ""
+    decode_at_s: float = 0.0
+    inference_at_s: float = 0.0
+    encode_at_s: float = 0.0
+    batch_rows: int = 0
+    rpc_status: str = ""
 
     def __init__(self, method: str, path: str, request_id: str, started_s: float) -> None:
         self.method = method

@@ -1,4 +1,4 @@
-"""Every option in one place: flag, `MLP_*` variable, default, bounds, unit. The only reader of the environment."""
+"""Every option in one place: flag, `MLP_*` variable, default, bounds, unit. The only reader of those variables."""
 
 from __future__ import annotations
 
@@ -77,6 +77,13 @@ class Settings(BaseSettings):
     )
     log_format: Literal["auto", "json", "text"] = _option(
         "auto", "one JSON object per line, or text; auto is text on a terminal"
+    )
+    payload_log: Path | None = _option(
+        None, "folder for files with the rows and answers of some requests; see docs/logs.md"
+    )
+    payload_sample: float = _option(0.01, "share of the requests in the payload log", ge=0, le=1)
+    payload_log_max_bytes: int = _option(
+        2**30, "maximum size of the payload log; the oldest files are removed", "bytes", ge=2**24, le=2**44
     )
     unseen_values: Literal["refuse", "impute"] = _option(
         "refuse",

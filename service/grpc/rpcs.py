@@ -20,8 +20,9 @@ from service.grpc.messages import SERVICE
 from service.grpc.protocol import GrpcProtocol
 from service.grpc.receiving import Receiver, in_turns
 from service.http import problems
-from service.http.messages import Response
+from service.http.messages import Response, by_name
 from service.http.predict import Predict, timeout_s
+from service.http.transport import trace_context
 from service.http.transport.request_ids import RequestIds
 from service.inference.steps import finish
 from service.requests import RequestRecord, RequestTracker
@@ -30,6 +31,7 @@ _log = logging.getLogger(__name__)
 
 _INFER: Final = "ModelInfer"
 _REQUEST_ID: Final = "x-request-id"
+_TRACEPARENT: Final = "traceparent"
 _TIMEOUT: Final = "x-request-timeout-s"
 _CODES: Final = {code.name.encode(): code for code in grpc.StatusCode}
 _RESTART_S: Final = 1.0
@@ -85,19 +87,22 @@ class Rpcs:
         metadata = dict(context.invocation_metadata())
         record = self._shared.tracker.begin("POST", route, self._shared.ids.of(_bytes(metadata.get(_REQUEST_ID))))
         record.route = route
+        if _TRACEPARENT in metadata:
+            trace_context.note(record, _trace_headers(context))
         self.begun += 1
         try:
             response = await self._responded(respond, metadata, context, record)
         except asyncio.CancelledError:
             self._abandon(context, record)
             raise
+        headers = dict(response.headers)
+        record.rpc_status = "OK" if response.status == 200 else headers[statuses.STATUS].decode()
         self._shared.tracker.finish(record, response.status)
         trailing = [(_REQUEST_ID, record.request_id)]
         if response.status == 200:
             trailing += [(name.decode(), value.decode()) for name, value in response.headers]
             context.set_trailing_metadata(tuple(trailing))
             return response.body
-        headers = dict(response.headers)
         if statuses.RETRY_AFTER in headers:
             trailing.append((statuses.RETRY_AFTER.decode(), headers[statuses.RETRY_AFTER].decode()))
         await context.abort(_CODES[headers[statuses.STATUS]], response.body.decode(), tuple(trailing))
@@ -129,7 +134,7 @@ class Rpcs:
         if remaining_s is None or remaining_s > _SKEW_S:
             self._shared.tracker.abandon()
             return
-        record.problem = "deadline-exceeded"
+        record.problem, record.rpc_status = "deadline-exceeded", "DEADLINE_EXCEEDED"
         self._shared.tracker.finish(record, 504)
 
     async def _document(self, name: str, _metadata: Mapping[str, Any], context: Context, _: RequestRecord) -> Response:
@@ -169,6 +174,13 @@ def _handler(
         return await rpcs.answer(name, respond, context)
 
     return handle
+
+
+def _trace_headers(context: Context) -> Mapping[bytes, bytes]:
+    """The metadata of W3C's trace context, which gRPC sends like headers."""
+    sent = [(name.encode(), value) for name, value in context.invocation_metadata()]
+    names = (trace_context.TRACEPARENT, trace_context.TRACESTATE)
+    return by_name([(name, value.encode("latin-1", "replace")) for name, value in sent if name in names])
 
 
 def _headers(metadata: Mapping[str, Any], remaining_s: float | None) -> Mapping[bytes, bytes]:

@@ -16,7 +16,7 @@ from service.http.admission import LARGE_BYTES, Arrival
 from service.http.limits import BodyBudget
 from service.http.messages import Request, Response
 from service.http.paths import AnyProtocol
-from service.http.protocols.base import Decoded, Options
+from service.http.protocols.base import Decoded, Options, PartialOptions
 from service.http.slices import Slices
 from service.imputed import Imputed
 from service.inference import imputation
@@ -27,6 +27,7 @@ from service.inference.schema import Schema
 from service.inference.session import Outputs
 from service.inference.steps import Steps
 from service.lifecycle import Lifecycle
+from service.payloads.payload_log import PayloadLog
 from service.requests import RequestRecord
 
 _log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class Predict:
 
     ``max_s`` is the longest time a request may take, from its record's ``started_s`` on ``clock``. Long decoding and
     encoding is done in slices, one request after the other, and what would block the event loop in a thread; ``bodies``
-    counts the bodies that wait for it.
+    counts the bodies that wait for it. ``payloads`` logs the rows and answers of some requests.
     """
 
     def __init__(
@@ -93,12 +94,14 @@ class Predict:
         max_s: float,
         clock: Callable[[], float],
         bodies: BodyBudget,
+        payloads: PayloadLog | None = None,
     ) -> None:
         self._repository = repository
         self._lifecycle = lifecycle
         self._max_s = max_s
         self._clock = clock
         self._bodies = bodies
+        self._payloads = payloads
         self._slices = Slices(clock)
 
     def __call__(
@@ -124,7 +127,7 @@ class Predict:
             if model.batcher.is_late:
                 self._check_late(protocol, request, model)
             clock = self._clock
-            started_s = clock()
+            record.decode_at_s = started_s = clock()
             decoded = protocol.decode(request, model)
             if model.schema.defaults is not None:
                 decoded = _imputing(decoded, model.schema, record)
@@ -199,15 +202,23 @@ class Predict:
     ) -> Job:
         rows, options = decoded
         record.version, record.rows = model.manifest.version, len(rows)
+        payload = None
+        if self._payloads is not None and self._payloads.chooses(record):
+            faults = options.faults if isinstance(options, PartialOptions) else None
+            payload = self._payloads.begin(record, model, rows, faults)
 
         def done(outcome: Outputs | RequestError) -> None:
             record.queue_s += job.queue_s
             record.inference_s = job.inference_s
+            if job.batch_rows:
+                record.inference_at_s, record.batch_rows = job.began_s, job.batch_rows
             if isinstance(outcome, RequestError):
                 reply(_error_response(protocol, outcome, record))
                 return
+            if payload is not None and self._payloads is not None:
+                self._payloads.put(payload, outcome)
             try:
-                started_s = self._clock()
+                record.encode_at_s = started_s = self._clock()
                 response = protocol.encode(outcome, options, model)
                 if isinstance(response, Response):
                     record.encode_s = self._clock() - started_s

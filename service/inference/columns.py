@@ -67,6 +67,10 @@ class Column:
         """The encoding of a cell in row ``row`` of a text table. Raises `InvalidInput`."""
         return self._read(row, text, self.cells or _DEFAULT_CELLS)
 
+    def value(self, number: float) -> object:
+        """The JSON value whose encoding is ``number``; None for a missing one."""
+        return None if math.isnan(number) else number
+
     def error(self, row: int, number: float) -> InvalidInput:
         """The error for ``number``, in row ``row`` of an array, which this column does not accept."""
         return self._error(row, self._fault(number))
@@ -155,6 +159,10 @@ class Boolean(Column):
             return self._read(row, value, self.cells)
         return self._missing(row, value)
 
+    def value(self, number: float) -> object:
+        """The JSON value whose encoding is ``number``; None for a missing one."""
+        return None if math.isnan(number) else bool(number)
+
     def _number_in(self, stripped: str, cells: Cells) -> float | None:  # noqa: ARG002 - the rules do not matter here
         return BOOLEANS.get(stripped)
 
@@ -186,6 +194,7 @@ class Category(Column):
         super().__init__(name, missing=missing, cells=cells, refusal=refusal)
         self.highest = float(len(categories) - (not other))
         self._codes = {category: float(code) for code, category in enumerate(categories)}
+        self._names = (*categories, _stand_in(categories))
         self._other = float(len(categories)) if other else UNKNOWN if imputes else None
         self._numerals = {} if cells is None else _numerals(categories, cells)
         self._has_booleans = cells is not None and not _BOOLEAN_WORDS.isdisjoint(categories)
@@ -203,6 +212,10 @@ class Category(Column):
         """The encoding of a cell in row ``row`` of a text table. Raises `InvalidInput`."""
         code = self._codes.get(text)
         return super().cell(row, text) if code is None else code
+
+    def value(self, number: float) -> object:
+        """The string whose encoding is ``number``; None for a missing one. Any other category is ``(other)``."""
+        return None if math.isnan(number) else self._names[int(number)]
 
     def _marks_of(self, cells: Cells) -> Sequence[str]:
         return cells.missing_texts
@@ -289,6 +302,10 @@ class DateTime(Column):
         days = dates.days_of(text, self.form)
         return self._read(row, text, self.cells or _DEFAULT_CELLS) if days is None else days
 
+    def value(self, number: float) -> object:
+        """The text whose encoding is ``number``, to the microsecond; None for a missing one."""
+        return None if math.isnan(number) else dates.text_of(number, self.form)
+
     def error(self, row: int, number: float) -> InvalidInput:
         """The error for ``number``, in row ``row`` of an array, which this column does not accept."""
         expected = f"{self.unit}, from {self.lowest:.0f} to {math.ceil(self.highest)}"
@@ -308,6 +325,14 @@ class DateTime(Column):
             remedy = "send a string (in pandas: to_json(date_format='iso'))"
             return f"{_number_or_type(value)}, expected {self.wanted}; {remedy}"
         return f"{type_name(value)}, expected {self.wanted}"
+
+
+def _stand_in(categories: Sequence[str]) -> str:
+    """A string that is none of the ``categories``."""
+    found = "(other)"
+    while found in categories:
+        found = f"({found})"
+    return found
 
 
 def _is_integer(value: object) -> TypeGuard[float]:

@@ -121,7 +121,7 @@ class LargeLane:
 
     async def _run_call(self, plan: list[_Slice], began_s: float) -> None:
         for large in {each.of for each in plan if each.first == 0}:
-            large.job.queue_s = began_s - large.job.accepted_s
+            large.job.queue_s, large.job.began_s = began_s - large.job.accepted_s, began_s
         self._call_began_s = began_s
         try:
             outcomes = await asyncio.get_running_loop().run_in_executor(
@@ -203,6 +203,7 @@ class LargeLane:
         overflowed = self._run.report(large.rows[first:end], outputs, inference_s)
         part = share(outputs, overflowed, 0, end - first, before=first)
         large.job.inference_s += inference_s
+        large.job.batch_rows = max(large.job.batch_rows, end - first)
         if isinstance(part, RequestError):
             self._answer(large, part)
             return

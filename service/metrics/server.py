@@ -22,6 +22,13 @@ class ServerMetrics:
         self._log_lines = make.counter(
             "mlp_log_lines_dropped_total", "Log lines dropped because the log's reader was too slow or its disk full."
         )
+        self._spans = make.counter(
+            "mlp_spans_dropped_total", "Spans dropped because their receiver was away, too slow, or refused them."
+        )
+        self._payloads = make.counter(
+            "mlp_payloads_dropped_total",
+            "Sampled requests that are not in the payload log: the disk was too slow or full.",
+        )
         self._dropped_label_sets = make.counter(
             "mlp_label_sets_dropped_total", "New label sets not counted because the metrics folder was full."
         )
@@ -33,6 +40,14 @@ class ServerMetrics:
     def log_lines_dropped(self, lines: int) -> None:
         """Count dropped log lines."""
         self._log_lines.inc(lines)
+
+    def spans_dropped(self, spans: int) -> None:
+        """Count dropped spans."""
+        self._spans.inc(spans)
+
+    def payloads_dropped(self, payloads: int) -> None:
+        """Count requests that are missing in the payload log."""
+        self._payloads.inc(payloads)
 
     def started(self) -> None:
         """Count the start of this process."""

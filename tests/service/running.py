@@ -30,7 +30,9 @@ def command(*arguments: str, python: Path | str = sys.executable) -> list[str]:
 
 def environment(**variables: str) -> dict[str, str]:
     """This process's environment, with ``variables`` as the only options of the server."""
-    return {name: value for name, value in os.environ.items() if not name.upper().startswith("MLP_")} | variables
+    return {
+        name: value for name, value in os.environ.items() if not name.upper().startswith(("MLP_", "OTEL_"))
+    } | variables
 
 
 def refused(*arguments: str, **variables: str) -> str:

@@ -97,6 +97,16 @@ def test_a_request_as_json() -> None:
     assert (second["status"], second["problem"], "rows" in second) == (422, "invalid-input", False)
 
 
+def test_a_request_of_a_trace_as_json() -> None:
+    of_trace = record()
+    of_trace.trace_id, of_trace.sampled, of_trace.parent_span_id = "0af7651916cd43dd8448eb211c80319c", True, "b7ad"
+    line = json.loads(written("json", of_trace))
+    assert (line["trace_id"], line["sampled"], line["parent_span_id"]) == (of_trace.trace_id, True, "b7ad")
+    assert "span_id" not in line
+    of_trace.span_id = "00f067aa0ba902b7"
+    assert json.loads(written("json", of_trace))["span_id"] == "00f067aa0ba902b7"
+
+
 def test_a_request_as_text() -> None:
     lines = written("text", record(rows=2), record(rows=1), record(status=422, problem="invalid-input"))
     assert lines.splitlines() == [

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from service.errors import RequestError
 from service.http.messages import Request, Response
 from service.inference.batcher import Rows
 from service.inference.model import Model
 from service.inference.repository import Repository
+from service.inference.row_faults import RowFaults
 from service.inference.session import Outputs
 from service.inference.steps import Steps
 from service.lifecycle import Lifecycle
@@ -23,6 +24,15 @@ class Options(Protocol):
     @property
     def timing(self) -> bool:
         """Whether the response gets a server-timing header."""
+
+
+@runtime_checkable
+class PartialOptions(Options, Protocol):
+    """Options of a request that may have rows which do not fit the model."""
+
+    @property
+    def faults(self) -> RowFaults | None:
+        """The rows that do not, which are zeros instead and are not answered."""
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - the options of a protocol

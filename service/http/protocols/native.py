@@ -18,6 +18,7 @@ from service.http.messages import Headers, Request, Response
 from service.http.options import Options, RowOptions
 from service.http.protocols.base import BodyFormat, Decoded, Endpoint, Operation, Resource
 from service.inference.model import Model
+from service.inference.row_faults import RowFaults
 from service.inference.session import Outputs
 from service.inference.steps import Steps, finish_on_loop
 
@@ -49,6 +50,11 @@ class Choices:
     is_gzip: bool
     rows: RowOptions
     timing: bool
+
+    @property
+    def faults(self) -> RowFaults | None:
+        """The rows that do not fit the model; see `PartialOptions`."""
+        return self.options.faults
 
 
 class NativeProtocol:

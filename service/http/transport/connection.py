@@ -10,7 +10,7 @@ A client that ends its side of the connection may still listen, so it is answere
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -21,7 +21,8 @@ from uvicorn.server import ServerState
 from service.errors import RequestError
 from service.http import problems
 from service.http.limits import BodyBudget, Limits
-from service.http.messages import Response
+from service.http.messages import Response, by_name
+from service.http.transport import trace_context
 from service.http.transport.closing import ClosingTransport
 from service.http.transport.flow import ReadFlow
 from service.http.transport.lifetime import Lifetime
@@ -196,8 +197,8 @@ class BoundedProtocol(ParsingProtocol):
             return
         if state is not PARSER_BODY:
             path = self.url.split(b"?", 1)[0].decode("latin-1") if self.method else ""
-            sent_id = dict(self.headers).get(b"x-request-id") if self.method else None
-            self.cycle = rejected = RejectedCycle(error, self.method.decode("ascii"), path, sent_id)
+            sent = by_name(self.headers) if self.method else {}
+            self.cycle = rejected = RejectedCycle(error, self.method.decode("ascii"), path, sent)
             self.pipeline.appendleft((rejected, self.app))
         elif _is_answered(cycle):
             self.transport.close()
@@ -278,7 +279,8 @@ class BoundedProtocol(ParsingProtocol):
         self.responses_left = min(self.responses_left, 1)
 
     def _send_rejection(self, cycle: RejectedCycle) -> None:
-        record = self.tracker.begin(cycle.method, cycle.path, self._ids.of(cycle.sent_id))
+        record = self.tracker.begin(cycle.method, cycle.path, self._ids.of(cycle.sent.get(b"x-request-id")))
+        trace_context.note(record, cycle.sent)
         record.problem = problems.name_of(cycle.error)
         cycle.response_complete = True
         self.write(problems.response(cycle.error, record.request_id), record, keep_alive=False)
@@ -350,11 +352,11 @@ class RejectedCycle(RequestResponseCycle):
     disconnected = False
     response_complete = False
 
-    def __init__(self, error: RequestError, method: str, path: str, sent_id: bytes | None) -> None:
+    def __init__(self, error: RequestError, method: str, path: str, sent: Mapping[bytes, bytes]) -> None:
         self.error = error
         self.method = method
         self.path = path
-        self.sent_id = sent_id
+        self.sent = sent
 
 
 def _is_answered(cycle: RequestResponseCycle | None) -> bool:

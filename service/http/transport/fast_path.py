@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -24,9 +24,12 @@ from uvicorn.server import ServerState
 from service.errors import RequestError
 from service.http.messages import Request, by_name
 from service.http.paths import RouteMatch
+from service.http.transport import cached_heads, trace_context
+from service.http.transport.cached_heads import CachedHead, HeadCache
 from service.http.transport.connection import BoundedProtocol
 from service.http.transport.parsing import PARSER_IDLE
 from service.http.transport.prediction_cycle import FastPathContext, PredictionCycle
+from service.http.transport.trace_context import TRACEPARENT
 
 # What is used of uvicorn's protocol and cycle. None of it is public, so uvicorn's version is pinned.
 INTERNALS: Final = {
@@ -39,22 +42,6 @@ INTERNALS: Final = {
 }
 
 _HEAD_END: Final = b"\r\n\r\n"
-# The largest cached head, and how many are cached of all clients together.
-_CACHED_HEAD_BYTES: Final = 1024
-_CACHED_HEADS: Final = 256
-# A cached head must say the same before any body of its length: these do not, or not again.
-_UNCACHED_HEADERS: Final = frozenset({b"expect", b"transfer-encoding", b"x-request-id"})
-
-
-class CachedHead(NamedTuple):
-    """A parsed request line and headers, of a request with a body of ``body_bytes``."""
-
-    target: RouteMatch
-    headers: Mapping[bytes, bytes]
-    body_bytes: int
-
-
-HeadCache = dict[bytes, CachedHead]
 
 
 def protocol_factory(context: FastPathContext, heads: HeadCache | None = None) -> partial[FastPathProtocol]:
@@ -87,7 +74,7 @@ class FastPathProtocol(BoundedProtocol):
         earlier: RequestResponseCycle | None = self.cycle
         if self.parser_state is PARSER_IDLE and (earlier is None or earlier.response_complete):
             end = data.find(_HEAD_END) + len(_HEAD_END)
-            head = self._heads.get(data[:end])
+            head = cached_heads.find(self._heads, data[:end])
             if head is not None and len(data) == end + head.body_bytes:
                 self.keep_alive_timer.idle_since_s = None
                 self.cycle = cycle = self._new_cycle(head.target, head.headers, keep_alive=True)
@@ -154,20 +141,20 @@ class FastPathProtocol(BoundedProtocol):
         context = self._context
         record = context.tracker.begin("POST", target.path, context.ids.of(headers.get(b"x-request-id")))
         record.route = target.route
+        if TRACEPARENT in headers:
+            trace_context.note(record, headers)
         request = Request(target.model, target.version, target.query, headers, b"")
         return PredictionCycle(self, context, target.protocol, request, record, keep_alive=keep_alive)
 
     def _cache_head(self, cycle: PredictionCycle) -> None:
-        """Cache the head of a request that was one read, if it says nothing about this request alone."""
+        """Cache the head of a request that was one read."""
         data, self._read = self._read, b""
         end = data.find(_HEAD_END) + len(_HEAD_END)
-        if not data or end > _CACHED_HEAD_BYTES or not cycle.keep_alive or not cycle.has_received(data[end:]):
+        if not data or not cycle.keep_alive or not cycle.has_received(data[end:]):
             return
         target = self._context.table.match(self.url)
-        if target is not None and _UNCACHED_HEADERS.isdisjoint(cycle.headers):
-            if len(self._heads) >= _CACHED_HEADS:
-                self._heads.clear()
-            self._heads[data[:end]] = CachedHead(target, cycle.headers, len(data) - end)
+        if target is not None:
+            cached_heads.keep(self._heads, data[:end], CachedHead(target, cycle.headers, len(data) - end))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if isinstance(cycle, PredictionCycle):

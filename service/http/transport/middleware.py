@@ -14,7 +14,9 @@ from service.errors import RequestError, ServerFailed
 from service.http import problems
 from service.http.limits import MAX_UNREAD_BYTES, BodyBudget, BodyCounter, Limits, unread_bytes
 from service.http.messages import by_name
+from service.http.transport import trace_context
 from service.http.transport.request_ids import RequestIds
+from service.http.transport.trace_context import TRACEPARENT
 from service.lifecycle import Lifecycle
 from service.requests import RequestRecord, RequestTracker
 
@@ -53,6 +55,8 @@ class Guard:
             return
         headers = by_name(scope["headers"])
         record = self._tracker.begin(scope["method"], scope["path"], self._ids.of(headers.get(b"x-request-id")))
+        if TRACEPARENT in headers:
+            trace_context.note(record, headers)
         state = scope.setdefault("state", {})
         state["record"] = record
         if scope["method"] == "HEAD":  # the server omits the body

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,9 +31,11 @@ def free_port() -> int:
 class RunningGrpc(Running):
     """A server with gRPC, and a channel to it."""
 
-    def __init__(self, models: Path, *arguments: str, workers: int = 1) -> None:
+    def __init__(
+        self, models: Path, *arguments: str, workers: int = 1, variables: Mapping[str, str] | None = None
+    ) -> None:
         self.grpc_port = free_port()
-        super().__init__(models, "--grpc-port", str(self.grpc_port), *arguments, workers=workers)
+        super().__init__(models, "--grpc-port", str(self.grpc_port), *arguments, workers=workers, variables=variables)
         self.channel = self.new_channel()
 
     def new_channel(self, *options: tuple[str, Any]) -> Any:

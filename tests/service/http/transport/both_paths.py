@@ -16,8 +16,8 @@ from uvicorn.server import ServerState
 from service import app, metrics
 from service.app import Service
 from service.http.transport import fast_path
+from service.http.transport.cached_heads import HeadCache
 from service.http.transport.connection import BoundedProtocol
-from service.http.transport.fast_path import HeadCache
 from service.settings import Settings
 from tests.service.http.transport.fakes import FakeTransport
 

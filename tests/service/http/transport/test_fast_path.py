@@ -26,11 +26,20 @@ from service.inference.batcher import Batcher, Costs
 from service.inference.session import Outputs
 from service.inference.versions import ModelVersions
 from service.lifecycle import State
-from tests.service.http.transport.both_paths import LIMIT_BYTES, BothPaths, chunked, normal, on_both_paths, serving
+from tests.service.http.transport.both_paths import (
+    LIMIT_BYTES,
+    BothPaths,
+    chunked,
+    normal,
+    on_both_paths,
+    serving,
+    statuses,
+)
 from tests.service.published import TABLE, publish
 from tests.service.running import post
 
 ROW = [0.5, -1.0, 2.0, 0.25]
+TRACED = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +129,12 @@ REQUESTS = {
     "two in a row": post({"inputs": [ROW]}) + post(GOOD),
     "prediction, page, prediction": post(GOOD) + b"GET /models HTTP/1.1\r\nhost: test\r\n\r\n" + post({"inputs": ROW}),
     "page, prediction": b"GET /health/live HTTP/1.1\r\nhost: test\r\n\r\n" + post(GOOD),
+    "of a trace": post(GOOD, "/predict", TRACED),
+    "of another trace": post(GOOD, "/predict", TRACED.replace("b7", "c8"), "X-Request-Id: abc"),
+    "of two traces": post(GOOD, "/predict", TRACED, TRACED),
+    "of a trace with a state": post(GOOD, "/predict", TRACED, "tracestate: a=1,b=2", "tracestate: c=3"),
+    "of a trace, folded": post(GOOD, "/predict", TRACED + "\r\n more"),
+    "of a trace, with an id that is none": post(GOOD, "/predict", TRACED, "x-request-id: a b"),
     "rejected, then good": post(b" " * (LIMIT_BYTES + 1)) + post(GOOD),
     "bad, then closing, then ignored": post(b"{") + post(GOOD, "/predict", "connection: close") + post(GOOD),
 }
@@ -188,6 +203,21 @@ async def test_a_request_with_a_cached_head_is_not_parsed(models: Path) -> None:
         await uncached.ask(post(other))
     assert normal(second.received) == normal(uncached.received)
     assert second.received.startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.anyio
+async def test_a_cached_head_with_headers_of_its_own_is_not_parsed(models: Path) -> None:
+    own = ["traceparent: 00-0af7651916cd43dd8448eb211c80319c-c8ad6b7169203331-00", "X-Request-Id:again"]
+    async with serving(models) as both:
+        first, second, uncached = both.client(fast=True), both.client(fast=True), both.client(fast=False)
+        await first.ask(post(GOOD, "/predict", TRACED, "x-request-id: first"))
+        second.protocol.parser = None  # type: ignore[assignment] # to use it would raise
+        for client in (second, uncached):
+            await client.ask(post(GOOD, "/predict", *own))
+        await second.ask(post(GOOD))
+    assert second.received.startswith(uncached.received)
+    assert b"x-request-id: again\r\n" in second.received
+    assert statuses(second.received) == [200, 200]
 
 
 @pytest.mark.anyio

@@ -1,0 +1,1 @@
+"""The payload log: rows and answers of some requests, in files for audits and later training."""

@@ -1,0 +1,1 @@
+"""Spans of requests, by OpenTelemetry; the extra mlp-serving[tracing]."""
