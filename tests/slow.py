@@ -38,6 +38,8 @@ SLOW: Final = (
     "service/metrics/test_queues.py",
     "service/metrics/test_retention.py::test_scrapes_see_whole_files_while_another_worker_forgets",
     "service/models/test_check.py::test_it_refuses_what_the_server_refuses",
+    "service/models/pulling/test_landing.py::test_a_kill_at_any_moment_leaves_whole_versions",
+    "service/models/pulling/test_sync.py::test_it_copies_what_appears_and_ends_at_sigterm",
     "service/models/test_rollback.py::test_a_server_serves_the_version_before",
     "service/models/test_rollback.py::test_of_several_at_once_one_succeeds",
     "service/models/test_run.py",

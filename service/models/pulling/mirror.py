@@ -108,7 +108,7 @@ class Mirror:
         pinned, only = self._pinned(name), self._wanted.only.get(name)
         good: set[int] = set()
         tried: set[int] = set()
-        for version in sorted(offered, key=lambda version: (version in pinned, version), reverse=True):
+        for version in offered:
             if version in pinned or (only is None and len(good) < self._wanted.newest):
                 tried.add(version)
                 good |= {version} if self._versions.bring(name, version, outcome) else set()
