@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,18 @@ Document = dict[str, Any]
 def render(overlay: str) -> tuple[Document, ...]:
     """All documents of ``deploy/overlays/<overlay>``."""
     return kustomized(DEPLOY / "overlays" / overlay)
+
+
+@cache
+def combined(resources: tuple[str, ...], components: tuple[str, ...]) -> tuple[Document, ...]:
+    """All documents of an overlay of one's own: folders of ``deploy/`` and names of components, in this order."""
+    with tempfile.TemporaryDirectory() as folder:
+        kustomization = {
+            "resources": [os.path.relpath(DEPLOY / each, folder) for each in resources],
+            "components": [os.path.relpath(DEPLOY / "components" / each, folder) for each in components],
+        }
+        (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+        return kustomized(Path(folder))
 
 
 def kustomized(folder: Path) -> tuple[Document, ...]:
