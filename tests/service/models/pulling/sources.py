@@ -21,7 +21,7 @@ class Unsteady(LocalSource):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.faults: list[Exception] = []
+        self.faults: list[BaseException] = []
         self.listed: Callable[[list[Entry]], list[Entry]] = lambda entries: entries
         self.opened: list[str] = []
 
