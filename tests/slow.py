@@ -12,6 +12,7 @@ SLOW: Final = (
     "browser/test_page.py",
     "browser/test_status.py",
     "deploy/test_manifests.py",
+    "deploy/test_model_components.py",
     "deploy/test_observed.py",
     "deploy/test_pod.py",
     "deploy/test_rules.py",

@@ -71,7 +71,7 @@ def _run(options: argparse.Namespace, context: Context) -> int:
     wanted = Wanted(_only(options.name), options.newest, options.prune)
     retries, progress = Retries(time.sleep), Progress(sys.stderr, time.monotonic)
     with sync.ended_by_sigterm(0 if options.sync else 128 + signal.SIGTERM):
-        mirror = Mirror(locate(options.source), wanted, context, retries, progress, _log.warning)
+        mirror = Mirror(locate(options.source, context.models), wanted, context, retries, progress, _log.warning)
         if options.sync:
             sync.run(mirror, options.interval_s, time.sleep, context.write)
         outcome = mirror.look()

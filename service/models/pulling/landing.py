@@ -20,6 +20,7 @@ from typing import IO, Final
 from service.artifact import MANIFEST, VERSION, max_bytes
 from service.artifact_writer import sync
 from service.manifest import ArtifactError, Manifest
+from service.models import table
 from service.models.pulling.remote_version import RemoteVersion
 from service.models.pulling.retries import Retries, WriteFault
 
@@ -42,6 +43,7 @@ def land(
     and as `Retries`; then nothing is left.
     """
     with _explained(models), _staging(models) as staging:
+        _check_space(models, sum(remote.files[name].size_bytes for name in manifest.files))
         folder = staging / remote.name / str(remote.version)
         folder.mkdir(parents=True)
         sizes = [
@@ -75,6 +77,15 @@ def clean(models: Path) -> None:
                 replaced.rename(replaced.with_name(version))
             else:
                 shutil.rmtree(replaced)
+
+
+def _check_space(models: Path, size_bytes: int) -> None:
+    """Before anything is copied: `--sync` would do so again and again."""
+    if (free_bytes := shutil.disk_usage(models).free) < size_bytes:
+        raise NotWritable(
+            f"{models} has {table.size_text(free_bytes)} free, and {table.size_text(size_bytes)} are needed; free some "
+            "space"
+        )
 
 
 @contextmanager

@@ -112,9 +112,9 @@ class Mirror:
             if version in pinned or (only is None and len(good) < self._wanted.newest):
                 tried.add(version)
                 good |= {version} if self._versions.bring(name, version, outcome) else set()
-        if not good:
+        if not good and (offered or name in self._wanted.only):
             outcome.empty.append(name)
-        elif self._wanted.prune:
+        if good and self._wanted.prune:
             self._prune(self._context.models / name, tried, outcome)
 
     def _pinned(self, name: str) -> set[int]:

@@ -44,8 +44,7 @@ def run(
 def ended_by_sigterm(status: int) -> Iterator[None]:
     """End the process with ``status`` at a SIGTERM, at once.
 
-    A pull leaves nothing incomplete when it is killed at any moment, so there is nothing to finish. The first process
-    of a container gets no SIGTERM without a handler.
+    A pull leaves nothing incomplete when it is killed at any moment, so there is nothing to finish.
     """
 
     def end(_number: int, _frame: FrameType | None) -> None:

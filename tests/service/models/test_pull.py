@@ -66,6 +66,11 @@ def test_what_cannot_be_pulled(mlp_models: CommandLine, source: Path) -> None:
     assert mlp_models("pull", str(source / "small")).err == (
         f"mlp-models: {source}/small has no model; it holds versions: give the folder above it\n"
     )
+    message = mlp_models("pull", f"{mlp_models.models}/../copy").err
+    assert (
+        message
+        == f"mlp-models: '{mlp_models.models}/../copy' is the models folder itself; give another one with --models\n"
+    )
     message = mlp_models("pull", str(source), "--name", "small", "--name", "small@2").err
     assert message == "mlp-models: --name names small twice; give one version, or --newest for several\n"
     assert "a name has 1 to 128 letters" in mlp_models("pull", str(source), "--name", "../small").err

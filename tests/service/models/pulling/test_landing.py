@@ -7,6 +7,7 @@ import resource
 import shutil
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from service import artifact
 from service.models.pulling import landing, remote_version
 from service.models.pulling.landing import NotWritable
+from service.models.pulling.source import Entry
 from tests.service.forked import in_a_child
 from tests.service.models.pulling.sources import AT_ONCE, TRIES, Unsteady
 
@@ -42,6 +44,7 @@ def test_a_file_that_fails_in_between_is_copied_again(source: Unsteady, tmp_path
     remote = remote_version.find(source, "small", 3, AT_ONCE)
     manifest, content = remote.manifest(AT_ONCE)
     source.faults = [ConnectionResetError()] * (TRIES - 1)
+    (tmp_path / "copy").mkdir()
     landing.land(remote, manifest, content, tmp_path / "copy", AT_ONCE, lambda _: None)
     artifact.read(tmp_path / "copy" / "small" / "3")
 
@@ -101,6 +104,15 @@ def with_small_disk(source: Unsteady, models: Path) -> None:
 def test_a_full_disk_leaves_nothing(source: Unsteady, tmp_path: Path) -> None:
     in_a_child(with_small_disk, source, tmp_path / "copy")
     assert list((tmp_path / "copy").iterdir()) == []
+
+
+def test_nothing_is_copied_without_room_for_all(source: Unsteady, tmp_path: Path) -> None:
+    remote = remote_version.find(source, "small", 3, AT_ONCE)
+    manifest = artifact.read_manifest(source._folder / "small" / "3")
+    vast = replace(remote, files={name: Entry(name, False, 2**60, "") for name in manifest.files})
+    with pytest.raises(NotWritable, match=r"has .* free, and 3145728\.0 TiB are needed; free some space"):
+        landing.land(vast, manifest, b"", tmp_path, AT_ONCE, lambda _: None)
+    assert source.opened == []
 
 
 def test_only_the_same_files_are_there(source: Unsteady, tmp_path: Path) -> None:

@@ -156,6 +156,14 @@ def test_names_of_models_that_are_none(source: Unsteady, pulled: Make) -> None:
     assert pulled().look() == (2, 0, 0, 0)
 
 
+def test_a_model_without_versions_is_none_unless_it_is_named(source: Unsteady, pulled: Make) -> None:
+    (source._folder / "new").mkdir()
+    assert pulled().mirror.look().empty == []
+    assert pulled({"new": None}).mirror.look().empty == ["new"]
+    spoil(source, 1)
+    assert pulled({"small": 1}).mirror.look().empty == ["small"]
+
+
 def test_a_source_that_is_away_changes_nothing(source: Unsteady, pulled: Make) -> None:
     copy = pulled(prune=True)
     copy.look()

@@ -92,11 +92,11 @@ def test_files_and_folders_need_no_fsspec(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(builtins, "__import__", without_fsspec)
     for text in (str(tmp_path), f"file://{tmp_path}"):
-        found = locate(text)
+        found = locate(text, tmp_path / "models")
         assert isinstance(found, LocalSource)
         assert found.shown == str(tmp_path)
     with pytest.raises(CommandError) as raised:
-        locate("s3://key:secret@bucket/models")
+        locate("s3://key:secret@bucket/models", tmp_path)
     assert str(raised.value) == (
         "s3://bucket/models needs a package that is not installed (No module named 'fsspec'); "
         "install mlp-serving[remote]"
