@@ -9,7 +9,7 @@ from pathlib import Path
 from service import artifact, withdrawal
 from service.artifact import VERSION
 from service.manifest import ArtifactError
-from service.models import serving, table
+from service.models import serving
 from service.models.command import CommandError, Context
 from service.models.pulling import landing
 from service.models.pulling.notices import Notices
@@ -89,7 +89,7 @@ class Mirror:
         try:
             artifact.check_name(name)
         except ArtifactError as error:
-            self._notices.say(f"left out of {self._source.shown}: {table.printable(str(error))}")
+            self._notices.say(f"left out of {self._source.shown}: {error}")
             return False
         return True
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from service.models import table
+
 
 class Notices:
     """Passes texts on to ``write``, unless the look before said them, too."""
@@ -14,7 +16,8 @@ class Notices:
         self._now: set[str] = set()
 
     def say(self, text: str) -> None:
-        """Say it if it is new."""
+        """Say it if it is new, in one line that breaks no terminal: a source may have any names."""
+        text = table.printable(text)
         if text not in self._before | self._now:
             self._write(text)
         self._now.add(text)

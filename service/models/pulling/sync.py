@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from service.errors import StartError
 from service.manifest import ArtifactError
+from service.models import table
 from service.models.command import CommandError
 from service.models.pulling.mirror import Mirror
 
@@ -28,7 +29,7 @@ def run(
             outcome = mirror.look()
         except (ArtifactError, CommandError, StartError) as error:
             if str(error) != failed:
-                _log.warning("%s; tried again every %g s", error, interval_s)
+                _log.warning("%s; tried again every %g s", table.printable(str(error)), interval_s)
             failed = str(error)
         except Exception:  # noqa: BLE001 - the side car of a server must not end
             _log.exception("a look at the source failed; tried again in %g s", interval_s)

@@ -90,7 +90,7 @@ class Versions:
         except landing.NotWritable:
             raise
         except ArtifactError as error:
-            reason = f"refused {remote.name}@{remote.version}: {table.printable(str(error))}"
+            reason = f"refused {remote.name}@{remote.version}: {error}"
             self._refused[key] = remote.stamp, reason
             outcome.refused += 1
             self._notices.say(reason)
