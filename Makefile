@@ -177,7 +177,7 @@ model-image: $(SERVER) ## build an image of one model alone, for deploy/componen
 image-test deploy-test: RUNTIME = cpu
 
 image-test: $(DEV) image ## build the image, run it like its pod, and stop it under load (options as for image; CONTAINER=docker|podman)
-	CONTAINER='$(CONTAINER)' IMAGE='$(TAG)' BASE_IMAGE='$(BASE_IMAGE)' $(BIN)/python -m pytest tests/deploy/test_image.py tests/deploy/test_model_image.py -m image -s $(WORDS)
+	CONTAINER='$(CONTAINER)' IMAGE='$(TAG)' BASE_IMAGE='$(BASE_IMAGE)' $(BIN)/python -m pytest tests/deploy -m image -s $(WORDS)
 
 deploy-test: $(DEV) image ## run the rendered Deployment with podman, change a setting, remove it (options as for image)
 	CONTAINER='$(CONTAINER)' $(BIN)/python -m pytest tests/deploy/test_play.py -m play -s $(WORDS)

@@ -53,7 +53,13 @@ def kustomized(folder: Path) -> tuple[Document, ...]:
 
 def the(overlay: str, kind: str) -> Document:
     """The one document of that kind."""
-    (document,) = [document for document in render(overlay) if document["kind"] == kind]
+    return only(render(overlay), kind)
+
+
+def only(documents: tuple[Document, ...], kind: str, name: str | None = None) -> Document:
+    """The one document of that kind, or of that kind and name."""
+    found = [each for each in documents if each["kind"] == kind and name in (None, each["metadata"]["name"])]
+    (document,) = found
     return document
 
 
