@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from pathlib import Path
@@ -9,11 +10,23 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 
 from service.models import commands
 from service.models.parser import parse
 from service.settings import PREFIX, Settings
-from tests.deploy.rendered import ROOT, Document, combined, image_models, mebibytes, pod, server, version
+from tests.deploy.rendered import (
+    DEPLOY,
+    ROOT,
+    Document,
+    combined,
+    image_models,
+    kustomized,
+    mebibytes,
+    pod,
+    server,
+    version,
+)
 from training.cli import parser as train_parser
 
 COMPONENTS = ("oci-models", "volume-models", "bucket-models")
@@ -232,3 +245,23 @@ def test_every_command_of_the_manifests_is_in_the_makefile() -> None:
     assert named == {"image", "model-image"}
     assert named <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert shlex.split("make image EXTRAS=remote")[2] in text
+
+
+def test_the_overlays_of_the_page_render(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "model-delivery.md").read_text()
+    overlay, *additions = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
+    for component, added in (("oci-models", {}), *(("bucket-models", each) for each in additions)):
+        overlay["resources"] = [os.path.relpath(DEPLOY / "overlays" / "cpu", tmp_path)]
+        overlay["components"] = [os.path.relpath(DEPLOY / "components" / component, tmp_path)]
+        (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay | added))
+        text = yaml.safe_dump_all(kustomized(tmp_path))
+        for value in ("registry.example/mlp-serving-models:flats-3",) if component == "oci-models" else leaves(added):
+            assert value in text
+
+
+def leaves(addition: Document) -> list[str]:
+    """What a part of an overlay brings in: its settings, or its annotation."""
+    if "patches" in addition:
+        (patch,) = addition["patches"]
+        return list(yaml.safe_load(patch["patch"])[0]["value"].values())
+    return [value.partition("=")[2] for value in addition["configMapGenerator"][0]["literals"]]
