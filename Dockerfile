@@ -1,11 +1,12 @@
 # The server and its models, and nothing that only builds them:  make image
 #
 # Build arguments: RUNTIME is cpu or gpu; BASE_IMAGE any image with the same python3 ≥ 3.11 at the same path in both
-# stages; VERSION and REVISION go into the labels.
+# stages; EXTRAS may be "remote", to pull models from object stores; VERSION and REVISION go into the labels.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
 ARG RUNTIME=cpu
+ARG EXTRAS=
 WORKDIR /build
 COPY deploy/image/requirements-*.txt ./
 # Wheels only, each checked against the hash in the lock; an image cannot be built from a file that was exchanged.
@@ -14,7 +15,7 @@ RUN python3 -m venv tools \
  && tools/bin/pip install --quiet --no-cache-dir --require-hashes --only-binary :all: -r requirements-build.txt \
  && python3 -m venv --without-pip /opt/mlp-serving \
  && tools/bin/pip --python /opt/mlp-serving/bin/python install --quiet --no-cache-dir --require-hashes \
-      --only-binary :all: -r "requirements-${RUNTIME}.txt"
+      --only-binary :all: -r "requirements-${RUNTIME}.txt" ${EXTRAS:+-r "requirements-${EXTRAS}.txt"}
 # Without training/ here the wheel holds the service alone, and its command to train would find nothing.
 COPY pyproject.toml README.md LICENSE ./
 COPY service service

@@ -16,10 +16,12 @@ TAG     ?= mlp-serving:$(VERSION)$(if $(filter gpu,$(RUNTIME)),-gpu)
 CONTAINER  ?= docker
 BASE_IMAGE ?= python:3.11-slim-bookworm
 BUILD_ARGS ?=
+EXTRAS  ?=
+MODEL_TAG ?=
 OVERLAY ?= $(notdir $(wildcard deploy/overlays/*))
 
 # Users' values reach the shell unchanged, through the environment: make must not expand spaces, quotes or dollars in them.
-unexport HOST PORT DATA TARGET TRIALS OUT ARGS NAME
+unexport HOST PORT DATA TARGET TRIALS OUT ARGS NAME MODEL_TAG
 export GIVEN_HOST = $(value HOST)
 export GIVEN_PORT = $(value PORT)
 export GIVEN_DATA = $(value DATA)
@@ -27,6 +29,7 @@ export GIVEN_TARGET = $(value TARGET)
 export GIVEN_OUT = $(value OUT)
 export GIVEN_TRIALS = $(value TRIALS)
 export GIVEN_NAME = $(value NAME)
+export GIVEN_MODEL_TAG = $(value MODEL_TAG)
 WORDS    = $(value ARGS)
 
 BIN     := $(VENV)/bin
@@ -40,7 +43,7 @@ LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strat
 HASHED  := --constraint constraints.txt --generate-hashes --output-file
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve models rollback score data train tune prometheus chromium test test-fast ray-test check format lock docs docs-links render chart manifest-schema proto dashboard pictures image image-test deploy-test clean
+.PHONY: help setup serve models rollback score data train tune prometheus chromium test test-fast ray-test check format lock docs docs-links render chart manifest-schema proto dashboard pictures image model-image image-test deploy-test clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
@@ -103,13 +106,13 @@ SITE = SOURCE_URL='$(SOURCE_URL)' $(BIN)/python -m sphinx -W --keep-going -n -q 
 ray-test: $(DEV) ## train and score on local Ray clusters, in an environment of their own; a few minutes
 	$(BIN)/python -m pytest -m ray tests/training/cluster tests/service/scoring/test_cluster.py $(WORDS)
 
-check: $(DEV)    ## lint, types, import directions, Dockerfile, the site of docs/
+check: $(DEV)    ## lint, types, import directions, Dockerfiles, the site of docs/
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy docs/conf.py
 	$(BIN)/lint-imports
-	$(BIN)/hadolint Dockerfile
+	$(BIN)/hadolint Dockerfile deploy/models/Containerfile
 	$(SITE) build/docs
 
 docs: $(DEV)     ## check the links of all pages, and build the site of docs/ into build/docs (SOURCE_URL=https://…/blob/main)
@@ -139,6 +142,7 @@ lock: $(DEV)     ## pin the versions and hashes of all dependencies (ARGS=--upgr
 	$(LOCK) --extra cpu --extra grpc --extra images $(HASHED) deploy/image/requirements-cpu.txt
 	$(LOCK) --extra gpu --extra grpc --extra images $(HASHED) deploy/image/requirements-gpu.txt
 	$(LOCK) --group image $(HASHED) deploy/image/requirements-build.txt
+	$(LOCK) --extra remote $(HASHED) deploy/image/requirements-remote.txt
 
 render: $(DEV)   ## print the overlays' manifests (OVERLAY="cpu gpu")
 	@for overlay in $(OVERLAY:%=deploy/overlays/%); do \
@@ -160,15 +164,23 @@ pictures: $(DEV) chromium ## redraw docs/pictures/, the pages in Chromium at thr
 	$(BIN)/python -m tests.browser.draw_pages
 
 # By default podman and buildah write OCI images, whose format has no HEALTHCHECK.
-image:           ## build the container image (CONTAINER=docker|podman|buildah, BASE_IMAGE=, BUILD_ARGS=, TAG=, RUNTIME=)
-	BUILDAH_FORMAT=docker $(CONTAINER) build $(BUILD_ARGS) --tag '$(TAG)' --build-arg RUNTIME=$(RUNTIME) \
+image:           ## build the container image (CONTAINER=docker|podman|buildah, BASE_IMAGE=, BUILD_ARGS=, TAG=, RUNTIME=, EXTRAS=remote)
+	BUILDAH_FORMAT=docker $(CONTAINER) build $(BUILD_ARGS) --tag '$(TAG)' --build-arg RUNTIME=$(RUNTIME) --build-arg EXTRAS='$(EXTRAS)' \
 	  --build-arg BASE_IMAGE='$(BASE_IMAGE)' --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) .
+
+# The tag is NAME-VERSION of the newest version, which is proved first: mlp-serving-models:fashion-mnist-1.
+model-image: $(SERVER) ## build an image of one model alone, for deploy/components/oci-models: NAME=fashion-mnist (MODEL_TAG=, and as for image)
+	@: "$${GIVEN_NAME:?say which model: make model-image NAME=fashion-mnist}"
+	@$(BIN)/python -m service.models check --models models "$$GIVEN_NAME"
+	@tag="$${GIVEN_MODEL_TAG:-mlp-serving-models:$$GIVEN_NAME-$$(ls "models/$$GIVEN_NAME" | grep -x '[1-9][0-9]*' | sort -n | tail -n 1)}"; \
+	  $(CONTAINER) build $(BUILD_ARGS) --file deploy/models/Containerfile --tag "$$tag" --build-arg NAME="$$GIVEN_NAME" \
+	  --build-arg REVISION=$$(git rev-parse HEAD) . && echo "built $$tag"
 
 # Always the CPU image: the tests run it as the pod of the cpu overlay.
 image-test deploy-test: RUNTIME = cpu
 
 image-test: $(DEV) image ## build the image, run it like its pod, and stop it under load (options as for image; CONTAINER=docker|podman)
-	CONTAINER='$(CONTAINER)' IMAGE='$(TAG)' BASE_IMAGE='$(BASE_IMAGE)' $(BIN)/python -m pytest tests/deploy/test_image.py -m image -s $(WORDS)
+	CONTAINER='$(CONTAINER)' IMAGE='$(TAG)' BASE_IMAGE='$(BASE_IMAGE)' $(BIN)/python -m pytest tests/deploy -m image -s $(WORDS)
 
 deploy-test: $(DEV) image ## run the rendered Deployment with podman, change a setting, remove it (options as for image)
 	CONTAINER='$(CONTAINER)' $(BIN)/python -m pytest tests/deploy/test_play.py -m play -s $(WORDS)

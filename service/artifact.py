@@ -199,10 +199,15 @@ def read_files(version_dir: Path) -> tuple[Manifest, dict[str, bytes]]:
     Raises `ArtifactError`.
     """
     manifest = read_manifest(version_dir)
+    check_file_names(version_dir / MANIFEST, manifest)
+    return manifest, {name: _verified(version_dir, name, manifest.files) for name in manifest.files}
+
+
+def check_file_names(path: Path, manifest: Manifest) -> None:
+    """Raise `ArtifactError` if the ``manifest`` at ``path`` lists a file outside the version's folder."""
     for name in manifest.files:
         if name.startswith(".") or Path(name).name != name:
-            raise ArtifactError(f"{version_dir / MANIFEST}: 'files' lists {name!r:.60}, expected a plain file name")
-    return manifest, {name: _verified(version_dir, name, manifest.files) for name in manifest.files}
+            raise ArtifactError(f"{path}: 'files' lists {name!r:.60}, expected a plain file name")
 
 
 def read_file(version_dir: Path, name: str, manifest: Manifest) -> bytes:

@@ -32,6 +32,11 @@ def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def arguments_of(venv: Path, target: str, *variables: str, **environment: str) -> list[str]:
     """The arguments that ``make target`` passes to Python, with variables on its command line or in the environment."""
+    return calls_of(venv, target, *variables, **environment)[-1]
+
+
+def calls_of(venv: Path, target: str, *variables: str, **environment: str) -> list[list[str]]:
+    """The arguments of each call of Python."""
     done = subprocess.run(
         ["make", "--no-print-directory", "-C", ROOT, target, f"VENV={venv}", "RUNTIME=cpu", *variables],
         env={"PATH": os.environ["PATH"]} | environment,
@@ -40,8 +45,9 @@ def arguments_of(venv: Path, target: str, *variables: str, **environment: str) -
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    arguments: list[str] = json.loads(done.stdout.splitlines()[-1])  # make prints its recipe first
-    return arguments
+    return [
+        json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")
+    ]  # make prints its recipe, too
 
 
 AWKWARD = [
@@ -117,6 +123,19 @@ def test_managing_versions(venv: Path) -> None:
     assert arguments_of(venv, "rollback", "NAME=mine") == ["-m", "service.models", "rollback", "mine"]
     assert arguments_of(venv, "rollback", "NAME=a b;c", "ARGS=--force")[3:] == ["a b;c", "--force"]
     assert arguments_of(venv, "rollback", NAME="the-host") == ["-m", "service.models", "rollback"]  # some shells set it
+
+
+def test_the_image_of_a_model_has_the_tag_of_its_newest_version(venv: Path) -> None:
+    engine = f"CONTAINER={venv}/bin/python"
+    check, build = calls_of(venv, "model-image", "NAME=fashion-mnist", engine, "BUILD_ARGS=--pull")
+    assert check == ["-m", "service.models", "check", "--models", "models", "fashion-mnist"]
+    newest = max(int(path.name) for path in (ROOT / "models" / "fashion-mnist").iterdir() if path.name.isdigit())
+    tag = f"mlp-serving-models:fashion-mnist-{newest}"
+    assert build[:6] == ["build", "--pull", "--file", "deploy/models/Containerfile", "--tag", tag]
+    assert build[6:8] == ["--build-arg", "NAME=fashion-mnist"]
+    assert build[-1] == "."
+    (_, build) = calls_of(venv, "model-image", "NAME=fashion-mnist", "MODEL_TAG=shop/m:3", engine)
+    assert build[build.index("--tag") + 1] == "shop/m:3"
 
 
 @pytest.mark.parametrize("value", AWKWARD)

@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import TextIO
 
 from service.errors import StartError
+from service.inference import selection
 from service.inference.loader import Bounds, Placement
-from service.inference.selection import Selection
 from service.manifest import ArtifactError
 from service.models import parser, plugins
 from service.models.command import CommandError, Context
@@ -70,7 +70,9 @@ def _context(settings: Settings, output: _Output) -> Context:
     max_rows = min(settings.max_request_rows, settings.max_queue_rows)
     placement = Placement(settings.provider, settings.precision)
     prover = Prover(placement, Bounds(max_rows, settings.max_queue_rows, settings.max_queue_s))
-    return Context(settings.models, prover, Selection.of(settings.model, settings.model_versions), output.write)
+    shadows = selection.parse("--shadow (MLP_SHADOW)", settings.shadow) if settings.shadow else {}
+    chosen = selection.Selection.of(settings.model, settings.model_versions, shadows)
+    return Context(settings.models, prover, chosen, output.write)
 
 
 def _failed(error: Exception, status: int) -> int:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import PurePosixPath
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Any, TypeVar
 
 from service.models.command import CommandError
+from service.models.file_systems import open_url, reason, stamp, without_credentials
 from service.scoring.places import Place, is_shown
-
-_INSTALL: Final = "install mlp-serving[remote]"
-_CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]*@")
-_QUERY: Final = re.compile(r"\?\S*")
-_STAMPS: Final = ("ETag", "etag", "md5Hash", "checksum", "mtime", "LastModified", "updated", "created")
 
 T = TypeVar("T")
 
@@ -70,9 +65,7 @@ class RemotePlace:
 
     def stamp(self) -> str:
         """Its size, and what the store tells of its content."""
-        info = self._attempt(lambda: self.system.info(self.path))
-        version = next((f"{info[name]}" for name in _STAMPS if info.get(name)), "unknown time")
-        return f"{info.get('size')} bytes of {version}"
+        return stamp(self._attempt(lambda: self.system.info(self.path)))
 
     def put(self, file: str) -> None:
         """Upload a local file. Raises `CommandError`."""
@@ -82,28 +75,12 @@ class RemotePlace:
         try:
             return call()
         except Exception as error:  # noqa: BLE001 - each store has its own errors
-            reason = without_credentials(f"{type(error).__name__}: {error}".partition("\n")[0])
             raise CommandError(
-                f"{self.shown} cannot be {done} ({reason:.200}); check the name, and the store's credentials"
+                f"{self.shown} cannot be {done} ({reason(error):.200}); check the name, and the store's credentials"
             ) from None  # a cause could show the credentials
 
 
 def place(url: str) -> RemotePlace:
     """The place of a URL. Raises `CommandError` without fsspec, or the package of the scheme."""
-    shown, scheme = without_credentials(url), url.partition("://")[0]
-    try:
-        from fsspec.core import url_to_fs  # noqa: PLC0415 - an extra
-
-        system, path = url_to_fs(url)
-    except ImportError as error:
-        detail = f"{shown} needs the package {error.name or 'of its store'!r}, which is not installed; {_INSTALL}"
-        raise CommandError(detail) from None
-    except Exception as error:  # noqa: BLE001 - each store has its own errors
-        reason = without_credentials(f"{type(error).__name__}: {error}".partition("\n")[0])
-        raise CommandError(f"{shown} is no place that fsspec knows ({reason:.200}); write s3://bucket/name") from None
-    return RemotePlace(system, scheme, path.rstrip("/"))
-
-
-def without_credentials(text: str) -> str:
-    """``text`` without the user and password of URLs, and without their queries, which may be signed."""
-    return _QUERY.sub("", _CREDENTIALS.sub("", text))
+    system, path = open_url(url)
+    return RemotePlace(system, url.partition("://")[0], path)

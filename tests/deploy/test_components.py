@@ -24,7 +24,7 @@ COMBINATIONS = {
     "keda and monitoring": (BASE, ("monitoring", "keda")),
     "candidate of a GPU": (("overlays/gpu",), ("candidate",)),
     "candidate with keda": (BASE, ("keda", "candidate")),
-    "canary of models from a volume": (("overlays/pvc-models",), ("candidate", "gateway", "canary")),
+    "canary of models from a volume": (BASE, ("volume-models", "candidate", "gateway", "canary")),
     "kserve and monitoring": (("overlays/kserve",), ("monitoring",)),
 }
 
@@ -127,7 +127,7 @@ def test_nothing_of_a_candidate_has_a_name_of_the_installation(combination: str)
 
 
 def test_a_candidate_reads_the_volume_of_the_installation() -> None:
-    documents = combined(("overlays/pvc-models",), ("candidate",))
+    documents = with_component("volume-models", "candidate")
     volumes = only(documents, "Deployment")["spec"]["template"]["spec"]["volumes"]
     (models,) = [each["persistentVolumeClaim"] for each in volumes if each["name"] == "models"]
     assert models == {"claimName": "mlp-serving-models"}

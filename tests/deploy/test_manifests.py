@@ -188,14 +188,6 @@ def test_files_are_in_memory_within_the_limit(overlay: str) -> None:
     assert mebibytes(tmp["sizeLimit"]) * 4 < mebibytes(server(overlay)["resources"]["limits"]["memory"])
 
 
-def test_the_models_volume_is_mounted_read_only_at_the_models_path() -> None:
-    claim = the("pvc-models", "PersistentVolumeClaim")["metadata"]["name"]
-    volumes = {volume["name"]: volume for volume in pod("pvc-models")["spec"]["volumes"]}
-    mounts = {mount["name"]: mount for mount in server("pvc-models")["volumeMounts"]}
-    assert volumes["models"]["persistentVolumeClaim"] == {"claimName": claim}
-    assert mounts["models"] == {"name": "models", "mountPath": image_models(), "readOnly": True}
-
-
 def test_a_changed_setting_is_a_new_config_map() -> None:
     names = {overlay: the(overlay, "ConfigMap")["metadata"]["name"] for overlay in ("cpu", "gpu")}
     assert all(re.fullmatch(r"mlp-serving-settings-[a-z0-9]{10}", name) for name in names.values())

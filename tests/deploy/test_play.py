@@ -12,13 +12,14 @@ import pytest
 import yaml
 
 from tests.deploy.engine import check_predictions, engine, free_port, wait_for
-from tests.deploy.rendered import DEPLOY, Document, kustomized, server, the
+from tests.deploy.rendered import DEPLOY, Document, combined, kustomized, server
 from tests.service.published import publish
 
 pytestmark = [pytest.mark.play, pytest.mark.timeout(300)]
 
 # What `podman play kube` supports.
 PLAYED = {"ConfigMap", "Deployment"}
+FROM_A_VOLUME = combined(("overlays/cpu",), ("volume-models",))
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def manifest(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def models_volume(tmp_path: Path) -> Iterator[None]:
     """A volume for the claim, with a model that is not in the image."""
-    claim = the("pvc-models", "PersistentVolumeClaim")["metadata"]["name"]
+    (claim,) = (each["metadata"]["name"] for each in FROM_A_VOLUME if each["kind"] == "PersistentVolumeClaim")
     publish(tmp_path / "models", "small")
     with tarfile.open(tmp_path / "models.tar", "w") as archive:
         archive.add(tmp_path / "models", ".")
@@ -93,7 +94,7 @@ def test_start_predictions_changed_setting_and_removal(manifest: Path, port: int
 
 @pytest.mark.usefixtures("models_volume")
 def test_models_of_the_volume_are_served(manifest: Path, port: int) -> None:
-    write(manifest, kustomized(DEPLOY / "overlays" / "pvc-models"), port)
+    write(manifest, FROM_A_VOLUME, port)
     engine("play", "kube", manifest)
     wait_until_ready(port)
     assert httpx.get(f"http://127.0.0.1:{port}/models").json() == {"models": [{"name": "small", "version": 1}]}

@@ -34,6 +34,7 @@ def test_the_examples_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     refused.keep(tmp_path / "models", "flats", lambda version: (replace(manifest, version=version), files))
     rows = "1,1.5,true,Italy,cook,ape\n2,1.7,,,nurse,bee\n"
     Path("flats.csv").write_text(",".join((*(feature.name for feature in TABLE), "animal")) + f"\n{rows}")
+    shutil.copytree(tmp_path / "models" / "flats", tmp_path / "shared" / "models" / "flats")
     for example in EXAMPLES:
         assert main(example) == 0, (example, capsys.readouterr().err)
     assert artifact.versions(tmp_path / "models" / "flats") == [3, 4]

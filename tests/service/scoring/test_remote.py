@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from service.models.command import CommandError
+from service.models.file_systems import without_credentials
 from service.scoring import locate
-from service.scoring.remote import RemotePlace, without_credentials
+from service.scoring.remote import RemotePlace
 from tests.service.scoring.scoring import Scoring
 
 fsspec = pytest.importorskip("fsspec")
