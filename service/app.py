@@ -49,7 +49,9 @@ from service.lifecycle import Lifecycle, State
 from service.log_writer import LAST_LINES_S, LogWriter
 from service.manifest import Manifest
 from service.metrics import Metrics
+from service.metrics.scrapes import Scrapes
 from service.metrics.shared_counts import SHARE_EVERY_S
+from service.metrics.text_formats import Format
 from service.requests import RequestTracker, Sink
 from service.settings import Settings
 from service.statistics import InferenceStatistics, Totals
@@ -144,10 +146,10 @@ def build(
     tracker = RequestTracker(sinks, measure, _CLOCK)
     counters.queues.limits(options.max_queue_rows, options.max_queue_s)
 
-    def exposition() -> bytes:
+    def scrape() -> Callable[[Format], bytes]:
         tracker.flush()
         counters.queues.set(repository.waiting(), tracker.connections)
-        return counters.exposition()
+        return counters.scrape()
 
     def is_stuck() -> bool:
         return repository.longest_call_s() > max(_STUCK_S, options.request_timeout_s)
@@ -158,7 +160,7 @@ def build(
         gc.collect()
         gc.freeze()
         lifecycle.advance(State.READY)
-        repeated = (_repeat(counters.drift.share, SHARE_EVERY_S), watcher.run())
+        repeated = (_repeat(counters.share, SHARE_EVERY_S), watcher.run())
         background = [asyncio.create_task(each) for each in repeated]
         with health.beating(is_stuck):
             yield
@@ -180,7 +182,7 @@ def build(
         redoc_url=None,
     )
     _include_pages(app, options, repository)
-    app.include_router(router(table, predict, repository, lifecycle, health, exposition, metrics.CONTENT_TYPE))
+    app.include_router(router(table, predict, repository, lifecycle, health, Scrapes(scrape)))
     add_errors(app, table, repository)
     openapi.install(app, table, repository)
     ids = RequestIds()
