@@ -238,7 +238,7 @@ def _models(
     options: Settings, counters: Metrics, max_rows: int, *, replacement: bool
 ) -> tuple[Catalog, Repository, Shadows]:
     """What loads versions, those that serve, and those that are compared with them. Raises `StartError`."""
-    shadows = Shadows()
+    shadows = Shadows(options.metrics_max_labels)
     candidates = parse("--shadow (MLP_SHADOW)", options.shadow) if options.shadow else {}
     selection = Selection.of(options.model, options.model_versions, candidates)
 
@@ -247,6 +247,7 @@ def _models(
             manifest,
             counters.drift,
             features=options.drift_features,
+            labels=options.metrics_max_labels,
             window_s=options.drift_window_s,
             clock=_CLOCK,
         )
@@ -259,7 +260,13 @@ def _models(
         options.models,
         Placement(options.provider, options.precision),
         counters.models,
-        Bounds(max_rows, options.max_queue_rows, options.max_queue_s, impute=options.unseen_values == "impute"),
+        Bounds(
+            max_rows,
+            options.max_queue_rows,
+            options.max_queue_s,
+            options.metrics_max_labels,
+            impute=options.unseen_values == "impute",
+        ),
         clock=_CLOCK,
         check_example=check_example,
         observers=observers,
