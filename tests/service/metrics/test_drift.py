@@ -176,9 +176,13 @@ def test_a_server_reports_the_drift_of_what_it_is_sent(server: Running) -> None:
     assert loud["mlp_prediction_drift_psi table animal 1"] > 0
 
 
-def test_drift_can_be_switched_off(models: Path) -> None:
-    with Running(models, "--drift-features", "0") as running:
+def test_drift_can_be_switched_off_and_labels_be_bounded(models: Path) -> None:
+    with Running(models, "--drift-features=0", "--metrics-max-labels=1") as running:
         send(running, values_of(TABLE, 300, 5), 1)
         found = running.metrics()
     assert found["mlp_batch_rows_sum table"] == 300
     assert [name for name in found if "drift" in name or "feature" in name or "reference" in name] == []
+    labels = {name: value for name, value in found.items() if name.startswith("mlp_predictions_total")}
+    assert len(labels) == 2
+    assert sum(labels.values()) == 300
+    assert "mlp_predictions_total (other) table 1" in labels
