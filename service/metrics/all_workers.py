@@ -20,7 +20,7 @@ from service.metrics.families import Family, number, series_text
 from service.metrics.file_reader import FileSeries
 
 # Parsed series that are kept for the next time that one is added.
-_KEPT_SERIES: Final = 50_000
+_KEPT_SERIES: Final = 20_000
 # How the values of several workers become one, and what is there before the first: other metrics are added up.
 _COMBINED: Final[dict[str, tuple[Callable[..., Any], float]]] = {
     "gauge_livemin": (np.minimum, np.inf),

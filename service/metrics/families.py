@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
 # Texts of series that are kept between scrapes.
-_KEPT_TEXTS: Final = 50_000
+_KEPT_TEXTS: Final = 20_000
 # A number as both formats write it.
 number: Final[Callable[[float], str]] = floatToGoString
 
