@@ -39,6 +39,8 @@ from service.requests import RequestRecord
 _FORK: Final = get_context("fork")
 _TICK_S: Final = 0.001
 _SETTLE_S: Final = 0.02
+# About as long as a scrape of ours: what else runs on the machine pauses the event loop meanwhile, too.
+_IDLE_S: Final = 0.003
 _ROUTES: Final = ("/predict", "/models/{name}/predict", "/v2/models/{name}/infer", "/metrics")
 
 
@@ -96,10 +98,14 @@ async def compare(counted: Metrics, heartbeats: Heartbeats, rounds: int) -> dict
     async def ours() -> bytes:
         return await scrapes(wanted)
 
-    seen: dict[str, list[tuple[float, float]]] = {"theirs": [], "ours": []}
+    async def nothing() -> None:
+        await asyncio.sleep(_IDLE_S)
+
+    kinds: dict[str, Callable[[], Awaitable[object]]] = {"theirs": theirs, "ours": ours, "idle": nothing}
+    seen: dict[str, list[tuple[float, float]]] = {name: [] for name in kinds}
     await theirs(), await ours()
     for _ in range(rounds):
-        for name, scrape in (("theirs", theirs), ("ours", ours)):
+        for name, scrape in kinds.items():
             seen[name].append(await longest_pause_s(scrape))
     text = await ours()
     sizes = {"bytes": len(text), "gzip": len(gzip.compress(text, 3, mtime=0)), "series": text.count(b"\n")}
@@ -142,8 +148,9 @@ def main() -> int:
             for what in ("time", "pause"):
                 theirs, ours = found[f"theirs {what}"], found[f"ours {what}"]
                 row += [f"{theirs:.2f}", f"{ours:.2f}", f"{theirs / ours:.1f}"]
-            rows.append(row)
-    head = ["workers", "classes", "bytes", "gzip", "time: theirs", "ours", "ratio", "pause: theirs", "ours", "ratio"]
+            rows.append([*row, f"{found['idle pause']:.2f}"])
+    head = ["workers", "classes", "bytes", "gzip", "time: theirs", "ours", "ratio"]
+    head += ["pause: theirs", "ours", "ratio", "without a scrape"]
     print(f"{provenance.processor()}, commit {provenance.commit()}; medians of {given.rounds} in ms")
     print(report.table([f">{name}" for name in head], rows))
     return 0

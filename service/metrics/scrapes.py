@@ -53,13 +53,14 @@ class Scrapes:
     async def _scrape(self, wanted: Wanted) -> bytes:
         async with self._running:
             del self._waiting[wanted]
-            return await _in_thread(partial(_work, self._prepare(), wanted))
+            work = partial(_work, self._prepare(), wanted)
+            with quick_switches():  # before the thread starts: the event loop waits for that, too
+                return await _in_thread(work)
 
 
 def _work(render: Callable[[Format], bytes], wanted: Wanted) -> bytes:
-    with quick_switches():
-        text = render(wanted.form)
-        return gzip.compress(text, _GZIP_LEVEL, mtime=0) if wanted.gzipped else text
+    text = render(wanted.form)
+    return gzip.compress(text, _GZIP_LEVEL, mtime=0) if wanted.gzipped else text
 
 
 async def _in_thread(call: Callable[[], bytes]) -> bytes:
