@@ -31,7 +31,7 @@ from service import metrics
 from service.heartbeats import Heartbeats
 from service.metrics import Metrics
 from service.metrics.processes import ServerProcesses
-from service.metrics.scrapes import Scrapes, Wanted
+from service.metrics.scrapes import GZIP_LEVEL, Scrapes, Wanted
 from service.metrics.text_formats import Format
 from service.metrics.workers import WorkersNow
 from service.requests import RequestRecord
@@ -108,7 +108,7 @@ async def compare(counted: Metrics, heartbeats: Heartbeats, rounds: int) -> dict
         for name, scrape in kinds.items():
             seen[name].append(await longest_pause_s(scrape))
     text = await ours()
-    sizes = {"bytes": len(text), "gzip": len(gzip.compress(text, 3, mtime=0)), "series": text.count(b"\n")}
+    sizes = {"bytes": len(text), "gzip": len(gzip.compress(text, GZIP_LEVEL, mtime=0)), "series": text.count(b"\n")}
     return sizes | {
         f"{name} {what}": median(each[place] for each in seen[name]) * 1e3
         for name in seen
