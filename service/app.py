@@ -52,7 +52,9 @@ from service.lifecycle import Lifecycle, State
 from service.log_writer import LAST_LINES_S, LogWriter
 from service.manifest import Manifest
 from service.metrics import Metrics
+from service.metrics.scrapes import Scrapes
 from service.metrics.shared_counts import SHARE_EVERY_S
+from service.metrics.text_formats import Format
 from service.payloads.files import PayloadFiles
 from service.payloads.payload_log import PayloadLog
 from service.requests import RequestTracker, Sink
@@ -157,10 +159,10 @@ def build(
     tracker = RequestTracker(sinks, measure, _CLOCK)
     counters.queues.limits(options.max_queue_rows, options.max_queue_s)
 
-    def exposition() -> bytes:
+    def scrape() -> Callable[[Format], bytes]:
         tracker.flush()
         counters.queues.set(repository.waiting(), tracker.connections)
-        return counters.exposition()
+        return counters.scrape()
 
     def is_stuck() -> bool:
         return repository.longest_call_s() > max(_STUCK_S, options.request_timeout_s)
@@ -171,7 +173,7 @@ def build(
         gc.collect()
         gc.freeze()
         lifecycle.advance(State.READY)
-        repeated = (_repeat(counters.drift.share, SHARE_EVERY_S), watcher.run())
+        repeated = (_repeat(counters.share, SHARE_EVERY_S), watcher.run())
         background = [asyncio.create_task(each) for each in repeated]
         with health.beating(is_stuck):
             yield
@@ -193,7 +195,7 @@ def build(
         redoc_url=None,
     )
     _include_pages(app, options, repository)
-    routes = router(table, predict, repository, lifecycle, health, exposition, metrics.CONTENT_TYPE)
+    routes = router(table, predict, repository, lifecycle, health, Scrapes(scrape))
     _include_routes(app, routes, table, repository)
     ids = RequestIds()
     app.add_middleware(Guard, tracker=tracker, lifecycle=lifecycle, ids=ids, limits=limits, budget=budget)
@@ -302,7 +304,7 @@ def _models(
     options: Settings, counters: Metrics, max_rows: int, *, replacement: bool
 ) -> tuple[Catalog, Repository, Shadows]:
     """What loads versions, those that serve, and those that are compared with them. Raises `StartError`."""
-    shadows = Shadows()
+    shadows = Shadows(options.metrics_max_labels)
     candidates = parse("--shadow (MLP_SHADOW)", options.shadow) if options.shadow else {}
     selection = Selection.of(options.model, options.model_versions, candidates)
 
@@ -311,6 +313,7 @@ def _models(
             manifest,
             counters.drift,
             features=options.drift_features,
+            labels=options.metrics_max_labels,
             window_s=options.drift_window_s,
             clock=_CLOCK,
         )
@@ -323,7 +326,13 @@ def _models(
         options.models,
         Placement(options.provider, options.precision),
         counters.models,
-        Bounds(max_rows, options.max_queue_rows, options.max_queue_s, impute=options.unseen_values == "impute"),
+        Bounds(
+            max_rows,
+            options.max_queue_rows,
+            options.max_queue_s,
+            options.metrics_max_labels,
+            impute=options.unseen_values == "impute",
+        ),
         clock=_CLOCK,
         check_example=check_example,
         observers=observers,

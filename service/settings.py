@@ -134,6 +134,12 @@ class Settings(BaseSettings):
     drift_window_s: float = _option(
         3600.0, "how far back served rows count for drift; longer needs no more memory", "s", ge=60, le=2_592_000
     )
+    metrics_max_labels: int = _option(
+        100,
+        "labels or targets of each model that have metrics of their own; all other labels count as (other)",
+        ge=1,
+        le=10_000,
+    )
     drain_timeout_s: int = _option(
         20, "time limit for finishing accepted requests after a stop signal", "s", ge=1, le=3600
     )

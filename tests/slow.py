@@ -37,7 +37,7 @@ SLOW: Final = (
     "service/inference/test_queue_seconds.py",
     "service/inference/test_session_cuda.py",
     "service/metrics/test_drift.py::test_a_server_reports_the_drift_of_what_it_is_sent",
-    "service/metrics/test_drift.py::test_drift_can_be_switched_off",
+    "service/metrics/test_drift.py::test_drift_can_be_switched_off_and_labels_be_bounded",
     "service/metrics/test_queues.py",
     "service/metrics/test_retention.py::test_scrapes_see_whole_files_while_another_worker_forgets",
     "service/models/test_check.py::test_it_refuses_what_the_server_refuses",

@@ -17,7 +17,7 @@ from starlette.responses import Response as HttpResponse
 
 from service.errors import MethodNotAllowed, NotFound, RequestError
 from service.health import Health
-from service.http import messages, openapi, page, problems
+from service.http import messages, metrics_route, openapi, page, problems
 from service.http.admission import LARGE_BYTES, Arrival
 from service.http.model_document import describe
 from service.http.paths import AnyProtocol, ResourceRoute, Route, RouteTable
@@ -42,10 +42,9 @@ def router(
     repository: Repository,
     lifecycle: Lifecycle,
     health: Health,
-    exposition: Callable[[], bytes],
-    exposition_type: str,
+    scrape: metrics_route.Scrape,
 ) -> APIRouter:
-    """All paths; ``exposition`` gives the metrics as text of ``exposition_type``."""
+    """All paths; ``scrape`` gives the metrics."""
     routes = APIRouter()
     for route in table.routes:
         _add_prediction(routes, route, predict)
@@ -54,12 +53,7 @@ def router(
         _add_resource(routes, resource, served)
     _add_models(routes, repository)
     _add_health(routes, lifecycle, health)
-
-    @routes.get("/metrics", tags=["metrics"], response_class=HttpResponse)
-    async def metrics() -> HttpResponse:
-        """All metrics, in Prometheus's text format."""
-        return HttpResponse(exposition(), media_type=exposition_type)
-
+    routes.include_router(metrics_route.router(scrape))
     return routes
 
 

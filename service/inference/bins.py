@@ -93,12 +93,12 @@ class _Codes:
 
 
 class Bins:
-    """The bins of a version's predictions and of the first ``features`` features of its ``reference`` statistics.
+    """The bins of the first ``features`` features and the first ``targets`` targets of a ``reference``, by default all.
 
     ``size`` is the number of counts, and ``columns`` the columns of the rows that are counted; None for all pixels.
     """
 
-    def __init__(self, manifest: Manifest, reference: Reference, features: int) -> None:
+    def __init__(self, manifest: Manifest, reference: Reference, features: int, targets: int | None = None) -> None:
         self.size = 0
         self._features: list[_Place] = []
         images = manifest.input_dtype == "uint8"
@@ -118,16 +118,17 @@ class Bins:
         self._numeric = len(numbers)
         self._numbers = _Numbers([each for _, each, _ in numbers], [place for *_, place in numbers])
         self._codes = _Codes([table for _, table in codes])
-        placed = [self._place(each, reference.prediction_rows, None) for each in reference.predictions]
+        predictions = reference.predictions[:targets]
+        placed = [self._place(each, reference.prediction_rows, None) for each in predictions]
         self._predictions = [place for place, _ in placed]
         classifies = bool(manifest.classes)
         self._answers = (
-            _Codes([table for _, table in placed]) if classifies else _Numbers(reference.predictions, self._predictions)
+            _Codes([table for _, table in placed]) if classifies else _Numbers(predictions, self._predictions)
         )
 
     def count(self, rows: NDArray[Any], predictions: NDArray[Any]) -> NDArray[np.int64]:
         """Counts (size,) of ``rows`` (rows, `columns`) and of the network's ``predictions`` for them."""
-        found = [self._answers.find(predictions.reshape(len(predictions), -1))]
+        found = [self._answers.find(predictions.reshape(len(predictions), -1)[:, : len(self._predictions)])]
         if not self._pixel_edges:
             found += [self._numbers.find(rows[:, : self._numeric]), self._codes.find(rows[:, self._numeric :])]
         counts = np.bincount(np.concatenate([each.reshape(-1) for each in found]), minlength=self.size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.inference.bins import Bins
+from service.inference.metric_labels import metric_labels
 from service.inference.sampling import RowSampler, effective_rows
 from service.inference.session import Outputs
 from service.manifest import Manifest
@@ -32,11 +34,17 @@ _SUMS: Final = 2
 
 
 def watch(
-    manifest: Manifest, metrics: DriftMetrics, *, features: int, window_s: float, clock: Callable[[], float]
+    manifest: Manifest,
+    metrics: DriftMetrics,
+    *,
+    features: int,
+    labels: int,
+    window_s: float,
+    clock: Callable[[], float],
 ) -> Drift | None:
     """Watch the first ``features`` features of a version and report to ``metrics``; None if there is nothing to watch.
 
-    0 features switches it off.
+    0 features switches it off. ``labels`` is how many labels or targets have metrics of their own.
     """
     if features == 0:
         return None
@@ -46,19 +54,22 @@ def watch(
             *(manifest.name, manifest.version),
         )
         return None
-    drift = Drift(Bins(manifest, manifest.reference, features), len(manifest.features), window_s=window_s, clock=clock)
-    shares = _label_shares(manifest, manifest.reference)
+    bins = Bins(manifest, manifest.reference, features, labels)
+    drift = Drift(bins, len(manifest.features), window_s=window_s, clock=clock)
+    shares = _label_shares(manifest, manifest.reference, labels)
     metrics.watch(manifest.name, manifest.version, drift.totals, drift.figures, shares)
     drift.on_close = lambda: metrics.unwatch(manifest.name, manifest.version)
     return drift
 
 
-def _label_shares(manifest: Manifest, reference: Reference) -> dict[str, float]:
+def _label_shares(manifest: Manifest, reference: Reference, most: int) -> dict[str, float]:
     """The share of each label among the reference's predictions; of a regression, none."""
     if not manifest.classes:
         return {}
-    counts = reference.predictions[0].counts
-    return {label: count / sum(counts) for label, count in zip(manifest.label_texts, counts, strict=True)}
+    counts, shares = reference.predictions[0].counts, Counter[str]()
+    for label, count in zip(metric_labels(manifest, most), counts, strict=True):
+        shares[label] += count
+    return {label: count / sum(counts) for label, count in shares.items()}
 
 
 class Drift:

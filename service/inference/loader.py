@@ -14,6 +14,7 @@ from service.artifact import Artifact
 from service.errors import ModelRefused, RequestError
 from service.inference import self_check, session
 from service.inference.batcher import Batcher
+from service.inference.metric_labels import metric_labels
 from service.inference.model import Model
 from service.inference.observers import Observer, together
 from service.inference.schema import Schema
@@ -46,12 +47,14 @@ class _Choice:
 class Bounds:
     """How many rows a request may have, how many the queue of a model holds, and how long a request may wait in it.
 
-    With ``impute`` values that training never saw are accepted.
+    ``metric_labels`` is how many labels or targets of a model have metrics of their own. With ``impute`` values that
+    training never saw are accepted.
     """
 
     request_rows: int
     queue_rows: int
     queue_s: float
+    metric_labels: int = 100
     impute: bool = False
 
 
@@ -174,8 +177,10 @@ class Loader:
     def _count(self, manifest: Manifest) -> Callable[..., None]:
         """A function to call with the outputs of each run of this version, which counts them."""
         if manifest.task == REGRESSION:
-            return self._metrics.regressions(manifest.name, manifest.version, manifest.targets)
-        return self._metrics.batches(manifest.name, manifest.version, manifest.label_texts)
+            targets = manifest.targets[: self._bounds.metric_labels]
+            return self._metrics.regressions(manifest.name, manifest.version, targets)
+        labels = metric_labels(manifest, self._bounds.metric_labels)
+        return self._metrics.batches(manifest.name, manifest.version, labels)
 
 
 def _choose(published: Artifact, placement: Placement) -> _Choice:

@@ -69,7 +69,8 @@ class Shadow:
     """Compares ``candidate`` with the versions that serve the same model.
 
     A run is compared only if the thread is idle, and never waited for: the others are counted as skipped. ``clock``
-    gives seconds; ``rest_s`` how long to rest after a run, by default what `SpareTime` says.
+    gives seconds; ``rest_s`` how long to rest after a run, by default what `SpareTime` says. ``metric_targets`` of a
+    regression's targets have metrics, by default all.
     """
 
     def __init__(
@@ -79,12 +80,13 @@ class Shadow:
         *,
         clock: Callable[[], float],
         rest_s: Callable[[], Callable[[], float]] = lambda: SpareTime().rest_s,
+        metric_targets: int | None = None,
     ) -> None:
         manifest = self._manifest = candidate.manifest
         self._run, self._stop = candidate.run, candidate.stop
         self._clock = clock
         self._rest_s = rest_s
-        targets = manifest.targets if not manifest.classes else ()
+        targets = manifest.targets[:metric_targets] if not manifest.classes else ()
         self._counts: ShadowCounts = metrics.watch(manifest.name, manifest.version, targets)
         self._idle = True  # false from `observe` until the thread has run and rested
         self._began_s = 0.0
@@ -219,14 +221,16 @@ class ShadowOf:
 
 
 class Shadows:
-    """The shadow versions of a server, one of a model at most."""
+    """The shadow versions of a server, one of a model at most; ``metric_targets`` as for each `Shadow`."""
 
-    def __init__(self) -> None:
+    def __init__(self, metric_targets: int | None = None) -> None:
+        self._metric_targets = metric_targets
         self._by_model: dict[str, Shadow] = {}
 
     def add(self, candidate: Candidate, metrics: ShadowMetrics, clock: Callable[[], float]) -> None:
         """Compare ``candidate`` with the versions that are served."""
-        self._by_model[candidate.manifest.name] = Shadow(candidate, metrics, clock=clock)
+        shadow = Shadow(candidate, metrics, clock=clock, metric_targets=self._metric_targets)
+        self._by_model[candidate.manifest.name] = shadow
 
     def check(self, serving: Iterable[Manifest]) -> None:
         """Raise `StartError` if one cannot be compared with the version that is served."""

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import logging
 import os
-import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from service.background import quick_switches
 from service.inference.catalog import Catalog
 from service.inference.reports import Change
 from service.inference.repository import Repository
@@ -20,8 +20,6 @@ _log = logging.getLogger(__name__)
 
 _THREAD: Final = "reload"
 _NICENESS: Final = 10
-# Requests need the interpreter's lock many times. Each time, Python code in another thread holds it for so long.
-_SWITCH_S: Final = 1e-4
 
 
 class Watcher:
@@ -114,9 +112,5 @@ def _in_background() -> Iterator[None]:
     """Let the threads that answer requests go first."""
     with contextlib.suppress(OSError, AttributeError):  # Linux has a priority for each thread
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-    before_s = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_S)
-    try:
+    with quick_switches():
         yield
-    finally:
-        sys.setswitchinterval(before_s)

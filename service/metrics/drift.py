@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
-
-from service.metrics.shared_counts import SharedCounts
 
 
 class Figure(NamedTuple):
@@ -55,14 +52,24 @@ class _Watched(NamedTuple):
     label_shares: Mapping[str, float]
 
 
-class DriftMetrics(Collector):
-    """The drift of every version that is watched, computed at each scrape from the counts of all workers.
+class Counted(NamedTuple):
+    """The counts of a watched version in this process, and what to make of them."""
 
-    ``shared`` exchanges the counts with the other workers, if there are any.
-    """
+    model: str
+    version: int
+    totals: NDArray[np.float64]
+    watched: _Watched
 
-    def __init__(self, shared: SharedCounts | None = None) -> None:
-        self._shared = shared
+    @property
+    def key(self) -> str:
+        """The version's name among counts that workers share."""
+        return f"{self.model}/{self.version}"
+
+
+class DriftMetrics:
+    """The drift of every version that is watched, computed at each scrape from the counts of all workers."""
+
+    def __init__(self) -> None:
         self._watched: dict[tuple[str, int], _Watched] = {}
 
     def watch(
@@ -83,40 +90,41 @@ class DriftMetrics(Collector):
         """Report a version no more."""
         self._watched.pop((model, version), None)
 
-    def share(self) -> None:
-        """Give this worker's counts to the others. Called every few seconds."""
-        if self._shared is not None:
-            self._shared.write({_key(*version): each.totals() for version, each in self._watched.items()})
-
-    def describe(self) -> Iterable[Metric]:
-        """The families without samples."""
-        return [family for _, family in self._families()]
-
-    def collect(self) -> Iterator[Metric]:
-        """The families. A figure for which there are not enough rows is absent."""
-        families = dict(self._families())
-        others = self._shared.read() if self._shared is not None and self._watched else []
-        for (model, version), watched in self._watched.items():
-            totals = watched.totals()
-            for other in others:
-                counts = other.get(_key(model, version))
-                if counts is not None and counts.shape == totals.shape:
-                    totals = totals + counts
-            rows, figures = watched.figures(totals)
-            families["rows"].add_metric([model, str(version)], rows)
-            for kind, name, value in figures:
-                families[kind].add_metric([model, str(version), name], value)
-            for label, share in watched.label_shares.items():
-                families["reference"].add_metric([model, str(version), label], share)
-        yield from families.values()
+    def counted(self) -> list[Counted]:
+        """The counts of this process so far. Call it where versions run: on the event loop."""
+        return [Counted(*version, watched.totals(), watched) for version, watched in self._watched.items()]
 
     @staticmethod
-    def _families() -> Iterator[tuple[str, GaugeMetricFamily]]:
-        for kind, (name, meaning, label) in _FAMILIES.items():
-            yield kind, GaugeMetricFamily(name, meaning, labels=("model", "version", label))
-        meaning = "Rows in the window that drift is computed from; at high load fewer than were served."
-        yield "rows", GaugeMetricFamily("mlp_drift_rows", meaning, labels=("model", "version"))
+    def describe() -> list[Metric]:
+        """The families without samples."""
+        return [*_families().values()]
+
+    @staticmethod
+    def families(counted: Sequence[Counted], others: Sequence[Mapping[str, NDArray[np.float64]]]) -> Iterator[Metric]:
+        """The families, from the counts of this worker and of the ``others``, by `Counted.key`.
+
+        A figure for which there are not enough rows is absent.
+        """
+        families = _families()
+        for each in counted:
+            labels, totals = [each.model, str(each.version)], each.totals
+            for other in others:
+                counts = other.get(each.key)
+                if counts is not None and counts.shape == totals.shape:
+                    totals = totals + counts
+            rows, figures = each.watched.figures(totals)
+            families["rows"].add_metric(labels, rows)
+            for kind, name, value in figures:
+                families[kind].add_metric([*labels, name], value)
+            for label, share in each.watched.label_shares.items():
+                families["reference"].add_metric([*labels, label], share)
+        yield from families.values()
 
 
-def _key(model: str, version: int) -> str:
-    return f"{model}/{version}"
+def _families() -> dict[str, GaugeMetricFamily]:
+    found = {
+        kind: GaugeMetricFamily(name, meaning, labels=("model", "version", label))
+        for kind, (name, meaning, label) in _FAMILIES.items()
+    }
+    meaning = "Rows in the window that drift is computed from; at high load fewer than were served."
+    return {**found, "rows": GaugeMetricFamily("mlp_drift_rows", meaning, labels=("model", "version"))}

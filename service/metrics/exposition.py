@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Final
 
 from prometheus_client import (
-    CONTENT_TYPE_LATEST,
     CollectorRegistry,
     GCCollector,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
-    generate_latest,
 )
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.heartbeats import Heartbeats
-from service.metrics import files
-from service.metrics.drift import DriftMetrics
+from service.metrics import families, files
+from service.metrics.all_workers import AllWorkers
+from service.metrics.drift import Counted, DriftMetrics
+from service.metrics.exemplars import latest
+from service.metrics.families import Family
 from service.metrics.files import DiskSpace, OpenFiles
 from service.metrics.instruments import Instruments
 from service.metrics.models import ModelMetrics
@@ -30,12 +30,11 @@ from service.metrics.requests import RequestMetrics
 from service.metrics.retention import Retention
 from service.metrics.server import ServerMetrics
 from service.metrics.shadow import ShadowMetrics
-from service.metrics.shared_counts import SharedCounts
+from service.metrics.shared_counts import Shared, SharedCounts
+from service.metrics.text_formats import Format, render
 from service.metrics.versions import VersionMetrics
 from service.metrics.workers import WorkersNow
 from service.requests import RequestRecord
-
-CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 
 class Metrics:
@@ -45,22 +44,15 @@ class Metrics:
     ----------
     registry
         Holds the metrics of this process.
-    all_workers
-        Gathers the metrics of all workers, if there are several.
     opened
         The files of this worker, if there are several.
     shared
-        The counts that the workers exchange.
+        What the workers exchange besides.
     """
 
     def __init__(
-        self,
-        registry: CollectorRegistry,
-        all_workers: CollectorRegistry | None = None,
-        opened: OpenFiles | None = None,
-        shared: SharedCounts | None = None,
+        self, registry: CollectorRegistry, opened: OpenFiles | None = None, shared: SharedCounts | None = None
     ) -> None:
-        self._exposed = all_workers or registry
         disable_created_metrics()  # type: ignore[no-untyped-call]
         make = Instruments(registry)
         self.requests = RequestMetrics(make)
@@ -69,22 +61,49 @@ class Metrics:
         self.versions = VersionMetrics(make)
         self.server = ServerMetrics(make, DiskSpace() if opened is None else opened.space)
         self.retention = Retention(make, opened)
-        self.drift = DriftMetrics(shared)
-        self._exposed.register(self.drift)
+        self.drift = DriftMetrics()
         self.shadow = ShadowMetrics(make)
+        self._shared = shared
+        self._sources: list[Callable[[], Iterator[Family]]] = [lambda: families.of_registry(registry)]
 
-    def exposition(self) -> bytes:
-        """The metrics of all workers in Prometheus's text format, with content type `CONTENT_TYPE`."""
-        self.models.flush()
-        self.shadow.flush()
-        return generate_latest(self._exposed)
+    def read_from(self, *sources: Callable[[], Iterator[Family]]) -> None:
+        """Have scrapes give the families of these ``sources`` instead of the registry's."""
+        self._sources = [*sources]
+
+    def scrape(self) -> Callable[[Format], bytes]:
+        """Begin a scrape: the result gives the metrics of all workers as text, and may be called in another thread."""
+        self._flush()
+        counted, own = self.drift.counted(), self.requests.exemplars.by_series()
+
+        def finish(form: Format) -> bytes:
+            others = [] if self._shared is None else self._shared.read()
+            exemplars = latest([own, *(other.exemplars for other in others)])
+            return render(chain(*(source() for source in self._sources), self._drift(counted, others)), form, exemplars)
+
+        return finish
+
+    def exposition(self, form: Format = Format.TEXT) -> bytes:
+        """A scrape in this thread."""
+        return self.scrape()(form)
 
     def count(self, records: Sequence[RequestRecord]) -> None:
         """Count finished requests, and the network's runs so far."""
-        self.models.flush()
-        self.shadow.flush()
+        self._flush()
         self.server.flush()
         self.requests.count(records)
+
+    def share(self) -> None:
+        """Give this worker's counts to the others. Called every few seconds."""
+        if self._shared is not None:
+            counts = {each.key: each.totals for each in self.drift.counted()}
+            self._shared.write(Shared(counts, self.requests.exemplars.by_series()))
+
+    def _flush(self) -> None:
+        self.models.flush()
+        self.shadow.flush()
+
+    def _drift(self, counted: Sequence[Counted], others: Sequence[Shared]) -> Iterator[Family]:
+        return map(families.of_metric, self.drift.families(counted, [other.counts for other in others]))
 
 
 def alone(heartbeats: Heartbeats | None = None) -> Metrics:
@@ -106,12 +125,12 @@ def worker(index: int, folder: Path, heartbeats: Heartbeats) -> Metrics:
     sets are dropped.
     """
     opened = files.use_files(index, folder)
-    all_workers = CollectorRegistry()
-    MultiProcessCollector(all_workers)  # type: ignore[no-untyped-call]
-    PlatformCollector(all_workers)
-    all_workers.register(ServerProcesses())
-    all_workers.register(WorkersNow(heartbeats))
-    metrics = Metrics(CollectorRegistry(), all_workers, opened, SharedCounts(index, folder, time.monotonic))
+    now = CollectorRegistry()
+    PlatformCollector(now)
+    now.register(ServerProcesses())
+    now.register(WorkersNow(heartbeats))
+    metrics = Metrics(CollectorRegistry(), opened, SharedCounts(index, folder, time.monotonic))
+    metrics.read_from(AllWorkers(folder).families, lambda: families.of_registry(now))
     metrics.server.started()
     return metrics
 

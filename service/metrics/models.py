@@ -56,14 +56,20 @@ class ModelMetrics:
         self._fallback.labels(model).set(on_cpu)
 
     def batches(self, model: str, version: int, labels: Sequence[str]) -> Callable[..., None]:
-        """A function to call after each run with its ``probabilities`` (rows, classes) and ``prediction`` (rows,)."""
-        counters = [self._predictions.labels(model, str(version), label) for label in labels]
+        """A function to call after each run with its ``probabilities`` (rows, classes) and ``prediction`` (rows,).
+
+        ``labels`` are those of the classes; classes with the same one are counted together.
+        """
+        shown = [*dict.fromkeys(labels)]
+        counters = [self._predictions.labels(model, str(version), label) for label in shown]
+        places = {label: place for place, label in enumerate(shown)}
+        of_class = np.array([places[label] for label in labels], np.intp)
         confidence = self._confidence.labels(model, str(version))
         batch_rows = self._batch_rows.labels(model)
 
         def count(probabilities: Sequence[NDArray[np.float32]], predictions: Sequence[NDArray[np.int64]]) -> None:
             observe_all(batch_rows, np.array([len(each) for each in predictions]))
-            counts = np.bincount(np.concatenate(predictions), minlength=len(counters))
+            counts = np.bincount(of_class[np.concatenate(predictions)], minlength=len(counters))
             for index in np.flatnonzero(counts).tolist():
                 counters[index].inc(int(counts[index]))
             observe_all(confidence, np.concatenate(probabilities).max(axis=1))
@@ -71,13 +77,16 @@ class ModelMetrics:
         return self._buffered(count)
 
     def regressions(self, model: str, version: int, targets: Sequence[str]) -> Callable[..., None]:
-        """The same for a regression: ``probabilities`` are None and ``prediction`` is (rows, targets)."""
+        """The same for a regression: ``probabilities`` are None and ``prediction`` is (rows, targets).
+
+        There may be more targets than ``targets``, which are the first ones.
+        """
         summaries = [self._values.labels(model, str(version), target) for target in targets]
         batch_rows = self._batch_rows.labels(model)
 
         def count(_probabilities: Sequence[None], predictions: Sequence[NDArray[np.float32]]) -> None:
             observe_all(batch_rows, np.array([len(each) for each in predictions]))
-            values = np.concatenate(predictions)
+            values = np.concatenate(predictions)[:, : len(summaries)]
             for summary, total in zip(summaries, values.sum(axis=0, dtype=np.float64).tolist(), strict=True):
                 add_to_summary(summary, len(values), total)
 

@@ -5,17 +5,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
+
+from service.metrics.exemplars import Exemplar
 
 _log = logging.getLogger(__name__)
 
 # How often a worker writes its counts, and after how long the file of a dead or hung one is not counted any more.
 SHARE_EVERY_S: Final = 5.0
 _STALE_S: Final = 60.0
+
+
+class Shared(NamedTuple):
+    """What a worker shares: the counts for the drift of each version, and exemplars by series."""
+
+    counts: Mapping[str, NDArray[np.float64]]
+    exemplars: Mapping[str, Exemplar]
 
 
 class SharedCounts:
@@ -30,9 +39,13 @@ class SharedCounts:
         self._clock = clock
         self._failed = False
 
-    def write(self, counts: Mapping[str, NDArray[np.float64]]) -> None:
+    def write(self, shared: Shared) -> None:
         """Replace this worker's counts. A full disk is logged once, and then this worker is missing from the sums."""
-        content = {"written_s": self._clock(), "counts": {key: each.tolist() for key, each in counts.items()}}
+        content = {
+            "written_s": self._clock(),
+            "counts": {key: each.tolist() for key, each in shared.counts.items()},
+            "exemplars": {series: tuple(each) for series, each in shared.exemplars.items()},
+        }
         new = self._path.with_suffix(".new")
         try:
             new.write_bytes(orjson.dumps(content))
@@ -47,16 +60,19 @@ class SharedCounts:
                 )
             self._failed = True
 
-    def read(self) -> list[dict[str, NDArray[np.float64]]]:
-        """The counts of each other worker."""
+    def read(self) -> list[Shared]:
+        """What each other worker shares."""
         others = (path for path in sorted(self._folder.glob("counts_*.json")) if path != self._path)
-        return [counts for path in others if (counts := self._read(path)) is not None]
+        return [shared for path in others if (shared := self._read(path)) is not None]
 
-    def _read(self, path: Path) -> dict[str, NDArray[np.float64]] | None:
+    def _read(self, path: Path) -> Shared | None:
         try:
             content: dict[str, Any] = orjson.loads(path.read_bytes())
         except (OSError, ValueError):  # it was removed, or cut short by a full disk
             return None
         if self._clock() - content["written_s"] > _STALE_S:
             return None
-        return {key: np.array(each, np.float64) for key, each in content["counts"].items()}
+        return Shared(
+            {key: np.array(each, np.float64) for key, each in content["counts"].items()},
+            {series: Exemplar(*each) for series, each in content["exemplars"].items()},
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -10,7 +11,9 @@ from prometheus_client.registry import Collector
 from service.heartbeats import SUPERVISOR, SUSPECT_S, Heartbeats
 from service.lifecycle import State
 
-_ANSWERING = (State.READY, State.DRAINING)
+_ANSWERING: Final = (State.READY, State.DRAINING)
+# Workers with a series of their own.
+_SHOWN: Final = 64
 
 
 class WorkersNow(Collector):
@@ -41,3 +44,12 @@ class WorkersNow(Collector):
             "Time since the oldest last heartbeat of a worker that answers requests, and of their supervisor.",
             value=max([ages_s[index] for index in judged], default=0.0),
         )
+        each = GaugeMetricFamily(
+            "mlp_worker_heartbeat_age_seconds",
+            f"Time since the last heartbeat of a process that runs: the first {_SHOWN} workers, and their supervisor.",
+            labels=("worker",),
+        )
+        for index in (*self._heartbeats.workers[:_SHOWN], SUPERVISOR):
+            if states[index] is not None:
+                each.add_metric(["supervisor" if index == SUPERVISOR else str(index)], ages_s[index])
+        yield each

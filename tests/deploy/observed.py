@@ -61,11 +61,25 @@ class Prometheus:
         found = self._get("query_range", query=expression, start=start, end=end, step=step_s)
         return [(each["metric"], each["values"]) for each in found]
 
+    def exemplars(self, expression: str) -> list[tuple[dict[str, str], dict[str, str]]]:
+        """The labels of each exemplar's series, and its own, of the last five minutes."""
+        now_s = time.time()
+        found = self._data("query_exemplars", query=expression, start=now_s - 300, end=now_s)
+        return [(each["seriesLabels"], exemplar["labels"]) for each in found for exemplar in each["exemplars"]]
+
+    def metadata(self, metric: str) -> dict[str, str]:
+        """What a scrape says of a metric: its type, its unit and its meaning."""
+        (found,) = self._data("targets/metadata", metric=metric)
+        return {name: found[name] for name in ("type", "unit", "help")}
+
     def _get(self, path: str, **query: Any) -> list[dict[str, Any]]:
+        result: list[dict[str, Any]] = self._data(path, **query)["result"]
+        return result
+
+    def _data(self, path: str, **query: Any) -> Any:
         response = self._client.get(f"/api/v1/{path}", params=query)
         assert response.status_code == 200, response.text
-        result: list[dict[str, Any]] = response.json()["data"]["result"]
-        return result
+        return response.json()["data"]
 
 
 @contextmanager
@@ -74,7 +88,10 @@ def prometheus(port: int, folder: Path) -> Iterator[Prometheus]:
     (folder / "rules.yaml").write_text(yaml.safe_dump(the("monitoring", "PrometheusRule")["spec"]))
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration(port)))
     address = f"127.0.0.1:{free_port()}"
-    options = [f"--web.listen-address={address}", f"--storage.tsdb.path={folder / 'data'}", "--log.level=error"]
+    options = [
+        *(f"--web.listen-address={address}", f"--storage.tsdb.path={folder / 'data'}", "--log.level=error"),
+        "--enable-feature=exemplar-storage",
+    ]
     process = subprocess.Popen([program("prometheus"), "--config.file=prometheus.yml", *options], cwd=folder)
     try:
         with httpx.Client(base_url=f"http://{address}", timeout=PATIENCE_S) as client:

@@ -41,13 +41,12 @@ def groupings(expression: str) -> set[str]:
 def known() -> dict[str, set[str]]:
     """The labels of every series of the service, by name."""
     registry = CollectorRegistry()
-    metrics.Metrics(registry)
-    names = {"up": set[str]()}
+    drift = metrics.Metrics(registry).drift.describe()
+    now = WorkersNow(Heartbeats(1)).collect()
+    names = {"up": set[str]()} | {family.name: set(family._labelnames) for family in (*drift, *now)}
     for name, collector in registry._names_to_collectors.items():
-        if not isinstance(collector, MetricWrapperBase):  # gauges that are computed at each scrape
-            names |= {family.name: set(family._labelnames) for family in collector.describe()}
-        elif name.endswith(_SUFFIXES[type(collector)]):
+        assert isinstance(collector, MetricWrapperBase)
+        if name.endswith(_SUFFIXES[type(collector)]):
             names[name] = set(collector._labelnames) | ({"le"} if name.endswith("_bucket") else set())
     of_process = re.findall(rb"^(process_\w+) ", metrics.alone().exposition(), re.MULTILINE)
-    of_workers = [family.name for family in WorkersNow(Heartbeats(1)).collect()]
-    return names | {name: set() for name in (*map(bytes.decode, of_process), *of_workers)}
+    return names | {name: set() for name in map(bytes.decode, of_process)}

@@ -18,7 +18,12 @@ from tests.service.drifting import publish_with_reference
 from tests.service.published import TABLE, as_json, publish, values_of
 from tests.service.running import Running, post
 
-GOOD = post(json.dumps({"inputs": [as_json(TABLE, values_of(TABLE, 1, 0)[0])]}).encode())
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+GOOD = post(
+    json.dumps({"inputs": [as_json(TABLE, values_of(TABLE, 1, 0)[0])]}).encode(),
+    "/predict",
+    f"traceparent: 00-{TRACE}-00f067aa0ba902b7-01",
+)
 BAD = post(json.dumps({"inputs": [[0.1]]}).encode())
 LOAD_S = 3
 
@@ -60,6 +65,18 @@ def test_every_request_of_both_workers_is_counted_once(observer: Prometheus, sen
     assert observer.query('mlp_rejections_total{reason="invalid-input"}')[0][1] == sent[422]
     assert observer.query("sum(mlp_predictions_total)")[0][1] == sent[200]
     assert [value for _, value in observer.query('mlp_workers{job="mlp-serving"}')] == [2]
+
+
+def test_openmetrics_is_scraped_with_units_and_exemplars(observer: Prometheus) -> None:
+    assert observer.metadata("mlp_request_duration_seconds") == {
+        "type": "histogram",
+        "unit": "seconds",
+        "help": "Time from a request's headers to its response.",
+    }
+    found = observer.exemplars('mlp_request_duration_seconds_bucket{job="mlp-serving"}')
+    assert found
+    for series, exemplar in found:
+        assert (series["route"], series["model"], exemplar) == ("/predict", "table", {"trace_id": TRACE})
 
 
 @pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from service.http.problems import PROBLEMS
-from service.metrics.requests import SECONDS
+from service.metrics.requests import SECONDS, STAGE_SECONDS
+from service.metrics.scrapes import TIMEOUT_S
 from tests.deploy import promql
 from tests.deploy.programs import program
 from tests.deploy.rendered import DEPLOY, Document, the
@@ -80,10 +81,11 @@ def test_every_metric_and_label_of_a_rule_exists(rule: Document) -> None:
 def check(expression: str) -> None:
     """Every metric, label and value in the expression exists in the service."""
     known = promql.known()
-    values = {"reason": {name for _, name, _ in PROBLEMS.values()}, "le": {str(bound) for bound in SECONDS}}
     labels = set(promql.TARGET_LABELS)
     for name, matchers in promql.selectors(expression):
         assert name in known
+        bounds = STAGE_SECONDS if name.startswith("mlp_stage_") else SECONDS
+        values = {"reason": {name for _, name, _ in PROBLEMS.values()}, "le": {str(bound) for bound in bounds}}
         labels |= known[name]
         for label, value in matchers:
             assert label in known[name] | promql.TARGET_LABELS, f"{name} has no label {label}"
@@ -98,6 +100,14 @@ def test_unknown_metrics_labels_and_values_are_detected() -> None:
             check(expression)
     with pytest.raises(AssertionError, match=r"le is never '0\.2'"):
         check('mlp_request_duration_seconds_bucket{le="0.2"}')
+    with pytest.raises(AssertionError, match=r"le is never '5\.0'"):
+        check('mlp_stage_duration_seconds_bucket{stage="queue", le="5.0"}')
+    check('mlp_stage_duration_seconds_bucket{stage="decode", le="1e-05"}')
+
+
+def test_a_scrape_ends_before_prometheus_gives_it_up() -> None:
+    (endpoint,) = the("monitoring", "PodMonitor")["spec"]["podMetricsEndpoints"]
+    assert float(endpoint["scrapeTimeout"].removesuffix("s")) > TIMEOUT_S
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])

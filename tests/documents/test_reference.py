@@ -30,20 +30,18 @@ def test_each_metric_is_in_the_table() -> None:
 
 def metrics_rows() -> list[str]:
     registry = CollectorRegistry()
-    Metrics(registry)
+    metrics = Metrics(registry)
     rows = []
     for metric in registry._collector_to_names:
-        if not isinstance(metric, MetricWrapperBase):  # computed at each scrape
-            rows += [
-                f"| `{family.name}` | {family.type} | {', '.join(family._labelnames)} | {family.documentation} |"
-                for family in metric.describe()
-            ]
-            continue
+        assert isinstance(metric, MetricWrapperBase)
         name = metric._name + ("_total" if metric._type == "counter" else "")
         labels = ", ".join(metric._labelnames)
         rows.append(f"| `{name}` | {metric._type} | {labels} | {metric._documentation} |")
-    now = WorkersNow(Heartbeats(1)).collect()
-    return rows + [f"| `{family.name}` | {family.type} |  | {family.documentation} |" for family in now]
+    computed = (*metrics.drift.describe(), *WorkersNow(Heartbeats(1)).collect())  # at each scrape
+    return rows + [
+        f"| `{family.name}` | {family.type} | {', '.join(family._labelnames)} | {family.documentation} |"
+        for family in computed
+    ]
 
 
 def test_each_problem_has_a_heading() -> None:

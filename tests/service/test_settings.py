@@ -48,6 +48,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "shadow": ("small@2,other@3", "small@2,other@3"),
     "drift_features": ("7", 7),
     "drift_window_s": ("86400", 86400.0),
+    "metrics_max_labels": ("20", 20),
     "drain_timeout_s": ("3", 3),
 }
 NAMES = list(Settings.model_fields)

@@ -179,7 +179,7 @@ def counted() -> DriftMetrics:
 def test_a_version_without_a_reference_is_not_watched(counted: DriftMetrics, caplog: pytest.LogCaptureFixture) -> None:
     plain = manifest_without_reference()
     with caplog.at_level("INFO"):
-        assert watch(plain, counted, features=50, window_s=WINDOW_S, clock=Clock()) is None
+        assert watch(plain, counted, features=50, labels=100, window_s=WINDOW_S, clock=Clock()) is None
     assert caplog.messages == [
         "drift of table version 1 is not watched: its manifest has no reference statistics; publish it again"
     ]
@@ -192,13 +192,13 @@ def manifest_without_reference() -> Manifest:
 
 
 def test_zero_features_switch_it_off(counted: DriftMetrics) -> None:
-    assert watch(manifest(), counted, features=0, window_s=WINDOW_S, clock=Clock()) is None
+    assert watch(manifest(), counted, features=0, labels=100, window_s=WINDOW_S, clock=Clock()) is None
 
 
 def test_a_closed_version_is_not_reported(counted: DriftMetrics, clock: Clock) -> None:
-    drift = watch(manifest(), counted, features=50, window_s=WINDOW_S, clock=clock)
+    drift = watch(manifest(), counted, features=50, labels=100, window_s=WINDOW_S, clock=clock)
     assert drift is not None
     serve(drift, values_of(TABLE, 300, 1))
-    assert any(family.samples for family in counted.collect())
+    assert any(family.samples for family in counted.families(counted.counted(), []))
     drift.close()
-    assert not any(family.samples for family in counted.collect())
+    assert not any(family.samples for family in counted.families(counted.counted(), []))

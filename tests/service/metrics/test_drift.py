@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client import CollectorRegistry
 
-from service.metrics.drift import DriftMetrics, Figure, Figures
+from service.metrics import Metrics
+from service.metrics.drift import Figure, Figures
 from service.metrics.shared_counts import SharedCounts
 from tests.service.drifting import publish_with_reference
 from tests.service.published import TABLE, as_json, values_of
-from tests.service.running import PATIENCE_S, Running
+from tests.service.running import PATIENCE_S, Running, parsed
 
 
 class Clock:
@@ -29,14 +29,9 @@ class Clock:
         return self.now_s
 
 
-def scraped(metrics: DriftMetrics) -> dict[str, float]:
-    registry = CollectorRegistry()
-    registry.register(metrics)
-    return {
-        " ".join([sample.name, *sample.labels.values()]): sample.value
-        for family in text_string_to_metric_families(generate_latest(registry).decode())
-        for sample in family.samples
-    }
+def scraped(metrics: Metrics) -> dict[str, float]:
+    found = parsed(metrics.exposition().decode())
+    return {name: value for name, value in found.items() if "drift" in name or "feature" in name or "reference" in name}
 
 
 def figures(totals: NDArray[np.float64]) -> Figures:
@@ -44,21 +39,21 @@ def figures(totals: NDArray[np.float64]) -> Figures:
 
 
 def test_figures_are_gauges_of_a_model_and_a_version() -> None:
-    metrics = DriftMetrics()
-    metrics.watch("small", 3, lambda: np.array([2.0, 4.0]), figures)
+    metrics = Metrics(CollectorRegistry())
+    metrics.drift.watch("small", 3, lambda: np.array([2.0, 4.0]), figures)
     assert scraped(metrics) == {
         'mlp_feature_drift_psi a "b"\n\\c small 3': 0.25,
         "mlp_feature_missing_ratio age small 3": 0.5,
         "mlp_drift_rows small 3": 4,
     }
-    metrics.unwatch("small", 3)
-    metrics.unwatch("small", 3)
+    metrics.drift.unwatch("small", 3)
+    metrics.drift.unwatch("small", 3)
     assert scraped(metrics) == {}
 
 
 def test_labels_have_their_shares_in_the_reference_before_any_row() -> None:
-    metrics = DriftMetrics()
-    metrics.watch("small", 3, lambda: np.zeros(2), lambda _: Figures(0, []), {"ape": 0.75, "bee": 0.25})
+    metrics = Metrics(CollectorRegistry())
+    metrics.drift.watch("small", 3, lambda: np.zeros(2), lambda _: Figures(0, []), {"ape": 0.75, "bee": 0.25})
     assert scraped(metrics) == {
         "mlp_prediction_reference_ratio ape small 3": 0.75,
         "mlp_prediction_reference_ratio bee small 3": 0.25,
@@ -66,9 +61,9 @@ def test_labels_have_their_shares_in_the_reference_before_any_row() -> None:
     }
 
 
-def worker(folder: Path, index: int, clock: Clock, counts: tuple[float, ...], version: int = 1) -> DriftMetrics:
-    metrics = DriftMetrics(SharedCounts(index, folder, clock))
-    metrics.watch("small", version, lambda: np.array(counts), figures)
+def worker(folder: Path, index: int, clock: Clock, counts: tuple[float, ...], version: int = 1) -> Metrics:
+    metrics = Metrics(CollectorRegistry(), shared=SharedCounts(index, folder, clock))
+    metrics.drift.watch("small", version, lambda: np.array(counts), figures)
     return metrics
 
 
@@ -181,9 +176,13 @@ def test_a_server_reports_the_drift_of_what_it_is_sent(server: Running) -> None:
     assert loud["mlp_prediction_drift_psi table animal 1"] > 0
 
 
-def test_drift_can_be_switched_off(models: Path) -> None:
-    with Running(models, "--drift-features", "0") as running:
+def test_drift_can_be_switched_off_and_labels_be_bounded(models: Path) -> None:
+    with Running(models, "--drift-features=0", "--metrics-max-labels=1") as running:
         send(running, values_of(TABLE, 300, 5), 1)
         found = running.metrics()
     assert found["mlp_batch_rows_sum table"] == 300
     assert [name for name in found if "drift" in name or "feature" in name or "reference" in name] == []
+    labels = {name: value for name, value in found.items() if name.startswith("mlp_predictions_total")}
+    assert len(labels) == 2
+    assert sum(labels.values()) == 300
+    assert "mlp_predictions_total (other) table 1" in labels

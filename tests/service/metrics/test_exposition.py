@@ -16,12 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, Summary, generate_latest
 from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS_TYPE
 from prometheus_client.parser import text_string_to_metric_families
 
 from service import metrics
 from service.errors import StartError
 from service.heartbeats import Heartbeats
 from service.metrics.instruments import add_to_summary, observe_all
+from service.metrics.text_formats import Format
 from service.requests import RequestRecord
 from tests.service.forked import in_a_child
 from tests.service.published import Network, publish
@@ -405,8 +407,15 @@ def test_space_is_allocated_before_it_is_used(tmp_path: Path) -> None:
     in_a_child(check_space_is_allocated, tmp_path)
 
 
-def test_a_scrape_has_the_content_type_of_prometheus(tmp_path: Path) -> None:
+def test_a_server_gives_the_format_and_encoding_that_are_asked_for(tmp_path: Path) -> None:
     publish(tmp_path)
     with Running(tmp_path) as running, running.client() as client:
-        answer = client.get("/metrics")
-    assert answer.headers["content-type"] == CONTENT_TYPE_LATEST
+        text, openmetrics = (client.get("/metrics", headers={"accept": form.value}) for form in Format)
+        plain = client.get("/metrics", headers={"accept-encoding": "identity"})
+        head = client.head("/metrics")
+    assert text.headers["content-type"] == CONTENT_TYPE_LATEST
+    assert openmetrics.headers["content-type"] == OPENMETRICS_TYPE
+    assert openmetrics.text.endswith("\n# EOF\n")
+    assert (text.headers["content-encoding"], "content-encoding" in plain.headers) == ("gzip", False)
+    assert int(text.headers["content-length"]) < int(plain.headers["content-length"]) / 3
+    assert (head.status_code, head.content, head.headers["content-encoding"]) == (200, b"", "gzip")

@@ -11,7 +11,16 @@ from tests.service.test_heartbeats import Clock, wait
 
 
 def scraped(heartbeats: Heartbeats) -> dict[str, float]:
-    return {family.name: family.samples[0].value for family in WorkersNow(heartbeats).collect()}
+    """What is said of all workers together."""
+    families = [family for family in WorkersNow(heartbeats).collect() if not family._labelnames]
+    return {family.name: family.samples[0].value for family in families}
+
+
+def ages(heartbeats: Heartbeats) -> dict[str, float]:
+    """What is said of each worker."""
+    (family,) = (family for family in WorkersNow(heartbeats).collect() if family._labelnames)
+    assert family.name == "mlp_worker_heartbeat_age_seconds"
+    return {sample.labels["worker"]: sample.value for sample in family.samples}
 
 
 @pytest.mark.parametrize(
@@ -51,3 +60,19 @@ def test_a_single_process_has_no_supervisor() -> None:
     heartbeats.enter(0, State.READY)
     wait(heartbeats, clock, 100, 0)
     assert scraped(heartbeats) == {"mlp_ready": 1, "mlp_workers": 1, "mlp_heartbeat_age_seconds": 0}
+
+
+def test_each_process_that_runs_has_its_age() -> None:
+    clock = Clock()
+    heartbeats = Heartbeats(4, clock)
+    for index, state in [(0, State.READY), (1, State.STARTING), (2, None), (3, State.READY), (SUPERVISOR, State.READY)]:
+        heartbeats.enter(index, state)
+    wait(heartbeats, clock, 2, 0, SUPERVISOR)
+    assert ages(heartbeats) == {"0": 0, "1": 2, "3": 2, "supervisor": 0}
+
+
+def test_of_many_workers_the_first_ones_have_their_age() -> None:
+    heartbeats = Heartbeats(1024, Clock())
+    for index in heartbeats.workers:
+        heartbeats.enter(index, State.READY)
+    assert [*ages(heartbeats)] == [str(index) for index in range(64)]
