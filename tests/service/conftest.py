@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,3 +41,16 @@ def version_dir(tmp_path: Path) -> Path:
     """A published model of a table with a column of each kind."""
     publish(tmp_path / "models", "table", features=TABLE)
     return tmp_path / "models" / "table" / "1"
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """The loggers and warnings are restored after a test that configures the log."""
+    loggers = logging.getLogger(), logging.getLogger("uvicorn")
+    before = [(list(logger.handlers), logger.level) for logger in loggers]
+    show = warnings.showwarning
+    yield
+    warnings.showwarning = show
+    for logger, (handlers, level) in zip(loggers, before, strict=True):
+        logger.handlers[:] = handlers
+        logger.setLevel(level)

@@ -22,6 +22,7 @@ async def predict(application: app.FastAPI, body: bytes) -> httpx.Response:
         return await client.post("/predict", content=body)
 
 
+@pytest.mark.usefixtures("logging_as_before")
 @pytest.mark.anyio
 async def test_any_asgi_server_can_serve_it(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLP_MODELS", str(models))

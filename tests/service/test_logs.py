@@ -49,16 +49,7 @@ def log() -> Iterator[Log]:
         yield opened
 
 
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    loggers = logging.getLogger(), logging.getLogger("uvicorn")
-    before = [(list(logger.handlers), logger.level) for logger in loggers]
-    show = warnings.showwarning
-    yield
-    warnings.showwarning = show
-    for logger, (handlers, level) in zip(loggers, before, strict=True):
-        logger.handlers[:] = handlers
-        logger.setLevel(level)
+pytestmark = pytest.mark.usefixtures("logging_as_before")
 
 
 def record(path: str = "/predict", status: int = 200, rows: int = 0, problem: str = "") -> RequestRecord:

@@ -34,6 +34,9 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "page": ("false", False),
     "log_level": ("warning", "warning"),
     "log_format": ("text", "text"),
+    "payload_log": ("payloads", Path("payloads")),
+    "payload_sample": ("0.5", 0.5),
+    "payload_log_max_bytes": ("33554432", 33554432),
     "unseen_values": ("impute", "impute"),
     "max_body_bytes": ("4096", 4096),
     "max_buffered_bytes": ("8192", 8192),
@@ -113,7 +116,7 @@ def test_bounds_are_accepted_and_values_beyond_are_rejected(name: str) -> None:
     for beyond, word, bound in ((least - step, "greater", least), (most + step, "less", most)):
         given = text(name, beyond)
         assert start_error(flag(name), given) == (
-            f"{flag(name)} ({variable(name)}) is {given!r}: input should be {word} than or equal to {bound:.12g}; "
+            f"{flag(name)} ({variable(name)}) is {given!r}: input should be {word} than or equal to {bound:.15g}; "
             "see mlp-serve --help"
         )
 
@@ -227,7 +230,7 @@ def test_the_help_describes_every_option() -> None:
         assert f"[env: {variable(name)}]" in entry
         limits = bounds(name)
         if limits is not None:
-            assert re.search(rf"; {limits[0]:,.12g} to {limits[1]:,.12g}", entry), entry
+            assert re.search(rf"; {limits[0]:,.15g} to {limits[1]:,.15g}", entry), entry
         if name.endswith(("_s", "_bytes", "_rows")):
             unit = name.rsplit("_", 1)[1]
             assert re.search(rf" {unit} \(default", entry), entry
