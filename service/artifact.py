@@ -116,8 +116,8 @@ def list_versions(model_dir: Path) -> Listing:
     for name in found:
         if not VERSION.fullmatch(name):
             ignored[name] = (
-                f"{model_dir / name}: a version folder is named by a positive integer such as '1', not {name!r}; "
-                "rename it, or move it out of the models folder"
+                f"{_shown(model_dir / name)}: a version folder is named by a positive integer such as '1', not {name!r};"
+                " rename it, or move it out of the models folder"
             )
     return Listing(tuple(sorted(set(found) - ignored.keys(), key=int)), ignored)
 
@@ -177,9 +177,14 @@ def _is_folder(path: Path) -> bool:
         if not path.is_symlink():
             return False  # it was deleted meanwhile
         raise ArtifactError(
-            f"{path} is a link to {str(path.readlink())!r}, which cannot be followed: {error.strerror}; fix the link "
-            "or remove it"
+            f"{_shown(path)} is a link to {str(path.readlink())!r}, which cannot be followed: {error.strerror}; fix the "
+            "link or remove it"
         ) from error
+
+
+def _shown(path: Path) -> str:
+    """A path whose name is anything: control characters in it must not reach a terminal."""
+    return str(path) if str(path).isprintable() else repr(str(path))
 
 
 def read(version_dir: Path) -> Artifact:
