@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,11 @@ def test_the_images_install_what_the_lock_file_has() -> None:
     everything, *images = LOCKS
     assert len(images) == 3
     assert set(pins(images)) <= set(pins([everything]))
+
+
+def test_an_audit_that_leaves_them_out_says_so(tmp_path: Path) -> None:
+    installed = tmp_path / "installed"  # stands for the tools
+    installed.touch()
+    command = ["make", "--silent", "audit-vulnerabilities", "OFFLINE=1", f"AUDITORS={installed}"]
+    done = subprocess.run(command, cwd=LOCKS[0].parent, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "NOT AUDITED against known vulnerabilities: OFFLINE=1\n"), done.stderr
