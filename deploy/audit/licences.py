@@ -1,4 +1,4 @@
-"""Whether each package's licence is allowed: `python -m deploy.audit.licences` for what is installed beside it.
+"""Whether each package's licence is allowed: `python -m deploy.audit.licences` for the locked ones that are installed.
 
 With the report of ``pip install --dry-run --report``, it is for what that would install.
 """
@@ -9,16 +9,15 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 from deploy.audit import exceptions
 from deploy.audit.exceptions import Exceptions
-from deploy.audit.pins import normal, pins
+from deploy.audit.pins import LOCKS, normal, pins
 
-OURS: Final = "mlp-serving"
 # SPDX identifiers. Permissive licences, and the MPL, which asks only for changes of its own files.
 ALLOWED: Final = frozenset(
     {
@@ -40,18 +39,17 @@ SPELLINGS: Final[Mapping[str, str]] = {
 }
 _CLASSIFIER: Final = "License :: "
 _NO_LICENCES: Final = ("OSI Approved", "DFSG approved")
-_OPERATORS: Final = re.compile(r"\s+(?:AND|OR|WITH)\s+|[()]")
+_OPERATORS: Final = re.compile(r"\s+(?:AND|OR|WITH)\s+")
 
 # Name and version of a package, and its core metadata as JSON: https://peps.python.org/pep-0566/
 Package = tuple[str, str, Mapping[str, Any]]
 
 
-def installed() -> Iterator[Package]:
-    """The packages of the running Python's environment, this project left out."""
+def installed(locked: Container[str]) -> Iterator[Package]:
+    """The packages of the running Python's environment that are among those ``locked``."""
     for found in metadata.distributions():
-        document = found.metadata.json
-        if normal(found.name) != OURS:
-            yield found.name, found.version, document
+        if found.name and normal(found.name) in locked:
+            yield found.name, found.version, found.metadata.json
 
 
 def reported(report: Mapping[str, Any]) -> Iterator[Package]:
@@ -74,8 +72,8 @@ def declared(document: Mapping[str, Any]) -> str:
 
 def refused(licence: str) -> list[str]:
     """The licences of an expression that are not allowed. Alternatives count, too: which one is taken is not said."""
-    names = [licence] if licence in SPELLINGS else [name.strip() for name in _OPERATORS.split(licence)]
-    return sorted({name for name in names if name and SPELLINGS.get(name, name) not in ALLOWED})
+    given = (name if name in SPELLINGS else name.strip("() ") for name in _OPERATORS.split(licence.strip()))
+    return sorted({name for name in given if name and SPELLINGS.get(name, name) not in ALLOWED})
 
 
 def faults(packages: Iterable[Package], excepted: Exceptions) -> list[str]:
@@ -97,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--report", type=Path, help="of pip install --dry-run --report")
     parser.add_argument("--lock", type=Path, help="the file that it is a report of")
     options = parser.parse_args(arguments)
-    packages = list(reported(json.loads(options.report.read_text())) if options.report else installed())
+    packages = list(reported(json.loads(options.report.read_text())) if options.report else installed(names(LOCKS)))
     found = faults(packages, exceptions.read())
     print(*found, sep="\n", file=sys.stderr, end="\n" if found else "")
     if options.lock and (other := unread(packages, options.lock)):
@@ -110,6 +108,11 @@ def unread(packages: Iterable[Package], lock: Path) -> list[str]:
     """The packages of a lock file that are not among ``packages``."""
     read = {normal(name) for name, _, _ in packages}
     return [pin for pin in pins([lock]) if pin.split("==")[0] not in read]
+
+
+def names(lock_files: Iterable[Path]) -> frozenset[str]:
+    """The names of the packages that are locked."""
+    return frozenset(pin.split("==")[0] for pin in pins(lock_files))
 
 
 if __name__ == "__main__":

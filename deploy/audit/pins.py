@@ -7,6 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+ROOT: Final = Path(__file__).parents[2]
+# All packages, and those of each image, with hashes.
+LOCKS: Final = (ROOT / "constraints.txt", *sorted((ROOT / "deploy/image").glob("requirements-*.txt")))
+
 _PIN: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
 
 

@@ -12,14 +12,11 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from deploy.audit import exceptions
-from deploy.audit.pins import pins
+from deploy.audit.pins import LOCKS, pins
 
-ROOT: Final = Path(__file__).parents[2]
-LOCKS: Final = (ROOT / "constraints.txt", *sorted((ROOT / "deploy/image").glob("requirements-*.txt")))
 _TIMEOUT_S: Final = 600.0
 
 

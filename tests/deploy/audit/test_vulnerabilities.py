@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.audit.pins import pins
-from deploy.audit.vulnerabilities import LOCKS, findings, verdict
+from deploy.audit.pins import LOCKS, pins
+from deploy.audit.vulnerabilities import findings, verdict
 
 GOOD = {"name": "good", "version": "1", "vulns": []}
 BAD = {"name": "bad", "version": "2", "vulns": [{"id": "PYSEC-1", "aliases": ["CVE-1"], "fix_versions": ["3", "4"]}]}
