@@ -209,7 +209,7 @@ sbom: $(AUDITORS) ## write build/sbom: what the image contains of Python package
 	@rm -rf build/sbom && mkdir -p build/sbom
 	$(PYTHON) -m venv --without-pip build/sbom/image
 	$(AUDIT)/bin/pip --python build/sbom/image/bin/python install --quiet --require-hashes --only-binary :all: \
-	  --requirement deploy/image/requirements-$(RUNTIME).txt
+	  $(patsubst %,--requirement deploy/image/requirements-%.txt,$(RUNTIME) $(EXTRAS))
 	$(AUDIT)/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
 	  --output-file build/sbom/python.cdx.json build/sbom/image/bin/python
 	@rm -rf build/sbom/image

@@ -56,7 +56,7 @@ def test_the_pins_of_all_platforms_are_read_once(tmp_path: Path) -> None:
 
 def test_the_images_install_what_the_lock_file_has() -> None:
     everything, *images = LOCKS
-    assert len(images) == 3
+    assert len(images) >= 3
     assert set(pins(images)) <= set(pins([everything]))
 
 
