@@ -1,7 +1,8 @@
 # The server and its models, and nothing that only builds them:  make image
 #
 # Build arguments: RUNTIME is cpu or gpu; BASE_IMAGE any image with the same python3 ≥ 3.11 at the same path in both
-# stages; EXTRAS may be "remote", to pull models from object stores; VERSION and REVISION go into the labels.
+# stages, pinned by make image-digest; EXTRAS may be "remote", to pull models from object stores; VERSION and REVISION go
+# into the labels.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
@@ -19,11 +20,13 @@ RUN python3 -m venv tools \
 # Without training/ here the wheel holds the service alone, and its command to train would find nothing.
 COPY pyproject.toml README.md LICENSE ./
 COPY service service
+COPY deploy/audit/debian_packages.py ./
 RUN tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \
  && tools/bin/pip --python /opt/mlp-serving/bin/python install --quiet --no-cache-dir --no-deps dist/*.whl \
  && rm /opt/mlp-serving/bin/mlp-train \
  && tools/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
-      --output-file /opt/mlp-serving/sbom.cdx.json /opt/mlp-serving/bin/python
+      --output-file /opt/mlp-serving/sbom.cdx.json /opt/mlp-serving/bin/python \
+ && python3 debian_packages.py / /opt/mlp-serving/debian.cdx.json
 
 FROM ${BASE_IMAGE}
 ARG BASE_IMAGE

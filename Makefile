@@ -14,7 +14,10 @@ NAME    =
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 TAG     ?= mlp-serving:$(VERSION)$(if $(filter gpu,$(RUNTIME)),-gpu)
 CONTAINER  ?= docker
-BASE_IMAGE ?= python:3.11-slim-bookworm
+BASE_IMAGE ?= $(shell sed -n 's/^ARG BASE_IMAGE=//p' Dockerfile)
+RELEASE    ?=
+OFFLINE    ?=
+ROOT       ?=
 BUILD_ARGS ?=
 EXTRAS  ?=
 MODEL_TAG ?=
@@ -43,7 +46,7 @@ LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strat
 HASHED  := --constraint constraints.txt --generate-hashes --output-file
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve models rollback score data train tune prometheus chromium test test-fast ray-test check format lock docs docs-links render chart manifest-schema proto dashboard pictures image model-image image-test deploy-test clean
+.PHONY: help setup serve models rollback score data train tune prometheus chromium test test-fast ray-test check format lock docs docs-links render chart manifest-schema proto dashboard pictures image image-digest model-image image-test deploy-test audit audit-code audit-licences audit-vulnerabilities sbom clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
@@ -106,13 +109,14 @@ SITE = SOURCE_URL='$(SOURCE_URL)' $(BIN)/python -m sphinx -W --keep-going -n -q 
 ray-test: $(DEV) ## train and score on local Ray clusters, in an environment of their own; a few minutes
 	$(BIN)/python -m pytest -m ray tests/training/cluster tests/service/scoring/test_cluster.py $(WORDS)
 
-check: $(DEV)    ## lint, types, import directions, Dockerfiles, the site of docs/
+check: $(DEV)    ## lint, types, import directions, Dockerfiles, licences, the site of docs/
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy docs/conf.py
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile deploy/models/Containerfile
+	$(BIN)/python -m deploy.audit.licences
 	$(SITE) build/docs
 
 docs: $(DEV)     ## check the links of all pages, and build the site of docs/ into build/docs (SOURCE_URL=https://…/blob/main)
@@ -164,7 +168,9 @@ pictures: $(DEV) chromium ## redraw docs/pictures/, the pages in Chromium at thr
 	$(BIN)/python -m tests.browser.draw_pages
 
 # By default podman and buildah write OCI images, whose format has no HEALTHCHECK.
-image:           ## build the container image (CONTAINER=docker|podman|buildah, BASE_IMAGE=, BUILD_ARGS=, TAG=, RUNTIME=, EXTRAS=remote)
+image:           ## build the container image (CONTAINER=docker|podman|buildah, BASE_IMAGE=, BUILD_ARGS=, TAG=, RUNTIME=, EXTRAS=remote, RELEASE=1)
+	@test -z '$(RELEASE)' || printf '%s\n' '$(BASE_IMAGE)' | grep -qE '@sha256:[0-9a-f]{64}$$' || { echo \
+	  "BASE_IMAGE is '$(BASE_IMAGE)', expected name:tag@sha256:… for a release; run make image-digest" >&2; exit 1; }
 	BUILDAH_FORMAT=docker $(CONTAINER) build $(BUILD_ARGS) --tag '$(TAG)' --build-arg RUNTIME=$(RUNTIME) --build-arg EXTRAS='$(EXTRAS)' \
 	  --build-arg BASE_IMAGE='$(BASE_IMAGE)' --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) .
 
@@ -176,6 +182,13 @@ model-image: $(SERVER) ## build an image of one model alone, for deploy/componen
 	  $(CONTAINER) build $(BUILD_ARGS) --file deploy/models/Containerfile --tag "$$tag" --build-arg NAME="$$GIVEN_NAME" \
 	  --build-arg REVISION=$$(git rev-parse HEAD) . && echo "built $$tag"
 
+# A tag can be moved to another image; a digest cannot. With podman it may be that of this machine's architecture alone.
+image-digest:    ## pin the Dockerfile's base image by its digest, from its registry (CONTAINER=docker|podman, BASE_IMAGE=)
+	@tag=$$(printf '%s' '$(BASE_IMAGE)' | sed 's/@.*//') && $(CONTAINER) pull --quiet "$$tag" >/dev/null && \
+	  digest=$$($(CONTAINER) image inspect --format '{{index .RepoDigests 0}}' "$$tag" | grep -oE 'sha256:[0-9a-f]{64}') && \
+	  sed -i "s|^ARG BASE_IMAGE=.*|ARG BASE_IMAGE=$$tag@$$digest|" Dockerfile && grep '^ARG BASE_IMAGE=' Dockerfile || \
+	  { echo "The digest of '$(BASE_IMAGE)' is not known: it could not be pulled from a registry." >&2; exit 1; }
+
 # Always the CPU image: the tests run it as the pod of the cpu overlay.
 image-test deploy-test: RUNTIME = cpu
 
@@ -184,6 +197,39 @@ image-test: $(DEV) image ## build the image, run it like its pod, and stop it un
 
 deploy-test: $(DEV) image ## run the rendered Deployment with podman, change a setting, remove it (options as for image)
 	CONTAINER='$(CONTAINER)' $(BIN)/python -m pytest tests/deploy/test_play.py -m play -s $(WORDS)
+
+# The audit's tools have an environment of their own: they bring another pip, and packages that nothing else needs.
+AUDIT    := $(VENV)/audit
+AUDITORS := $(AUDIT)/.installed
+LICENCES := build/audit/pip-report.json
+
+audit:           ## audit code, licences and known vulnerabilities, and write build/sbom (OFFLINE=1 leaves out vulnerabilities)
+	@$(MAKE) --no-print-directory --keep-going audit-code audit-licences audit-vulnerabilities sbom
+
+audit-code: $(AUDITORS) ## look for insecure code with bandit
+	$(AUDIT)/bin/bandit --quiet --recursive --severity-level medium service training deploy
+
+# What pip would install of the whole lock file, on this platform: it reads the packages' metadata, without the packages.
+audit-licences: $(AUDITORS) ## compare the licences of all locked packages with those that are allowed
+	@mkdir -p $(dir $(LICENCES))
+	$(AUDIT)/bin/pip install --quiet --dry-run --ignore-installed --no-deps --only-binary :all: --report $(LICENCES) \
+	  --requirement constraints.txt
+	$(AUDIT)/bin/python -m deploy.audit.licences --report $(LICENCES) --lock constraints.txt
+
+audit-vulnerabilities: $(AUDITORS) ## ask for known vulnerabilities of all locked packages (ARGS="--vulnerability-service osv")
+	$(if $(OFFLINE),@echo "NOT AUDITED against known vulnerabilities: OFFLINE=$(OFFLINE)",$(AUDIT)/bin/python -m deploy.audit.vulnerabilities $(WORDS))
+
+# As the Dockerfile does it. The image's Debian packages are those of its base: ROOT=/ within one, or where it is unpacked.
+sbom: $(AUDITORS) ## write build/sbom: what the image contains of Python packages (RUNTIME=), and with ROOT= of Debian's
+	@rm -rf build/sbom && mkdir -p build/sbom
+	$(PYTHON) -m venv --without-pip build/sbom/image
+	$(AUDIT)/bin/pip --python build/sbom/image/bin/python install --quiet --require-hashes --only-binary :all: \
+	  $(patsubst %,--requirement deploy/image/requirements-%.txt,$(RUNTIME) $(EXTRAS))
+	$(AUDIT)/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
+	  --output-file build/sbom/python.cdx.json build/sbom/image/bin/python
+	@rm -rf build/sbom/image
+	$(if $(ROOT),$(AUDIT)/bin/python -m deploy.audit.debian_packages '$(ROOT)' build/sbom/debian.cdx.json,@echo \
+	  "ROOT is not given: no bill of Debian packages; the image contains one of its own.")
 
 clean:           ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
@@ -206,4 +252,10 @@ $(TRAIN): $(SERVER)
 $(DEV): $(TRAIN)
 	@echo "Installing the developers' tools into $(VENV) ..."
 	@$(INSTALL) --editable '.[$(RUNTIME),grpc,images,train,tune,mlflow,tensorboard,tracing,bench,docs,dev]'
+	@touch $@
+
+$(AUDITORS): pyproject.toml constraints.txt
+	@echo "Installing the audit's tools into $(AUDIT) ..."
+	@$(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[audit]' cyclonedx-bom
 	@touch $@

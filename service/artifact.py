@@ -46,6 +46,7 @@ MODEL_INT8: Final = "model.int8.onnx"
 REQUIRED: Final = (MODEL, GOLDEN, EXAMPLE)
 VERSION: Final = re.compile(r"[1-9][0-9]{0,17}")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 # Larger files are not read, so that a foreign file cannot exhaust the memory. A graph of 1 GiB has 268 million weights,
 # and a manifest of 64 MiB a third of a million features.
@@ -116,8 +117,8 @@ def list_versions(model_dir: Path) -> Listing:
     for name in found:
         if not VERSION.fullmatch(name):
             ignored[name] = (
-                f"{model_dir / name}: a version folder is named by a positive integer such as '1', not {name!r}; "
-                "rename it, or move it out of the models folder"
+                f"{_shown(model_dir / name)}: a version folder is named by a positive integer such as '1', not "
+                f"{name!r}; rename it, or move it out of the models folder"
             )
     return Listing(tuple(sorted(set(found) - ignored.keys(), key=int)), ignored)
 
@@ -177,9 +178,14 @@ def _is_folder(path: Path) -> bool:
         if not path.is_symlink():
             return False  # it was deleted meanwhile
         raise ArtifactError(
-            f"{path} is a link to {str(path.readlink())!r}, which cannot be followed: {error.strerror}; fix the link "
-            "or remove it"
+            f"{_shown(path)} is a link to {str(path.readlink())!r}, which cannot be followed: {error.strerror}; fix "
+            "the link or remove it"
         ) from error
+
+
+def _shown(path: Path) -> str:
+    """A path whose name may be anything: control characters in it must not reach a terminal."""
+    return repr(str(path)) if _CONTROL.search(str(path)) else str(path)
 
 
 def read(version_dir: Path) -> Artifact:

@@ -41,6 +41,20 @@ class JsonFormatter(logging.Formatter):
             return json.dumps(line)
 
 
+class TextFormatter(logging.Formatter):
+    """Formats a log record as its level and message in one line, and the traceback if there is one."""
+
+    def __init__(self) -> None:
+        super().__init__("%(levelname)-8s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """The first line. Control characters, which names of files may have, are escaped."""
+        line = super().formatMessage(record)
+        if line.isprintable():
+            return line
+        return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
+
+
 class _Handler(logging.Handler):
     """Queues each message in the writer."""
 
@@ -65,7 +79,7 @@ def configure(level: str, form: Literal["auto", "json", "text"], writer: LogWrit
     Returns the log of requests, or None if ``level`` excludes it.
     """
     text = form == "text" or (form == "auto" and os.isatty(writer.descriptor))
-    handler = _Handler(writer, logging.Formatter("%(levelname)-8s %(message)s") if text else JsonFormatter())
+    handler = _Handler(writer, TextFormatter() if text else JsonFormatter())
 
     def notice(lines: int) -> bytes:
         message = "%d line(s) of the log were dropped: they came faster than they were read, or the disk was full"

@@ -28,6 +28,7 @@ SLOW: Final = (
     "service/http/protocols/test_open_inference_clients.py",
     "service/http/test_admission.py",
     "service/http/test_encodings_agree.py",
+    "service/http/test_foreign_paths.py",
     "service/http/test_hostile.py",
     "service/http/test_images_served.py",
     "service/http/test_schemathesis.py",

@@ -18,7 +18,7 @@ from service.inference.metric_labels import metric_labels
 from service.inference.model import Model
 from service.inference.observers import Observer, together
 from service.inference.schema import Schema
-from service.inference.session import Session, StoppableRun
+from service.inference.session import LimitedSession, Session, StoppableRun
 from service.inference.shadow import Candidate
 from service.manifest import REGRESSION, ArtifactError, Manifest
 from service.metrics.models import ModelMetrics
@@ -62,7 +62,7 @@ class Loader:
     """Loads versions in ``folder``, and reports them to ``metrics``.
 
     ``check_example`` raises `RequestError` or `ValueError` if a model does not accept its own example request.
-    ``observers`` gives what looks at the runs of a version.
+    ``observers`` gives what looks at the runs of a version. Each check of a network may take ``check_limit_s``.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Loader:
         clock: Callable[[], float],
         check_example: Callable[[bytes, Schema], None],
         observers: Callable[[Manifest], Sequence[Observer]] = lambda _manifest: (),
+        check_limit_s: float = self_check.LIMIT_S,
     ) -> None:
         self.folder = folder
         self._placement = placement
@@ -83,6 +84,7 @@ class Loader:
         self._clock = clock
         self._check_example = check_example
         self._observers = observers
+        self._check_limit_s = check_limit_s
 
     def load(self, name: str, version: int, running: Model | None = None) -> Model:
         """Load a version, or return the ``running`` one if its files say the same.
@@ -119,7 +121,7 @@ class Loader:
         version_dir = self.folder / name / str(version)
         try:
             published = artifact.read(version_dir)
-            choice = _choose(published, self._placement)
+            choice = _choose(published, self._placement, self._check_limit_s)
         except (ArtifactError, ModelRefused) as error:
             raise ModelRefused(f"--shadow (MLP_SHADOW) {name}@{version} cannot be used: {error}") from error
         _log.info("comparing %s version %d (%s, %s)", name, version, choice.network.provider, choice.precision)
@@ -129,11 +131,12 @@ class Loader:
     def _build(self, version_dir: Path, published: Artifact, started_s: float) -> Model:
         manifest = published.manifest
         try:
-            choice = _choose(published, self._placement)
+            choice = _choose(published, self._placement, self._check_limit_s)
             network = choice.network
             # On a CPU the network runs in this thread, which may wait for others while a server is busy.
             clock = time.thread_time if network.provider == "cpu" else time.perf_counter
-            costs = self_check.measure(network, len(manifest.features), manifest.graph_dtype, clock)
+            with LimitedSession(network, self._check_limit_s) as limited:
+                costs = self_check.measure(limited, len(manifest.features), manifest.graph_dtype, clock)
         except ModelRefused as error:
             raise ModelRefused(f"{version_dir} is refused: {error}") from error
         schema = Schema.of(manifest, self._bounds.request_rows, impute=self._bounds.impute)
@@ -183,12 +186,12 @@ class Loader:
         return self._metrics.batches(manifest.name, manifest.version, labels)
 
 
-def _choose(published: Artifact, placement: Placement) -> _Choice:
+def _choose(published: Artifact, placement: Placement, check_limit_s: float) -> _Choice:
     """A session that passed its self-check, and its precision.
 
     It is int8 if that was requested, or, on the CPU, if the manifest and the golden rows show it to be as accurate.
     """
-    full = _checked(published, published.model, placement.provider, "fp32")
+    full = _checked(published, published.model, placement.provider, "fp32", check_limit_s)
     if reason := _why_fp32(published, placement, full.provider):
         return _Choice(full, "fp32", reason)
     name, requested, graph = published.manifest.name, placement.precision == "int8", published.model_int8
@@ -199,7 +202,7 @@ def _choose(published: Artifact, placement: Placement) -> _Choice:
             return _Choice(full, "fp32", f"the int8 graph is not shown to be as good, as {doubt}")
         _log.warning("%s runs in int8, as --precision asks, though %s", name, doubt)
     try:
-        network = _checked(published, graph, "cpu", "int8")
+        network = _checked(published, graph, "cpu", "int8", check_limit_s)
     except ModelRefused as error:
         reason = str(error).removesuffix(f"; {session.AGAIN}")
         if requested:
@@ -240,7 +243,7 @@ def _doubt(manifest: Manifest) -> str | None:
     return manifest.int8.fault(manifest.label_texts)
 
 
-def _checked(published: Artifact, graph: bytes, provider: str, precision: str) -> Session:
+def _checked(published: Artifact, graph: bytes, provider: str, precision: str, limit_s: float) -> Session:
     """A session of ``graph`` that answers the golden rows as published."""
     manifest = published.manifest
     sizes: dict[str, Any] = {
@@ -251,5 +254,6 @@ def _checked(published: Artifact, graph: bytes, provider: str, precision: str) -
     network = session.build(
         graph, provider, **sizes, input_dtype=manifest.graph_dtype, output_dtype=manifest.output_dtype
     )
-    self_check.replay(network, published.golden, manifest, precision)
+    with LimitedSession(network, limit_s) as limited:
+        self_check.replay(limited, published.golden, manifest, precision)
     return network

@@ -1,4 +1,6 @@
-"""Detects tensors in an ONNX graph that are stored in other files, by parsing its protobuf encoding.
+"""Detects in an ONNX graph what the service does not run, by parsing its protobuf encoding.
+
+That is functions of its own, and tensors that are stored in other files.
 
 ONNX Runtime would open such files by paths in the graph, relative to the working directory, and no hash covers them.
 Only fields that can contain a tensor are parsed; all others, weights included, are skipped.
@@ -32,6 +34,7 @@ _FIELDS: Final[dict[str, dict[int, str]]] = {
     "SparseTensorProto": {1: _TENSOR, 2: _TENSOR},
     _TENSOR: {},
 }
+_FUNCTIONS: Final = 25
 _EXTERNAL_DATA: Final = 13
 _DATA_LOCATION: Final = 14
 
@@ -59,6 +62,11 @@ def has_external_data(model: bytes) -> bool:
         if len(open_messages) > _MAX_DEPTH:
             raise NotOnnxError(f"messages are nested more than {_MAX_DEPTH} deep")
     return False
+
+
+def defines_functions(model: bytes) -> bool:
+    """Whether ``model`` has functions of its own. Raises `NotOnnxError` if the bytes cannot be parsed."""
+    return any(number == _FUNCTIONS for number, _ in _fields(memoryview(model)))
 
 
 def _is_external(number: int, value: int | memoryview) -> bool:

@@ -7,7 +7,7 @@ import math
 import time
 import zipfile
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.lib import format as npy
@@ -17,7 +17,7 @@ from service import int8
 from service.artifact import GOLDEN
 from service.errors import ModelRefused
 from service.inference.batcher import Costs
-from service.inference.session import AGAIN, Outputs, Session
+from service.inference.session import AGAIN, Outputs
 from service.manifest import REGRESSION, Manifest
 
 # Of a probability, or of the range of a regression's golden answers. Other processors sum in another order, which in
@@ -29,6 +29,8 @@ TOLERANCE: Final = {"fp32": 1e-4, "int8": 0.02}
 ROUNDING_STEPS: Final = 8
 # Training publishes 32. Each is run alone, so a bound keeps the start short.
 _MAX_GOLDEN_ROWS: Final = 4096
+# A graph with a loop may never end. Others take milliseconds; one of a gibibyte some ten seconds.
+LIMIT_S: Final = 60.0
 _NUMBERS: Final = "fiu"
 _PREFIX: Final = {"fp32": "", "int8": "int8_"}
 _SMALLEST_PROBABILITY: Final = 1e-12  # for ratios
@@ -39,7 +41,15 @@ INLINE_BUDGET_S: Final = 1e-3
 _REPEATS: Final = 5
 
 
-def replay(session: Session, golden: bytes, manifest: Manifest, precision: str) -> None:
+class Network(Protocol):
+    """What is checked."""
+
+    def run(self, inputs: NDArray[Any], /) -> Outputs:
+        """Run ``inputs`` (rows, features) through the network."""
+        ...
+
+
+def replay(session: Network, golden: bytes, manifest: Manifest, precision: str) -> None:
     """Run the held-out rows that were published with the model, one by one and together.
 
     Raises `ModelRefused` if the graph does not run, or if an answer differs from the published one by more than
@@ -144,7 +154,7 @@ def _reason(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)[:200]
 
 
-def _answers(session: Session, rows: NDArray[Any]) -> Outputs:
+def _answers(session: Network, rows: NDArray[Any]) -> Outputs:
     try:
         outputs = session.run(rows)
     except Exception as error:
@@ -176,7 +186,7 @@ def _compare(outputs: Outputs, expected: Outputs, manifest: Manifest, tolerance:
 
 
 def measure(
-    session: Session, features: int, dtype: str = "float32", clock: Callable[[], float] = time.perf_counter
+    session: Network, features: int, dtype: str = "float32", clock: Callable[[], float] = time.perf_counter
 ) -> Costs:
     """Warm the session up, and time one row and a full batch of ``dtype`` by ``clock``: the best of a few runs each.
 
@@ -190,7 +200,7 @@ def measure(
     return Costs(run_s=run_s, row_s=row_s, inline_rows=inline_rows, batch_rows=BATCH_ROWS)
 
 
-def _best_s(session: Session, batch: NDArray[Any], clock: Callable[[], float]) -> float:
+def _best_s(session: Network, batch: NDArray[Any], clock: Callable[[], float]) -> float:
     def timed_s() -> float:
         started_s = clock()
         _answers(session, batch)

@@ -8,17 +8,18 @@ import io
 import logging
 import os
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import ModelRefused, ProviderUnavailable
-from service.inference.onnx_wire import NotOnnxError, has_external_data
+from service.inference.onnx_wire import NotOnnxError, defines_functions, has_external_data
 
 # From 1.29 on, ONNX Runtime sends telemetry about hardware and models as soon as it is imported. Turn it off.
 # https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
@@ -114,6 +115,39 @@ class StoppableRun:
         self._options.terminate = True
 
 
+class LimitedSession:
+    """A session whose runs have to end: ``limit_s`` after it was entered, they raise `TimeoutError`.
+
+    It ends a run before its next operator, also within a loop of the graph.
+    """
+
+    def __init__(self, session: Session, limit_s: float) -> None:
+        self._session = session
+        self._limit_s = limit_s
+        self._options = ort.RunOptions()
+        self._timer = threading.Timer(limit_s, self._stop)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._timer.cancel()
+
+    def run(self, inputs: NDArray[Any]) -> Outputs:
+        """As `Session.run`."""
+        try:
+            return self._session.run(inputs, self._options)
+        except Exception as error:
+            if self._options.terminate:
+                raise TimeoutError(f"its checks took {self._limit_s:g} s and had not ended") from error
+            raise
+
+    def _stop(self) -> None:
+        self._options.terminate = True
+
+
 def build(
     model: bytes,
     provider: str,
@@ -140,13 +174,19 @@ def build(
 
 
 def _check_self_contained(model: bytes) -> None:
-    """Reject graphs that refer to other files: ONNX Runtime would open them, and no hash covers them."""
+    """Reject graphs that refer to other files: ONNX Runtime would open them, and no hash covers them.
+
+    And those with functions of their own: it puts a copy in the place of each call, and a few of them that call each
+    other make a graph without end.
+    """
     try:
-        external = has_external_data(model)
+        external, functions = has_external_data(model), defines_functions(model)
     except NotOnnxError as error:
         raise ModelRefused(f"the graph does not load: it is no ONNX file, as {error}; {AGAIN}") from error
     if external:
         raise ModelRefused(f"the graph keeps numbers in other files, expected all of them inside; {AGAIN}")
+    if functions:
+        raise ModelRefused(f"the graph defines functions, expected ONNX's operators alone; {AGAIN}")
 
 
 def _start(model: bytes, provider: str) -> tuple[str, ort.InferenceSession]:

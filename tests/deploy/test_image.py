@@ -67,6 +67,8 @@ def test_it_has_the_locked_packages_and_no_build_tools(container: tuple[str, int
     assert bill["metadata"]["component"]["name"] == "mlp-serving"
     assert listed - {("mlp-serving", version())} <= set(locked)
     assert {"onnxruntime", "fastapi", "uvicorn", "numpy"} <= {name for name, _ in listed}
+    debian = json.loads(engine("exec", identity, "cat", "/opt/mlp-serving/debian.cdx.json"))
+    assert {"base-files", "libc6"} <= {part["name"] for part in debian["components"]}
     found = "import shutil, importlib.util as u; print([*filter(shutil.which, ['gcc', 'cc', 'clang', 'make'])], "
     found += "[m for m in ('pip', 'torch', 'training') if u.find_spec(m)])"
     assert engine("exec", identity, "/opt/mlp-serving/bin/python", "-c", found) == "[] []"

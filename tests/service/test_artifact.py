@@ -218,6 +218,13 @@ def test_a_broken_link_is_reported(tmp_path: Path) -> None:
     )
 
 
+def test_names_that_a_terminal_would_obey_are_escaped(tmp_path: Path) -> None:
+    (tmp_path / "a\nall is well\x1b[2J").symlink_to("nowhere")
+    assert artifact_error(artifact.model_names, tmp_path).isprintable()
+    (tmp_path / "m" / "1\x1b[2J").mkdir(parents=True)
+    assert artifact_error(artifact.versions, tmp_path / "m").isprintable()
+
+
 def test_a_missing_models_folder_is_refused(tmp_path: Path) -> None:
     assert artifact_error(artifact.model_names, tmp_path / "no") == (
         f"models folder '{tmp_path / 'no'}' cannot be read: No such file or directory"

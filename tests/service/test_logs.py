@@ -156,6 +156,18 @@ def test_a_message_as_text(log: Log) -> None:
     assert log.text() == "DEBUG    here\n"
 
 
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_message_cannot_forge_a_line_or_move_the_cursor(form: Literal["json", "text"], log: Log) -> None:
+    """The name of a file in the models folder may have any character but a slash."""
+    logs.configure("info", form, log.writer)
+    logging.getLogger("service").error("ignored: %s, 5 µs", "/models/a\nINFO     all is well\x1b[2J\u2028\u202e")
+    text = log.text()
+    assert text.count("\n") == 1
+    assert "\x1b" not in text
+    if form == "text":
+        assert text == "ERROR    ignored: /models/a\\nINFO     all is well\\x1b[2J\\u2028\\u202e, 5 µs\n"
+
+
 def test_only_warnings_of_uvicorn_are_logged(log: Log) -> None:
     logs.configure("debug", "text", log.writer)
     uvicorn = logging.getLogger("uvicorn.error")

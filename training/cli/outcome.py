@@ -24,4 +24,7 @@ def status_of(program: str, run: Callable[[], None], console: Console) -> int:
     except TrainingError as error:
         console.print(f"{program}: {error}")
         return 1
+    except MemoryError as error:
+        console.print(f"{program}: there is not enough memory ({error}); give it less data, or more memory")
+        return 1
     return 0

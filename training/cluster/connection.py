@@ -57,7 +57,7 @@ def connected(cluster: Cluster, shared_bytes: int = 0) -> Iterator[Path]:
 
 def _folder() -> tempfile.TemporaryDirectory[str]:
     """A folder with a short path: Ray adds 70 characters to it, and a socket's path has at most 103."""
-    short = "/tmp"  # noqa: S108 - the new folder is ours alone
+    short = "/tmp"  # noqa: S108 - the new folder is ours alone # nosec B108
     place = short if os.access(short, os.W_OK) else None
     return tempfile.TemporaryDirectory(prefix="mlp-ray-", dir=place, ignore_cleanup_errors=True)
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from service import artifact, metrics
+from service.inference import self_check
 from service.inference.loader import Bounds, Loader, Placement
 from service.inference.model import Model
 from service.inference.versions import ModelVersions
 from service.metrics import Metrics
 
 
-def loader(models: Path, precision: str = "auto", counted: Metrics | None = None) -> Loader:
+def loader(
+    models: Path,
+    precision: str = "auto",
+    counted: Metrics | None = None,
+    check_limit_s: float = self_check.LIMIT_S,
+) -> Loader:
     return Loader(
         models,
         Placement("cpu", precision),
@@ -19,6 +25,7 @@ def loader(models: Path, precision: str = "auto", counted: Metrics | None = None
         Bounds(request_rows=10, queue_rows=10, queue_s=1.0),
         clock=lambda: 0.0,
         check_example=lambda _example, _schema: None,
+        check_limit_s=check_limit_s,
     )
 
 

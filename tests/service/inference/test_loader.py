@@ -18,7 +18,7 @@ from service.int8 import Int8
 from tests.service.inference.loading import load_newest, loader
 from tests.service.published import publish, rewrite
 from tests.service.quantized import EVIDENCE, publish_int8
-from tests.service.trapped import replace
+from tests.service.trapped import publish_trapped, replace, slow
 
 
 def load(models: Path, name: str = "small", precision: str = "auto") -> Model:
@@ -66,6 +66,19 @@ def test_a_model_whose_golden_rows_do_not_match_is_refused(tmp_path: Path) -> No
     message = refusal_of(tmp_path)
     assert message.startswith(f"{tmp_path}/small/1 is refused: a golden row is answered with ")
     assert message.endswith("; at most 0.0001 is allowed; publish the model again")
+
+
+def test_a_graph_that_does_not_end_is_refused(tmp_path: Path) -> None:
+    """Its loop has a turn for each unit of the fourth feature, which is large in a golden row."""
+    publish_trapped(tmp_path)
+    version_dir = tmp_path / "small" / "1"
+    with np.load(version_dir / artifact.GOLDEN) as golden:
+        arrays = {name: array[:1] for name, array in golden.items()}
+    file = io.BytesIO()
+    np.savez(file, **(arrays | {"inputs": np.array([slow(1e15)], np.float32)}))
+    replace(version_dir, artifact.GOLDEN, file.getvalue())
+    with pytest.raises(ModelRefused, match=r"does not run on 1 rows: its checks took 0\.05 s and had not ended; "):
+        loader(tmp_path, check_limit_s=0.05).load("small", 1)
 
 
 @pytest.mark.parametrize(("precision", "runs"), [("auto", "int8"), ("int8", "int8"), ("fp32", "fp32")])

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from service.errors import ModelRefused
 from service.inference import onnx_wire, session
-from service.inference.onnx_wire import NotOnnxError, has_external_data
+from service.inference.onnx_wire import NotOnnxError, defines_functions, has_external_data
 from tests.service.errors import error_message
 from tests.service.published import Network
 
@@ -231,3 +231,21 @@ def test_custom_operators_are_refused() -> None:
 def test_the_format_of_onnx_runtime_is_refused() -> None:
     with pytest.raises(ModelRefused, match=r"^the graph does not load: "):
         session.build(b"\x08\x00\x00\x00ORTM" + bytes(100), "cpu", features=4, classes=3)
+
+
+def test_functions_are_refused_before_they_are_put_in() -> None:
+    """Each function calls the next one twice: put in their places, they are 2**60 operators."""
+    model = onnx.load_from_string(GRAPH)
+    assert not defines_functions(GRAPH)
+    opsets = [*model.opset_import, helper.make_opsetid("own", 1)]
+    for number in range(60):
+        next_one = [helper.make_node(f"F{number + 1}", [a], [b], domain="own") for a, b in ("xt", "ty")]
+        model.functions.append(helper.make_function("own", f"F{number}", ["x"], ["y"], next_one, opsets))
+    last = [helper.make_node("Relu", ["x"], ["y"])]
+    model.functions.append(helper.make_function("own", "F60", ["x"], ["y"], last, opsets))
+    model.opset_import.append(opsets[-1])
+    model.graph.node[5].domain, model.graph.node[5].op_type = "own", "F0"
+    graph = model.SerializeToString()
+    assert defines_functions(graph)
+    with pytest.raises(ModelRefused, match=r"^the graph defines functions, expected ONNX's operators alone; "):
+        session.build(graph, "cpu", features=4, classes=3)

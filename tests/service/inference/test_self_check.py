@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from service import artifact
 from service.errors import ModelRefused
 from service.inference import self_check
-from service.inference.session import Outputs, Session
+from service.inference.session import Outputs
 from service.manifest import Manifest
 from tests.service.errors import error_message
 from tests.service.published import publish
@@ -46,7 +46,7 @@ class Published:
 
     def replay(self, answer: Answer, golden: bytes | None = None, precision: str = "fp32") -> list[int]:
         fake = Fake(answer)
-        self_check.replay(cast("Session", fake), self.golden if golden is None else golden, self.manifest, precision)
+        self_check.replay(fake, self.golden if golden is None else golden, self.manifest, precision)
         return fake.sizes
 
     def error(self, answer: Answer, golden: bytes | None = None, precision: str = "fp32") -> str:
@@ -154,7 +154,7 @@ def test_a_graph_that_does_not_run_is_refused(classifier: Published) -> None:
 
     assert classifier.error(fails) == ("the graph does not run on 8 rows: no room for 8; publish the model again")
     with pytest.raises(ModelRefused, match="the graph does not run on 1 rows: no room for 1; publish the model again"):
-        self_check.measure(cast("Session", Fake(fails)), 4)
+        self_check.measure(Fake(fails), 4)
 
 
 def test_a_graph_that_gives_one_answer_for_all_is_refused(classifier: Published) -> None:
@@ -263,13 +263,13 @@ def test_a_file_without_arrays_is_refused(classifier: Published, golden: bytes) 
 def test_costs_are_measured_on_the_given_clock(classifier: Published) -> None:
     """A version is loaded while the server is busy: a clock of the thread leaves out what other threads took."""
     ticks = itertools.count()
-    costs = self_check.measure(cast("Session", Fake(classifier.right)), 4, clock=lambda: float(next(ticks)))
+    costs = self_check.measure(Fake(classifier.right), 4, clock=lambda: float(next(ticks)))
     assert costs.of(1) == pytest.approx(1.0, rel=0.01)
 
 
 def test_inline_rows_fit_the_time_budget_of_the_event_loop(classifier: Published) -> None:
     fake = Fake(classifier.right)
-    costs = self_check.measure(cast("Session", fake), 4)
+    costs = self_check.measure(fake, 4)
     assert set(fake.sizes) == {1, costs.batch_rows}
     assert costs.run_s >= 0
     assert costs.row_s > 0

@@ -21,7 +21,7 @@ from service.manifest import REGRESSION
 from tests.service.errors import error_message
 from tests.service.published import Network
 from tests.service.quantized import quantized
-from tests.service.trapped import GOOD, publish_trapped, slow
+from tests.service.trapped import BAD, GOOD, publish_trapped, slow
 
 ROOT = Path(__file__).parents[3]
 BATCHES = [*range(1, 65), 65, 96, 127, 128, 129, 200, 255, 256]
@@ -205,3 +205,18 @@ def test_a_run_can_be_ended_from_another_thread_and_the_next_one_runs(tmp_path: 
     run.stop()
     assert ended.wait(60)
     assert run(inputs).probabilities == pytest.approx(network.answer(inputs), abs=1e-5)
+
+
+def test_runs_that_take_longer_than_their_limit_are_ended(tmp_path: Path) -> None:
+    network = publish_trapped(tmp_path)
+    graph = (tmp_path / "small" / "1" / artifact.MODEL).read_bytes()
+    built = session.build(graph, "cpu", features=4, classes=3)
+    inputs = np.array([GOOD], np.float32)
+    with session.LimitedSession(built, 60) as limited:
+        assert limited.run(inputs).probabilities == pytest.approx(network.answer(inputs), abs=1e-5)
+        with pytest.raises(Exception, match="Gather"):  # an error of its own stays what it is
+            limited.run(np.array([BAD], np.float32))
+    with session.LimitedSession(built, 0.05) as limited:
+        for row in (slow(1e15), GOOD):  # the first has no end, and leaves no time for the second
+            with pytest.raises(TimeoutError, match=r"^its checks took 0\.05 s and had not ended$"):
+                limited.run(np.array([row], np.float32))

@@ -19,14 +19,16 @@ from training.errors import DataError
 _TEST: Final = ("test_images", "test_labels")
 _NAMES: Final = ("images", "labels", *_TEST)
 _LABEL_DTYPES: Final = "biuU"  # booleans, integers, strings
+_MAX_BYTES: Final = 4 * 2**30
 
 
-def load(path: Path) -> Dataset:
+def load(path: Path, max_bytes: int = _MAX_BYTES) -> Dataset:
     """Load ``images`` (rows, height, width) uint8 and ``labels`` (rows,), booleans, integers or strings.
 
-    ``test_images`` and ``test_labels``, if present, are the test split. Nothing is unpickled. Raises `DataError`.
+    ``test_images`` and ``test_labels``, if present, are the test split. Nothing is unpickled. Raises `DataError`, also
+    if compressed arrays expand to more than ``max_bytes``: a small file may expand to more than a machine holds.
     """
-    arrays = _read(path)
+    arrays = _read(path, max_bytes)
     parts = [_part(path, arrays, "images", "labels")]
     if any(name in arrays for name in _TEST):
         parts.append(_part(path, arrays, *_TEST))
@@ -42,22 +44,31 @@ def load(path: Path) -> Dataset:
     )
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
+def _read(path: Path, max_bytes: int) -> dict[str, NDArray[Any]]:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     try:
+        if zipfile.is_zipfile(io.BytesIO(content)) and _unpacked_bytes(content) > max(max_bytes, 2 * len(content)):
+            raise DataError(f"{path} is larger than {max_bytes:,} bytes when decompressed; save it with numpy.savez")
         file = np.load(io.BytesIO(content), allow_pickle=False)
         arrays = {name: file[name] for name in getattr(file, "files", ())}  # an .npy file has none
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} is not a file of numpy.savez ({error}); save it again") from error
+    except MemoryError as error:  # also of a damaged header
+        raise DataError(f"{path} has arrays that do not fit into memory ({error}); save fewer images") from error
     if set(arrays) - set(_NAMES) or set(_NAMES[:2]) - set(arrays):
         raise DataError(
             f"{path} has {', '.join(arrays) or 'no named arrays'}, expected images and labels, and optionally "
             "test_images and test_labels"
         )
     return arrays
+
+
+def _unpacked_bytes(archive: bytes) -> int:
+    with zipfile.ZipFile(io.BytesIO(archive)) as file:
+        return sum(item.file_size for item in file.infolist())
 
 
 def _part(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import onnx
@@ -13,8 +13,10 @@ from training.release.interface import listed
 MIN_OPSET: Final = 9
 _OPSET: Final = 15
 _DOMAINS: Final = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
-# A graph with a loop may run for ever, and the server does not stop it.
+# A graph with a loop may run for ever, for some rows alone. Then the server has to replace the worker.
 _CONTROL_FLOW: Final = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+# Of a graph in which each call of a function is replaced by its nodes. Large networks have thousands.
+MAX_NODES: Final = 1_000_000
 _RANDOM: Final = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )
@@ -34,6 +36,24 @@ NUMBERS: Final = frozenset(
 def opset_of(model: onnx.ModelProto) -> int:
     """The version of the standard operators of ``model``; graphs of trees alone, as of XGBoost, do not say one."""
     return max((each.version for each in model.opset_import if each.domain in {"", "ai.onnx"}), default=_OPSET)
+
+
+def expanded_nodes(model: onnx.ModelProto) -> int:
+    """The number of nodes once each call of a function of ``model`` is replaced by its nodes."""
+    functions = {(function.domain, function.name): function for function in model.functions}
+    sizes: dict[tuple[str, str], int] = {}
+
+    def size(nodes: Iterable[onnx.NodeProto]) -> int:
+        return sum(called(node.domain, node.op_type) for each in nodes for node in _with_inner(each))
+
+    def called(domain: str, name: str) -> int:
+        key = (domain, name)
+        if key in functions and key not in sizes:
+            sizes[key] = 1  # one that calls itself has no size; the inliner refuses it
+            sizes[key] = size(functions[key].node)
+        return sizes.get(key, 1)
+
+    return size(model.graph.node)
 
 
 def faults_of(model: onnx.ModelProto) -> list[str]:
@@ -100,7 +120,12 @@ def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _nodes(inner)
+        yield from _with_inner(node)
+
+
+def _with_inner(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    """A node, and those of the graphs within it."""
+    yield node
+    for attribute in node.attribute:
+        for inner in (attribute.g, *attribute.graphs):
+            yield from _nodes(inner)

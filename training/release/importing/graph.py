@@ -12,7 +12,7 @@ import onnx
 from onnx import TensorProto, compose, helper, inliner, numpy_helper
 
 from training.errors import GraphError
-from training.release.importing.faults import dims_of, faults_of, inputs_of, opset_of
+from training.release.importing.faults import MAX_NODES, dims_of, expanded_nodes, faults_of, inputs_of, opset_of
 
 Label = str | int
 Role = Literal["probabilities", "logits", "values"]
@@ -51,8 +51,9 @@ class Foreign:
 def read(content: bytes) -> Foreign:
     """Read an ONNX file. Raises `GraphError` with every fault."""
     try:
-        model = onnx.load_model_from_string(content)
-        model = inliner.inline_local_functions(model) if model.functions else model
+        model = _inlined(onnx.load_model_from_string(content))
+    except GraphError:
+        raise
     except Exception as error:  # protobuf raises its own types
         raise GraphError(
             [f"it is no ONNX file ({error}); export the network with skl2onnx, tf2onnx or torch"]
@@ -71,6 +72,17 @@ def read(content: bytes) -> Foreign:
         raise GraphError(faults)
     (name, kind), label = answers[0], labels[0] if labels else None
     return Foreign(model, name, kind, label, _labels(model) if label else ())
+
+
+def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """``model`` with the nodes of its functions in the places of their calls. Raises `GraphError` for too many."""
+    if not model.functions:
+        return model
+    if (nodes := expanded_nodes(model)) > MAX_NODES:
+        raise GraphError(
+            [f"its functions expand to {nodes:,} nodes, expected {MAX_NODES:,} at most; export it without functions"]
+        )
+    return inliner.inline_local_functions(model)
 
 
 def convert(foreign: Foreign, widths: Sequence[int], role: Role, columns: int) -> bytes:

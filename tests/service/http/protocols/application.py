@@ -49,8 +49,12 @@ class Application:
 
     def on_both_paths(self, path: str, body: bytes, *headers: str) -> tuple[bytes, bytes]:
         """What the fast path and FastAPI answer, without ids and durations."""
+        return self.raw_on_both_paths(post(body, path, *headers))
+
+    def raw_on_both_paths(self, request: bytes) -> tuple[bytes, bytes]:
+        """The same for the bytes of a request."""
 
         async def response() -> tuple[bytes, bytes]:
-            return await BothPaths(self.service).responses(post(body, path, *headers))
+            return await BothPaths(self.service).responses(request)
 
         return self._runner.run(response())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from tests.training.data.errors import message_of
 from training.data.dataset import TEST
 from training.data.images import arrays
+from training.errors import DataError
 
 IMAGES = np.arange(6 * 2 * 3, dtype=np.uint8).reshape(6, 2, 3)
 LABELS = np.array([10, 9, 10, 9, 10, 9])
@@ -135,3 +137,23 @@ def test_single_array_and_missing_file_are_rejected(path: Path, tmp_path: Path) 
     )
     path.unlink()
     assert rejection(path) == "FILE cannot be read: No such file or directory"
+
+
+def test_arrays_that_expand_beyond_the_limit_are_refused(path: Path) -> None:
+    images = np.zeros((20, 64, 64), np.uint8)
+    labels = np.arange(20) % 2
+    np.savez_compressed(path, images=images, labels=labels)
+    assert path.stat().st_size < 2000
+    with pytest.raises(DataError, match=r"is larger than 80,000 bytes when decompressed; save it with numpy\.savez$"):
+        arrays.load(path, 80_000)
+    np.savez(path, images=images, labels=labels)  # these take the memory that the file has
+    assert len(arrays.load(path, 80_000).inputs) == 20
+
+
+def test_a_header_that_claims_more_than_there_is_memory_is_refused(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        with archive.open("images.npy", "w") as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": (2**40, 2**10, 2**10)}
+            np.lib.format.write_array_header_1_0(file, header)  # type: ignore[arg-type]
+        archive.writestr("labels.npy", b"")
+    assert rejection(path).startswith("FILE has arrays that do not fit into memory (")

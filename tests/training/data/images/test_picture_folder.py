@@ -236,6 +236,12 @@ def test_pixels_of_more_than_16_bits_are_rejected(folder: Path) -> None:
     )
 
 
+def test_picture_of_very_many_pixels_is_rejected_unread(folder: Path) -> None:
+    """The header of a file without pixels claims 3.6 GB of them."""
+    (folder / "boot/c.pgm").write_bytes(b"P5 60000 60000 255\n")
+    assert "FOLDER/boot/c.pgm cannot be read as a picture (Image size (3600000000 pixels) exceeds" in rejection(folder)
+
+
 def test_file_that_is_not_a_picture_is_rejected(folder: Path) -> None:
     (folder / "boot/c.png").write_text("hello")
     assert rejection(folder).startswith("FOLDER/boot/c.png cannot be read as a picture (cannot identify image file")
