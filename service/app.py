@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from fastapi import FastAPI
 
 from service import logs, metrics, settings
+from service.edge import Edge
 from service.grpc import extra
 from service.health import Health
 from service.heartbeats import Heartbeats
@@ -45,6 +46,7 @@ from service.inference.repository import Repository
 from service.inference.selection import Selection, parse
 from service.inference.shadow import Shadows
 from service.inference.watcher import Watcher
+from service.keys.buckets import Buckets
 from service.lifecycle import Lifecycle, State
 from service.log_writer import LAST_LINES_S, LogWriter
 from service.manifest import Manifest
@@ -97,11 +99,12 @@ def build(
     *,
     health: Health | None = None,
     replacement: bool = False,
+    buckets: Buckets | None = None,
 ) -> Service:
     """Load every model and put the service together. It also speaks ``protocols``. Raises `StartError`.
 
     ``health`` is what this process sees of the other workers, if there are any. A ``replacement`` for a worker that
-    died leaves out a model that has no good version.
+    died leaves out a model that has no good version. ``buckets`` are the API keys' limits, shared by all workers.
     """
     health = health or Health()
     limits = Limits(
@@ -109,6 +112,7 @@ def build(
         receive_timeout_s=options.receive_timeout_s,
         max_rows=min(options.max_request_rows, options.max_queue_rows),  # more would never fit the queue
     )
+    edge = Edge.of(options, buckets or Buckets())
     catalog, repository, shadows = _models(options, counters, limits.max_rows, replacement=replacement)
 
     def changed(state: State) -> None:
@@ -135,13 +139,12 @@ def build(
         active=lambda: lifecycle.ready,
         looked=counters.versions.looked,
     )
-    sinks: list[Sink] = [counters.count, statistics, *([] if request_log is None else [request_log])]
 
     def measure(open_requests: int) -> None:
         counters.requests.in_flight(open_requests)
         counters.queues.set(repository.waiting(), tracker.connections)
 
-    tracker = RequestTracker(sinks, measure, _CLOCK)
+    tracker = RequestTracker(_sinks(counters, statistics, request_log), measure, _CLOCK)
     counters.queues.limits(options.max_queue_rows, options.max_queue_s)
 
     def exposition() -> bytes:
@@ -149,18 +152,19 @@ def build(
         counters.queues.set(repository.waiting(), tracker.connections)
         return counters.exposition()
 
-    def is_stuck() -> bool:
-        return repository.longest_call_s() > max(_STUCK_S, options.request_timeout_s)
-
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
         # What was made at start lives as long as the process: exempt it from garbage collection.
         gc.collect()
         gc.freeze()
         lifecycle.advance(State.READY)
-        repeated = (_repeat(counters.drift.share, SHARE_EVERY_S), watcher.run())
+        repeated = [
+            _repeat(counters.drift.share, SHARE_EVERY_S),
+            watcher.run(),
+            *edge.background(),
+        ]
         background = [asyncio.create_task(each) for each in repeated]
-        with health.beating(is_stuck):
+        with health.beating(lambda: repository.longest_call_s() > max(_STUCK_S, options.request_timeout_s)):
             yield
         for task in background:
             task.cancel()
@@ -184,7 +188,10 @@ def build(
     add_errors(app, table, repository)
     openapi.install(app, table, repository)
     ids = RequestIds()
-    app.add_middleware(Guard, tracker=tracker, lifecycle=lifecycle, ids=ids, limits=limits, budget=budget)
+    edge.add_to(app, table, predict.identify)
+    app.add_middleware(
+        Guard, tracker=tracker, lifecycle=lifecycle, ids=ids, limits=limits, budget=budget, proxies=edge.proxies
+    )
     fast_path = FastPathContext(
         tracker,
         ids,
@@ -194,8 +201,14 @@ def build(
         lifecycle,
         table,
         lifetime=Lifetime(options.max_connection_age_s, options.max_requests_per_connection),
+        access=edge.access,
+        proxies=edge.proxies,
     )
     return Service(app, lifecycle, fast_path, repository, _grpc(options, fast_path, Served(repository, lifecycle), v2))
+
+
+def _sinks(counters: Metrics, statistics: Sink, request_log: logs.RequestLog | None) -> list[Sink]:
+    return [counters.count, statistics, *([] if request_log is None else [request_log])]
 
 
 def _include_pages(app: FastAPI, options: Settings, repository: Repository) -> None:

@@ -78,6 +78,14 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = _option(
         "auto", "one JSON object per line, or text; auto is text on a terminal"
     )
+    api_keys_file: Path | None = _option(
+        None, "file of API keys, see docs/keys.md; changes count within two seconds; without it no request needs a key"
+    )
+    public: str | None = _option(None, "what needs no API key: some of metrics,docs,page; health checks never need one")
+    trusted_proxies: str | None = _option(
+        None,
+        "networks of proxies whose X-Forwarded-For names the client, 10.0.0.0/8,127.0.0.1; unix for sockets",
+    )
     unseen_values: Literal["refuse", "impute"] = _option(
         "refuse",
         "what to do with a missing value where training saw none, and with an unknown category: refuse the row, or "

@@ -41,6 +41,7 @@ SLOW: Final = (
     "service/models/test_rollback.py::test_a_server_serves_the_version_before",
     "service/models/test_rollback.py::test_of_several_at_once_one_succeeds",
     "service/models/test_run.py",
+    "service/keys/test_served.py",
     "service/scoring/test_run.py",
     "service/scoring/test_same_as_server.py",
     "service/test_artifact_writer.py::test_a_kill_at_any_moment_leaves_no_partial_version",

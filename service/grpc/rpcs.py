@@ -13,6 +13,7 @@ import grpc
 
 from service.errors import InvalidOption, NotReady, RequestError, ServerFailed
 from service.grpc import infer_request, statuses
+from service.grpc.credentials import Credentials
 from service.grpc.documents import DOCUMENTS, Documents
 from service.grpc.gathering import Gathering
 from service.grpc.infer_request import InferRequest
@@ -49,6 +50,7 @@ class RpcContext:
     ids: RequestIds
     receiver: Receiver
     documents: Documents
+    credentials: Credentials
 
 
 class Rpcs:
@@ -85,6 +87,7 @@ class Rpcs:
         metadata = dict(context.invocation_metadata())
         record = self._shared.tracker.begin("POST", route, self._shared.ids.of(_bytes(metadata.get(_REQUEST_ID))))
         record.route = route
+        record.client = self._shared.credentials.client(context)
         self.begun += 1
         try:
             response = await self._responded(respond, metadata, context, record)
@@ -114,6 +117,7 @@ class Rpcs:
         try:
             if self._refusing:
                 raise NotReady("the server is going down; try again", _RESTART_S)  # noqa: TRY301 - answered below
+            self._shared.credentials.check(context, record)
             return await respond(metadata, context, record)
         except RequestError as found:
             error = found

@@ -154,6 +154,7 @@ class FastPathProtocol(BoundedProtocol):
         context = self._context
         record = context.tracker.begin("POST", target.path, context.ids.of(headers.get(b"x-request-id")))
         record.route = target.route
+        record.client = self.peer if context.proxies is None else self.client_of(headers)
         request = Request(target.model, target.version, target.query, headers, b"")
         return PredictionCycle(self, context, target.protocol, request, record, keep_alive=keep_alive)
 

@@ -14,6 +14,7 @@ from service.errors import RequestError, ServerFailed
 from service.http import problems
 from service.http.limits import MAX_UNREAD_BYTES, BodyBudget, BodyCounter, Limits, unread_bytes
 from service.http.messages import by_name
+from service.http.transport.proxies import FORWARDED_FOR, TrustedProxies, plain
 from service.http.transport.request_ids import RequestIds
 from service.lifecycle import Lifecycle
 from service.requests import RequestRecord, RequestTracker
@@ -38,6 +39,7 @@ class Guard:
         ids: RequestIds,
         limits: Limits,
         budget: BodyBudget,
+        proxies: TrustedProxies | None = None,
     ) -> None:
         self._app = app
         self._tracker = tracker
@@ -45,6 +47,7 @@ class Guard:
         self._ids = ids
         self._limits = limits
         self._budget = budget
+        self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; anything but HTTP passes through."""
@@ -53,6 +56,7 @@ class Guard:
             return
         headers = by_name(scope["headers"])
         record = self._tracker.begin(scope["method"], scope["path"], self._ids.of(headers.get(b"x-request-id")))
+        record.client = self._client(scope, headers)
         state = scope.setdefault("state", {})
         state["record"] = record
         if scope["method"] == "HEAD":  # the server omits the body
@@ -69,6 +73,10 @@ class Guard:
         finally:
             responder.close()
             body.close()
+
+    def _client(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str:
+        peer = plain(scope["client"][0]) if scope.get("client") else ""
+        return peer if self._proxies is None else self._proxies.client(peer, headers.get(FORWARDED_FOR))
 
 
 class _LimitedBody:

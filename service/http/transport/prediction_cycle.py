@@ -94,6 +94,8 @@ class PredictionCycle(RequestResponseCycle):
         """Begin, now that all earlier requests of the connection are answered."""
         queued, self.state = self.state, _RECEIVING
         self._protocol.current = self
+        if not self._is_admitted():
+            return
         declared_bytes = self._declared_bytes()
         try:
             self._context.limits.check_declared(declared_bytes)
@@ -113,7 +115,8 @@ class PredictionCycle(RequestResponseCycle):
     def start_complete(self, body: bytes) -> None:
         """Begin with the complete body; all earlier requests of the connection are answered."""
         self._protocol.current = self
-        self._run(body, None)
+        if self._is_admitted():
+            self._run(body, None)
 
     def feed(self, data: bytes) -> None:
         """Add a piece to the body; what follows a rejection is ignored."""
@@ -167,6 +170,19 @@ class PredictionCycle(RequestResponseCycle):
         if self.state is not _DONE:
             self.state = _DONE
             self._context.tracker.abandon()
+
+    def _is_admitted(self) -> bool:
+        """Whether the request's key allows it; it is rejected if not, before its body is read."""
+        access = self._context.access
+        if access is not None:
+            try:
+                access.admit(self._request.headers, self._record)
+            except RequestError as error:
+                self.state = _RECEIVING
+                self._rejection = None  # what else is wrong is none of the client's business
+                self.reject(error)
+                return False
+        return True
 
     def _finish(self) -> None:
         """Make room for the next response."""
