@@ -37,6 +37,7 @@ from service.http.transport.lifetime import Lifetime
 from service.http.transport.middleware import Guard
 from service.http.transport.prediction_cycle import FastPathContext
 from service.http.transport.request_ids import RequestIds
+from service.http.transport.responses import ResponseEncoder
 from service.inference import drift
 from service.inference.catalog import Catalog
 from service.inference.loader import Bounds, Loader, Placement
@@ -190,7 +191,14 @@ def build(
     ids = RequestIds()
     edge.add_to(app, table, predict.identify)
     app.add_middleware(
-        Guard, tracker=tracker, lifecycle=lifecycle, ids=ids, limits=limits, budget=budget, proxies=edge.proxies
+        Guard,
+        tracker=tracker,
+        lifecycle=lifecycle,
+        ids=ids,
+        limits=limits,
+        budget=budget,
+        proxies=edge.proxies,
+        cors=edge.cors,
     )
     fast_path = FastPathContext(
         tracker,
@@ -203,6 +211,9 @@ def build(
         lifetime=Lifetime(options.max_connection_age_s, options.max_requests_per_connection),
         access=edge.access,
         proxies=edge.proxies,
+        cors=edge.cors,
+        compression=edge.compression,
+        encoder=ResponseEncoder(options.keep_alive_timeout_s),
     )
     return Service(app, lifecycle, fast_path, repository, _grpc(options, fast_path, Served(repository, lifecycle), v2))
 

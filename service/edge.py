@@ -1,4 +1,4 @@
-"""What stands between the network and the predictions, from the settings: API keys and trusted proxies."""
+"""What stands between the network and the predictions, from the settings: keys, proxies, browsers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from fastapi import FastAPI
 
 from service.http.messages import Request
 from service.http.paths import RouteTable
+from service.http.transport.compression import Compression, Compressor
+from service.http.transport.cors import Cors, Preflights
 from service.http.transport.gate import Gate, PublicPaths
 from service.http.transport.proxies import TrustedProxies
 from service.keys.access import Access
@@ -26,6 +28,8 @@ class Edge:
     keys: WatchedKeys | None
     public: PublicPaths
     proxies: TrustedProxies | None
+    cors: Cors | None
+    compression: Compression | None
 
     @classmethod
     def of(cls, options: Settings, buckets: Buckets) -> Self:
@@ -34,6 +38,8 @@ class Edge:
             None if options.api_keys_file is None else WatchedKeys(options.api_keys_file, buckets),
             PublicPaths(options.public, () if options.health_route is None else (options.health_route,)),
             None if options.trusted_proxies is None else TrustedProxies(options.trusted_proxies),
+            None if options.cors_origins is None else Cors(options.cors_origins),
+            Compression(options.gzip_over_bytes) if options.gzip_over_bytes else None,
         )
 
     @property
@@ -45,6 +51,10 @@ class Edge:
         """Add the middleware; what is added later stands before it."""
         if self.access is not None:
             app.add_middleware(Gate, access=self.access, public=self.public, table=table, identify=identify)
+        if self.cors is not None:
+            app.add_middleware(Preflights, cors=self.cors)
+        if self.compression is not None:
+            app.add_middleware(Compressor, compression=self.compression)
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
         """What has to run beside the server."""

@@ -86,6 +86,12 @@ class Settings(BaseSettings):
         None,
         "networks of proxies whose X-Forwarded-For names the client, 10.0.0.0/8,127.0.0.1; unix for sockets",
     )
+    cors_origins: str | None = _option(
+        None, "origins whose pages may use the server from a browser: https://a.example,https://b.example, or * for all"
+    )
+    gzip_over_bytes: int = _option(
+        0, "size from which JSON and text are compressed for clients that accept gzip; 0 never", "bytes", ge=0, le=2**30
+    )
     unseen_values: Literal["refuse", "impute"] = _option(
         "refuse",
         "what to do with a missing value where training saw none, and with an unknown category: refuse the row, or "

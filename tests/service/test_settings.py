@@ -37,6 +37,8 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "api_keys_file": ("/srv/keys", Path("/srv/keys")),
     "public": ("metrics,docs", "metrics,docs"),
     "trusted_proxies": ("10.0.0.0/8,unix", "10.0.0.0/8,unix"),
+    "cors_origins": ("https://a.example", "https://a.example"),
+    "gzip_over_bytes": ("4096", 4096),
     "unseen_values": ("impute", "impute"),
     "max_body_bytes": ("4096", 4096),
     "max_buffered_bytes": ("8192", 8192),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, cast
 
 from uvicorn.config import Config
@@ -23,9 +24,11 @@ from service.http import problems
 from service.http.limits import BodyBudget, Limits
 from service.http.messages import Response, by_name
 from service.http.transport.closing import ClosingTransport
+from service.http.transport.compression import Compression
+from service.http.transport.cors import Cors
 from service.http.transport.flow import ReadFlow
 from service.http.transport.lifetime import Lifetime
-from service.http.transport.middleware import IS_LAST, REJECTION
+from service.http.transport.middleware import IS_LAST, KEPT, REJECTION
 from service.http.transport.parsing import PARSER_BODY, PARSER_HEAD, PARSER_IDLE, PARSER_STOPPED, ParsingProtocol
 from service.http.transport.proxies import FORWARDED_FOR, TrustedProxies, plain
 from service.http.transport.request_ids import RequestIds
@@ -50,6 +53,8 @@ class ConnectionContext:
     lifetime: Lifetime = field(default=Lifetime(), kw_only=True)
     access: Access | None = field(default=None, kw_only=True)
     proxies: TrustedProxies | None = field(default=None, kw_only=True)
+    cors: Cors | None = field(default=None, kw_only=True)
+    compression: Compression | None = field(default=None, kw_only=True)
 
 
 class BoundedProtocol(ParsingProtocol):
@@ -61,7 +66,7 @@ class BoundedProtocol(ParsingProtocol):
 
     __slots__ = (
         *("_age_timer", "_buffered_bytes", "_client_has_ended", "_encoder", "_ids", "_is_advancing", "_lifetime"),
-        *("_proxies", "peer"),
+        *("_cors", "_proxies", "peer"),
         *("budget", "current", "on_writable", "read_flow", "responses_left", "tracker"),
     )
 
@@ -83,6 +88,7 @@ class BoundedProtocol(ParsingProtocol):
         self._encoder = context.encoder
         self._lifetime = context.lifetime
         self._proxies = context.proxies
+        self._cors = context.cors
         self.peer = ""
         self.responses_left = context.lifetime.requests()
         self._age_timer: asyncio.TimerHandle | None = None
@@ -278,12 +284,13 @@ class BoundedProtocol(ParsingProtocol):
         if isinstance(cycle, RejectedCycle):
             self._send_rejection(cycle)
         else:
-            cycle.scope["state"][IS_LAST] = self._count_response
+            cycle.scope["state"][IS_LAST] = partial(self._count_response, keeps=cycle.keep_alive)
+            cycle.scope["state"][KEPT] = self._encoder.kept
             super()._start_asgi_task(cycle, app)
 
-    def _count_response(self) -> bool:
+    def _count_response(self, *, keeps: bool) -> bool:
         self.responses_left -= 1
-        return self.is_last_response()
+        return not keeps or self.is_last_response()
 
     def _on_max_age(self) -> None:
         """Close after the next response. An idle connection waits for one, as its client may be sending a request."""
@@ -295,7 +302,10 @@ class BoundedProtocol(ParsingProtocol):
         record.client = self.client_of(headers)
         record.problem = problems.name_of(cycle.error)
         cycle.response_complete = True
-        self.write(problems.response(cycle.error, record.request_id), record, keep_alive=False)
+        response = problems.response(cycle.error, record.request_id)
+        if self._cors is not None:
+            response = self._cors.added(response, headers.get(b"origin"))
+        self.write(response, record, keep_alive=False)
         self.transport.close()
 
     def _wait_for_bytes(self) -> None:

@@ -231,6 +231,23 @@ class PredictionCycle(RequestResponseCycle):
             self._counter.release()
 
     def _reply(self, response: Response) -> None:
+        compression = self._context.compression
+        if compression is not None and compression.concerns(response):
+            found = compression.negotiated(response, self._request.headers.get(b"accept-encoding"))
+            if isinstance(found, asyncio.Future):
+                self._pending = None
+                found.add_done_callback(self._send_compressed)
+                return
+            response = found
+        self._send(response)
+
+    def _send_compressed(self, compressed: asyncio.Future[Response]) -> None:
+        if self.state is not _DONE:  # its client may be gone
+            self._send(compressed.result())
+
+    def _send(self, response: Response) -> None:
+        if self._context.cors is not None:
+            response = self._context.cors.added(response, self._request.headers.get(b"origin"))
         self.state = _DONE
         protocol = self._protocol
         closes = problems.CLOSE in response.headers or self.waiting_for_100_continue
