@@ -16,6 +16,7 @@ SLOW: Final = (
     "deploy/test_pod.py",
     "deploy/test_rules.py",
     "documents/test_cloud.py",
+    "documents/test_keys.py::test_a_key_is_made_and_sent",
     "documents/test_snippets.py::test_the_estimator_trains_and_publishes",
     "documents/test_snippets.py::test_the_tables_train_and_publish",
     "documents/test_walk.py::test_the_table_is_answered_by_name",

@@ -1,7 +1,7 @@
 """Compresses large answers with gzip for clients that accept it: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3
 
-Level 1: it makes JSON half as large as no level does for a few times the time, and higher ones take longer for little.
-It runs in a thread, which leaves the interpreter to the event loop.
+Level 1 saves nearly as much of a prediction's JSON as level 6, in a fifth of its time. It runs in a thread, and leaves
+the interpreter to the event loop meanwhile.
 """
 
 from __future__ import annotations

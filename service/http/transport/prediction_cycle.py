@@ -18,6 +18,7 @@ from service.http.messages import Request, Response
 from service.http.paths import AnyProtocol, RouteTable
 from service.http.predict import Pending, Predict
 from service.http.transport.connection import BoundedProtocol, ConnectionContext
+from service.keys.access import Access
 from service.lifecycle import Lifecycle
 from service.requests import RequestRecord
 
@@ -94,7 +95,8 @@ class PredictionCycle(RequestResponseCycle):
         """Begin, now that all earlier requests of the connection are answered."""
         queued, self.state = self.state, _RECEIVING
         self._protocol.current = self
-        if not self._is_admitted():
+        access = self._context.access
+        if access is not None and not self._is_admitted(access):
             return
         declared_bytes = self._declared_bytes()
         try:
@@ -115,7 +117,7 @@ class PredictionCycle(RequestResponseCycle):
     def start_complete(self, body: bytes) -> None:
         """Begin with the complete body; all earlier requests of the connection are answered."""
         self._protocol.current = self
-        if self._is_admitted():
+        if self._context.access is None or self._is_admitted(self._context.access):
             self._run(body, None)
 
     def feed(self, data: bytes) -> None:
@@ -171,17 +173,15 @@ class PredictionCycle(RequestResponseCycle):
             self.state = _DONE
             self._context.tracker.abandon()
 
-    def _is_admitted(self) -> bool:
+    def _is_admitted(self, access: Access) -> bool:
         """Whether the request's key allows it; it is rejected if not, before its body is read."""
-        access = self._context.access
-        if access is not None:
-            try:
-                access.admit(self._request.headers, self._record)
-            except RequestError as error:
-                self.state = _RECEIVING
-                self._rejection = None  # what else is wrong is none of the client's business
-                self.reject(error)
-                return False
+        try:
+            access.admit(self._request.headers, self._record)
+        except RequestError as error:
+            self.state = _RECEIVING
+            self._rejection = None  # what else is wrong is none of the client's business
+            self.reject(error)
+            return False
         return True
 
     def _finish(self) -> None:
@@ -231,32 +231,29 @@ class PredictionCycle(RequestResponseCycle):
             self._counter.release()
 
     def _reply(self, response: Response) -> None:
-        compression = self._context.compression
-        if compression is not None and compression.concerns(response):
-            found = compression.negotiated(response, self._request.headers.get(b"accept-encoding"))
+        context = self._context
+        if context.compression is not None and context.compression.concerns(response):
+            found = context.compression.negotiated(response, self._request.headers.get(b"accept-encoding"))
             if isinstance(found, asyncio.Future):
                 self._pending = None
-                found.add_done_callback(self._send_compressed)
+                found.add_done_callback(self._reply_compressed)
                 return
             response = found
-        self._send(response)
-
-    def _send_compressed(self, compressed: asyncio.Future[Response]) -> None:
-        if self.state is not _DONE:  # its client may be gone
-            self._send(compressed.result())
-
-    def _send(self, response: Response) -> None:
-        if self._context.cors is not None:
-            response = self._context.cors.added(response, self._request.headers.get(b"origin"))
+        if context.cors is not None:
+            response = context.cors.added(response, self._request.headers.get(b"origin"))
         self.state = _DONE
         protocol = self._protocol
         closes = problems.CLOSE in response.headers or self.waiting_for_100_continue
         protocol.responses_left -= 1
         closes = closes or (protocol.responses_left <= 0 and protocol.is_last_response())
-        if closes or self._context.lifecycle.draining:
+        if closes or context.lifecycle.draining:
             self.keep_alive = False
         protocol.write(response, self._record, keep_alive=self.keep_alive)
         if protocol.flow.write_paused:
             protocol.on_writable = self._finish
         else:
             self._finish()
+
+    def _reply_compressed(self, compressed: asyncio.Future[Response]) -> None:
+        if self.state is not _DONE:  # its client may be gone
+            self._reply(compressed.result())
