@@ -8,6 +8,7 @@ from typing import Final
 SLOW: Final = (
     "browser/test_card.py",
     "browser/test_fetch.py",
+    "browser/test_key.py",
     "browser/test_metrics_text.py",
     "browser/test_page.py",
     "browser/test_status.py",
