@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from fastapi import FastAPI
 
+from service.http import openapi
 from service.http.messages import Request
 from service.http.paths import RouteTable
 from service.http.transport.compression import Compression, Compressor
@@ -48,8 +49,9 @@ class Edge:
         return None if self.keys is None else self.keys.access
 
     def add_to(self, app: FastAPI, table: RouteTable, identify: Callable[[Request, RequestRecord], None]) -> None:
-        """Add the middleware; what is added later stands before it."""
+        """Add the middleware, and document it; what is added later stands before it."""
         if self.access is not None:
+            openapi.require_keys(app, self.public.has)
             app.add_middleware(Gate, access=self.access, public=self.public, table=table, identify=identify)
         if self.cors is not None:
             app.add_middleware(Preflights, cors=self.cors)

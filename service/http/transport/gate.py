@@ -42,10 +42,13 @@ class PublicPaths:
         self._exact = _PROBES | set(probes) | set(paths)
         self._below = tuple(path for path in paths if path.endswith("/") and path != "/")
 
-    def has(self, scope: Scope) -> bool:
+    def has(self, path: str) -> bool:
+        """Whether GET of a path needs no key."""
+        return path in self._exact or path.startswith(self._below)
+
+    def admits(self, scope: Scope) -> bool:
         """Whether a request needs no key."""
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        return scope["method"] in {"GET", "HEAD"} and (path in self._exact or path.startswith(self._below))
+        return scope["method"] in {"GET", "HEAD"} and self.has(scope["path"].removeprefix(scope.get("root_path", "")))
 
 
 class Gate:
@@ -71,7 +74,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] == "http" and not self._public.has(scope):
+        if scope["type"] == "http" and not self._public.admits(scope):
             record: RequestRecord = scope["state"]["record"]
             try:
                 self._access.admit(by_name(scope["headers"]), record)

@@ -325,3 +325,20 @@ async def test_pipelined_requests_are_checked_each(models: Path) -> None:
         fast, fastapi = await both.responses(requests)
     assert statuses(fast) == statuses(fastapi) == [200, 401, 401, 200]
     assert normal(fast) == normal(fastapi)
+
+
+@pytest.mark.anyio
+async def test_the_openapi_document_says_what_needs_a_key(models: Path) -> None:
+    async with guarded(models, public="metrics") as both:
+        document = both.service.app.openapi()
+    assert document["security"] == [{"bearer": []}, {"x-api-key": []}]
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "x-api-key"}
+    free = {
+        (path, method)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if operation.get("security") == []
+    }
+    assert free == {(path, "get") for path in [*PROBES, "/metrics"]}
+    async with serving(models) as both:
+        assert "security" not in both.service.app.openapi()
