@@ -48,9 +48,8 @@ def require_keys(app: FastAPI, is_public: Callable[[str], bool]) -> None:
 
     def document() -> dict[str, Any]:
         found = others()
-        paths = {
-            path: {"get": item["get"] | {"security": []}} for path, item in found["paths"].items() if is_public(path)
-        }
+        public = {path: item for path, item in found["paths"].items() if "get" in item and is_public(path)}
+        paths = {path: item | {"get": item["get"] | {"security": []}} for path, item in public.items()}
         components = found["components"] | {"securitySchemes": _SCHEMES}
         return {
             **found,
