@@ -1,4 +1,4 @@
-// Sends requests with the visitor's API key, and asks for it if the server wants one. It is kept until the tab is closed.
+// Sends requests with the visitor's API key, which the tab keeps, and asks for it if the server wants one.
 
 import { element } from "./dom.js";
 
