@@ -234,7 +234,7 @@ class PredictionCycle(RequestResponseCycle):
         context = self._context
         if context.compression is not None and context.compression.concerns(response):
             found = context.compression.negotiated(response, self._request.headers.get(b"accept-encoding"))
-            if isinstance(found, asyncio.Future):
+            if not isinstance(found, Response):
                 self._pending = None
                 found.add_done_callback(self._reply_compressed)
                 return
