@@ -34,12 +34,16 @@ class Grant:
     def take_request(self) -> None:
         """Count a request. Raises `RateLimited`."""
         if self._requests is not None and (wait_s := self._requests.take()):
-            raise RateLimited(f"key {self.name} has sent more requests than its limit allows; wait, then go on", wait_s)
+            raise self._limited("requests", self._requests.rate_per_s, wait_s)
 
     def take_rows(self, rows: int) -> None:
         """Count the rows of a request. Raises `RateLimited` if earlier ones used up the limit."""
         if self._rows is not None and (wait_s := self._rows.take(rows)):
-            raise RateLimited(f"key {self.name} has sent more rows than its limit allows; wait, then go on", wait_s)
+            raise self._limited("rows", self._rows.rate_per_s, wait_s)
+
+    def _limited(self, what: str, rate_per_s: float, wait_s: float) -> RateLimited:
+        used_up = f"key {self.name} has used up its {rate_per_s:g} {what} per second"
+        return RateLimited(f"{used_up}; send fewer, or retry after {wait_s:.3g} s", wait_s)
 
 
 class Access:

@@ -27,7 +27,7 @@ class Bucket:
     With ``whole``, an amount passes if there is room for 1 and may leave a debt: so it may be larger than a second's.
     """
 
-    __slots__ = ("_clock", "_full_at_s", "_most_s", "_rate_per_s", "_slot")
+    __slots__ = ("_clock", "_full_at_s", "_most_s", "_slot", "rate_per_s")
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Bucket:
     ) -> None:
         self._full_at_s = full_at_s
         self._slot = slot
-        self._rate_per_s = rate_per_s
+        self.rate_per_s = rate_per_s
         self._clock = clock
         self._most_s = BURST_S if whole else max(BURST_S - 1 / rate_per_s, 0.0)
 
@@ -51,7 +51,7 @@ class Bucket:
         wait_s: float = missing_s - self._most_s
         if wait_s > _ROUNDING_S:
             return wait_s
-        self._full_at_s[self._slot] = now_s + missing_s + amount / self._rate_per_s
+        self._full_at_s[self._slot] = now_s + missing_s + amount / self.rate_per_s
         return 0.0
 
 

@@ -53,7 +53,7 @@ class WatchedKeys:
         except KeyFileError as error:
             if str(error) != self._fault:
                 self._fault = str(error)
-                _log.error("%s; the %d key(s) of before stay valid", error, len(self._keys))
+                _log.error("%s; the previous %d key(s) stay valid", error, len(self._keys))
             return
         self._fault = ""
         if keys != self._keys:

@@ -123,9 +123,9 @@ def test_limits_count_requests_and_rows_of_each_key() -> None:
         admitted(access, header)
     with pytest.raises(RateLimited) as rows:
         record.take_rows(1)
-    assert str(requests.value) == "key slow has sent more requests than its limit allows; wait, then go on"
+    assert str(requests.value) == "key slow has used up its 2 requests per second; send fewer, or retry after 0.5 s"
     assert requests.value.retry_after_s == pytest.approx(0.5)
-    assert str(rows.value) == "key slow has sent more rows than its limit allows; wait, then go on"
+    assert str(rows.value) == "key slow has used up its 10 rows per second; send fewer, or retry after 1.5 s"
     assert rows.value.retry_after_s == pytest.approx(1.5)
     assert admitted(access, (b"x-api-key", fast.secret.encode())) == "fast"
     now_s += 1.5

@@ -102,7 +102,7 @@ def test_limits_hold_over_workers_and_protocols(served: Served) -> None:
     assert [status(served, bearer) for _ in range(16)] == [429] * 16
     assert served.server.fails(raw_request(ROWS), metadata=metadata(SLOW)) == (
         Code.RESOURCE_EXHAUSTED,
-        "key slow has sent more requests than its limit allows; wait, then go on",
+        "key slow has used up its 1e-06 requests per second; send fewer, or retry after 1e+06 s",
     )
     assert status(served, FEW.bearer) == 200
     assert {status(served, FEW.bearer) for _ in range(8)} == {429}

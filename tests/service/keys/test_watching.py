@@ -88,7 +88,7 @@ async def test_a_broken_file_keeps_the_old_keys(
         assert known(watched) == (True, False)
     (record,) = caplog.records
     assert record.levelname == "ERROR"
-    assert record.getMessage().endswith("; the 1 key(s) of before stay valid")
+    assert record.getMessage().endswith("; the previous 1 key(s) stay valid")
     write(path, NEW)
     await watched.look()
     assert known(watched) == (False, True)

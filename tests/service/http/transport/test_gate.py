@@ -281,7 +281,9 @@ async def test_limits_hold_on_both_paths(models: Path, *, fast: bool) -> None:
     first = answers.split(b"HTTP/1.1 ")[2]
     document = json.loads(first.split(b"\r\n\r\n")[1])
     assert document["type"] == "urn:mlp-serving:rate-limited"
-    assert document["detail"] == "key slow has sent more requests than its limit allows; wait, then go on"
+    assert (
+        document["detail"] == "key slow has used up its 1e-06 requests per second; send fewer, or retry after 1e+06 s"
+    )
     assert b"\r\nretry-after: 1000000\r\n" in first
 
 
