@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from service.errors import StartError
 from service.http.transport.gate import PublicPaths
@@ -90,6 +92,18 @@ def test_with_a_key_both_paths_answer_as_without_keys(ask: Ask, name: str) -> No
     fast, fastapi = ask(keyed(REQUESTS[name]))
     assert fast == fastapi
     assert 401 not in statuses(fast) or name == "http 1.0"
+
+
+@given(st.data())
+@settings(max_examples=200)
+def test_damaged_requests_with_a_key_are_answered_alike(ask: Ask, data: st.DataObject) -> None:
+    request = bytearray(keyed(REQUESTS[data.draw(st.sampled_from(sorted(REQUESTS)))])[:1500])
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, min(len(request), 160) - 1))  # in its head
+        request[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=3))
+    fast, fastapi = ask(bytes(request))
+    assert fast == fastapi
+    assert b" 500 " not in fast
 
 
 @pytest.mark.parametrize(
