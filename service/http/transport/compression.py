@@ -24,7 +24,7 @@ _THREADS: Final = 1  # in each worker: the rest of the CPUs is for predictions
 _CACHED: Final = 64
 _HEADER_BYTES: Final = 256
 # Numbers as bytes hardly get smaller.
-_TYPES: Final = (b"application/json", b"application/problem+json", b"application/javascript", b"image/svg+xml")
+_TYPES: Final = (b"application/json", b"application/javascript", b"image/svg+xml")
 _VARY: Final = (b"vary", b"accept-encoding")
 
 
