@@ -16,14 +16,19 @@ from service.keys.key_file import Key
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command. Returns the exit status: 0, or 2 for an invalid command line."""
+    """Run the command. Returns the exit status: 0, 1 if the line cannot be written, 2 for an invalid command line."""
     given = _parser().parse_args(arguments)
     key = api_key.new()
     line = Key(given.name, api_key.digest(key.encode()), given.requests_per_s, given.rows_per_s).line()
-    sys.stderr.write(f"The key {given.name}, for its client; it is shown this once, and stored nowhere:\n{key}\n")
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        sys.stderr.write(f"the line of key {given.name} cannot be written: {error.strerror}; no key was made\n")
+        return 1
     if sys.stdout.isatty():
-        sys.stderr.write("The line for the file of --api-keys-file, which is no secret:\n")
-    sys.stdout.write(f"{line}\n")
+        sys.stderr.write("The line above is for the file of --api-keys-file; it is no secret.\n")
+    sys.stderr.write(f"The key {given.name}, for its client; it is shown once and not stored:\n{key}\n")
     return 0
 
 

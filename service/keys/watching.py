@@ -55,11 +55,11 @@ class WatchedKeys:
                 self._fault = str(error)
                 _log.error("%s; the previous %d key(s) stay valid", error, len(self._keys))
             return
-        self._fault = ""
         if keys != self._keys:
             self.access.replace(keys)
+        if keys != self._keys or self._fault:
             _log.info("%d key(s) in %s%s", len(keys), self._path, _changes(self._keys, keys))
-        self._content, self._keys = content, keys
+        self._content, self._keys, self._fault = content, keys, ""
 
 
 def _changes(before: Sequence[Key], after: Sequence[Key]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
@@ -121,6 +122,21 @@ def test_the_command_makes_a_key_and_its_line() -> None:
         assert len(secret) == api_key.KEY_BYTES
         made.append(secret)
     assert made[0] != made[1]
+
+
+class Full(io.StringIO):
+    """A file on a full disk."""
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_no_key_is_shown_if_its_line_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    with redirect_stdout(Full()):
+        assert command.main(["new", "web"]) == 1
+    assert capsys.readouterr().err == (
+        "the line of key web cannot be written: No space left on device; no key was made\n"
+    )
 
 
 @pytest.mark.parametrize("arguments", [[], ["new"], ["new", "a b"], ["new", "web", "--rows-per-s", "0"], ["old", "x"]])

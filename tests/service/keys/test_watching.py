@@ -94,14 +94,15 @@ async def test_a_broken_file_keeps_the_old_keys(
     assert known(watched) == (False, True)
 
 
-async def test_a_file_that_is_mended_is_not_reported_as_changed(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_file_that_is_mended_is_reported(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     watched = WatchedKeys(path, Buckets())
     for _ in range(2):
         path.write_bytes(b"")
         await watched.look()
         write(path, OLD)
         await watched.look()
-    assert [record.levelname for record in caplog.records] == ["INFO", "ERROR", "ERROR"]
+    assert [record.levelname for record in caplog.records] == ["INFO", "ERROR", "INFO", "ERROR", "INFO"]
+    assert caplog.messages[-1] == f"1 key(s) in {path}"
     assert known(watched) == (True, False)
 
 
