@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+_KEEP_ALIVE_S: Final = 3600  # a busy machine may keep a connection waiting
 
 NewProtocol = Callable[[uvicorn.Config, ServerState, dict[str, Any]], HttpToolsProtocol]
 
@@ -43,7 +45,9 @@ class Connections:
     """``count`` connections to one server."""
 
     def __init__(self, app: Any, protocol: NewProtocol, count: int) -> None:
-        config = uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="off")
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, ws="none", lifespan="off", timeout_keep_alive=_KEEP_ALIVE_S
+        )
         config.load()
         state = ServerState()
         self._protocols = [protocol(config, state, {}) for _ in range(count)]

@@ -18,6 +18,7 @@ from service.health import Health
 from service.heartbeats import Heartbeats
 from service.inference import watcher
 from service.inference.selection import only_model
+from service.keys.buckets import Buckets
 from service.log_writer import LAST_LINES_S, LogStream, LogWriter
 from service.metrics import Metrics
 from service.metrics.folder import locked, remove_unused_folders
@@ -66,7 +67,7 @@ def _serve(arguments: Sequence[str], stop: server.Stop, writer: LogWriter) -> in
         ).close()
 
     replacing = threading.Event()
-    heartbeats = Heartbeats(count)
+    heartbeats, buckets = Heartbeats(count), Buckets()
     if count > 1 and settings.model is None:
         # A worker that starts later may find more models, and has the same default as the others.
         settings = settings.model_copy(update={"model": only_model(settings.models)})
@@ -74,7 +75,9 @@ def _serve(arguments: Sequence[str], stop: server.Stop, writer: LogWriter) -> in
     def run(index: int, metrics: Metrics, listener: Callable[[], socket.socket]) -> int:
         writer.on_drop(metrics.server.log_lines_dropped)
         health = Health(heartbeats, index)
-        service = app.build(settings, request_log, metrics, health=health, replacement=replacing.is_set())
+        service = app.build(
+            settings, request_log, metrics, health=health, replacement=replacing.is_set(), buckets=buckets
+        )
         try:
             server.run(service, settings, listener(), stop)
         finally:

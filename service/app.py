@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from fastapi import APIRouter, FastAPI
 
 from service import logs, metrics, settings
+from service.edge import Edge
 from service.errors import StartError
 from service.grpc import extra
 from service.health import Health
@@ -39,6 +40,7 @@ from service.http.transport.lifetime import Lifetime
 from service.http.transport.middleware import Guard
 from service.http.transport.prediction_cycle import FastPathContext
 from service.http.transport.request_ids import RequestIds
+from service.http.transport.responses import ResponseEncoder
 from service.inference import drift
 from service.inference.catalog import Catalog
 from service.inference.loader import Bounds, Loader, Placement
@@ -48,6 +50,7 @@ from service.inference.repository import Repository
 from service.inference.selection import Selection, parse
 from service.inference.shadow import Shadows
 from service.inference.watcher import Watcher
+from service.keys.buckets import Buckets
 from service.lifecycle import Lifecycle, State
 from service.log_writer import LAST_LINES_S, LogWriter
 from service.manifest import Manifest
@@ -114,11 +117,12 @@ def build(
     *,
     health: Health | None = None,
     replacement: bool = False,
+    buckets: Buckets | None = None,
 ) -> Service:
     """Load every model and put the service together. It also speaks ``protocols``. Raises `StartError`.
 
     ``health`` is what this process sees of the other workers, if there are any. A ``replacement`` for a worker that
-    died leaves out a model that has no good version.
+    died leaves out a model that has no good version. ``buckets`` are the API keys' limits, shared by all workers.
     """
     health = health or Health()
     limits = Limits(
@@ -127,6 +131,7 @@ def build(
         max_rows=min(options.max_request_rows, options.max_queue_rows),  # more would never fit the queue
     )
     spans, payloads = _spans(counters), _payloads(options, counters)
+    edge = Edge.of(options, buckets or Buckets())
     catalog, repository, shadows = _models(options, counters, limits.max_rows, replacement=replacement)
 
     lifecycle = _lifecycle(counters, health, shadows)
@@ -149,14 +154,13 @@ def build(
         active=lambda: lifecycle.ready,
         looked=counters.versions.looked,
     )
-    # The spans come first: the others see the traces that they begin.
-    sinks = _given(spans, counters.count, statistics, request_log)
 
     def measure(open_requests: int) -> None:
         counters.requests.in_flight(open_requests)
         counters.queues.set(repository.waiting(), tracker.connections)
 
-    tracker = RequestTracker(sinks, measure, _CLOCK)
+    # The spans come first: the others see the traces that they begin.
+    tracker = RequestTracker(_given(spans, counters.count, statistics, request_log), measure, _CLOCK)
     counters.queues.limits(options.max_queue_rows, options.max_queue_s)
 
     def scrape() -> Callable[[Format], bytes]:
@@ -164,18 +168,15 @@ def build(
         counters.queues.set(repository.waiting(), tracker.connections)
         return counters.scrape()
 
-    def is_stuck() -> bool:
-        return repository.longest_call_s() > max(_STUCK_S, options.request_timeout_s)
-
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
         # What was made at start lives as long as the process: exempt it from garbage collection.
         gc.collect()
         gc.freeze()
         lifecycle.advance(State.READY)
-        repeated = (_repeat(counters.share, SHARE_EVERY_S), watcher.run())
+        repeated = [_repeat(counters.share, SHARE_EVERY_S), watcher.run(), *edge.background()]
         background = [asyncio.create_task(each) for each in repeated]
-        with health.beating(is_stuck):
+        with health.beating(lambda: repository.longest_call_s() > max(_STUCK_S, options.request_timeout_s)):
             yield
         for task in background:
             task.cancel()
@@ -198,7 +199,17 @@ def build(
     routes = router(table, predict, repository, lifecycle, health, Scrapes(scrape))
     _include_routes(app, routes, table, repository)
     ids = RequestIds()
-    app.add_middleware(Guard, tracker=tracker, lifecycle=lifecycle, ids=ids, limits=limits, budget=budget)
+    edge.add_to(app, table, predict.identify)
+    app.add_middleware(
+        Guard,
+        tracker=tracker,
+        lifecycle=lifecycle,
+        ids=ids,
+        limits=limits,
+        budget=budget,
+        proxies=edge.proxies,
+        cors=edge.cors,
+    )
     fast_path = FastPathContext(
         tracker,
         ids,
@@ -208,6 +219,11 @@ def build(
         lifecycle,
         table,
         lifetime=Lifetime(options.max_connection_age_s, options.max_requests_per_connection),
+        access=edge.access,
+        proxies=edge.proxies,
+        cors=edge.cors,
+        compression=edge.compression,
+        encoder=ResponseEncoder(options.keep_alive_timeout_s),
     )
     grpc = _grpc(options, fast_path, Served(repository, lifecycle), v2)
     return Service(app, lifecycle, fast_path, repository, grpc, partial(_close, tracker, spans, payloads))

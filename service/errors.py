@@ -9,6 +9,7 @@ ServiceError
     ├── HeadersTooLarge         connection → headers
     ├── ReceiveTimeout          connection → headers and body
     ├── BodyTooLarge            connection → body
+    ├── Unauthenticated         headers    → key
     ├── NotFound                path       → model
     ├── MethodNotAllowed        path       → method
     ├── UnsupportedMedia        headers    → codec
@@ -17,6 +18,7 @@ ServiceError
     ├── InvalidOption           query and headers → options
     ├── Retryable               rows       → queue
     │   ├── NotReady            starting, or going down
+    │   ├── RateLimited         key        → its limits
     │   └── Overloaded          no space for the body or the rows
     │       └── QueueTooLong    the rows would wait too long
     ├── DeadlineExceeded        queue      → run
@@ -64,6 +66,10 @@ class ReceiveTimeout(RequestError):
 
 class BodyTooLarge(RequestError):
     """The body exceeds the limit."""
+
+
+class Unauthenticated(RequestError):
+    """The request has no key that is known."""
 
 
 class NotFound(RequestError):
@@ -152,6 +158,10 @@ class Retryable(RequestError):
 
 class NotReady(Retryable):
     """The server is starting or stopping."""
+
+
+class RateLimited(Retryable):
+    """The key's limit of requests or rows is reached."""
 
 
 class Overloaded(Retryable):

@@ -135,6 +135,10 @@ def _json_line(time: str, record: RequestRecord) -> bytes:
         "duration_s": round(record.duration_s, 6),
         "request_id": record.request_id,
     }
+    if record.client:
+        line["client"] = record.client
+    if record.key:
+        line["key"] = record.key
     if record.trace_id:
         line["trace_id"] = record.trace_id
         line["sampled"] = record.sampled

@@ -31,6 +31,9 @@ class RequestRecord:
     version: int = 0
     rows: int = 0
     imputed: Imputed | None = None
+    client: str = ""  # its address
+    key: str = ""  # the name of its API key
+    take_rows: Callable[[int], None] | None = None  # counts rows for the key's limit
     decode_s: float = 0.0
     queue_s: float = 0.0
     inference_s: float = 0.0

@@ -85,6 +85,20 @@ class Settings(BaseSettings):
     payload_log_max_bytes: int = _option(
         2**30, "maximum size of the payload log; the oldest files are removed", "bytes", ge=2**24, le=2**44
     )
+    api_keys_file: Path | None = _option(
+        None, "file of API keys, see docs/keys.md; changes count within two seconds; without it no request needs a key"
+    )
+    public: str | None = _option(None, "what needs no API key: some of metrics,docs,page; health checks never need one")
+    trusted_proxies: str | None = _option(
+        None,
+        "networks of proxies whose X-Forwarded-For names the client, 10.0.0.0/8,127.0.0.1; unix for sockets",
+    )
+    cors_origins: str | None = _option(
+        None, "origins whose pages may use the server from a browser: https://a.example,https://b.example, or * for all"
+    )
+    gzip_over_bytes: int = _option(
+        0, "size from which JSON and text are compressed for clients that accept gzip; 0 never", "bytes", ge=0, le=2**30
+    )
     unseen_values: Literal["refuse", "impute"] = _option(
         "refuse",
         "what to do with a missing value where training saw none, and with an unknown category: refuse the row, or "

@@ -8,6 +8,7 @@ from typing import Final
 SLOW: Final = (
     "browser/test_card.py",
     "browser/test_fetch.py",
+    "browser/test_key.py",
     "browser/test_metrics_text.py",
     "browser/test_page.py",
     "browser/test_status.py",
@@ -19,6 +20,7 @@ SLOW: Final = (
     "deploy/test_pod.py",
     "deploy/test_rules.py",
     "documents/test_cloud.py",
+    "documents/test_keys.py::test_a_key_is_made_and_sent",
     "documents/test_snippets.py::test_the_estimator_trains_and_publishes",
     "documents/test_snippets.py::test_the_tables_train_and_publish",
     "documents/test_walk.py::test_the_table_is_answered_by_name",
@@ -47,6 +49,7 @@ SLOW: Final = (
     "service/models/test_rollback.py::test_a_server_serves_the_version_before",
     "service/models/test_rollback.py::test_of_several_at_once_one_succeeds",
     "service/models/test_run.py",
+    "service/keys/test_served.py",
     "service/payloads/test_served.py",
     "service/scoring/test_run.py",
     "service/scoring/test_same_as_server.py",

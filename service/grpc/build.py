@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from service.grpc.credentials import Credentials
 from service.grpc.documents import Documents
 from service.grpc.receiving import Receiver
 from service.grpc.rpcs import RpcContext, Rpcs
@@ -16,11 +17,13 @@ from service.settings import Settings
 def build(settings: Settings, http: FastPathContext, served: Served, resources: Mapping[str, Resource]) -> GrpcServer:
     """The server on ``settings.grpc_port``; ``resources`` are those of the protocol over REST."""
     receiver = Receiver(http.limits, http.budget)
-    rpcs = Rpcs(RpcContext(http.predict, http.tracker, http.ids, receiver, Documents(resources, served)))
+    credentials = Credentials(http.access, http.proxies)
+    rpcs = Rpcs(RpcContext(http.predict, http.tracker, http.ids, receiver, Documents(resources, served), credentials))
     return GrpcServer(
         rpcs,
         Address(settings.host, settings.grpc_port, shared=settings.workers != 1),
         http.limits,
+        credentials,
         idle_s=settings.keep_alive_timeout_s,
         request_s=settings.request_timeout_s,
     )

@@ -13,6 +13,7 @@ import grpc
 
 from service.errors import InvalidOption, NotReady, RequestError, ServerFailed
 from service.grpc import infer_request, statuses
+from service.grpc.credentials import Credentials
 from service.grpc.documents import DOCUMENTS, Documents
 from service.grpc.gathering import Gathering
 from service.grpc.infer_request import InferRequest
@@ -51,6 +52,7 @@ class RpcContext:
     ids: RequestIds
     receiver: Receiver
     documents: Documents
+    credentials: Credentials
 
 
 class Rpcs:
@@ -89,6 +91,7 @@ class Rpcs:
         record.route = route
         if _TRACEPARENT in metadata:
             trace_context.note(record, _trace_headers(context))
+        record.client = self._shared.credentials.client(context)
         self.begun += 1
         try:
             response = await self._responded(respond, metadata, context, record)
@@ -119,6 +122,7 @@ class Rpcs:
         try:
             if self._refusing:
                 raise NotReady("the server is going down; try again", _RESTART_S)  # noqa: TRY301 - answered below
+            self._shared.credentials.check(context, record)
             return await respond(metadata, context, record)
         except RequestError as found:
             error = found

@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from service.errors import StartError
+from service.grpc.credentials import Credentials
 from service.grpc.messages import POOL, SERVICE
 from service.grpc.rpcs import Rpcs
 from service.grpc.streams import Health, Reflection, Streams
@@ -57,9 +58,12 @@ class GrpcServer:
     ``request_s``.
     """
 
-    def __init__(self, rpcs: Rpcs, address: Address, limits: Limits, *, idle_s: float, request_s: float) -> None:
+    def __init__(
+        self, rpcs: Rpcs, address: Address, limits: Limits, credentials: Credentials, *, idle_s: float, request_s: float
+    ) -> None:
         self._rpcs = rpcs
         self._address = address
+        self._credentials = credentials
         self._options = _options(limits, shared=address.shared, idle_s=idle_s, request_s=request_s)
         self._streams = Streams()
         self._health = Health(self._streams)
@@ -72,7 +76,7 @@ class GrpcServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         for described in (health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR):
             POOL.AddSerializedFile(described.serialized_pb)
-        reflected = Reflection(self._streams, (SERVICE, _HEALTH, reflection.SERVICE_NAME), pool=POOL)
+        reflected = Reflection(self._streams, (SERVICE, _HEALTH, reflection.SERVICE_NAME), self._credentials, pool=POOL)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, server)
         await self._health.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
         try:

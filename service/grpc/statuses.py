@@ -18,10 +18,12 @@ from service.errors import (
     NotFound,
     NotReady,
     Overloaded,
+    RateLimited,
     ReceiveTimeout,
     RequestError,
     Retryable,
     ServerFailed,
+    Unauthenticated,
     UnsupportedMedia,
 )
 from service.http import problems
@@ -36,6 +38,7 @@ STATUSES: Final[dict[type[RequestError], str]] = {
     MalformedRequest: "INVALID_ARGUMENT",
     MalformedBody: "INVALID_ARGUMENT",
     InvalidOption: "INVALID_ARGUMENT",
+    Unauthenticated: "UNAUTHENTICATED",
     NotFound: "NOT_FOUND",
     MethodNotAllowed: "UNIMPLEMENTED",
     ReceiveTimeout: "DEADLINE_EXCEEDED",
@@ -43,6 +46,7 @@ STATUSES: Final[dict[type[RequestError], str]] = {
     UnsupportedMedia: "UNIMPLEMENTED",
     InvalidInput: "INVALID_ARGUMENT",
     Overloaded: "RESOURCE_EXHAUSTED",
+    RateLimited: "RESOURCE_EXHAUSTED",
     HeadersTooLarge: "RESOURCE_EXHAUSTED",
     ModelFailed: "INTERNAL",
     ServerFailed: "INTERNAL",

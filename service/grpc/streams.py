@@ -10,6 +10,8 @@ from typing import Any
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha.reflection import aio as reflection
 
+from service.grpc.credentials import Credentials
+
 
 class Streams:
     """The streams that are open."""
@@ -50,12 +52,14 @@ class Health(health.HealthServicer):  # type: ignore[misc] # it has no types
 class Reflection(reflection.ReflectionServicer):  # type: ignore[misc] # it has no types
     """gRPC's reflection, with streams that can be ended."""
 
-    def __init__(self, streams: Streams, services: tuple[str, ...], pool: Any) -> None:
+    def __init__(self, streams: Streams, services: tuple[str, ...], credentials: Credentials, pool: Any) -> None:
         super().__init__(services, pool=pool)
         self._streams = streams
+        self._credentials = credentials
 
     async def ServerReflectionInfo(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: N802 - the RPC
         """Answer questions about the services."""
+        await self._credentials.require(context)
         with self._streams.opened():
             async for response in super().ServerReflectionInfo(requests, context):
                 yield response

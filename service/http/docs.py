@@ -49,5 +49,5 @@ def router() -> APIRouter:
 
 
 def _with_headers(response: HttpResponse, headers: dict[str, str]) -> HttpResponse:
-    response.headers.update(headers | {"x-content-type-options": "nosniff"})
+    response.headers.update(headers)
     return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -32,6 +33,8 @@ class Response:
     body: bytes
 
 
+# Browsers must not guess another type than the one that is sent.
+NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 JSON_HEADERS: Headers = ((b"content-type", b"application/json"),)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -25,6 +25,12 @@ _HEADERS: Final = tuple(
     )
 )
 
+# https://spec.openapis.org/oas/v3.1.0#security-scheme-object
+_SCHEMES: Final = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
+
 
 def install(app: FastAPI, table: RouteTable, repository: Repository) -> None:
     """Add the predictions to the document of ``app``, which has the other paths already."""
@@ -32,6 +38,25 @@ def install(app: FastAPI, table: RouteTable, repository: Repository) -> None:
 
     def document() -> dict[str, Any]:
         return with_predictions(others(), table, list(repository))
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def require_keys(app: FastAPI, is_public: Callable[[str], bool]) -> None:
+    """Say in the document of ``app`` that requests need a key, but those that read an ``is_public`` path."""
+    others = app.openapi
+
+    def document() -> dict[str, Any]:
+        found = others()
+        public = {path: item for path, item in found["paths"].items() if "get" in item and is_public(path)}
+        paths = {path: item | {"get": item["get"] | {"security": []}} for path, item in public.items()}
+        components = found["components"] | {"securitySchemes": _SCHEMES}
+        return {
+            **found,
+            "paths": found["paths"] | paths,
+            "components": components,
+            "security": [{name: []} for name in _SCHEMES],
+        }
 
     app.openapi = document  # type: ignore[method-assign]
 

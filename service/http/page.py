@@ -51,7 +51,6 @@ _HEADERS: Final = {
     "content-security-policy": _POLICY,
     "cross-origin-resource-policy": "same-origin",
     "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
 }
 _CARD_HEADERS: Final = {**_HEADERS, "content-security-policy": _CARD_POLICY}
 _JSON: Final = b"application/json"

@@ -229,6 +229,8 @@ class Predict:
             except Exception as error:  # noqa: BLE001 - every request is answered
                 reply(_error_response(protocol, error, record))
 
+        if record.take_rows is not None:
+            record.take_rows(len(rows))
         job = model.batcher.submit(rows, deadline_s, done, waited_s)
         return job
 

@@ -24,16 +24,20 @@ from service.errors import (
     NotReady,
     Overloaded,
     QueueTooLong,
+    RateLimited,
     ReceiveTimeout,
     RequestError,
     Retryable,
     ServerFailed,
+    Unauthenticated,
     UnsupportedMedia,
 )
 from service.http.messages import Response
 
 TYPE_PREFIX: Final = "urn:mlp-serving:"
 CLOSE: Final = (b"connection", b"close")
+# How to authenticate: https://www.rfc-editor.org/rfc/rfc6750#section-3
+CHALLENGE: Final = (b"www-authenticate", b"Bearer")
 MEDIA_TYPE: Final = "application/problem+json"
 
 # The name is stable: it is in docs/errors.md, in metrics and in logs.
@@ -41,6 +45,7 @@ PROBLEMS: Final[dict[type[RequestError], tuple[int, str, str]]] = {
     MalformedRequest: (400, "malformed-request", "The bytes are not an HTTP request"),
     MalformedBody: (400, "malformed-body", "The body is not what its type says"),
     InvalidOption: (400, "invalid-option", "A query parameter or header has no meaning"),
+    Unauthenticated: (401, "unauthenticated", "The request has no valid key"),
     NotFound: (404, "not-found", "There is no such path, model or version"),
     MethodNotAllowed: (405, "method-not-allowed", "The path does not take this method"),
     ReceiveTimeout: (408, "receive-timeout", "The request did not arrive in time"),
@@ -49,6 +54,7 @@ PROBLEMS: Final[dict[type[RequestError], tuple[int, str, str]]] = {
     InvalidInput: (422, "invalid-input", "The input is not rows that the model takes"),
     Overloaded: (429, "overloaded", "The server has no room for this"),
     QueueTooLong: (429, "queue-too-long", "The queue is too long"),
+    RateLimited: (429, "rate-limited", "The key's limit is reached"),
     HeadersTooLarge: (431, "headers-too-large", "The request line and headers are too large"),
     ModelFailed: (500, "model-failed", "The model failed"),
     ServerFailed: (500, "internal-error", "The server failed"),
@@ -96,6 +102,8 @@ def response(error: RequestError, request_id: str) -> Response:
         more["errors"] = [fault.as_dict() for fault in (error.fault, *error.more)]
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", error.allowed.encode()))
+    if isinstance(error, Unauthenticated):
+        headers.append(CHALLENGE)
     if isinstance(error, Retryable):
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_s))))
     if isinstance(error, MalformedRequest | HeadersTooLarge | ReceiveTimeout):

@@ -37,9 +37,10 @@ def answer(command: str, server: Running) -> Any:
 
 
 def test_each_page_with_commands_is_tested() -> None:
-    """The walk's are in test_walk.py, those of cloud.md in test_cloud.py, and the deployed server has the README's."""
+    """The walk's are in test_walk.py, those of cloud.md in test_cloud.py, those of keys.md
+    in test_keys.py, and the deployed server has the README's."""
     pages = [page for page in PAGES if curl_lines(page.read_text())]
-    names = ("api", "cloud", "image-files", "open-inference", "walk")
+    names = ("api", "cloud", "image-files", "keys", "open-inference", "walk")
     assert pages == [README, *(DOCS / f"{name}.md" for name in names)], [named(page) for page in pages]
 
 

@@ -29,12 +29,14 @@ TABLES: Final = (
 )
 CONVERSION: Final = "import pyarrow.csv, pyarrow.parquet"
 STUDY: Final = "import optuna"
+# It needs a key: test_keys.py.
+KEYS: Final = "import httpx, os"
 # Clients that need an environment of their own: tests/client_programs does the same.
 ELSEWHERE: Final = ("import numpy as np", 'client = ScoringServerClient("localhost", 8080)')
 
 
 def test_each_snippet_is_run() -> None:
-    assert set(SNIPPETS) == {PICTURE, ESTIMATOR, *TABLES, CONVERSION, STUDY, *ELSEWHERE}
+    assert set(SNIPPETS) == {PICTURE, ESTIMATOR, *TABLES, CONVERSION, STUDY, KEYS, *ELSEWHERE}
 
 
 def test_the_picture_is_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

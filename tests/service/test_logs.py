@@ -68,6 +68,14 @@ def written(form: Literal["auto", "json", "text"], *records: RequestRecord) -> s
         return log.text()
 
 
+def test_a_request_with_its_client_and_the_name_of_its_key() -> None:
+    made = record()
+    made.client, made.key = "2001:db8::1", "web"
+    line = json.loads(written("json", made))
+    assert (line["client"], line["key"]) == ("2001:db8::1", "web")
+    assert "client" not in json.loads(written("json", record()))
+
+
 def test_a_request_as_json() -> None:
     lines = written("auto", record(rows=2), record(status=422, problem="invalid-input"))
     first, second = [json.loads(line) for line in lines.splitlines()]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, cast
 
 from uvicorn.config import Config
@@ -24,13 +25,17 @@ from service.http.limits import BodyBudget, Limits
 from service.http.messages import Response, by_name
 from service.http.transport import trace_context
 from service.http.transport.closing import ClosingTransport
+from service.http.transport.compression import Compression
+from service.http.transport.cors import Cors
 from service.http.transport.flow import ReadFlow
 from service.http.transport.lifetime import Lifetime
-from service.http.transport.middleware import IS_LAST, REJECTION
+from service.http.transport.middleware import IS_LAST, KEPT, REJECTION
 from service.http.transport.parsing import PARSER_BODY, PARSER_HEAD, PARSER_IDLE, PARSER_STOPPED, ParsingProtocol
+from service.http.transport.proxies import FORWARDED_FOR, TrustedProxies, plain
 from service.http.transport.request_ids import RequestIds
 from service.http.transport.responses import ResponseEncoder
 from service.http.transport.timers import KeepAliveTimer, ReceiveTimer
+from service.keys.access import Access
 from service.requests import RequestRecord, RequestTracker
 
 # A connection that should be closed answers the requests that have already arrived, up to this many.
@@ -47,6 +52,10 @@ class ConnectionContext:
     budget: BodyBudget
     encoder: ResponseEncoder = field(default_factory=ResponseEncoder, kw_only=True)
     lifetime: Lifetime = field(default=Lifetime(), kw_only=True)
+    access: Access | None = field(default=None, kw_only=True)
+    proxies: TrustedProxies | None = field(default=None, kw_only=True)
+    cors: Cors | None = field(default=None, kw_only=True)
+    compression: Compression | None = field(default=None, kw_only=True)
 
 
 class BoundedProtocol(ParsingProtocol):
@@ -58,6 +67,7 @@ class BoundedProtocol(ParsingProtocol):
 
     __slots__ = (
         *("_age_timer", "_buffered_bytes", "_client_has_ended", "_encoder", "_ids", "_is_advancing", "_lifetime"),
+        *("_cors", "_proxies", "peer"),
         *("budget", "current", "on_writable", "read_flow", "responses_left", "tracker"),
     )
 
@@ -78,6 +88,9 @@ class BoundedProtocol(ParsingProtocol):
         self._ids = context.ids
         self._encoder = context.encoder
         self._lifetime = context.lifetime
+        self._proxies = context.proxies
+        self._cors = context.cors
+        self.peer = ""
         self.responses_left = context.lifetime.requests()
         self._age_timer: asyncio.TimerHandle | None = None
         self.current: RequestResponseCycle | None = None
@@ -92,6 +105,7 @@ class BoundedProtocol(ParsingProtocol):
         self.closing = ClosingTransport(transport, self.loop, self._may_still_send, self.limits.max_request_bytes)
         super().connection_made(cast("asyncio.Transport", self.closing))
         self.tracker.connection_made()
+        self.peer = plain(self.client[0]) if self.client else ""
         self.flow = self.read_flow = ReadFlow(self.transport)
         self.keep_alive_timer = KeepAliveTimer(self.loop, self.timeout_keep_alive, self.timeout_keep_alive_handler)
         self.receive_timer = ReceiveTimer(self.loop, self.limits.receive_timeout_s, self._on_receive_timeout)
@@ -197,8 +211,8 @@ class BoundedProtocol(ParsingProtocol):
             return
         if state is not PARSER_BODY:
             path = self.url.split(b"?", 1)[0].decode("latin-1") if self.method else ""
-            sent = by_name(self.headers) if self.method else {}
-            self.cycle = rejected = RejectedCycle(error, self.method.decode("ascii"), path, sent)
+            headers = by_name(self.headers) if self.method else {}
+            self.cycle = rejected = RejectedCycle(error, self.method.decode("ascii"), path, headers)
             self.pipeline.appendleft((rejected, self.app))
         elif _is_answered(cycle):
             self.transport.close()
@@ -229,6 +243,10 @@ class BoundedProtocol(ParsingProtocol):
             )
         )
         self.tracker.finish(record, response.status)
+
+    def client_of(self, headers: Mapping[bytes, bytes]) -> str:
+        """The address of the client that sent a request with these headers; empty on a Unix socket."""
+        return self.peer if self._proxies is None else self._proxies.client(self.peer, headers.get(FORWARDED_FOR))
 
     def is_last_response(self) -> bool:
         """Whether the connection closes after the response that ``responses_left`` counted last.
@@ -267,23 +285,29 @@ class BoundedProtocol(ParsingProtocol):
         if isinstance(cycle, RejectedCycle):
             self._send_rejection(cycle)
         else:
-            cycle.scope["state"][IS_LAST] = self._count_response
+            cycle.scope["state"][IS_LAST] = partial(self._count_response, keeps=cycle.keep_alive)
+            cycle.scope["state"][KEPT] = self._encoder.kept
             super()._start_asgi_task(cycle, app)
 
-    def _count_response(self) -> bool:
+    def _count_response(self, *, keeps: bool) -> bool:
         self.responses_left -= 1
-        return self.is_last_response()
+        return not keeps or self.is_last_response()
 
     def _on_max_age(self) -> None:
         """Close after the next response. An idle connection waits for one, as its client may be sending a request."""
         self.responses_left = min(self.responses_left, 1)
 
     def _send_rejection(self, cycle: RejectedCycle) -> None:
-        record = self.tracker.begin(cycle.method, cycle.path, self._ids.of(cycle.sent.get(b"x-request-id")))
-        trace_context.note(record, cycle.sent)
+        headers = cycle.headers
+        record = self.tracker.begin(cycle.method, cycle.path, self._ids.of(headers.get(b"x-request-id")))
+        trace_context.note(record, headers)
+        record.client = self.client_of(headers)
         record.problem = problems.name_of(cycle.error)
         cycle.response_complete = True
-        self.write(problems.response(cycle.error, record.request_id), record, keep_alive=False)
+        response = problems.response(cycle.error, record.request_id)
+        if self._cors is not None:
+            response = self._cors.added(response, headers.get(b"origin"))
+        self.write(response, record, keep_alive=False)
         self.transport.close()
 
     def _wait_for_bytes(self) -> None:
@@ -352,11 +376,11 @@ class RejectedCycle(RequestResponseCycle):
     disconnected = False
     response_complete = False
 
-    def __init__(self, error: RequestError, method: str, path: str, sent: Mapping[bytes, bytes]) -> None:
+    def __init__(self, error: RequestError, method: str, path: str, headers: Mapping[bytes, bytes]) -> None:
         self.error = error
         self.method = method
         self.path = path
-        self.sent = sent
+        self.headers = headers
 
 
 def _is_answered(cycle: RequestResponseCycle | None) -> bool:

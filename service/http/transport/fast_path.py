@@ -143,6 +143,7 @@ class FastPathProtocol(BoundedProtocol):
         record.route = target.route
         if TRACEPARENT in headers:
             trace_context.note(record, headers)
+        record.client = self.peer if context.proxies is None else self.client_of(headers)
         request = Request(target.model, target.version, target.query, headers, b"")
         return PredictionCycle(self, context, target.protocol, request, record, keep_alive=keep_alive)
 

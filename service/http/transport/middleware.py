@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
@@ -13,8 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.errors import RequestError, ServerFailed
 from service.http import problems
 from service.http.limits import MAX_UNREAD_BYTES, BodyBudget, BodyCounter, Limits, unread_bytes
-from service.http.messages import by_name
+from service.http.messages import NOSNIFF, by_name
 from service.http.transport import trace_context
+from service.http.transport.cors import Cors
+from service.http.transport.heads import Header
+from service.http.transport.proxies import FORWARDED_FOR, TrustedProxies, plain
 from service.http.transport.request_ids import RequestIds
 from service.http.transport.trace_context import TRACEPARENT
 from service.lifecycle import Lifecycle
@@ -26,6 +29,8 @@ _log = logging.getLogger(__name__)
 REJECTION: Final = "rejection"
 # The key for a function that tells, once for each response, whether the connection closes after it.
 IS_LAST: Final = "is_last_response"
+# The key for the headers of a response after which the connection stays open.
+KEPT: Final = "kept_headers"
 
 
 class Guard:
@@ -40,6 +45,8 @@ class Guard:
         ids: RequestIds,
         limits: Limits,
         budget: BodyBudget,
+        proxies: TrustedProxies | None = None,
+        cors: Cors | None = None,
     ) -> None:
         self._app = app
         self._tracker = tracker
@@ -47,6 +54,8 @@ class Guard:
         self._ids = ids
         self._limits = limits
         self._budget = budget
+        self._proxies = proxies
+        self._cors = cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; anything but HTTP passes through."""
@@ -57,12 +66,14 @@ class Guard:
         record = self._tracker.begin(scope["method"], scope["path"], self._ids.of(headers.get(b"x-request-id")))
         if TRACEPARENT in headers:
             trace_context.note(record, headers)
+        record.client = self._client(scope, headers)
         state = scope.setdefault("state", {})
         state["record"] = record
         if scope["method"] == "HEAD":  # the server omits the body
             scope = {**scope, "method": "GET"}
         body = _LimitedBody(headers, state, self._limits, self._budget, receive)
-        responder = _Responder(scope, record, self._tracker, self._lifecycle, body, send)
+        added = [NOSNIFF] if self._cors is None else [*self._cors.headers(headers.get(b"origin")), NOSNIFF]
+        responder = _Responder(scope, record, self._tracker, self._lifecycle, body, send, added)
         try:
             await self._app(scope, body.receive, responder.send)
         except ClientDisconnect:
@@ -73,6 +84,10 @@ class Guard:
         finally:
             responder.close()
             body.close()
+
+    def _client(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str:
+        peer = plain(scope["client"][0]) if scope.get("client") else ""
+        return peer if self._proxies is None else self._proxies.client(peer, headers.get(FORWARDED_FOR))
 
 
 class _LimitedBody:
@@ -99,6 +114,12 @@ class _LimitedBody:
         self._receive = receive
 
     @property
+    def rejection(self) -> RequestError | None:
+        """The error that the connection found in it."""
+        found: RequestError | None = self._state.get(REJECTION)
+        return found
+
+    @property
     def is_far_from_complete(self) -> bool:
         """Whether too much of it is unread to read it after the response."""
         if self._is_complete:
@@ -118,9 +139,8 @@ class _LimitedBody:
         except TimeoutError:
             raise self._limits.body_too_late() from None
         self._counter.add(len(message.get("body", b"")))
-        rejection: RequestError | None = self._state.get(REJECTION)
-        if rejection is not None:
-            raise rejection
+        if self.rejection is not None:
+            raise self.rejection
         self._is_complete = not message.get("more_body", False)
         return message
 
@@ -130,7 +150,7 @@ class _LimitedBody:
 
 
 class _Responder:
-    """One request's response: adds the request id, and closes the connection if no other request may follow."""
+    """One request's response: adds ``added`` and the request id, and closes the connection if no other may follow."""
 
     def __init__(
         self,
@@ -140,6 +160,7 @@ class _Responder:
         lifecycle: Lifecycle,
         body: _LimitedBody,
         send: Send,
+        added: Sequence[Header],
     ) -> None:
         self._scope = scope
         self._record = record
@@ -147,6 +168,8 @@ class _Responder:
         self._lifecycle = lifecycle
         self._body = body
         self._send = send
+        self._added = (*added, (b"x-request-id", record.request_id.encode()))
+        self._kept: Sequence[Header] = scope["state"].get(KEPT, ())
         self._status = 0
         self._is_finished = False
         self._is_last: Callable[[], bool] = scope["state"].get(IS_LAST, _never)
@@ -165,12 +188,12 @@ class _Responder:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            headers = [*message.get("headers", ()), (b"x-request-id", self._record.request_id.encode())]
+            headers = [*message.get("headers", ()), *self._added]
             # A client that waits for 100 Continue may send its body or not: what follows is ambiguous.
             closes = self._is_last() or self._lifecycle.draining or self._body.awaits_continue
-            closes = closes or self._body.is_far_from_complete
-            if closes and problems.CLOSE not in headers:
-                headers.append(problems.CLOSE)
+            closes = closes or self._body.is_far_from_complete or self._body.rejection is not None
+            if problems.CLOSE not in headers:
+                headers += [problems.CLOSE] if closes else self._kept
             message = {**message, "headers": headers}
         await self._send(message)
         if message["type"] == "http.response.body" and not message.get("more_body", False):

@@ -18,6 +18,7 @@ from service.http.messages import Request, Response
 from service.http.paths import AnyProtocol, RouteTable
 from service.http.predict import Pending, Predict
 from service.http.transport.connection import BoundedProtocol, ConnectionContext
+from service.keys.access import Access
 from service.lifecycle import Lifecycle
 from service.requests import RequestRecord
 
@@ -94,6 +95,9 @@ class PredictionCycle(RequestResponseCycle):
         """Begin, now that all earlier requests of the connection are answered."""
         queued, self.state = self.state, _RECEIVING
         self._protocol.current = self
+        access = self._context.access
+        if access is not None and not self._is_admitted(access):
+            return
         declared_bytes = self._declared_bytes()
         try:
             self._context.limits.check_declared(declared_bytes)
@@ -113,7 +117,8 @@ class PredictionCycle(RequestResponseCycle):
     def start_complete(self, body: bytes) -> None:
         """Begin with the complete body; all earlier requests of the connection are answered."""
         self._protocol.current = self
-        self._run(body, None)
+        if self._context.access is None or self._is_admitted(self._context.access):
+            self._run(body, None)
 
     def feed(self, data: bytes) -> None:
         """Add a piece to the body; what follows a rejection is ignored."""
@@ -168,6 +173,17 @@ class PredictionCycle(RequestResponseCycle):
             self.state = _DONE
             self._context.tracker.abandon()
 
+    def _is_admitted(self, access: Access) -> bool:
+        """Whether the request's key allows it; it is rejected if not, before its body is read."""
+        try:
+            access.admit(self._request.headers, self._record)
+        except RequestError as error:
+            self.state = _RECEIVING
+            self._rejection = None  # what else is wrong is none of the client's business
+            self.reject(error)
+            return False
+        return True
+
     def _finish(self) -> None:
         """Make room for the next response."""
         self.response_complete = True
@@ -215,15 +231,29 @@ class PredictionCycle(RequestResponseCycle):
             self._counter.release()
 
     def _reply(self, response: Response) -> None:
+        context = self._context
+        if context.compression is not None and context.compression.concerns(response):
+            found = context.compression.negotiated(response, self._request.headers.get(b"accept-encoding"))
+            if not isinstance(found, Response):
+                self._pending = None
+                found.add_done_callback(self._reply_compressed)
+                return
+            response = found
+        if context.cors is not None:
+            response = context.cors.added(response, self._request.headers.get(b"origin"))
         self.state = _DONE
         protocol = self._protocol
         closes = problems.CLOSE in response.headers or self.waiting_for_100_continue
         protocol.responses_left -= 1
         closes = closes or (protocol.responses_left <= 0 and protocol.is_last_response())
-        if closes or self._context.lifecycle.draining:
+        if closes or context.lifecycle.draining:
             self.keep_alive = False
         protocol.write(response, self._record, keep_alive=self.keep_alive)
         if protocol.flow.write_paused:
             protocol.on_writable = self._finish
         else:
             self._finish()
+
+    def _reply_compressed(self, compressed: asyncio.Future[Response]) -> None:
+        if self.state is not _DONE:  # its client may be gone
+            self._reply(compressed.result())

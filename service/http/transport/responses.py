@@ -7,7 +7,7 @@ from typing import Final
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.http import problems
-from service.http.messages import Response
+from service.http.messages import NOSNIFF, Response
 
 Headers = list[tuple[bytes, bytes]] | tuple[tuple[bytes, bytes], ...]
 
@@ -16,9 +16,15 @@ _MAX_HEADS: Final = 32
 
 
 class ResponseEncoder:
-    """Encodes responses. Status line and headers that repeat are encoded once for each second's date."""
+    """Encodes responses. Status line and headers that repeat are encoded once for each second's date.
 
-    def __init__(self) -> None:
+    Clients are told that an idle connection is kept for ``keep_alive_s``, unless that is 0: some, such as Node's, then
+    send no request while it is closed. ``kept`` is the header that says so.
+    """
+
+    def __init__(self, keep_alive_s: int = 0) -> None:
+        self.kept: Headers = ((b"keep-alive", b"timeout=%d" % keep_alive_s),) if keep_alive_s else ()
+        self._kept = _lines(self.kept)
         self._default_headers: Headers = ()
         self._heads: dict[tuple[int, Headers], tuple[bytes, bytes]] = {}
 
@@ -42,13 +48,13 @@ class ResponseEncoder:
         head = self._heads.get((response.status, headers))
         if head is None:
             status_line = STATUS_LINE[response.status] + _lines(default_headers)
-            head = self._heads[response.status, headers] = status_line, _lines(headers)
+            head = self._heads[response.status, headers] = status_line, _lines((*headers, NOSNIFF))
         return b"%bcontent-length: %d\r\n%bx-request-id: %b\r\n%b\r\n%b" % (
             head[0],
             len(response.body),
             head[1],
             request_id.encode(),
-            b"" if keep_alive or problems.CLOSE in headers else _CLOSE,
+            self._kept if keep_alive else b"" if problems.CLOSE in headers else _CLOSE,
             response.body if has_body else b"",
         )
 

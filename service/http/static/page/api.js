@@ -1,5 +1,7 @@
 // Talks to the server: the list of models, a version, predictions. Every failure is a `Problem` with a plain message.
 
+import { fetchWithKey } from "./key.js";
+
 const AWAY =
   "The server does not answer. It may be restarting, or the connection is lost. This page tries again in a moment.";
 const TIMEOUT_MS = 35_000; // the server's own limit is 30 s
@@ -54,7 +56,7 @@ function pathOf(name, version) {
 async function ask(path, options = {}) {
   let response;
   try {
-    response = await fetch(path, { ...options, signal: AbortSignal.timeout(TIMEOUT_MS) });
+    response = await fetchWithKey(path, TIMEOUT_MS, options);
   } catch {
     throw new Problem(AWAY);
   }

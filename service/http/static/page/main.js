@@ -6,6 +6,7 @@ import { cardPanel } from "./card.js";
 import { element } from "./dom.js";
 import { count } from "./format.js";
 import { imageInput } from "./image_page.js";
+import { hasKey } from "./key.js";
 import { latest } from "./latest.js";
 import { snippetPanel } from "./snippets.js";
 import { tableInput } from "./table_page.js";
@@ -71,8 +72,10 @@ function build(version, isServing, before) {
   let newest = null;
   const ask = latest(async (request) => {
     newest = request;
+    const hadKey = hasKey();
     try {
       answer.show(await predict(path, request.body, request.type, request.query));
+      if (hasKey() !== hadKey) snippets.update(publicPath, request); // programs need one, too
       input.answered?.();
     } catch (error) {
       answer.refuse(error);

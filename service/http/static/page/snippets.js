@@ -1,9 +1,11 @@
 // The present request as a command or a program: curl, Python, JavaScript.
 
 import { element, section } from "./dom.js";
+import { hasKey } from "./key.js";
 import { latest } from "./latest.js";
 
 const PAUSE_MS = 150;
+const KEY = "YOUR-API-KEY"; // a copied program must not give the key away
 const LANGUAGES = { curl, Python: python, JavaScript: javascript };
 
 /**
@@ -80,7 +82,8 @@ function curl(url, { type, text, file }) {
   const body = file
     ? `--data-binary ${shell(`@${file}`)}`
     : `${type === "text/csv" ? "--data-binary" : "-d"} ${shell(text)}`;
-  return `curl ${shell(url)} \\\n  -H ${shell(`content-type: ${type}`)} \\\n  ${body}`;
+  const key = hasKey() ? ` \\\n  -H ${shell(`x-api-key: ${KEY}`)}` : "";
+  return `curl ${shell(url)} \\\n  -H ${shell(`content-type: ${type}`)}${key} \\\n  ${body}`;
 }
 
 function shell(text) {
@@ -89,8 +92,10 @@ function shell(text) {
 
 function python(url, { type, text, file }) {
   const content = file ? `Path(${literal(file)}).read_bytes()` : literal(text);
-  const body = [`content=${content}`, `headers={"content-type": ${literal(type)}}`];
-  const parameters = type === "application/json" ? [`json=${pythonValue(JSON.parse(text))}`] : body;
+  const key = hasKey() ? `"x-api-key": ${literal(KEY)}` : "";
+  const headers = [`"content-type": ${literal(type)}`, ...(key ? [key] : [])].join(", ");
+  const json = () => [`json=${pythonValue(JSON.parse(text))}`, ...(key ? [`headers={${key}}`] : [])];
+  const parameters = type === "application/json" ? json() : [`content=${content}`, `headers={${headers}}`];
   return [
     ...(file ? ["from pathlib import Path", ""] : []),
     "import httpx",
@@ -129,7 +134,7 @@ function javascript(url, { type, text, file }) {
     ...(file ? ['import { readFile } from "node:fs/promises";', ""] : []),
     `const answer = await fetch(${literal(url)}, {`,
     '  method: "POST",',
-    `  headers: { "content-type": ${literal(type)} },`,
+    `  headers: { "content-type": ${literal(type)}${hasKey() ? `, "x-api-key": ${literal(KEY)}` : ""} },`,
     `  body: ${body},`,
     "});",
     "if (!answer.ok) throw new Error((await answer.json()).detail);",

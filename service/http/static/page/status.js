@@ -1,6 +1,7 @@
 // The live view of GET /status: asks for the metrics and the index of models every two seconds, and shows them.
 
 import { History, batchSizes, countsBy, stageTimes } from "./history.js";
+import { fetchWithKey } from "./key.js";
 import { Scrape } from "./metrics_text.js";
 import { balanceTables, driftTables, shadowTable, versionTables } from "./model_tables.js";
 import { Poller } from "./poller.js";
@@ -21,7 +22,7 @@ let lastAnswer = "";
 const at = (id) => document.getElementById(id);
 
 async function fetched(path) {
-  const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const response = await fetchWithKey(path, TIMEOUT_MS, { cache: "no-store" });
   if (!response.ok) throw new Error(`GET /${path} was answered with ${response.status}`);
   return response;
 }

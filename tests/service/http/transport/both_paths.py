@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -114,6 +115,7 @@ async def serving(
     max_body_bytes: int = LIMIT_BYTES,
     max_buffered_bytes: int = 2**20,
     max_requests_per_connection: int = 0,
+    **more: Any,
 ) -> AsyncIterator[BothPaths]:
     options = Settings(
         models=models,
@@ -123,6 +125,7 @@ async def serving(
         receive_timeout_s=receive_timeout_s,
         max_request_rows=50,
         max_requests_per_connection=max_requests_per_connection,
+        **more,
     )
     service = app.build(options, None, metrics.alone())
     async with service.app.router.lifespan_context(service.app):

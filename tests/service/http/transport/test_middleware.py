@@ -96,7 +96,7 @@ async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
 async def test_a_request_passes_with_its_id_and_is_recorded() -> None:
     trip = RoundTrip(echo, piece(b"12345", more=True), piece(b"67890"), headers=[(b"x-request-id", b"mine")])
     await trip.run()
-    assert trip.start == (200, {b"a": b"b", b"x-request-id": b"mine"})
+    assert trip.start == (200, {b"a": b"b", b"x-content-type-options": b"nosniff", b"x-request-id": b"mine"})
     assert trip.body == b"1234567890"
     (record,) = trip.records
     assert (record.method, record.path, record.route) == ("POST", "/there", "unmatched")
@@ -152,6 +152,7 @@ async def test_an_unexpected_error_is_answered_recorded_and_logged(caplog: pytes
         {
             b"content-type": b"application/problem+json",
             b"content-length": str(len(trip.body)).encode(),
+            b"x-content-type-options": b"nosniff",
             b"x-request-id": b"mine",
         },
     )

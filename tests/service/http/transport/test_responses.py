@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from service.http.messages import JSON_HEADERS, Response
@@ -14,8 +16,8 @@ RESPONSE = Response(200, JSON_HEADERS, b"{}")
 def test_a_response_has_all_headers_in_order() -> None:
     encoded = ResponseEncoder().encode(RESPONSE, "mine", [(b"date", b"now")], keep_alive=True)
     assert encoded == (
-        b"HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 2\r\ncontent-type: application/json\r\nx-request-id: mine\r\n"
-        b"\r\n{}"
+        b"HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 2\r\ncontent-type: application/json\r\n"
+        b"x-content-type-options: nosniff\r\nx-request-id: mine\r\n\r\n{}"
     )
 
 
@@ -42,3 +44,13 @@ def test_many_different_headers_are_encoded_right() -> None:
     for number in range(100):
         response = Response(200, ((b"server-timing", b"%d" % number),), b"")
         assert b"server-timing: %d\r\n" % number in encoder.encode(response, "a", default_headers, keep_alive=True)
+
+
+def test_clients_are_told_how_long_an_idle_connection_is_kept() -> None:
+    encoder = ResponseEncoder(keep_alive_s=75)
+    assert b"\r\nkeep-alive: timeout=75\r\n" in encoder.encode(RESPONSE, "mine", [], keep_alive=True)
+    closing = replace(RESPONSE, headers=(CLOSE,))
+    for response in (RESPONSE, closing):
+        encoded = encoder.encode(response, "mine", [], keep_alive=False)
+        assert b"keep-alive" not in encoded
+        assert encoded.count(b"connection: close\r\n") == 1
