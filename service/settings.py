@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     )
     payload_sample: float = _option(0.01, "share of the requests in the payload log", ge=0, le=1)
     payload_log_max_bytes: int = _option(
-        2**30, "maximum size of the payload log; the oldest files are removed", "bytes", ge=2**24, le=2**44
+        2**30, "maximum size of the payload log; the oldest files are removed", "bytes", ge=2**24, le=2**39
     )
     unseen_values: Literal["refuse", "impute"] = _option(
         "refuse",
