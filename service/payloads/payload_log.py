@@ -84,8 +84,7 @@ class PayloadLog:
                 self._waiting.append(payload)
                 self._changed.notify()
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="payload-log", daemon=True)
-                    self._thread.start()
+                    self._start()
                 return
         self._dropped(1)
 
@@ -98,6 +97,14 @@ class PayloadLog:
             self._thread.join(within_s)
             if self._thread.is_alive():
                 _log.warning("%d payload(s) were not written in time and are lost", len(self._waiting) + 1)
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name="payload-log", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the limit of threads is reached; the next put tries again
+            return
+        self._thread = thread
 
     def _run(self) -> None:
         while True:
