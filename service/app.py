@@ -85,7 +85,8 @@ _DESCRIPTION: Final = "Classes with their probabilities, or numbers, from small 
 class Service:
     """The ASGI application, and the parts that its server needs.
 
-    ``close`` hands over what the last requests left to be logged and sent, within 2 s.
+    ``close`` hands over what the last requests left to be logged and sent, within 2 s. The application calls it at
+    the end of its lifespan; it may be called again.
     """
 
     app: FastAPI
@@ -104,9 +105,7 @@ def create_app() -> FastAPI:
     writer.on_drop(counters.server.log_lines_dropped)
     atexit.register(writer.flush, LAST_LINES_S)
     request_log = logs.configure(options.log_level, options.log_format, writer)
-    service = build(options, request_log, counters, health=Health(heartbeats))
-    atexit.register(service.close)
-    return service.app
+    return build(options, request_log, counters, health=Health(heartbeats)).app
 
 
 def build(
@@ -161,6 +160,7 @@ def build(
 
     # The spans come first: the others see the traces that they begin.
     tracker = RequestTracker(_given(spans, counters.count, statistics, request_log), measure, _CLOCK)
+    close = partial(_close, tracker, spans, payloads)
     counters.queues.limits(options.max_queue_rows, options.max_queue_s)
 
     def scrape() -> Callable[[Format], bytes]:
@@ -184,7 +184,7 @@ def build(
         predict.close()
         if not await watcher.stop(_LAST_LOAD_S):
             _log.warning("a version is still being loaded; it is left out, as the server ends")
-        tracker.flush()
+        close()
 
     app = FastAPI(
         title="mlp-serving",
@@ -226,7 +226,7 @@ def build(
         encoder=ResponseEncoder(options.keep_alive_timeout_s),
     )
     grpc = _grpc(options, fast_path, Served(repository, lifecycle), v2)
-    return Service(app, lifecycle, fast_path, repository, grpc, partial(_close, tracker, spans, payloads))
+    return Service(app, lifecycle, fast_path, repository, grpc, close)
 
 
 def _spans(counters: Metrics) -> RequestSpans | None:

@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     )
     payload_sample: float = _option(0.01, "share of the requests in the payload log", ge=0, le=1)
     payload_log_max_bytes: int = _option(
-        2**30, "maximum size of the payload log; the oldest files are removed", "bytes", ge=2**24, le=2**44
+        2**30, "maximum size of the payload log; the oldest files are removed", "bytes", ge=2**24, le=2**39
     )
     api_keys_file: Path | None = _option(
         None, "file of API keys, see docs/keys.md; changes count within two seconds; without it no request needs a key"

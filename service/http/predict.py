@@ -210,8 +210,9 @@ class Predict:
         def done(outcome: Outputs | RequestError) -> None:
             record.queue_s += job.queue_s
             record.inference_s = job.inference_s
-            if job.batch_rows:
-                record.inference_at_s, record.batch_rows = job.began_s, job.batch_rows
+            if job.inference_s:
+                record.inference_at_s = job.accepted_s + job.queue_s
+                record.batch_rows = job.batch_rows
             if isinstance(outcome, RequestError):
                 reply(_error_response(protocol, outcome, record))
                 return

@@ -324,7 +324,7 @@ class Batcher:
             for job in batch.jobs:
                 end = first + job.count
                 job.queue_s, job.inference_s = started_s - job.accepted_s, inference_s
-                job.began_s, job.batch_rows = started_s, batch.filled
+                job.batch_rows = batch.filled
                 job.answer(good.rows(first, end) if good is not None else share(outputs, overflowed, first, end))
                 first = end
             ended_s = self._clock()

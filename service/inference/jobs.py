@@ -25,20 +25,18 @@ _RESTART_S: Final = 1.0
 class Job:
     """One request in the queue. ``queue_s`` and ``inference_s`` are set before ``done`` is called.
 
-    If its rows ran, so are ``began_s``, when they began to, and ``batch_rows``, the rows of the largest of their calls.
+    If its rows ran, so is ``batch_rows``, the rows of the largest of the calls that ran them.
 
     ``done`` is called once, with the outputs or the error, unless the job was cancelled.
     """
 
-    __slots__ = (
-        *("accepted_s", "batch_rows", "began_s", "cancelled", "count", "deadline_s", "done", "inference_s", "queue_s"),
-    )
+    __slots__ = ("accepted_s", "batch_rows", "cancelled", "count", "deadline_s", "done", "inference_s", "queue_s")
+
+    batch_rows: int
 
     def __init__(self, count: int, deadline_s: float, done: Done, accepted_s: float) -> None:
         self.queue_s = 0.0
         self.inference_s = 0.0
-        self.began_s = 0.0
-        self.batch_rows = 0
         self.cancelled = False
         self.count = count
         self.deadline_s = deadline_s

@@ -121,7 +121,7 @@ class LargeLane:
 
     async def _run_call(self, plan: list[_Slice], began_s: float) -> None:
         for large in {each.of for each in plan if each.first == 0}:
-            large.job.queue_s, large.job.began_s = began_s - large.job.accepted_s, began_s
+            large.job.queue_s, large.job.batch_rows = began_s - large.job.accepted_s, 0
         self._call_began_s = began_s
         try:
             outcomes = await asyncio.get_running_loop().run_in_executor(

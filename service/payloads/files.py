@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,12 +30,13 @@ class PayloadFiles:
 
     A file ends in ``.jsonl.part`` while it is written, and in ``.jsonl`` after that. All of the folder take at most
     ``max_bytes``; before a new one is begun, the oldest are removed. What a killed process left is completed, without
-    the line that it may have broken off. Raises `OSError` if the folder cannot be used.
+    the line that it may have broken off. ``clock`` gives seconds. Raises `OSError` if the folder cannot be used.
     """
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
+        self._clock = clock
         self._file_bytes = min(_MOST_FILE_BYTES, max_bytes // _FILES)
         self._descriptor: int | None = None
         self._path = folder
@@ -64,7 +65,7 @@ class PayloadFiles:
 
     def rotate_if_old(self) -> None:
         """Complete the file if it was begun an hour ago."""
-        if self._descriptor is not None and time.monotonic() - self._began_s > _MAX_AGE_S:
+        if self._descriptor is not None and self._clock() - self._began_s > _MAX_AGE_S:
             self.rotate()
 
     def rotate(self) -> None:
@@ -84,7 +85,7 @@ class PayloadFiles:
             self._path = self._folder / f"{_PREFIX}{stamp}-{os.getpid()}{_PART}"
             descriptor = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, _MODE)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        self._descriptor, self._size_bytes, self._began_s = descriptor, 0, time.monotonic()
+        self._descriptor, self._size_bytes, self._began_s = descriptor, 0, self._clock()
 
     def _make_room(self, size_bytes: int) -> None:
         """Remove the oldest files until one of ``size_bytes`` fits. Raises `OSError` if others are being written."""
@@ -104,7 +105,7 @@ class PayloadFiles:
     def _recover(self) -> None:
         """Complete the files of processes that ended without doing it."""
         for path in self._folder.glob(f"{_PREFIX}*{_PART}"):
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.ftruncate(descriptor, _end_of_last_line(descriptor))
@@ -117,7 +118,7 @@ class PayloadFiles:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the lock of the folder: while a file appears, or is looked for."""
-        descriptor = os.open(self._folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, _MODE)
+        descriptor = os.open(self._folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

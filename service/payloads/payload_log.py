@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 _MAX_QUEUED_BYTES: Final = 64 * 1024**2
 _LOOK_S: Final = 60.0
+# How long payloads are gathered, so that the thread seldom takes turns with the event loop's.
+_GATHER_S: Final = 0.1
 _HASHES: Final = 2**32
 
 
@@ -47,7 +49,7 @@ class PayloadLog:
         self._changed = threading.Condition()
         self._waiting: list[Payload] = []
         self._queued_bytes = 0
-        self._closing = False
+        self._closing = threading.Event()
         self._failing = False
         self._thread: threading.Thread | None = None
 
@@ -77,32 +79,41 @@ class PayloadLog:
         payload.outputs = Outputs(None if probabilities is None else probabilities[numbers], prediction[numbers])
         with self._changed:
             fits = self._queued_bytes + payload.size_bytes <= self._max_queued_bytes
-            if fits and not self._closing:
+            if fits and not self._closing.is_set():
                 self._queued_bytes += payload.size_bytes
                 self._waiting.append(payload)
                 self._changed.notify()
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="payload-log", daemon=True)
-                    self._thread.start()
+                    self._start()
                 return
         self._dropped(1)
 
     def close(self, within_s: float) -> None:
         """Write what is queued, within so many seconds; what is not written by then is lost."""
         with self._changed:
-            self._closing = True
+            self._closing.set()
             self._changed.notify()
         if self._thread is not None:
             self._thread.join(within_s)
             if self._thread.is_alive():
                 _log.warning("%d payload(s) were not written in time and are lost", len(self._waiting) + 1)
 
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name="payload-log", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the limit of threads is reached; the next put tries again
+            return
+        self._thread = thread
+
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closing, _LOOK_S)
+                self._changed.wait_for(lambda: self._waiting or self._closing.is_set(), _LOOK_S)
+            closing = self._closing.wait(_GATHER_S)
+            with self._changed:
                 payloads, self._waiting = self._waiting, []
-                self._queued_bytes, closing = 0, self._closing
+                self._queued_bytes = 0
             for payload in payloads:
                 self._write(payload)
             self._tend(closing=closing and not self._waiting)

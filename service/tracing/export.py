@@ -29,6 +29,7 @@ class SpanQueue:
         self._max_spans = max_spans
         self._dropped = dropped
         self._given = 0
+        self._is_closed = False
         self._counting = _Counting(exporter, dropped, endpoint)
         batch_spans = None if _BATCH in os.environ else min(_BATCH_SPANS, max_spans)
         self._processor = BatchSpanProcessor(
@@ -45,7 +46,10 @@ class SpanQueue:
             self._processor.on_end(span)
 
     def close(self, within_s: float) -> None:
-        """Send what is queued, within so many seconds; what is not sent by then is lost, and logged."""
+        """Send what is queued, within so many seconds; what is not sent by then is lost, and logged. Once is enough."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         closing = threading.Thread(target=self._processor.shutdown, name="spans-closing", daemon=True)
         closing.start()
         closing.join(within_s)

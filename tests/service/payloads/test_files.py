@@ -38,6 +38,26 @@ def test_a_file_is_complete_once_it_is_full(tmp_path: Path) -> None:
     assert [line[:1] for line in text.splitlines()] == [b"%d" % number for number in range(9)]
 
 
+def test_a_file_is_complete_after_an_hour(tmp_path: Path) -> None:
+    now_s = [100.0]
+    files = PayloadFiles(tmp_path, BOUND, lambda: now_s[0])
+    files.write(LINE)
+    now_s[0] += 3600
+    files.rotate_if_old()
+    assert not complete(tmp_path)
+    now_s[0] += 1
+    files.rotate_if_old()
+    assert [path.stat().st_size for path in complete(tmp_path)] == [250]
+
+
+def test_a_link_in_the_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("no line break")
+    (tmp_path / "payloads-1.jsonl.part").symlink_to("precious")
+    with pytest.raises(OSError, match="symbolic links"):
+        PayloadFiles(tmp_path, BOUND)
+    assert (tmp_path / "precious").read_text() == "no line break"
+
+
 def test_only_their_owner_may_read_them(tmp_path: Path) -> None:
     before = os.umask(0)
     try:

@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from service import app, metrics
+from service.errors import StartError
+from service.settings import Settings
 from tests.service.grpc.running_grpc import RunningGrpc
 from tests.service.published import as_json, values_of
-from tests.service.running import Running, refused
+from tests.service.running import Running
 from tests.service.scoring.scoring import FEATURES, Scoring, publish_table
 
 COUNT = 60
@@ -100,8 +103,9 @@ def test_after_a_kill_the_next_server_completes_the_files(models_folder: Path, t
 
 def test_a_folder_that_cannot_be_used_is_one_sentence(models_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    said = refused("--models", str(models_folder), "--payload-log", str(tmp_path / "file" / "log"))
-    assert said == (
+    with pytest.raises(StartError) as caught:
+        app.build(Settings(models=models_folder, payload_log=tmp_path / "file" / "log"), None, metrics.alone())
+    assert str(caught.value) == (
         f"--payload-log (MLP_PAYLOAD_LOG) is '{tmp_path}/file/log': Not a directory; choose a folder that this user "
         "can write"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Sequence
 
@@ -11,8 +12,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanKind, StatusCode
 
+from service.errors import StartError
 from service.requests import RequestRecord
-from service.tracing.build import RequestSpans
+from service.tracing.build import RequestSpans, build
 from service.tracing.options import TracingOptions
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -242,6 +244,30 @@ def test_what_a_receiver_refuses_is_counted_and_logged_once(caplog: pytest.LogCa
         "spans cannot be exported to http://here: it failed",
         "spans are exported again; 30 were lost",
     ]
+
+
+def test_a_receiver_that_is_away_is_named_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket() as bound:  # it does not listen
+        bound.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        for name, value in {"ENDPOINT": endpoint, "TIMEOUT": "0.1"}.items():
+            monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", value)
+        drops: list[int] = []
+        options = TracingOptions(endpoint, parent_decides=True, ratio=1.0, queued_spans=100)
+        sink = build(options, drops.append, lambda: 100.0)
+        sink([predicted()])
+        sink.close(PATIENCE_S)
+    assert drops == [5]
+    (line,) = caplog.messages
+    assert line.startswith(f"spans cannot be exported to {endpoint}: Failed to export spans batch")
+
+
+def test_a_variable_that_the_exporter_refuses_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "0")
+    with pytest.raises(StartError, match="spans cannot be exported: schedule_delay_millis must be positive; see"):
+        build(TracingOptions("http://here", parent_decides=True, ratio=1.0, queued_spans=100), print, lambda: 0.0)
 
 
 def test_a_receiver_that_hangs_does_not_hold_up_the_end(caplog: pytest.LogCaptureFixture) -> None:

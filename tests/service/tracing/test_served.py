@@ -1,4 +1,4 @@
-"""Servers that send spans to a real receiver of OTLP, over HTTP and gRPC, from each worker; and to bad receivers."""
+"""Servers that send spans to a real receiver of OTLP, over HTTP and gRPC, from each worker; and to one that hangs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.documents.log_fields import check_line
-from tests.service.grpc.running_grpc import INFER, RunningGrpc, free_port, raw_request
+from tests.service.grpc.running_grpc import INFER, RunningGrpc, raw_request
 from tests.service.published import publish
-from tests.service.running import Running, refused
+from tests.service.running import Running
 from tests.service.tracing.receiver import Received, Receiver
 
 ROW = [[1.0, 2.0, 3.0, 4.0]]
@@ -133,34 +133,3 @@ def test_a_receiver_that_hangs_holds_up_neither_answers_nor_the_end(models_folde
     assert "520 span(s) were not exported" in "".join(log)
     for line in log:
         check_line(json.loads(line))
-
-
-def test_spans_for_a_receiver_that_is_away_are_counted(models_folder: Path) -> None:
-    endpoint = f"http://127.0.0.1:{free_port()}"
-    variables = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-        "OTEL_EXPORTER_OTLP_TIMEOUT": "0.1",
-        "OTEL_BSP_SCHEDULE_DELAY": "20",
-    }
-    with Running(models_folder, variables=variables) as server:
-        with server.client() as client:
-            assert client.post("/predict", json=ROW).status_code == 200
-        assert f"spans cannot be exported to {endpoint}" in server.wait_for("cannot be exported")
-        assert server.metrics()["mlp_spans_dropped_total"] >= 5
-
-
-def test_without_the_extra_the_server_says_so(models_folder: Path, tmp_path: Path) -> None:
-    """A package that cannot be found stands for one that is not installed."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "import importlib.util as u\nfound = u.find_spec\n"
-        "u.find_spec = lambda name, *more: None if name == 'opentelemetry.sdk' else found(name, *more)\n"
-    )
-    said = refused(
-        *("--models", str(models_folder)),
-        OTEL_TRACES_EXPORTER="otlp",
-        PYTHONPATH=f"{tmp_path}:{Path.cwd()}",
-    )
-    assert said == (
-        "OTEL_TRACES_EXPORTER asks for spans, which need the package opentelemetry.sdk; pip install "
-        "'mlp-serving[tracing]', or set OTEL_TRACES_EXPORTER=none"
-    )
