@@ -22,6 +22,8 @@ from service.log_writer import LAST_LINES_S, LogStream, LogWriter
 from service.metrics import Metrics
 from service.metrics.folder import locked, remove_unused_folders
 from service.settings import Settings, load
+from service.tls.files import tls_files
+from service.tls.rotation import Rotation
 from service.workers import Supervisor
 
 _log = logging.getLogger("service")  # __name__ is "__main__" under -m
@@ -55,6 +57,9 @@ def _serve(arguments: Sequence[str], stop: server.Stop, writer: LogWriter) -> in
         _log.warning(warning)
     count = max(int(cpus.available()), 1) if settings.workers == "auto" else settings.workers
     writer.shared = count > 1
+    certificate = tls_files(settings.tls_cert, settings.tls_key, settings.tls_client_ca, settings.tls_key_password_file)
+    if certificate is not None:
+        certificate.check()
     _log.info("%d worker(s) of one thread, on %g CPUs of quota and affinity", count, cpus.available())
     listener = server.listen(settings.host, settings.port, unread_timeout_s=settings.keep_alive_timeout_s)
     if settings.grpc_port:
@@ -74,9 +79,10 @@ def _serve(arguments: Sequence[str], stop: server.Stop, writer: LogWriter) -> in
     def run(index: int, metrics: Metrics, listener: Callable[[], socket.socket]) -> int:
         writer.on_drop(metrics.server.log_lines_dropped)
         health = Health(heartbeats, index)
-        service = app.build(settings, request_log, metrics, health=health, replacement=replacing.is_set())
+        tls = None if certificate is None else Rotation(certificate, metrics.tls, settings.reload_interval_s)
+        service = app.build(settings, request_log, metrics, health=health, tls=tls, replacement=replacing.is_set())
         try:
-            server.run(service, settings, listener(), stop)
+            server.run(service, settings, listener(), stop, tls)
         finally:
             service.fast_path.tracker.flush()  # requests answered during shutdown
         return 0

@@ -53,6 +53,7 @@ from service.metrics.shared_counts import SHARE_EVERY_S
 from service.requests import RequestTracker, Sink
 from service.settings import Settings
 from service.statistics import InferenceStatistics, Totals
+from service.tls.rotation import Rotation
 
 _log = logging.getLogger(__name__)
 
@@ -96,12 +97,13 @@ def build(
     protocols: Sequence[AnyProtocol] = (),
     *,
     health: Health | None = None,
+    tls: Rotation | None = None,
     replacement: bool = False,
 ) -> Service:
     """Load every model and put the service together. It also speaks ``protocols``. Raises `StartError`.
 
-    ``health`` is what this process sees of the other workers, if there are any. A ``replacement`` for a worker that
-    died leaves out a model that has no good version.
+    ``health`` is what this process sees of the other workers, if there are any; ``tls`` is for gRPC. A ``replacement``
+    for a worker that died leaves out a model that has no good version.
     """
     health = health or Health()
     limits = Limits(
@@ -195,7 +197,9 @@ def build(
         table,
         lifetime=Lifetime(options.max_connection_age_s, options.max_requests_per_connection),
     )
-    return Service(app, lifecycle, fast_path, repository, _grpc(options, fast_path, Served(repository, lifecycle), v2))
+    return Service(
+        app, lifecycle, fast_path, repository, _grpc(options, fast_path, Served(repository, lifecycle), v2, tls)
+    )
 
 
 def _include_pages(app: FastAPI, options: Settings, repository: Repository) -> None:
@@ -205,14 +209,16 @@ def _include_pages(app: FastAPI, options: Settings, repository: Repository) -> N
         app.include_router(page.router(repository, options.models))
 
 
-def _grpc(options: Settings, context: FastPathContext, served: Served, v2: OpenInferenceV2) -> GrpcServer | None:
+def _grpc(
+    options: Settings, context: FastPathContext, served: Served, v2: OpenInferenceV2, tls: Rotation | None
+) -> GrpcServer | None:
     """gRPC's server, if there is a port for it. Raises `StartError`."""
     if not options.grpc_port:
         return None
     extra.check()
     from service.grpc import build as grpc_build  # noqa: PLC0415 - an extra, which takes a while to import
 
-    return grpc_build.build(options, context, served, v2.resources)
+    return grpc_build.build(options, context, served, v2.resources, tls)
 
 
 def _routes(options: Settings, v2: OpenInferenceV2, protocols: Sequence[AnyProtocol]) -> RouteTable:

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
@@ -26,6 +26,8 @@ from service.http.transport.connection import BoundedProtocol
 from service.lifecycle import State, stop_signals
 from service.listener import Listener
 from service.settings import Settings
+from service.tls.handshake import Handshakes
+from service.tls.rotation import Rotation
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +78,9 @@ class Server(uvicorn.Server):
     uvicorn's own shutdown closes connections during a request and resets those that are not accepted yet.
     """
 
-    def __init__(self, config: uvicorn.Config, service: Service, drain_timeout_s: float, stop: Stop) -> None:
+    def __init__(
+        self, config: uvicorn.Config, service: Service, drain_timeout_s: float, stop: Stop, tls: Rotation | None = None
+    ) -> None:
         super().__init__(config)
         self._drain_timeout_s = drain_timeout_s
         self._lifecycle = service.lifecycle
@@ -84,6 +88,16 @@ class Server(uvicorn.Server):
         self._grpc = service.grpc
         self._stop = stop
         self._listeners: list[Listener] = []
+        self._tls = tls
+        self._watching: asyncio.Task[None] | None = None
+        self._handshakes: Handshakes | None = None
+        if tls is not None:
+            self._handshakes = Handshakes(
+                tls,
+                self._new_protocol,
+                handshake_s=service.fast_path.limits.receive_timeout_s,
+                flush_s=config.timeout_keep_alive,
+            )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start accepting connections and log the address. Raises `StartError` if another process took it meanwhile."""
@@ -99,11 +113,17 @@ class Server(uvicorn.Server):
             sys.exit(STARTUP_FAILURE)
         if self._grpc is not None:
             await self._grpc.start()
-        self._listeners = [Listener(bound, self._new_protocol) for bound in sockets]
+        protocol: Callable[[], asyncio.Protocol] = self._new_protocol
+        if self._tls is not None and self._handshakes is not None:
+            protocol = self._handshakes.new
+            self._watching = asyncio.create_task(self._tls.watch())
+        self._listeners = [Listener(bound, protocol) for bound in sockets]
         self.started = True
         for bound in sockets:
             host, port = bound.getsockname()[:2]
-            _log.info("ready on http://%s:%d (documentation at /docs)", f"[{host}]" if ":" in host else host, port)
+            scheme = "http" if self._handshakes is None else "https"
+            shown = f"[{host}]" if ":" in host else host
+            _log.info("ready on %s://%s:%d (documentation at /docs)", scheme, shown, port)
         self.should_exit |= self._stop.requested
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - the listeners have them
@@ -114,9 +134,11 @@ class Server(uvicorn.Server):
         _log.info("draining: no new connections, open ones are answered and closed")
         self._lifecycle.advance(State.DRAINING)
         grpc = None if self._grpc is None else asyncio.create_task(self._grpc.drain(self._drain_timeout_s))
+        completed = 0 if self._handshakes is None else self._handshakes.completed
         await self._stop_listening()
         await self._while_open(LINGER_S - _HANDSHAKE_S)
         ends_at_s = time.monotonic() + self._drain_timeout_s
+        await self._finish_handshakes(completed, ends_at_s)
         await self._close_idle(ends_at_s)
         await self._while_open(ends_at_s - time.monotonic())
         if self._open() and not self.force_exit:
@@ -125,6 +147,8 @@ class Server(uvicorn.Server):
             await self._while_open(_FAREWELL_S)
         for task in self.server_state.tasks:
             task.cancel("the drain timed out")
+        if self._watching is not None:
+            self._watching.cancel()
         if grpc is not None:
             await self._while_draining(grpc, ends_at_s)
         if not self.force_exit:
@@ -170,8 +194,20 @@ class Server(uvicorn.Server):
     async def _while_open(self, within_s: float) -> None:
         """Wait until all connections and requests are finished, at most ``within_s``."""
         ends_at_s = time.monotonic() + within_s
-        while (self._open() or self.server_state.tasks) and not self.force_exit and time.monotonic() < ends_at_s:
+        while self._is_busy() and not self.force_exit and time.monotonic() < ends_at_s:
             await asyncio.sleep(_TICK_S)
+
+    def _is_busy(self) -> bool:
+        return bool(self._open() or self.server_state.tasks or (self._handshakes and self._handshakes.open))
+
+    async def _finish_handshakes(self, completed: int, ends_at_s: float) -> None:
+        """Wait for the first requests after handshakes, as long as any of these succeeds; then break off the others."""
+        if self._handshakes is None:
+            return
+        while completed != self._handshakes.completed and not self.force_exit and time.monotonic() < ends_at_s:
+            completed = self._handshakes.completed
+            await self._while_open(LINGER_S)
+        self._handshakes.abort()
 
     async def _close_idle(self, ends_at_s: float) -> None:
         """Close idle connections. Those with a request that has just arrived answer it first."""
@@ -206,8 +242,8 @@ def _readable(connections: Iterable[BoundedProtocol]) -> set[int]:
     return {descriptor for descriptor, _event in waiting.poll(0)}
 
 
-def run(service: Service, settings: Settings, listener: socket.socket, stop: Stop) -> None:
-    """Serve on ``listener`` until a stop signal."""
+def run(service: Service, settings: Settings, listener: socket.socket, stop: Stop, tls: Rotation | None = None) -> None:
+    """Serve on ``listener`` until a stop signal, with TLS if ``tls`` has a certificate."""
     context = service.fast_path
     new_protocol: Any = partial(BoundedProtocol, context=context)
     if settings.fast_path:
@@ -223,7 +259,7 @@ def run(service: Service, settings: Settings, listener: socket.socket, stop: Sto
         proxy_headers=False,
         timeout_keep_alive=settings.keep_alive_timeout_s,
     )
-    Server(config, service, settings.drain_timeout_s, stop).run([listener])
+    Server(config, service, settings.drain_timeout_s, stop, tls).run([listener])
 
 
 def listen(

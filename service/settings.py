@@ -46,6 +46,12 @@ class Settings(BaseSettings):
     host: str = _option("127.0.0.1", "address to listen on; 0.0.0.0 for all IPv4 interfaces")
     port: int = _option(8000, "TCP port to listen on; 0 picks a free one", ge=0, le=65535)
     grpc_port: int = _option(0, "TCP port for gRPC, with the extra mlp-serving[grpc]; 0 is off", ge=0, le=65535)
+    tls_cert: Path | None = _option(None, "PEM file of the server's certificate and its issuers; HTTP and gRPC use TLS")
+    tls_key: Path | None = _option(None, "PEM file of the certificate's private key")
+    tls_key_password_file: Path | None = _option(None, "file of the key's password, if it is encrypted")
+    tls_client_ca: Path | None = _option(
+        None, "PEM file of issuers; clients must have a certificate that one of them signed"
+    )
     models: Path = _option(Path("models"), "folder of models, <name>/<version>/; the newest good version serves")
     model: str | None = _option(
         None, "model for POST /predict; required if there are several; <name>@<version> also pins it"

@@ -50,6 +50,7 @@ SLOW: Final = (
     "service/test_reload.py",
     "service/test_server.py",
     "service/test_shadowing.py",
+    "service/test_tls.py",
     "service/test_withdrawal.py::test_a_kill_at_any_moment_leaves_whole_versions",
     "service/test_workers.py",
     "test_examples.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from service.grpc.credentials import server_credentials
 from service.grpc.documents import Documents
 from service.grpc.receiving import Receiver
 from service.grpc.rpcs import RpcContext, Rpcs
@@ -11,9 +12,16 @@ from service.grpc.server import Address, GrpcServer
 from service.http.protocols.base import Resource, Served
 from service.http.transport.prediction_cycle import FastPathContext
 from service.settings import Settings
+from service.tls.rotation import Rotation
 
 
-def build(settings: Settings, http: FastPathContext, served: Served, resources: Mapping[str, Resource]) -> GrpcServer:
+def build(
+    settings: Settings,
+    http: FastPathContext,
+    served: Served,
+    resources: Mapping[str, Resource],
+    tls: Rotation | None = None,
+) -> GrpcServer:
     """The server on ``settings.grpc_port``; ``resources`` are those of the protocol over REST."""
     receiver = Receiver(http.limits, http.budget)
     rpcs = Rpcs(RpcContext(http.predict, http.tracker, http.ids, receiver, Documents(resources, served)))
@@ -23,4 +31,5 @@ def build(settings: Settings, http: FastPathContext, served: Served, resources: 
         http.limits,
         idle_s=settings.keep_alive_timeout_s,
         request_s=settings.request_timeout_s,
+        credentials=None if tls is None else server_credentials(tls),
     )

@@ -31,6 +31,7 @@ from service.metrics.retention import Retention
 from service.metrics.server import ServerMetrics
 from service.metrics.shadow import ShadowMetrics
 from service.metrics.shared_counts import SharedCounts
+from service.metrics.tls import TlsMetrics
 from service.metrics.versions import VersionMetrics
 from service.metrics.workers import WorkersNow
 from service.requests import RequestRecord
@@ -67,6 +68,7 @@ class Metrics:
         self.queues = QueueMetrics(make)
         self.models = ModelMetrics(make)
         self.versions = VersionMetrics(make)
+        self.tls = TlsMetrics(make)
         self.server = ServerMetrics(make, DiskSpace() if opened is None else opened.space)
         self.retention = Retention(make, opened)
         self.drift = DriftMetrics(shared)
