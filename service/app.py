@@ -20,7 +20,8 @@ from service import logs, metrics, settings
 from service.grpc import extra
 from service.health import Health
 from service.heartbeats import Heartbeats
-from service.http import docs, openapi, page
+from service.http import admin, docs, openapi, page, root_path
+from service.http.admin import Admin
 from service.http.chosen_paths import ChosenPaths, chosen_paths
 from service.http.codecs.json_codec import check_example
 from service.http.limits import BodyBudget, Limits
@@ -31,7 +32,8 @@ from service.http.protocols.invocations import Invocations
 from service.http.protocols.native import NativeProtocol
 from service.http.protocols.open_inference_v1 import OpenInferenceV1
 from service.http.protocols.open_inference_v2 import OpenInferenceV2
-from service.http.routes import PATTERNS, add_errors, router
+from service.http.root_path import RootPath
+from service.http.routes import PATTERNS, add_errors, metrics_router, router
 from service.http.transport.lifetime import Lifetime
 from service.http.transport.middleware import Guard
 from service.http.transport.prediction_cycle import FastPathContext
@@ -77,11 +79,12 @@ class Service:
     fast_path: FastPathContext
     repository: Repository
     grpc: GrpcServer | None = None
+    admin: Admin | None = None
 
 
 def create_app() -> FastAPI:
     """The application with its settings from the environment, for any ASGI server: ``service.app:create_app``."""
-    options = settings.load([]).model_copy(update={"grpc_port": 0})  # mlp-serve starts it
+    options = settings.load([]).model_copy(update={"grpc_port": 0, "admin_port": 0})  # mlp-serve starts them
     heartbeats = Heartbeats(1)
     writer, counters = LogWriter(sys.stderr.fileno()), metrics.alone(heartbeats)
     writer.on_drop(counters.server.log_lines_dropped)
@@ -182,8 +185,8 @@ def build(
         redoc_url=None,
     )
     _include_pages(app, options, repository)
-    app.include_router(router(table, predict, repository, lifecycle, health, exposition, metrics.CONTENT_TYPE))
-    add_errors(app, table, repository)
+    app.include_router(router(table, predict, repository, lifecycle, health))
+    add_errors(app, table, repository, f"GET {options.root_path}/docs lists every path and its methods")
     openapi.install(app, table, repository)
     ids = RequestIds()
     app.add_middleware(Guard, tracker=tracker, lifecycle=lifecycle, ids=ids, limits=limits, budget=budget)
@@ -198,15 +201,38 @@ def build(
         lifetime=Lifetime(options.max_connection_age_s, options.max_requests_per_connection),
     )
     return Service(
-        app, lifecycle, fast_path, repository, _grpc(options, fast_path, Served(repository, lifecycle), v2, tls)
+        app,
+        lifecycle,
+        fast_path,
+        repository,
+        _grpc(options, fast_path, Served(repository, lifecycle), v2, tls),
+        _metrics_port(options, app, fast_path, repository, health, exposition),
     )
 
 
 def _include_pages(app: FastAPI, options: Settings, repository: Repository) -> None:
-    """Add the pages for browsers. They come first: for a browser, GET / is one of them."""
+    """Add the pages for browsers. They come first: for a browser, GET / is one of them. Tell ``app`` its prefix."""
+    if options.root_path:
+        app.add_middleware(RootPath, prefix=options.root_path)
     app.include_router(docs.router())
     if options.page:
-        app.include_router(page.router(repository, options.models))
+        app.include_router(page.router(repository, options.models, has_live_view=not options.admin_port))
+
+
+def _metrics_port(
+    options: Settings,
+    app: FastAPI,
+    context: FastPathContext,
+    repository: Repository,
+    health: Health,
+    exposition: Callable[[], bytes],
+) -> Admin | None:
+    """The admin port's application with the metrics; without an admin port ``app`` has them."""
+    metrics_routes = metrics_router(exposition, metrics.CONTENT_TYPE)
+    if not options.admin_port:
+        app.include_router(metrics_routes)
+        return None
+    return admin.build(context, context.lifecycle, repository, health, metrics_routes, has_live_view=options.page)
 
 
 def _grpc(
@@ -232,10 +258,14 @@ def _routes(options: Settings, v2: OpenInferenceV2, protocols: Sequence[AnyProto
                 v2,
                 Invocations(options.max_body_bytes, chosen.health),
                 *protocols,
-            ]
+            ],
+            options.root_path,
         )
 
-    return table(chosen_paths(options.predict_route, options.health_route, table(ChosenPaths()), PATTERNS))
+    found = table(chosen_paths(options.predict_route, options.health_route, table(ChosenPaths()), PATTERNS))
+    patterns = [route.pattern for route in found.routes] + [resource.pattern for resource in found.resources]
+    root_path.check(options.root_path, [*patterns, *PATTERNS])
+    return found
 
 
 def _models(

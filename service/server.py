@@ -16,16 +16,18 @@ from types import FrameType
 from typing import Any, Final
 
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.server import HANDLED_SIGNALS
 
 from service.app import Service
-from service.errors import NotReady, StartError
+from service.errors import NotReady
 from service.http.transport import fast_path
 from service.http.transport.connection import BoundedProtocol
 from service.lifecycle import State, stop_signals
 from service.listener import Listener
 from service.settings import Settings
+from service.sockets import Sockets, shown
 from service.tls.handshake import Handshakes
 from service.tls.rotation import Rotation
 
@@ -39,7 +41,6 @@ _HANDSHAKE_S: Final = 0.2
 _FAREWELL_S: Final = 1.0
 _TICK_S: Final = 0.02
 _RETRY_S: Final = 1.0
-_OPTIONS: Final = "--host and --port"
 
 
 class Stop:
@@ -79,9 +80,19 @@ class Server(uvicorn.Server):
     """
 
     def __init__(
-        self, config: uvicorn.Config, service: Service, drain_timeout_s: float, stop: Stop, tls: Rotation | None = None
+        self,
+        config: uvicorn.Config,
+        service: Service,
+        sockets: Sockets,
+        drain_timeout_s: float,
+        stop: Stop,
+        *,
+        tls: Rotation | None = None,
+        admin: uvicorn.Config | None = None,
     ) -> None:
         super().__init__(config)
+        self._sockets = sockets
+        self._admin = admin
         self._drain_timeout_s = drain_timeout_s
         self._lifecycle = service.lifecycle
         self._reject_all = service.fast_path.predict.close
@@ -89,41 +100,20 @@ class Server(uvicorn.Server):
         self._stop = stop
         self._listeners: list[Listener] = []
         self._tls = tls
+        self._handshake_s = service.fast_path.limits.receive_timeout_s
         self._watching: asyncio.Task[None] | None = None
         self._handshakes: Handshakes | None = None
-        if tls is not None:
-            self._handshakes = Handshakes(
-                tls,
-                self._new_protocol,
-                handshake_s=service.fast_path.limits.receive_timeout_s,
-                flush_s=config.timeout_keep_alive,
-            )
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - it has its own
         """Start accepting connections and log the address. Raises `StartError` if another process took it meanwhile."""
-        sockets = sockets or []
-        for bound in sockets:
-            try:
-                bound.listen(self.config.backlog)
-            except OSError as error:
-                host, port = bound.getsockname()[:2]
-                raise _cannot_listen(host, port, error) from error
+        self._sockets.listen(self.config.backlog)
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(STARTUP_FAILURE)
         if self._grpc is not None:
             await self._grpc.start()
-        protocol: Callable[[], asyncio.Protocol] = self._new_protocol
-        if self._tls is not None and self._handshakes is not None:
-            protocol = self._handshakes.new
-            self._watching = asyncio.create_task(self._tls.watch())
-        self._listeners = [Listener(bound, protocol) for bound in sockets]
+        self._listen()
         self.started = True
-        for bound in sockets:
-            host, port = bound.getsockname()[:2]
-            scheme = "http" if self._handshakes is None else "https"
-            shown = f"[{host}]" if ":" in host else host
-            _log.info("ready on %s://%s:%d (documentation at /docs)", scheme, shown, port)
         self.should_exit |= self._stop.requested
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - the listeners have them
@@ -132,6 +122,7 @@ class Server(uvicorn.Server):
         Requests that are unanswered or incomplete when the drain times out are rejected, to be retried.
         """
         _log.info("draining: no new connections, open ones are answered and closed")
+        self._sockets.remove()
         self._lifecycle.advance(State.DRAINING)
         grpc = None if self._grpc is None else asyncio.create_task(self._grpc.drain(self._drain_timeout_s))
         completed = 0 if self._handshakes is None else self._handshakes.completed
@@ -167,9 +158,28 @@ class Server(uvicorn.Server):
                 for number, handler in before.items():
                     signal.signal(number, handler)
 
-    def _new_protocol(self) -> BoundedProtocol:
-        protocol: BoundedProtocol = self.config.http_protocol_class(  # type: ignore[assignment, call-arg]
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+    def _listen(self) -> None:
+        """Accept connections, and log where."""
+        new_protocol: Callable[[], asyncio.Protocol] = partial(self._new_protocol, self.config)
+        scheme = "http://"
+        if self._tls is not None:
+            self._handshakes = Handshakes(
+                self._tls, new_protocol, handshake_s=self._handshake_s, flush_s=self.config.timeout_keep_alive
+            )
+            new_protocol, scheme = self._handshakes.new, "https://"
+            self._watching = asyncio.create_task(self._tls.watch())
+        if self._admin is not None and self._sockets.admin is not None:
+            self._admin.load()
+            self._listeners.append(Listener(self._sockets.admin, partial(self._new_protocol, self._admin)))
+            _log.info("metrics and probes on http://%s", shown(self._sockets.admin))
+        traffic = self._sockets.traffic
+        is_unix = traffic.family is socket.AF_UNIX
+        self._listeners.append(Listener(traffic, new_protocol, inherited=is_unix and self._sockets.shared))
+        _log.info("ready on %s%s (documentation at /docs)", "" if is_unix else scheme, shown(traffic))
+
+    def _new_protocol(self, config: uvicorn.Config) -> BoundedProtocol:
+        protocol: BoundedProtocol = config.http_protocol_class(  # type: ignore[assignment, call-arg]
+            config=config, server_state=self.server_state, app_state=self.lifespan.state
         )
         return protocol
 
@@ -242,14 +252,23 @@ def _readable(connections: Iterable[BoundedProtocol]) -> set[int]:
     return {descriptor for descriptor, _event in waiting.poll(0)}
 
 
-def run(service: Service, settings: Settings, listener: socket.socket, stop: Stop, tls: Rotation | None = None) -> None:
-    """Serve on ``listener`` until a stop signal, with TLS if ``tls`` has a certificate."""
+def run(service: Service, settings: Settings, sockets: Sockets, stop: Stop, tls: Rotation | None = None) -> None:
+    """Serve on ``sockets`` until a stop signal, with TLS if ``tls`` has a certificate."""
     context = service.fast_path
     new_protocol: Any = partial(BoundedProtocol, context=context)
     if settings.fast_path:
         new_protocol = fast_path.protocol_factory(context)
-    config = uvicorn.Config(
-        service.app,
+    config = _config(service.app, new_protocol, settings)
+    admin = service.admin and _config(
+        service.admin.app, partial(BoundedProtocol, context=service.admin.context), settings
+    )
+    server = Server(config, service, sockets, settings.drain_timeout_s, stop, tls=tls, admin=admin)
+    server.run(sockets.each())
+
+
+def _config(app: FastAPI, new_protocol: Any, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
         http=new_protocol,
         loop="uvloop",
         ws="none",
@@ -259,34 +278,3 @@ def run(service: Service, settings: Settings, listener: socket.socket, stop: Sto
         proxy_headers=False,
         timeout_keep_alive=settings.keep_alive_timeout_s,
     )
-    Server(config, service, settings.drain_timeout_s, stop, tls).run([listener])
-
-
-def listen(
-    host: str, port: int, *, unread_timeout_s: int, shared: bool = False, options: str = _OPTIONS
-) -> socket.socket:
-    """Return a socket that is bound to the address and not listening yet.
-
-    ``shared`` lets several processes bind the address, and the kernel distributes new connections over them:
-    SO_REUSEPORT in https://man7.org/linux/man-pages/man7/socket.7.html. If the kernel can, it also ends connections
-    whose client has not acknowledged data for ``unread_timeout_s``: TCP_USER_TIMEOUT, inherited by accepted sockets, in
-    https://man7.org/linux/man-pages/man7/tcp.7.html. Raises `StartError`, with the ``options`` that choose the address,
-    if it is not available.
-    """
-    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unread_timeout_s * 1000)
-    try:
-        bound.bind((host, port))
-    except OSError as error:
-        bound.close()
-        raise _cannot_listen(host, port, error, options) from error
-    return bound
-
-
-def _cannot_listen(host: str, port: int, error: OSError, options: str = _OPTIONS) -> StartError:
-    reason = error.strerror or error
-    return StartError(f"cannot listen on {host} port {port}: {reason}; choose another with {options}")

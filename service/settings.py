@@ -23,9 +23,16 @@ PREFIX: Final = "MLP_"
 _RENAMED: Final = {"express": "fast_path", "max_held_bytes": "max_buffered_bytes"}
 
 
-def _option(default: object, description: str, unit: str = "", ge: float | None = None, le: float | None = None) -> Any:
+def _option(
+    default: object,
+    description: str,
+    unit: str = "",
+    ge: float | None = None,
+    le: float | None = None,
+    pattern: str | None = None,
+) -> Any:
     bounds = "" if ge is None else f"; {ge:,} to {le:,} {unit}".rstrip()
-    return Field(default, description=description + bounds, ge=ge, le=le)
+    return Field(default, description=description + bounds, ge=ge, le=le, pattern=pattern)
 
 
 class Settings(BaseSettings):
@@ -45,7 +52,15 @@ class Settings(BaseSettings):
 
     host: str = _option("127.0.0.1", "address to listen on; 0.0.0.0 for all IPv4 interfaces")
     port: int = _option(8000, "TCP port to listen on; 0 picks a free one", ge=0, le=65535)
+    uds: Path | None = _option(None, "Unix socket to listen on, instead of --host and --port")
+    uds_mode: str = _option(
+        "660", "who may use the Unix socket, as chmod takes it: owner, group, others", pattern="^[0-7]{3}$"
+    )
     grpc_port: int = _option(0, "TCP port for gRPC, with the extra mlp-serving[grpc]; 0 is off", ge=0, le=65535)
+    admin_port: int = _option(
+        0, "TCP port for metrics, live view and probes, without TLS, instead of the main one; 0 is off", ge=0, le=65535
+    )
+    admin_host: str | None = _option(None, "address of the admin port; as --host if it is not set")
     tls_cert: Path | None = _option(None, "PEM file of the server's certificate and its issuers; HTTP and gRPC use TLS")
     tls_key: Path | None = _option(None, "PEM file of the certificate's private key")
     tls_key_password_file: Path | None = _option(None, "file of the key's password, if it is encrypted")
@@ -65,6 +80,11 @@ class Settings(BaseSettings):
     )
     predict_route: str | None = _option(
         None, "another path for POST, which answers instances with predictions as /v1 does, for Vertex AI"
+    )
+    root_path: str = _option(
+        "",
+        "path prefix of the proxy before the server, such as /flats; it may strip the prefix or not",
+        pattern=r"^((/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+)?$",
     )
     health_route: str | None = _option(None, "another path for GET, which answers 200 while /health/ready does")
     provider: Literal["auto", "cpu", "cuda"] = _option(

@@ -90,9 +90,9 @@ class Running:
         except AssertionError:
             self.kill()
             raise
-        found = re.search(r"ready on (https?://(\S+):(\d+)) ", ready)
+        found = re.search(r"ready on (https?://\S+:(\d+)|unix:\S+) ", ready)
         assert found is not None
-        self.address, self.port = found[1], int(found[3])
+        self.address, self.port = found[1], int(found[2] or 0)
 
     def __enter__(self) -> Self:
         return self
@@ -145,7 +145,7 @@ class Running:
 
     def connect(self) -> Connection:
         """A new connection, closed at the latest when the server is killed."""
-        connection = Connection(self.port, tls=self.tls)
+        connection = Connection(self.port or self.address.removeprefix("unix:"), tls=self.tls)
         self._connections.append(connection)
         return connection
 
@@ -188,15 +188,17 @@ class Answer:
 
 
 class Connection:
-    """One TCP connection, for requests as bytes, over ``tls`` if it is given."""
+    """One connection to a port or a Unix socket, for requests as bytes; over ``tls`` if it is given."""
 
-    def __init__(self, port: int, receive_buffer_bytes: int | None = None, tls: ssl.SSLContext | None = None) -> None:
-        self.socket = socket.socket()
+    def __init__(
+        self, to: int | str, receive_buffer_bytes: int | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.socket = socket.socket(socket.AF_UNIX if isinstance(to, str) else socket.AF_INET)
         if receive_buffer_bytes is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self.socket.settimeout(PATIENCE_S)
         try:
-            self.socket.connect(("127.0.0.1", port))
+            self.socket.connect(to if isinstance(to, str) else ("127.0.0.1", to))
             if tls is not None:
                 self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
         except OSError:
