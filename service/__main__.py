@@ -22,13 +22,15 @@ from service.metrics import Metrics
 from service.metrics.folder import locked, remove_unused_folders
 from service.settings import Settings, load
 from service.sockets import Sockets
-from service.tls.files import TlsFiles, tls_files
+from service.tls.files import tls_files
 from service.tls.rotation import Rotation
 from service.workers import Supervisor
 
 _log = logging.getLogger("service")  # __name__ is "__main__" under -m
 
 _STDERR: Final = 2
+
+NewRotation = Callable[[Metrics], Rotation | None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,23 +59,30 @@ def _serve(arguments: Sequence[str], stop: server.Stop, writer: LogWriter) -> in
         _log.warning(warning)
     count = max(int(cpus.available()), 1) if settings.workers == "auto" else settings.workers
     writer.shared = count > 1
-    certificate = tls_files(settings.tls_cert, settings.tls_key, settings.tls_client_ca, settings.tls_key_password_file)
-    if certificate is not None:
-        certificate.check()
+    certificate = _certificate(settings)
     _log.info("%d worker(s) of one thread, on %g CPUs of quota and affinity", count, cpus.available())
     if settings.grpc_port:
         extra.check()
     bound = sockets.bind(settings)
     try:
-        return _serve_on(bound, settings, certificate, count, request_log, stop, writer)
+        return _serve_on(bound, certificate, settings, count, request_log, stop, writer)
     finally:
         bound.remove()
 
 
+def _certificate(settings: Settings) -> NewRotation:
+    """What makes a worker's `Rotation`, if there is a certificate. Raises `StartError`."""
+    files = tls_files(settings.tls_cert, settings.tls_key, settings.tls_client_ca, settings.tls_key_password_file)
+    if files is None:
+        return lambda _metrics: None
+    first = files.load_first()
+    return lambda metrics: Rotation(files, first, metrics.tls, settings.reload_interval_s)
+
+
 def _serve_on(
     bound: Sockets,
+    certificate: NewRotation,
     settings: Settings,
-    certificate: TlsFiles | None,
     count: int,
     request_log: logs.RequestLog | None,
     stop: server.Stop,
@@ -89,7 +98,7 @@ def _serve_on(
     def run(index: int, metrics: Metrics, bound: Callable[[], Sockets]) -> int:
         writer.on_drop(metrics.server.log_lines_dropped)
         health = Health(heartbeats, index)
-        tls = None if certificate is None else Rotation(certificate, metrics.tls, settings.reload_interval_s)
+        tls = certificate(metrics)
         service = app.build(settings, request_log, metrics, health=health, tls=tls, replacement=replacing.is_set())
         try:
             server.run(service, settings, bound(), stop, tls)

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
@@ -25,9 +25,9 @@ from service.errors import NotReady
 from service.http.transport import fast_path
 from service.http.transport.connection import BoundedProtocol
 from service.lifecycle import State, stop_signals
-from service.listener import Listener
+from service.listeners import Listeners
 from service.settings import Settings
-from service.sockets import Sockets, shown
+from service.sockets import Sockets
 from service.tls.handshake import Handshakes
 from service.tls.rotation import Rotation
 
@@ -83,36 +83,33 @@ class Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         service: Service,
-        sockets: Sockets,
+        listeners: Listeners,
         drain_timeout_s: float,
         stop: Stop,
-        *,
-        tls: Rotation | None = None,
         admin: uvicorn.Config | None = None,
     ) -> None:
         super().__init__(config)
-        self._sockets = sockets
+        self._listeners = listeners
         self._admin = admin
         self._drain_timeout_s = drain_timeout_s
         self._lifecycle = service.lifecycle
         self._reject_all = service.fast_path.predict.close
         self._grpc = service.grpc
         self._stop = stop
-        self._listeners: list[Listener] = []
-        self._tls = tls
-        self._handshake_s = service.fast_path.limits.receive_timeout_s
-        self._watching: asyncio.Task[None] | None = None
-        self._handshakes: Handshakes | None = None
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - it has its own
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - the listeners have them
         """Start accepting connections and log the address. Raises `StartError` if another process took it meanwhile."""
-        self._sockets.listen(self.config.backlog)
+        self._listeners.listen(self.config.backlog)
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(STARTUP_FAILURE)
         if self._grpc is not None:
             await self._grpc.start()
-        self._listen()
+        admin_protocol = None
+        if self._admin is not None:
+            self._admin.load()
+            admin_protocol = partial(self._new_protocol, self._admin)
+        self._listeners.start(partial(self._new_protocol, self.config), admin_protocol)
         self.started = True
         self.should_exit |= self._stop.requested
 
@@ -122,10 +119,9 @@ class Server(uvicorn.Server):
         Requests that are unanswered or incomplete when the drain times out are rejected, to be retried.
         """
         _log.info("draining: no new connections, open ones are answered and closed")
-        self._sockets.remove()
         self._lifecycle.advance(State.DRAINING)
         grpc = None if self._grpc is None else asyncio.create_task(self._grpc.drain(self._drain_timeout_s))
-        completed = 0 if self._handshakes is None else self._handshakes.completed
+        completed = self._listeners.handshakes_completed
         await self._stop_listening()
         await self._while_open(LINGER_S - _HANDSHAKE_S)
         ends_at_s = time.monotonic() + self._drain_timeout_s
@@ -138,8 +134,6 @@ class Server(uvicorn.Server):
             await self._while_open(_FAREWELL_S)
         for task in self.server_state.tasks:
             task.cancel("the drain timed out")
-        if self._watching is not None:
-            self._watching.cancel()
         if grpc is not None:
             await self._while_draining(grpc, ends_at_s)
         if not self.force_exit:
@@ -158,25 +152,6 @@ class Server(uvicorn.Server):
                 for number, handler in before.items():
                     signal.signal(number, handler)
 
-    def _listen(self) -> None:
-        """Accept connections, and log where."""
-        new_protocol: Callable[[], asyncio.Protocol] = partial(self._new_protocol, self.config)
-        scheme = "http://"
-        if self._tls is not None:
-            self._handshakes = Handshakes(
-                self._tls, new_protocol, handshake_s=self._handshake_s, flush_s=self.config.timeout_keep_alive
-            )
-            new_protocol, scheme = self._handshakes.new, "https://"
-            self._watching = asyncio.create_task(self._tls.watch())
-        if self._admin is not None and self._sockets.admin is not None:
-            self._admin.load()
-            self._listeners.append(Listener(self._sockets.admin, partial(self._new_protocol, self._admin)))
-            _log.info("metrics and probes on http://%s", shown(self._sockets.admin))
-        traffic = self._sockets.traffic
-        is_unix = traffic.family is socket.AF_UNIX
-        self._listeners.append(Listener(traffic, new_protocol, inherited=is_unix and self._sockets.shared))
-        _log.info("ready on %s%s (documentation at /docs)", "" if is_unix else scheme, shown(traffic))
-
     def _new_protocol(self, config: uvicorn.Config) -> BoundedProtocol:
         protocol: BoundedProtocol = config.http_protocol_class(  # type: ignore[assignment, call-arg]
             config=config, server_state=self.server_state, app_state=self.lifespan.state
@@ -189,17 +164,14 @@ class Server(uvicorn.Server):
 
     async def _stop_listening(self) -> None:
         """Accept all connections that have begun, and wait for descriptors if there are none left."""
-        for listener in self._listeners:
-            listener.refuse_new()
+        self._listeners.refuse_new()
         now_s = time.monotonic()
         begun_by_s, ends_at_s = now_s + _HANDSHAKE_S, now_s + self._drain_timeout_s
         while not self.force_exit:
-            empty = all([listener.accept() for listener in self._listeners])  # noqa: C419 - call each of them
-            if time.monotonic() > (begun_by_s if empty else ends_at_s):
+            if time.monotonic() > (begun_by_s if self._listeners.accept() else ends_at_s):
                 break
             await asyncio.sleep(_TICK_S)
-        for listener in self._listeners:
-            listener.close()
+        self._listeners.close()
 
     async def _while_open(self, within_s: float) -> None:
         """Wait until all connections and requests are finished, at most ``within_s``."""
@@ -208,16 +180,14 @@ class Server(uvicorn.Server):
             await asyncio.sleep(_TICK_S)
 
     def _is_busy(self) -> bool:
-        return bool(self._open() or self.server_state.tasks or (self._handshakes and self._handshakes.open))
+        return bool(self._open() or self.server_state.tasks or self._listeners.handshakes_open)
 
     async def _finish_handshakes(self, completed: int, ends_at_s: float) -> None:
         """Wait for the first requests after handshakes, as long as any of these succeeds; then break off the others."""
-        if self._handshakes is None:
-            return
-        while completed != self._handshakes.completed and not self.force_exit and time.monotonic() < ends_at_s:
-            completed = self._handshakes.completed
+        while completed != self._listeners.handshakes_completed and time.monotonic() < ends_at_s:
+            completed = self._listeners.handshakes_completed
             await self._while_open(LINGER_S)
-        self._handshakes.abort()
+        self._listeners.end()
 
     async def _close_idle(self, ends_at_s: float) -> None:
         """Close idle connections. Those with a request that has just arrived answer it first."""
@@ -262,7 +232,10 @@ def run(service: Service, settings: Settings, sockets: Sockets, stop: Stop, tls:
     admin = service.admin and _config(
         service.admin.app, partial(BoundedProtocol, context=service.admin.context), settings
     )
-    server = Server(config, service, sockets, settings.drain_timeout_s, stop, tls=tls, admin=admin)
+    handshakes = None
+    if tls is not None:
+        handshakes = Handshakes(tls, handshake_s=settings.receive_timeout_s, flush_s=settings.keep_alive_timeout_s)
+    server = Server(config, service, Listeners(sockets, handshakes), settings.drain_timeout_s, stop, admin)
     server.run(sockets.each())
 
 

@@ -29,8 +29,9 @@ Signature = tuple[tuple[int, ...] | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What was read from the files. ``client_ca`` is empty unless clients need a certificate."""
+    """What was read from the files of ``signature``. ``client_ca`` is empty unless clients need a certificate."""
 
+    signature: Signature
     context: ssl.SSLContext
     expires_at_s: float
     certificate: bytes
@@ -56,15 +57,17 @@ class TlsFiles:
         """What changes when a file is replaced; None stands for a missing file."""
         return tuple(_signature(path) for path in (self.certificate, self.key, self.client_ca, self.password) if path)
 
-    def check(self) -> None:
-        """Check the files, and warn if every user may read the key. Raises `StartError` as `load` does."""
-        self.load()
+    def load_first(self) -> Credentials:
+        """Load, and warn if every user may read the key. Raises `StartError` as `load` does."""
+        loaded = self.load()
         mode = stat.S_IMODE(self.key.stat().st_mode)
         if mode & stat.S_IROTH:
             _log.warning("every user may read the private key %s (mode %03o); chmod 640 or stricter", self.key, mode)
+        return loaded
 
     def load(self) -> Credentials:
         """Read and check the files. Raises `StartError` with the option, the file and what is wrong with it."""
+        signature = self.signature()
         cert, key = _read(CERT, self.certificate), _read(KEY, self.key)
         client_ca = b"" if self.client_ca is None else _read(CLIENT_CA, self.client_ca)
         password = None if self.password is None else _read(PASSWORD, self.password).rstrip(b"\r\n")
@@ -78,7 +81,7 @@ class TlsFiles:
             )
         if _ENCRYPTED_MARK in key and password is None:
             raise StartError(f"{KEY} {self.key} is encrypted; name the file of its password with {PASSWORD}")
-        return Credentials(self._context(password), expires_at_s, cert, key, client_ca)
+        return Credentials(signature, self._context(password), expires_at_s, cert, key, client_ca)
 
     def _context(self, password: bytes | None) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

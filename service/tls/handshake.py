@@ -33,25 +33,22 @@ _REASONS: Final = {
 
 
 class Handshakes:
-    """Makes the first protocol of each connection; ``protocol()`` makes the one that follows.
+    """The handshakes of a server, with what ``rotation`` has.
 
     A handshake may take ``handshake_s``. A client may take ``flush_s`` to read the last response. ``open`` are the
     handshakes that have begun and not ended, and ``completed`` counts those that succeeded.
     """
 
-    def __init__(
-        self, rotation: Rotation, protocol: Callable[[], asyncio.Protocol], *, handshake_s: float, flush_s: float
-    ) -> None:
+    def __init__(self, rotation: Rotation, *, handshake_s: float, flush_s: float) -> None:
         self.open: set[Handshake] = set()
         self.completed = 0
         self.rotation = rotation
-        self.protocol = protocol
         self.handshake_s = handshake_s
         self.flush_s = flush_s
 
-    def new(self) -> Handshake:
-        """The protocol of a new connection."""
-        return Handshake(self)
+    def followed_by(self, protocol: Callable[[], asyncio.Protocol]) -> Callable[[], Handshake]:
+        """What makes the first protocol of each connection; ``protocol()`` makes the one that follows."""
+        return partial(Handshake, self, protocol)
 
     def abort(self) -> None:
         """End the connections whose handshake has not ended."""
@@ -62,8 +59,9 @@ class Handshakes:
 class Handshake(asyncio.Protocol):
     """One connection until its handshake has ended."""
 
-    def __init__(self, shared: Handshakes) -> None:
+    def __init__(self, shared: Handshakes, protocol: Callable[[], asyncio.Protocol]) -> None:
         self._shared = shared
+        self._new_protocol = protocol
         self._raw: asyncio.Transport | None = None
         self._next: asyncio.Protocol | None = None
 
@@ -108,7 +106,7 @@ class Handshake(asyncio.Protocol):
             self._failed("disconnected", None)
             return
         self._shared.completed += 1
-        self._next = self._shared.protocol()
+        self._next = self._new_protocol()
         transport.set_protocol(self._next)
         self._next.connection_made(cast("asyncio.Transport", TlsTransport(transport, self._raw)))
 

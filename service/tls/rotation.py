@@ -33,24 +33,29 @@ class Counts(Protocol):
 
 
 class Rotation:
-    """Keeps the newest good credentials of ``files``. Raises `StartError` if the first ones are not good.
+    """Keeps the newest good credentials of ``files``, which are ``first`` at first.
 
     The files are looked at every ``interval_s`` and at least every `_LONGEST_INTERVAL_S`. ``wall_s`` gives seconds
     since 1970.
     """
 
     def __init__(
-        self, files: TlsFiles, counts: Counts, interval_s: float = 0, wall_s: Callable[[], float] = time.time
+        self,
+        files: TlsFiles,
+        first: Credentials,
+        counts: Counts,
+        interval_s: float = 0,
+        wall_s: Callable[[], float] = time.time,
     ) -> None:
         self.counts = counts
         self._interval_s = min(interval_s or _LONGEST_INTERVAL_S, _LONGEST_INTERVAL_S)
         self._files = files
         self._wall_s = wall_s
-        self._signature = files.signature()
+        self._signature = first.signature
         self._warned_days: int | None = None
-        self.current = files.load()
+        self.current = first
         self._log_use("TLS with the certificate")
-        self._note_expiry()
+        self.look()  # a worker that replaces a dead one starts long after they were read
 
     def context(self) -> ssl.SSLContext:
         """What the next handshake uses."""

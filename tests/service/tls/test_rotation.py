@@ -36,8 +36,12 @@ def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
     return found
 
 
+def started(files: TlsFiles) -> Rotation:
+    return Rotation(files, files.load(), Counted())
+
+
 def test_new_files_are_used(tmp_path: Path) -> None:
-    rotation = Rotation(TlsFiles(*AUTHORITY.write(tmp_path)), Counted())
+    rotation = started(TlsFiles(*AUTHORITY.write(tmp_path)))
     first = rotation.context()
     rotation.look()
     assert rotation.context() is first
@@ -55,7 +59,7 @@ def test_a_mounted_secret_is_followed(tmp_path: Path) -> None:
     (tmp_path / "..data").symlink_to("..1")
     for name in ("cert.pem", "key.pem"):
         (tmp_path / name).symlink_to(f"..data/{name}")
-    rotation = Rotation(TlsFiles(tmp_path / "cert.pem", tmp_path / "key.pem"), Counted())
+    rotation = started(TlsFiles(tmp_path / "cert.pem", tmp_path / "key.pem"))
     (tmp_path / "..new").symlink_to("..2")
     (tmp_path / "..new").rename(tmp_path / "..data")
     rotation.look()
@@ -64,7 +68,7 @@ def test_a_mounted_secret_is_followed(tmp_path: Path) -> None:
 
 def test_a_broken_pair_is_logged_once_and_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     files = TlsFiles(*AUTHORITY.write(tmp_path))
-    rotation = Rotation(files, Counted())
+    rotation = started(files)
     first = rotation.context()
     certificate, key = AUTHORITY.issue()
     replace(files.certificate, certificate)  # its key comes later
@@ -88,6 +92,17 @@ def test_a_broken_pair_is_logged_once_and_not_used(tmp_path: Path, caplog: pytes
     assert rotation.current.key == key
 
 
+def test_a_worker_that_starts_later_uses_what_is_good(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It replaces one that died, and has the first credentials from its parent."""
+    files = TlsFiles(*AUTHORITY.write(tmp_path))
+    first = files.load()
+    AUTHORITY.write(tmp_path)
+    assert Rotation(files, first, Counted()).current.key == files.key.read_bytes() != first.key
+    replace(files.key, AUTHORITY.issue()[1])
+    assert Rotation(files, first, Counted()).current is first
+    assert len(messages(caplog)) == 1
+
+
 def test_a_certificate_that_expires_is_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     ends_s = datetime(2030, 1, 1, tzinfo=UTC).timestamp()
     issued = trustme.CA().issue_cert("localhost", not_after=datetime(2030, 1, 1, tzinfo=UTC))
@@ -95,7 +110,7 @@ def test_a_certificate_that_expires_is_warned_about(tmp_path: Path, caplog: pyte
     replace(files.certificate, issued.cert_chain_pems[0].bytes())
     replace(files.key, issued.private_key_pem.bytes())
     counted, left_days = Counted(), 100.0
-    rotation = Rotation(files, counted, wall_s=lambda: ends_s - left_days * DAY_S)
+    rotation = Rotation(files, files.load(), counted, wall_s=lambda: ends_s - left_days * DAY_S)
     assert counted.expires_s == {str(files.certificate): ends_s}
     assert not messages(caplog)
     said = []
