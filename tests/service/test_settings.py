@@ -239,3 +239,20 @@ def test_the_help_describes_every_option() -> None:
         if name.endswith(("_s", "_bytes", "_rows")):
             unit = name.rsplit("_", 1)[1]
             assert re.search(rf" {unit} \(default", entry), entry
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--root-path", "flats", "a path such as /flats, without / at its end"),
+        ("--root-path", "/flats/", "a path such as /flats, without / at its end"),
+        ("--root-path", "/a b", "a path such as /flats, without / at its end"),
+        ("--uds-mode", "999", "three digits from 0 to 7, such as 660"),
+        ("--uds-mode", "0o660", "three digits from 0 to 7, such as 660"),
+    ],
+)
+def test_a_value_of_another_form_is_rejected(option: str, value: str, expected: str) -> None:
+    variable_name = f"MLP_{option.removeprefix('--').upper().replace('-', '_')}"
+    with pytest.raises(StartError) as rejected:
+        load([option, value])
+    assert str(rejected.value) == f"{option} ({variable_name}) is {value!r}: expected {expected}; see mlp-serve --help"
