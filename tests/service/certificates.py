@@ -9,6 +9,7 @@ from pathlib import Path
 import trustme
 
 NAMES = ("localhost", "127.0.0.1")
+CLIENT = "client@example.org"
 
 
 class Authority:
@@ -30,11 +31,16 @@ class Authority:
             replace(path, content)
         return paths
 
+    def client_pair(self) -> tuple[bytes, bytes]:
+        """The key and the certificate of a new client."""
+        issued = self._ca.issue_cert(CLIENT)
+        return issued.private_key_pem.bytes(), issued.cert_chain_pems[0].bytes()
+
     def client(self, signed_by: Authority | None = None) -> ssl.SSLContext:
         """What a client uses that trusts this authority, with a certificate if ``signed_by`` is given."""
         context = ssl.create_default_context(cadata=self.pem.decode())
         if signed_by is not None:
-            signed_by._ca.issue_cert("client@example.org").configure_cert(context)
+            signed_by._ca.issue_cert(CLIENT).configure_cert(context)
         return context
 
 

@@ -141,9 +141,9 @@ def test_a_slow_reader_gets_the_whole_last_response(server: Running) -> None:
         assert line.is_closed()
 
 
-def channel(secured: Secured) -> grpc.Channel:
-    credentials = grpc.ssl_channel_credentials(AUTHORITY.pem)
-    return grpc.secure_channel(f"127.0.0.1:{secured.grpc_port}", credentials)
+def channel(port: int, *client: bytes) -> grpc.Channel:
+    """A channel of a client that trusts the authority, and has a key and a certificate or not."""
+    return grpc.secure_channel(f"127.0.0.1:{port}", grpc.ssl_channel_credentials(AUTHORITY.pem, *client))
 
 
 def is_live(channel: grpc.Channel) -> bool:
@@ -179,7 +179,7 @@ def test_a_rotation_under_load_loses_nothing(secured: Secured) -> None:
         await group.stop(PATIENCE_S)
         return kept, opened
 
-    with channel(secured) as open_before:
+    with channel(secured.grpc_port) as open_before:
         assert is_live(open_before)
         kept, opened = clients.run(story())
         assert is_live(open_before)
@@ -187,7 +187,7 @@ def test_a_rotation_under_load_loses_nothing(secured: Secured) -> None:
         assert (tally.lost, tally.refused, set(tally.answers)) == (0, 0, {200})
     assert kept.closed == 0
     assert serial_number(server.port) == serial_number(secured.grpc_port) != before
-    with channel(secured) as open_after:
+    with channel(secured.grpc_port) as open_after:
         assert is_live(open_after)
 
 
@@ -196,7 +196,7 @@ def test_a_broken_pair_leaves_the_old_one_in_use(secured: Secured) -> None:
     replace(secured.folder / "key.pem", AUTHORITY.issue()[1])
     secured.server.wait_for("does not belong to the certificate")
     assert serial_number(secured.server.port) == before
-    with channel(secured) as still:
+    with channel(secured.grpc_port) as still:
         assert is_live(still)
     AUTHORITY.write(secured.folder)
     secured.server.wait_for("new connections use the new certificate")
@@ -206,12 +206,20 @@ def test_clients_with_certificates(models: Path, tmp_path: Path) -> None:
     """Without the right one a client is refused. At SIGTERM no request of the others is lost."""
     (tmp_path / "ca.pem").write_bytes(AUTHORITY.pem)
     arguments = [*options(*AUTHORITY.write(tmp_path)), f"--tls-client-ca={tmp_path / 'ca.pem'}"]
+    arguments.append(f"--grpc-port={(grpc_port := free_port())}")
     with Running(models, *arguments, workers=2, tls=AUTHORITY.client(AUTHORITY)) as server:
         with server.client() as client:
             assert client.post("/predict", json={"inputs": [ROW]}).status_code == 200
         for refused_client in (AUTHORITY.client(), AUTHORITY.client(Authority())):
             with pytest.raises((httpx.ReadError, httpx.ConnectError, httpx.RemoteProtocolError)):
                 httpx.post(f"{server.address}/predict", json={"inputs": [ROW]}, verify=refused_client)
+        with channel(grpc_port, *AUTHORITY.client_pair()) as allowed:
+            assert is_live(allowed)
+        for pair in ((), Authority().client_pair()):
+            with channel(grpc_port, *pair) as not_allowed, pytest.raises(grpc.RpcError) as caught:
+                is_live(not_allowed)
+            assert isinstance(caught.value, grpc.Call)
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         found = server.metrics()
         for reason in ("no-client-certificate", "client-certificate"):
             assert found[f"mlp_tls_handshake_failures_total {reason}"] == 1
