@@ -3,7 +3,8 @@
 One small row in JSON, over connections that are kept (wrk) and over a new connection for each request (our clients).
 Two servers, with TLS and without, take turns on one processor; the load comes from another. Then servers with TLS get
 SIGTERM under load, as in `benchmarks.shutdown`. The certificate has an ECDSA key (P-256). Prints the medians and the
-ratio of TLS to plain, with a 95 % bootstrap interval; exit status 1 if a request is lost. Nothing is written.
+ratio of TLS to plain, with a 95 % bootstrap interval; exit status 1 if a request is lost. Nothing is written. Needs
+trustme, of the extra dev.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,10 @@ def secured(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     arguments += ["--receive-timeout-s=1", "--max-body-bytes=1000000"]
     with Running(models, *arguments, tls=AUTHORITY.client()) as server:
         yield Secured(server, folder, grpc_port)
+        server.terminate()
+        assert server.exit_status() == 0
+        errors = [line for line in server.whole_log() if '"level":"error"' in line]
+        assert all("the new TLS files are not used" in line for line in errors), errors
 
 
 @pytest.fixture
@@ -122,11 +127,13 @@ def test_a_client_that_leaves_at_once_is_counted(server: Running) -> None:
 
 
 def test_a_body_that_is_too_large_is_answered(server: Running) -> None:
-    """The client still sends when the response comes, and must be able to read it."""
+    """The client still sends after the response was sent, and must be able to read it then."""
     with server.connect() as line:
-        line.send(post(b"x" * 900_000).replace(b"content-length: 900000", b"content-length: 9000000"))
+        line.send(b"POST /predict HTTP/1.1\r\nhost: test\r\ncontent-length: 9000000\r\n\r\n")
+        until(lambda: server.metrics().get("mlp_rejections_total small body-too-large", 0.0) == 1)
+        for _ in range(5):
+            line.send(b"x" * 100_000)
         assert line.answer().status == 413
-        line.send(b"x" * 500_000)
 
 
 def test_a_slow_reader_gets_the_whole_last_response(server: Running) -> None:
@@ -202,6 +209,40 @@ def test_a_broken_pair_leaves_the_old_one_in_use(secured: Secured) -> None:
     secured.server.wait_for("new connections use the new certificate")
 
 
+class ByHand:
+    """A client that sends several TLS records in one piece."""
+
+    def __init__(self, port: int, context: ssl.SSLContext) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self._in, self._out, server_hostname="127.0.0.1")
+        self.repeat(self.tls.do_handshake)
+
+    def repeat(self, step: Callable[[], object]) -> None:
+        """Do it until it has read what it needs."""
+        while True:
+            try:
+                step()
+            except ssl.SSLWantReadError:
+                self.flush()
+                self._in.write(self.socket.recv(65536))
+            else:
+                self.flush()
+                return
+
+    def flush(self) -> None:
+        self.socket.sendall(self._out.read())
+
+
+def send_and_end(port: int, context: ssl.SSLContext) -> None:
+    """A request and close_notify in one piece. TLS has no half-closed connections: there is no answer."""
+    client = ByHand(port, context)
+    with client.socket:
+        client.tls.write(b"GET /models HTTP/1.1\r\nhost: test\r\n\r\n")
+        client.repeat(client.tls.unwrap)
+        assert client.socket.recv(65536) == b""
+
+
 def test_clients_with_certificates(models: Path, tmp_path: Path) -> None:
     """Without the right one a client is refused. At SIGTERM no request of the others is lost."""
     (tmp_path / "ca.pem").write_bytes(AUTHORITY.pem)
@@ -221,14 +262,12 @@ def test_clients_with_certificates(models: Path, tmp_path: Path) -> None:
             assert isinstance(caught.value, grpc.Call)
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         found = server.metrics()
+        assert found[f"mlp_tls_certificate_expires_at_seconds {tmp_path / 'cert.pem'}"] > time.time()
         for reason in ("no-client-certificate", "client-certificate"):
             assert found[f"mlp_tls_handshake_failures_total {reason}"] == 1
         idle, silent = server.connect(), Connection(server.port)
-        with server.connect() as ends_its_side:
-            assert isinstance(ends_its_side.socket, ssl.SSLSocket)
-            ends_its_side.send(ONE)
-            assert ends_its_side.answer().status == 200
-            ends_its_side.socket.unwrap().close()
+        assert server.tls is not None
+        send_and_end(server.port, server.tls)
 
         async def story() -> list[Tally]:
             group = Clients(server.port, server.tls)

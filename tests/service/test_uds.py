@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,8 +59,8 @@ def check_no_request_is_lost(server: Running) -> None:
     threads = [threading.Thread(target=client.run, daemon=True) for client in clients]
     for thread in threads:
         thread.start()
-    while min(client.answered for client in clients) < 20:
-        pass
+    while min(client.answered for client in clients) < 20 and not any(client.lost for client in clients):
+        time.sleep(0.01)
     server.terminate()
     for thread in threads:
         thread.join(PATIENCE_S)
