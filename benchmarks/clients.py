@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -141,10 +142,11 @@ class Client(asyncio.Protocol):
 
 
 class Clients:
-    """Clients of one server on ``port``, until `stop`."""
+    """Clients of one server on ``port``, until `stop`; over ``tls`` if it is given."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._port = port
+        self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
         self.stopped = False
 
@@ -229,7 +231,7 @@ class Clients:
 
         try:
             await loop.create_connection(
-                lambda: Client(request, tally, again, end, since_s, pace), "127.0.0.1", self._port
+                lambda: Client(request, tally, again, end, since_s, pace), "127.0.0.1", self._port, ssl=self._tls
             )
         except OSError:
             tally.refused += 1

@@ -56,7 +56,7 @@ def measure_path(
 ) -> dict[str, float]:
     """The same for any path, with these headers."""
     command = ["taskset", "--cpu-list", str(processor), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s"]
-    url = f"http://127.0.0.1:{running.server.port}{path}"
+    url = f"{running.server.scheme}://127.0.0.1:{running.server.port}{path}"
     command += ["--timeout", f"{_TIMEOUT_S}s", "-s", str(HERE / "wrk.lua"), url]
     sent = "\n".join(f"{name}: {value}" for name, value in headers.items())
     environment = os.environ | {"BODY": str(body), "HEADERS": sent}

@@ -8,6 +8,7 @@ import re
 import resource
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -29,19 +30,27 @@ _POLL_S: Final = 0.005
 
 @dataclass(frozen=True)
 class Server:
-    """A command that serves on ``port``, and the ``path`` of its predictions."""
+    """A command that serves on ``port``, and the ``path`` of its predictions. ``scheme`` is http or https."""
 
     name: str
     command: tuple[str, ...]
     port: int
     path: str = "/predict"
+    scheme: str = "http"
+
+    def connect(self, timeout_s: float) -> http.client.HTTPConnection:
+        """A new connection, which trusts any certificate."""
+        if self.scheme == "http":
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        anyone = ssl._create_unverified_context()  # noqa: S323, SLF001 - the server's certificate is made for the run
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout_s, context=anyone)
 
 
-def ours(name: str, models: Path, *arguments: str) -> Server:
+def ours(name: str, models: Path, *arguments: str, scheme: str = "http") -> Server:
     """This project's server, logging to a file as in production."""
     port = _free_port()
     command = (sys.executable, "-m", "service", "--models", str(models), "--port", str(port), *arguments)
-    return Server(name, command, port)
+    return Server(name, command, port, scheme=scheme)
 
 
 def peer(name: str, script: str, model: Path, path: str) -> Server:
@@ -94,7 +103,7 @@ class Running:
 
     def _responds(self) -> bool:
         """Whether it responds over HTTP; ours listens once it is ready."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=5)
+        connection = self.server.connect(timeout_s=5)
         try:
             connection.request("GET", "/")
             return connection.getresponse().status < 502
@@ -116,7 +125,7 @@ class Running:
 
     def post(self, body: bytes, content_type: str, query: str = "") -> bytes:
         """The body of the response to one request, whose status must be 200."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
+        connection = self.server.connect(timeout_s=60)
         try:
             connection.request("POST", self.server.path + query, body, {"content-type": content_type})
             response = connection.getresponse()

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import os
 import random
+import ssl
 import sys
 import tempfile
 from pathlib import Path
@@ -30,12 +31,12 @@ SERVERS: Final = {
 PER_S: Final = 150
 _KEPT: Final = 16
 _RECONNECTING: Final = 8
-_LONGEST_S: Final = 30.0
+LONGEST_S: Final = 30.0
 
 
-async def trial(running: Running, after_s: float) -> dict[str, Tally]:
+async def trial(running: Running, after_s: float, tls: ssl.SSLContext | None = None) -> dict[str, Tally]:
     """Load of every kind, and SIGTERM after ``after_s``; the tallies once the server has ended."""
-    group = Clients(running.server.port)
+    group = Clients(running.server.port, tls)
     request = clients.post(payloads.body("json", 1), load.CONTENT_TYPES["json"])
     tallies = {
         "keep-alive": group.keep_alive(_KEPT, request),
@@ -44,17 +45,19 @@ async def trial(running: Running, after_s: float) -> dict[str, Tally]:
     }
     await asyncio.sleep(after_s)
     status = await asyncio.to_thread(running.stop)
-    await group.stop(_LONGEST_S)
+    await group.stop(LONGEST_S)
     assert status == 0, f"the server ended with exit status {status}"
     return tallies
 
 
-def trials(server: Server, count: int, processors: list[int], moments: random.Random) -> dict[str, Tally]:
+def trials(
+    server: Server, count: int, processors: list[int], moments: random.Random, tls: ssl.SSLContext | None = None
+) -> dict[str, Tally]:
     """The sums over ``count`` trials, each with a new server and the signal at a random moment."""
     sums = {name: Tally() for name in ("keep-alive", "one-shot", "reconnecting")}
     for _ in range(count):
         with tempfile.TemporaryDirectory() as folder, Running(server, processors, Path(folder) / "log") as running:
-            found = clients.run(trial(running, moments.uniform(0.2, 0.7)))
+            found = clients.run(trial(running, moments.uniform(0.2, 0.7), tls))
         for name, tally in found.items():
             sums[name].answers += tally.answers
             sums[name].lost += tally.lost

@@ -25,6 +25,9 @@ class Wire(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:  # noqa: ARG002 - discarded
         self.writes += 1
 
+    def can_write_eof(self) -> bool:
+        return True
+
     def close(self) -> None:
         raise AssertionError("the server closed a keep-alive connection")
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from typing import Final
 
-from service import app, cpus, logs, manifest, metrics, server
+from service import app, cpus, logs, manifest, metrics, server, sockets
 from service.errors import StartError
 from service.grpc import extra
 from service.health import Health
@@ -23,11 +22,16 @@ from service.log_writer import LAST_LINES_S, LogStream, LogWriter
 from service.metrics import Metrics
 from service.metrics.folder import locked, remove_unused_folders
 from service.settings import Settings, load
+from service.sockets import Sockets
+from service.tls.files import tls_files
+from service.tls.rotation import Rotation
 from service.workers import Supervisor
 
 _log = logging.getLogger("service")  # __name__ is "__main__" under -m
 
 _STDERR: Final = 2
+
+NewRotation = Callable[[Metrics], Rotation | None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,56 +60,82 @@ def _serve(arguments: Sequence[str], stop: server.Stop, writer: LogWriter) -> in
         _log.warning(warning)
     count = max(int(cpus.available()), 1) if settings.workers == "auto" else settings.workers
     writer.shared = count > 1
+    certificate = _certificate(settings)
     _log.info("%d worker(s) of one thread, on %g CPUs of quota and affinity", count, cpus.available())
-    listener = server.listen(settings.host, settings.port, unread_timeout_s=settings.keep_alive_timeout_s)
     if settings.grpc_port:
         extra.check()
-        server.listen(  # gRPC binds it later, and cannot tell why it could not
-            *(settings.host, settings.grpc_port),
-            unread_timeout_s=settings.keep_alive_timeout_s,
-            options="--host and --grpc-port",
-        ).close()
+    bound = sockets.bind(settings)
+    try:
+        return _serve_on(bound, certificate, settings, count, request_log, stop, writer)
+    finally:
+        bound.remove()
 
+
+def _certificate(settings: Settings) -> NewRotation:
+    """What makes a worker's `Rotation`, if there is a certificate. Raises `StartError`."""
+    files = tls_files(settings.tls_cert, settings.tls_key, settings.tls_client_ca, settings.tls_key_password_file)
+    if files is None:
+        return lambda _metrics: None
+    first = files.load_first()
+    return lambda metrics: Rotation(files, first, metrics.tls, settings.reload_interval_s)
+
+
+def _serve_on(
+    bound: Sockets,
+    certificate: NewRotation,
+    settings: Settings,
+    count: int,
+    request_log: logs.RequestLog | None,
+    stop: server.Stop,
+    writer: LogWriter,
+) -> int:
+    """Serve by ``count`` workers."""
     replacing = threading.Event()
     heartbeats, buckets = Heartbeats(count), Buckets()
     if count > 1 and settings.model is None:
         # A worker that starts later may find more models, and has the same default as the others.
         settings = settings.model_copy(update={"model": only_model(settings.models)})
 
-    def run(index: int, metrics: Metrics, listener: Callable[[], socket.socket]) -> int:
+    def run(index: int, metrics: Metrics, bound: Callable[[], Sockets]) -> int:
         writer.on_drop(metrics.server.log_lines_dropped)
         health = Health(heartbeats, index)
+        tls = certificate(metrics)
         service = app.build(
-            settings, request_log, metrics, health=health, replacement=replacing.is_set(), buckets=buckets
+            settings,
+            request_log,
+            metrics,
+            health=health,
+            tls=tls,
+            replacement=replacing.is_set(),
+            buckets=buckets,
         )
         try:
-            server.run(service, settings, listener(), stop)
+            server.run(service, settings, bound(), stop, tls)
         finally:
             service.close()
         return 0
 
     if count == 1:
         remove_unused_folders()
-        return run(0, metrics.alone(heartbeats), lambda: listener)
-    return _supervise(heartbeats, run, settings, listener, stop, writer, replacing)
+        return run(0, metrics.alone(heartbeats), lambda: bound)
+    return _supervise(heartbeats, run, settings, bound, stop, writer, replacing)
 
 
 def _supervise(
     heartbeats: Heartbeats,
-    run: Callable[[int, Metrics, Callable[[], socket.socket]], int],
+    run: Callable[[int, Metrics, Callable[[], Sockets]], int],
     settings: Settings,
-    listener: socket.socket,
+    bound: Sockets,
     stop: server.Stop,
     writer: LogWriter,
     replacing: threading.Event,
 ) -> int:
-    """Run the workers on the address of ``listener``, which showed that it is free.
+    """Run the workers on the addresses of ``bound``, which showed that they are free.
 
     ``replacing`` is set once a worker that served has died, and is inherited by those that start later.
     """
-    host, port = listener.getsockname()[:2]
     manifest.build_validator()  # once for all workers, which are forked
-    listener.close()  # an unshared socket would keep the workers from binding the address
+    for_worker = sockets.for_workers(bound, settings.keep_alive_timeout_s)
     with locked() as folder:
         for index in heartbeats.workers:
             metrics.mark_absent(index, folder)
@@ -113,12 +143,9 @@ def _supervise(
         def work(index: int) -> int:
             def start() -> int:
                 stop.listen()
-                return run(index, metrics.worker(index, folder, heartbeats), shared_listener)
+                return run(index, metrics.worker(index, folder, heartbeats), for_worker)
 
             return _reported(start, stop, writer)
-
-        def shared_listener() -> socket.socket:
-            return server.listen(host, port, unread_timeout_s=settings.keep_alive_timeout_s, shared=True)
 
         def died(index: int, hung: bool) -> None:
             replacing.set()
@@ -129,7 +156,7 @@ def _supervise(
 
         if stop.requested:  # its exception was lost
             return 0
-        return Supervisor(heartbeats, work, settings.drain_timeout_s + server.LINGER_S, died).run()
+        return Supervisor(heartbeats, work, settings.drain_timeout_s + server.LINGER_S, died, bound.remove).run()
 
 
 def _reported(serve: Callable[[], int], stop: server.Stop, writer: LogWriter) -> int:

@@ -24,7 +24,8 @@ from service.errors import StartError
 from service.grpc import extra
 from service.health import Health
 from service.heartbeats import Heartbeats
-from service.http import docs, openapi, page
+from service.http import admin, docs, metrics_route, openapi, page, root_path
+from service.http.admin import Admin
 from service.http.chosen_paths import ChosenPaths, chosen_paths
 from service.http.codecs.json_codec import check_example
 from service.http.limits import BodyBudget, Limits
@@ -35,6 +36,7 @@ from service.http.protocols.invocations import Invocations
 from service.http.protocols.native import NativeProtocol
 from service.http.protocols.open_inference_v1 import OpenInferenceV1
 from service.http.protocols.open_inference_v2 import OpenInferenceV2
+from service.http.root_path import RootPath
 from service.http.routes import PATTERNS, add_errors, router
 from service.http.transport.lifetime import Lifetime
 from service.http.transport.middleware import Guard
@@ -63,6 +65,7 @@ from service.payloads.payload_log import PayloadLog
 from service.requests import RequestTracker, Sink
 from service.settings import Settings
 from service.statistics import InferenceStatistics, Totals
+from service.tls.rotation import Rotation
 from service.tracing import options as tracing_options
 
 _log = logging.getLogger(__name__)
@@ -94,12 +97,13 @@ class Service:
     fast_path: FastPathContext
     repository: Repository
     grpc: GrpcServer | None = None
+    admin: Admin | None = None
     close: Callable[[], None] = lambda: None
 
 
 def create_app() -> FastAPI:
     """The application with its settings from the environment, for any ASGI server: ``service.app:create_app``."""
-    options = settings.load([]).model_copy(update={"grpc_port": 0})  # mlp-serve starts it
+    options = settings.load([]).model_copy(update={"grpc_port": 0, "admin_port": 0})  # mlp-serve starts them
     heartbeats = Heartbeats(1)
     writer, counters = LogWriter(sys.stderr.fileno()), metrics.alone(heartbeats)
     writer.on_drop(counters.server.log_lines_dropped)
@@ -115,13 +119,15 @@ def build(
     protocols: Sequence[AnyProtocol] = (),
     *,
     health: Health | None = None,
+    tls: Rotation | None = None,
     replacement: bool = False,
     buckets: Buckets | None = None,
 ) -> Service:
     """Load every model and put the service together. It also speaks ``protocols``. Raises `StartError`.
 
-    ``health`` is what this process sees of the other workers, if there are any. A ``replacement`` for a worker that
-    died leaves out a model that has no good version. ``buckets`` are the API keys' limits, shared by all workers.
+    ``health`` is what this process sees of the other workers, if there are any; ``tls`` is for gRPC. A ``replacement``
+    for a worker that died leaves out a model that has no good version. ``buckets`` are the API keys' limits, shared by
+    all workers.
     """
     health = health or Health()
     limits = Limits(
@@ -196,10 +202,12 @@ def build(
         redoc_url=None,
     )
     _include_pages(app, options, repository)
-    routes = router(table, predict, repository, lifecycle, health, Scrapes(scrape))
-    _include_routes(app, routes, table, repository)
+    routes = router(table, predict, repository, lifecycle, health)
+    _include_routes(app, routes, table, repository, options.root_path)
     ids = RequestIds()
     edge.add_to(app, table, predict.identify)
+    if options.root_path:  # around the keys, which know public paths without it
+        app.add_middleware(RootPath, prefix=options.root_path)
     app.add_middleware(
         Guard,
         tracker=tracker,
@@ -225,8 +233,9 @@ def build(
         compression=edge.compression,
         encoder=ResponseEncoder(options.keep_alive_timeout_s),
     )
-    grpc = _grpc(options, fast_path, Served(repository, lifecycle), v2)
-    return Service(app, lifecycle, fast_path, repository, grpc, close)
+    grpc = _grpc(options, fast_path, Served(repository, lifecycle), v2, tls)
+    admin_port = _metrics_port(options, app, fast_path, repository, health, metrics_route.router(Scrapes(scrape)))
+    return Service(app, lifecycle, fast_path, repository, grpc, admin_port, close)
 
 
 def _spans(counters: Metrics) -> RequestSpans | None:
@@ -262,9 +271,9 @@ def _close(tracker: RequestTracker, spans: RequestSpans | None, payloads: Payloa
         spans.close(ends_at_s - time.monotonic())
 
 
-def _include_routes(app: FastAPI, routes: APIRouter, table: RouteTable, repository: Repository) -> None:
+def _include_routes(app: FastAPI, routes: APIRouter, table: RouteTable, repository: Repository, root_path: str) -> None:
     app.include_router(routes)
-    add_errors(app, table, repository)
+    add_errors(app, table, repository, f"GET {root_path}/docs lists every path and its methods")
     openapi.install(app, table, repository)
 
 
@@ -286,17 +295,34 @@ def _include_pages(app: FastAPI, options: Settings, repository: Repository) -> N
     """Add the pages for browsers. They come first: for a browser, GET / is one of them."""
     app.include_router(docs.router())
     if options.page:
-        app.include_router(page.router(repository, options.models))
+        app.include_router(page.router(repository, options.models, has_live_view=not options.admin_port))
 
 
-def _grpc(options: Settings, context: FastPathContext, served: Served, v2: OpenInferenceV2) -> GrpcServer | None:
+def _metrics_port(
+    options: Settings,
+    app: FastAPI,
+    context: FastPathContext,
+    repository: Repository,
+    health: Health,
+    metrics_routes: APIRouter,
+) -> Admin | None:
+    """The admin port's application with the metrics; without an admin port ``app`` has them."""
+    if not options.admin_port:
+        app.include_router(metrics_routes)
+        return None
+    return admin.build(context, context.lifecycle, repository, health, metrics_routes, has_live_view=options.page)
+
+
+def _grpc(
+    options: Settings, context: FastPathContext, served: Served, v2: OpenInferenceV2, tls: Rotation | None
+) -> GrpcServer | None:
     """gRPC's server, if there is a port for it. Raises `StartError`."""
     if not options.grpc_port:
         return None
     extra.check()
     from service.grpc import build as grpc_build  # noqa: PLC0415 - an extra, which takes a while to import
 
-    return grpc_build.build(options, context, served, v2.resources)
+    return grpc_build.build(options, context, served, v2.resources, tls)
 
 
 def _routes(options: Settings, v2: OpenInferenceV2, protocols: Sequence[AnyProtocol]) -> RouteTable:
@@ -310,10 +336,14 @@ def _routes(options: Settings, v2: OpenInferenceV2, protocols: Sequence[AnyProto
                 v2,
                 Invocations(options.max_body_bytes, chosen.health),
                 *protocols,
-            ]
+            ],
+            options.root_path,
         )
 
-    return table(chosen_paths(options.predict_route, options.health_route, table(ChosenPaths()), PATTERNS))
+    found = table(chosen_paths(options.predict_route, options.health_route, table(ChosenPaths()), PATTERNS))
+    patterns = [route.pattern for route in found.routes] + [resource.pattern for resource in found.resources]
+    root_path.check(options.root_path, [*patterns, *PATTERNS])
+    return found
 
 
 def _models(

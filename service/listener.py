@@ -44,10 +44,16 @@ _DROP_SYN: Final = (
 
 
 class Listener:
-    """Accepts connections on ``bound``, which is listening, in the running loop. Each gets a new ``protocol()``."""
+    """Accepts connections on ``bound``, which is listening, in the running loop. Each gets a new ``protocol()``.
 
-    def __init__(self, bound: socket.socket, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+    If other processes accept on the same ``inherited`` socket, one connection is accepted in a turn: they share them.
+    """
+
+    def __init__(
+        self, bound: socket.socket, protocol: Callable[[], asyncio.BaseProtocol], *, inherited: bool = False
+    ) -> None:
         self._socket = bound
+        self._most_accepts = 1 if inherited else _MAX_ACCEPTS
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
         self._pause: asyncio.TimerHandle | None = None
@@ -60,7 +66,7 @@ class Listener:
 
         If descriptors or memory run out, the others wait in the kernel for a moment.
         """
-        for _ in range(_MAX_ACCEPTS):
+        for _ in range(self._most_accepts):
             try:
                 accepted, _address = self._socket.accept()
             except BlockingIOError:
@@ -80,6 +86,8 @@ class Listener:
         Linux then ignores connection requests, and clients retry after a second at the earliest. On a kernel without
         such filters, connections begin until `close`.
         """
+        if self._socket.family is socket.AF_UNIX:  # clients do not find it any more
+            return
         program = b"".join(struct.pack("HBBI", *step) for step in _DROP_SYN)
         steps = ctypes.create_string_buffer(program)
         try:

@@ -16,16 +16,20 @@ from types import FrameType
 from typing import Any, Final
 
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.server import HANDLED_SIGNALS
 
 from service.app import Service
-from service.errors import NotReady, StartError
+from service.errors import NotReady
 from service.http.transport import fast_path
 from service.http.transport.connection import BoundedProtocol
 from service.lifecycle import State, stop_signals
-from service.listener import Listener
+from service.listeners import Listeners
 from service.settings import Settings
+from service.sockets import Sockets
+from service.tls.handshake import Handshakes
+from service.tls.rotation import Rotation
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +41,6 @@ _HANDSHAKE_S: Final = 0.2
 _FAREWELL_S: Final = 1.0
 _TICK_S: Final = 0.02
 _RETRY_S: Final = 1.0
-_OPTIONS: Final = "--host and --port"
 
 
 class Stop:
@@ -76,34 +79,38 @@ class Server(uvicorn.Server):
     uvicorn's own shutdown closes connections during a request and resets those that are not accepted yet.
     """
 
-    def __init__(self, config: uvicorn.Config, service: Service, drain_timeout_s: float, stop: Stop) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        service: Service,
+        listeners: Listeners,
+        drain_timeout_s: float,
+        stop: Stop,
+        admin: uvicorn.Config | None = None,
+    ) -> None:
         super().__init__(config)
+        self._listeners = listeners
+        self._admin = admin
         self._drain_timeout_s = drain_timeout_s
         self._lifecycle = service.lifecycle
         self._reject_all = service.fast_path.predict.close
         self._grpc = service.grpc
         self._stop = stop
-        self._listeners: list[Listener] = []
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - the listeners have them
         """Start accepting connections and log the address. Raises `StartError` if another process took it meanwhile."""
-        sockets = sockets or []
-        for bound in sockets:
-            try:
-                bound.listen(self.config.backlog)
-            except OSError as error:
-                host, port = bound.getsockname()[:2]
-                raise _cannot_listen(host, port, error) from error
+        self._listeners.listen(self.config.backlog)
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(STARTUP_FAILURE)
         if self._grpc is not None:
             await self._grpc.start()
-        self._listeners = [Listener(bound, self._new_protocol) for bound in sockets]
+        admin_protocol = None
+        if self._admin is not None:
+            self._admin.load()
+            admin_protocol = partial(self._new_protocol, self._admin)
+        self._listeners.start(partial(self._new_protocol, self.config), admin_protocol)
         self.started = True
-        for bound in sockets:
-            host, port = bound.getsockname()[:2]
-            _log.info("ready on http://%s:%d (documentation at /docs)", f"[{host}]" if ":" in host else host, port)
         self.should_exit |= self._stop.requested
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - the listeners have them
@@ -114,9 +121,11 @@ class Server(uvicorn.Server):
         _log.info("draining: no new connections, open ones are answered and closed")
         self._lifecycle.advance(State.DRAINING)
         grpc = None if self._grpc is None else asyncio.create_task(self._grpc.drain(self._drain_timeout_s))
+        completed = self._listeners.handshakes_completed
         await self._stop_listening()
         await self._while_open(LINGER_S - _HANDSHAKE_S)
         ends_at_s = time.monotonic() + self._drain_timeout_s
+        await self._finish_handshakes(completed, ends_at_s)
         await self._close_idle(ends_at_s)
         await self._while_open(ends_at_s - time.monotonic())
         if self._open() and not self.force_exit:
@@ -143,9 +152,9 @@ class Server(uvicorn.Server):
                 for number, handler in before.items():
                     signal.signal(number, handler)
 
-    def _new_protocol(self) -> BoundedProtocol:
-        protocol: BoundedProtocol = self.config.http_protocol_class(  # type: ignore[assignment, call-arg]
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+    def _new_protocol(self, config: uvicorn.Config) -> BoundedProtocol:
+        protocol: BoundedProtocol = config.http_protocol_class(  # type: ignore[assignment, call-arg]
+            config=config, server_state=self.server_state, app_state=self.lifespan.state
         )
         return protocol
 
@@ -155,23 +164,30 @@ class Server(uvicorn.Server):
 
     async def _stop_listening(self) -> None:
         """Accept all connections that have begun, and wait for descriptors if there are none left."""
-        for listener in self._listeners:
-            listener.refuse_new()
+        self._listeners.refuse_new()
         now_s = time.monotonic()
         begun_by_s, ends_at_s = now_s + _HANDSHAKE_S, now_s + self._drain_timeout_s
         while not self.force_exit:
-            empty = all([listener.accept() for listener in self._listeners])  # noqa: C419 - call each of them
-            if time.monotonic() > (begun_by_s if empty else ends_at_s):
+            if time.monotonic() > (begun_by_s if self._listeners.accept() else ends_at_s):
                 break
             await asyncio.sleep(_TICK_S)
-        for listener in self._listeners:
-            listener.close()
+        self._listeners.close()
 
     async def _while_open(self, within_s: float) -> None:
         """Wait until all connections and requests are finished, at most ``within_s``."""
         ends_at_s = time.monotonic() + within_s
-        while (self._open() or self.server_state.tasks) and not self.force_exit and time.monotonic() < ends_at_s:
+        while self._is_busy() and not self.force_exit and time.monotonic() < ends_at_s:
             await asyncio.sleep(_TICK_S)
+
+    def _is_busy(self) -> bool:
+        return bool(self._open() or self.server_state.tasks or self._listeners.handshakes_open)
+
+    async def _finish_handshakes(self, completed: int, ends_at_s: float) -> None:
+        """Wait for the first requests after handshakes, as long as any of these succeeds; then break off the others."""
+        while completed != self._listeners.handshakes_completed and time.monotonic() < ends_at_s:
+            completed = self._listeners.handshakes_completed
+            await self._while_open(LINGER_S)
+        self._listeners.end()
 
     async def _close_idle(self, ends_at_s: float) -> None:
         """Close idle connections. Those with a request that has just arrived answer it first."""
@@ -206,14 +222,26 @@ def _readable(connections: Iterable[BoundedProtocol]) -> set[int]:
     return {descriptor for descriptor, _event in waiting.poll(0)}
 
 
-def run(service: Service, settings: Settings, listener: socket.socket, stop: Stop) -> None:
-    """Serve on ``listener`` until a stop signal."""
+def run(service: Service, settings: Settings, sockets: Sockets, stop: Stop, tls: Rotation | None = None) -> None:
+    """Serve on ``sockets`` until a stop signal, with TLS if ``tls`` has a certificate."""
     context = service.fast_path
     new_protocol: Any = partial(BoundedProtocol, context=context)
     if settings.fast_path:
         new_protocol = fast_path.protocol_factory(context)
-    config = uvicorn.Config(
-        service.app,
+    config = _config(service.app, new_protocol, settings)
+    admin = service.admin and _config(
+        service.admin.app, partial(BoundedProtocol, context=service.admin.context), settings
+    )
+    handshakes = None
+    if tls is not None:
+        handshakes = Handshakes(tls, handshake_s=settings.receive_timeout_s, flush_s=settings.keep_alive_timeout_s)
+    server = Server(config, service, Listeners(sockets, handshakes), settings.drain_timeout_s, stop, admin)
+    server.run(sockets.each())
+
+
+def _config(app: FastAPI, new_protocol: Any, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
         http=new_protocol,
         loop="uvloop",
         ws="none",
@@ -223,34 +251,3 @@ def run(service: Service, settings: Settings, listener: socket.socket, stop: Sto
         proxy_headers=False,
         timeout_keep_alive=settings.keep_alive_timeout_s,
     )
-    Server(config, service, settings.drain_timeout_s, stop).run([listener])
-
-
-def listen(
-    host: str, port: int, *, unread_timeout_s: int, shared: bool = False, options: str = _OPTIONS
-) -> socket.socket:
-    """Return a socket that is bound to the address and not listening yet.
-
-    ``shared`` lets several processes bind the address, and the kernel distributes new connections over them:
-    SO_REUSEPORT in https://man7.org/linux/man-pages/man7/socket.7.html. If the kernel can, it also ends connections
-    whose client has not acknowledged data for ``unread_timeout_s``: TCP_USER_TIMEOUT, inherited by accepted sockets, in
-    https://man7.org/linux/man-pages/man7/tcp.7.html. Raises `StartError`, with the ``options`` that choose the address,
-    if it is not available.
-    """
-    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unread_timeout_s * 1000)
-    try:
-        bound.bind((host, port))
-    except OSError as error:
-        bound.close()
-        raise _cannot_listen(host, port, error, options) from error
-    return bound
-
-
-def _cannot_listen(host: str, port: int, error: OSError, options: str = _OPTIONS) -> StartError:
-    reason = error.strerror or error
-    return StartError(f"cannot listen on {host} port {port}: {reason}; choose another with {options}")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import logging
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
 
 from service import platforms
@@ -19,6 +21,7 @@ from service.platforms import Given
 _log = logging.getLogger(__name__)
 
 PREFIX: Final = "MLP_"
+_PREFIX_PATH: Final = r"((/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+)?"
 # Old names of options, which work for one more version.
 _RENAMED: Final = {"express": "fast_path", "max_held_bytes": "max_buffered_bytes"}
 
@@ -26,6 +29,15 @@ _RENAMED: Final = {"express": "fast_path", "max_held_bytes": "max_buffered_bytes
 def _option(default: object, description: str, unit: str = "", ge: float | None = None, le: float | None = None) -> Any:
     bounds = "" if ge is None else f"; {ge:,} to {le:,} {unit}".rstrip()
     return Field(default, description=description + bounds, ge=ge, le=le)
+
+
+def _matching(pattern: str, expected: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if re.fullmatch(pattern, value) is None:
+            raise PydanticCustomError("unexpected", "expected {expected}", {"expected": expected})
+        return value
+
+    return AfterValidator(check)
 
 
 class Settings(BaseSettings):
@@ -45,7 +57,21 @@ class Settings(BaseSettings):
 
     host: str = _option("127.0.0.1", "address to listen on; 0.0.0.0 for all IPv4 interfaces")
     port: int = _option(8000, "TCP port to listen on; 0 picks a free one", ge=0, le=65535)
+    uds: Path | None = _option(None, "Unix socket to listen on, instead of --host and --port")
+    uds_mode: Annotated[str, _matching("[0-7]{3}", "three digits from 0 to 7, such as 660")] = _option(
+        "660", "who may use the Unix socket, as chmod takes it: owner, group, others"
+    )
     grpc_port: int = _option(0, "TCP port for gRPC, with the extra mlp-serving[grpc]; 0 is off", ge=0, le=65535)
+    admin_port: int = _option(
+        0, "TCP port for metrics, live view and probes, without TLS, instead of the main one; 0 is off", ge=0, le=65535
+    )
+    admin_host: str | None = _option(None, "address of the admin port; as --host if it is not set")
+    tls_cert: Path | None = _option(None, "PEM file of the server's certificate and its issuers; HTTP and gRPC use TLS")
+    tls_key: Path | None = _option(None, "PEM file of the certificate's private key")
+    tls_key_password_file: Path | None = _option(None, "file of the key's password, if it is encrypted")
+    tls_client_ca: Path | None = _option(
+        None, "PEM file of issuers; clients must have a certificate that one of them signed"
+    )
     models: Path = _option(Path("models"), "folder of models, <name>/<version>/; the newest good version serves")
     model: str | None = _option(
         None, "model for POST /predict; required if there are several; <name>@<version> also pins it"
@@ -59,6 +85,9 @@ class Settings(BaseSettings):
     )
     predict_route: str | None = _option(
         None, "another path for POST, which answers instances with predictions as /v1 does, for Vertex AI"
+    )
+    root_path: Annotated[str, _matching(_PREFIX_PATH, "a path such as /flats, without / at its end")] = _option(
+        "", "path prefix of the proxy before the server, such as /flats; it may strip the prefix or not"
     )
     health_route: str | None = _option(None, "another path for GET, which answers 200 while /health/ready does")
     provider: Literal["auto", "cpu", "cuda"] = _option(

@@ -61,12 +61,18 @@ class Supervisor:
     A worker enters its states there, and sends heartbeats; one that hangs is killed. ``died(index, hung)`` is called
     for a dead worker, which is replaced after the pause of its `Backoff`. If a worker dies before any with its index
     was ready, something it needs is missing, and the server stops. At SIGTERM, SIGINT or SIGHUP all workers are
-    terminated, and killed if they take longer than ``stop_timeout_s`` and a margin.
+    terminated, and killed if they take longer than ``stop_timeout_s`` and a margin; ``stopping`` is called before.
     """
 
     def __init__(
-        self, heartbeats: Heartbeats, work: Work, stop_timeout_s: float, died: Callable[[int, bool], None]
+        self,
+        heartbeats: Heartbeats,
+        work: Work,
+        stop_timeout_s: float,
+        died: Callable[[int, bool], None],
+        stopping: Callable[[], None] = lambda: None,
     ) -> None:
+        self._stopping = stopping
         self._heartbeats = heartbeats
         self._work = work
         self._stop_timeout_s = stop_timeout_s
@@ -180,6 +186,7 @@ class Supervisor:
         return True
 
     def _stop(self) -> None:
+        self._stopping()
         for worker in self._workers.values():
             worker.process.terminate()
         ends_at_s = time.monotonic() + self._stop_timeout_s + _KILL_MARGIN_S

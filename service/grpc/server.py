@@ -55,15 +55,24 @@ class GrpcServer:
     """Serves ``rpcs``, health checking and reflection at ``address``.
 
     An idle connection is closed after ``idle_s``. A connection that is closed for its age may finish RPCs for
-    ``request_s``.
+    ``request_s``. With ``certificates`` it speaks TLS alone.
     """
 
     def __init__(
-        self, rpcs: Rpcs, address: Address, limits: Limits, credentials: Credentials, *, idle_s: float, request_s: float
+        self,
+        rpcs: Rpcs,
+        address: Address,
+        limits: Limits,
+        credentials: Credentials,
+        *,
+        idle_s: float,
+        request_s: float,
+        certificates: grpc.ServerCredentials | None = None,
     ) -> None:
         self._rpcs = rpcs
         self._address = address
         self._credentials = credentials
+        self._certificates = certificates
         self._options = _options(limits, shared=address.shared, idle_s=idle_s, request_s=request_s)
         self._streams = Streams()
         self._health = Health(self._streams)
@@ -80,7 +89,10 @@ class GrpcServer:
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, server)
         await self._health.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
         try:
-            server.add_insecure_port(self._address.text)
+            if self._certificates is None:
+                server.add_insecure_port(self._address.text)
+            else:
+                server.add_secure_port(self._address.text, self._certificates)
         except RuntimeError as error:
             raise StartError(f"cannot listen on {self._address.text}; choose another with --grpc-port") from error
         await server.start()

@@ -42,9 +42,13 @@ class RouteMatch(NamedTuple):
 
 
 class RouteTable:
-    """The routes of all ``protocols``. Raises `ValueError` if two of them have the same path."""
+    """The routes of all ``protocols``. Raises `ValueError` if two of them have the same path.
 
-    def __init__(self, protocols: Sequence[AnyProtocol]) -> None:
+    URLs may begin with ``root_path``, which is ignored.
+    """
+
+    def __init__(self, protocols: Sequence[AnyProtocol], root_path: str = "") -> None:
+        self._root = root_path.encode("ascii")
         self.routes = tuple(
             Route(pattern, protocol, endpoint) for protocol in protocols for pattern, endpoint in protocol.paths.items()
         )
@@ -74,8 +78,9 @@ class RouteTable:
         return self._by_segment.get(_first_segment(path))
 
     def _match(self, url: bytes) -> RouteMatch | None:
+        below_root = url.removeprefix(self._root) if url.startswith(self._root + b"/") else url
         for expression, route in self._expressions:
-            match = expression.fullmatch(url)
+            match = expression.fullmatch(below_root)
             if match is not None:
                 parts = {name: part.decode("ascii") for name, part in match.groupdict().items() if part is not None}
                 path = url.split(b"?", 1)[0].decode("ascii")

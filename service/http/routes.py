@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
+from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
@@ -17,7 +18,7 @@ from starlette.responses import Response as HttpResponse
 
 from service.errors import MethodNotAllowed, NotFound, RequestError
 from service.health import Health
-from service.http import messages, metrics_route, openapi, page, problems
+from service.http import messages, openapi, page, problems
 from service.http.admission import LARGE_BYTES, Arrival
 from service.http.model_document import describe
 from service.http.paths import AnyProtocol, ResourceRoute, Route, RouteTable
@@ -28,7 +29,6 @@ from service.inference.versions import State as VersionState
 from service.lifecycle import Lifecycle, State
 from service.requests import RequestRecord
 
-_PATHS: Final = "GET /docs lists every path and its methods"
 # The paths that no protocol has.
 PATTERNS: Final = (
     *("/models", "/models/{name}", "/health/live", "/health/ready", "/health/startup", "/metrics"),
@@ -42,9 +42,8 @@ def router(
     repository: Repository,
     lifecycle: Lifecycle,
     health: Health,
-    scrape: metrics_route.Scrape,
 ) -> APIRouter:
-    """All paths; ``scrape`` gives the metrics."""
+    """The predictions, what is known of the models, and the probes."""
     routes = APIRouter()
     for route in table.routes:
         _add_prediction(routes, route, predict)
@@ -53,7 +52,14 @@ def router(
         _add_resource(routes, resource, served)
     _add_models(routes, repository)
     _add_health(routes, lifecycle, health)
-    routes.include_router(metrics_route.router(scrape))
+    return routes
+
+
+def admin_router(repository: Repository, lifecycle: Lifecycle, health: Health) -> APIRouter:
+    """What is known of the models, and the probes."""
+    routes = APIRouter()
+    _add_models(routes, repository)
+    _add_health(routes, lifecycle, health)
     return routes
 
 
@@ -128,8 +134,11 @@ def _probed(good: dict[str, str], bad: dict[str, str], reason: str | None) -> JS
     return JSONResponse(good) if reason is None else JSONResponse(bad | {"reason": reason}, 503)
 
 
-def add_errors(app: FastAPI, table: RouteTable, repository: Repository) -> None:
-    """Answer every `RequestError` in the form of the route's protocol, also those found before its handler runs."""
+def add_errors(app: FastAPI, table: RouteTable, repository: Repository, paths: str) -> None:
+    """Answer every `RequestError` in the form of the route's protocol, also those found before its handler runs.
+
+    ``paths`` tells a client that asked for an unknown path which ones there are.
+    """
 
     async def expected(request: HttpRequest, error: Exception) -> HttpResponse:
         assert isinstance(error, RequestError)  # noqa: S101 - it is registered for these alone
@@ -139,25 +148,25 @@ def add_errors(app: FastAPI, table: RouteTable, repository: Repository) -> None:
         if name is not None and any(model.manifest.name == name for model in repository):
             record.model = name
         pattern = getattr(request.scope.get("route"), "path", "")
-        protocol = table.protocol_of(pattern) or table.protocol_below(request.scope["path"])
+        protocol = table.protocol_of(pattern) or table.protocol_below(get_route_path(request.scope))
         respond = problems.response if protocol is None else protocol.error
         return _http(respond(error, record.request_id))
 
     async def framework(request: HttpRequest, error: Exception) -> HttpResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these alone
-        return await expected(request, _request_error(request, error))
+        return await expected(request, _request_error(request, error, paths))
 
     app.add_exception_handler(RequestError, expected)
     app.add_exception_handler(HTTPException, framework)
 
 
-def _request_error(request: HttpRequest, error: HTTPException) -> RequestError:
+def _request_error(request: HttpRequest, error: HTTPException, paths: str) -> RequestError:
     """The `RequestError` for an error of the router."""
     path = request.scope["path"]
     if path == "*":  # OPTIONS of the whole server
-        return MethodNotAllowed(f"OPTIONS * is not answered; {_PATHS}", "GET, HEAD, POST")
+        return MethodNotAllowed(f"OPTIONS * is not answered; {paths}", "GET, HEAD, POST")
     status = HTTPStatus(error.status_code)
-    detail = f"{request.method} {path[:200]}: {status.phrase.lower()}; {_PATHS}"
+    detail = f"{request.method} {path[:200]}: {status.phrase.lower()}; {paths}"
     if status is HTTPStatus.NOT_FOUND:
         return NotFound(detail)
     if status is HTTPStatus.METHOD_NOT_ALLOWED:

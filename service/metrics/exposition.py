@@ -32,6 +32,7 @@ from service.metrics.server import ServerMetrics
 from service.metrics.shadow import ShadowMetrics
 from service.metrics.shared_counts import Shared, SharedCounts
 from service.metrics.text_formats import Format, render
+from service.metrics.tls import TlsMetrics
 from service.metrics.versions import VersionMetrics
 from service.metrics.workers import WorkersNow
 from service.requests import RequestRecord
@@ -59,6 +60,7 @@ class Metrics:
         self.queues = QueueMetrics(make)
         self.models = ModelMetrics(make)
         self.versions = VersionMetrics(make)
+        self.tls = TlsMetrics(make)
         self.server = ServerMetrics(make, DiskSpace() if opened is None else opened.space)
         self.retention = Retention(make, opened)
         self.drift = DriftMetrics()

@@ -9,6 +9,7 @@ import queue
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -56,7 +57,7 @@ def refused(*arguments: str, **variables: str) -> str:
 class Running:
     """A server whose workers are all ready. A thread reads its log, so that the server never waits for the test.
 
-    ``log`` has the lines that `wait_for` has read. ``files`` limits the process's open files.
+    ``log`` has the lines that `wait_for` has read. ``files`` limits the process's open files. ``tls`` is for clients.
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class Running:
         variables: Mapping[str, str] | None = None,
         python: Path | str = sys.executable,
         files: int | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self.tls = tls
         self.log: list[str] = []
         self.worker_count = workers
         self._connections: list[Connection] = []
@@ -89,9 +92,9 @@ class Running:
         except AssertionError:
             self.kill()
             raise
-        found = re.search(r"ready on (http://(\S+):(\d+)) ", ready)
+        found = re.search(r"ready on (https?://\S+:(\d+)|unix:\S+) ", ready)
         assert found is not None
-        self.address, self.port = found[1], int(found[3])
+        self.address, self.port = found[1], int(found[2] or 0)
 
     def __enter__(self) -> Self:
         return self
@@ -140,11 +143,11 @@ class Running:
         return self.log
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.address, timeout=PATIENCE_S)
+        return httpx.Client(base_url=self.address, timeout=PATIENCE_S, verify=self.tls or True)
 
     def connect(self) -> Connection:
         """A new connection, closed at the latest when the server is killed."""
-        connection = Connection(self.port)
+        connection = Connection(self.port or self.address.removeprefix("unix:"), tls=self.tls)
         self._connections.append(connection)
         return connection
 
@@ -187,15 +190,19 @@ class Answer:
 
 
 class Connection:
-    """One TCP connection, for requests as bytes."""
+    """One connection to a port or a Unix socket, for requests as bytes; over ``tls`` if it is given."""
 
-    def __init__(self, port: int, receive_buffer_bytes: int | None = None) -> None:
-        self.socket = socket.socket()
+    def __init__(
+        self, to: int | str, receive_buffer_bytes: int | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.socket = socket.socket(socket.AF_UNIX if isinstance(to, str) else socket.AF_INET)
         if receive_buffer_bytes is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self.socket.settimeout(PATIENCE_S)
         try:
-            self.socket.connect(("127.0.0.1", port))
+            self.socket.connect(to if isinstance(to, str) else ("127.0.0.1", to))
+            if tls is not None:
+                self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
         except OSError:
             self.socket.close()
             raise

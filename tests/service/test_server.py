@@ -22,8 +22,9 @@ from benchmarks.clients import Clients, Tally
 from service import app, metrics
 from service.errors import StartError
 from service.lifecycle import State
-from service.server import Stop, listen, run
+from service.server import Stop, run
 from service.settings import Settings
+from service.sockets import Sockets, listen
 from tests.service.published import publish
 from tests.service.running import PATIENCE_S, Connection, Running, command, environment, post
 from tests.service.trapped import GOOD, publish_trapped, slow
@@ -369,7 +370,7 @@ def test_a_stop_request_whose_exception_was_lost_still_ends_it(models: Path) -> 
     stop = Stop()
     stop.requested = True
     service = app.build(settings, None, metrics.alone())
-    run(service, settings, listen("127.0.0.1", 0, unread_timeout_s=1), stop)
+    run(service, settings, Sockets(listen("127.0.0.1", 0, unread_timeout_s=1)), stop)
     assert service.lifecycle.state is State.STOPPED
 
 
@@ -387,23 +388,6 @@ def test_a_closed_log_does_not_stop_the_server(models: Path) -> None:
         assert process.wait(PATIENCE_S) == 0
 
 
-def test_an_unavailable_address_is_a_clear_error() -> None:
-    with listen("127.0.0.1", 0, unread_timeout_s=1) as other:
-        other.listen()
-        port = other.getsockname()[1]
-        for shared in (False, True):
-            with pytest.raises(StartError) as refused:
-                listen("127.0.0.1", port, unread_timeout_s=1, shared=shared)
-            assert str(refused.value) == (
-                f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another with --host and --port"
-            )
-    with pytest.raises(StartError) as refused:
-        listen("256.0.0.1", 0, unread_timeout_s=1)
-    assert str(refused.value) == (
-        "cannot listen on 256.0.0.1 port 0: Name or service not known; choose another with --host and --port"
-    )
-
-
 def test_an_address_occupied_during_the_start_is_a_clear_error(models: Path) -> None:
     """1. Two sockets are bound to a port. 2. One listens. 3. The other cannot."""
     settings = Settings(models=models)
@@ -413,7 +397,7 @@ def test_an_address_occupied_during_the_start_is_a_clear_error(models: Path) -> 
         with listen("127.0.0.1", port, unread_timeout_s=1) as second:
             first.listen()
             with pytest.raises(StartError) as refused:
-                run(service, settings, second, Stop())
+                run(service, settings, Sockets(second), Stop())
     assert str(refused.value) == (
         f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another with --host and --port"
     )

@@ -19,13 +19,22 @@ from tests.service.running import command, environment
 EXAMPLES: dict[str, tuple[str, object]] = {
     "host": ("::1", "::1"),
     "port": ("0", 0),
+    "uds": ("/run/mlp.sock", Path("/run/mlp.sock")),
+    "uds_mode": ("666", "666"),
     "grpc_port": ("8001", 8001),
+    "admin_port": ("8002", 8002),
+    "admin_host": ("0.0.0.0", "0.0.0.0"),
+    "tls_cert": ("/tls/tls.crt", Path("/tls/tls.crt")),
+    "tls_key": ("/tls/tls.key", Path("/tls/tls.key")),
+    "tls_key_password_file": ("/tls/password", Path("/tls/password")),
+    "tls_client_ca": ("/tls/ca.crt", Path("/tls/ca.crt")),
     "models": ("/srv/models", Path("/srv/models")),
     "model": ("digits", "digits"),
     "model_versions": ("digits@3,flats@1", "digits@3,flats@1"),
     "keep_versions": ("3", 3),
     "reload_interval_s": ("0.5", 0.5),
     "predict_route": ("/v1/p:predict", "/v1/p:predict"),
+    "root_path": ("/flats", "/flats"),
     "health_route": ("/healthy", "/healthy"),
     "provider": ("cuda", "cuda"),
     "workers": ("auto", "auto"),
@@ -239,3 +248,20 @@ def test_the_help_describes_every_option() -> None:
         if name.endswith(("_s", "_bytes", "_rows")):
             unit = name.rsplit("_", 1)[1]
             assert re.search(rf" {unit} \(default", entry), entry
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--root-path", "flats", "a path such as /flats, without / at its end"),
+        ("--root-path", "/flats/", "a path such as /flats, without / at its end"),
+        ("--root-path", "/a b", "a path such as /flats, without / at its end"),
+        ("--uds-mode", "999", "three digits from 0 to 7, such as 660"),
+        ("--uds-mode", "0o660", "three digits from 0 to 7, such as 660"),
+    ],
+)
+def test_a_value_of_another_form_is_rejected(option: str, value: str, expected: str) -> None:
+    variable_name = f"MLP_{option.removeprefix('--').upper().replace('-', '_')}"
+    with pytest.raises(StartError) as rejected:
+        load([option, value])
+    assert str(rejected.value) == f"{option} ({variable_name}) is {value!r}: expected {expected}; see mlp-serve --help"

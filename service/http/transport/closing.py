@@ -1,7 +1,8 @@
 """A transport whose ``close`` lets the client read the last response.
 
 If a socket is closed while the client still sends, the kernel resets the connection, and most clients then lose the
-response. So the server ends its own side first, and discards what still arrives for a while.
+response. So the server ends its own side first, unless TLS does not allow that, and discards what still arrives for a
+while.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class ClosingTransport:
         self.pause_reading = transport.pause_reading
         self.resume_reading = transport.resume_reading
         self.close_requested = False
+        self.can_half_close = transport.can_write_eof()
         self._transport = transport
         self._loop = loop
         self._may_still_send = may_still_send
@@ -58,7 +60,8 @@ class ClosingTransport:
         if self.is_closing() or not self._may_still_send():
             self.close_now()
             return
-        self._transport.write_eof()
+        if self.can_half_close:
+            self._transport.write_eof()
         self.pause_reading()
         self._resume_timer = self._loop.call_later(_UNREAD_S, self.resume_reading)
         self._linger_timer = self._loop.call_later(LINGER_S, self.close_now)

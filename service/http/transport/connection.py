@@ -122,12 +122,15 @@ class BoundedProtocol(ParsingProtocol):
             self.advance()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Answer what the client sent before it ended its side; True keeps the connection open for that."""
+        """Answer what the client sent before it ended its side; True keeps the connection open for that.
+
+        TLS closes a connection whose client ended its side.
+        """
         self._client_has_ended = True
         if self.closing.is_lingering:
             self.closing.close_now()
         self.advance()
-        return not self.closing.is_closing()
+        return self.closing.can_half_close and not self.closing.is_closing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell every unanswered request, where uvicorn tells only the last; cancel the timers, and break the cycles."""

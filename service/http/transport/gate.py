@@ -48,7 +48,7 @@ class PublicPaths:
 
     def admits(self, scope: Scope) -> bool:
         """Whether a request needs no key."""
-        return scope["method"] in {"GET", "HEAD"} and self.has(scope["path"].removeprefix(scope.get("root_path", "")))
+        return scope["method"] in {"GET", "HEAD"} and self.has(_below_root(scope))
 
 
 class Gate:
@@ -90,6 +90,12 @@ class Gate:
             record.route = match.route
             self._identify(Request(match.model, match.version, None, {}, b""), record)
             return match.protocol.error(error, record.request_id)
-        protocol = self._table.protocol_below(scope["path"])
+        protocol = self._table.protocol_below(_below_root(scope))
         respond = problems.response if protocol is None else protocol.error
         return respond(error, record.request_id)
+
+
+def _below_root(scope: Scope) -> str:
+    """The path without the prefix of a proxy."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))

@@ -40,6 +40,9 @@ class FakeTransport(asyncio.Transport):
         if not self.gone:
             self.sent += data
 
+    def can_write_eof(self) -> bool:
+        return True
+
     def write_eof(self) -> None:
         self.ended = True
 

@@ -1,0 +1,1 @@
+"""TLS: the files of a certificate, their rotation, and the handshake of a connection."""
