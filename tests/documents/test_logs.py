@@ -41,6 +41,7 @@ def whole() -> RequestRecord:
     record = RequestRecord("POST", "/predict", "an-id", 0.0)
     record.status, record.duration_s, record.problem = 504, 0.25, "deadline-exceeded"
     record.model, record.version, record.rows = "small", 3, 2
+    record.client, record.key = "192.0.2.1", "web"
     record.trace_id, record.sampled = "0af7651916cd43dd8448eb211c80319c", True
     record.parent_span_id, record.span_id = "b7ad6b7169203331", "00f067aa0ba902b7"
     return record
