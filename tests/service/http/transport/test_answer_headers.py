@@ -21,7 +21,6 @@ PAGES = {
         "/status",
         "/page/main.js",
         "/openapi.json",
-        "/metrics",
         "/models",
         "/health/live",
         "/no",

@@ -325,7 +325,7 @@ async def test_the_log_has_the_name_of_the_key_and_the_client(models: Path) -> N
             post(GOOD, "/predict", WEB.bearer, sent),
             post(GOOD, "/models/small/predict", sent),
             post(GOOD, "/v1/models/small:predict", "x-api-key: no", sent),
-            get("/metrics", WEB.bearer, sent),
+            get("/models", WEB.bearer, sent),
         ]
         found = []
         for fast in (True, False):
@@ -341,7 +341,7 @@ async def test_the_log_has_the_name_of_the_key_and_the_client(models: Path) -> N
         ("web", "2.2.2.2", "/predict", 200, "", "small"),
         ("", "2.2.2.2", "/models/{name}/predict", 401, "unauthenticated", "small"),
         ("", "2.2.2.2", "/v1/models/{name}:predict", 401, "unauthenticated", "small"),
-        ("web", "2.2.2.2", "/metrics", 200, "", ""),
+        ("web", "2.2.2.2", "/models", 200, "", ""),
     ]
 
 
