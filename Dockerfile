@@ -52,7 +52,7 @@ WORKDIR /
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD ["python", "-c", \
   "import os, urllib.request as u; e = os.environ.get; \
-   port = e('MLP_PORT') or e('AIP_HTTP_PORT') or e('SAGEMAKER_BIND_TO_PORT') or e('PORT'); \
+   port = e('MLP_ADMIN_PORT', '').strip('0') and e('MLP_ADMIN_PORT') or e('MLP_PORT') or e('AIP_HTTP_PORT') or e('SAGEMAKER_BIND_TO_PORT') or e('PORT'); \
    port = port or ('8080' if '\\0serve\\0' in open('/proc/1/cmdline').read() else '8000'); \
    u.urlopen(f'http://127.0.0.1:{port}/health/ready', timeout=2)"]
 # No shell between: the server is process 1 and gets SIGTERM itself.

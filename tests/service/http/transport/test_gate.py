@@ -283,6 +283,19 @@ async def test_what_is_public_needs_no_key(models: Path) -> None:
                 assert statuses((await both.responses(request))[0]) == [401], (public, request)
 
 
+@pytest.mark.anyio
+async def test_a_prefix_changes_nothing(models: Path) -> None:
+    async with guarded(models, public="page", root_path="/flats") as both:
+        for path, status in {"/health/live": 200, "/models": 200, "/metrics": 401, "/v2/models/small": 401}.items():
+            for prefix in ("", "/flats"):
+                assert statuses((await both.responses(get(prefix + path)))[0]) == [status], prefix + path
+        for path in ("/flats/flats/models", "/flatsmodels", "/flats//models"):
+            assert statuses((await both.responses(get(path)))[0]) == [401], path
+        fast, fastapi = await both.responses(post(GOOD, "/flats/predict"), post(GOOD, "/flats/predict", WEB.bearer))
+    assert fast == fastapi
+    assert statuses(fast) == [401, 200]
+
+
 def test_an_unknown_public_group_is_refused() -> None:
     with pytest.raises(StartError) as caught:
         PublicPaths("metrics,models")
