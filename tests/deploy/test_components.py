@@ -24,6 +24,7 @@ COMBINATIONS = {
     "keda and monitoring": (BASE, ("monitoring", "keda")),
     "candidate of a GPU": (("overlays/gpu",), ("candidate",)),
     "candidate with keda": (BASE, ("keda", "candidate")),
+    "candidate of all": (BASE, ("monitoring", "keda", "gateway", "same-zone", "candidate")),
     "canary of models from a volume": (BASE, ("volume-models", "candidate", "gateway", "canary")),
     "kserve and monitoring": (("overlays/kserve",), ("monitoring",)),
 }
@@ -118,12 +119,18 @@ def test_a_candidate_with_keda_scales_itself_by_its_cpu() -> None:
     assert [trigger["type"] for trigger in spec["triggers"]] == ["cpu"]
 
 
-@pytest.mark.parametrize("combination", ["candidate of a GPU", "candidate with keda"])
+@pytest.mark.parametrize("combination", ["candidate of a GPU", "candidate with keda", "candidate of all"])
 def test_nothing_of_a_candidate_has_a_name_of_the_installation(combination: str) -> None:
     resources, components = COMBINATIONS[combination]
     names = set(by_name(combined(resources, components)))
     installation = tuple(each for each in components if each != "candidate")
     assert not names & by_name(combined(resources, installation)).keys()
+
+
+def test_a_candidate_has_no_route_and_no_monitoring_of_its_own() -> None:
+    """A second pod monitor would count every request twice."""
+    plain = {kind for kind, _ in by_name(combined(*COMBINATIONS["candidate with keda"]))}
+    assert {kind for kind, _ in by_name(combined(*COMBINATIONS["candidate of all"]))} == plain
 
 
 def test_a_candidate_reads_the_volume_of_the_installation() -> None:
