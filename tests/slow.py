@@ -7,6 +7,7 @@ from typing import Final
 # Files below tests/, or a class or function in one of them.
 SLOW: Final = (
     "browser/test_card.py",
+    "browser/test_chromium.py",
     "browser/test_fetch.py",
     "browser/test_key.py",
     "browser/test_metrics_text.py",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import psutil
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
@@ -18,6 +20,8 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 NAMES = ("chromium", "google-chrome")
 _REPORT_VIOLATIONS = """addEventListener("securitypolicyviolation", (event) =>
     console.error(`policy: ${event.violatedDirective} forbids ${event.blockedURI || "inline code"}`))"""
+# How long something of the browser may take to close.
+_CLOSING_S = 60.0
 # What Chromium writes when an answer is an error; tests expect some of those.
 _FAILED_REQUEST = "Failed to load resource"
 
@@ -35,7 +39,25 @@ def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable())
         yield browser
-        browser.close()
+        with closing():
+            browser.close()
+
+
+@contextmanager
+def closing() -> Iterator[None]:
+    """Kill Chromium if what the block closes takes too long: Playwright would wait for it without limit."""
+    overdue = threading.Timer(_CLOSING_S, _kill)
+    overdue.start()
+    try:
+        yield
+    finally:
+        overdue.cancel()
+
+
+def _kill() -> None:
+    for process in psutil.Process().children(recursive=True):
+        if process.name().startswith("chrom"):
+            process.kill()
 
 
 class Watched:
@@ -58,6 +80,11 @@ class Watched:
     def page(self) -> Page:
         """A new page."""
         return self.context.new_page()
+
+    def close(self) -> None:
+        """Close the context with its pages."""
+        with closing():
+            self.context.close()
 
     def _check(self, url: str) -> None:
         parts = urlsplit(url)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.chromium import Watched, chromium
+from tests.browser.chromium import Watched, chromium, closing
 from tests.service.drifting import publish_with_reference
 from tests.service.published import TABLE, publish
 from tests.service.running import Running
@@ -50,7 +50,7 @@ def watched(browser: Browser, server: Running) -> Iterator[Watched]:
     """What the pages of a file share, as tabs do: a new one for each test takes a second."""
     context = Watched(browser, server.address)
     yield context
-    context.context.close()
+    context.close()
 
 
 @pytest.fixture
@@ -58,7 +58,8 @@ def page(watched: Watched) -> Iterator[Page]:
     """A new page. At the end nothing must have gone wrong in it."""
     page = watched.page()
     yield page
-    page.close()
+    with closing():
+        page.close()
     problems = [*watched.problems]
     watched.problems.clear()
     assert problems == []

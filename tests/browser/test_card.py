@@ -44,7 +44,7 @@ def test_the_file_is_accessible_and_loads_nothing(browser: Browser, tmp_path: Pa
     assert too_narrow(page) == []
     assert page.locator("script").count() == 0
     assert (watched.problems, dialogs) == ([], [])
-    watched.context.close()
+    watched.close()
 
 
 def test_the_page_links_to_it_and_its_pictures_are_shown(page: Page) -> None:

@@ -131,7 +131,7 @@ def test_the_watch_over_pages_sees_what_goes_wrong(browser: Browser, server: Run
     page.evaluate("(url) => fetch(url).catch(() => {})", elsewhere)
     page.evaluate("setTimeout(() => { throw new Error('broken'); })")
     page.evaluate("new Promise((resolve) => setTimeout(resolve))")
-    watched.context.close()
+    watched.close()
     told = "\n".join(watched.problems)
     assert "policy: script-src-elem forbids inline" in told
     assert f"policy: connect-src forbids {elsewhere}" in told

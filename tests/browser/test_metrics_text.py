@@ -26,7 +26,7 @@ def module(browser: Browser, server: Running) -> Iterator[Page]:
     page = watched.page()
     page.goto("/status")
     yield page
-    watched.context.close()
+    watched.close()
     assert watched.problems == []
 
 

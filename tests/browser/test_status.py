@@ -218,7 +218,7 @@ def test_a_server_that_is_away_and_comes_back(browser: Browser, tmp_path: Path) 
         poll(view)
         expect(view.locator("#statuses")).to_contain_text("200")
         assert cells(view, "Answers by status", "By status")["200"] == ["5", "5"]
-    watched.context.close()
+    watched.close()
     assert watched.problems == []
 
 
@@ -242,7 +242,7 @@ def test_a_worker_that_dies_is_counted(browser: Browser, models: Path) -> None:
             view.clock.run_for(EVERY_MS)
         assert cells(view, "Answers by status", "By status")["200"][0] == "10"
         assert "restarted" not in connection(view).inner_text()
-        watched.context.close()
+        watched.close()
     assert watched.problems == []
 
 
