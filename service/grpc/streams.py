@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
+import grpc
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha.reflection import aio as reflection
 
@@ -18,22 +19,28 @@ class Streams:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._are_ended = False
 
-    @contextmanager
-    def opened(self) -> Iterator[None]:
-        """Count the running task as a stream."""
+    @asynccontextmanager
+    async def opened(self, context: Any) -> AsyncIterator[None]:
+        """Count the running task as a stream. At `end` its client is told, which a cancelled task alone does not do."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in one
         self._tasks.add(task)
         try:
             yield
+        except asyncio.CancelledError:
+            if self._are_ended:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is stopping; ask another one")
+            raise
         finally:
             self._tasks.discard(task)
 
     def end(self) -> None:
         """End all streams."""
-        for task in self._tasks:
-            task.cancel()
+        self._are_ended = True
+        while self._tasks:
+            self._tasks.pop().cancel()
 
 
 class Health(health.HealthServicer):  # type: ignore[misc] # it has no types
@@ -45,7 +52,7 @@ class Health(health.HealthServicer):  # type: ignore[misc] # it has no types
 
     async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802 - the RPC's name
         """Send each change of a service's status."""
-        with self._streams.opened():
+        async with self._streams.opened(context):
             await super().Watch(request, context)
 
 
@@ -60,6 +67,6 @@ class Reflection(reflection.ReflectionServicer):  # type: ignore[misc] # it has 
     async def ServerReflectionInfo(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: N802 - the RPC
         """Answer questions about the services."""
         await self._credentials.require(context)
-        with self._streams.opened():
+        async with self._streams.opened(context):
             async for response in super().ServerReflectionInfo(requests, context):
                 yield response

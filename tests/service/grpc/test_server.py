@@ -255,8 +255,11 @@ def test_documents_are_those_of_rest(server: RunningGrpc) -> None:
 
 
 def test_at_a_stop_signal_an_rpc_in_flight_is_answered(models_folder: Path) -> None:
-    """A client watches the health; an RPC has begun; SIGTERM; NOT_SERVING; its message arrives; it is answered."""
-    with RunningGrpc(models_folder) as server:
+    """A client watches the health; an RPC has begun; SIGTERM; NOT_SERVING; its message arrives; it is answered.
+
+    The client that watches does not hold up the end: the drain's time limit is longer than the test's.
+    """
+    with RunningGrpc(models_folder, "--drain-timeout-s", "3600") as server:
         watch = health_pb2_grpc.HealthStub(server.channel).Watch(health_pb2.HealthCheckRequest())
         assert next(watch).status == SERVING
         held = Held(raw_request(ROWS).SerializeToString())
@@ -265,6 +268,9 @@ def test_at_a_stop_signal_an_rpc_in_flight_is_answered(models_folder: Path) -> N
         assert next(watch).status == NOT_SERVING
         held.release()
         assert len(call.result(PATIENCE_S).outputs) == 3
+        with pytest.raises(grpc.RpcError) as ended:
+            next(watch)
+        assert ended.value.code() == grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
         assert server.exit_status() == 0
 
 
