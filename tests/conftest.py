@@ -13,10 +13,15 @@ from tests.slow import SLOW
 
 TESTS = Path(__file__).parent
 
-# No deadline, as machines differ in speed. Examples may share fixtures, such as networks and servers.
+# No deadline, as machines differ in speed. Examples may share fixtures, such as networks and servers. Each run has the
+# same examples, so that a change fails by itself alone; --hypothesis-profile=explore tries new ones.
 settings.register_profile(
-    "thorough", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    "thorough",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
+settings.register_profile("explore", settings.get_profile("thorough"), derandomize=False)
 settings.register_profile("fast", settings.get_profile("thorough"), max_examples=10)
 settings.load_profile("thorough")
 
