@@ -86,7 +86,7 @@ async def longest_pause_s(scrape: Callable[[], Awaitable[object]]) -> tuple[floa
 async def compare(counted: Metrics, heartbeats: Heartbeats, rounds: int) -> dict[str, Any]:
     """The medians of both, in milliseconds, and the sizes of a scrape."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # it has no types
     PlatformCollector(registry)
     registry.register(ServerProcesses())
     registry.register(WorkersNow(heartbeats))

@@ -39,7 +39,7 @@ def install(app: FastAPI, table: RouteTable, repository: Repository) -> None:
     def document() -> dict[str, Any]:
         return with_predictions(others(), table, list(repository))
 
-    app.openapi = document  # type: ignore[method-assign]
+    app.openapi = document  # type: ignore[method-assign] # as FastAPI's documentation replaces it
 
 
 def require_keys(app: FastAPI, is_public: Callable[[str], bool]) -> None:
@@ -58,7 +58,7 @@ def require_keys(app: FastAPI, is_public: Callable[[str], bool]) -> None:
             "security": [{name: []} for name in _SCHEMES],
         }
 
-    app.openapi = document  # type: ignore[method-assign]
+    app.openapi = document  # type: ignore[method-assign] # as FastAPI's documentation replaces it
 
 
 def with_predictions(document: dict[str, Any], table: RouteTable, models: Sequence[Model]) -> dict[str, Any]:
