@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from typing import Final
 
-from service import app, cpus, logs, manifest, metrics, server, sockets
+from service import app, cpus, loading_thread, logs, manifest, metrics, server, sockets
 from service.errors import StartError
 from service.grpc import extra
 from service.health import Health
 from service.heartbeats import Heartbeats
-from service.inference import watcher
 from service.inference.selection import only_model
 from service.keys.buckets import Buckets
 from service.log_writer import LAST_LINES_S, LogStream, LogWriter
@@ -47,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with redirect_stderr(LogStream(writer)):
         arguments = sys.argv[1:] if arguments is None else arguments
         status = _reported(lambda: _serve(arguments, stop, writer), stop, writer)
-    if watcher.is_loading():
+    if loading_thread.is_running():
         os._exit(status)
     return status
 
@@ -100,14 +99,16 @@ def _serve_on(
         writer.on_drop(metrics.server.log_lines_dropped)
         health = Health(heartbeats, index)
         tls = certificate(metrics)
-        service = app.build(
-            settings,
-            request_log,
-            metrics,
-            health=health,
-            tls=tls,
-            replacement=replacing.is_set(),
-            buckets=buckets,
+        service = loading_thread.wait_for(
+            lambda: app.build(
+                settings,
+                request_log,
+                metrics,
+                health=health,
+                tls=tls,
+                replacement=replacing.is_set(),
+                buckets=buckets,
+            )
         )
         try:
             server.run(service, settings, bound(), stop, tls)
@@ -166,6 +167,10 @@ def _reported(serve: Callable[[], int], stop: server.Stop, writer: LogWriter) ->
     """
     try:
         return serve()
+    except SystemExit:
+        if stop.requested:
+            return 0
+        raise  # an option is wrong, or --help was given
     except StartError as error:
         if stop.requested:
             return 0

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from service import loading_thread
 from service.background import quick_switches
 from service.inference.catalog import Catalog
 from service.inference.reports import Change
@@ -18,7 +19,6 @@ from service.inference.repository import Repository
 
 _log = logging.getLogger(__name__)
 
-_THREAD: Final = "reload"
 _NICENESS: Final = 10
 
 
@@ -82,7 +82,7 @@ class Watcher:
             finally:
                 on_loop(self._ended.set)
 
-        threading.Thread(target=work, name=_THREAD, daemon=True).start()
+        loading_thread.start(work)
         await self._ended.wait()
 
     async def stop(self, within_s: float) -> bool:
@@ -97,14 +97,6 @@ class Watcher:
             swap = asyncio.get_running_loop().create_task(self._repository.swap(change.name, change.after))
             self._swaps.add(swap)
             swap.add_done_callback(self._swaps.discard)
-
-
-def is_loading() -> bool:
-    """Whether a thread of this process still looks at the folder or loads a version.
-
-    The interpreter must not end normally then: it would end the thread inside ONNX Runtime, which aborts the process.
-    """
-    return any(thread.name == _THREAD for thread in threading.enumerate())
 
 
 @contextmanager

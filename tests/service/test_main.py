@@ -238,12 +238,29 @@ def test_a_bug_at_the_start_is_logged(models: Path) -> None:
 def test_an_error_that_a_stop_signal_caused_is_not_reported(models: Path, error: str) -> None:
     """1. SIGTERM during the start. 2. Native code turns the SystemExit into another error. 3. The exit status is 0."""
     program = (
-        "import os, signal, sys; from service import app, __main__; from service.errors import StartError\n"
-        "def build(*_, **__):\n"
+        "import os, signal, sys; from service import cpus, __main__; from service.errors import StartError\n"
+        "def available():\n"
         "    try: os.kill(os.getpid(), signal.SIGTERM); signal.pause()\n"
         f"    except SystemExit: raise {error} from None\n"
-        "app.build = build\n"
+        "cpus.available = available\n"
         f"sys.exit(__main__.main(['--models', {str(models)!r}, '--port', '0', '--log-level', 'error']))"
+    )
+    ended = run(program)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stop_signal_while_a_version_loads(models: Path, workers: int) -> None:
+    """1. A version loads for ever. 2. SIGTERM. 3. The server ends at once with 0, and nothing is refused."""
+    program = (
+        "import os, signal, sys; from service import __main__; from service.inference.loader import Loader\n"
+        "server = os.getpid()\n"
+        "def load(*_):\n"
+        "    os.kill(server, signal.SIGTERM)\n"
+        "    while True: sum(range(1000))\n"
+        "Loader.load = load\n"
+        f"arguments = ['--models', {str(models)!r}, '--port', '0', '--workers', '{workers}', '--log-level', 'error']\n"
+        "sys.exit(__main__.main(arguments))"
     )
     ended = run(program)
     assert (ended.returncode, ended.stderr) == (0, "")

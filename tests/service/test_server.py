@@ -335,8 +335,10 @@ def test_during_the_start(models: Path, workers: str) -> None:
             started.stderr.readline()
             time.sleep(number * 0.02)
             started.terminate()
-            assert "Traceback" not in started.communicate(timeout=PATIENCE_S)[1]
-            assert started.returncode == 0
+            log = started.communicate(timeout=PATIENCE_S)[1]
+            assert "Traceback" not in log, log
+            assert "refused" not in log, log
+            assert started.returncode == 0, log
         finally:
             started.kill()
             started.communicate()

@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service import metrics
+from service import loading_thread, metrics
 from service.errors import NotFound, RequestError
-from service.inference import watcher
 from service.inference.catalog import Catalog
 from service.inference.model import Model
 from service.inference.reports import Reports
@@ -189,10 +188,10 @@ async def test_stopping_waits_for_the_version_that_is_loaded_and_loads_no_other(
     await until(lambda: bool(loads))
     running.cancel()
     assert not await watched.watcher.stop(0.01)
-    assert watcher.is_loading()
+    assert loading_thread.is_running()
     may_end.set()
     assert await watched.watcher.stop(PATIENCE_S)
-    await until(lambda: not watcher.is_loading())
+    await until(lambda: not loading_thread.is_running())
     assert loads == ["one"]
     with pytest.raises(NotFound):
         watched.repository.find("a", None)
