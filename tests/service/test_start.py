@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
+from pathlib import Path
+from typing import Final
 
-from tests.service.running import environment
+from tests.service.running import Running, environment
+
+NOT_NEEDED: Final = {
+    *("torch", "onnx", "sklearn", "pandas", "PIL", "pyarrow", "grpc", "google", "rich", "opentelemetry.sdk"),
+    *("numpy.ma", "numpy.random", "numpy.testing", "numpy.f2py", "unittest", "xml", "pydantic.v1"),
+    *("service.scoring", "service.models", "service.pictures", "service.grpc.server", "service.tracing.build"),
+}
+# Imported by each worker, where libraries import them late.
+SMALL: Final = {"encodings.cp437", "fastapi.telemetry._runtime"}
 
 
 def printed(program: str) -> list[str]:
@@ -27,3 +38,20 @@ def test_what_is_imported_is_exempt_from_garbage_collection() -> None:
     )
     first, *_help, last = printed(program)
     assert (first, last) == ("collects False", "collects True True")
+
+
+def imported(models: Path, workers: int) -> Counter[str]:
+    """How many processes of a server imported each module until it was ready."""
+    with Running(models, workers=workers, variables={"PYTHONPROFILEIMPORTTIME": "1"}) as server:
+        return Counter(line.rpartition("|")[2].strip() for line in server.log if line.startswith("import time:"))
+
+
+def test_the_start_imports_nothing_that_only_some_requests_need(shared_models: Path) -> None:
+    names = imported(shared_models, workers=1)
+    assert {"service.app", "fastapi", "onnxruntime"} <= names.keys()
+    assert not [name for name in names for each in NOT_NEEDED if f"{name}.".startswith(f"{each}.")]
+
+
+def test_workers_import_nothing_that_they_could_share(shared_models: Path) -> None:
+    more = imported(shared_models, workers=2) - imported(shared_models, workers=1)
+    assert more.keys() <= {"multiprocessing.popen_fork", *SMALL}
