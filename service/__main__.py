@@ -13,7 +13,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns the exit status: 0 after a stop signal, 1 if the server cannot start.
     """
     gc.disable()
-    from service.run import run  # noqa: PLC0415 - these imports take a third of a second
+    from service import deferred_models  # noqa: PLC0415 - these imports take a third of a second
+
+    deferred_models.import_fastapi()
+    from service.run import run  # noqa: PLC0415
 
     # What is imported stays: looking for garbage in it would take a tenth of the start.
     gc.freeze()

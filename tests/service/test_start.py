@@ -40,6 +40,19 @@ def test_what_is_imported_is_exempt_from_garbage_collection() -> None:
     assert (first, last) == ("collects False", "collects True True")
 
 
+def test_fastapi_builds_its_models_when_they_are_used(shared_models: Path) -> None:
+    program = (
+        "from service import __main__; import pydantic\n"
+        "try: __main__.main(['--help'])\n"
+        "except SystemExit:\n"
+        "    from fastapi.openapi.models import OpenAPI\n"
+        "    print(OpenAPI.__pydantic_complete__, pydantic.BaseModel.model_config)"
+    )
+    assert printed(program)[-1] == "False {}"
+    with Running(shared_models) as server, server.client() as client:
+        assert client.get("/openapi.json").json()["paths"].keys() >= {"/predict", "/models", "/health/live"}
+
+
 def imported(models: Path, workers: int) -> Counter[str]:
     """How many processes of a server imported each module until it was ready."""
     with Running(models, workers=workers, variables={"PYTHONPROFILEIMPORTTIME": "1"}) as server:
