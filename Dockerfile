@@ -40,10 +40,12 @@ LABEL org.opencontainers.image.title="mlp-serving" \
       org.opencontainers.image.revision="${REVISION}" \
       com.amazonaws.sagemaker.capabilities.accept-bind-to-port="true"
 COPY --from=build /opt/mlp-serving /opt/mlp-serving
+ENV PATH=/opt/mlp-serving/bin:$PATH
+# Python's own images have no bytecode of the standard library, and a container cannot write it. This does.
+RUN ["python", "-m", "service", "--help"]
 COPY models /models
 # The port and the folder of models are the defaults, 8000 and /models. Setting them here would overrule a cloud platform.
-ENV PATH=/opt/mlp-serving/bin:$PATH \
-    PYTHONDONTWRITEBYTECODE=1 \
+ENV PYTHONDONTWRITEBYTECODE=1 \
     MLP_HOST=0.0.0.0 \
     MLP_LOG_FORMAT=json
 # A number, so that Kubernetes can see that it is not root (runAsNonRoot).

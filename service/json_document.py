@@ -49,14 +49,27 @@ def _int(text: str) -> int:
 
 def _check_values(document: dict[str, Any]) -> None:
     """Raise `DocumentError` for what JSON can hold and a response cannot: surrogates and deep nesting."""
-    pending: list[tuple[str, object, int]] = [("", document, 0)]
+    pending: list[tuple[str, dict[str, Any] | list[Any], int]] = [("", document, 0)]
     while pending:
-        where, value, depth = pending.pop()
-        if depth > MAX_DEPTH:
+        where, container, depth = pending.pop()
+        if depth == MAX_DEPTH and container:
             raise DocumentError(f": {where:.60} is nested more than {MAX_DEPTH} deep")
-        if isinstance(value, dict):
-            pending += [(where or repr(key), each, depth + 1) for key, pair in value.items() for each in (key, pair)]
-        elif isinstance(value, list):
-            pending += [(where, each, depth + 1) for each in value]
-        elif isinstance(value, str) and any("\ud800" <= each <= "\udfff" for each in value):
-            raise DocumentError(f": {where:.60} has the string {value!r:.60}, expected one that UTF-8 can encode")
+        if isinstance(container, dict):
+            for key, value in container.items():
+                name = where or repr(key)
+                _check_string(name, key)
+                if isinstance(value, str):
+                    _check_string(name, value)
+                elif isinstance(value, dict | list):
+                    pending.append((name, value, depth + 1))
+        else:
+            for value in container:
+                if isinstance(value, str):
+                    _check_string(where, value)
+                elif isinstance(value, dict | list):
+                    pending.append((where, value, depth + 1))
+
+
+def _check_string(where: str, value: str) -> None:
+    if not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
+        raise DocumentError(f": {where:.60} has the string {value!r:.60}, expected one that UTF-8 can encode")

@@ -16,6 +16,8 @@ from types import FrameType
 from typing import Any, Final
 
 import uvicorn
+import uvicorn.lifespan.on
+import uvicorn.loops.uvloop  # both before the workers are forked
 from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.server import HANDLED_SIGNALS

@@ -40,7 +40,8 @@ def router() -> APIRouter:
         return _with_headers(await files.get_response(_PAGE, request.scope), _PAGE_HEADERS)
 
     @routes.get("/docs/{file}")
-    async def file(request: HttpRequest, file: str) -> HttpResponse:
+    async def file(request: HttpRequest) -> HttpResponse:
+        file = request.path_params["file"]
         if file not in _FILES:
             raise NotFound(f"there is no file {file!r:.60} of /docs; there are: {', '.join(sorted(_FILES))}")
         return _with_headers(await files.get_response(file, request.scope), _FILE_HEADERS)

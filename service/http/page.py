@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+import orjson
 from fastapi import APIRouter
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
@@ -49,14 +50,16 @@ def router(repository: Repository, models_dir: Path, *, has_live_view: bool = Tr
         return response
 
     @routes.get(_VERSION)
-    async def version(request: HttpRequest, name: str, version: str) -> dict[str, Any]:
+    async def version(request: HttpRequest) -> HttpResponse:
+        name, version = request.path_params["name"], request.path_params["version"]
         model = repository.find(name, version)
         request.scope["state"]["record"].model = name
         found = await asyncio.to_thread(document, model, models_dir / name / version)
-        return {**found, "versions": repository.statuses(name)}
+        return HttpResponse(orjson.dumps({**found, "versions": repository.statuses(name)}), media_type=_JSON.decode())
 
     @routes.get(f"{_VERSION}/{{file}}")
-    async def card(request: HttpRequest, name: str, version: str, file: str) -> HttpResponse:
+    async def card(request: HttpRequest) -> HttpResponse:
+        name, version, file = (request.path_params[each] for each in ("name", "version", "file"))
         model = repository.find(name, version)
         request.scope["state"]["record"].model = name
         content = await asyncio.to_thread(card_file, model, models_dir / name / version, file)

@@ -76,7 +76,8 @@ def add(routes: APIRouter, files: Mapping[str, File]) -> None:
     """Add what the pages load."""
 
     @routes.get(PATTERN)
-    async def file(request: HttpRequest, file: str) -> HttpResponse:
+    async def file(request: HttpRequest) -> HttpResponse:
+        file = request.path_params["file"]
         if file not in files:
             raise NotFound(f"there is no file {file!r:.60} of the page; there are: {', '.join(sorted(files))}")
         return await files[file].response(request)

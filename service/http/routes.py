@@ -8,6 +8,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
+import orjson
 from fastapi import APIRouter, FastAPI
 from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
@@ -29,11 +30,16 @@ from service.inference.versions import State as VersionState
 from service.lifecycle import Lifecycle, State
 from service.requests import RequestRecord
 
+_MODEL: Final = "/models/{name}"
 # The paths that no protocol has.
 PATTERNS: Final = (
-    *("/models", "/models/{name}", "/health/live", "/health/ready", "/health/startup", "/metrics"),
+    *("/models", _MODEL, "/health/live", "/health/ready", "/health/startup", "/metrics"),
     *("/docs", "/docs/{file}", "/openapi.json", *page.PATTERNS),
 )
+
+_AN_OBJECT: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"application/json": {"schema": {"type": "object", "additionalProperties": True}}}}
+}
 
 
 def router(
@@ -90,24 +96,31 @@ def _add_resource(routes: APIRouter, route: ResourceRoute, served: Served) -> No
 
 
 def _add_models(routes: APIRouter, repository: Repository) -> None:
-    @routes.get("/models", tags=["models"])
-    async def list_models() -> dict[str, Any]:
+    # FastAPI's own parameters and answers would be pydantic models, which take a while to make at each start.
+    @routes.get("/models", tags=["models"], responses=_AN_OBJECT)
+    async def list_models() -> HttpResponse:
         """The default model, or null, and of each model the version that serves and the state of the others."""
         listed = [_summary(repository, name) for name in repository.names()]
-        return {"default": repository.default_name, "models": listed}
+        return _json({"default": repository.default_name, "models": listed})
 
-    # Documenting 4XX keeps FastAPI from adding a 422, which never occurs here.
     described: dict[int | str, dict[str, Any]] = {
+        **_AN_OBJECT,
         404: problems.described("There is no such model (`not-found`)"),
         "4XX": problems.described("Other problems"),
     }
 
-    @routes.get("/models/{name}", tags=["models"], responses=described)
-    async def describe_model(name: str, request: HttpRequest) -> dict[str, Any]:
+    @routes.get(
+        _MODEL,
+        tags=["models"],
+        responses=described,
+        openapi_extra={"parameters": openapi.path_parameters(_MODEL)},
+    )
+    async def describe_model(request: HttpRequest) -> HttpResponse:
         """A model's inputs and outputs, where it runs, its scores, and what it was made from."""
+        name = request.path_params["name"]
         model = repository.find(name, None)
         _record(request).model = name
-        return {**describe(model), "versions": repository.statuses(name)}
+        return _json({**describe(model), "versions": repository.statuses(name)})
 
 
 def _add_health(routes: APIRouter, lifecycle: Lifecycle, health: Health) -> None:
@@ -236,6 +249,10 @@ def _http(response: messages.Response) -> HttpResponse:
     answer = HttpResponse(response.body, response.status)
     answer.raw_headers.extend(response.headers)
     return answer
+
+
+def _json(document: dict[str, Any]) -> HttpResponse:
+    return HttpResponse(orjson.dumps(document), media_type="application/json")
 
 
 def _summary(repository: Repository, name: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -189,17 +190,23 @@ class Loader:
 def _choose(published: Artifact, placement: Placement, check_limit_s: float) -> _Choice:
     """A session that passed its self-check, and its precision.
 
-    It is int8 if that was requested, or, on the CPU, if the manifest and the golden rows show it to be as accurate.
+    It is int8 if that was requested, or, on the CPU, if the manifest and the golden rows show it to be as accurate. A
+    graph that is not needed is neither built nor checked.
     """
-    full = _checked(published, published.model, placement.provider, "fp32", check_limit_s)
-    if reason := _why_fp32(published, placement, full.provider):
-        return _Choice(full, "fp32", reason)
+
+    @cache
+    def full() -> Session:
+        return _checked(published, published.model, placement.provider, "fp32", check_limit_s)
+
+    provider = "cpu" if session.means_cpu(placement.provider) else full().provider
+    if reason := _why_fp32(published, placement, provider):
+        return _Choice(full(), "fp32", reason)
     name, requested, graph = published.manifest.name, placement.precision == "int8", published.model_int8
     assert graph is not None  # noqa: S101 - else there is a reason for fp32
     if doubt := _doubt(published.manifest):
         if not requested:
             _log.warning("%s runs in fp32: its int8 graph is not shown to be as good, as %s", name, doubt)
-            return _Choice(full, "fp32", f"the int8 graph is not shown to be as good, as {doubt}")
+            return _Choice(full(), "fp32", f"the int8 graph is not shown to be as good, as {doubt}")
         _log.warning("%s runs in int8, as --precision asks, though %s", name, doubt)
     try:
         network = _checked(published, graph, "cpu", "int8", check_limit_s)
@@ -211,11 +218,11 @@ def _choose(published: Artifact, placement: Placement, check_limit_s: float) -> 
                 "which then runs it in fp32"
             ) from error
         _log.warning("%s runs in fp32: its int8 graph fails the self-check on this processor: %s", name, reason)
-        return _Choice(full, "fp32", f"the int8 graph fails the self-check on this processor: {reason}")
+        return _Choice(full(), "fp32", f"the int8 graph fails the self-check on this processor: {reason}")
     if fault := self_check.int8_fault(published.golden, published.manifest):
         if not requested:
             _log.warning("%s runs in fp32: its int8 graph is not as good: %s; publish it again", name, fault)
-            return _Choice(full, "fp32", f"the int8 graph is not as good: {fault}")
+            return _Choice(full(), "fp32", f"the int8 graph is not as good: {fault}")
         _log.warning("%s runs in int8, as --precision asks, though %s", name, fault)
     return _Choice(network, "int8", None)
 

@@ -70,8 +70,8 @@ def replay(session: Network, golden: bytes, manifest: Manifest, precision: str) 
 def int8_fault(golden: bytes, manifest: Manifest) -> str | None:
     """Why the int8 graph is not as good as the fp32 graph on the golden rows, as a clause; None if it is.
 
-    Both published answers are compared, as `replay` has shown that the graphs give them. A regression's int8 graph has
-    no proof. Raises `ModelRefused` if the answers cannot be read.
+    The published answers of both are compared: `replay` has shown that the int8 graph gives its own. A regression's
+    int8 graph has no proof. Raises `ModelRefused` if the answers cannot be read.
     """
     if manifest.task == REGRESSION:
         return "a regression is served in fp32 alone"

@@ -189,6 +189,14 @@ def _check_self_contained(model: bytes) -> None:
         raise ModelRefused(f"the graph defines functions, expected ONNX's operators alone; {AGAIN}")
 
 
+def means_cpu(provider: str) -> bool:
+    """Whether ``provider`` can only be the CPU: it is ``cpu``, or ``auto`` and this ONNX Runtime has no CUDA."""
+    without_cuda = provider == "auto" and _CUDA not in ort.get_available_providers()
+    if without_cuda:
+        _log_once(_no_cuda())
+    return without_cuda or provider == "cpu"
+
+
 def _start(model: bytes, provider: str) -> tuple[str, ort.InferenceSession]:
     if provider != "cpu":
         try:
@@ -245,10 +253,7 @@ def _on_cpu(model: bytes) -> ort.InferenceSession:
 def _on_cuda(model: bytes) -> ort.InferenceSession:
     """Run on CUDA or raise: ONNX Runtime itself would log the failure and fall back to the CPU."""
     if _CUDA not in ort.get_available_providers():
-        raise ProviderUnavailable(
-            f"CUDA is not in this build of ONNX Runtime {ort.__version__} ({_names(ort.get_available_providers())}); "
-            "install mlp-serving[gpu] instead of mlp-serving[cpu], or start with --provider cpu"
-        )
+        raise ProviderUnavailable(_no_cuda())
     # The CUDA libraries that pip installed with onnxruntime-gpu. It prints missing ones; the error below names them.
     with contextlib.redirect_stdout(io.StringIO()):
         ort.preload_dlls(directory="")
@@ -269,6 +274,13 @@ def _on_cuda(model: bytes) -> ort.InferenceSession:
             f"CUDA does not start: ONNX Runtime {ort.__version__} gave {_names(runtime.get_providers())}; {remedy}"
         )
     return runtime
+
+
+def _no_cuda() -> str:
+    return (
+        f"CUDA is not in this build of ONNX Runtime {ort.__version__} ({_names(ort.get_available_providers())}); "
+        "install mlp-serving[gpu] instead of mlp-serving[cpu], or start with --provider cpu"
+    )
 
 
 def _missing_library() -> str | None:

@@ -75,6 +75,15 @@ def test_it_has_the_locked_packages_and_no_build_tools(container: tuple[str, int
     assert engine("exec", identity, "find", "/opt", "/models", "-name", "*.whl") == ""
 
 
+def test_nothing_is_compiled_at_the_start(container: tuple[str, int]) -> None:
+    program = (
+        "import os, sys, service.run\n"
+        "cached = [getattr(each, '__cached__', None) for each in sys.modules.values()]\n"
+        "print(sum(map(bool, cached)) > 500, [each for each in cached if each and not os.path.exists(each)])"
+    )
+    assert engine("exec", container[0], "python", "-c", program) == "True []"
+
+
 def test_it_has_the_permissions_of_the_pod_only(container: tuple[str, int]) -> None:
     identity, _ = container
     status = dict(line.split(":\t", 1) for line in engine("exec", identity, "cat", "/proc/1/status").splitlines())

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from service import artifact
-from service.__main__ import _reported
 from service.log_writer import LogWriter
 from service.manifest import FORMAT
+from service.run import _reported
 from service.server import Stop
 from tests.service.published import publish
 from tests.service.running import PATIENCE_S, Connection, Running, command, environment, post, refused

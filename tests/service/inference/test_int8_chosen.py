@@ -11,6 +11,7 @@ import onnxruntime as ort
 import pytest
 
 from service import artifact
+from service.errors import ModelRefused
 from tests.service.inference.loading import load_newest
 from tests.service.published import Network, publish, rewrite
 from tests.service.quantized import publish_int8, quantized
@@ -36,6 +37,14 @@ def test_a_graph_that_agrees_with_fp32_serves(tmp_path: Path) -> None:
     publish_another(tmp_path, 1.0)
     model = load_newest(tmp_path)
     assert (model.precision, model.why_not_int8) == ("int8", None)
+
+
+def test_a_graph_that_does_not_serve_is_neither_built_nor_checked(tmp_path: Path) -> None:
+    publish_int8(tmp_path)
+    replace(tmp_path / "small" / "1", artifact.MODEL, b"no graph")
+    assert load_newest(tmp_path).precision == "int8"
+    with pytest.raises(ModelRefused, match="the graph does not load"):
+        load_newest(tmp_path, precision="fp32")
 
 
 @pytest.mark.parametrize(
