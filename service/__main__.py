@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import sys
 from collections.abc import Sequence
+
+from service.lifecycle import stop_signals
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -12,6 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns the exit status: 0 after a stop signal, 1 if the server cannot start.
     """
+    for number in stop_signals():  # process 1 of a container ignores signals without a handler
+        signal.signal(number, lambda *_: os._exit(0))
     gc.disable()
     from service import deferred_models  # noqa: PLC0415 - these imports take a third of a second
 

@@ -249,6 +249,19 @@ def test_an_error_that_a_stop_signal_caused_is_not_reported(models: Path, error:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+def test_a_stop_signal_while_the_server_is_imported() -> None:
+    program = (
+        "import os, signal, sys; from service import deferred_models, __main__\n"
+        "def imported():\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    while True: sum(range(1000))\n"
+        "deferred_models.import_fastapi = imported\n"
+        "sys.exit(__main__.main([]))"
+    )
+    ended = run(program)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_stop_signal_while_a_version_loads(models: Path, workers: int) -> None:
     """1. A version loads for ever. 2. SIGTERM. 3. The server ends at once with 0, and nothing is refused."""
