@@ -21,7 +21,7 @@ def bench(results: dict[str, Any], file: Path) -> None:
     """A bar for each server: one-row requests per second over 64 connections."""
     found = {
         f"{line['server']} · {line['body']}": statistics.median(run["requests_s"] for run in line["runs"])
-        for line in results["lines"]
+        for line in reversed(results["lines"])  # of a server that was compared with several, the first comparison
         if (line["rows"], line["connections"]) == (1, 64)
     }
     names = sorted(found, key=lambda name: found[name])
