@@ -6,7 +6,7 @@ Only the two servers of one comparison are up; each has one processor and wrk an
 measured right after each other, and their order alternates by round, so a machine that slows down slows both. What
 counts is the ratio of each pair: its median over the rounds, and a 95 % bootstrap interval. The servers are started
 anew every three rounds, and must predict the classes that ONNX Runtime predicts. While an interval is wider than 10 %
-of its ratio, there are more rounds, up to twice as many.
+of its ratio, its load gets more rounds, up to three times as many; not with --quick.
 
 Writes results/bench.json, its tables and plot here, and the table of the project's README. Refuses that, with exit
 status 1, if an interval is too wide, there are too few rounds, or the measured files have uncommitted changes; then,
@@ -33,10 +33,12 @@ from benchmarks.comparisons import COMPARISONS, QUICK, Comparison, Load, Side
 from benchmarks.paired import Run
 from benchmarks.servers import Running
 from benchmarks.subjects import Subjects
-from benchmarks.targets import TWO, Results
+from benchmarks.targets import TWO, Results, ratio
 
+PUBLISHED: Final = report.RESULTS / "bench.json"
 UNPUBLISHED: Final = provenance.ROOT / "build/bench.json"
 _ROUNDS_A_START: Final = 3
+_MOST: Final = 3
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,13 @@ class Measured:
         """How many rounds were measured."""
         return self._starts * _ROUNDS_A_START
 
-    def add_rounds(self) -> None:
-        """Start both servers, and measure some rounds.
+    def uncertain(self) -> list[Load]:
+        """The loads whose ratio has too wide an interval."""
+        intervals = {each: ratio(*zip(*found, strict=True)) for each, found in self.runs.items()}
+        return [each for each, interval in intervals.items() if publishing.is_wide(interval)]
+
+    def add_rounds(self, loads: Sequence[Load]) -> None:
+        """Start both servers, and measure some rounds of these loads.
 
         Each time another one is started first and stopped last. Its time to the first response and its memory after
         the load are kept: it is by itself then.
@@ -75,7 +82,7 @@ class Measured:
         with self._started(first) as by_itself:
             start_s = time.perf_counter() - started_s
             with self._started(second) as other:
-                self._measure((other, by_itself) if second == self._sides[0] else (by_itself, other))
+                self._measure((other, by_itself) if second == self._sides[0] else (by_itself, other), loads)
             memory_mb = by_itself.memory_mb()
         self.alone.setdefault(first.server, []).append({"start_s": start_s, "memory_mb": memory_mb})
         self._starts += 1
@@ -89,12 +96,12 @@ class Measured:
             self._subjects.check(running, side.body)
             yield running
 
-    def _measure(self, running: tuple[Running, Running]) -> None:
+    def _measure(self, running: tuple[Running, Running], loads: Sequence[Load]) -> None:
         """One round after the other; a run of the last load warms up and is not kept."""
         self._pair(running, self._comparison.loads[-1], 1, 0)
         for turn in range(_ROUNDS_A_START):
-            for each, found in self.runs.items():
-                found.append(self._pair(running, each, self._options.seconds, self.rounds + turn))
+            for each in loads:
+                self.runs[each].append(self._pair(running, each, self._options.seconds, self.rounds + turn))
 
     def _pair(self, running: tuple[Running, Running], each: Load, seconds: int, turn: int) -> tuple[Run, Run]:
         options = self._options
@@ -127,20 +134,20 @@ class Rounds(Protocol):
     @property
     def rounds(self) -> int: ...
 
-    def add_rounds(self) -> None: ...
+    def uncertain(self) -> list[Load]: ...
 
-    def lines(self) -> list[dict[str, Any]]: ...
-
-
-def complete(measured: Rounds, rounds: int) -> None:
-    """Measure ``rounds`` rounds, and more while an interval is too wide, up to twice as many."""
-    while measured.rounds < rounds or (
-        measured.rounds < 2 * rounds and publishing.too_wide({"lines": measured.lines()})
-    ):
-        measured.add_rounds()
+    def add_rounds(self, loads: Sequence[Load]) -> None: ...
 
 
-def run(comparisons: Sequence[Comparison], model: Path, rounds: int, seconds: int) -> Results:
+def complete(measured: Rounds, loads: Sequence[Load], rounds: int, most: int) -> None:
+    """Measure ``rounds`` rounds of all ``loads``, and then, up to ``most``, of those that are uncertain."""
+    while measured.rounds < rounds:
+        measured.add_rounds(loads)
+    while measured.rounds < most and (uncertain := measured.uncertain()):
+        measured.add_rounds(uncertain)
+
+
+def run(comparisons: Sequence[Comparison], model: Path, rounds: int, most: int, seconds: int) -> Results:
     """Measure one comparison after the other."""
     processors = sorted(os.sched_getaffinity(0))  # if there are only two, wrk shares that of the second worker
     about = provenance.of(model, "make bench") | load.provenance()
@@ -154,19 +161,24 @@ def run(comparisons: Sequence[Comparison], model: Path, rounds: int, seconds: in
             for each in comparisons:
                 if not {each.first.server, each.second.server} & prepared.left_out.keys():
                     measured = Measured(each, options, prepared)
-                    complete(measured, rounds)
+                    complete(measured, each.loads, rounds, most)
                     print(f"{each.name}: {measured.rounds} rounds", file=sys.stderr)
                     results["lines"] += measured.lines()
                     for name, found in measured.alone.items():
                         results["alone"].setdefault(name, []).extend(found)
     others = [found["others"] for line in results["lines"] for found in line["runs"]]
     about |= {
-        "runs": f"{rounds} rounds of pairs of {seconds} s, up to {2 * rounds} while an interval is wide",
+        "runs": f"{rounds} rounds of pairs of {seconds} s, up to {most} while an interval is wide",
         "processors": f"servers on {processors[0]}, two workers on {processors[:2]}, wrk on {processors[-1]}",
         "others": f"used {statistics.median(others):.2f} processors during the median run, at most {max(others):.2f}",
         "load after": f"{os.getloadavg()[0]:.2f} processes over the last minute",
     }
     return {"provenance": about} | results
+
+
+def destination(refused: Sequence[str], comparisons: Sequence[Comparison]) -> Path:
+    """Where results go: they are published if nothing speaks against it, and nothing was left out by an option."""
+    return UNPUBLISHED if refused or list(comparisons) != list(COMPARISONS) else PUBLISHED
 
 
 def main() -> None:
@@ -186,11 +198,12 @@ def main() -> None:
     if not chosen:
         names = sorted({side.server for each in COMPARISONS for side in each[:2]})
         parser.error(f"argument --only: no comparison has {' or '.join(given.only)}, expected {', '.join(names)}")
-    results = run(chosen, given.model, given.rounds, given.seconds)
+    most = given.rounds * (1 if given.quick else _MOST)
+    results = run(chosen, given.model, given.rounds, most, given.seconds)
     refused = publishing.reasons(results)
-    published = not refused and chosen == list(COMPARISONS)
-    report.save(report.RESULTS / "bench.json" if published else UNPUBLISHED, results)
-    if published:
+    file = destination(refused, chosen)
+    report.save(file, results)
+    if file == PUBLISHED:
         front_page.write()
         print("Now run python -m benchmarks.capacity: docs/capacity.md uses these results.", file=sys.stderr)
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from benchmarks.targets import BARE, BEFORE, FORMATS, JSON_PEERS, LIGHTGBM, MSGPACK, NAMED, OURS, TWO
+from benchmarks.targets import BARE, BEFORE, FORMATS, JSON_PEERS, LIGHTGBM, MOSEC, MSGPACK, NAMED, OURS, TWO
 
 GRANIAN: Final = "bare Granian, RSGI"
 NGINX: Final = "nginx"
@@ -50,13 +50,14 @@ COMPARISONS: Final = (
     *(Comparison(Side(OURS, body), Side(BEFORE, body), (_ROWS,)) for body in ("json", "raw")),
     *(Comparison(Side(OURS, body), Side("ours fp32", body), (_MANY, _ROWS)) for body in ("json", "raw")),
     Comparison(_JSON, Side("ours int8, request log", "json"), (_MANY,)),
-    *(Comparison(Side(OURS, body), Side("ours int8, fast path off", body), (_MANY,)) for body in ("json", "raw")),
-    Comparison(Side(TWO, "json"), _JSON, (_MANY, Load(32, 64))),
+    Comparison(_JSON, Side("ours int8, fast path off", "json"), (_MANY,)),
+    Comparison(Side(TWO, "json"), _JSON, (Load(32, 64),)),
     *(Comparison(Side(name, "json"), Side(BARE, "json"), (_ONE, _MANY)) for name in (GRANIAN, NGINX)),
     Comparison(_RAW, Side(MSGPACK, FORMATS[MSGPACK]), _QUICK),
-    *(Comparison(_JSON, Side(name, FORMATS.get(name, "json")), _QUICK) for name in JSON_PEERS),
+    Comparison(_JSON, Side(MOSEC, "json"), _QUICK),
+    *(Comparison(_JSON, Side(name, FORMATS.get(name, "json")), (_MANY, _ROWS)) for name in JSON_PEERS[1:]),
     Comparison(Side(NAMED, "named"), Side(LIGHTGBM, "named"), (_ONE, _MANY, _ROWS, Load(1000, 4))),
-    Comparison(Side(NAMED, "named"), Side(BARE, "named"), (_ONE, _MANY)),
+    Comparison(Side(NAMED, "named"), Side(BARE, "named"), (_MANY,)),
 )
 # Ours and bare uvicorn, for a first look at a change.
 QUICK: Final = tuple(each._replace(loads=_QUICK) for each in COMPARISONS[:2])

@@ -18,7 +18,7 @@ from benchmarks import change, load, named_table, payloads
 from benchmarks.comparisons import GRANIAN, NGINX, Comparison
 from benchmarks.environments import python_of
 from benchmarks.servers import ENVIRONMENTS, HERE, Running, Server, free_port, ours, peer
-from benchmarks.targets import BARE, BASELINE, BEFORE, LIGHTGBM, MLFLOW, MSGPACK, NAMED, OURS, TWO
+from benchmarks.targets import BARE, BASELINE, BEFORE, LIGHTGBM, MLFLOW, MOSEC, MSGPACK, NAMED, OURS, TWO
 
 # Like the peers and bare uvicorn, ours logs no requests unless its name says so.
 _QUIET: Final = ("--log-level", "warning")
@@ -33,7 +33,7 @@ _OURS: Final = {
 _PEERS: Final = {
     BARE: ("bare_uvicorn.py", "/"),
     GRANIAN: ("granian_bare.py", "/"),
-    "mosec JSON": ("mosec_json.py", "/inference"),
+    MOSEC: ("mosec_json.py", "/inference"),
     MSGPACK: ("mosec_msgpack.py", "/inference"),
     "LitServe": ("litserve_json.py", "/predict"),
     "BentoML": ("bentoml_json.py", "/predict"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,15 +12,17 @@ from benchmarks import intervals
 from benchmarks.intervals import Interval
 
 Results = dict[str, Any]
-Runs = list[dict[str, float]]
+Run = dict[str, float]
+Runs = list[Run]
 OURS: Final = "ours int8"
 BARE: Final = "bare uvicorn"
+MOSEC: Final = "mosec JSON"
 MSGPACK: Final = "mosec msgpack"
 TWO: Final = "ours int8, 2 workers"
 NAMED: Final = "ours, by name"
 MLFLOW: Final = "MLflow"
 LIGHTGBM: Final = "FastAPI + LightGBM"
-JSON_PEERS: Final = ("mosec JSON", "MLServer", MLFLOW, "LitServe", "BentoML", "Ray Serve", "FastAPI + torch")
+JSON_PEERS: Final = (MOSEC, "MLServer", MLFLOW, "LitServe", "BentoML", "Ray Serve", "FastAPI + torch")
 # The format of the requests of servers that take another one than ours beside them.
 FORMATS: Final = {MSGPACK: "msgpack", "MLServer": "oip", MLFLOW: "mlflow"}
 # The commit that some targets are relative to, and the name of its server.
@@ -74,7 +76,7 @@ def median(results: Results, figure: str, server: str, body: str, rows: int, con
     return statistics.median(run[figure] for run in runs(results, server, body, rows, connections))
 
 
-def ratio(first: Runs, second: Runs) -> Interval:
+def ratio(first: Sequence[Run], second: Sequence[Run]) -> Interval:
     """The ratio of the first server's requests per second to the second's, round by round."""
     return intervals.of_ratios(
         [(its["requests_s"], ours["requests_s"]) for ours, its in zip(first, second, strict=True)]
@@ -121,7 +123,7 @@ def _alone(figure: str) -> Callable[[Results], Interval]:
 
 TARGETS: Final = (
     Target("JSON, one row, 64 connections", 0.75, "times bare uvicorn", _of(OURS, BARE, "json", 1, 64)),
-    Target("JSON, one row, 64 connections", 5, "times mosec JSON", _of(OURS, "mosec JSON", "json", 1, 64)),
+    Target("JSON, one row, 64 connections", 5, "times mosec JSON", _of(OURS, MOSEC, "json", 1, 64)),
     Target("raw, one row, 64 connections", 1.05, "times bare uvicorn", _of(OURS, BARE, "raw", 1, 64)),
     Target("raw, one row, 64 connections", 1.5, "times mosec msgpack", _of(OURS, MSGPACK, "raw", 1, 64)),
     Target("JSON, one row, 1 connection: p50 over bare uvicorn's", 80, "µs", _over_bare_us, at_most=True),

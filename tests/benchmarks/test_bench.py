@@ -1,13 +1,13 @@
-"""Pairs alternate, uncertain comparisons get more rounds, and the compared servers are those that the targets name."""
+"""Pairs alternate, uncertain loads get more rounds, and the compared servers are those that the targets name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from benchmarks.bench import complete
+from benchmarks import report
+from benchmarks.bench import PUBLISHED, UNPUBLISHED, complete, destination
 from benchmarks.comparisons import COMPARISONS, QUICK, Load
 from benchmarks.named_table import NUMBERS, TEXTS, rows
 from benchmarks.other_work import machine_s
@@ -16,35 +16,35 @@ from benchmarks.targets import BARE, OURS
 
 
 class Compared:
-    """A comparison with these ratios in its rounds, three of which are measured at a time."""
+    """A comparison whose first load is uncertain until ``certain`` rounds were measured."""
 
-    def __init__(self, *ratios: float) -> None:
-        self.ratios, self.rounds = ratios, 0
+    def __init__(self, certain: int) -> None:
+        self.certain, self.rounds = certain, 0
+        self.measured: list[int] = []
 
-    def add_rounds(self) -> None:
+    def uncertain(self) -> list[Load]:
+        return [] if self.rounds >= self.certain else [LOADS[0]]
+
+    def add_rounds(self, loads: Sequence[Load]) -> None:
         self.rounds += 3
+        self.measured.append(len(loads))
 
-    def lines(self) -> list[dict[str, Any]]:
-        case = {"body": "json", "rows": 1, "connections": 1}
-        found = self.ratios[: self.rounds]
-        return [
-            case | {"server": "a", "beside": "b", "runs": [{"requests_s": each} for each in found]},
-            case | {"server": "b", "beside": "a", "runs": [{"requests_s": 1.0} for _ in found]},
-        ]
+
+LOADS = (Load(1, 1), Load(1, 64))
 
 
 @pytest.mark.parametrize(
-    ("ratios", "rounds"),
+    ("certain", "measured"),
     [
-        pytest.param([1.0] * 18, 9, id="certain"),
-        pytest.param([0.5, 1.0, 1.5] * 3 + [1.0] * 9, 15, id="certain after more rounds"),
-        pytest.param([0.5, 1.0, 1.5] * 6, 18, id="never certain"),
+        pytest.param(9, [2, 2, 2], id="certain"),
+        pytest.param(13, [2, 2, 2, 1, 1], id="certain after more rounds"),
+        pytest.param(100, [2, 2, 2, 1, 1, 1], id="never certain"),
     ],
 )
-def test_uncertain_comparisons_get_more_rounds_up_to_twice_as_many(ratios: list[float], rounds: int) -> None:
-    compared = Compared(*ratios)
-    complete(compared, 9)
-    assert compared.rounds == rounds
+def test_uncertain_loads_get_more_rounds_up_to_the_most(certain: int, measured: list[int]) -> None:
+    compared = Compared(certain)
+    complete(compared, LOADS, 9, 18)
+    assert compared.measured == measured
 
 
 def test_the_order_of_a_pair_alternates_and_its_results_do_not() -> None:
@@ -60,6 +60,14 @@ def test_the_order_of_a_pair_alternates_and_its_results_do_not() -> None:
     for turn in range(3):
         assert pair(measured("a", 1), measured("b", 2), turn) == ({"requests_s": 1}, {"requests_s": 2})
     assert order == ["b", "a", "a", "b", "b", "a"]
+
+
+def test_only_whole_results_that_are_not_refused_are_published() -> None:
+    assert destination([], COMPARISONS) == PUBLISHED == report.RESULTS / "bench.json"
+    assert destination([], QUICK) == UNPUBLISHED
+    assert destination([], COMPARISONS[:-1]) == UNPUBLISHED
+    assert destination(["an interval is 11% wide"], COMPARISONS) == UNPUBLISHED
+    assert report.RESULTS not in UNPUBLISHED.parents
 
 
 def test_no_comparison_is_there_twice() -> None:

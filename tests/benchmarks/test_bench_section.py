@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks import publishing, report
+from benchmarks import front_page, publishing, report
 from benchmarks.bench_section import bench
+from benchmarks.comparisons import COMPARISONS
 from benchmarks.targets import BARE, MSGPACK, OURS, TARGETS, Target, compared, runs
 
 
@@ -98,6 +99,37 @@ def test_a_missed_target_is_marked(results: dict[str, Any]) -> None:
         run["requests_s"] /= 2
     cells = "≥ 0.75 times bare uvicorn | 0.375 | 0.35 to 0.4 | **missed** |"
     assert f"| JSON, one row, 64 connections | {cells}" in bench(results)
+
+
+@pytest.fixture
+def of_all_comparisons() -> dict[str, Any]:
+    lines = [
+        line(side.server, side.body, *load, other.server, *[1000] * 9)
+        for each in COMPARISONS
+        for load in each.loads
+        for side, other in (each[:2], each[1::-1])
+    ]
+    about = {
+        "commit": "f" * 40,
+        "command": "make bench",
+        "machine": "a machine",
+        "time": "now",
+        "runs": "9 rounds of 1",
+    }
+    alone = {each["server"]: [{"start_s": 1.0, "memory_mb": 80.0}] for each in lines}
+    return {"provenance": about, "alone": alone, "lines": lines}
+
+
+def test_the_comparisons_have_all_that_the_targets_and_the_front_page_need(of_all_comparisons: dict[str, Any]) -> None:
+    assert all(target.found(of_all_comparisons) for target in TARGETS)
+    rows = front_page.servers(of_all_comparisons).splitlines()[2:]
+    assert sum(row.startswith("|") for row in rows) == len(front_page.CASES)
+    assert publishing.reasons(of_all_comparisons) == []
+
+
+def test_the_table_has_a_ratio_for_each_load_of_each_comparison(of_all_comparisons: dict[str, Any]) -> None:
+    rows = [row for row in bench(of_all_comparisons).splitlines() if row.endswith(" | 1 | 1 to 1 | 9 |")]
+    assert len(rows) == sum(len(each.loads) for each in COMPARISONS)
 
 
 def test_the_published_results_may_be_published() -> None:
