@@ -1,4 +1,4 @@
-"""A ceiling: Granian with its own interface, RSGI, reads the body and answers a constant."""
+"""Granian with its own interface, RSGI: reads the body and answers a constant."""
 
 # /// script
 # dependencies = ["granian[uvloop]==2.8.9"]

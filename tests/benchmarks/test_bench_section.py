@@ -114,7 +114,7 @@ def of_all_comparisons() -> dict[str, Any]:
         "command": "make bench",
         "machine": "a machine",
         "time": "now",
-        "runs": "9 rounds of 1",
+        "runs": "9 rounds",
     }
     alone = {each["server"]: [{"start_s": 1.0, "memory_mb": 80.0}] for each in lines}
     return {"provenance": about, "alone": alone, "lines": lines}
