@@ -78,23 +78,26 @@ class Measured:
         the load are kept: it is by itself then.
         """
         first, second = self._sides if self._starts % 2 else self._sides[::-1]
-        started_s = time.perf_counter()
-        with self._started(first) as by_itself:
-            start_s = time.perf_counter() - started_s
-            with self._started(second) as other:
+        with self._started(first) as (by_itself, start_s):
+            with self._started(second) as (other, _):
                 self._measure((other, by_itself) if second == self._sides[0] else (by_itself, other), loads)
             memory_mb = by_itself.memory_mb()
         self.alone.setdefault(first.server, []).append({"start_s": start_s, "memory_mb": memory_mb})
         self._starts += 1
 
     @contextmanager
-    def _started(self, side: Side) -> Iterator[Running]:
-        """The server, once it has predicted what it should."""
+    def _started(self, side: Side) -> Iterator[tuple[Running, float]]:
+        """The server, once it has predicted what it should, and the seconds from its start to its first response."""
         server, folder = self._subjects.server(side.server)
         processors = self._options.processors[: 2 if side.server == TWO else 1]
-        with Running(server, processors, self._options.bodies / "log", folder) as running:
-            self._subjects.check(running, side.body)
-            yield running
+        body = payloads.body(side.body, subjects.CHECKED_ROWS)
+        started_s = time.perf_counter()
+        with Running(server, processors, self._options.bodies / f"{side.server}.log", folder) as running:
+            query = load.query_of(side.server, side.body)
+            response = running.wait_for(body, load.CONTENT_TYPES[side.body], query)
+            start_s = time.perf_counter() - started_s
+            self._subjects.check(side.server, side.body, response)
+            yield running, start_s
 
     def _measure(self, running: tuple[Running, Running], loads: Sequence[Load]) -> None:
         """One round after the other; a run of the last load warms up and is not kept."""

@@ -14,10 +14,10 @@ from typing import Final
 
 import onnxruntime
 
-from benchmarks import change, load, named_table, payloads
+from benchmarks import change, named_table, payloads
 from benchmarks.comparisons import GRANIAN, NGINX, Comparison
 from benchmarks.environments import python_of
-from benchmarks.servers import ENVIRONMENTS, HERE, Running, Server, free_port, ours, peer
+from benchmarks.servers import ENVIRONMENTS, HERE, Server, free_port, ours, peer
 from benchmarks.targets import BARE, BASELINE, BEFORE, LIGHTGBM, MLFLOW, MOSEC, MSGPACK, NAMED, OURS, TWO
 
 # Like the peers and bare uvicorn, ours logs no requests unless its name says so.
@@ -49,7 +49,7 @@ _OWN_MODEL: Final = {
     LIGHTGBM: ("table_lightgbm.py", "/predict", "lightgbm"),
 }
 _NGINX: Final = HERE / "peers/nginx_constant.py"
-_CHECKED_ROWS: Final = 32
+CHECKED_ROWS: Final = 32
 
 
 @dataclass(frozen=True)
@@ -83,19 +83,16 @@ class Subjects:
         script, path = _PEERS[name]
         return peer(name, script, self.model / "model.onnx", path), None
 
-    def check(self, running: Running, kind: str) -> None:
-        """Wait for the first response, to 32 rows; raise `AssertionError` if the classes are not those of the graph.
+    def check(self, name: str, kind: str, response: bytes) -> None:
+        """Raise `AssertionError` if the classes in a response to `CHECKED_ROWS` rows are not those of the graph.
 
         Of the models of the table only the number of classes is checked: they are two different ones.
         """
-        name = running.server.name
-        body = payloads.body(kind, _CHECKED_ROWS)
-        response = running.wait_for(body, load.CONTENT_TYPES[kind], load.query_of(name, kind))
         if name in _CONSTANT:
             return
         found = payloads.classes(kind, response)
         if name in _ON_TABLE:
-            assert len(found) == _CHECKED_ROWS, f"{name} responds with {len(found)} classes, expected {_CHECKED_ROWS}"
+            assert len(found) == CHECKED_ROWS, f"{name} responds with {len(found)} classes, expected {CHECKED_ROWS}"
             return
         expected = predicted(self.model / ("model.int8.onnx" if "int8" in name else "model.onnx"))
         assert found == expected, f"{name} responds to {kind} with classes {found}, expected {expected}"
@@ -105,7 +102,7 @@ class Subjects:
 def predicted(graph: Path) -> list[int]:
     """The classes that a graph predicts for the rows of the check."""
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    found: list[int] = session.run(["prediction"], {"inputs": payloads.rows(_CHECKED_ROWS)})[0].tolist()
+    found: list[int] = session.run(["prediction"], {"inputs": payloads.rows(CHECKED_ROWS)})[0].tolist()
     return found
 
 

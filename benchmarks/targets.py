@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from benchmarks import intervals
 from benchmarks.intervals import Interval
+from benchmarks.paired import Run
 
 Results = dict[str, Any]
-Run = dict[str, float]
 Runs = list[Run]
 OURS: Final = "ours int8"
 BARE: Final = "bare uvicorn"
