@@ -126,12 +126,22 @@ docs: $(DEV)     ## check the links of all pages, and build the site of docs/ in
 docs-links: $(DEV) ## check the links of docs/ to other sites; needs the internet
 	$(SITE) -b linkcheck build/linkcheck
 
-.PHONY: bench bench-training wrk
-bench: $(DEV) wrk ## compare with bare uvicorn and other servers, about 15 minutes (ARGS="--rounds 1 --only 'ours int8'")
+.PHONY: bench bench-quick bench-training nginx wrk
+bench: $(DEV) nginx wrk ## compare with bare uvicorn and other servers, in pairs; about 20 minutes (ARGS="--only 'mosec JSON'")
 	@exec $(BIN)/python -m benchmarks.bench $(WORDS)
+
+bench-quick: $(DEV) wrk ## compare with bare uvicorn alone, about 3 minutes; publishes nothing (ARGS="--rounds 3")
+	@exec $(BIN)/python -m benchmarks.bench --quick $(WORDS)
 
 bench-training: $(DEV) data ## compare training with scikit-learn, Keras, skorch and a plain PyTorch loop, an epoch in turn (ARGS="--epochs 4")
 	@exec $(BIN)/python -m benchmarks.training $(WORDS)
+
+# Unpacked, not installed: the benchmark needs the program and not the daemon.
+nginx: | $(BIN)/pip ## fetch nginx for make bench, from Debian's package if apt-get is available
+	@test -x $(BIN)/nginx || command -v nginx >/dev/null || ! command -v apt-get >/dev/null || { cd $(VENV) && \
+	  { apt-get download -qq nginx || { apt-get update -qq && apt-get download -qq nginx; }; } && \
+	  dpkg --fsys-tarfile nginx_*.deb | tar -x -C bin --strip-components 3 ./usr/sbin/nginx && rm nginx_*.deb; } || \
+	  echo "Could not fetch nginx; make bench will leave it out." >&2
 
 wrk:             ## install the benchmarks' load generator if apt-get is available
 	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends wrk; } || \

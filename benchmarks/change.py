@@ -16,13 +16,12 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
-from benchmarks import load, payloads, provenance, training
-from benchmarks.report import table
+from benchmarks import intervals, load, paired, payloads, provenance, training
+from benchmarks.markdown import table
 from benchmarks.servers import Running, ours
 
 BODIES: Final = (("json", 1), ("raw", 1), ("json", 32), ("raw", 32))
@@ -63,21 +62,23 @@ def serving(trees: Sequence[Path], rounds: int, seconds: int) -> Pairs:
                     started[index] = running.start_s, running.memory_mb()
             for name, before, after in zip(("start, s", "memory, MB"), started[0], started[1], strict=True):
                 pairs.setdefault(name, []).append((before, after))
-        both = [
+        old, new = (
             stack.enter_context(Running(server, [cpu], bodies / "log", tree))
             for server, tree in zip(servers, trees, strict=True)
-        ]
+        )
         for turn in range(rounds + 1):  # the first round warms up and is not kept
             for kind, rows in BODIES:
                 for connections in CONNECTIONS:
-                    measured = {}
-                    for index in (0, 1) if turn % 2 else (1, 0):
-                        run = load.measure(both[index], bodies / f"{kind}-{rows}", connections, seconds, wrk_cpu)
+                    body = bodies / f"{kind}-{rows}"
+                    first, second = (
+                        partial(load.measure, on, body, connections, seconds, wrk_cpu) for on in (old, new)
+                    )
+                    both = paired.pair(first, second, turn)
+                    for run in both:
                         assert not run["failed"], f"{run['failed']} requests failed"
-                        measured[index] = run["requests_s"]
                     if turn:
                         name = f"requests/s, {kind}, rows: {rows}, connections: {connections}"
-                        pairs.setdefault(name, []).append((measured[0], measured[1]))
+                        pairs.setdefault(name, []).append((both[0]["requests_s"], both[1]["requests_s"]))
             print(f"round {turn} of {rounds}", file=sys.stderr)
     return pairs
 
@@ -100,20 +101,12 @@ def fitting(trees: Sequence[Path], rounds: int) -> Pairs:
     return pairs
 
 
-def ratio(pairs: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
-    """The median ratio of after to before, and its 95 % interval by 2,000 bootstrap samples of the pairs."""
-    ratios = np.array([after / before for before, after in pairs])
-    samples = np.random.default_rng(0).choice(ratios, (2000, len(ratios)))
-    low, high = np.quantile(np.median(samples, axis=1), (0.025, 0.975))
-    return float(np.median(ratios)), float(low), float(high)
-
-
 def shown(pairs: Mapping[str, Sequence[tuple[float, float]]]) -> str:
     """The medians and the ratio of each case, as a Markdown table."""
     rows = []
     for name, each in pairs.items():
         before, after = (statistics.median(values) for values in zip(*each, strict=True))
-        median, low, high = ratio(each)
+        median, low, high = intervals.of_ratios(each)
         rows.append((name, f"{before:,.4g}", f"{after:,.4g}", f"{median:.3f}", f"{low:.3f} to {high:.3f}"))
     return table(("case", ">before", ">now", ">ratio", ">95 %"), rows)
 

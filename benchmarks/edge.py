@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks import load, payloads, provenance, wire
-from benchmarks.report import table
+from benchmarks.markdown import table
 from service import app, metrics
 from service.http.transport.fast_path import protocol_factory
 from service.keys import api_key

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from benchmarks import other_work
 from benchmarks.servers import Running
 
 HERE: Final = Path(__file__).parent
@@ -19,6 +20,8 @@ CONTENT_TYPES: Final = {
     "npy": "application/x-npy",
     "msgpack": "application/msgpack",
     "oip": "application/json",
+    "mlflow": "application/json",
+    "named": "application/json",
 }
 
 
@@ -36,8 +39,8 @@ def query_of(server: str, body: str) -> str:
 def measure(running: Running, body: Path, connections: int, seconds: int, processor: int) -> dict[str, float]:
     """Run wrk once on ``processor`` with a body file named by format and rows, such as ``json-32``.
 
-    Returns requests per second, latency percentiles in milliseconds, the number of failed requests, and the server's
-    processor time per request in microseconds.
+    Returns requests per second, latency percentiles in milliseconds, the number of failed requests, the server's
+    processor time per request in microseconds, and the mean number of processors that other programs used meanwhile.
     """
     kind = body.name.split("-", 1)[0]
     path = f"{running.server.path}{query_of(running.server.name, kind)}"
@@ -60,7 +63,7 @@ def measure_path(
     command += ["--timeout", f"{_TIMEOUT_S}s", "-s", str(HERE / "wrk.lua"), url]
     sent = "\n".join(f"{name}: {value}" for name, value in headers.items())
     environment = os.environ | {"BODY": str(body), "HEADERS": sent}
-    before_s = running.processor_s()
+    watch, before_s = other_work.Watch(), running.processor_s()
     output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     used_s = running.processor_s() - before_s
     run: dict[str, float] = json.loads(output.splitlines()[-1])
@@ -70,4 +73,5 @@ def measure_path(
         "p99_ms": run["p99_ms"],
         "failed": run["failed"],
         "processor_us": used_s / max(run["requests"], 1) * 1e6,
+        "others": watch.others(used_s),
     }

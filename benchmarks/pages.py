@@ -23,7 +23,7 @@ from typing import Any, Final, NamedTuple
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks import provenance
-from benchmarks.report import table
+from benchmarks.markdown import table
 from benchmarks.servers import Running, ours
 
 

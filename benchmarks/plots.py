@@ -12,17 +12,19 @@ import matplotlib as mpl
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
+from benchmarks.comparisons import NGINX
+
 _OURS: Final = "#0b7285"
 _OTHERS: Final = "#adb5bd"
 _MORE: Final = ("#0b7285", "#e8590c", "#868e96")
 
 
 def bench(results: dict[str, Any], file: Path) -> None:
-    """A bar for each server: one-row requests per second over 64 connections."""
+    """A bar for each server that reads its requests: one-row requests per second over 64 connections."""
     found = {
         f"{line['server']} · {line['body']}": statistics.median(run["requests_s"] for run in line["runs"])
-        for line in results["lines"]
-        if (line["rows"], line["connections"]) == (1, 64)
+        for line in reversed(results["lines"])  # of a server that was compared with several, the first comparison
+        if (line["rows"], line["connections"]) == (1, 64) and line["server"] != NGINX
     }
     names = sorted(found, key=lambda name: found[name])
     figure, axes = plt.subplots(figsize=(8, 0.36 * len(names) + 1), layout="constrained")

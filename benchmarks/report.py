@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.bench_section import bench
+from benchmarks.markdown import about, table
 from benchmarks.ranks import average_ranks
 from benchmarks.ranks import ratio as loss_ratio
-from benchmarks.targets import BARE, TARGETS, ratio, runs
 
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "results"
@@ -22,7 +23,7 @@ Results = dict[str, Any]
 
 def save(file: Path, results: Results) -> None:
     """Write the results of a tool to ``results/<tool>.json`` and its section of README.md; print the section."""
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(results, indent=1) + "\n")
     if file.parent == RESULTS:
         README.write_text(with_section(README.read_text(), file.stem, results))
@@ -48,83 +49,6 @@ def draw(tool: str, results: Results) -> None:
 
     if tool in plots.PLOTS:
         plots.PLOTS[tool](results, RESULTS / f"{tool}.png")
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; columns whose head begins with ``>`` are right-aligned."""
-    lines = ["| " + " | ".join(name.lstrip(">") for name in head) + " |"]
-    lines.append("|" + "|".join("--:" if name.startswith(">") else "---" for name in head) + "|")
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
-
-
-def about(results: Results) -> str:
-    """The provenance as a list."""
-    return "\n".join(f"- {name}: {value}" for name, value in results["provenance"].items())
-
-
-def bench(results: Results) -> str:
-    """Targets, each server by itself, and every case."""
-    parts = [about(results), "![requests per second of each server](results/bench.png)"]
-    parts += [_targets(results), _alone(results), _cases(results)]
-    return "\n\n".join(parts)
-
-
-def _targets(results: Results) -> str:
-    rows = []
-    for target in TARGETS:
-        try:
-            found, met = f"{target.measured(results):,.4g}", "met" if target.met(results) else "**missed**"
-        except (KeyError, ValueError):
-            found, met = "not measured", ""
-        sign = "≤" if target.at_most else "≥"
-        rows.append((target.claim, f"{sign} {target.limit:,} {target.unit}", found, met))
-    return table(("ours is int8 unless noted", "target", ">measured", ""), rows)
-
-
-def _alone(results: Results) -> str:
-    def spread(runs: list[dict[str, float]], figure: str, form: str) -> str:
-        values = [run[figure] for run in runs]
-        return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
-
-    rows = [
-        (name, spread(each, "start_s", ".2f"), spread(each, "memory_mb", ".0f"))
-        for name, each in results["alone"].items()
-    ]
-    return table(("server by itself", ">start to first answer, s", ">memory after 32-row requests (PSS), MB"), rows)
-
-
-def _cases(results: Results) -> str:
-    rows = []
-    for line in results["lines"]:
-        values = {figure: [run[figure] for run in line["runs"]] for figure in line["runs"][0]}
-        middle = {figure: statistics.median(found) for figure, found in values.items()}
-        low, high = min(values["requests_s"]), max(values["requests_s"])
-        rows.append(
-            (
-                line["server"],
-                line["body"],
-                f"{line['rows']}",
-                f"{line['connections']}",
-                f"{middle['requests_s']:,.0f}",
-                f"{low:,.0f} to {high:,.0f}",
-                _of_bare(results, line),
-                f"{middle['requests_s'] * line['rows']:,.0f}",
-                f"{middle['p50_ms']:.2f}",
-                f"{middle['p99_ms']:.2f}",
-                f"{middle['processor_us']:.0f}",
-                f"{sum(values['failed']):.0f}",
-            )
-        )
-    numbers = (">rows", ">connections", ">requests/s", ">spread", ">of bare", ">rows/s", ">p50 ms", ">p99 ms")
-    return table(("server", "body", *numbers, ">processor µs a request", ">failed"), rows)
-
-
-def _of_bare(results: Results, line: Results) -> str:
-    try:
-        bare = runs(results, BARE, line["body"], line["rows"], line["connections"])
-    except KeyError:
-        return ""
-    return f"{ratio(line['runs'], bare):.2f}"
 
 
 def stages(results: Results) -> str:

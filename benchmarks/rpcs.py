@@ -23,7 +23,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks import load, payloads, provenance
-from benchmarks.report import table
+from benchmarks.markdown import table
 from benchmarks.servers import Running, Server, ours
 from service.grpc.messages import message
 

@@ -26,7 +26,7 @@ import uvloop
 from prometheus_client import CollectorRegistry, PlatformCollector, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from benchmarks import provenance, report
+from benchmarks import markdown, provenance
 from service import metrics
 from service.heartbeats import Heartbeats
 from service.metrics import Metrics
@@ -152,7 +152,7 @@ def main() -> int:
     head = ["workers", "classes", "bytes", "gzip", "time: theirs", "ours", "ratio"]
     head += ["pause: theirs", "ours", "ratio", "without a scrape"]
     print(f"{provenance.processor()}, commit {provenance.commit()}; medians of {given.rounds} in ms")
-    print(report.table([f">{name}" for name in head], rows))
+    print(markdown.table([f">{name}" for name in head], rows))
     return 0
 
 

@@ -49,18 +49,19 @@ class Server:
 
 def ours(name: str, models: Path, *arguments: str, scheme: str = "http") -> Server:
     """This project's server, logging to a file as in production."""
-    port = _free_port()
+    port = free_port()
     command = (sys.executable, "-m", "service", "--models", str(models), "--port", str(port), *arguments)
     return Server(name, command, port, scheme=scheme)
 
 
 def peer(name: str, script: str, model: Path, path: str) -> Server:
     """A server of ``peers/``, in the environment that its header specifies."""
-    file, port = HERE / "peers" / script, _free_port()
+    file, port = HERE / "peers" / script, free_port()
     return Server(name, (str(python_of(file, ENVIRONMENTS)), str(file), str(port), str(model)), port, path)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

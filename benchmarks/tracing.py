@@ -21,9 +21,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
-from benchmarks import load, payloads, provenance
-from benchmarks.change import ratio
-from benchmarks.report import table
+from benchmarks import intervals, load, payloads, provenance
+from benchmarks.markdown import table
 from benchmarks.servers import Running, ours
 
 BODIES: Final = (("json", 1), ("raw", 1))
@@ -119,7 +118,7 @@ def shown(names: Sequence[str], found: Mapping[str, Sequence[Sequence[Mapping[st
     for body, rounds in found.items():
         for index, name in enumerate(names[1:], 1):
             rates, times = (
-                ratio([(runs[0][figure], runs[index][figure]) for runs in rounds])
+                intervals.of_ratios([(runs[0][figure], runs[index][figure]) for runs in rounds])
                 for figure in ("requests_s", "processor_us")
             )
             late = [statistics.median(runs[each]["p99_ms"] for runs in rounds) for each in (0, index)]

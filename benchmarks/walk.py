@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from benchmarks import provenance
-from benchmarks.report import table
+from benchmarks.markdown import table
 
 PAGE: Final = provenance.ROOT / "docs" / "walk.md"
 ADDRESS: Final = "localhost:8000"

@@ -20,9 +20,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from benchmarks import load, payloads, provenance
-from benchmarks.change import BODIES, ratio
-from benchmarks.report import table
+from benchmarks import intervals, load, payloads, provenance
+from benchmarks.change import BODIES
+from benchmarks.markdown import table
 from benchmarks.servers import Running, ours
 
 CONNECTIONS: Final = (1, 64)
@@ -77,7 +77,7 @@ def shown(found: Measured) -> str:
     for case, rounds in found.items():
         for index, name in enumerate(WATCHED, 1):
             rates, times = (
-                ratio([(runs[0][figure], runs[index][figure]) for runs in rounds])
+                intervals.of_ratios([(runs[0][figure], runs[index][figure]) for runs in rounds])
                 for figure in ("requests_s", "processor_us")
             )
             late = [statistics.median(runs[each]["p99_ms"] for runs in rounds) for each in (0, index)]

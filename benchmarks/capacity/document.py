@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.markdown import about, table
 from benchmarks.provenance import ROOT
-from benchmarks.report import RESULTS, Results, about, replaced, table
+from benchmarks.report import RESULTS, Results, replaced
 
 DOCUMENT: Final = ROOT / "docs/capacity.md"
 STORED: Final = RESULTS / "capacity.json"

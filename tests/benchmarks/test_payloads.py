@@ -37,7 +37,7 @@ def test_a_json_row_has_the_size_that_python_clients_send() -> None:
 
 
 def test_an_unknown_format_is_rejected() -> None:
-    with pytest.raises(ValueError, match="kind is 'xml', expected json, raw, npy, msgpack or oip"):
+    with pytest.raises(ValueError, match="kind is 'xml', expected json, raw, npy, msgpack, oip, mlflow or named"):
         payloads.body("xml", 1)
 
 
