@@ -43,7 +43,7 @@ def _by_onednn(rows: Tensor, weight: Tensor) -> bool:
 
 def _onednn() -> Any:
     """OneDNN's product if this is an x86 processor that is not Intel's and torch has one, else None."""
-    if platform.machine() not in {"x86_64", "AMD64"} or not torch.backends.mkldnn.is_available():
+    if platform.machine() not in {"x86_64", "AMD64"} or not _has_onednn():
         return None
     try:
         intel = "GenuineIntel" in _CPU_INFO.read_text(encoding="utf-8")
@@ -51,6 +51,11 @@ def _onednn() -> Any:
         return None
     found: Callable[..., Tensor] | None = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
     return None if intel else found
+
+
+def _has_onednn() -> bool:
+    found: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return found
 
 
 _ONEDNN: Final = _onednn()
