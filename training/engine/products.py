@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 # Below this many multiplications oneDNN's preparation takes longer than it saves.
 _FEWEST: Final = 2**20
@@ -26,6 +26,13 @@ def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         product: Tensor = _ONEDNN(rows, weight, bias, "none", [], "")
         return product
     return torch.mm(rows, weight.t()) if bias is None else torch.addmm(bias, rows, weight.t())
+
+
+def outputs(body: nn.Sequential, rows: Tensor) -> Tensor:
+    """What ``body`` returns for ``rows`` (rows, inputs), without gradients."""
+    for layer in body:
+        rows = linear(rows, layer.weight, layer.bias) if type(layer) is nn.Linear else layer(rows)
+    return rows
 
 
 def linear_into(out: Tensor, rows: Tensor, weight: Tensor) -> None:

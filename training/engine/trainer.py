@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from training.config import Config
-from training.engine import arithmetic, gradient, loop, subnormal
+from training.engine import arithmetic, gradient, loop, products, subnormal
 from training.engine.arithmetic import Arithmetic, Measure
 from training.engine.augment import Augment
 from training.engine.averaging import averaged
@@ -156,7 +156,9 @@ def _evaluate(body: nn.Sequential, rows: Rows, objective: Objective, workers: Wo
     assert isinstance(inputs, Tensor)  # noqa: S101 - the command line's rows are dense
     body.eval()
     outputs = gathered(
-        lambda part: torch.cat([body(chunk) for chunk in torch.split(inputs[part], _CHUNK_ROWS)]), len(inputs), workers
+        lambda part: torch.cat([products.outputs(body, chunk) for chunk in torch.split(inputs[part], _CHUNK_ROWS)]),
+        len(inputs),
+        workers,
     )
     loss = gradient.mean(objective.validation_loss(outputs, rows.targets), rows.weights)
     return loss.item(), objective.score(outputs, rows.targets).item()

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from training.engine import products
+from training.model.network import perceptron
 
 SHAPES = ((128, 784, 512), (512, 512, 10), (1, 5, 3), (7, 1, 2))
 
@@ -39,6 +40,13 @@ def test_a_product_is_that_of_float64(
     torch.testing.assert_close(found.double(), plain, **tolerance)
     torch.testing.assert_close(products.linear(values, weight, bias).double(), plain + bias, **tolerance)
     assert out.equal(found)
+
+
+@torch.no_grad()
+def test_outputs_are_those_of_the_network() -> None:
+    body = perceptron(784, (512,), 10, "relu", 0.1, batch_norm=True).eval()
+    values = torch.rand(128, 784, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(products.outputs(body, values), body(values), rtol=1e-4, atol=1e-5)
 
 
 def test_a_large_product_is_the_same_each_time() -> None:
