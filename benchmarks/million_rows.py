@@ -7,10 +7,12 @@ recipe for large tables, `fast`, to its end; two epochs of the default recipe. P
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -82,9 +84,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows to train on (default: 1000000)")
     parser.add_argument("--rounds", type=int, default=3, help="fits of each (default: 3)")
     given = parser.parse_args()
+    print(f"- command: {' '.join(['python -m benchmarks.million_rows', *sys.argv[1:]])}")
     print(
-        "\n".join(f"- {name}: {value}" for name, value in provenance.of(provenance.MODEL, " ".join(sys.argv)).items())
+        f"- machine: {provenance.processor()}, {len(os.sched_getaffinity(0))} processors; commit {provenance.commit()}"
     )
+    print(f"- load before: {os.getloadavg()[0]:.2f} processes over the minute before; torch {version('torch')}\n")
     print(shown(measured(given.rows, given.rounds)))
 
 
