@@ -15,6 +15,7 @@ from training.errors import OptionError
 
 ACTIVATIONS: Final = ("relu", "tanh", "logistic", "gelu", "silu", "identity")
 OPTIMIZERS: Final = ("adamw", "adam", "sgd")
+ARITHMETICS: Final = ("auto", "float32", "bfloat16")
 LOSSES: Final = ("auto", "log_loss", "squared_error", "absolute_error", "huber")
 CLASS_WEIGHTS: Final = ("none", "balanced")
 SCHEDULES: Final = ("one_cycle", "cosine")
@@ -160,6 +161,11 @@ class Config:
         0.2, "share of the rows for test scores, if the data has no test split of its own", Interval(0.01, 0.5)
     )
     seed: int = _option(0, "seed of the split, the initial weights and the order of the rows", _integer(0, SEED_MAX))
+    arithmetic: str = _option(
+        "auto",
+        "of matrix products; auto: bfloat16 if it is faster, measured at the start for a network of large layers",
+        Options(ARITHMETICS),
+    )
     device: str = _option("auto", "device to train on; auto: the first one available", Options(DEVICES))
 
     def __post_init__(self) -> None:

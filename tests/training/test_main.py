@@ -46,6 +46,7 @@ def test_a_run_logs_its_rows_epochs_scores_and_version(digits: Trained) -> None:
     scores = f"accuracy {figure}, balanced_accuracy {figure}, log_loss {figure}, ece {figure}, roc_auc {figure}, "
     scores += f"average_precision {figure}\n"
     pattern = (
+        "reading digits\n"
         f"digits: {len(digits.parts.train):,} training rows, {validation_rows} validation rows, {test_rows} test rows; "
         "training on .+\n"
         rf"trained 20 epochs in \d+\.\d s \(0\.\d+ s each\) and \d+\.\d s of preparing; kept the weights of epoch \d+ "
@@ -124,7 +125,9 @@ def test_a_folder_of_pictures_becomes_a_served_model(models: Path, tmp_path: Pat
         Image.fromarray((image * 15.9).astype(np.uint8)).save(folder / f"{number:04}.png")
     status, log = run(models, str(tmp_path / "numbers"), "--epochs", "40", "--batch-size", "64")
     assert status == 0
-    assert log.startswith("500 images of 8 x 8 pixels, 10 classes (a 0, a 1, a 2, a 3, a 4, a 5, a 6, a 7, a 8, a 9)\n")
+    assert log.partition("\n")[2].startswith(
+        "500 images of 8 x 8 pixels, 10 classes (a 0, a 1, a 2, a 3, a 4, a 5, a 6, a 7, a 8, a 9)\n"
+    )
     with Running(models) as server:
         files = sorted((tmp_path / "numbers").glob("*/*.png"))[::7]
         body = b"".join(np.asarray(Image.open(file)).tobytes() for file in files)
@@ -165,6 +168,12 @@ def test_an_error_is_one_sentence_and_publishes_nothing(models: Path, arguments:
     assert [path for path in everything_in(models) if path != models] == []
 
 
+def test_the_first_line_comes_before_the_data_and_torch(models: Path) -> None:
+    before = "import sys, training.data.source as s; s.load = lambda *_: sys.exit(5 if 'torch' in sys.modules else 4)"
+    found = subprocess.run(command(models, "iris", before=before), capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (4, "reading iris\n")
+
+
 def test_an_unknown_data_set_lists_the_known_ones(models: Path) -> None:
     status, log = run(models, "qqqq")
     assert status == 1
@@ -194,8 +203,10 @@ def test_a_models_folder_that_cannot_be_written_fails_before_training(tmp_path: 
     (tmp_path / "readable" / "iris").symlink_to("/proc/self/fdinfo")
     status, log = run(tmp_path / models, "iris", *QUICK)
     assert status == 1
-    assert log.count("\n") == 1
-    assert log.startswith(f"mlp-train: no version of 'iris' can be written to '{tmp_path}/{models}': {reason}")
+    assert log.count("\n") == 2
+    assert log.startswith(
+        f"reading iris\nmlp-train: no version of 'iris' can be written to '{tmp_path}/{models}': {reason}"
+    )
     assert log.endswith("; choose another folder with --models\n")
 
 

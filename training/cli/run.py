@@ -25,6 +25,8 @@ def main(arguments: Sequence[str], interrupts: Interrupts | None = None) -> int:
 
 def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> None:
     trackers.check(command.mlflow, command.tensorboard)
+    if source.kind_of(command.data) is not None:
+        console.print(f"reading {command.data}")
     dataset = source.load(command.data, command.data_options, progress.watching(console, interrupts))
     name = command.name or dataset.name
     preparation.check(dataset, command.models, name)

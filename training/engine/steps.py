@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 import torch
 from torch import Tensor, nn
 
+from training.engine import products
 from training.model.ensemble import MeanProbabilities, MeanValues, MemberLinear, SplitMembers
 from training.model.features import Features
 from training.model.network import Dropout
@@ -56,18 +57,18 @@ def of(body: nn.Sequential, values: Sequence[Tensor], gradients: Sequence[Tensor
 class _Linear:
     def __init__(self, _: nn.Linear, values: list[Tensor], gradients: list[Tensor], needed: int | None) -> None:
         self._weight, self._bias = values
-        self._transposed = self._weight.t()
         self._weight_gradient, self._bias_gradient = gradients
-        self._needed = self._weight if needed is None else self._weight[:, self._weight.shape[1] - needed :]
+        needed_weight = self._weight if needed is None else self._weight[:, self._weight.shape[1] - needed :]
+        self._needed = needed_weight.t()
 
     def forward(self, values: Tensor) -> Tensor:
         self._inputs = values = values.to(self._weight.dtype)
-        return torch.addmm(self._bias, values, self._transposed)
+        return products.linear(values, self._weight, self._bias)
 
     def backward(self, grad: Tensor) -> Tensor:
-        torch.mm(grad.t(), self._inputs, out=self._weight_gradient)
+        products.linear_into(self._weight_gradient, grad.t(), self._inputs.t())
         torch.sum(grad, 0, out=self._bias_gradient)
-        return torch.mm(grad, self._needed) if self._needed.shape[1] else grad
+        return products.linear(grad, self._needed) if len(self._needed) else grad
 
 
 class _MemberLinear:
@@ -138,6 +139,39 @@ class _Dropout:
         return grad * self._mask
 
 
+class _BatchNorm:
+    """Its scale and shift stay in float32, as torch requires beside inputs in bfloat16."""
+
+    def __init__(self, layer: nn.BatchNorm1d, _: list[Tensor], gradients: list[Tensor], __: int | None) -> None:
+        self._layer = layer
+        self._weight_gradient, self._bias_gradient = gradients
+
+    def forward(self, values: Tensor) -> Tensor:
+        layer = self._layer
+        assert layer.num_batches_tracked is not None  # noqa: S101 - our batch norms track them
+        assert layer.momentum is not None  # noqa: S101 - and average exponentially
+        layer.num_batches_tracked.add_(1)
+        self._inputs = values
+        outputs, self._mean, self._inverse_deviation = torch.native_batch_norm(
+            *(values, layer.weight, layer.bias, layer.running_mean, layer.running_var),
+            training=True,
+            momentum=layer.momentum,
+            eps=layer.eps,
+        )
+        return outputs
+
+    def backward(self, grad: Tensor) -> Tensor:
+        layer = self._layer
+        input_gradient, weight_gradient, bias_gradient = torch.ops.aten.native_batch_norm_backward(
+            *(grad, self._inputs, layer.weight, layer.running_mean, layer.running_var),
+            *(self._mean, self._inverse_deviation, True, layer.eps, [True, True, True]),
+        )
+        self._weight_gradient.copy_(weight_gradient)
+        self._bias_gradient.copy_(bias_gradient)
+        found: Tensor = input_gradient
+        return found
+
+
 class _Features:
     """Bins and one-hot codes have no gradient; that of an embedding is the sum over the rows that have its code."""
 
@@ -168,6 +202,7 @@ _ACTIVATION_GRADS: Final[dict[type[nn.Module], Callable[[Tensor, Tensor], Tensor
 }
 _STEPS: Final[dict[type[nn.Module], _Factory]] = {
     nn.Linear: _Linear,
+    nn.BatchNorm1d: _BatchNorm,
     Dropout: _Dropout,
     Features: _Features,
     MemberLinear: _MemberLinear,

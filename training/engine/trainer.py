@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from training.config import Config
-from training.engine import gradient, loop, subnormal
+from training.engine import arithmetic, gradient, loop, products, subnormal
+from training.engine.arithmetic import Arithmetic, Measure
 from training.engine.augment import Augment
 from training.engine.averaging import averaged
 from training.engine.batches import BatchSource
-from training.engine.device import largest_matrix, threads_for
+from training.engine.device import threads_for
 from training.engine.early_stopping import EarlyStopping
 from training.engine.flat_parameters import flattened
 from training.engine.loop import Rows
@@ -26,6 +27,7 @@ from training.engine.optimizer import ScheduledOptimizer
 from training.engine.resuming import Progress
 from training.engine.workers import (
     ALONE,
+    State,
     Workers,
     average_batch_norms,
     gathered,
@@ -36,7 +38,6 @@ from training.engine.workers import (
 from training.errors import Diverged
 
 _TOLERANCE: Final = 1e-6  # a loss that improves by less than its rounding error has not improved
-_LARGE: Final = 2**17  # numbers of a matrix
 _CHUNK_ROWS: Final = 1024  # evaluated at a time: the activations of a convolution take 300 KB per image
 
 
@@ -65,6 +66,8 @@ def fit(  # noqa: PLR0913 - what is trained, on what, how, and who is told
     augment: Augment | None = None,
     on_epoch: Callable[[Epoch], bool | None],
     on_step: Callable[[], None] = lambda: None,
+    on_arithmetic: Callable[[Arithmetic], None] = lambda _: None,
+    measure: Measure = arithmetic.speedup,
     workers: Workers = ALONE,
 ) -> list[Epoch]:
     """Train ``body`` in place on the batches of ``train`` and return the history of its epochs.
@@ -72,21 +75,24 @@ def fit(  # noqa: PLR0913 - what is trained, on what, how, and who is told
     With ``config.patience``, training stops that many epochs after the lowest validation loss and restores the weights
     of that epoch. Without it, all epochs are trained and the last weights stay. ``on_epoch`` is called after each
     epoch and may stop training by returning True, ``on_step`` before each step; both may end it by raising. Raises
-    `Diverged`.
+    `Diverged`. ``on_arithmetic`` is told of the arithmetic, which ``measure`` chooses if `Config.arithmetic` is auto.
 
     With several ``workers``, ``train`` has a part of each batch, and the networks of all workers stay the same.
-    Training goes on from the state that they kept last.
+    Training goes on from the state that they kept last, in its arithmetic.
     """
     batches_per_epoch = _batches_per_epoch(rows_of_all(train.rows, workers, train.device), config)
     patience = config.patience - 1 if config.patience else math.inf
     early_stopping = EarlyStopping(body, patience, tolerance=_TOLERANCE, keep_best=bool(config.patience))
     with flattened(body) as flat, threads_for(body, config.batch_size), subnormal.flushed():
         share_first(flat.values, workers)
-        of_part = gradient.of(body, flat, objective.loss, half=half_precision_pays(train.device, body))
+        state = workers.last_state()
+        kind = _arithmetic(body, validation, config, workers, measure, state)
+        on_arithmetic(kind)
+        of_part = gradient.of(body, flat, objective.loss, half=kind.half)
         of_batch = averaged(of_part, flat, workers)
         optimizer = ScheduledOptimizer(flat, config, batches_per_epoch)
         progress = Progress(body, optimizer, early_stopping)
-        history = [Epoch(*each) for each in progress.resume(workers.last_state())]
+        history = [Epoch(*each) for each in progress.resume(state)]
         for number in range(len(history) + 1, config.epochs + 1):
             if early_stopping.should_stop:
                 break
@@ -101,7 +107,7 @@ def fit(  # noqa: PLR0913 - what is trained, on what, how, and who is told
             history.append(epoch)
             early_stopping.update(-validation_loss)
             stopped = on_epoch(epoch)
-            workers.keep(lambda: progress.state(history))
+            workers.keep(lambda: {**progress.state(history), "half": kind.half})
             if stopped:
                 break
     early_stopping.restore_best()
@@ -112,6 +118,17 @@ def fit(  # noqa: PLR0913 - what is trained, on what, how, and who is told
 def best_epoch(history: Sequence[Epoch], config: Config) -> Epoch:
     """The epoch whose weights the network has: the best one with ``config.patience``, else the last one."""
     return min(history, key=lambda epoch: epoch.validation_loss) if config.patience else history[-1]
+
+
+def _arithmetic(
+    body: nn.Sequential, validation: Rows, config: Config, workers: Workers, measure: Measure, state: State | None
+) -> Arithmetic:
+    """The arithmetic that ``state`` began with, or the one chosen for batches as large as those of training."""
+    if state is not None:
+        return Arithmetic(arithmetic.BFLOAT16 if state["half"] else arithmetic.FLOAT32)
+    available = len(validation.inputs)
+    index = torch.arange(config.batch_size if available else 0, device=validation.inputs.device) % max(available, 1)
+    return arithmetic.chosen(config.arithmetic, body, validation.inputs.index_select(0, index), workers, measure)
 
 
 def _batches_per_epoch(rows: Sequence[int], config: Config) -> int:
@@ -139,17 +156,9 @@ def _evaluate(body: nn.Sequential, rows: Rows, objective: Objective, workers: Wo
     assert isinstance(inputs, Tensor)  # noqa: S101 - the command line's rows are dense
     body.eval()
     outputs = gathered(
-        lambda part: torch.cat([body(chunk) for chunk in torch.split(inputs[part], _CHUNK_ROWS)]), len(inputs), workers
+        lambda part: torch.cat([products.outputs(body, chunk) for chunk in torch.split(inputs[part], _CHUNK_ROWS)]),
+        len(inputs),
+        workers,
     )
     loss = gradient.mean(objective.validation_loss(outputs, rows.targets), rows.weights)
     return loss.item(), objective.score(outputs, rows.targets).item()
-
-
-def half_precision_pays(device: torch.device, body: nn.Sequential) -> bool:
-    """Whether bfloat16 is faster: the processor supports it and the matrices are large enough to gain from it."""
-    if device.type == "cuda":
-        supported = torch.cuda.is_bf16_supported()
-    else:
-        supported = device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
-    large = largest_matrix(body) >= _LARGE or any(isinstance(layer, nn.Conv2d) for layer in body)
-    return supported and large

@@ -176,6 +176,7 @@ class BaseTable(TableParameters, BaseEstimator):  # type: ignore[misc]
         if "hidden" in given:
             given["hidden"] = tuple(map(int, given["hidden"]))
         own = {"validation_fraction": self.validation_fraction, "seed": seed, "device": self.device}
+        own["arithmetic"] = "float32"  # a measured one could differ between two fits with the same random_state
         return Config(**RECIPES[self.recipe]["table"] | given | own | self._own_options())
 
     def _split(self, targets: NDArray[Any], random: np.random.RandomState) -> Split:

@@ -84,7 +84,8 @@ class Dropout(nn.Module):
         draws = torch.empty(-(-values.numel() // 8), dtype=torch.int64, device=values.device)
         # From the lowest int64, so that all 64 bits are random.
         draws.random_(torch.iinfo(torch.int64).min, None)
-        kept = draws.view(torch.uint8)[: values.numel()].view(values.shape) >= self.bound
+        kept = draws.view(torch.uint8)[: values.numel()].view(values.shape)
+        torch.ge(kept, self.bound, out=kept)  # as bytes: torch converts booleans seven times as slowly
         return kept.to(values.dtype).mul_(self.factor)
 
     def forward(self, values: Tensor) -> Tensor:

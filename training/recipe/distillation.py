@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from training.config import Config
 from training.engine import losses, subnormal, trainer
+from training.engine.arithmetic import Arithmetic
 from training.engine.augment import Augment
 from training.engine.batches import InMemoryBatches
 from training.engine.loop import Rows
@@ -53,12 +54,21 @@ def soft_targets(
     options = replace(config, epochs=config.teacher_epochs, patience=0, **_OPTIONS)
     # Label smoothing makes a teacher more accurate but less informative: https://arxiv.org/abs/1906.02629
     goal = losses.classification()
+    kinds: list[Arithmetic] = []
     history = trainer.fit(
-        teacher, InMemoryBatches(train), validation, goal, options, augment=augment, on_epoch=on_epoch, on_step=on_step
+        teacher,
+        InMemoryBatches(train),
+        validation,
+        goal,
+        options,
+        augment=augment,
+        on_epoch=on_epoch,
+        on_step=on_step,
+        on_arithmetic=kinds.append,
     )
     smoothing = config.label_smoothing
     labels = functional.one_hot(train.targets, classes) * (1 - smoothing) + smoothing / classes
-    probabilities = _probabilities(teacher, cast("Tensor", train.inputs), augment, on_step)
+    probabilities = _probabilities(teacher, cast("Tensor", train.inputs), augment, on_step, half=kinds[0].half)
     return SoftTargets(_TEACHER_SHARE * probabilities + (1 - _TEACHER_SHARE) * labels.unsqueeze(1), history)
 
 
@@ -85,9 +95,10 @@ def convolutional(height: int, width: int, classes: int) -> nn.Sequential:
 
 @subnormal.flushed()
 @torch.inference_mode()
-def _probabilities(teacher: nn.Sequential, images: Tensor, augment: Augment, on_step: Callable[[], None]) -> Tensor:
+def _probabilities(
+    teacher: nn.Sequential, images: Tensor, augment: Augment, on_step: Callable[[], None], *, half: bool
+) -> Tensor:
     """Class probabilities of ``images`` under each transform, float32 (rows, transforms, classes)."""
-    half = trainer.half_precision_pays(images.device, teacher)
     chunks = []
     for chunk in torch.split(images, _CHUNK_ROWS):
         on_step()

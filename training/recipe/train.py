@@ -18,6 +18,7 @@ from training.data.dataset import Dataset
 from training.data.split import Split
 from training.data.streamed import Chunk
 from training.engine import losses, trainer
+from training.engine.arithmetic import Arithmetic
 from training.engine.augment import Augment, transforms
 from training.engine.batches import BatchSource, InMemoryBatches, SlicedBatches
 from training.engine.loop import Batch, Rows
@@ -42,16 +43,17 @@ class TrainResult:
     """A trained ``network`` and how it got there.
 
     ``teacher_history`` is empty if there was no teacher. ``temperature`` is the calibration in the network, None for a
-    regression.
+    regression. ``arithmetic`` is that of the network, not of its teacher.
     """
 
     network: Network
     history: list[Epoch]
     teacher_history: list[Epoch]
     temperature: float | None
+    arithmetic: Arithmetic
 
 
-def train_network(
+def train_network(  # noqa: PLR0913 - what is trained, how, where, and who is told
     dataset: Dataset,
     split: Split,
     config: Config,
@@ -59,13 +61,16 @@ def train_network(
     on_epoch: Callable[[Epoch], bool | None],
     on_teacher_epoch: Callable[[Epoch], None] = lambda _: None,
     on_step: Callable[[], None] = lambda: None,
+    *,
+    on_arithmetic: Callable[[Arithmetic], None] = lambda _: None,
     workers: Workers = ALONE,
 ) -> TrainResult:
     """Train on the training rows and calibrate on the validation rows; the test rows are not used.
 
     Training stops when ``on_epoch`` returns True. ``on_step`` is called before each step, and may end training by
-    raising. The global random state stays as it was. Several ``workers`` have the same data set and train together.
-    Raises `Diverged`, and `OptionError` if an option does not fit the data set.
+    raising. ``on_arithmetic`` is told of the arithmetic before the first step. The global random state stays as it was.
+    Several ``workers`` have the same data set and train together. Raises `Diverged`, and `OptionError` if an option
+    does not fit the data set.
     """
     config = sizing.resolved(config, split.train_rows)
     _check_kind_options(dataset, config)
@@ -88,6 +93,12 @@ def train_network(
             teacher_history = soft.history
             train, objective = train._replace(targets=soft.targets), losses.distillation()
         batches = _batches(network, dataset, train, class_weights, config, workers)
+        told: list[Arithmetic] = []
+
+        def tell(kind: Arithmetic) -> None:
+            told.append(kind)
+            on_arithmetic(kind)
+
         history = trainer.fit(
             body,
             batches,
@@ -97,11 +108,12 @@ def train_network(
             augment=augment,
             on_epoch=on_epoch,
             on_step=on_step,
+            on_arithmetic=tell,
             workers=workers,
         )
     network.cpu().eval()
     temperature = _calibrate(network, dataset, split, class_weights) if dataset.classifies else None
-    return TrainResult(network, history, teacher_history, temperature)
+    return TrainResult(network, history, teacher_history, temperature, told[0])
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from training.config import Config
 from training.data.dataset import Dataset
 from training.data.split import Split
 from training.engine import device, trainer
+from training.engine.arithmetic import Arithmetic
 from training.engine.trainer import Epoch
 from training.recipe import sizing
 from training.recipe import train as recipe
@@ -67,6 +68,7 @@ def train(  # noqa: PLR0913 - what is trained, how, where, and who is told
             on_epoch=after_epoch,
             on_teacher_epoch=bars["teacher epoch"],
             on_step=interrupts.check,
+            on_arithmetic=partial(_print_arithmetic, console),
         )
     fit_s = time.perf_counter() - started_s
     best = trainer.best_epoch(trained.history, config)
@@ -86,7 +88,7 @@ def train(  # noqa: PLR0913 - what is trained, how, where, and who is told
         members=config.members,
         activation=config.activation,
         output_activation="softmax" if dataset.classifies else "identity",
-        config=asdict(config),
+        config=asdict(replace(config, arithmetic=trained.arithmetic.name)),
         seed=config.seed,
         device=device_text,
         history=trained.history,
@@ -105,6 +107,11 @@ def _place(config: Config, cluster: Cluster | None) -> tuple[Callable[..., Train
         return partial(on_ray.train_network, cluster), cluster.described
     train_device = device.choose(config.device)
     return partial(recipe.train_network, device=train_device), device.described(train_device)
+
+
+def _print_arithmetic(console: Console, arithmetic: Arithmetic) -> None:
+    if arithmetic.ratio is not None:
+        console.print(str(arithmetic))
 
 
 def _end(history: Sequence[Epoch], best: Epoch, config: Config) -> str:

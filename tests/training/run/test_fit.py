@@ -10,6 +10,7 @@ from rich.console import Console
 from tests.training import small
 from tests.training.release.test_importance import run_of
 from training.config import Config
+from training.engine.arithmetic import Arithmetic
 from training.engine.trainer import Epoch
 from training.release.training_run import Candidate
 from training.run import fit
@@ -31,6 +32,19 @@ BASELINE = {"mae": 144807.5, "r2": -0.00431}
 def test_the_reason_why_training_ended_is_given(epochs: int, best: int, patience: int, end: str) -> None:
     history = [Epoch(number, 1.0, 1.0, 1.0, 1.0) for number in range(1, epochs + 1)]
     assert fit._end(history, history[best - 1], Config(epochs=50, patience=patience)) == end
+
+
+@pytest.mark.parametrize(
+    ("arithmetic", "line"),
+    [
+        (Arithmetic("bfloat16", 1.76), "bfloat16: 1.8 x float32 on this processor\n"),
+        (Arithmetic("bfloat16"), ""),  # a setting, or a network too small to measure
+    ],
+)
+def test_a_measured_arithmetic_is_printed(arithmetic: Arithmetic, line: str) -> None:
+    file = io.StringIO()
+    fit._print_arithmetic(Console(file=file, width=80), arithmetic)
+    assert file.getvalue() == line
 
 
 def printed(*, terminal: bool) -> str:
