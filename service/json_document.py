@@ -58,5 +58,5 @@ def _check_values(document: dict[str, Any]) -> None:
             pending += [(where or repr(key), each, depth + 1) for key, pair in value.items() for each in (key, pair)]
         elif isinstance(value, list):
             pending += [(where, each, depth + 1) for each in value]
-        elif isinstance(value, str) and any("\ud800" <= each <= "\udfff" for each in value):
+        elif isinstance(value, str) and not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
             raise DocumentError(f": {where:.60} has the string {value!r:.60}, expected one that UTF-8 can encode")
