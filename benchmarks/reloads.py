@@ -3,8 +3,9 @@
     python -m benchmarks.reloads
 
 Every other version is spoiled, in turn half a graph or wrong answers to the held-out rows. Clients of one row ask all
-the time from a process of their own. Their latency is compared with that of as many seconds without a reload. Memory is
-measured while they send fresh random rows without a pause, for equal bodies would hide what a cache keeps.
+the time from a process of their own. Their latency while versions come without a pause is compared with that while as
+many versions are published in a folder that nobody serves. Memory is measured while they send fresh random rows without
+a pause, for equal bodies would hide what a cache keeps.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ _PAUSE_S: Final = 0.002
 # Of each, in turn, so that both see the same machine.
 _ROUNDS: Final = 5
 _ROUND_S: Final = 4.0
+# Between two versions: about as long as it takes to load one.
+_PUBLISH_S: Final = 0.1
+# A server reads new files again until they are that old.
+_SETTLED_S: Final = 2.5
 _WARM: Final = 40  # reloads after which memory has to be flat
 _PATIENCE_S: Final = 60.0
 
@@ -160,19 +165,27 @@ def _memory_mb(port: int) -> float:
     return used_bytes / 1e6
 
 
-def latencies(port: int, publisher: Publisher, body: bytes) -> tuple[list[float], list[float], int]:
-    """p99 in seconds of each round without and with reloads, and the number of failed requests."""
+def latencies(
+    port: int, publisher: Publisher, elsewhere: Publisher, body: bytes
+) -> tuple[list[float], list[float], int]:
+    """p99 in seconds of each round without and with reloads, and the number of failed requests.
+
+    Without reloads, the versions are published ``elsewhere``: copying them takes time from the clients too.
+    """
     quiet_s: list[float] = []
     loading_s: list[float] = []
     failed = 0
     for _ in range(_ROUNDS):
-        for p99_s, reloads in ((quiet_s, False), (loading_s, True)):
+        for p99_s, into in ((quiet_s, elsewhere), (loading_s, publisher)):
             load = Load(port, body, _ROUND_S)
-            while reloads and load.is_running():
-                _settled(port, publisher.publish(), good=True)
+            while load.is_running():
+                into.publish()
+                time.sleep(_PUBLISH_S)
             took_s, lost = load.result()
             p99_s.append(statistics.quantiles(took_s, n=100)[-1])
             failed += lost
+        _settled(port, publisher.newest, good=True)
+        time.sleep(_SETTLED_S)
     return quiet_s, loading_s, failed
 
 
@@ -211,11 +224,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         publisher = Publisher(given.model, Path(folder) / "models")
         publisher.publish()
+        elsewhere = Publisher(given.model, Path(folder) / "elsewhere")
         options = ("--reload-interval-s", "0.02", "--workers", str(given.workers))
         server = ours("ours", Path(folder) / "models", *options)
         processors = sorted(psutil.Process().cpu_affinity())[: given.workers]
         with Running(server, processors, Path(folder) / "log"):
-            quiet_s, loading_s, lost = latencies(server.port, publisher, body)
+            quiet_s, loading_s, lost = latencies(server.port, publisher, elsewhere, body)
             used_mb, figures["requests"], failed = growth(server.port, publisher, given.reloads, given.requests)
     figures["p99_ms"] = round(statistics.median(quiet_s) * 1e3, 2)
     figures["p99_during_loads_ms"] = round(statistics.median(loading_s) * 1e3, 2)

@@ -375,7 +375,7 @@ def unprintable(text: str) -> str | None:
     return next((f"U+{ord(each):04X}" for each in text if unicodedata.category(each) in _UNPRINTABLE), None)
 
 
-def parse(path: Path, content: bytes | str) -> Manifest:
+def parse(path: Path, content: bytes) -> Manifest:
     """Parse the ``content`` of the file at ``path``, ``<models>/<name>/<version>/metadata.json``.
 
     The folder may also be that of a withdrawn version. Raises `ArtifactError` if a field is not as expected, or names
@@ -388,7 +388,7 @@ def parse(path: Path, content: bytes | str) -> Manifest:
     _check_format(path, document.get("format"))
     try:
         # As JSON, because the strict types take arrays and objects from JSON only.
-        manifest = _adapter().validate_json(json.dumps(document))
+        manifest = _adapter().validate_json(content.decode(json.detect_encoding(content)))
     except ValidationError as error:
         fault = _fault(error.errors(include_url=False)[0])
         raise ArtifactError(f"{path}: {fault}; publish the model again") from error

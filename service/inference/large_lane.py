@@ -101,6 +101,8 @@ class LargeLane:
         self._closed = True
         if self._task is not None:
             self._task.cancel()
+        else:
+            self._became_idle = _nothing
         for large in self._jobs:
             if not large.job.cancelled:
                 large.job.done(stopped())
@@ -118,6 +120,9 @@ class LargeLane:
         finally:
             self._task = None
             self._became_idle()
+            if self._closed:
+                # It refers to the owner of this lane: the cycle would keep the network in memory until a collection.
+                self._became_idle = _nothing
 
     async def _run_call(self, plan: list[_Slice], began_s: float) -> None:
         for large in {each.of for each in plan if each.first == 0}:
@@ -231,3 +236,7 @@ class LargeLane:
             self._answer(large, DeadlineExceeded(f"{late}; allow more time, or send fewer rows"))
             return False
         return True
+
+
+def _nothing() -> None:
+    pass

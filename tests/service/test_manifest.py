@@ -55,6 +55,14 @@ def test_a_manifest_that_is_not_a_json_object_is_refused(version_dir: Path, cont
     assert artifact_error(artifact.read_manifest, version_dir) == f"{path} {fault}; publish the model again"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-be"])
+def test_a_manifest_is_read_in_every_encoding_of_json(version_dir: Path, encoding: str) -> None:
+    path = version_dir / artifact.MANIFEST
+    expected = artifact.read_manifest(version_dir)
+    path.write_text(path.read_text(encoding="utf-8"), encoding=encoding)
+    assert artifact.read_manifest(version_dir) == expected
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [

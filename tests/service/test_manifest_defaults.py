@@ -20,7 +20,7 @@ def parsed(folder: Path, feature: Feature, default: object) -> Feature:
     path = folder / "small" / "1" / artifact.MANIFEST
     document = json.loads(path.read_text())
     document["features"][0]["default"] = default
-    return manifest.parse(path, json.dumps(document)).features[0]
+    return manifest.parse(path, json.dumps(document).encode()).features[0]
 
 
 @pytest.mark.parametrize(
