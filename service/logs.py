@@ -9,6 +9,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, Final, Literal, TextIO
 
 import orjson
@@ -20,6 +21,11 @@ _log = logging.getLogger(__name__)
 
 # Clients may send paths of 64 kB.
 _MAX_PATH_LENGTH: Final = 1024
+# All that a line says of a request beside its duration and id.
+_COMMON: Final = attrgetter(
+    *("method", "path", "status", "client", "key", "problem", "model", "version", "rows"),
+    *("trace_id", "sampled", "parent_span_id", "span_id"),
+)
 
 
 class JsonFormatter(logging.Formatter):
@@ -112,19 +118,34 @@ class RequestLog:
 
     def __init__(self, writer: LogWriter, *, text: bool) -> None:
         self._writer = writer
-        self._line = _text_line if text else _json_line
+        self._lines = _text_lines if text else _json_lines
 
     def __call__(self, records: Sequence[RequestRecord]) -> None:
         """Queue the lines. A full disk, a closed pipe or a slow reader costs lines, never responses."""
         if self._writer.full:
             self._writer.drop(len(records))
             return
-        time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._writer.put(b"".join([self._line(time, record) for record in records]))
+        self._writer.put(self._lines(records))
 
 
-def _json_line(time: str, record: RequestRecord) -> bytes:
-    line: dict[str, Any] = {
+def _json_lines(records: Sequence[RequestRecord]) -> bytes:
+    """The lines of ``records``; what several have in common is encoded once."""
+    time = datetime.now(UTC).isoformat(timespec="milliseconds")
+    common: dict[tuple[Any, ...], tuple[bytes, bytes]] = {}
+    lines = []
+    for record in records:
+        key = _COMMON(record)
+        found = common.get(key)
+        if found is None:
+            found = common[key] = _around(time, record)
+        request_id = orjson.dumps(record.request_id)
+        lines.append(b'%b,"duration_s":%.6f,"request_id":%b%b' % (found[0], record.duration_s, request_id, found[1]))
+    return b"".join(lines)
+
+
+def _around(time: str, record: RequestRecord) -> tuple[bytes, bytes]:
+    """A request's line before and after its duration and id."""
+    before: dict[str, Any] = {
         "time": time,
         "level": "info",
         "logger": "service.requests",
@@ -132,28 +153,32 @@ def _json_line(time: str, record: RequestRecord) -> bytes:
         "method": record.method,
         "path": record.path[:_MAX_PATH_LENGTH],
         "status": record.status,
-        "duration_s": round(record.duration_s, 6),
-        "request_id": record.request_id,
     }
+    after: dict[str, Any] = {}
     if record.client:
-        line["client"] = record.client
+        after["client"] = record.client
     if record.key:
-        line["key"] = record.key
+        after["key"] = record.key
     if record.trace_id:
-        line["trace_id"] = record.trace_id
-        line["sampled"] = record.sampled
+        after["trace_id"] = record.trace_id
+        after["sampled"] = record.sampled
         if record.parent_span_id:
-            line["parent_span_id"] = record.parent_span_id
+            after["parent_span_id"] = record.parent_span_id
         if record.span_id:
-            line["span_id"] = record.span_id
+            after["span_id"] = record.span_id
     if record.problem:
-        line["problem"] = record.problem
+        after["problem"] = record.problem
     if record.rows:
-        line |= {"model": record.model, "version": record.version, "rows": record.rows}
-    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        after |= {"model": record.model, "version": record.version, "rows": record.rows}
+    rest = orjson.dumps(after)[1:]
+    return orjson.dumps(before)[:-1], b"%b%b\n" % (b"," if after else b"", rest)
 
 
-def _text_line(_time: str, record: RequestRecord) -> bytes:
+def _text_lines(records: Sequence[RequestRecord]) -> bytes:
+    return b"".join(map(_text_line, records))
+
+
+def _text_line(record: RequestRecord) -> bytes:
     rows = f" {record.rows} row{'s' if record.rows > 1 else ''}" if record.rows else ""
     problem = f" {record.problem}" if record.problem else ""
     path = record.path[:_MAX_PATH_LENGTH].encode("unicode_escape").decode()  # no control characters on the terminal

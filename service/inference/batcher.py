@@ -24,7 +24,7 @@ from numpy.typing import DTypeLike
 
 from service.errors import DeadlineExceeded, ModelFailed, Overloaded, QueueTooLong
 from service.inference.costs import Costs, Pace
-from service.inference.jobs import Done, Job, Rows, Run, Runner, share, stopped
+from service.inference.jobs import Done, Job, Rows, Run, Runner, overflowed_rows, share, stopped
 from service.inference.large_lane import LargeLane
 from service.inference.session import Outputs
 
@@ -318,7 +318,7 @@ class Batcher:
         if batch.jobs:
             outputs = self._run(batch.rows[: batch.filled])
             inference_s = self._clock() - started_s
-            overflowed = self._run.report(batch.rows[: batch.filled], outputs, inference_s)
+            overflowed = overflowed_rows(outputs)
             good = None if len(overflowed) or isinstance(outputs, ModelFailed) else outputs
             first = 0
             for job in batch.jobs:
@@ -327,6 +327,7 @@ class Batcher:
                 job.batch_rows = batch.filled
                 job.answer(good.rows(first, end) if good is not None else share(outputs, overflowed, first, end))
                 first = end
+            self._run.report(batch.rows[: batch.filled], outputs, overflowed, inference_s)  # now that no client waits
             ended_s = self._clock()
             cost_s = self.costs.run_s + self.costs.row_s * batch.filled
             self._pace.add(ended_s - started_s, inference_s, cost_s)

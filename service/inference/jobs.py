@@ -87,13 +87,12 @@ class Runner:
             _log.exception("the network failed on a batch of %d rows", len(rows))
             return ModelFailed("the model failed on this input; the server's log has the reason under this request id")
 
-    def report(self, rows: Rows, outputs: Outputs | ModelFailed, took_s: float) -> NDArray[np.intp]:
-        """Report a run that took so many seconds. Returns the indices of the rows that overflowed."""
+    def report(self, rows: Rows, outputs: Outputs | ModelFailed, overflowed: NDArray[np.intp], took_s: float) -> None:
+        """Report a run that took so many seconds. ``overflowed`` are the indices of its rows that overflowed."""
         if isinstance(outputs, ModelFailed):
-            return _NO_ROWS
+            return
         runs, before_s = self.executions.get(len(rows), (0, 0.0))
         self.executions[len(rows)] = runs + 1, before_s + took_s
-        overflowed = outputs.overflowed()
         try:
             if len(overflowed):
                 self._ran(np.delete(rows, overflowed, axis=0), outputs.without(overflowed))
@@ -101,7 +100,11 @@ class Runner:
                 self._ran(rows, outputs)
         except Exception:  # noqa: BLE001 - an error in the metrics must not cost anyone their answer
             _log.exception("a run of the network is not counted")
-        return overflowed
+
+
+def overflowed_rows(outputs: Outputs | ModelFailed) -> NDArray[np.intp]:
+    """The indices of the rows of a run that overflowed."""
+    return _NO_ROWS if isinstance(outputs, ModelFailed) else outputs.overflowed()
 
 
 def stopped() -> NotReady:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from service.errors import DeadlineExceeded, ModelFailed, RequestError
 from service.inference.costs import Costs, Pace
-from service.inference.jobs import Job, Rows, Runner, share, stopped
+from service.inference.jobs import Job, Rows, Runner, overflowed_rows, share, stopped
 from service.inference.session import Outputs
 
 # How long the thread runs before it reports to the loop. Reporting costs a turn of the loop, so where turns are longer
@@ -205,7 +205,8 @@ class LargeLane:
         large, first, end = ran
         if outputs is None or large.left == 0:
             return
-        overflowed = self._run.report(large.rows[first:end], outputs, inference_s)
+        overflowed = overflowed_rows(outputs)
+        self._run.report(large.rows[first:end], outputs, overflowed, inference_s)
         part = share(outputs, overflowed, 0, end - first, before=first)
         large.job.inference_s += inference_s
         large.job.batch_rows = max(large.job.batch_rows, end - first)

@@ -16,10 +16,9 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-from service.requests import RequestRecord
+from service.requests import UNMATCHED, RequestRecord
 
 _METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
-_UNMATCHED: Final = RequestRecord.route
 # Of these codes a server's span is an error; others are the client's.
 _RPC_ERRORS: Final = frozenset(
     {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
@@ -107,7 +106,7 @@ def _http(record: RequestRecord) -> tuple[Attributes, str, bool]:
     if method != record.method and record.method:
         attributes["http.request.method_original"] = record.method
     name = "HTTP" if method == "_OTHER" else method
-    if record.route != _UNMATCHED:
+    if record.route != UNMATCHED:
         attributes["http.route"] = record.route
         name += f" {record.route}"
     return attributes, name, record.status >= 500

@@ -96,6 +96,15 @@ def test_a_request_as_json() -> None:
     assert (second["status"], second["problem"], "rows" in second) == (422, "invalid-input", False)
 
 
+def test_requests_that_differ_in_little_as_json() -> None:
+    made = [record(path="/%d%s"), record(path="/%d%s"), record(status=503), record()]
+    made[1].request_id, made[1].duration_s = 'a "quoted" \\ id', 1234.5
+    lines = [json.loads(line) for line in written("json", *made).splitlines()]
+    assert [(line["path"], line["status"]) for line in lines] == [(each.path, each.status) for each in made]
+    assert [line["request_id"] for line in lines] == [each.request_id for each in made]
+    assert [line["duration_s"] for line in lines] == [0.012346, 1234.5, 0.012346, 0.012346]
+
+
 def test_a_request_of_a_trace_as_json() -> None:
     of_trace = record()
     of_trace.trace_id, of_trace.sampled, of_trace.parent_span_id = "0af7651916cd43dd8448eb211c80319c", True, "b7ad"

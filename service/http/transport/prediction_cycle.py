@@ -58,16 +58,12 @@ class PredictionCycle(RequestResponseCycle):
     ``response_complete`` is set once there is room for the next response, which may be later than `CycleState.DONE`.
     """
 
+    __slots__ = (
+        *("_arrival", "_body", "_context", "_counter", "_pending", "_protocol", "_record", "_rejection", "_request"),
+        *("_wire_protocol", "disconnected", "keep_alive", "response_complete", "state", "waiting_for_100_continue"),
+    )
+
     message_event = asyncio.Event()  # never awaited, so all share one
-    waiting_for_100_continue = False
-    disconnected = False
-    response_complete = False
-    state = _QUEUED
-    _body: bytes | bytearray = b""
-    _counter: BodyCounter | None = None
-    _arrival: Arrival | None = None
-    _rejection: RequestError | None = None
-    _pending: Pending | None = None
 
     def __init__(
         self,
@@ -85,6 +81,15 @@ class PredictionCycle(RequestResponseCycle):
         self._wire_protocol = wire_protocol
         self._request = request
         self._record = record
+        self.state = _QUEUED
+        self.waiting_for_100_continue = False
+        self.disconnected = False
+        self.response_complete = False
+        self._body: bytes | bytearray = b""
+        self._counter: BodyCounter | None = None
+        self._arrival: Arrival | None = None
+        self._rejection: RequestError | None = None
+        self._pending: Pending | None = None
 
     @property
     def headers(self) -> Mapping[bytes, bytes]:

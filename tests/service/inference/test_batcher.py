@@ -497,6 +497,18 @@ def test_an_error_in_the_metrics_loses_no_answer(caplog: pytest.LogCaptureFixtur
     assert {record.getMessage() for record in caplog.records} == {"a run of the network is not counted"}
 
 
+def test_a_batch_is_answered_before_its_run_is_reported() -> None:
+    async def story() -> None:
+        order: list[object] = []
+        bench = Bench(ran=lambda batch, _: order.append(batch.tolist()))
+        for row in (1, 2):
+            bench.batcher.submit(rows(row), 1e9, lambda _: order.append("answered"))
+        await bench.settled()
+        assert order == ["answered", "answered", rows(1, 2).tolist()]
+
+    run(story())
+
+
 def test_a_failing_callback_does_not_affect_the_others(caplog: pytest.LogCaptureFixture) -> None:
     def done(_outcome: object) -> None:
         raise RuntimeError("the connection is closed")

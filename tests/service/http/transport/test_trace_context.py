@@ -64,7 +64,7 @@ def test_a_valid_trace_is_continued(traceparent: str, sampled: bool) -> None:
 )
 def test_an_invalid_one_is_ignored_with_its_tracestate(traceparent: str) -> None:
     record = noted((b"traceparent", traceparent.encode()), (b"tracestate", b"a=1"))
-    assert vars(record) == vars(RequestRecord("POST", "/predict", "an-id", 0.0))
+    assert record == RequestRecord("POST", "/predict", "an-id", 0.0)
 
 
 def test_a_repeated_traceparent_is_invalid_and_a_repeated_tracestate_one_list() -> None:
