@@ -21,7 +21,7 @@ from sklearn import datasets
 from sklearn.metrics import log_loss
 
 from benchmarks import provenance
-from benchmarks.report import table
+from benchmarks.markdown import table
 from benchmarks.training import epoch, started
 from training import TableClassifier
 
