@@ -7,9 +7,9 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final, TypeGuard
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 
@@ -23,6 +23,9 @@ FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 # An unknown category that is to be imputed, until `imputation` does it; no number of a client's is infinite.
 UNKNOWN: Final = -math.inf
 
+# Integers up to here are exact in float64.
+EXACT: Final = 2.0**53
+
 _SHOWN: Final = 5
 _DEFAULT_CELLS: Final = Cells()
 _REFUSAL: Final = "the model allows no missing value here"
@@ -32,6 +35,22 @@ _MAX_BITS: Final = 1330  # of an integer of 400 digits
 _MAX_DIGITS: Final = 10**9  # more than a date of digits alone has
 _COMPARED: Final = 32
 _CANDIDATES: Final = 200  # comparing takes a tenth of a millisecond each at worst
+
+
+class Lookup(dict[Any, float]):
+    """The encodings of the most frequent JSON values of a column; those of all others are found one by one.
+
+    A subscript raises `InvalidInput`, or `ValueError` for a number that a parser may have rounded.
+    """
+
+    def __init__(self, number: Callable[[int, object], float], frequent: Mapping[Any, float]) -> None:
+        super().__init__(frequent)
+        self._number = number
+
+    def __missing__(self, value: object) -> float:
+        if type(value) is float and abs(value) > EXACT:
+            raise ValueError(value)
+        return self._number(0, value)
 
 
 class Column:
@@ -54,6 +73,15 @@ class Column:
         self.cells = cells
         self.refusal = refusal
         self.marks = frozenset(("", *self._marks_of(cells or _DEFAULT_CELLS)))
+
+    @property
+    def lookup(self) -> Lookup:
+        """The encodings of JSON values as a mapping."""
+        return Lookup(self.number, {**self._frequent, None: math.nan} if self.missing else self._frequent)
+
+    @property
+    def _frequent(self) -> Mapping[Any, float]:
+        return {}
 
     def number(self, row: int, value: object) -> float:
         """The encoding of a JSON value in row ``row``. Raises `InvalidInput`."""
@@ -151,10 +179,14 @@ class Boolean(Column):
     lowest, highest, whole = 0.0, 1.0, True
     wanted = "true or false"
 
+    @property
+    def _frequent(self) -> Mapping[Any, float]:
+        return {True: 1.0, False: 0.0}
+
     def number(self, row: int, value: object) -> float:
         """The encoding of a JSON value in row ``row``. Raises `InvalidInput`."""
         if isinstance(value, int | float) and value in {0, 1}:
-            return float(value)
+            return 1.0 if value else 0.0
         if type(value) is str and self.cells is not None:
             return self._read(row, value, self.cells)
         return self._missing(row, value)
@@ -198,6 +230,10 @@ class Category(Column):
         self._other = float(len(categories)) if other else UNKNOWN if imputes else None
         self._numerals = {} if cells is None else _numerals(categories, cells)
         self._has_booleans = cells is not None and not _BOOLEAN_WORDS.isdisjoint(categories)
+
+    @property
+    def _frequent(self) -> Mapping[Any, float]:
+        return self._codes
 
     def number(self, row: int, value: object) -> float:
         """The encoding of a JSON value in row ``row``. Raises `InvalidInput`."""
