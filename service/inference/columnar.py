@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+import math
 import operator
+import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.inference.columns import EXACT, Column
+from service.cells import NUMBER_MAX_LETTERS
+from service.inference.columns import EXACT, Column, Lookup, Pixel
 
 # What `Columnar.read` raises for values that have to be read one by one: they are bad, or a parser may have rounded
 # them.
@@ -18,6 +22,9 @@ Unusual: Final = (ValueError, TypeError, LookupError, OverflowError)
 
 _PLAIN_OR_NULL: Final = frozenset((int, float, type(None)))
 _FEW_VALUES: Final = 8192
+_NUMBERS: Final = (Column, Pixel)
+# What `float` and training read alike, apart from an empty cell.
+_PLAIN_CELLS: Final = re.compile("[-+0-9.eE, ]*")
 
 Getter = Callable[[Any], tuple[Any, ...]]
 
@@ -28,17 +35,35 @@ class Columnar:
     Each of ``keys`` gets a column's value out of a row: a name if rows are objects, an index if they are lists.
     """
 
-    __slots__ = ("_columns", "_get_numbers", "_get_others", "_is_required", "_lookups", "_order")
+    __slots__ = (
+        "_columns",
+        "_get_numbers",
+        "_get_others",
+        "_highest",
+        "_indices",
+        "_is_required",
+        "_lookups",
+        "_lowest",
+        "_order",
+    )
 
     def __init__(self, columns: Sequence[Column], keys: Sequence[Any]) -> None:
-        numbers = [index for index, column in enumerate(columns) if type(column) is Column]
-        others = [index for index, column in enumerate(columns) if type(column) is not Column]
+        numbers = [index for index, column in enumerate(columns) if type(column) in _NUMBERS]
+        others = [index for index, column in enumerate(columns) if type(column) not in _NUMBERS]
+        self._indices = numbers, others
         self._columns = [columns[index] for index in numbers]
-        self._lookups = [columns[index].lookup for index in others]
-        self._get_numbers = _getter([keys[index] for index in numbers])
-        self._get_others = _getter([keys[index] for index in others])
+        self._lookups = [self._lookup(columns[index]) for index in others]
+        self._lowest = max((-EXACT, *(column.lowest for column in self._columns)))
+        self._highest = min((EXACT, *(column.highest for column in self._columns)))
         self._is_required = np.array([not column.missing for column in self._columns], np.bool_)
         self._order = np.argsort(np.array([[*numbers, *others]], np.intp))
+        self._get(keys)
+
+    def placed(self, keys: Sequence[Any]) -> Self:
+        """The same for rows with other keys."""
+        other = copy.copy(self)
+        other._get(keys)  # noqa: SLF001 - of the same class
+        return other
 
     def read(self, rows: Sequence[Any]) -> NDArray[np.float64]:
         """The numbers (rows, columns) of JSON values; they may be parsed by a parser that rounds long integers.
@@ -70,6 +95,12 @@ class Columnar:
         found: NDArray[np.float64] = values.take(self._order)
         return found
 
+    def _get(self, keys: Sequence[Any]) -> None:
+        self._get_numbers, self._get_others = (_getter([keys[index] for index in each]) for each in self._indices)
+
+    def _lookup(self, column: Column) -> Lookup:
+        return column.lookup
+
     def _as_numbers(self, values: Sequence[Any]) -> Sequence[Any]:
         """``values`` (rows * columns of numbers,) as numbers, or None for missing ones."""
         if _PLAIN_OR_NULL.issuperset(map(type, values)):
@@ -77,12 +108,52 @@ class Columnar:
         return [column.number(0, value) for column, value in zip(itertools.cycle(self._columns), values)]
 
     def _check(self, numbers: NDArray[np.float64]) -> None:
-        """Raise `ValueError` if any of ``numbers`` (rows * columns of numbers,) may be rounded, or may not be NaN."""
-        if not _are_exact(numbers):
-            missing = np.isnan(numbers).reshape(-1, len(self._columns))
-            # `fmax` ignores NaN.
-            if (missing & self._is_required).any() or np.fmax.reduce(np.abs(numbers)) > EXACT:
-                raise ValueError(numbers)
+        """Raise `ValueError` if any of ``numbers`` (rows * columns of numbers,) may be rounded, or may not be there."""
+        if self._surely_fit(numbers):
+            return
+        missing = np.isnan(numbers).reshape(-1, len(self._columns))
+        # These ignore NaN.
+        highest, lowest = np.fmax.reduce(numbers), np.fmin.reduce(numbers)
+        if (missing & self._is_required).any() or highest > self._highest or lowest < self._lowest:
+            raise ValueError(numbers)
+
+    def _surely_fit(self, numbers: NDArray[np.float64]) -> bool:
+        """Whether all of ``numbers`` are certainly in bounds, and none is NaN."""
+        if len(numbers) <= _FEW_VALUES and self._highest == -self._lowest:
+            # As in `schema.fits_float32`.
+            return float(np.vdot(numbers, numbers)) <= self._highest**2
+        return bool(np.maximum.reduce(numbers) <= self._highest and np.minimum.reduce(numbers) >= self._lowest)
+
+
+class CellColumnar(Columnar):
+    """The same for cells of a text table, with the numbers that `Column.cell` gives."""
+
+    __slots__ = ("_has_plain_marks",)
+
+    def __init__(self, columns: Sequence[Column], keys: Sequence[Any]) -> None:
+        super().__init__(columns, keys)
+        self._has_plain_marks = all(
+            column.cells is None or (column.cells.decimal, column.cells.thousands) == (".", "")
+            for column in self._columns
+        )
+
+    def _lookup(self, column: Column) -> Lookup:
+        return column.cell_lookup
+
+    def _as_numbers(self, values: Sequence[str]) -> Sequence[float]:
+        if self._has_plain_marks and (numbers := _plain_numbers(values)) is not None:
+            return numbers
+        return [column.cell(0, value) for column, value in zip(itertools.cycle(self._columns), values)]
+
+
+def _plain_numbers(cells: Sequence[str]) -> list[float] | None:
+    """The numbers in ``cells``, NaN for an empty one; None if there is anything else."""
+    if not _PLAIN_CELLS.fullmatch(",".join(cells)) or max(map(len, cells), default=0) > NUMBER_MAX_LETTERS:
+        return None
+    try:
+        return [float(cell) if cell else math.nan for cell in cells]
+    except ValueError:
+        return None
 
 
 def _getter(keys: Sequence[Any]) -> Getter:
@@ -95,10 +166,3 @@ def _getter(keys: Sequence[Any]) -> Getter:
 
 def _flat(get: Getter, rows: Iterable[Any]) -> Iterable[Any]:
     return itertools.chain.from_iterable(map(get, rows))
-
-
-def _are_exact(numbers: NDArray[np.float64]) -> bool:
-    """Whether all of ``numbers`` (n,) are certainly so small that integers of their size are exact, and none is NaN."""
-    if len(numbers) <= _FEW_VALUES:  # as in `schema.fits_float32`; `dot` would warn of infinity
-        return float(np.vdot(numbers, numbers)) <= EXACT**2
-    return float(np.maximum.reduce(numbers)) <= EXACT and float(np.minimum.reduce(numbers)) >= -EXACT

@@ -38,12 +38,12 @@ _CANDIDATES: Final = 200  # comparing takes a tenth of a millisecond each at wor
 
 
 class Lookup(dict[Any, float]):
-    """The encodings of the most frequent JSON values of a column; those of all others are found one by one.
+    """The encodings of the most frequent values of a column; those of all others are found one by one.
 
     A subscript raises `InvalidInput`, or `ValueError` for a number that a parser may have rounded.
     """
 
-    def __init__(self, number: Callable[[int, object], float], frequent: Mapping[Any, float]) -> None:
+    def __init__(self, number: Callable[[int, Any], float], frequent: Mapping[Any, float]) -> None:
         super().__init__(frequent)
         self._number = number
 
@@ -80,7 +80,16 @@ class Column:
         return Lookup(self.number, {**self._frequent, None: math.nan} if self.missing else self._frequent)
 
     @property
+    def cell_lookup(self) -> Lookup:
+        """The encodings of cells of a text table as a mapping."""
+        return Lookup(self.cell, self._frequent_cells)
+
+    @property
     def _frequent(self) -> Mapping[Any, float]:
+        return {}
+
+    @property
+    def _frequent_cells(self) -> Mapping[str, float]:
         return {}
 
     def number(self, row: int, value: object) -> float:
@@ -183,6 +192,10 @@ class Boolean(Column):
     def _frequent(self) -> Mapping[Any, float]:
         return {True: 1.0, False: 0.0}
 
+    @property
+    def _frequent_cells(self) -> Mapping[str, float]:
+        return {text: float(value) for text, value in BOOLEANS.items() if text not in self.marks}
+
     def number(self, row: int, value: object) -> float:
         """The encoding of a JSON value in row ``row``. Raises `InvalidInput`."""
         if isinstance(value, int | float) and value in {0, 1}:
@@ -233,6 +246,10 @@ class Category(Column):
 
     @property
     def _frequent(self) -> Mapping[Any, float]:
+        return self._codes
+
+    @property
+    def _frequent_cells(self) -> Mapping[str, float]:
         return self._codes
 
     def number(self, row: int, value: object) -> float:

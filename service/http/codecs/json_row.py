@@ -120,7 +120,7 @@ class RowReader:
         if places is None:
             return self.schema.by_position.read(rows)
         if self._columnar is None:
-            self._columnar = Columnar(self.schema.columns, [length if at is None else at for at in places])
+            self._columnar = self.schema.by_position.placed([length if at is None else at for at in places])
         return self._columnar.read([[*row, None] for row in rows] if None in places else rows)
 
     def _with_others(self, index: int, row: object, error: InvalidInput) -> InvalidInput:

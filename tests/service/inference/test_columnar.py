@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from service.errors import InvalidInput
 from service.inference.columnar import Columnar, Unusual
-from service.inference.columns import Column
+from service.inference.columns import Column, Pixel
 from service.inference.schema import Schema
 from tests.service.http.codecs.tables import FEATURES, GOOD, NAMES, SCHEMA
 
@@ -96,3 +96,12 @@ def test_a_schema_reads_rows_by_name_and_by_position() -> None:
     expected = one_by_one([GOOD])
     assert schema.by_name.read([GOOD]).tolist() == schema.by_position.read([list(GOOD.values())]).tolist() == expected
     assert schema.nulls == dict.fromkeys(feature.name for feature in FEATURES if feature.missing)
+
+
+def test_pixels_are_read_if_all_of_them_are_in_bounds() -> None:
+    columnar = Columnar([Pixel("a", missing=False), Pixel("b", missing=False)], range(2))
+    assert columnar.read([[0, 255], [1.5, 2]]).tolist() == [[0, 255], [1.5, 2]]
+    for value in (-1, 255.5, math.nan, None):
+        for rows in ([[0, value]], [[0, 1], [value, 1]]):
+            with pytest.raises(Unusual):
+                columnar.read(rows)
