@@ -8,6 +8,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final, Self
 
 import numpy as np
@@ -157,11 +158,12 @@ def _plain_numbers(cells: Sequence[str]) -> list[float] | None:
 
 
 def _getter(keys: Sequence[Any]) -> Getter:
-    """A function from a row to the values that it has for ``keys``."""
-    if not keys:
-        return lambda _row: ()
-    get = operator.itemgetter(*keys)
-    return get if len(keys) > 1 else lambda row: (get(row),)
+    """A function from a row to the values that it has for ``keys``; it can be pickled."""
+    return operator.itemgetter(*keys) if len(keys) > 1 else partial(_get_each, keys)
+
+
+def _get_each(keys: Sequence[Any], row: Any) -> tuple[Any, ...]:
+    return tuple(row[key] for key in keys)
 
 
 def _flat(get: Getter, rows: Iterable[Any]) -> Iterable[Any]:

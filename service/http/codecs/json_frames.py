@@ -6,7 +6,7 @@ https://pandas.pydata.org/docs/reference/api/pandas.DataFrame.to_json.html
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,42 @@ def skip(text: JsonText) -> Steps[None]:
 def is_split(found: Entries, reader: RowReader) -> bool:
     """Whether an object with these keys is a table in ``orient="split"``, rather than one by feature name."""
     return COLUMNS in found and DATA in found and reader.schema.names.keys().isdisjoint((COLUMNS, DATA))
+
+
+def table_at_once(table: dict[str, Any], reader: RowReader, *, split: bool = False) -> NDArray[np.float64] | None:
+    """The rows of a small parsed table, or of one row by feature name; None if it needs to be read in steps.
+
+    A table in ``orient="split"`` is one if ``split``, or by its keys. Raises `InvalidInput` as the steps do, and
+    `LookupError`, `TypeError` or `ValueError` for what is no table.
+    """
+    if len(table) > reader.schema.most_keys + _MOST_KEYS:
+        return None
+    if split or is_split(cast("Entries", table), reader):
+        names = table[COLUMNS]
+        if type(names) is not list or set(map(type, names)) != {str}:
+            return None
+        places = named.positions(names, reader.schema, ignore_unknown=reader.ignore_unknown)
+        return reader.placed(places, len(names)).at_once(table[DATA])
+    values = [table[name] for name in reader.schema.names if name in table]
+    if type(values[0]) is not list and type(values[0]) is not dict:
+        return reader.at_once([table])
+    named.check_names(table, reader.schema, "the table", None, ignore_unknown=reader.ignore_unknown)
+    return _columns_at_once(table, values, reader.schema)
+
+
+def _columns_at_once(table: dict[str, Any], values: list[Any], schema: Schema) -> NDArray[np.float64] | None:
+    """The rows of a table by column, with these ``values`` of the columns that are there."""
+    if {type(each) for each in values} != {type(values[0])}:
+        return None
+    by_name = table
+    if type(values[0]) is dict:
+        labels = list(values[0])
+        if any(list(each) != labels for each in values):
+            return None
+        by_name = {name: list(table[name].values()) for name in schema.names if name in table}
+    absent = [None] * len(values[0])
+    columns = [by_name.get(name, absent) for name in schema.names]
+    return schema.by_position.read(list(zip(*columns, strict=True)))
 
 
 def split_rows(text: JsonText, found: Entries, reader: RowReader, read_rows: ReadRows) -> Steps[NDArray[np.float64]]:

@@ -186,24 +186,30 @@ def _is_regular(array: Any, dimensions: tuple[int, ...]) -> bool:
 
 
 def _rows_at_once(body: bytes, reader: RowReader) -> NDArray[np.float64] | None:
-    """A list of rows, or one row; None if there is anything else, or an error."""
+    """The rows of a document; None if it has to be read in steps, or has an error."""
     try:
-        document = fast_json.decoded(body)
-        rows = document if isinstance(document, list) else _only_rows(document)
-        if isinstance(rows, dict) or reader.is_single(rows):
-            rows = [rows]
-        result = reader.at_once(rows) if len(rows) <= reader.schema.max_rows else None
-        if result is not None:
-            reader.schema.check_pixels(result)
-    except (ValueError, TypeError, LookupError, RecursionError, MalformedBody, InvalidInput):
+        rows = _read_at_once(fast_json.decoded(body), reader)
+        if rows is None or not 0 < len(rows) <= reader.schema.max_rows:
+            return None
+        reader.schema.check_pixels(rows)
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError, MalformedBody, InvalidInput):
         return None
-    return result
+    return rows
 
 
-def _only_rows(document: dict[str, Any]) -> Any:
-    """The rows of a document that has one of the keys for them. Raises `ValueError` otherwise."""
-    (key,) = [key for key in _ALL_KEYS if key in document]
-    return document[_KEYS[_KEYS.index(key)]]
+def _read_at_once(document: Any, reader: RowReader) -> NDArray[np.float64] | None:
+    found, split = document, False
+    if isinstance(document, dict):
+        keys = [key for key in _ALL_KEYS if key in document]
+        if len(keys) > 1:
+            return None
+        if keys:
+            found, split = document[keys[0]], keys[0] == _SPLIT
+    if isinstance(found, dict):
+        return json_frames.table_at_once(found, reader, split=split)
+    if split:
+        return None
+    return reader.at_once([found] if reader.is_single(found) else found)
 
 
 # Any body, in steps

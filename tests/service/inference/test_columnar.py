@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from typing import Any
 
 import numpy as np
@@ -105,3 +106,11 @@ def test_pixels_are_read_if_all_of_them_are_in_bounds() -> None:
         for rows in ([[0, value]], [[0, 1], [value, 1]]):
             with pytest.raises(Unusual):
                 columnar.read(rows)
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, Schema((1,), (Column("a", missing=False),), 10)])
+def test_a_schema_can_be_sent_to_another_process(schema: Schema) -> None:
+    again = pickle.loads(pickle.dumps(schema))  # noqa: S301 - its own
+    row = GOOD | {"a": 1.5, "city": " 10115 "}
+    assert again.by_name.read([row]).tolist() == schema.by_name.read([row]).tolist()
+    assert again.by_position.read([[1.5]] if schema.width == 1 else [list(GOOD.values())]).shape == (1, schema.width)

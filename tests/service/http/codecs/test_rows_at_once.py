@@ -169,7 +169,7 @@ def test_rows_by_name_are_read_at_once_as_one_by_one(
     schema=st.sampled_from(TABLES),
     options=options_of,
     names=st.permutations([*NAMES, "target"]),
-    kind=st.sampled_from(["lists", "split", "columns", "labels", "one list", "one row"]),
+    kind=st.sampled_from(["lists", "split", "numbered", "nested", "columns", "labels", "mixed", "one list", "one row"]),
 )
 @settings(max_examples=400)
 def test_rows_as_lists_and_tables_by_column_are_read_at_once_as_one_by_one(
@@ -182,13 +182,21 @@ def test_rows_as_lists_and_tables_by_column_are_read_at_once_as_one_by_one(
 ) -> None:
     lists = [[row.get(name) for name in NAMES] for row in rows]
     document: Any = {"inputs": lists}
-    if kind == "split":
+    if kind in ("split", "numbered", "nested"):
         lists = [[row.get(name) for name in names] for row in rows]
-        document = {"columns": names, "data": lists}
-    elif kind in ("columns", "labels"):
+        document = {
+            "columns": [5 if name == "target" and kind == "numbered" else name for name in names],
+            "data": lists,
+        }
+        if kind == "nested":
+            document = {"dataframe_split": document}
+    elif kind in ("columns", "labels", "mixed"):
         document = {name: [row.get(name) for row in rows] for name in names}
         if kind == "labels":
             document = {name: {str(at): value for at, value in enumerate(each)} for name, each in document.items()}
+        if kind == "mixed":
+            document["city"] = {"b": 1, "a": None}
+            document["job"] = {"a": "cook", "b": "x"}
     elif kind == "one list":
         document = {"inputs": lists[0]}
     elif kind == "one row":
