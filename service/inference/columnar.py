@@ -87,6 +87,22 @@ class Columnar:
         found: NDArray[np.float64] = by_kind.take(self._order[0], axis=1)
         return found
 
+    def read_column(self, index: int, values: Sequence[Any]) -> list[float]:
+        """The numbers of ``values`` of the column at ``index`` alone. Raises as `read` does."""
+        numbers, others = self._indices
+        if index in others:
+            lookup = self._lookups[others.index(index)]
+            return [lookup[value] for value in values]
+        column = self._columns[numbers.index(index)]
+        if not _PLAIN_OR_NULL.issuperset(map(type, values)):
+            return [column.number(0, value) for value in values]
+        array = np.array(values, np.float64)
+        fitting = (array >= self._lowest) & (array <= self._highest)
+        if not (fitting | np.isnan(array) if column.missing else fitting).all():
+            raise ValueError(values)
+        found: list[float] = array.tolist()
+        return found
+
     def _read_one(self, row: Any) -> NDArray[np.float64]:
         """The same for one row, with few calls of numpy."""
         numbers = self._as_numbers(self._get_numbers(row))
@@ -115,7 +131,8 @@ class Columnar:
         missing = np.isnan(numbers).reshape(-1, len(self._columns))
         # These ignore NaN.
         highest, lowest = np.fmax.reduce(numbers), np.fmin.reduce(numbers)
-        if (missing & self._is_required).any() or highest > self._highest or lowest < self._lowest:
+        absent = np.logical_or.reduce(missing & self._is_required, axis=None)
+        if absent or highest > self._highest or lowest < self._lowest:
             raise ValueError(numbers)
 
     def _surely_fit(self, numbers: NDArray[np.float64]) -> bool:

@@ -19,6 +19,11 @@ def decoded(text: bytes) -> Any:
     return DECODER.decode(text.decode()) if document is None else document
 
 
+def decoded_text(text: str) -> Any:
+    """The same for a string."""
+    return decoded(text.encode())
+
+
 def decoded_fast(text: bytes) -> Any:
     """The same for rows, by the fast parser; None if only the careful one can tell.
 

@@ -5,16 +5,17 @@ https://pandas.pydata.org/docs/reference/api/pandas.DataFrame.to_json.html
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput
-from service.http.codecs import named
+from service.http.codecs import fast_json, named
 from service.http.codecs.json_row import RowReader
 from service.http.codecs.json_text import JsonText, repeated
+from service.inference.columnar import Unusual
 from service.inference.columns import Column, type_name
 from service.inference.row_faults import FirstBadRow, RowFaults
 from service.inference.schema import Schema
@@ -89,7 +90,7 @@ def skip(text: JsonText) -> Steps[None]:
             yield from text.value()
             yield from text.read(":", "':' delimiter")
         yield from text.value()
-        text.part_at_hand(opening + end)
+        text.part_at_hand(opening + end, fast_json.decoded_text)
         more = yield from text.another(end)
         count += 1
         if count % _STEP_VALUES == 0:
@@ -162,7 +163,7 @@ def column_rows(text: JsonText, found: Entries, reader: RowReader) -> Steps[NDAr
     for index, column in enumerate(schema.columns):
         if column.name in found:
             text.seek(found[column.name])
-            here, numbers = yield from _column(text, column, labels, schema, faults)
+            here, numbers = yield from _column(text, index, labels, schema, faults)
             if labels is None:
                 labels, rows = here, np.full((len(numbers), schema.width), np.nan)
             elif len(numbers) != len(rows):
@@ -176,12 +177,13 @@ def column_rows(text: JsonText, found: Entries, reader: RowReader) -> Steps[NDAr
 
 
 def _column(
-    text: JsonText, column: Column, labels: _Labels | None, schema: Schema, faults: RowFaults | FirstBadRow
+    text: JsonText, index: int, labels: _Labels | None, schema: Schema, faults: RowFaults | FirstBadRow
 ) -> Steps[tuple[_Labels, list[float]]]:
     """The labels of a column's values, with the row of each, and the values' numbers. A list has no labels.
 
     ``labels`` are those of the columns before it; None for the first one. Bad values are 0, and in ``faults``.
     """
+    column = schema.columns[index]
     opening = yield from text.next()
     if opening not in ("[", "{"):
         value = yield from text.value()
@@ -204,12 +206,15 @@ def _column(
         part = text.part_at_hand(opening + end)
         if len(numbers) + len(part) > schema.max_rows:
             schema.check_count(len(numbers) + len(part))
+        first = len(numbers)
         if opening == "[":
-            numbers += [_number(row, value, column, faults) for row, value in enumerate(part, len(numbers))]
+            places: Sequence[int] = range(first, first + len(part))
         else:
-            numbers += [
-                _number(_row_of(label, column, here, labels), value, column, faults) for label, value in part.items()
-            ]
+            places, part = [_row_of(label, column, here, labels) for label in part], [*part.values()]
+        try:
+            numbers += schema.by_position.read_column(index, part)
+        except (InvalidInput, *Unusual):
+            numbers += [_number(row, value, column, faults) for row, value in zip(places, part, strict=True)]
         more = yield from text.another(end)
         yield
     return here, numbers

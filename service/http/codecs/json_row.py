@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -106,8 +105,10 @@ class RowReader:
     def _read_named(self, rows: Sequence[dict[str, Any]]) -> NDArray[np.float64]:
         schema = self.schema
         if sum(map(len, rows)) == len(rows) * schema.width:
-            with suppress(KeyError):
+            try:
                 return schema.by_name.read(rows)
+            except KeyError:
+                pass  # other names
         for row in {tuple(row): row for row in rows}.values():
             named.check_names(row, schema, "a row", None, ignore_unknown=self.ignore_unknown)
         return schema.by_name.read([schema.nulls | row for row in rows])
