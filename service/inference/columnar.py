@@ -46,6 +46,7 @@ class Columnar:
         "_lookups",
         "_lowest",
         "_order",
+        "_reads_plain_texts",
     )
 
     def __init__(self, columns: Sequence[Column], keys: Sequence[Any]) -> None:
@@ -57,6 +58,7 @@ class Columnar:
         self._lowest = max((-EXACT, *(column.lowest for column in self._columns)))
         self._highest = min((EXACT, *(column.highest for column in self._columns)))
         self._is_required = np.array([not column.missing for column in self._columns], np.bool_)
+        self._reads_plain_texts = all(map(self._is_plain, self._columns))
         self._order = np.argsort(np.array([[*numbers, *others]], np.intp))
         self._get(keys)
 
@@ -118,10 +120,17 @@ class Columnar:
     def _lookup(self, column: Column) -> Lookup:
         return column.lookup
 
+    def _is_plain(self, column: Column) -> bool:
+        """Whether the column reads a text as `float` does if it has no other characters than numbers."""
+        return column.cells is not None and (column.cells.decimal, column.cells.thousands) == (".", "")
+
     def _as_numbers(self, values: Sequence[Any]) -> Sequence[Any]:
         """``values`` (rows * columns of numbers,) as numbers, or None for missing ones."""
-        if _PLAIN_OR_NULL.issuperset(map(type, values)):
+        types = set(map(type, values))
+        if types <= _PLAIN_OR_NULL:
             return values
+        if types == {str} and self._reads_plain_texts and (numbers := _plain_numbers(values)) is not None:
+            return numbers
         return [column.number(0, value) for column, value in zip(itertools.cycle(self._columns), values)]
 
     def _check(self, numbers: NDArray[np.float64]) -> None:
@@ -146,20 +155,16 @@ class Columnar:
 class CellColumnar(Columnar):
     """The same for cells of a text table, with the numbers that `Column.cell` gives."""
 
-    __slots__ = ("_has_plain_marks",)
-
-    def __init__(self, columns: Sequence[Column], keys: Sequence[Any]) -> None:
-        super().__init__(columns, keys)
-        self._has_plain_marks = all(
-            column.cells is None or (column.cells.decimal, column.cells.thousands) == (".", "")
-            for column in self._columns
-        )
+    __slots__ = ()
 
     def _lookup(self, column: Column) -> Lookup:
         return column.cell_lookup
 
+    def _is_plain(self, column: Column) -> bool:
+        return column.cells is None or super()._is_plain(column)
+
     def _as_numbers(self, values: Sequence[str]) -> Sequence[float]:
-        if self._has_plain_marks and (numbers := _plain_numbers(values)) is not None:
+        if self._reads_plain_texts and (numbers := _plain_numbers(values)) is not None:
             return numbers
         return [column.cell(0, value) for column, value in zip(itertools.cycle(self._columns), values)]
 

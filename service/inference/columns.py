@@ -190,7 +190,7 @@ class Boolean(Column):
 
     @property
     def _frequent(self) -> Mapping[Any, float]:
-        return {True: 1.0, False: 0.0}
+        return {True: 1.0, False: 0.0} if self.cells is None else {True: 1.0, False: 0.0, **self._frequent_cells}
 
     @property
     def _frequent_cells(self) -> Mapping[str, float]:

@@ -333,7 +333,8 @@ def _block(text: JsonText, ends: re.Pattern[bytes], reader: RowReader) -> Steps[
     """
     yield from text.next()
     schema = reader.schema
-    piece = text.window(max(_PIECE_BYTES, 32 * schema.width))
+    is_numeric = schema.numeric and reader.in_order
+    piece = text.window(max(_PIECE_BYTES if is_numeric else _AT_ONCE_BYTES, 32 * schema.width))
     last = None
     for last in ends.finditer(piece):  # noqa: B007 - the last match is used
         pass
@@ -341,7 +342,7 @@ def _block(text: JsonText, ends: re.Pattern[bytes], reader: RowReader) -> Steps[
         return None
     end = last.end()
     rows = b"[%b]" % piece[:end]
-    block = _block_of_numbers(rows, schema) if schema.numeric and reader.in_order else None
+    block = _block_of_numbers(rows, schema) if is_numeric else None
     if block is None:
         found = fast_json.decoded_fast(rows)
         block = None if found is None else reader.at_once(found)
