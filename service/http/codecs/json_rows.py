@@ -260,8 +260,10 @@ def _list(text: JsonText, reader: RowReader) -> Steps[NDArray[np.float64]]:
     if reader.is_single([row]):
         row = yield from _rest_of_row(text, row, reader, more=more)
         return np.array([reader.numbers(0, row)], np.float64)
-    # An upper bound of the count: no row is shorter, unless it is bad. Pages that are not written take no memory.
-    shortest_bytes = 2 if reader.faults is not None or not reader.in_order else 2 * schema.width
+    # An upper bound of the count: no row is shorter, unless it is bad or leaves features out. Pages that are not
+    # written take no memory.
+    may_be_short = reader.faults is not None or not reader.in_order or schema.nulls
+    shortest_bytes = 2 if may_be_short else 2 * schema.width
     rows = np.empty((min(schema.max_rows, body_bytes // shortest_bytes + 1), schema.width))
     rows[0] = reader.numbers(0, row)
     count = 1
@@ -279,10 +281,14 @@ def _list(text: JsonText, reader: RowReader) -> Steps[NDArray[np.float64]]:
             count += len(block)
         else:
             found = [(yield from _row(text, count, reader)), *text.values_at_hand(ends)]
-            for row in found:
-                _check_room(count + 1, schema)
-                rows[count] = reader.numbers(count, row)
-                count += 1
+            block = reader.at_once(found) if count + len(found) <= schema.max_rows else None
+            if block is None:
+                for index, row in enumerate(found, count):
+                    _check_room(index + 1, schema)
+                    rows[index] = reader.numbers(index, row)
+            else:
+                rows[count : count + len(found)] = block
+            count += len(found)
         more = yield from text.another("]")
         yield
     return rows[:count]

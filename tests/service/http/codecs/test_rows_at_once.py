@@ -251,3 +251,14 @@ def test_many_rows_are_decoded_in_steps() -> None:
     steps = BY_TYPE[JSON].decode(body, RowOptions(), schema)
     assert isinstance(steps, Generator)
     assert sum(1 for _ in steps) >= len(body) // (128 * 1024)
+
+
+@pytest.mark.parametrize("count", [100, 20_000])
+def test_many_rows_may_leave_out_most_features(count: int) -> None:
+    schema = Schema((19,), tuple(columns.Column(f"f{index}", missing=index > 0) for index in range(19)), 20_000)
+    body = json.dumps([{"f0": 1}] * count, separators=(",", ":")).encode()
+    rows = decode(JSON, body, schema)
+    assert isinstance(rows, np.ndarray)
+    assert rows.shape == (count, 19)
+    assert rows[:, 0].tolist() == [1] * count
+    assert np.isnan(rows[:, 1:]).all()
