@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.cells import NUMBER_MAX_LETTERS
-from service.inference.columns import EXACT, Column, Lookup, Pixel
+from service.inference.columns import Column, Pixel
+from service.inference.lookup import EXACT, Lookup
 
 # What `Columnar.read` raises for values that have to be read one by one: they are bad, or a parser may have rounded
 # them.

@@ -17,14 +17,12 @@ from service import dates
 from service.cells import BOOLEANS, Cells, number_of, spellings_of, strip
 from service.dates import DateFormat
 from service.errors import Fault, InvalidInput
+from service.inference.lookup import Lookup
 from service.manifest import Feature
 
 FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 # An unknown category that is to be imputed, until `imputation` does it; no number of a client's is infinite.
 UNKNOWN: Final = -math.inf
-
-# Integers up to here are exact in float64.
-EXACT: Final = 2.0**53
 
 _SHOWN: Final = 5
 _DEFAULT_CELLS: Final = Cells()
@@ -35,22 +33,6 @@ _MAX_BITS: Final = 1330  # of an integer of 400 digits
 _MAX_DIGITS: Final = 10**9  # more than a date of digits alone has
 _COMPARED: Final = 32
 _CANDIDATES: Final = 200  # comparing takes a tenth of a millisecond each at worst
-
-
-class Lookup(dict[Any, float]):
-    """The encodings of the most frequent values of a column; those of all others are found one by one.
-
-    A subscript raises `InvalidInput`, or `ValueError` for a number that a parser may have rounded.
-    """
-
-    def __init__(self, number: Callable[[int, Any], float], frequent: Mapping[Any, float]) -> None:
-        super().__init__(frequent)
-        self._number = number
-
-    def __missing__(self, value: object) -> float:
-        if type(value) is float and abs(value) > EXACT:
-            raise ValueError(value)
-        return self._number(0, value)
 
 
 class Column:
