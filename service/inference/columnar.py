@@ -111,7 +111,12 @@ class Columnar:
         numbers = self._as_numbers(self._get_numbers(row))
         others = map(operator.getitem, self._lookups, self._get_others(row))
         values = np.array([*numbers, *others], np.float64)
-        self._check(values[: len(numbers)])
+        if None in numbers:
+            if None in itertools.compress(numbers, self._is_required):
+                raise ValueError(row)
+            self._check(np.array([0.0 if value is None else value for value in numbers], np.float64))
+        else:
+            self._check(values[: len(numbers)])
         found: NDArray[np.float64] = values.take(self._order)
         return found
 

@@ -69,6 +69,8 @@ def test_numbers_that_may_be_rounded_or_missing_are_left_to_the_columns(value: o
     rows = [{"a": None, "b": -0.0}] * (count - 1) + [{"a": 2**53, "b": value}]
     with pytest.raises(Unusual):
         columnar.read(rows)
+    with pytest.raises(Unusual):
+        columnar.read([{"a": None, "b": 3_037_000_500 * 2**30}] * count)
     assert columnar.read([{"b": 2**53, "a": None}] * count).tolist()[0][1] == 2**53
 
 
