@@ -7,9 +7,9 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final, TypeGuard
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from service import dates
 from service.cells import BOOLEANS, Cells, number_of, spellings_of, strip
 from service.dates import DateFormat
 from service.errors import Fault, InvalidInput
+from service.inference.lookup import Lookup
 from service.manifest import Feature
 
 FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
@@ -54,6 +55,24 @@ class Column:
         self.cells = cells
         self.refusal = refusal
         self.marks = frozenset(("", *self._marks_of(cells or _DEFAULT_CELLS)))
+
+    @property
+    def lookup(self) -> Lookup:
+        """The encodings of JSON values as a mapping."""
+        return Lookup(self.number, {**self._frequent, None: math.nan} if self.missing else self._frequent)
+
+    @property
+    def cell_lookup(self) -> Lookup:
+        """The encodings of cells of a text table as a mapping."""
+        return Lookup(self.cell, self._frequent_cells)
+
+    @property
+    def _frequent(self) -> Mapping[Any, float]:
+        return {}
+
+    @property
+    def _frequent_cells(self) -> Mapping[str, float]:
+        return {}
 
     def number(self, row: int, value: object) -> float:
         """The encoding of a JSON value in row ``row``. Raises `InvalidInput`."""
@@ -151,10 +170,18 @@ class Boolean(Column):
     lowest, highest, whole = 0.0, 1.0, True
     wanted = "true or false"
 
+    @property
+    def _frequent(self) -> Mapping[Any, float]:
+        return {True: 1.0, False: 0.0} if self.cells is None else {True: 1.0, False: 0.0, **self._frequent_cells}
+
+    @property
+    def _frequent_cells(self) -> Mapping[str, float]:
+        return {text: float(value) for text, value in BOOLEANS.items() if text not in self.marks}
+
     def number(self, row: int, value: object) -> float:
         """The encoding of a JSON value in row ``row``. Raises `InvalidInput`."""
         if isinstance(value, int | float) and value in {0, 1}:
-            return float(value)
+            return 1.0 if value else 0.0
         if type(value) is str and self.cells is not None:
             return self._read(row, value, self.cells)
         return self._missing(row, value)
@@ -198,6 +225,14 @@ class Category(Column):
         self._other = float(len(categories)) if other else UNKNOWN if imputes else None
         self._numerals = {} if cells is None else _numerals(categories, cells)
         self._has_booleans = cells is not None and not _BOOLEAN_WORDS.isdisjoint(categories)
+
+    @property
+    def _frequent(self) -> Mapping[Any, float]:
+        return self._codes
+
+    @property
+    def _frequent_cells(self) -> Mapping[str, float]:
+        return self._codes
 
     def number(self, row: int, value: object) -> float:
         """The encoding of a JSON value in row ``row``. Raises `InvalidInput`."""

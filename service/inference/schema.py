@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput
 from service.inference import columns
+from service.inference.columnar import CellColumnar, Columnar
 from service.inference.columns import FLOAT32_MAX, Column, Pixel
 from service.inference.row_faults import MOST_ERRORS, RowFaults, of_row
 from service.inference.steps import Steps
@@ -62,11 +63,19 @@ class Schema:
     width: int = field(init=False)
     names: dict[str, None] = field(init=False)  # ordered, with fast lookup
     numeric: bool = field(init=False)
+    nulls: dict[str, None] = field(init=False)  # for the features that a row by name may leave out
+    by_name: Columnar = field(init=False, compare=False, repr=False)  # reads rows that are objects
+    by_position: Columnar = field(init=False, compare=False, repr=False)  # reads rows that are lists
+    of_cells: CellColumnar = field(init=False, compare=False, repr=False)  # reads lists of cells of a text table
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "width", len(self.columns))
         object.__setattr__(self, "names", dict.fromkeys(column.name for column in self.columns))
         object.__setattr__(self, "numeric", all(type(column) in _NUMBERS for column in self.columns))
+        object.__setattr__(self, "nulls", dict.fromkeys(column.name for column in self.columns if column.missing))
+        object.__setattr__(self, "by_name", Columnar(self.columns, [column.name for column in self.columns]))
+        object.__setattr__(self, "by_position", self.by_name.placed(range(self.width)))
+        object.__setattr__(self, "of_cells", CellColumnar(self.columns, range(self.width)))
 
     @classmethod
     def of(cls, manifest: Manifest, max_rows: int, *, impute: bool = False) -> Schema:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.cells import NUMBER_MAX_LETTERS, strip
-from service.errors import Fault, InvalidInput, UnsupportedMedia
+from service.cells import strip
+from service.errors import Fault, InvalidInput, MalformedBody, UnsupportedMedia
 from service.http.codecs import named
 from service.http.codecs.codec import Codec, DecodedRows, MediaObject, steps_with_faults
 from service.http.codecs.csv_text import CsvText
 from service.http.options import RowOptions
+from service.inference.columnar import Unusual
 from service.inference.model import Model
 from service.inference.row_faults import RowFaults, errors_of, of_row
 from service.inference.schema import Schema
@@ -29,8 +29,6 @@ _HEADERS: Final = {b"present": True, b"absent": False}
 _STEP_VALUES: Final = 1024
 _LONGEST_BYTES: Final = 128 * 1024
 _LONGEST_VALUE_BYTES: Final = 256
-# What `float` and training read alike; an empty value is an error to the one and missing to the other.
-_PLAIN: Final = re.compile(r"[-+0-9.eE,]*")
 _NO_INDEX: Final = "name it, or write the table without it (in pandas: index=False)"
 
 
@@ -54,31 +52,39 @@ def rows_from_csv(
     names = _names(lines, schema, ignore_unknown=options.ignore_unknown) if header else list(schema.names)
     places = named.positions(names, schema, ignore_unknown=options.ignore_unknown) if header else None
     read = CellReader(schema, len(names), places, text.delimiter, header=header)
-    # Pages that are not written take no memory.
-    rows = np.empty((min(schema.max_rows, len(body) // max(1, len(names)) + 1), schema.width))
+    # An upper bound of the count: no row is shorter, unless it is bad. Pages that are not written take no memory.
+    shortest_bytes = max(1, len(names)) if faults is None else 2
+    rows = np.empty((min(schema.max_rows, len(body) // shortest_bytes + 1), schema.width))
     count, step_rows = 0, max(1, _STEP_VALUES // schema.width)
-    for values in lines:
-        if count == schema.max_rows:
-            detail = f"there are more than {schema.max_rows} rows, the most that are accepted; send several requests"
-            raise InvalidInput(Fault(detail))
-        try:
-            rows[count] = read(count, values)
-        except InvalidInput as error:
-            if faults is None:
-                raise read.with_others(count, values, error) from None
-            faults.add(count, error if faults.full else read.with_others(count, values, error))
-            rows[count] = 0
-        count += 1
-        if count % step_rows == 0:
-            yield
+    is_last = False
+    while not is_last:
+        found, malformed = _next(lines, min(step_rows, schema.max_rows - count + 1))
+        is_last = len(found) < step_rows
+        numbers = read.at_once(found) if count + len(found) <= schema.max_rows else None
+        if numbers is None:
+            numbers = read.one_by_one(count, found, faults)
+        rows[count : count + len(found)] = numbers
+        count += len(found)
+        if malformed is not None:
+            raise malformed
+        yield
     schema.check_count(count)
-    yield
     schema.check_pixels(rows[:count])
     return rows[:count]
 
 
+def _next(lines: Iterator[list[str]], most: int) -> tuple[list[list[str]], MalformedBody | None]:
+    """The next rows, and the error after them."""
+    found: list[list[str]] = []
+    try:
+        found.extend(islice(lines, most))
+    except MalformedBody as error:
+        return found, error
+    return found, None
+
+
 class CellReader:
-    """Reads one row after the other: at once if all values are plain numbers, otherwise each by its column.
+    """Reads rows of cells, many at once or one after the other, each cell by its column.
 
     A row has ``length`` values; ``places`` has that of each feature, None for one that is absent, and is None if they
     are all there, in order.
@@ -87,18 +93,39 @@ class CellReader:
     def __init__(
         self, schema: Schema, length: int, places: Sequence[int | None] | None, delimiter: str, *, header: bool
     ) -> None:
-        self._columns = schema.columns
-        self._is_image = schema.brightest is not None
+        self._schema = schema
         self._length = length
         self._places = places
         self._delimiter = delimiter
         self._expected = "as in the header" if header else "the model's features"
-        self._lowest = max(column.lowest for column in schema.columns)
-        self._highest = min(column.highest for column in schema.columns)
-        self._by_float = schema.numeric and all(
-            column.cells is None or (column.cells.decimal, column.cells.thousands) == (".", "")
-            for column in schema.columns
-        )
+        self._is_complete = places is None or None not in places
+        self._columnar = schema.of_cells
+        if places is not None:
+            self._columnar = self._columnar.placed([length if at is None else at for at in places])
+
+    def at_once(self, rows: Sequence[list[str]]) -> NDArray[np.float64] | None:
+        """The numbers (rows, features) of rows that all fit the model; None if that has to be found row by row."""
+        if set(map(len, rows)) != {self._length}:
+            return None
+        try:
+            return self._columnar.read(rows if self._is_complete else [[*row, ""] for row in rows])
+        except (InvalidInput, *Unusual):
+            return None
+
+    def one_by_one(self, first: int, rows: Sequence[list[str]], faults: RowFaults | None) -> NDArray[np.float64]:
+        """The same for any rows, from index ``first`` on; bad ones are zeros if they are added to ``faults``."""
+        numbers = np.zeros((len(rows), self._schema.width))
+        for index, values in enumerate(rows):
+            if first + index == self._schema.max_rows:
+                detail = f"there are more than {self._schema.max_rows} rows, the most that are accepted"
+                raise InvalidInput(Fault(f"{detail}; send several requests"))
+            try:
+                numbers[index] = self(first + index, values)
+            except InvalidInput as error:
+                if faults is None:
+                    raise self.with_others(first + index, values, error) from None
+                faults.add(first + index, error if faults.full else self.with_others(first + index, values, error))
+        return numbers
 
     def __call__(self, index: int, values: list[str]) -> list[float]:
         """The numbers of row ``index``. Raises `InvalidInput`."""
@@ -107,32 +134,18 @@ class CellReader:
             detail = f"row {index} has {count}, expected {self._length} {self._expected}"
             remedy = f"they are separated by {self._delimiter!r}, and quoted if they contain it"
             raise InvalidInput(Fault(f"{detail}; {remedy}", row=index))
-        cells = self._cells(values)
-        if self._by_float and (numbers := _plain_numbers(cells)) is not None:  # noqa: SIM102 - one thing after another
-            if self._lowest <= min(numbers) and max(numbers) <= self._highest:
-                return numbers
-        return [column.cell(index, cell) for column, cell in zip(self._columns, cells, strict=True)]
+        cells = zip(self._schema.columns, self._cells(values), strict=True)
+        return [column.cell(index, cell) for column, cell in cells]
 
     def with_others(self, index: int, values: list[str], error: InvalidInput) -> InvalidInput:
         """The ``error`` of row ``index``, with all others of the row, unless it is an image."""
-        if self._is_image or len(values) != self._length:
+        if self._schema.brightest is not None or len(values) != self._length:
             return error
-        cells = zip(self._columns, self._cells(values), strict=True)
+        cells = zip(self._schema.columns, self._cells(values), strict=True)
         return of_row(errors_of(partial(column.cell, index, cell) for column, cell in cells))
 
     def _cells(self, values: list[str]) -> list[str]:
         return values if self._places is None else ["" if at is None else values[at] for at in self._places]
-
-
-def _plain_numbers(cells: Sequence[str]) -> list[float] | None:
-    """The numbers in ``cells``; None if there is anything else."""
-    joined = ",".join(cells)
-    if not _PLAIN.fullmatch(joined) or (len(joined) > NUMBER_MAX_LETTERS and max(map(len, cells)) > NUMBER_MAX_LETTERS):
-        return None
-    try:
-        return list(map(float, cells))
-    except ValueError:
-        return None
 
 
 def _names(lines: Iterator[list[str]], schema: Schema, *, ignore_unknown: bool) -> list[str]:

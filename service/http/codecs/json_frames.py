@@ -5,16 +5,17 @@ https://pandas.pydata.org/docs/reference/api/pandas.DataFrame.to_json.html
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput
-from service.http.codecs import named
+from service.http.codecs import fast_json, named
 from service.http.codecs.json_row import RowReader
 from service.http.codecs.json_text import JsonText, repeated
+from service.inference.columnar import Unusual
 from service.inference.columns import Column, type_name
 from service.inference.row_faults import FirstBadRow, RowFaults
 from service.inference.schema import Schema
@@ -89,7 +90,7 @@ def skip(text: JsonText) -> Steps[None]:
             yield from text.value()
             yield from text.read(":", "':' delimiter")
         yield from text.value()
-        text.part_at_hand(opening + end)
+        text.part_at_hand(opening + end, fast_json.decoded_text)
         more = yield from text.another(end)
         count += 1
         if count % _STEP_VALUES == 0:
@@ -99,6 +100,42 @@ def skip(text: JsonText) -> Steps[None]:
 def is_split(found: Entries, reader: RowReader) -> bool:
     """Whether an object with these keys is a table in ``orient="split"``, rather than one by feature name."""
     return COLUMNS in found and DATA in found and reader.schema.names.keys().isdisjoint((COLUMNS, DATA))
+
+
+def table_at_once(table: dict[str, Any], reader: RowReader, *, split: bool = False) -> NDArray[np.float64] | None:
+    """The rows of a small parsed table, or of one row by feature name; None if it needs to be read in steps.
+
+    A table in ``orient="split"`` is one if ``split``, or by its keys. Raises `InvalidInput` as the steps do, and
+    `LookupError`, `TypeError` or `ValueError` for what is no table.
+    """
+    if len(table) > reader.schema.most_keys + _MOST_KEYS:
+        return None
+    if split or is_split(cast("Entries", table), reader):
+        names = table[COLUMNS]
+        if type(names) is not list or set(map(type, names)) != {str}:
+            return None
+        places = named.positions(names, reader.schema, ignore_unknown=reader.ignore_unknown)
+        return reader.placed(places, len(names)).at_once(table[DATA])
+    values = [table[name] for name in reader.schema.names if name in table]
+    if type(values[0]) is not list and type(values[0]) is not dict:
+        return reader.at_once([table])
+    named.check_names(table, reader.schema, "the table", None, ignore_unknown=reader.ignore_unknown)
+    return _columns_at_once(table, values, reader.schema)
+
+
+def _columns_at_once(table: dict[str, Any], values: list[Any], schema: Schema) -> NDArray[np.float64] | None:
+    """The rows of a table by column, with these ``values`` of the columns that are there."""
+    if {type(each) for each in values} != {type(values[0])}:
+        return None
+    by_name = table
+    if type(values[0]) is dict:
+        labels = list(values[0])
+        if any(list(each) != labels for each in values):
+            return None
+        by_name = {name: list(table[name].values()) for name in schema.names if name in table}
+    absent = [None] * len(values[0])
+    columns = [by_name.get(name, absent) for name in schema.names]
+    return schema.by_position.read(list(zip(*columns, strict=True)))
 
 
 def split_rows(text: JsonText, found: Entries, reader: RowReader, read_rows: ReadRows) -> Steps[NDArray[np.float64]]:
@@ -126,7 +163,7 @@ def column_rows(text: JsonText, found: Entries, reader: RowReader) -> Steps[NDAr
     for index, column in enumerate(schema.columns):
         if column.name in found:
             text.seek(found[column.name])
-            here, numbers = yield from _column(text, column, labels, schema, faults)
+            here, numbers = yield from _column(text, index, labels, schema, faults)
             if labels is None:
                 labels, rows = here, np.full((len(numbers), schema.width), np.nan)
             elif len(numbers) != len(rows):
@@ -140,12 +177,13 @@ def column_rows(text: JsonText, found: Entries, reader: RowReader) -> Steps[NDAr
 
 
 def _column(
-    text: JsonText, column: Column, labels: _Labels | None, schema: Schema, faults: RowFaults | FirstBadRow
+    text: JsonText, index: int, labels: _Labels | None, schema: Schema, faults: RowFaults | FirstBadRow
 ) -> Steps[tuple[_Labels, list[float]]]:
     """The labels of a column's values, with the row of each, and the values' numbers. A list has no labels.
 
     ``labels`` are those of the columns before it; None for the first one. Bad values are 0, and in ``faults``.
     """
+    column = schema.columns[index]
     opening = yield from text.next()
     if opening not in ("[", "{"):
         value = yield from text.value()
@@ -168,12 +206,15 @@ def _column(
         part = text.part_at_hand(opening + end)
         if len(numbers) + len(part) > schema.max_rows:
             schema.check_count(len(numbers) + len(part))
+        first = len(numbers)
         if opening == "[":
-            numbers += [_number(row, value, column, faults) for row, value in enumerate(part, len(numbers))]
+            places: Sequence[int] = range(first, first + len(part))
         else:
-            numbers += [
-                _number(_row_of(label, column, here, labels), value, column, faults) for label, value in part.items()
-            ]
+            places, part = [_row_of(label, column, here, labels) for label in part], [*part.values()]
+        try:
+            numbers += schema.by_position.read_column(index, part)
+        except (InvalidInput, *Unusual):
+            numbers += [_number(row, value, column, faults) for row, value in zip(places, part, strict=True)]
         more = yield from text.another(end)
         yield
     return here, numbers

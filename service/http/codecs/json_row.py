@@ -1,4 +1,4 @@
-"""One row of a JSON document to the numbers of a model's columns."""
+"""Rows of a JSON document to the numbers of a model's columns: one by one, or many at once."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from service.errors import Fault, InvalidInput
 from service.http.codecs import named
+from service.inference.columnar import Columnar, Unusual
 from service.inference.columns import type_name
 from service.inference.row_faults import RowFaults, errors_of, of_row
 from service.inference.schema import Schema
@@ -20,7 +24,7 @@ class RowReader:
     has ``length`` values. A row that does not fit the model becomes zeros if it can be added to ``faults``.
     """
 
-    __slots__ = ("_length", "faults", "ignore_unknown", "places", "schema")
+    __slots__ = ("_columnar", "_length", "faults", "ignore_unknown", "places", "schema")
 
     def __init__(
         self,
@@ -36,6 +40,7 @@ class RowReader:
         self.faults = faults
         self.places = places
         self._length = length
+        self._columnar: Columnar | None = None
 
     @property
     def in_order(self) -> bool:
@@ -47,6 +52,18 @@ class RowReader:
         return RowReader(
             self.schema, ignore_unknown=self.ignore_unknown, faults=self.faults, places=places, length=length
         )
+
+    def at_once(self, rows: Sequence[Any]) -> NDArray[np.float64] | None:
+        """The numbers (rows, features) of rows that all fit the model; None if that has to be found row by row."""
+        types = set(map(type, rows))
+        try:
+            if types == {dict} and self.places is None:
+                return self._read_named(rows)
+            if types == {list}:
+                return self._read_lists(rows)
+        except (InvalidInput, *Unusual):
+            pass
+        return None
 
     def numbers(self, index: int, row: object) -> list[float]:
         """The numbers of row ``index``. Raises `InvalidInput`."""
@@ -84,6 +101,28 @@ class RowReader:
         shape = self.schema.shape
         nested = f" (or nested {' x '.join(map(str, shape))})" if len(shape) > 1 else ""
         return f"{self.schema.width} values{nested}"
+
+    def _read_named(self, rows: Sequence[dict[str, Any]]) -> NDArray[np.float64]:
+        schema = self.schema
+        if sum(map(len, rows)) == len(rows) * schema.width:
+            try:
+                return schema.by_name.read(rows)
+            except KeyError:
+                pass  # other names
+        for row in {tuple(row): row for row in rows}.values():
+            named.check_names(row, schema, "a row", None, ignore_unknown=self.ignore_unknown)
+        return schema.by_name.read([schema.nulls | row for row in rows])
+
+    def _read_lists(self, rows: Sequence[list[Any]]) -> NDArray[np.float64] | None:
+        places = self.places
+        length = self.schema.width if places is None else self._length
+        if set(map(len, rows)) != {length}:
+            return None
+        if places is None:
+            return self.schema.by_position.read(rows)
+        if self._columnar is None:
+            self._columnar = self.schema.by_position.placed([length if at is None else at for at in places])
+        return self._columnar.read([[*row, None] for row in rows] if None in places else rows)
 
     def _with_others(self, index: int, row: object, error: InvalidInput) -> InvalidInput:
         """``error``, with all others of the row, unless it is an image."""

@@ -15,10 +15,10 @@ import simdjson
 from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput, MalformedBody
-from service.http.codecs import json_frames
+from service.http.codecs import fast_json, json_frames
 from service.http.codecs.json_frames import Entries
 from service.http.codecs.json_row import RowReader
-from service.http.codecs.json_text import DECODER, JsonText, TooLong
+from service.http.codecs.json_text import JsonText, TooLong
 from service.inference.columns import type_name
 from service.inference.schema import Schema
 from service.inference.steps import Steps, finish
@@ -28,9 +28,9 @@ _KEYS: Final = ("inputs", "instances", "dataframe_records")
 _SPLIT: Final = "dataframe_split"
 _ALL_KEYS: Final = (*_KEYS, _SPLIT)
 _EXPECTED: Final = 'an object {"inputs": [row, …]} or a list of rows'
-# What simdjson parses in 2 ms at most, and what the standard library usually does.
+# Numbers that are parsed in 2 ms at most, and other values that usually are.
 _WHOLE_BYTES: Final = 256 * 1024
-_PLAIN_BYTES: Final = 32 * 1024
+_AT_ONCE_BYTES: Final = 64 * 1024
 _PIECE_BYTES: Final = 128 * 1024
 # The longest value or row in a body that is decoded in steps.
 _LONGEST_BYTES: Final = 128 * 1024
@@ -58,8 +58,8 @@ def quick_rows(body: bytes, schema: Schema, *, ignore_unknown: bool = False) -> 
     rows = None
     if schema.numeric and len(body) <= _WHOLE_BYTES:
         rows = _regular_rows(body, schema)
-    if rows is None and len(body) <= _PLAIN_BYTES:
-        rows = _plain_rows(body, RowReader(schema, ignore_unknown=ignore_unknown))
+    if rows is None and len(body) <= _AT_ONCE_BYTES:
+        rows = _rows_at_once(body, RowReader(schema, ignore_unknown=ignore_unknown))
     return rows
 
 
@@ -185,28 +185,31 @@ def _is_regular(array: Any, dimensions: tuple[int, ...]) -> bool:
     return not inner or all(_is_regular(each, inner) for each in array)
 
 
-def _plain_rows(body: bytes, reader: RowReader) -> NDArray[np.float64] | None:
-    """A list of rows, or one row by name; None if there is anything else, or an error."""
+def _rows_at_once(body: bytes, reader: RowReader) -> NDArray[np.float64] | None:
+    """The rows of a document; None if it has to be read in steps, or has an error."""
     try:
-        document = DECODER.decode(body.decode())
-        rows = document if isinstance(document, list) else _only_rows(document)
-        if isinstance(rows, dict):
-            rows = [rows]
-        if not 0 < len(rows) <= reader.schema.max_rows or reader.is_single(rows):
+        rows = _read_at_once(fast_json.decoded(body), reader)
+        if rows is None or not 0 < len(rows) <= reader.schema.max_rows:
             return None
-        result = np.empty((len(rows), reader.schema.width))
-        for index, row in enumerate(rows):
-            result[index] = reader.numbers(index, row)
-        reader.schema.check_pixels(result)
-    except (ValueError, TypeError, RecursionError, MalformedBody, InvalidInput):
+        reader.schema.check_pixels(rows)
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError, MalformedBody, InvalidInput):
         return None
-    return result
+    return rows
 
 
-def _only_rows(document: dict[str, Any]) -> Any:
-    """The rows of a document that has one of the keys for them. Raises `ValueError` otherwise."""
-    (key,) = [key for key in _ALL_KEYS if key in document]
-    return document[_KEYS[_KEYS.index(key)]]
+def _read_at_once(document: Any, reader: RowReader) -> NDArray[np.float64] | None:
+    found, split = document, False
+    if isinstance(document, dict):
+        keys = [key for key in _ALL_KEYS if key in document]
+        if len(keys) > 1:
+            return None
+        if keys:
+            found, split = document[keys[0]], keys[0] == _SPLIT
+    if isinstance(found, dict):
+        return json_frames.table_at_once(found, reader, split=split)
+    if split:
+        return None
+    return reader.at_once([found] if reader.is_single(found) else found)
 
 
 # Any body, in steps
@@ -257,16 +260,19 @@ def _list(text: JsonText, reader: RowReader) -> Steps[NDArray[np.float64]]:
     if reader.is_single([row]):
         row = yield from _rest_of_row(text, row, reader, more=more)
         return np.array([reader.numbers(0, row)], np.float64)
-    # An upper bound of the count: no row is shorter, unless it is bad. Pages that are not written take no memory.
-    shortest_bytes = 2 if reader.faults is not None or not reader.in_order else 2 * schema.width
+    # An upper bound of the count: no row is shorter, unless it is bad or leaves features out. Pages that are not
+    # written take no memory.
+    may_be_short = reader.faults is not None or not reader.in_order or schema.nulls
+    shortest_bytes = 2 if may_be_short else 2 * schema.width
     rows = np.empty((min(schema.max_rows, body_bytes // shortest_bytes + 1), schema.width))
     rows[0] = reader.numbers(0, row)
     count = 1
-    by_blocks, one_by_one_to_byte = schema.numeric and reader.in_order and body_bytes > _WHOLE_BYTES, 0
+    # Of a small list, all was tried at once before.
+    one_by_one_to_byte = 0 if body_bytes > _AT_ONCE_BYTES or reader.places is not None else body_bytes
     ends, byte_ends = re.compile(_ends(row)), re.compile(_ends(row).encode())
     while more:
-        if by_blocks and text.at_byte >= one_by_one_to_byte:
-            block = yield from _block(text, byte_ends, schema)
+        if text.at_byte >= one_by_one_to_byte:
+            block = yield from _block(text, byte_ends, reader)
             if block is None:
                 one_by_one_to_byte = text.at_byte + _PIECE_BYTES
                 continue
@@ -275,10 +281,14 @@ def _list(text: JsonText, reader: RowReader) -> Steps[NDArray[np.float64]]:
             count += len(block)
         else:
             found = [(yield from _row(text, count, reader)), *text.values_at_hand(ends)]
-            for row in found:
-                _check_room(count + 1, schema)
-                rows[count] = reader.numbers(count, row)
-                count += 1
+            block = reader.at_once(found) if count + len(found) <= schema.max_rows else None
+            if block is None:
+                for index, row in enumerate(found, count):
+                    _check_room(index + 1, schema)
+                    rows[index] = reader.numbers(index, row)
+            else:
+                rows[count : count + len(found)] = block
+            count += len(found)
         more = yield from text.another("]")
         yield
     return rows[:count]
@@ -322,13 +332,15 @@ def _ends(row: object) -> str:
     return "".join(f"{bracket}[ \\t\\n\\r]*+" for bracket in brackets) + r"(?=[,\]])"
 
 
-def _block(text: JsonText, ends: re.Pattern[bytes], schema: Schema) -> Steps[NDArray[np.float64] | None]:
-    """The rows of numbers in the next piece of the text; None if it has to be parsed value by value.
+def _block(text: JsonText, ends: re.Pattern[bytes], reader: RowReader) -> Steps[NDArray[np.float64] | None]:
+    """The rows in the next piece of the text; None if it has to be parsed value by value.
 
     The end of the piece is a guess, which is right if the piece parses.
     """
     yield from text.next()
-    piece = text.window(max(_PIECE_BYTES, 32 * schema.width))
+    schema = reader.schema
+    is_numeric = schema.numeric and reader.in_order
+    piece = text.window(max(_PIECE_BYTES if is_numeric else _AT_ONCE_BYTES, 32 * schema.width))
     last = None
     for last in ends.finditer(piece):  # noqa: B007 - the last match is used
         pass
@@ -336,10 +348,17 @@ def _block(text: JsonText, ends: re.Pattern[bytes], schema: Schema) -> Steps[NDA
         return None
     end = last.end()
     rows = b"[%b]" % piece[:end]
-    try:
-        block = _regular(simdjson.Parser().parse(rows), rows, schema, single=False)
-    except (ValueError, TypeError, RuntimeError, IndexError):
-        return None
+    block = _block_of_numbers(rows, schema) if is_numeric else None
+    if block is None:
+        found = fast_json.decoded_fast(rows)
+        block = None if found is None else reader.at_once(found)
     if block is not None:
         text.skip(end)
     return block
+
+
+def _block_of_numbers(rows: bytes, schema: Schema) -> NDArray[np.float64] | None:
+    try:
+        return _regular(simdjson.Parser().parse(rows), rows, schema, single=False)
+    except (ValueError, TypeError, RuntimeError, IndexError):
+        return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from service.errors import RequestError
+from service.cells import Cells
+from service.errors import InvalidInput, RequestError
 from service.http.codecs import csv_rows, csv_text
+from service.http.codecs.codec import PartialRows
+from service.http.codecs.csv_rows import CellReader
 from service.http.codecs.csv_text import CsvText
 from service.http.options import RowOptions
+from service.inference import columns
 from service.inference.columns import Pixel
 from service.inference.schema import Schema
 from tests.service.errors import request_error
 from tests.service.http.codecs.schemas import TABLE, numbers
-from tests.service.http.codecs.tables import SCHEMA, rows_of
+from tests.service.http.codecs.tables import FEATURES, GOOD, NAMES, SCHEMA, as_csv, decode, rows_of
 from training.data.tables.files import delimited
 from training.errors import DataError
 
@@ -149,3 +154,79 @@ def test_large_bodies_are_read_in_steps() -> None:
     steps = csv_rows.rows_from_csv(HEADER + ROW * 1000, RowOptions(), SCHEMA)
     count = sum(1 for _ in steps)
     assert count > 5
+
+
+@pytest.mark.parametrize("rows", [b"", ROW])
+def test_bad_rows_may_be_shorter_than_good_ones(rows: bytes) -> None:
+    schema = Schema((6,), SCHEMA.columns, 1000)
+    body = b"height,active,job\n" + rows + b"x\n" * 900
+    options = RowOptions(by_row=True)
+    if rows:
+        found = decode(CSV, body, schema, options)
+        assert isinstance(found, PartialRows)
+        assert (len(found.rows), len(found.faults)) == (901, 900)
+    else:
+        with pytest.raises(InvalidInput) as caught:
+            decode(CSV, body, schema, options)
+        assert len(caught.value.more) == 899
+
+
+numerals = ["", "1", "2.5", " 3 ", "-999", "1e3", "1e39", "9007199254740993", "1,5", "1.000,5", "inf", "0x1", "1_0"]
+texts = [
+    "-",
+    "NA",
+    "true",
+    "0",
+    "yes",
+    "cook",
+    " cook",
+    "10115",
+    "Köln, Dom",
+    'a "b"',
+    "31.01.2020",
+    "x" * 401,
+    "1" * 401,
+]
+table_cells = st.sampled_from([*numerals, *texts])
+TABLES = [
+    Schema((6,), tuple(columns.of(each, given_cells) for each in FEATURES), 100)
+    for given_cells in (None, Cells(), Cells(missing_numbers=("-999", "NA")), Cells(decimal=",", thousands="."))
+]
+
+
+class OneByOne(CellReader):
+    """The oracle: it reads each row on its own."""
+
+    def at_once(self, rows: Sequence[list[str]]) -> NDArray[np.float64] | None:  # noqa: ARG002 - as the base class
+        return None
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(NAMES), table_cells), max_size=4),
+    st.integers(1, 5),
+    st.sampled_from(TABLES),
+    st.booleans(),
+    st.sampled_from([b"", b"1,2\n", b'"' * 3]),
+)
+@settings(max_examples=400)
+def test_rows_are_read_at_once_as_one_by_one(
+    changes: list[tuple[str, str]], count: int, schema: Schema, by_row: bool, end: bytes
+) -> None:
+    rows = [{**GOOD, "member": "true", "active": "0"} for _ in range(count)]
+    for at, (name, value) in enumerate(changes):
+        rows[at % count][name] = value
+    body = as_csv(rows, [*NAMES[::-1]]) + end
+
+    def outcome() -> object:
+        try:
+            found = decode(CSV, body, schema, RowOptions(by_row=by_row))
+        except RequestError as error:
+            return type(error), str(error), getattr(error, "more", None)
+        if isinstance(found, PartialRows):
+            return repr(found.rows.tolist()), found.faults.faults()
+        return repr(found.tolist())
+
+    at_once = outcome()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_rows, "CellReader", OneByOne)
+        assert at_once == outcome()

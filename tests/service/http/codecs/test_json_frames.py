@@ -103,7 +103,8 @@ def test_the_error_says_what_is_wrong_with_a_table(document: object, message: st
 
 @pytest.mark.parametrize("orient", ["records", "split", "columns"])
 def test_large_tables_are_read_in_short_steps(orient: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_rows, "_PLAIN_BYTES", 0)
+    for name in ("_AT_ONCE_BYTES", "_PIECE_BYTES"):
+        monkeypatch.setattr(json_rows, name, 1000)
     many = pd.concat([FRAME] * 300, ignore_index=True)
     body = many.to_json(orient=orient).encode()
     steps = json_rows.rows_in_steps(body, json_rows.RowReader(SCHEMA))

@@ -409,7 +409,7 @@ def test_a_wrongly_nested_row_is_rejected(inputs: Any, message: str) -> None:
 @pytest.fixture
 def tiny_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few bytes count as a large body, a window and a piece."""
-    for name in ("_WHOLE_BYTES", "_PLAIN_BYTES", "_PIECE_BYTES"):
+    for name in ("_WHOLE_BYTES", "_AT_ONCE_BYTES", "_PIECE_BYTES"):
         monkeypatch.setattr(json_rows, name, 20)
     monkeypatch.setattr(json_text, "WINDOW_BYTES", 30)
 
@@ -435,7 +435,7 @@ def test_small_and_large_bodies_get_the_same_errors(
     results: list[Any] = []
     for limit in (10**6, 20):
         with pytest.MonkeyPatch.context() as patch:
-            for name in ("_WHOLE_BYTES", "_PLAIN_BYTES", "_PIECE_BYTES"):
+            for name in ("_WHOLE_BYTES", "_AT_ONCE_BYTES", "_PIECE_BYTES"):
                 patch.setattr(json_rows, name, limit)
             try:
                 results.append(rows_from_json(content, schema).tolist())
