@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from training.data.dataset import REST, Dataset, file_name
 from training.data.tables import columns, dates, given_rows, hints, parsing, part_files, reader, row_roles
+from training.data.tables.files import mapped, spilled
 from training.data.tables.frames import Frame
 from training.data.tables.numbers import Rules
 from training.data.tables.options import TableOptions
@@ -108,8 +109,10 @@ def _parse_all(
     """Parse all columns but the dropped ones; those that are ambiguous by what the others suggest.
 
     Each column is removed from ``arrays`` once it is parsed, since strings take several times the memory of numbers.
+    What many strings become is kept in files: as float64 it takes twice the memory of the features.
     """
     typed = files.file.typed
+    in_files = _are_large([array for name, array in arrays.items() if name not in typed])
     chooses = files.parts == REST if files.given else None
     parsed: dict[str, ParsedColumn] = {}
     ambiguous: dict[str, pa.ChunkedArray] = {}
@@ -117,15 +120,23 @@ def _parse_all(
         array = arrays.pop(name)
         if name in options.left_out:
             continue
-        parsed[name] = _parse(name, array, options, rules, chooses, typed=name in typed)
-        if parsed[name].ambiguous:
+        found = _parse(name, array, options, rules, chooses, typed=name in typed)
+        parsed[name] = replace(found, array=spilled.moved(found.array)) if in_files and name not in typed else found
+        if found.ambiguous:
             ambiguous[name] = array
+        spilled.give_back()
     commas = any(column.cells and column.cells.decimal == "," and not column.ambiguous for column in parsed.values())
     if commas and not rules.fixed:
         comma = replace(rules, comma=True, points=True)
         for name, array in ambiguous.items():
             parsed[name] = _parse(name, array, options, comma, chooses, typed=name in typed)
     return parsed
+
+
+def _are_large(strings: Sequence[pa.ChunkedArray]) -> bool:
+    """Return whether what columns of strings become is rather kept in files."""
+    size_bytes = sum(array.get_total_buffer_size() for array in strings)  # reads no page, unlike nbytes
+    return mapped.DONT_NEED is not None and size_bytes >= mapped.MIN_BYTES and len(strings) < spilled.MAX_COLUMNS
 
 
 def _suspects(parsed: Mapping[str, ParsedColumn]) -> dict[str, Mapping[str, int]]:
