@@ -42,13 +42,14 @@ def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions) -> Da
     arrays = dict(zip(files.file.table.column_names, files.file.table.columns, strict=True))
     del file
     files = replace(files, file=replace(files.file, table=files.file.table.select(options.roles)))
-    parsed = _parse_all(arrays, files, options, rules)  # releases each column
+    in_files = _are_large([array for name, array in arrays.items() if name not in files.file.typed])
+    parsed = _parse_all(arrays, files, options, rules, in_files=in_files)  # releases each column
     invalid = {name for name, column in parsed.items() if column.errors}
-    values = pa.table({name: column.array for name, column in parsed.items()})
+    values = spilled.table_of([column.array for column in parsed.values()], list(parsed))
     kept, target_notes = _rows_with_target(path, values, options.targets, parsed)
     roles_table = files.file.table
     if not kept.all():
-        values, roles_table = (each.filter(pa.array(kept)) for each in (values, roles_table))
+        values, roles_table = (_filtered(each, kept, in_files=in_files) for each in (values, roles_table))
     roles = row_roles.roles_of(roles_table, files, files.parts[kept], options, rules)
     rest = roles.division.rest(values.num_rows)
     target, errors = None, [*(error for column in parsed.values() for error in column.errors), *roles.errors]
@@ -104,15 +105,14 @@ def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions) -> Da
 
 
 def _parse_all(
-    arrays: dict[str, pa.ChunkedArray], files: Files, options: TableOptions, rules: Rules
+    arrays: dict[str, pa.ChunkedArray], files: Files, options: TableOptions, rules: Rules, *, in_files: bool
 ) -> dict[str, ParsedColumn]:
     """Parse all columns but the dropped ones; those that are ambiguous by what the others suggest.
 
     Each column is removed from ``arrays`` once it is parsed, since strings take several times the memory of numbers.
-    What many strings become is kept in files: as float64 it takes twice the memory of the features.
+    What strings become is kept in files if ``in_files``: as float64 it takes twice the memory of the features.
     """
     typed = files.file.typed
-    in_files = _are_large([array for name, array in arrays.items() if name not in typed])
     chooses = files.parts == REST if files.given else None
     parsed: dict[str, ParsedColumn] = {}
     ambiguous: dict[str, pa.ChunkedArray] = {}
@@ -131,6 +131,18 @@ def _parse_all(
         for name, array in ambiguous.items():
             parsed[name] = _parse(name, array, options, comma, chooses, typed=name in typed)
     return parsed
+
+
+def _filtered(table: pa.Table, kept: NDArray[np.bool_], *, in_files: bool) -> pa.Table:
+    """Return the rows ``kept`` (rows,) of ``table``, column by column if these are ``in_files``, as they were."""
+    mask = pa.array(kept)
+    if not in_files or not table.num_columns:
+        return table.filter(mask)
+    found = []
+    for column in table.columns:
+        found.append(spilled.moved(column.filter(mask)))
+        spilled.give_back()
+    return spilled.table_of(found, table.column_names)
 
 
 def _are_large(strings: Sequence[pa.ChunkedArray]) -> bool:

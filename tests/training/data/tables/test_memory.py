@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 
-from tests.training.data.tables.test_extracts import EXTRACTS
+from tests.training.data.tables.test_extracts import EXTRACTS, lines
 from training.data import source
 from training.data.tables import reader
 from training.data.tables.files import mapped
@@ -67,14 +67,22 @@ def test_a_mapped_file_is_read_as_one_in_memory(encoding: str, tmp_path: Path, m
     assert (found.columns, found.notes, found.source) == (expected.columns, expected.notes, expected.source)
 
 
-@pytest.mark.parametrize("extract", EXTRACTS)
+CASES = EXTRACTS | {
+    "rows without the target, and others of given parts": (
+        lines("size,colour,part,y", "{d}.{i:02},{c},train,{i}.5").replace("7.5", "") + "1.5,a,test,2.5\n2.5,d,test,\n",
+        {},
+    )
+}
+
+
+@pytest.mark.parametrize("extract", CASES)
 def test_an_extract_in_files_is_read_as_in_memory(
     extract: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "table.csv"
-    path.write_text(EXTRACTS[extract][0])
-    target = next(name for name in ("mpg", "churn", "y") if name in EXTRACTS[extract][0])
-    options = {"targets": (target,)}
+    path.write_text(CASES[extract][0])
+    target = next(name for name in ("mpg", "churn", "y") if name in CASES[extract][0])
+    options = {"targets": (target,)} | ({"split": "part"} if "part" in CASES[extract][0] else {})
     expected = source.load(str(path), options)
     monkeypatch.setattr(mapped, "MIN_BYTES", 1)
     found = source.load(str(path), options)
