@@ -17,6 +17,7 @@ from service.dates import DateFormat, text_of
 from training.data import categories, precision
 from training.data.dataset import Column
 from training.data.tables import columns
+from training.data.tables.files import spilled
 
 _DENSE: Final = 10  # times as many integers in the range as there are rows
 _COUNTED_ROWS: Final = 10  # fewer may count from 1 by chance
@@ -61,11 +62,7 @@ def features_of(
     for one of both.
     """
     pairs = list(zip(table.column_names, table.columns, strict=True))
-    need_float64 = {
-        name
-        for name, array in pairs
-        if name not in categorical and columns.is_numeric(array) and _needs_float64(name, array, dates.get(name), kept)
-    }
+    need_float64 = _needing_float64([pair for pair in pairs if pair[0] not in categorical], kept, dates)
     found: list[Column] = []
     notes: list[str] = []
     useless: dict[str, str] = {}
@@ -106,6 +103,18 @@ def features_of(
     for index, values in enumerate(parts):
         inputs[:, index] = values
     return Features(tuple(found), inputs, (*useless, *ids), notes, [])
+
+
+def _needing_float64(
+    pairs: Sequence[tuple[str, pa.ChunkedArray]], kept: Collection[str], dates: Mapping[str, DateFormat]
+) -> set[str]:
+    """The names of the columns without which all inputs could be float32."""
+    found = set()
+    for name, array in pairs:
+        if columns.is_numeric(array) and _needs_float64(name, array, dates.get(name), kept):
+            found.add(name)
+        spilled.give_back()
+    return found
 
 
 def _needs_float64(name: str, array: pa.ChunkedArray, form: DateFormat | None, kept: Collection[str]) -> bool:

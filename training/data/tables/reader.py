@@ -13,7 +13,7 @@ from typing import Final
 import pyarrow as pa
 
 from training.data.tables import columns, tidy
-from training.data.tables.files import arrow_files, compression, delimited, json_files, mapped, workbook
+from training.data.tables.files import arrow_files, compression, delimited, json_files, mapped, spilled, workbook
 from training.data.tables.files.content import Content
 from training.data.tables.frames import Frame
 from training.errors import DataError
@@ -69,7 +69,7 @@ def of_content(path: Path | Frame, content: Content, digest: str) -> TableFile:
     if not len(content.columns[0]):
         raise DataError(f"{path} has a header but no rows; add rows")
     typed = frozenset(name for name, typed in zip(content.names, content.typed, strict=True) if typed)
-    table = pa.table(list(map(columns.normalised, content.columns)), list(content.names))
+    table = spilled.table_of(list(map(columns.normalised, content.columns)), content.names)
     return TableFile(table, typed, digest, content.notes, content.decimal_comma)
 
 

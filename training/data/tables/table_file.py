@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from training.data.dataset import REST, Dataset, file_name
 from training.data.tables import columns, dates, given_rows, hints, parsing, part_files, reader, row_roles
+from training.data.tables.files import mapped, spilled
 from training.data.tables.frames import Frame
 from training.data.tables.numbers import Rules
 from training.data.tables.options import TableOptions
@@ -41,13 +42,14 @@ def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions) -> Da
     arrays = dict(zip(files.file.table.column_names, files.file.table.columns, strict=True))
     del file
     files = replace(files, file=replace(files.file, table=files.file.table.select(options.roles)))
-    parsed = _parse_all(arrays, files, options, rules)  # releases each column
+    in_files = _are_large([array for name, array in arrays.items() if name not in files.file.typed])
+    parsed = _parse_all(arrays, files, options, rules, in_files=in_files)  # releases each column
     invalid = {name for name, column in parsed.items() if column.errors}
-    values = pa.table({name: column.array for name, column in parsed.items()})
+    values = spilled.table_of([column.array for column in parsed.values()], list(parsed))
     kept, target_notes = _rows_with_target(path, values, options.targets, parsed)
     roles_table = files.file.table
     if not kept.all():
-        values, roles_table = (each.filter(pa.array(kept)) for each in (values, roles_table))
+        values, roles_table = (_filtered(each, kept, in_files=in_files) for each in (values, roles_table))
     roles = row_roles.roles_of(roles_table, files, files.parts[kept], options, rules)
     rest = roles.division.rest(values.num_rows)
     target, errors = None, [*(error for column in parsed.values() for error in column.errors), *roles.errors]
@@ -103,11 +105,12 @@ def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions) -> Da
 
 
 def _parse_all(
-    arrays: dict[str, pa.ChunkedArray], files: Files, options: TableOptions, rules: Rules
+    arrays: dict[str, pa.ChunkedArray], files: Files, options: TableOptions, rules: Rules, *, in_files: bool
 ) -> dict[str, ParsedColumn]:
     """Parse all columns but the dropped ones; those that are ambiguous by what the others suggest.
 
     Each column is removed from ``arrays`` once it is parsed, since strings take several times the memory of numbers.
+    What strings become is kept in files if ``in_files``: as float64 it takes twice the memory of the features.
     """
     typed = files.file.typed
     chooses = files.parts == REST if files.given else None
@@ -117,15 +120,35 @@ def _parse_all(
         array = arrays.pop(name)
         if name in options.left_out:
             continue
-        parsed[name] = _parse(name, array, options, rules, chooses, typed=name in typed)
-        if parsed[name].ambiguous:
+        found = _parse(name, array, options, rules, chooses, typed=name in typed)
+        parsed[name] = replace(found, array=spilled.moved(found.array)) if in_files and name not in typed else found
+        if found.ambiguous:
             ambiguous[name] = array
+        spilled.give_back()
     commas = any(column.cells and column.cells.decimal == "," and not column.ambiguous for column in parsed.values())
     if commas and not rules.fixed:
         comma = replace(rules, comma=True, points=True)
         for name, array in ambiguous.items():
             parsed[name] = _parse(name, array, options, comma, chooses, typed=name in typed)
     return parsed
+
+
+def _filtered(table: pa.Table, kept: NDArray[np.bool_], *, in_files: bool) -> pa.Table:
+    """Return the rows ``kept`` (rows,) of ``table``, column by column if these are ``in_files``, as they were."""
+    mask = pa.array(kept)
+    if not in_files or not table.num_columns:
+        return table.filter(mask)
+    found = []
+    for column in table.columns:
+        found.append(spilled.moved(column.filter(mask)))
+        spilled.give_back()
+    return spilled.table_of(found, table.column_names)
+
+
+def _are_large(strings: Sequence[pa.ChunkedArray]) -> bool:
+    """Return whether what columns of strings become is rather kept in files."""
+    size_bytes = sum(array.get_total_buffer_size() for array in strings)  # reads no page, unlike nbytes
+    return mapped.DONT_NEED is not None and size_bytes >= mapped.MIN_BYTES and len(strings) < spilled.MAX_COLUMNS
 
 
 def _suspects(parsed: Mapping[str, ParsedColumn]) -> dict[str, Mapping[str, int]]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from training.data.tables import columns
+from training.data.tables.files import spilled
 from training.data.tables.files.content import Content
 from training.data.tables.frames import Frame
 from training.errors import DataError
@@ -44,7 +45,7 @@ def tidy(path: Path | Frame, content: Content) -> Content:
         what = "column {} is" if len(empty) == 1 else "columns {} are"
         notes.append(f"{what.format(', '.join(empty))} left out: no name and no values")
     _check_names(path, [names[index] for index in kept])
-    table = pa.table([content.columns[index] for index in kept], [str(index) for index in kept])
+    table = spilled.table_of([content.columns[index] for index in kept], [str(index) for index in kept])
     keep, found = _rows(table, [names[index] for index in kept])
     if keep is not None:
         table = table.filter(pa.array(keep))

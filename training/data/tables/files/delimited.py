@@ -78,11 +78,9 @@ def read(path: Path, content: bytes | mmap, known_names: Collection[str] = ()) -
 
 
 def _count(text: Text, part: bytes) -> int:
-    return (
-        text.count(part)
-        if isinstance(text, bytes)
-        else sum(bytes(text[start : start + _SAMPLE_BYTES]).count(part) for start in range(0, len(text), _SAMPLE_BYTES))
-    )
+    if isinstance(text, bytes):
+        return text.count(part)
+    return sum(bytes(piece).count(part) for piece in mapped.pieces(text))
 
 
 def _lines(text: Text) -> Iterator[bytes]:
@@ -160,7 +158,13 @@ def _without_comments(text: Text, delimiter: str) -> tuple[Text, list[str]]:
 
 
 def _has_comments(text: Text) -> bool:
-    return re.search(rb"[\r\n]#", text) is not None
+    last = b""
+    for piece in mapped.pieces(text):
+        block = last + bytes(piece)
+        if re.search(rb"[\r\n]#", block):
+            return True
+        last = block[-1:]
+    return False
 
 
 def _sample(text: Text, delimiter: str) -> Iterator[_Row]:

@@ -8,9 +8,9 @@ from mmap import mmap
 from pathlib import Path
 from typing import Final
 
+from training.data.tables.files import mapped
 from training.errors import DataError
 
-_CHUNK_BYTES: Final = 2**20
 _SAMPLE_BYTES: Final = 2**16
 _BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -52,8 +52,8 @@ def _reencoded(path: Path, content: bytes, encoding: str) -> bytes:
 def _checked(path: Path, content: memoryview) -> tuple[bytes | memoryview, list[str]]:
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        for start in range(0, len(content), _CHUNK_BYTES):
-            decoder.decode(content[start : start + _CHUNK_BYTES])
+        for piece in mapped.pieces(content):
+            decoder.decode(piece)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return _from_windows(path, bytes(content))
