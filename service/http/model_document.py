@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from service.inference.model import Model
@@ -20,7 +21,7 @@ def describe(model: Model) -> dict[str, Any]:
         "input_dtype": manifest.input_dtype,
         "output_dtype": manifest.output_dtype,
         "features": [each.to_record() for each in manifest.features],
-        "cells": manifest.cells,
+        "cells": manifest.cells and asdict(manifest.cells),
         "provider": model.provider,
         "precision": model.precision,
         "why_not_int8": model.why_not_int8,

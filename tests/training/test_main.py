@@ -237,7 +237,7 @@ def test_an_early_error_is_one_sentence_and_skips_python_s_shutdown(models: Path
     before = "import atexit; atexit.register(print, 'on the way out')"
     arguments = command(models, str(tmp_path / "header.csv"), "--target", "b", before=before)
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=BUSY_S, check=False)
-    log = f"mlp-train: {tmp_path}/header.csv has a header but no rows; add rows\n"
+    log = f"reading {tmp_path}/header.csv\nmlp-train: {tmp_path}/header.csv has a header but no rows; add rows\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", log)
 
 

@@ -219,5 +219,6 @@ def test_a_table_without_the_target_ends_in_one_sentence(tmp_path: Path, capsys:
     path = tmp_path / "people.csv"
     write_csv(path, people())
     assert main([str(path), "--target", "anser", "--models", str(tmp_path / "models")]) == 1
-    assert capsys.readouterr() == ("", f"mlp-train: --target: {path} has no column 'anser'; did you mean 'answer'?\n")
+    error = f"mlp-train: --target: {path} has no column 'anser'; did you mean 'answer'?\n"
+    assert capsys.readouterr() == ("", f"reading {path}\n{error}")
     assert not (tmp_path / "models").exists()
