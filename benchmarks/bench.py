@@ -8,9 +8,10 @@ counts is the ratio of each pair: its median over the rounds, and a 95 % bootstr
 anew every three rounds, and must predict the classes that ONNX Runtime predicts. While an interval is wider than 10 %
 of its ratio, its load gets more rounds, up to three times as many; not with --quick.
 
-Writes results/bench.json, its tables and plot here, and the table of the project's README. Refuses that, with exit
-status 1, if an interval is too wide, there are too few rounds, or the measured files have uncommitted changes; then,
-and always for a part of the comparisons, the results are in build/bench.json.
+Writes results/bench.json, its tables and plot here, and the table of the project's README. A load whose interval is
+still too wide is left out, and named with its interval. Refuses to write anything, with exit status 1, if such a load
+is beside bare uvicorn, there are too few rounds, or the measured files have uncommitted changes; then, and always for a
+part of the comparisons, the results are in build/bench.json.
 """
 
 from __future__ import annotations
@@ -205,7 +206,7 @@ def main() -> None:
     results = run(chosen, given.model, given.rounds, most, given.seconds)
     refused = publishing.reasons(results)
     file = destination(refused, chosen)
-    report.save(file, results)
+    report.save(file, publishing.certain(results) if file == PUBLISHED else results)
     if file == PUBLISHED:
         front_page.write()
         print("Now run python -m benchmarks.capacity: docs/capacity.md uses these results.", file=sys.stderr)

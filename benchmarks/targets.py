@@ -65,6 +65,14 @@ def runs(results: Results, server: str, body: str, rows: int, connections: int, 
     raise KeyError(f"{wanted} was not measured")
 
 
+def is_measured(results: Results, server: str, body: str, rows: int, connections: int) -> bool:
+    """Whether the results have runs of a case."""
+    try:
+        return bool(runs(results, server, body, rows, connections))
+    except KeyError:
+        return False
+
+
 def pairs(results: Results) -> Iterator[tuple[Results, Results]]:
     """The lines of the first and the second server of each comparison."""
     lines = [line for line in results["lines"] if "beside" in line]

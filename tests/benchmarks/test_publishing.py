@@ -1,4 +1,4 @@
-"""Results are refused if they are too uncertain, too few, or of files that are not committed."""
+"""Results are refused or left out if they are too uncertain, too few, or of files that are not committed."""
 
 from __future__ import annotations
 
@@ -7,25 +7,36 @@ from typing import Any
 import pytest
 
 from benchmarks import publishing
+from benchmarks.targets import BARE
 
 CASE = {"body": "json", "rows": 1, "connections": 64}
+NAME, LOAD = "ours (json) beside", ", rows: 1, connections: 64"
+WIDE = "its ratio of 1 (0.5 to 1.5) is 100% wide, expected at most 10%"
 
 
-def results(*ratios: float, commit: str = "f" * 40) -> dict[str, Any]:
+def results(*ratios: float, beside: str = BARE, commit: str = "f" * 40) -> dict[str, Any]:
     """Two servers with these ratios of their requests per second, one a round."""
-    first = CASE | {"server": "ours", "beside": "another", "runs": [{"requests_s": 1e4 * each} for each in ratios]}
-    second = CASE | {"server": "another", "beside": "ours", "runs": [{"requests_s": 1e4} for _ in ratios]}
-    return {"provenance": {"commit": commit}, "lines": [first, second]}
+    first = CASE | {"server": "ours", "beside": beside, "runs": [{"requests_s": 1e4 * each} for each in ratios]}
+    second = CASE | {"server": beside, "beside": "ours", "runs": [{"requests_s": 1e4} for _ in ratios]}
+    return {"provenance": {"commit": commit}, "left_out": {"nginx": "not installed"}, "lines": [first, second]}
 
 
 def test_certain_results_may_be_published() -> None:
-    assert publishing.reasons(results(*[0.99, 1.0, 1.01] * 3)) == []
+    found = results(*[0.99, 1.0, 1.01] * 3)
+    assert publishing.reasons(found) == []
+    assert publishing.certain(found) == found
 
 
-def test_a_wide_interval_is_refused_with_its_bounds() -> None:
-    assert publishing.reasons(results(*[0.5, 1.0, 1.5] * 3)) == [
-        "ours (json) beside another, rows: 1, connections: 64: 1 (0.5 to 1.5) is 100% wide, expected at most 10%"
-    ]
+def test_a_wide_interval_beside_bare_uvicorn_is_refused_with_its_bounds() -> None:
+    assert publishing.reasons(results(*[0.5, 1.0, 1.5] * 3)) == [f"{NAME} {BARE}{LOAD}: {WIDE}"]
+
+
+def test_a_load_with_a_wide_interval_beside_another_server_is_left_out_with_its_bounds() -> None:
+    found, wide = results(*[0.99, 1.0, 1.01] * 3), results(*[0.5, 1.0, 1.5] * 3, beside="another")
+    both = found | {"lines": found["lines"] + wide["lines"]}
+    assert publishing.reasons(both) == []
+    left_out = {"nginx": "not installed", f"{NAME} another{LOAD}": WIDE}
+    assert publishing.certain(both) == found | {"left_out": left_out}
 
 
 def test_one_outlier_is_no_reason() -> None:
