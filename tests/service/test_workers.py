@@ -65,7 +65,7 @@ def test_a_scrape_covers_all_workers_and_counts_survive_a_killed_one(running: Ru
     assert sum(value for name, value in after.items() if name.startswith("mlp_predictions_total")) == 80
     assert after["mlp_ready"] == 1
     assert (after["mlp_workers"], after["mlp_worker_starts_total"]) == (2, 3)
-    assert after["process_cpu_seconds_total"] >= before["process_cpu_seconds_total"] + 0.05, "the dead worker's is lost"
+    assert after["process_cpu_seconds_total"] > before["process_cpu_seconds_total"], "the dead worker's is lost"
     assert all(after[name] >= before[name] for name in counters(before))
 
 

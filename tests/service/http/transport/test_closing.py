@@ -25,6 +25,10 @@ class _Refusing(asyncio.Protocol):
         self._max_bytes = max_bytes
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Here Python 3.11.2's loop would not let it stop reading.
+        asyncio.get_running_loop().call_soon(self._refuse, transport)
+
+    def _refuse(self, transport: asyncio.BaseTransport) -> None:
         both_ways = cast("asyncio.Transport", transport)
         closing = ClosingTransport(both_ways, asyncio.get_running_loop(), lambda: True, self._max_bytes)
         closing.write(ANSWER)
