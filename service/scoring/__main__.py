@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop.install()
     from service.scoring.run import run  # noqa: PLC0415 - these imports take half a second
 
-    return run(sys.argv[1:] if arguments is None else arguments, stop, is_process=True)
+    return run(sys.argv[1:] if arguments is None else arguments, stop)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from service.inference.selection import Selection
 from service.manifest import ArtifactError
 from service.models.command import CommandError
 from service.models.prover import Prover
-from service.scoring import command, served, without_pandas
+from service.scoring import command, served
 from service.scoring.command import PROGRAM, UsageError
 from service.scoring.stop import Stop, Stopped
 from service.settings import load
@@ -24,17 +24,14 @@ from service.settings import load
 _MOST_ROWS = 2**31
 
 
-def run(arguments: Sequence[str], stop: Stop, *, is_process: bool = False) -> int:
-    """Run the command in ``arguments`` and return the exit status.
-
-    ``is_process`` says that nothing else runs in this process, so that settings of libraries may be changed.
-    """
+def run(arguments: Sequence[str], stop: Stop) -> int:
+    """Run the command in ``arguments`` and return the exit status."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # names in a terminal that is not UTF-8
     logging.basicConfig(format=f"{PROGRAM}: %(message)s", level=logging.WARNING)
     try:
-        _score(command.parser().parse_args(arguments), stop, is_process=is_process)
+        _score(command.parser().parse_args(arguments), stop)
     except UsageError as error:
         return _failed(error, 2)
     except (CommandError, ArtifactError, StartError) as error:
@@ -44,11 +41,9 @@ def run(arguments: Sequence[str], stop: Stop, *, is_process: bool = False) -> in
     return 0
 
 
-def _score(options: argparse.Namespace, stop: Stop, *, is_process: bool) -> None:
+def _score(options: argparse.Namespace, stop: Stop) -> None:
     if find_spec("pyarrow") is None:
         raise CommandError("scoring files needs pyarrow, which is not installed; install mlp-serving[arrow]")
-    if is_process and options.ray is None:  # Ray may use pandas
-        without_pandas.apply()
     from service.scoring.cluster import Cluster, chosen  # noqa: PLC0415 - an extra
     from service.scoring.score import score  # noqa: PLC0415 - an extra
 
