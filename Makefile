@@ -127,7 +127,7 @@ docs-links: $(DEV) ## check the links of docs/ to other sites; needs the interne
 	$(SITE) -b linkcheck build/linkcheck
 
 .PHONY: bench bench-quick bench-training nginx wrk
-bench: $(DEV) nginx wrk ## compare with bare uvicorn and other servers, in pairs; about 20 minutes (ARGS="--only 'mosec JSON'")
+bench: $(DEV) nginx wrk ## compare with bare uvicorn and other servers, in pairs; about half an hour (ARGS="--only 'mosec JSON'")
 	@exec $(BIN)/python -m benchmarks.bench $(WORDS)
 
 bench-quick: $(DEV) wrk ## compare with bare uvicorn alone, about 3 minutes; publishes nothing (ARGS="--rounds 3")

@@ -17,7 +17,7 @@ def bench(results: Results) -> str:
 
 
 def _left_out(results: Results) -> list[str]:
-    return [f"**{name} was left out: {reason}.**" for name, reason in results.get("left_out", {}).items()]
+    return [f"**{name} was left out: {reason}.**" for name, reason in results["left_out"].items()]
 
 
 def _targets(results: Results) -> str:
@@ -77,7 +77,7 @@ def _cases(results: Results) -> str:
         rows.append(
             (
                 line["server"],
-                line.get("beside", "all"),
+                line["beside"],
                 line["body"],
                 f"{line['rows']:,}",
                 f"{line['connections']}",

@@ -118,9 +118,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9, help="measurements of each case (default: 9)")
     parser.add_argument("--seconds", type=int, default=1, help="length of one serving measurement (default: 1)")
     given = parser.parse_args()
-    print(
-        "\n".join(f"- {name}: {value}" for name, value in provenance.of(provenance.MODEL, " ".join(sys.argv)).items())
-    )
+    command = " ".join(["python -m benchmarks.change", *sys.argv[1:]])
+    print("\n".join(f"- {name}: {value}" for name, value in provenance.of(provenance.MODEL, command).items()))
     with checked_out(given.commit) as before:
         trees = (before, provenance.ROOT)
         if "serving" in given.what:

@@ -54,12 +54,11 @@ class Target:
 def runs(results: Results, server: str, body: str, rows: int, connections: int, beside: str | None = None) -> Runs:
     """The runs of a server ``beside`` another; without it those of the first comparison that has them.
 
-    In results from before servers were compared in pairs, all were beside each other. Raises `KeyError` if the case was
-    not measured.
+    Raises `KeyError` if the case was not measured.
     """
     wanted = {"server": server, "body": body, "rows": rows, "connections": connections}
     for line in results["lines"]:
-        if all(line[key] == value for key, value in wanted.items()) and beside in (None, line.get("beside", beside)):
+        if all(line[key] == value for key, value in wanted.items()) and beside in (None, line["beside"]):
             found: Runs = line["runs"]
             return found
     raise KeyError(f"{wanted} was not measured")
@@ -75,8 +74,7 @@ def is_measured(results: Results, server: str, body: str, rows: int, connections
 
 def pairs(results: Results) -> Iterator[tuple[Results, Results]]:
     """The lines of the first and the second server of each comparison."""
-    lines = [line for line in results["lines"] if "beside" in line]
-    return zip(lines[::2], lines[1::2], strict=True)
+    return zip(results["lines"][::2], results["lines"][1::2], strict=True)
 
 
 def median(results: Results, figure: str, server: str, body: str, rows: int, connections: int) -> float:

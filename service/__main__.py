@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from service import deferred_models  # noqa: PLC0415 - these imports take a third of a second
 
     deferred_models.import_fastapi()
-    from service.run import run  # noqa: PLC0415
+    from service.run import run  # noqa: PLC0415 - after FastAPI, and without garbage collections
 
     # What is imported stays: looking for garbage in it would take a tenth of the start.
     gc.freeze()

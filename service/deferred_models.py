@@ -12,6 +12,6 @@ def import_fastapi() -> None:
     """
     BaseModel.model_config["defer_build"] = True
     try:
-        import fastapi  # noqa: F401, PLC0415
+        import fastapi  # noqa: F401, PLC0415 - it is imported for its effect, under the option
     finally:
         del BaseModel.model_config["defer_build"]

@@ -116,9 +116,9 @@ class Batcher:
         # When the loop began to read what runs at the end of this turn, how long the last turn took, and the longest
         # time that one read.
         self._turn_began_s = self._last_turn_s = self._reading_s = 0.0
-        self._large = LargeLane(self._run, costs, clock=clock, max_wait_s=max_queue_s, became_idle=self._notify_if_idle)
+        self._large = LargeLane(self._run, costs, clock=clock, max_wait_s=max_queue_s)
         self._expected = 0
-        self._became_idle: asyncio.Event | None = None
+        self._small_idle: asyncio.Event | None = None  # set, once there is one, when the large lane alone may be busy
 
     def submit(self, rows: Rows, deadline_s: float, done: Done, waited_s: float = 0.0) -> Job:
         """Accept ``rows`` (rows, features); ``done`` is called later in this turn of the running loop, or after it.
@@ -201,14 +201,16 @@ class Batcher:
 
     def idle(self) -> bool:
         """Whether every accepted request is answered, and no announced one is left."""
-        return not (self._small or self._running or self._expected) and self._large.idle
+        return self._is_small_idle() and self._large.idle
 
     async def drain(self) -> None:
         """Wait until the batcher is `idle`. It still accepts requests: the caller has to stop sending them."""
         while not self.idle():
-            if self._became_idle is None:
-                self._became_idle = asyncio.Event()
-            await self._became_idle.wait()
+            await self._large.drain()
+            if not self._is_small_idle():
+                if self._small_idle is None:
+                    self._small_idle = asyncio.Event()
+                await self._small_idle.wait()
 
     def close(self) -> None:
         """Stop the thread, and answer what still waits with `NotReady`. To let it finish, `drain` first."""
@@ -220,10 +222,13 @@ class Batcher:
                     job.cancel()
         self._large.close()
 
+    def _is_small_idle(self) -> bool:
+        return not (self._small or self._running or self._expected)
+
     def _notify_if_idle(self) -> None:
-        if self._became_idle is not None and self.idle():
-            self._became_idle.set()
-            self._became_idle = None
+        if self._small_idle is not None and self._is_small_idle():
+            self._small_idle.set()
+            self._small_idle = None
 
     def _goes_to_large_lane(self, count: int, waited_s: float) -> bool:
         """Whether ``count`` rows go there. If they can run in one call, they do not if they would be rejected."""
@@ -335,6 +340,6 @@ class Batcher:
         if len(self._spare) < _SPARE_BATCHES:
             self._spare.append(batch)
         self._running = False
-        if self._became_idle is not None:
+        if self._small_idle is not None:
             self._notify_if_idle()
         return ended_s

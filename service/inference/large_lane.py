@@ -47,7 +47,7 @@ class LargeLane:
     """Large requests of one network. ``rows`` counts those of the requests that are not answered.
 
     ``max_wait_s`` is how long a request may wait for those before it: shorter ones overtake only within it.
-    ``became_idle`` is called when the last request is answered. For the rest see `Batcher`.
+    For the rest see `Batcher`.
     """
 
     def __init__(
@@ -57,14 +57,12 @@ class LargeLane:
         *,
         clock: Callable[[], float],
         max_wait_s: float,
-        became_idle: Callable[[], None],
     ) -> None:
         self.rows = 0
         self._run = run
         self._costs = costs
         self._clock = clock
         self._max_wait_s = max_wait_s
-        self._became_idle = became_idle
         self._jobs: list[_LargeJob] = []
         self._task: asyncio.Task[None] | None = None
         self._pace = Pace()
@@ -78,7 +76,7 @@ class LargeLane:
     @property
     def idle(self) -> bool:
         """Whether every request is answered."""
-        return self._task is None
+        return self._task is None or self._task.done()
 
     def wait_s(self, more_rows: int = 0) -> float:
         """How long a new request would wait for the rows before it, and ``more_rows``, at the present pace."""
@@ -93,16 +91,19 @@ class LargeLane:
         """Queue a job with its ``rows`` (rows, features)."""
         self.rows += job.count
         self._jobs.append(_LargeJob(job, rows))
-        if self._task is None:
+        if self.idle:
             self._task = asyncio.get_running_loop().create_task(self._run_all())
+
+    async def drain(self) -> None:
+        """Wait until the requests that are here now are answered."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
 
     def close(self) -> None:
         """Stop the thread, and answer what still waits with `NotReady`."""
         self._closed = True
         if self._task is not None:
             self._task.cancel()
-        else:
-            self._became_idle = _nothing
         for large in self._jobs:
             if not large.job.cancelled:
                 large.job.done(stopped())
@@ -111,18 +112,11 @@ class LargeLane:
 
     async def _run_all(self) -> None:
         """Run one call after another in the thread, until no job is left."""
-        try:
-            while self._jobs:
-                began_s = self._clock()
-                self._jobs = [large for large in self._jobs if self._still_waits(large, began_s)]
-                if self._jobs:
-                    await self._run_call(self._plan(began_s), began_s)
-        finally:
-            self._task = None
-            self._became_idle()
-            if self._closed:
-                # It refers to the owner of this lane: the cycle would keep the network in memory until a collection.
-                self._became_idle = _nothing
+        while self._jobs:
+            began_s = self._clock()
+            self._jobs = [large for large in self._jobs if self._still_waits(large, began_s)]
+            if self._jobs:
+                await self._run_call(self._plan(began_s), began_s)
 
     async def _run_call(self, plan: list[_Slice], began_s: float) -> None:
         for large in {each.of for each in plan if each.first == 0}:
@@ -237,7 +231,3 @@ class LargeLane:
             self._answer(large, DeadlineExceeded(f"{late}; allow more time, or send fewer rows"))
             return False
         return True
-
-
-def _nothing() -> None:
-    pass

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from tests.service.running import Running, environment
+from tests.service.running import PATIENCE_S, Running, environment
 
 NOT_NEEDED: Final = {
     *("torch", "onnx", "sklearn", "pandas", "PIL", "pyarrow", "grpc", "google", "rich", "opentelemetry.sdk"),
@@ -22,7 +22,12 @@ SMALL: Final = {"encodings.cp437", "fastapi.telemetry._runtime"}
 def printed(program: str) -> list[str]:
     """The lines that ``program`` prints in a Python of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     return done.stdout.splitlines()
 

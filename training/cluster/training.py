@@ -27,7 +27,6 @@ from training.cluster.reports import Reporting, Reports
 from training.config import Config
 from training.data.dataset import Dataset
 from training.data.split import Split
-from training.engine.arithmetic import Arithmetic
 from training.engine.trainer import Epoch
 from training.errors import ClusterError, OptionError, TrainingError
 from training.recipe.train import TrainResult
@@ -44,12 +43,11 @@ def train_network(
     on_epoch: Callable[[Epoch], object],
     on_teacher_epoch: Callable[[Epoch], None],  # noqa: ARG001 - the signature of `recipe.train.train_network`
     on_step: Callable[[], None],
-    on_arithmetic: Callable[[Arithmetic], None] = lambda _: None,
 ) -> TrainResult:
     """As `recipe.train.train_network`, on the workers of ``cluster``; raises `ClusterError` too.
 
     ``on_epoch`` is told of epochs some seconds after they ended, and cannot stop training. ``on_step`` is called while
-    it waits, and may end training by raising. ``on_arithmetic`` is told at the end.
+    it waits, and may end training by raising.
     """
     cluster.check(config)
     _check_shards(dataset, cluster.workers)
@@ -58,9 +56,7 @@ def train_network(
         reports = ray.remote(num_cpus=0)(Reports).remote()
         reference = ray.put(worker.Job(dataset, split, config, cluster.checkpoint_every_s))
         trainer = _trainer(cluster, config, [reference], storage, Reporting(reports))
-        trained = _watched(_in_thread(trainer.fit), reports, on_epoch, on_step)
-    on_arithmetic(trained.arithmetic)
-    return trained
+        return _watched(_in_thread(trainer.fit), reports, on_epoch, on_step)
 
 
 def _trainer(cluster: Cluster, config: Config, job: list[Any], storage: str, reporting: Reporting) -> TorchTrainer:

@@ -13,10 +13,12 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from training.config import Config
 from training.engine import gradient, losses
 from training.engine.device import largest_matrix
 from training.engine.flat_parameters import FlatParameters
-from training.engine.workers import Workers
+from training.engine.loop import Inputs
+from training.engine.workers import ALONE, Workers
 
 AUTO: Final = "auto"
 FLOAT32: Final = "float32"
@@ -90,6 +92,24 @@ def speedup(
         if number >= _FEWEST_ROUNDS and clock() - began_s >= _LONGEST_S:
             break
     return statistics.median(taken_s[0]) / statistics.median(taken_s[1])
+
+
+def of_run(
+    body: nn.Sequential,
+    inputs: Inputs,
+    config: Config,
+    workers: Workers = ALONE,
+    measure: Measure = speedup,
+) -> Arithmetic:
+    """The arithmetic in which to train ``body``: that of the state which the workers kept last, or as configured.
+
+    A measurement takes as many of the ``inputs`` (rows, features) as a batch has, over and over if there are fewer.
+    """
+    state = workers.last_state()
+    if state is not None:
+        return Arithmetic(BFLOAT16 if state["half"] else FLOAT32)
+    index = torch.arange(config.batch_size if len(inputs) else 0, device=inputs.device) % max(len(inputs), 1)
+    return chosen(config.arithmetic, body, inputs.index_select(0, index), workers, measure)
 
 
 @contextmanager

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from training.config import Config
-from training.engine import arithmetic, gradient, loop, products, subnormal
-from training.engine.arithmetic import Arithmetic, Measure
+from training.engine import gradient, loop, products, subnormal
 from training.engine.augment import Augment
 from training.engine.averaging import averaged
 from training.engine.batches import BatchSource
@@ -27,7 +26,6 @@ from training.engine.optimizer import ScheduledOptimizer
 from training.engine.resuming import Progress
 from training.engine.workers import (
     ALONE,
-    State,
     Workers,
     average_batch_norms,
     gathered,
@@ -66,33 +64,29 @@ def fit(  # noqa: PLR0913 - what is trained, on what, how, and who is told
     augment: Augment | None = None,
     on_epoch: Callable[[Epoch], bool | None],
     on_step: Callable[[], None] = lambda: None,
-    on_arithmetic: Callable[[Arithmetic], None] = lambda _: None,
-    measure: Measure = arithmetic.speedup,
+    half: bool = False,
     workers: Workers = ALONE,
 ) -> list[Epoch]:
     """Train ``body`` in place on the batches of ``train`` and return the history of its epochs.
 
     With ``config.patience``, training stops that many epochs after the lowest validation loss and restores the weights
     of that epoch. Without it, all epochs are trained and the last weights stay. ``on_epoch`` is called after each
-    epoch and may stop training by returning True, ``on_step`` before each step; both may end it by raising. Raises
-    `Diverged`. ``on_arithmetic`` is told of the arithmetic, which ``measure`` chooses if `Config.arithmetic` is auto.
+    epoch and may stop training by returning True, ``on_step`` before each step; both may end it by raising. If
+    ``half``, matrices are multiplied in bfloat16. Raises `Diverged`.
 
     With several ``workers``, ``train`` has a part of each batch, and the networks of all workers stay the same.
-    Training goes on from the state that they kept last, in its arithmetic.
+    Training goes on from the state that they kept last.
     """
     batches_per_epoch = _batches_per_epoch(rows_of_all(train.rows, workers, train.device), config)
     patience = config.patience - 1 if config.patience else math.inf
     early_stopping = EarlyStopping(body, patience, tolerance=_TOLERANCE, keep_best=bool(config.patience))
     with flattened(body) as flat, threads_for(body, config.batch_size), subnormal.flushed():
         share_first(flat.values, workers)
-        state = workers.last_state()
-        kind = _arithmetic(body, validation, config, workers, measure, state)
-        on_arithmetic(kind)
-        of_part = gradient.of(body, flat, objective.loss, half=kind.half)
+        of_part = gradient.of(body, flat, objective.loss, half=half)
         of_batch = averaged(of_part, flat, workers)
         optimizer = ScheduledOptimizer(flat, config, batches_per_epoch)
         progress = Progress(body, optimizer, early_stopping)
-        history = [Epoch(*each) for each in progress.resume(state)]
+        history = [Epoch(*each) for each in progress.resume(workers.last_state())]
         for number in range(len(history) + 1, config.epochs + 1):
             if early_stopping.should_stop:
                 break
@@ -107,7 +101,7 @@ def fit(  # noqa: PLR0913 - what is trained, on what, how, and who is told
             history.append(epoch)
             early_stopping.update(-validation_loss)
             stopped = on_epoch(epoch)
-            workers.keep(lambda: {**progress.state(history), "half": kind.half})
+            workers.keep(lambda: {**progress.state(history), "half": half})
             if stopped:
                 break
     early_stopping.restore_best()
@@ -118,17 +112,6 @@ def fit(  # noqa: PLR0913 - what is trained, on what, how, and who is told
 def best_epoch(history: Sequence[Epoch], config: Config) -> Epoch:
     """The epoch whose weights the network has: the best one with ``config.patience``, else the last one."""
     return min(history, key=lambda epoch: epoch.validation_loss) if config.patience else history[-1]
-
-
-def _arithmetic(
-    body: nn.Sequential, validation: Rows, config: Config, workers: Workers, measure: Measure, state: State | None
-) -> Arithmetic:
-    """The arithmetic that ``state`` began with, or the one chosen for batches as large as those of training."""
-    if state is not None:
-        return Arithmetic(arithmetic.BFLOAT16 if state["half"] else arithmetic.FLOAT32)
-    available = len(validation.inputs)
-    index = torch.arange(config.batch_size if available else 0, device=validation.inputs.device) % max(available, 1)
-    return arithmetic.chosen(config.arithmetic, body, validation.inputs.index_select(0, index), workers, measure)
 
 
 def _batches_per_epoch(rows: Sequence[int], config: Config) -> int:

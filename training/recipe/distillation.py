@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.config import Config
-from training.engine import losses, subnormal, trainer
-from training.engine.arithmetic import Arithmetic
+from training.engine import arithmetic, losses, subnormal, trainer
 from training.engine.augment import Augment
 from training.engine.batches import InMemoryBatches
 from training.engine.loop import Rows
@@ -54,7 +53,7 @@ def soft_targets(
     options = replace(config, epochs=config.teacher_epochs, patience=0, **_OPTIONS)
     # Label smoothing makes a teacher more accurate but less informative: https://arxiv.org/abs/1906.02629
     goal = losses.classification()
-    kinds: list[Arithmetic] = []
+    kind = arithmetic.of_run(teacher, validation.inputs, options)
     history = trainer.fit(
         teacher,
         InMemoryBatches(train),
@@ -64,11 +63,11 @@ def soft_targets(
         augment=augment,
         on_epoch=on_epoch,
         on_step=on_step,
-        on_arithmetic=kinds.append,
+        half=kind.half,
     )
     smoothing = config.label_smoothing
     labels = functional.one_hot(train.targets, classes) * (1 - smoothing) + smoothing / classes
-    probabilities = _probabilities(teacher, cast("Tensor", train.inputs), augment, on_step, half=kinds[0].half)
+    probabilities = _probabilities(teacher, cast("Tensor", train.inputs), augment, on_step, half=kind.half)
     return SoftTargets(_TEACHER_SHARE * probabilities + (1 - _TEACHER_SHARE) * labels.unsqueeze(1), history)
 
 

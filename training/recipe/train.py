@@ -17,7 +17,7 @@ from training.data import precision
 from training.data.dataset import Dataset
 from training.data.split import Split
 from training.data.streamed import Chunk
-from training.engine import losses, trainer
+from training.engine import arithmetic, losses, trainer
 from training.engine.arithmetic import Arithmetic
 from training.engine.augment import Augment, transforms
 from training.engine.batches import BatchSource, InMemoryBatches, SlicedBatches
@@ -53,7 +53,7 @@ class TrainResult:
     arithmetic: Arithmetic
 
 
-def train_network(  # noqa: PLR0913 - what is trained, how, where, and who is told
+def train_network(
     dataset: Dataset,
     split: Split,
     config: Config,
@@ -61,16 +61,13 @@ def train_network(  # noqa: PLR0913 - what is trained, how, where, and who is to
     on_epoch: Callable[[Epoch], bool | None],
     on_teacher_epoch: Callable[[Epoch], None] = lambda _: None,
     on_step: Callable[[], None] = lambda: None,
-    *,
-    on_arithmetic: Callable[[Arithmetic], None] = lambda _: None,
     workers: Workers = ALONE,
 ) -> TrainResult:
     """Train on the training rows and calibrate on the validation rows; the test rows are not used.
 
     Training stops when ``on_epoch`` returns True. ``on_step`` is called before each step, and may end training by
-    raising. ``on_arithmetic`` is told of the arithmetic before the first step. The global random state stays as it was.
-    Several ``workers`` have the same data set and train together. Raises `Diverged`, and `OptionError` if an option
-    does not fit the data set.
+    raising. The global random state stays as it was. Several ``workers`` have the same data set and train together.
+    Raises `Diverged`, and `OptionError` if an option does not fit the data set.
     """
     config = sizing.resolved(config, split.train_rows)
     _check_kind_options(dataset, config)
@@ -93,12 +90,7 @@ def train_network(  # noqa: PLR0913 - what is trained, how, where, and who is to
             teacher_history = soft.history
             train, objective = train._replace(targets=soft.targets), losses.distillation()
         batches = _batches(network, dataset, train, class_weights, config, workers)
-        told: list[Arithmetic] = []
-
-        def tell(kind: Arithmetic) -> None:
-            told.append(kind)
-            on_arithmetic(kind)
-
+        kind = arithmetic.of_run(body, validation.inputs, config, workers)
         history = trainer.fit(
             body,
             batches,
@@ -108,12 +100,12 @@ def train_network(  # noqa: PLR0913 - what is trained, how, where, and who is to
             augment=augment,
             on_epoch=on_epoch,
             on_step=on_step,
-            on_arithmetic=tell,
+            half=kind.half,
             workers=workers,
         )
     network.cpu().eval()
     temperature = _calibrate(network, dataset, split, class_weights) if dataset.classifies else None
-    return TrainResult(network, history, teacher_history, temperature, told[0])
+    return TrainResult(network, history, teacher_history, temperature, kind)
 
 
 @torch.no_grad()

@@ -68,10 +68,10 @@ def train(  # noqa: PLR0913 - what is trained, how, where, and who is told
             on_epoch=after_epoch,
             on_teacher_epoch=bars["teacher epoch"],
             on_step=interrupts.check,
-            on_arithmetic=partial(_print_arithmetic, console),
         )
     fit_s = time.perf_counter() - started_s
     best = trainer.best_epoch(trained.history, config)
+    _print_arithmetic(console, trained.arithmetic)
     if trained.teacher_history:
         console.print(f"teacher: validation accuracy {trained.teacher_history[-1].validation_score:.4f}")
     console.print(

@@ -16,7 +16,7 @@ COST = TurnCost(fixed_us=160, each_us=50)
 
 def bench(fixed_us: float, each_us: float) -> dict[str, Any]:
     lines = [
-        {"server": "ours int8", "body": "json", "rows": 1, "connections": count}
+        {"server": "ours int8", "beside": "bare uvicorn", "body": "json", "rows": 1, "connections": count}
         | {"runs": [{"processor_us": each_us + fixed_us / count}]}
         for count in CONNECTIONS
     ]

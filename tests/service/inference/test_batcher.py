@@ -555,7 +555,8 @@ def test_close_rejects_waiting_rows_once() -> None:
     run(story())
 
 
-def test_it_is_idle_once_everything_accepted_or_acquired_is_answered() -> None:
+@pytest.mark.parametrize("announced", [[2], list(range(20))], ids=["small", "large"])
+def test_it_is_idle_once_everything_accepted_or_acquired_is_answered(announced: list[float]) -> None:
     async def story() -> None:
         bench = Bench()
         batcher = bench.batcher
@@ -569,12 +570,12 @@ def test_it_is_idle_once_everything_accepted_or_acquired_is_answered() -> None:
         assert bench.answer("large") == list(range(20))
         assert not batcher.idle()
         assert not drained.done()
-        bench.submit("was announced", 2)
+        bench.submit("was announced", *announced)
         batcher.release()
         assert not batcher.idle()
         await drained
         assert batcher.idle()
-        assert bench.answer("was announced") == [2]
+        assert bench.answer("was announced") == announced
         batcher.close()
         await batcher.drain()
 

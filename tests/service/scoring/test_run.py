@@ -74,17 +74,3 @@ def test_imports() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
-
-
-def test_a_run_imports_no_pandas(models: Path, tmp_path: Path) -> None:
-    """pyarrow would import it to recognise its types, which takes a quarter second."""
-    np.save(tmp_path / "rows.npy", np.zeros((3, 4), np.float32))
-    arguments = ["small", str(tmp_path / "rows.npy"), str(tmp_path / "x.csv"), "--models", str(models)]
-    script = (
-        "import sys; from service.scoring.__main__ import main\n"
-        f"status = main({arguments!r})\n"
-        "assert (status, 'pyarrow' in sys.modules, 'pandas' in sys.modules) == (0, True, False)\n"
-        "import pandas\n"
-    )
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tests.training.engine.test_workers import Team, Worker, together
 from training.config import Config
 from training.engine import arithmetic, losses, trainer
-from training.engine.arithmetic import Arithmetic
+from training.engine.arithmetic import Arithmetic, Measure
 from training.engine.batches import InMemoryBatches
 from training.engine.loop import Rows
 from training.engine.workers import ALONE, State, Workers
@@ -128,21 +128,19 @@ def test_a_slow_network_is_measured_fewer_times(seconds: float, calls: int) -> N
     assert clock.called.count("first") == calls
 
 
-def fit(measure: Callable[..., float], workers: Workers = ALONE, config: Config = CONFIG) -> tuple[Tensor, Arithmetic]:
+def fit(measure: Measure, workers: Workers = ALONE, config: Config = CONFIG) -> tuple[Tensor, Arithmetic]:
     """The weights of a network after training, and the arithmetic."""
-    body, told = large(), list[Arithmetic]()
-    rows = Rows(ROWS, torch.arange(len(ROWS)) % OUTPUTS)
+    body, rows = large(), Rows(ROWS, torch.arange(len(ROWS)) % OUTPUTS)
     with torch.random.fork_rng():
         torch.manual_seed(3)
+        kind = arithmetic.of_run(body, ROWS, config, workers, measure)
         trainer.fit(
             *(body, InMemoryBatches(rows), rows, losses.classification(), config),
             on_epoch=lambda _: None,
-            on_arithmetic=told.append,
-            measure=measure,
+            half=kind.half,
             workers=workers,
         )
-    (only,) = told
-    return torch.cat([each.detach().flatten() for each in body.parameters()]), only
+    return torch.cat([each.detach().flatten() for each in body.parameters()]), kind
 
 
 def test_a_network_is_trained_in_the_arithmetic_that_was_chosen() -> None:
