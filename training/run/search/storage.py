@@ -10,7 +10,10 @@ from typing import Final
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from training.errors import OptionError
 from training.run.secrets import without_passwords
@@ -19,6 +22,7 @@ _JOURNALS: Final = (".journal", ".log")
 # A process that says nothing for so long is dead, and its trial lost.
 _HEARTBEAT_S: Final = 15
 _DEAD_S: Final = 90
+_LOCKED_S: Final = 60  # how long a process waits for others to write to an SQLite file
 
 
 def opened(place: str) -> BaseStorage:
@@ -51,6 +55,32 @@ def _database(url: str) -> RDBStorage:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats
         try:
-            return _Database(url, heartbeat_interval=_HEARTBEAT_S, grace_period=_DEAD_S)
+            found = _connected(url)
         except (IntegrityError, OperationalError):  # another process has made the same tables meanwhile
-            return _Database(url, heartbeat_interval=_HEARTBEAT_S, grace_period=_DEAD_S)
+            found = _connected(url)
+    if found.engine.dialect.name == "sqlite":
+        _lock_first(found.engine)
+    return found
+
+
+def _connected(url: str) -> RDBStorage:
+    arguments = {"connect_args": {"timeout": _LOCKED_S}} if url.startswith("sqlite") else {}
+    return _Database(url, engine_kwargs=arguments, heartbeat_interval=_HEARTBEAT_S, grace_period=_DEAD_S)
+
+
+def _lock_first(engine: Engine) -> None:
+    """Lock the SQLite file at the begin of each transaction rather than at its first change.
+
+    Optuna reads whether a trial waits and then takes it; SQLite has no locks of rows, so two processes would take the
+    same one. See "Enabling Serializable / Locking" in SQLAlchemy's pages on SQLite.
+    """
+
+    def leave_begin_to_us(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    event.listen(engine, "connect", leave_begin_to_us)
+    event.listen(engine, "begin", begin)
+    engine.dispose()  # the connections that were made without it

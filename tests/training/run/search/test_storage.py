@@ -1,7 +1,9 @@
-"""A storage that stops working."""
+"""A storage that stops working, and one that two processes share."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import optuna
@@ -24,3 +26,35 @@ def test_a_heartbeat_that_fails_is_silent(tmp_path: Path) -> None:
 
     with pytest.raises((StorageInternalError, AssertionError)):  # Optuna hides one behind the other
         optuna.create_study(storage=opened).optimize(objective, n_trials=1)
+
+
+_TAKES_ALL = """
+import sys
+import optuna
+from training.run.search import storage
+
+study = optuna.load_study(study_name="s", storage=storage.opened(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+while trial := study.ask().user_attrs.get("name"):
+    print(trial, flush=True)
+"""
+
+
+def test_each_waiting_trial_is_taken_by_one_process(tmp_path: Path) -> None:
+    place = str(tmp_path / "s.db")
+    study = optuna.create_study(study_name="s", storage=storage.opened(place))
+    for number in range(100):
+        study.enqueue_trial({}, user_attrs={"name": str(number)})
+    command = [sys.executable, "-c", _TAKES_ALL, place]
+    processes = [subprocess.Popen(command, stdin=-1, stdout=-1, text=True) for _ in range(3)]
+    for each in processes:
+        assert each.stdout is not None
+        assert each.stdout.readline() == "ready\n"
+    for each in processes:
+        assert each.stdin is not None
+        each.stdin.write("go\n")
+        each.stdin.flush()
+    outputs = [each.communicate(timeout=60)[0].split() for each in processes]
+    taken = [trial for output in outputs for trial in output]
+    assert len(taken) == len(set(taken)) == 100
