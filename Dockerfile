@@ -17,8 +17,9 @@ RUN python3 -m venv tools \
  && python3 -m venv --without-pip /opt/mlp-serving \
  && tools/bin/pip --python /opt/mlp-serving/bin/python install --quiet --no-cache-dir --require-hashes \
       --only-binary :all: -r "requirements-${RUNTIME}.txt" ${EXTRAS:+-r "requirements-${EXTRAS}.txt"}
-# Without training/ here the wheel holds the service alone, and its command to train would find nothing.
-COPY pyproject.toml README.md LICENSE ./
+# Without training/ here the wheel holds the service alone, and its command to train would find nothing. Its reader of
+# JSON is compiled.
+COPY pyproject.toml README.md LICENSE hatch_build.py ./
 COPY service service
 COPY deploy/audit/debian_packages.py ./
 RUN tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \

@@ -46,7 +46,7 @@ LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strat
 HASHED  := --constraint constraints.txt --generate-hashes --output-file
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve models rollback score data train tune prometheus chromium test test-fast ray-test check format lock docs docs-links render chart manifest-schema proto dashboard pictures image image-digest model-image image-test deploy-test audit audit-code audit-licences audit-vulnerabilities sbom clean
+.PHONY: help setup serve compiled models rollback score data train tune prometheus chromium test test-fast ray-test check format lock docs docs-links render chart manifest-schema proto dashboard pictures image image-digest model-image image-test deploy-test audit audit-code audit-licences audit-vulnerabilities sbom clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
@@ -55,6 +55,10 @@ setup: $(DEV)    ## install everything for development
 
 serve: $(SERVER) ## start the server with the models in models/ (PORT=, ARGS="--log-level debug", RUNTIME=cpu|gpu)
 	@exec $(BIN)/python -m service --host "$$GIVEN_HOST" --port "$$GIVEN_PORT" $(WORDS)
+
+compiled: $(SERVER) ## compile what reads numbers in JSON, for more requests/s; downloads a C compiler of 100 MB
+	@$(INSTALL) hatchling ziglang
+	@$(BIN)/python hatch_build.py
 
 models: $(SERVER) ## list the published versions, or manage them (ARGS="check fashion-mnist@1", ARGS=--help)
 	@exec $(BIN)/python -m service.models $(or $(WORDS),list)
@@ -262,7 +266,10 @@ $(TRAIN): $(SERVER)
 $(DEV): $(TRAIN)
 	@echo "Installing the developers' tools into $(VENV) ..."
 	@$(INSTALL) --editable '.[$(RUNTIME),grpc,images,train,tune,mlflow,tensorboard,tracing,bench,docs,dev]'
+	@$(BIN)/python hatch_build.py
 	@touch $@
+
+$(DEV): hatch_build.py service/http/codecs/regular_json.c
 
 $(AUDITORS): pyproject.toml constraints.txt
 	@echo "Installing the audit's tools into $(AUDIT) ..."

@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from service.http.codecs import regular_json
+
 ROOT: Final = Path(__file__).parents[1]
 MODEL: Final = ROOT / "models/fashion-mnist/1"
 LIBRARIES: Final = ("uvicorn", "uvloop", "httptools", "fastapi", "onnxruntime", "numpy", "orjson", "pysimdjson")
@@ -30,6 +32,7 @@ def of(model: Path, command: str) -> dict[str, str]:
         "load before": f"{os.getloadavg()[0]:.2f} processes over the minute before",
         "Python": platform.python_version(),
         "libraries": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
+        "numbers in JSON": "read by compiled code" if regular_json.IS_COMPILED else "read by simdjson",
         "model": f"{model.parent.name} version {model.name}: {graphs}",
     }
 

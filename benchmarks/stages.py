@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from benchmarks import load, payloads, provenance, report, wire
 from service import artifact, logs, metrics
 from service.http.admission import Arrival
+from service.http.codecs import regular_json
 from service.http.codecs.json_answers import encode
 from service.http.codecs.json_rows import rows_from_json
 from service.http.codecs.npy import rows_from_npy
@@ -60,6 +61,8 @@ def stages(model: Path) -> Stages:
         values = payloads.rows(rows).astype(np.float64).reshape(-1)
         found |= {
             f"decode JSON, {rows} row(s)": (partial(rows_from_json, json, schema), 1),
+            f"of this the numbers, {rows} row(s)": (partial(regular_json.array, json), 1),
+            f"the same, not compiled, {rows} row(s)": (partial(regular_json.portable, json), 1),
             f"decode raw, {rows} row(s)": (partial(rows_from_raw, raw, "float32", schema), 1),
             f"decode npy, {rows} row(s)": (partial(rows_from_npy, npy, schema), 1),
             f"of this the check, {rows} row(s)": (partial(fits_float32, values), 1),

@@ -16,6 +16,7 @@ from service.errors import StartError
 from service.grpc import extra
 from service.health import Health
 from service.heartbeats import Heartbeats
+from service.http.codecs import regular_json
 from service.inference.selection import only_model
 from service.keys.buckets import Buckets
 from service.log_writer import LAST_LINES_S, LogStream, LogWriter
@@ -61,6 +62,7 @@ def _serve(arguments: Sequence[str], stop: server.Stop, writer: LogWriter) -> in
     writer.shared = count > 1
     certificate = _certificate(settings)
     _log.info("%d worker(s) of one thread, on %g CPUs of quota and affinity", count, cpus.available())
+    _log.info("numbers in JSON are read by %s", "compiled code" if regular_json.IS_COMPILED else "simdjson")
     if settings.grpc_port:
         extra.check()
     bound = sockets.bind(settings)

@@ -182,8 +182,9 @@ def test_a_value_out_of_bounds() -> None:
 def test_the_start_logs_address_models_and_cpus(models: Path) -> None:
     with Running(models, "--log-format=text", variables={"MLP_PROVIDER": "cpu"}) as server:
         first, *lines = server.log
-    unwatched, second, third, fourth = lines
+    reader, unwatched, second, third, fourth = lines
     assert re.fullmatch(r"INFO +1 worker\(s\) of one thread, on [\d.]+ CPUs of quota and affinity\n", first)
+    assert reader == "INFO     numbers in JSON are read by compiled code\n"
     assert re.fullmatch(
         r"INFO +loaded small version 1 \(cpu, fp32\) after [\d.]+ s: \d+ µs a run, [\d.]+ µs a row, "
         r"up to \d+ rows on the event loop\n",

@@ -1,6 +1,6 @@
 """Decodes and checks rows in JSON.
 
-The numbers of a regular request never become Python objects: simdjson writes them into one buffer. Everything else
+The numbers of a regular request never become Python objects, see `regular_json`. Everything else
 (rows by feature name, strings, nulls, wrong lengths) is parsed again by a slower path, which accepts it or reports the
 first error in reading order. Large bodies are decoded in steps, none of which takes long.
 """
@@ -11,22 +11,19 @@ import re
 from typing import Any, Final
 
 import numpy as np
-import simdjson
 from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput, MalformedBody
-from service.http.codecs import fast_json, json_frames
+from service.http.codecs import fast_json, json_frames, regular_json
 from service.http.codecs.json_frames import Entries
 from service.http.codecs.json_row import RowReader
 from service.http.codecs.json_text import JsonText, TooLong
+from service.http.codecs.regular_json import KEYS, SPLIT
 from service.inference.columns import type_name
 from service.inference.schema import Schema
 from service.inference.steps import Steps, finish
 
-# The keys of rows: ours, TensorFlow Serving's and MLflow's; and MLflow's for a table in orient="split".
-_KEYS: Final = ("inputs", "instances", "dataframe_records")
-_SPLIT: Final = "dataframe_split"
-_ALL_KEYS: Final = (*_KEYS, _SPLIT)
+_ALL_KEYS: Final = (*KEYS, SPLIT)
 _EXPECTED: Final = 'an object {"inputs": [row, …]} or a list of rows'
 # Numbers that are parsed in 2 ms at most, and other values that usually are.
 _WHOLE_BYTES: Final = 256 * 1024
@@ -57,7 +54,7 @@ def quick_rows(body: bytes, schema: Schema, *, ignore_unknown: bool = False) -> 
     """The same for a small body without errors; None if it needs `rows_in_steps`."""
     rows = None
     if schema.numeric and len(body) <= _WHOLE_BYTES:
-        rows = _regular_rows(body, schema)
+        rows = _regular_rows(body, schema, single=True)
     if rows is None and len(body) <= _AT_ONCE_BYTES:
         rows = _rows_at_once(body, RowReader(schema, ignore_unknown=ignore_unknown))
     return rows
@@ -95,7 +92,7 @@ def _document(text: JsonText, reader: RowReader) -> Steps[NDArray[np.float64]]:
             yield from json_frames.skip(text)
         elif key is None:
             key = name
-            rows = yield from _rows(text, repr(key), reader, split=key == _SPLIT)
+            rows = yield from _rows(text, repr(key), reader, split=key == SPLIT)
         else:
             raise InvalidInput(Fault(f"the body has both of the keys {key!r} and {name!r}; send one of them"))
     yield from _end(text)
@@ -103,7 +100,7 @@ def _document(text: JsonText, reader: RowReader) -> Steps[NDArray[np.float64]]:
         return rows
     if not json_frames.is_split(found, reader) and reader.schema.names.keys().isdisjoint(found):
         others = ", ".join(map(repr, _ALL_KEYS[1:]))
-        detail = f"the body has no key {_KEYS[0]!r} (or {others}), and no feature of the model"
+        detail = f"the body has no key {KEYS[0]!r} (or {others}), and no feature of the model"
         raise InvalidInput(Fault(f"{detail}; send {_EXPECTED}"))
     text.seek(text.start)
     return (yield from _table(text, found, reader))
@@ -117,72 +114,16 @@ def _end(text: JsonText) -> Steps[None]:
 # Small bodies without errors
 
 
-def _regular_rows(body: bytes, schema: Schema) -> NDArray[np.float64] | None:
-    """Rows of numbers; None if there is anything else."""
-    try:
-        document: Any = simdjson.Parser().parse(body)
-        keys = list(document)
-        (key,) = [key for key in keys if key in _KEYS]
-        if len(keys) > 1 and (len(set(keys)) < len(keys) or _SPLIT in keys):
-            return None
-        return _regular(document[key], body, schema, single=True)
-    except (ValueError, TypeError, RuntimeError, IndexError):
+def _regular_rows(body: bytes, schema: Schema, *, single: bool) -> NDArray[np.float64] | None:
+    """Rows of numbers, or one row if it may be ``single``; None if there is anything else."""
+    values = regular_json.array(body)
+    if values is None:
         return None
-
-
-def _regular(array: Any, text: bytes, schema: Schema, *, single: bool) -> NDArray[np.float64] | None:
-    """Rows of numbers in an array and its ``text``, or one row if ``single``; None if there is anything else."""
-    dimensions = _dimensions(array)
-    width, shape = schema.width, schema.shape
-    flat = (width,)
-    if dimensions[1:] not in (flat, shape) and not (single and dimensions in (flat, shape)):
+    flat = (schema.width,)
+    if values.shape[1:] not in (flat, schema.shape) and not (single and values.shape in (flat, schema.shape)):
         return None
-    # as_buffer flattens, so a row of 783 numbers followed by one of 785 would pass without a check that each array has
-    # its length, and that there are no others.
-    arrays = _arrays_in(dimensions)
-    if not _opens(text, arrays) or (arrays > len(dimensions) and not _is_regular(array, dimensions)):
-        return None
-    values: NDArray[np.float64] = np.frombuffer(array.as_buffer(of_type="d"))
-    rows = values.reshape(-1, width)
-    if len(rows) > schema.max_rows or not schema.fits(values):
-        return None
-    return rows
-
-
-def _dimensions(array: Any) -> tuple[int, ...]:
-    dimensions = []
-    while isinstance(array, simdjson.Array):
-        dimensions.append(len(array))
-        array = array[0]
-    return tuple(dimensions)
-
-
-def _opens(body: bytes, arrays: int) -> bool:
-    """Whether a JSON text has exactly ``arrays`` opening brackets."""
-    # For long rows, find is several times as fast as count, which goes byte by byte.
-    at = -1
-    for _ in range(arrays):
-        at = body.find(b"[", at + 1)
-        if at < 0:
-            return False
-    return body.find(b"[", at + 1) < 0
-
-
-def _arrays_in(dimensions: tuple[int, ...]) -> int:
-    arrays = here = 1
-    for length in dimensions[:-1]:
-        here *= length
-        arrays += here
-    return arrays
-
-
-def _is_regular(array: Any, dimensions: tuple[int, ...]) -> bool:
-    if len(array) != dimensions[0]:
-        return False
-    inner = dimensions[1:]
-    if len(inner) == 1:
-        return {len(each) for each in array} == {inner[0]}
-    return not inner or all(_is_regular(each, inner) for each in array)
+    rows = values.reshape(-1, schema.width)
+    return rows if len(rows) <= schema.max_rows and schema.fits(rows.reshape(-1)) else None
 
 
 def _rows_at_once(body: bytes, reader: RowReader) -> NDArray[np.float64] | None:
@@ -204,7 +145,7 @@ def _read_at_once(document: Any, reader: RowReader) -> NDArray[np.float64] | Non
         if len(keys) > 1:
             return None
         if keys:
-            found, split = document[keys[0]], keys[0] == _SPLIT
+            found, split = document[keys[0]], keys[0] == SPLIT
     if isinstance(found, dict):
         return json_frames.table_at_once(found, reader, split=split)
     if split:
@@ -348,17 +289,10 @@ def _block(text: JsonText, ends: re.Pattern[bytes], reader: RowReader) -> Steps[
         return None
     end = last.end()
     rows = b"[%b]" % piece[:end]
-    block = _block_of_numbers(rows, schema) if is_numeric else None
+    block = _regular_rows(rows, schema, single=False) if is_numeric else None
     if block is None:
         found = fast_json.decoded_fast(rows)
         block = None if found is None else reader.at_once(found)
     if block is not None:
         text.skip(end)
     return block
-
-
-def _block_of_numbers(rows: bytes, schema: Schema) -> NDArray[np.float64] | None:
-    try:
-        return _regular(simdjson.Parser().parse(rows), rows, schema, single=False)
-    except (ValueError, TypeError, RuntimeError, IndexError):
-        return None

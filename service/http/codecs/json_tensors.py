@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import simdjson
 from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput, MalformedBody
+from service.http.codecs import regular_json
 from service.http.codecs.json_text import JsonText, TooLong
 from service.inference.columns import type_name
 from service.inference.steps import Steps, finish
@@ -38,7 +38,6 @@ _SPACE: Final = b" \t\r\n"
 _WITHOUT_BRACKETS: Final = bytes.maketrans(b"[]", b"  ")
 _ELEMENT_ENDS: Final = re.compile(r"(?:\][ \t\n\r]*+)?(?=[,\]])")
 _OPEN, _CLOSE, _COMMA = b"[],"
-_FAILED: Final = (ValueError, TypeError, RuntimeError, IndexError)
 
 
 class Split(NamedTuple):
@@ -95,14 +94,11 @@ def numbers_at_once(text: bytes, shape: tuple[int, ...]) -> NDArray[np.float64] 
     """The numbers (n,) in the ``text`` of a list of this ``shape``; None if it is large, or has anything else."""
     if len(text) > _WHOLE_BYTES:
         return None
-    try:
-        values = _parsed(text)
-    except _FAILED:
+    is_nested = text.find(b"[", 1) >= 0
+    values = regular_json.array(_flat_text(text) if is_nested else text)
+    if values is None or len(values) != math.prod(shape):
         return None
-    if len(values) != math.prod(shape):
-        return None
-    # `as_buffer` flattens lists, wherever they are.
-    return values if text.find(b"[", 1) < 0 or _has_brackets(text, _periods(shape), 0, len(values)) else None
+    return values if not is_nested or _has_brackets(text, _periods(shape), 0, len(values)) else None
 
 
 def read(text: bytes, shape: tuple[int, ...], convert: Convert, *, numeric: bool) -> Steps[NDArray[np.float64]]:
@@ -165,10 +161,9 @@ def _end_beyond_strings(text: bytes, start: int) -> Steps[int]:
             yield
 
 
-def _parsed(text: bytes) -> NDArray[np.float64]:
-    """The numbers of a list, wherever they are in lists within it. Raises one of `_FAILED` for anything else."""
-    array: Any = simdjson.Parser().parse(text)
-    return np.frombuffer(array.as_buffer(of_type="d"))
+def _flat_text(text: bytes) -> bytes:
+    """A list of what is in ``text``, a list or a part of one, in lists or not."""
+    return b"[%b]" % text.translate(_WITHOUT_BRACKETS)
 
 
 def _periods(shape: tuple[int, ...]) -> list[int]:
@@ -187,12 +182,8 @@ def _numbers_in_pieces(text: bytes, shape: tuple[int, ...]) -> Steps[NDArray[np.
         if end < 0:
             return None
         piece = text[at:end]
-        try:
-            flat = b"[%b]" % piece.translate(_WITHOUT_BRACKETS)
-            block = _parsed(flat)
-        except _FAILED:
-            return None
-        if not 0 < len(block) <= count - filled or not _has_brackets(piece, periods, filled, len(block)):
+        block = regular_json.array(_flat_text(piece))
+        if block is None or len(block) > count - filled or not _has_brackets(piece, periods, filled, len(block)):
             return None
         values[filled : filled + len(block)] = block
         filled += len(block)

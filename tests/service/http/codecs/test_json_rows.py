@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import InvalidInput, MalformedBody, RequestError
-from service.http.codecs import json_rows, json_text
+from service.http.codecs import json_rows, json_text, regular_json
 from service.http.codecs.json_rows import rows_from_json
 from service.http.codecs.json_text import JsonText
 from service.inference import columns
@@ -516,13 +516,13 @@ def test_wrong_guesses_of_row_ends_cost_no_more_than_slow_parsing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     parsed: list[int] = []
-    regular = json_rows._regular
+    regular = regular_json.array
 
-    def recording_regular(array: Any, text: bytes, schema: Schema, *, single: bool) -> Any:
+    def recording_regular(text: bytes) -> Any:
         parsed.append(len(text))
-        return regular(array, text, schema, single=single)
+        return regular(text)
 
-    monkeypatch.setattr(json_rows, "_regular", recording_regular)
+    monkeypatch.setattr(regular_json, "array", recording_regular)
     schema = numeric(2, max_rows=10**6, missing=True)
     rows = [[1, None], [2, 3]] * 50_000
     content = body(rows)
