@@ -22,7 +22,7 @@ from typing import Final
 
 from benchmarks import intervals, load, paired, payloads, provenance, training
 from benchmarks.markdown import table
-from benchmarks.servers import Running, ours
+from benchmarks.servers import Running, Server, ours
 
 BODIES: Final = (("json", 1), ("raw", 1), ("json", 32), ("raw", 32))
 CONNECTIONS: Final = (1, 64)
@@ -46,25 +46,27 @@ def checked_out(commit: str) -> Iterator[Path]:
             subprocess.run(["git", "worktree", "remove", "--force", tree], cwd=provenance.ROOT, check=True)
 
 
-def serving(trees: Sequence[Path], rounds: int, seconds: int) -> Pairs:
-    """Seconds to start, memory (MB) and requests per second of both servers, by case; one pair per round."""
+def serving(servers: Sequence[Server], folders: Sequence[Path], rounds: int, seconds: int) -> Pairs:
+    """Seconds to start, memory (MB) and requests per second of two servers, by case; one pair per round.
+
+    Each is started in its folder of ``folders``.
+    """
     cpu, wrk_cpu = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))
     pairs: Pairs = {}
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         bodies = Path(temporary)
         payloads.write(bodies, set(BODIES))
-        servers = [ours("ours", tree / "models", "--log-level", "warning") for tree in trees]
         for turn in range(rounds):
             started: dict[int, tuple[float, float]] = {}
             for index in (0, 1) if turn % 2 else (1, 0):
-                with Running(servers[index], [cpu], bodies / "log", trees[index]) as running:
+                with Running(servers[index], [cpu], bodies / "log", folders[index]) as running:
                     load.measure(running, bodies / "json-32", 64, 1, wrk_cpu)
                     started[index] = running.start_s, running.memory_mb()
             for name, before, after in zip(("start, s", "memory, MB"), started[0], started[1], strict=True):
                 pairs.setdefault(name, []).append((before, after))
         old, new = (
-            stack.enter_context(Running(server, [cpu], bodies / "log", tree))
-            for server, tree in zip(servers, trees, strict=True)
+            stack.enter_context(Running(server, [cpu], bodies / "log", folder))
+            for server, folder in zip(servers, folders, strict=True)
         )
         for turn in range(rounds + 1):  # the first round warms up and is not kept
             for kind, rows in BODIES:
@@ -123,7 +125,8 @@ def main() -> None:
     with checked_out(given.commit) as before:
         trees = (before, provenance.ROOT)
         if "serving" in given.what:
-            print(shown(serving(trees, given.rounds, given.seconds)))
+            servers = [ours("ours", tree / "models", "--log-level", "warning") for tree in trees]
+            print(shown(serving(servers, trees, given.rounds, given.seconds)))
         if "training" in given.what:
             print(shown(fitting(trees, given.rounds)))
 

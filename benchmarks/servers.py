@@ -47,10 +47,17 @@ class Server:
         return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout_s, context=anyone)
 
 
-def ours(name: str, models: Path, *arguments: str, scheme: str = "http", module: str = "service") -> Server:
+def ours(
+    name: str,
+    models: Path,
+    *arguments: str,
+    scheme: str = "http",
+    module: str = "service",
+    python: str = sys.executable,
+) -> Server:
     """This project's server, the main program of ``module``, logging to a file as in production."""
     port = free_port()
-    command = (sys.executable, "-m", module, "--models", str(models), "--port", str(port), *arguments)
+    command = (python, "-m", module, "--models", str(models), "--port", str(port), *arguments)
     return Server(name, command, port, scheme=scheme)
 
 
