@@ -26,8 +26,8 @@ MAX_RECALL_FALL: Final = 0.01
 SIGNIFICANCE: Final = 0.05
 
 # Limits on probabilities, for clients that use them: a threshold of 5 %, an expected cost, a ranking. Where a class is
-# rare, neither log-loss nor labels show such a change. Each limit is at least 1.4 times what int8 costs the shipped
-# image model, whose answers are as accurate; the graph of a table costs about a tenth of that.
+# rare, neither log-loss nor labels show such a change. Each limit allows at least twice the change that int8 makes in
+# the shipped image model, whose answers are as accurate.
 #
 # Calibration: the expected calibration error may rise by half a percentage point, and the mean probability of a class,
 # which is its predicted share of the rows, may change by 1 % of itself, however rare the class.

@@ -232,9 +232,10 @@ def _options() -> ort.SessionOptions:
 
 @cache
 def saturates(cpuinfo: Path = _CPUINFO) -> bool:
-    """Whether this processor's int8 products saturate at 16 bits, and have to be computed exactly at half the speed.
+    """Whether this processor's products with 8-bit weights saturate at 16 bits, and need a slower, exact kernel.
 
-    That is so on x86 without VNNI, where saturation costs several points of accuracy on Fashion-MNIST. True if unknown.
+    That is so on x86 without VNNI. True if unknown. Training publishes 7-bit weights, which ONNX Runtime leaves in the
+    fast kernel; versions before that have 8.
     https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
     """
     try:

@@ -62,7 +62,7 @@ def quantize(graph: bytes, calibration: NDArray[Any], nodes: Sequence[str], *, c
     """Return ``graph`` with the matrix products called ``nodes`` in int8.
 
     Scales are taken from raw ``calibration`` rows (rows, features). They cover the whole range of each activation
-    there, or, to ``clip_outliers``, `_PERCENTILE` of its values.
+    there, or, to ``clip_outliers``, `_PERCENTILE` of its values. Weights get 7 bits, the nearest to theirs.
 
     Static, per channel: with dynamic scales a row's output would depend on the other rows of its batch. The outputs of
     products stay float32, so that logits keep their order.
@@ -82,6 +82,7 @@ def quantize(graph: bytes, calibration: NDArray[Any], nodes: Sequence[str], *, c
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             per_channel=True,
+            reduce_range=True,
             calibrate_method=method.Percentile if clip_outliers else method.MinMax,
             op_types_to_quantize=["Gemm"],
             nodes_to_quantize=list(nodes),

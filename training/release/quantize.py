@@ -14,7 +14,7 @@ from service import int8
 from service.int8 import Int8, Probabilities
 from training.data.dataset import Dataset
 from training.data.split import Split
-from training.release import evaluate, onnx_runtime
+from training.release import evaluate, onnx_runtime, rounding
 
 CALIBRATION_ROWS: Final = 2000
 # So many that a rare class has rows, too. The validation rows are filled up with training rows: those tell two graphs
@@ -54,7 +54,8 @@ def compare(graph: bytes, dataset: Dataset, split: Split, seed: int | None) -> C
     """Quantize the classifier ``graph`` and compare the two graphs.
 
     The scales come from up to `CALIBRATION_ROWS` training rows, which ``seed`` selects (None as 0). The comparison is
-    on up to `COMPARISON_ROWS` rows: the validation rows, then other training rows. Test rows are not used.
+    on up to `COMPARISON_ROWS` rows: the validation rows, then other training rows. Test rows are not used. The weights
+    are rounded to suit the rows that the scales come from.
 
     The first layer of a table stays fp32, as one scale would have to cover all its inputs. Those of an estimator are in
     the units of the data, such as 0 to 5 and 0 to 600,000. Even standardised, an outlier of one feature would cost all
@@ -63,7 +64,9 @@ def compare(graph: bytes, dataset: Dataset, split: Split, seed: int | None) -> C
     """
     calibration, comparison = _rows(split, seed)
     nodes = list(products_of(graph, images=dataset.images))
-    int8_graph = onnx_runtime.quantize(graph, dataset.inputs[calibration], nodes, clip_outliers=dataset.images)
+    rows = dataset.inputs[calibration]
+    int8_graph = onnx_runtime.quantize(graph, rows, nodes, clip_outliers=dataset.images)
+    int8_graph = rounding.round_weights(graph, int8_graph, nodes, rows)
     inputs, targets = dataset.inputs[comparison], dataset.targets[comparison]
     measured = measure(graph, int8_graph, inputs, targets, len(dataset.labels))
     return Comparison(int8_graph, measured, measured.fault(dataset.class_names))
