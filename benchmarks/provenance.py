@@ -6,8 +6,10 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -31,8 +33,8 @@ def of(model: Path, command: str) -> dict[str, str]:
         "machine": f"{processor()}, {len(os.sched_getaffinity(0))} processors, Linux {platform.release()}",
         "load before": f"{os.getloadavg()[0]:.2f} processes over the minute before",
         "Python": platform.python_version(),
-        "libraries": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
-        "numbers in JSON": "read by compiled code" if regular_json.IS_COMPILED else "read by simdjson",
+        "libraries": ", ".join(_versions(LIBRARIES)),
+        "numbers in JSON": f"read by {regular_json.READ_BY}",
         "model": f"{model.parent.name} version {model.name}: {graphs}",
     }
 
@@ -47,6 +49,12 @@ def processor() -> str:
     """The processor's name."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), platform.machine())
+
+
+def _versions(names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        with suppress(PackageNotFoundError):
+            yield f"{name} {version(name)}"
 
 
 def _digest(file: Path) -> str:

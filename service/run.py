@@ -62,7 +62,7 @@ def _serve(arguments: Sequence[str], stop: server.Stop, writer: LogWriter) -> in
     writer.shared = count > 1
     certificate = _certificate(settings)
     _log.info("%d worker(s) of one thread, on %g CPUs of quota and affinity", count, cpus.available())
-    _log.info("numbers in JSON are read by %s", "compiled code" if regular_json.IS_COMPILED else "simdjson")
+    _log.info("numbers in JSON are read by %s", regular_json.READ_BY)
     if settings.grpc_port:
         extra.check()
     bound = sockets.bind(settings)

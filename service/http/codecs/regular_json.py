@@ -1,7 +1,8 @@
 """The numbers of a JSON text that is one regular array: nested lists of numbers, all those of a level as long.
 
 They never become Python objects. `array` uses the compiled reader where the package was built with it, see
-`hatch_build.py`, and otherwise simdjson; both give the same bits.
+`hatch_build.py`, and otherwise simdjson; both give the same bits. Without either, the parser of
+other documents reads these, too, and takes longer.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import simdjson
 from numpy.typing import NDArray
+
+from service.http.codecs.optional import simdjson
 
 # The keys of rows: ours, TensorFlow Serving's and MLflow's; and MLflow's for a table in orient="split".
 KEYS: Final = ("inputs", "instances", "dataframe_records")
@@ -30,7 +32,12 @@ Read = Callable[[bytes], NDArray[np.float64] | None]
 
 
 def portable(text: bytes) -> NDArray[np.float64] | None:
-    """The same as `array`, by simdjson. The array may also be the value of one of `KEYS` beside other keys."""
+    """The same as `array`, by simdjson. The array may also be the value of one of `KEYS` beside other keys.
+
+    None for all texts if simdjson is not installed.
+    """
+    if simdjson is None:
+        return None
     try:
         document: Any = simdjson.Parser().parse(text)
         if isinstance(document, simdjson.Object):
@@ -133,4 +140,4 @@ def fastest(library: Path) -> Read:
 # Takes a JSON text: a list, or an object whose one value of `KEYS` is one. Returns its numbers as float64, in the shape
 # of the list; None if the text is anything else, or no JSON.
 array: Final = fastest(LIBRARY)
-IS_COMPILED: Final = array is not portable
+READ_BY: Final = "compiled code" if array is not portable else "simdjson" if simdjson else "orjson"

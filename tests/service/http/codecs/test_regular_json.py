@@ -14,8 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.http.codecs import regular_json
+from service.errors import MalformedBody
+from service.http.codecs import fast_json, regular_json
+from service.http.codecs.json_rows import rows_from_json
 from service.http.codecs.regular_json import KEYS, LIBRARY, SPLIT, Read, compiled, portable
+from service.inference.columns import Column
+from service.inference.schema import Schema
 
 COMPILED = compiled(LIBRARY)  # which `make setup` compiles
 READERS = pytest.mark.parametrize(
@@ -247,4 +251,17 @@ def test_without_a_library_that_loads_simdjson_reads_all(tmp_path: Path) -> None
         compiled(library)
     library.write_bytes(b"of another machine")
     assert regular_json.fastest(library) is portable
+    assert regular_json.READ_BY == "compiled code"
     assert regular_json.array(b'{"a":0,"inputs":[[1]]}') is not None  # which the compiled reader leaves to simdjson
+
+
+def test_without_simdjson_either_other_parsers_read_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (regular_json, fast_json):
+        monkeypatch.setattr(module, "simdjson", None)
+    monkeypatch.setattr(regular_json, "array", portable)
+    schema = Schema((2,), (Column("a", missing=False), Column("b", missing=False)), max_rows=100_000)
+    for rows in ([[1.5, -2.0]], [[0.1, 2.0]] * 50_000):
+        assert portable(json.dumps(rows).encode()) is None
+        assert rows_from_json(json.dumps({"inputs": rows}).encode(), schema).tolist() == rows
+    with pytest.raises(MalformedBody, match="duplicated"):
+        rows_from_json(b'{"inputs":[{"a":1,"a":2,"b":3}]}', schema)
