@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from training.cli import outcome, parser
-from training.data import source
 from training.run import preparation, progress
 from training.run.interrupt import Interrupts
 from training.run.observers import observed
@@ -25,9 +24,7 @@ def main(arguments: Sequence[str], interrupts: Interrupts | None = None) -> int:
 
 def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> None:
     trackers.check(command.mlflow, command.tensorboard)
-    if source.kind_of(command.data) is not None:
-        console.print(f"reading {command.data}")
-    dataset = source.load(command.data, command.data_options, progress.watching(console, interrupts))
+    dataset = preparation.read(command.data, command.data_options, console, interrupts)
     name = command.name or dataset.name
     preparation.check(dataset, command.models, name)
     config = command.config(images=dataset.images)

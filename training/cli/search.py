@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from training.cli import outcome, tune_parser
-from training.data import source
 from training.errors import OptionError
 from training.run import preparation, progress
 from training.run.interrupt import Interrupts
@@ -37,7 +36,7 @@ def _run(command: tune_parser.TuneCommand, console: Console, interrupts: Interru
     if find_spec("optuna") is None:
         raise OptionError("optuna is not installed; install it with: pip install 'mlp-serving[tune]'")
     trackers.check(run.mlflow, run.tensorboard)
-    dataset = source.load(run.data, run.data_options, progress.watching(console, interrupts))
+    dataset = preparation.read(run.data, run.data_options, console, interrupts)
     name = run.name or dataset.name
     if command.publish:
         preparation.check(dataset, run.models, name)

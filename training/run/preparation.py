@@ -1,16 +1,27 @@
-"""The first steps of a run, without torch: prepare a data set, and check that it may be published."""
+"""The first steps of a run, without torch: read and prepare a data set, and check that it may be published."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from training.config import Config
-from training.data import categories, leaks, summary
+from training.data import categories, leaks, source, summary
 from training.data.dataset import Dataset
 from training.data.split import Split, split, streamed
 from training.release import destination, promotion
+from training.run import progress
+from training.run.interrupt import Interrupts
+
+
+def read(data: str, options: Mapping[str, Any], console: Console, interrupts: Interrupts) -> Dataset:
+    """Load the data set of that name or path, and say so first. Raises as `source.load`."""
+    if source.kind_of(data) is not None:
+        console.print(f"reading {data}")
+    return source.load(data, options, progress.watching(console, interrupts))
 
 
 def check(dataset: Dataset, models: Path, name: str) -> None:
