@@ -70,9 +70,14 @@ def test_it_has_the_locked_packages_and_no_build_tools(container: tuple[str, int
     debian = json.loads(engine("exec", identity, "cat", "/opt/mlp-serving/debian.cdx.json"))
     assert {"base-files", "libc6"} <= {part["name"] for part in debian["components"]}
     found = "import shutil, importlib.util as u; print([*filter(shutil.which, ['gcc', 'cc', 'clang', 'make'])], "
-    found += "[m for m in ('pip', 'torch', 'training') if u.find_spec(m)])"
+    found += "[m for m in ('pip', 'torch', 'training', 'ziglang') if u.find_spec(m)])"
     assert engine("exec", identity, "/opt/mlp-serving/bin/python", "-c", found) == "[] []"
     assert engine("exec", identity, "find", "/opt", "/models", "-name", "*.whl") == ""
+
+
+def test_it_reads_numbers_in_json_by_compiled_code(container: tuple[str, int]) -> None:
+    program = "from service.http.codecs import regular_json; print(regular_json.READ_BY)"
+    assert engine("exec", container[0], "python", "-c", program) == "compiled code"
 
 
 def test_nothing_is_compiled_at_the_start(container: tuple[str, int]) -> None:
