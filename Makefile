@@ -11,7 +11,6 @@ OUT     ?=
 TRIALS  ?=
 ARGS    ?=
 NAME    =
-VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 TAG     ?= mlp-serving:$(VERSION)$(if $(filter gpu,$(RUNTIME)),-gpu)
 CONTAINER  ?= docker
 BASE_IMAGE ?= $(shell sed -n 's/^ARG BASE_IMAGE=//p' Dockerfile)
@@ -34,6 +33,9 @@ export GIVEN_TRIALS = $(value TRIALS)
 export GIVEN_NAME = $(value NAME)
 export GIVEN_MODEL_TAG = $(value MODEL_TAG)
 WORDS    = $(value ARGS)
+
+# After those: make 4.4 exports all variables to each $(shell …), too.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 BIN     := $(VENV)/bin
 SERVER  := $(VENV)/.installed-server-$(RUNTIME)

@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from service.tracing.build import RequestSpans
 
 _CLOCK: Final = time.perf_counter
+_VERSION: Final = version("mlp-serving")
 # How long a version that is being loaded at the end may take. Loading stops after it.
 _LAST_LOAD_S: Final = 2.0
 # A call in the batcher's thread is made to take 0.2 s. After this, and once no request waits for it, it never ends.
@@ -195,7 +196,7 @@ def build(
     app = FastAPI(
         title="mlp-serving",
         description=_DESCRIPTION,
-        version=version("mlp-serving"),
+        version=_VERSION,
         lifespan=life,
         redirect_slashes=False,
         docs_url=None,

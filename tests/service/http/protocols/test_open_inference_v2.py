@@ -401,7 +401,7 @@ def test_data_that_are_no_json_are_an_error(app: Application, data: bytes, messa
         (b'{"parameters":{"binary_data_output":1},"inputs":[]}', "'binary_data_output', expected true or false"),
         (b"[" * 60_000, "nested too deeply"),
         (b"[" * 100_000, "100000 bytes beside the data"),
-        (b'{"a":' * 9_000, "nested too deeply"),
+        (b'{"a":' * 12_000, "nested too deeply"),
         (b'{"inputs":[' + b"9" * 5000 + b"]}", "too many digits"),
         (b'{"a":"%b"}' % (b"x" * 100_000), "100008 bytes beside the data"),
         (b'{"data":[1],"inputs":[]}', "send 'data' in inputs alone"),

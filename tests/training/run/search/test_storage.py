@@ -26,6 +26,7 @@ def test_a_heartbeat_that_fails_is_silent(tmp_path: Path) -> None:
 
     with pytest.raises((StorageInternalError, AssertionError)):  # Optuna hides one behind the other
         optuna.create_study(storage=opened).optimize(objective, n_trials=1)
+    opened.engine.dispose()
 
 
 _TAKES_ALL = """
@@ -43,9 +44,12 @@ while trial := study.ask().user_attrs.get("name"):
 
 def test_each_waiting_trial_is_taken_by_one_process(tmp_path: Path) -> None:
     place = str(tmp_path / "s.db")
-    study = optuna.create_study(study_name="s", storage=storage.opened(place))
+    opened = storage.opened(place)
+    assert isinstance(opened, RDBStorage)
+    study = optuna.create_study(study_name="s", storage=opened)
     for number in range(100):
         study.enqueue_trial({}, user_attrs={"name": str(number)})
+    opened.engine.dispose()
     command = [sys.executable, "-c", _TAKES_ALL, place]
     processes = [subprocess.Popen(command, stdin=-1, stdout=-1, text=True) for _ in range(3)]
     for each in processes:
