@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import TrialState
 from rich.console import Console
@@ -47,8 +48,13 @@ def run(search: Search, console: Console, interrupts: Interrupts, observer: Obse
 
     Raises `TrainingError`, and `KeyboardInterrupt` after a signal; all finished trials are kept.
     """
+    with storage.connected(search.place) as at:
+        return _run(search, at, console, interrupts, observer)
+
+
+def _run(search: Search, at: BaseStorage, console: Console, interrupts: Interrupts, observer: Observer) -> SearchResult:
     place = without_passwords(search.place)
-    found = study.opened(storage.opened(search.place), search.study, place, search.plan)
+    found = study.opened(at, search.study, place, search.plan)
     before = loop.count(found, *FINISHED)
     begun = f"goes on after {before} trials" if before else "begins"
     console.print(f"study {search.study!r} in {place} {begun}; it searches {', '.join(search.plan.fields)}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,17 @@ def opened(place: str) -> BaseStorage:
             f"--storage is {without_passwords(place)!r}, which cannot be opened: {reason}; give a file such as "
             "searches/houses.db, or the URL of a database"
         ) from error
+
+
+@contextmanager
+def connected(place: str) -> Iterator[BaseStorage]:
+    """The same, whose connections are closed at the end."""
+    found = opened(place)
+    try:
+        yield found
+    finally:
+        if isinstance(found, RDBStorage):
+            found.engine.dispose()
 
 
 class _Database(RDBStorage):
