@@ -1,6 +1,7 @@
 """Batch scoring of files beside ONNX Runtime alone: rows a second and memory, over sizes and formats.
 
     python -m benchmarks.scoring
+    python -m benchmarks.scoring --floor     # prints what reading and writing Parquet takes without any of our code
 
 The model is trained here, by default options, on scikit-learn's diabetes data: ten numbers in, one out. The rows are
 random numbers with the means and deviations of its features. `mlp-score` runs as a process; its figures are those of
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -39,6 +41,8 @@ from service.scoring.writers.json_lines import JsonLinesWriter
 THREADS: Final = len(os.sched_getaffinity(0))
 BLOCK_ROWS: Final = 250_000
 ALONE_ROWS: Final = 1_000_000
+BATCH_ROWS: Final = 2**17
+FLOOR_ROWS: Final = 10_000_000
 LOOK_S: Final = 0.02
 CALLS: Final = (256, 1024, 4096)
 # As an installed package, which has its bytecode.
@@ -156,6 +160,34 @@ def alone(folder: Path) -> Run:
     return min(found, key=lambda each: each["s"])
 
 
+def copied(given: Path, output: Path) -> Run:
+    """pyarrow's own seconds to read a Parquet file of numbers, and to write its columns into another."""
+    began_s, used_s = time.perf_counter(), time.process_time()
+    with parquet.ParquetFile(given, pre_buffer=False, buffer_size=2**20) as file:
+        options = {"use_dictionary": False, "max_rows_per_page": BATCH_ROWS}
+        with parquet.ParquetWriter(output, file.schema_arrow, **options) as written:
+            for batch in file.iter_batches(BATCH_ROWS):
+                written.write_batch(batch)
+    return {"s": time.perf_counter() - began_s, "cpu_s": time.process_time() - used_s}
+
+
+def floor(rounds: int) -> str:
+    """What ONNX Runtime and pyarrow take by themselves, in turn, for the same rows."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        model, given, output = trained(folder / "models"), folder / "rows.parquet", folder / "copy.parquet"
+        write(given, model, FLOOR_ROWS)
+        network, files = [], []
+        for _ in range(rounds):
+            network.append(json.loads(measured(["benchmarks.scoring", "--alone", str(model)])[1])["cpu_s"])
+            files.append(json.loads(measured(["benchmarks.scoring", "--copy", str(given), str(output)])[1])["cpu_s"])
+    network_us, files_us = statistics.median(network) / ALONE_ROWS * 1e6, statistics.median(files) / FLOOR_ROWS * 1e6
+    return (
+        f"a row takes ONNX Runtime {network_us:.3f} µs of a processor, and pyarrow {files_us:.3f} to read and write: "
+        f"with nothing beside them, scoring has {network_us / (network_us + files_us):.2f} of ONNX Runtime's rate"
+    )
+
+
 def started(folder: Path, files: Path, rounds: int) -> list[Run]:
     """Runs on a file without rows: what each run takes before and after its rows. One before them writes bytecode."""
     names = [each.name for each in artifact.read_manifest(folder).features]
@@ -170,7 +202,8 @@ def case(folder: Path, given: Path, output: Path, options: Sequence[str], rounds
     for _ in range(rounds):
         _, printed = measured(["benchmarks.scoring", "--alone", str(folder)])
         runs["alone"].append(json.loads(printed))
-        arguments = ("service.scoring", str(folder), str(given), str(output), "--quiet", "--overwrite", *options)
+        output.unlink(missing_ok=True)  # or its memory would be freed at the end of the run
+        arguments = ("service.scoring", str(folder), str(given), str(output), "--quiet", *options)
         runs["scored"].append(measured(arguments)[0])
     return runs
 
@@ -204,10 +237,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="how often each case is run (default: 3)")
     parser.add_argument("--most-rows", type=int, default=100_000_000, help="leave out larger files")
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder the figures go to")
+    parser.add_argument("--floor", action="store_true", help="print what ONNX Runtime and pyarrow take by themselves")
     parser.add_argument("--alone", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--copy", type=Path, nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.alone is not None:
         print(json.dumps(alone(given.alone)))
+        return
+    if given.copy is not None:
+        print(json.dumps(copied(*given.copy)))
+        return
+    if given.floor:
+        print(floor(given.rounds))
         return
     report.save(given.results / "scoring.json", run(given.rounds, given.most_rows))
 

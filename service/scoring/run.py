@@ -6,7 +6,7 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 
@@ -24,14 +24,14 @@ from service.settings import load
 _MOST_ROWS = 2**31
 
 
-def run(arguments: Sequence[str], stop: Stop) -> int:
-    """Run the command in ``arguments`` and return the exit status."""
+def run(arguments: Sequence[str], stop: Stop, loaded: Callable[[], object] = lambda: None) -> int:
+    """Run the command in ``arguments`` and return the exit status. ``loaded`` is called before the rows are read."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # names in a terminal that is not UTF-8
     logging.basicConfig(format=f"{PROGRAM}: %(message)s", level=logging.WARNING)
     try:
-        _score(command.parser().parse_args(arguments), stop)
+        _score(command.parser().parse_args(arguments), stop, loaded)
     except UsageError as error:
         return _failed(error, 2)
     except (CommandError, ArtifactError, StartError) as error:
@@ -41,7 +41,7 @@ def run(arguments: Sequence[str], stop: Stop) -> int:
     return 0
 
 
-def _score(options: argparse.Namespace, stop: Stop) -> None:
+def _score(options: argparse.Namespace, stop: Stop, loaded: Callable[[], object]) -> None:
     if find_spec("pyarrow") is None:
         raise CommandError("scoring files needs pyarrow, which is not installed; install mlp-serving[arrow]")
     from service.scoring.cluster import Cluster, chosen  # noqa: PLC0415 - an extra
@@ -57,6 +57,7 @@ def _score(options: argparse.Namespace, stop: Stop) -> None:
     try:
         folder = served.folder(options.model, settings.models, model)
         cluster = run and Cluster(*run, folder, prover.placement, bounds)
+        loaded()
         score(model, options, stop, time.monotonic, _say, cluster)
     finally:
         model.close()

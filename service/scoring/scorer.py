@@ -21,6 +21,9 @@ _OVERFLOW: Final = (
     "is answered with no finite number: its values are too large for the model; give some within the ranges of its "
     "features, which its card lists"
 )
+# Rows of a call, and their values if it has more rows than the server's: more fall out of the processor's cache.
+_CALL_ROWS: Final = 1024
+_CALL_VALUES: Final = 2**15
 
 
 class Scored(NamedTuple):
@@ -60,10 +63,11 @@ class Scorer:
         return Scored(chunk.file, chunk.amount, kept.num_rows, batch, faults.faults(), imputed)
 
     def _run(self, inputs: NDArray[Any]) -> Outputs:
-        """The outputs for ``inputs`` (rows, features), in calls of as many rows as the server's."""
+        """The outputs for ``inputs`` (rows, features), in calls of at least as many rows as the server's."""
         if not len(inputs):
             return no_outputs(self._model.manifest)
-        rows, size = np.ascontiguousarray(inputs, self._model.manifest.graph_dtype), self._model.costs.batch_rows
+        rows = np.ascontiguousarray(inputs, self._model.manifest.graph_dtype)
+        size = max(self._model.costs.batch_rows, min(_CALL_ROWS, _CALL_VALUES // rows.shape[1]))
         return Outputs.joined([self._model.run(rows[first : first + size]) for first in range(0, len(rows), size)])
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from service.artifact_writer import sync
 from service.models.command import CommandError
 from service.scoring.places import Place
 from service.scoring.remote import RemotePlace
+
+_SYNC_EVERY_S: Final = 0.2
 
 
 def check(place: Place, *, overwrite: bool) -> None:
@@ -40,9 +45,8 @@ def staged(place: Place) -> Iterator[Path]:
     """
     staging = _staging(place)
     try:
-        yield staging
-        with staging.open("rb") as file:
-            os.fsync(file.fileno())
+        with staging.open("wb") as file, _synced(file.fileno()):
+            yield staging
         if isinstance(place, RemotePlace):
             place.put(str(staging))
         elif place.local is not None:
@@ -53,6 +57,25 @@ def staged(place: Place) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             staging.unlink(missing_ok=True)
+
+
+@contextmanager
+def _synced(file: int) -> Iterator[None]:
+    """Have the disk write an open ``file`` while it grows, so that little is left to wait for after the block."""
+    ended = threading.Event()
+
+    def sync_often() -> None:
+        while not ended.wait(_SYNC_EVERY_S):
+            os.fsync(file)
+
+    with ThreadPoolExecutor(1, "sync") as pool:
+        syncing = pool.submit(sync_often)
+        try:
+            yield
+        finally:
+            ended.set()
+        syncing.result()
+    os.fsync(file)
 
 
 def cannot_write(name: str, error: OSError) -> CommandError:

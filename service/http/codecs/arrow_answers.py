@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from service.http.options import Options
 from service.inference.session import Outputs
-from service.manifest import Manifest
+from service.manifest import Label, Manifest
 
 DESCRIPTION: Final = (
     "an Arrow stream: of a classifier the columns prediction, class, probability_<label> of each label, with top_k= "
@@ -44,39 +45,49 @@ def columns_of(manifest: Manifest, options: Options, outputs: Outputs) -> dict[s
 
 
 def _numbers(manifest: Manifest, outputs: Outputs) -> dict[str, Any]:
-    import pyarrow as pa  # noqa: PLC0415 - an extra
-
     names = list(manifest.targets) if len(manifest.targets) > 1 else ["prediction"]
     values = outputs.prediction.reshape(-1, len(manifest.targets))
-    return {name: pa.array(_column(values, index)) for index, name in enumerate(names)}
+    return {name: _array(values[:, index]) for index, name in enumerate(names)}
 
 
 def _classes(manifest: Manifest, options: Options, outputs: Outputs) -> dict[str, Any]:
-    import pyarrow as pa  # noqa: PLC0415 - an extra
-
     probabilities = outputs.probabilities
     assert probabilities is not None  # noqa: S101 - a classifier has them
-    labels = pa.array(manifest.classes)
+    labels = _labels(manifest.classes)
     columns: dict[str, Any] = {
-        "prediction": labels.take(pa.array(outputs.prediction)),
-        "class": pa.array(outputs.prediction),
+        "prediction": labels.take(_array(outputs.prediction)),
+        "class": _array(outputs.prediction),
     }
     if options.probabilities:
         for index, label in enumerate(manifest.classes):
-            columns[f"probability_{label}"] = pa.array(_column(probabilities, index))
+            columns[f"probability_{label}"] = _array(probabilities[:, index])
     if options.top_k:
         best = np.argsort(-probabilities, axis=1, kind="stable")[:, : options.top_k]
         for place in range(options.top_k):
-            chosen = _column(best, place)
-            columns[f"top_{place + 1}_prediction"] = labels.take(pa.array(chosen))
-            columns[f"top_{place + 1}_probability"] = pa.array(
+            chosen = best[:, place]
+            columns[f"top_{place + 1}_prediction"] = labels.take(_array(chosen))
+            columns[f"top_{place + 1}_probability"] = _array(
                 np.take_along_axis(probabilities, chosen[:, np.newaxis], axis=1).reshape(-1)
             )
     return columns
 
 
-def _column(values: NDArray[Any], index: int) -> NDArray[Any]:
-    return np.ascontiguousarray(values[:, index])
+def _labels(labels: Sequence[Label]) -> Any:
+    import pyarrow as pa  # noqa: PLC0415 - an extra
+
+    if not all(type(label) is str for label in labels):
+        return pa.array(labels)
+    texts = [str(label).encode() for label in labels]
+    ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
+    return pa.Array.from_buffers(pa.string(), len(texts), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(texts))])
+
+
+def _array(numbers: NDArray[Any]) -> Any:
+    """The Arrow array of ``numbers`` (rows,). `pyarrow.array` would import pandas, if it is installed."""
+    import pyarrow as pa  # noqa: PLC0415 - an extra
+
+    values = pa.py_buffer(np.ascontiguousarray(numbers))
+    return pa.Array.from_buffers(pa.from_numpy_dtype(numbers.dtype), len(numbers), [None, values])
 
 
 def with_nulls(values: Any, bad: NDArray[np.bool_]) -> Any:

@@ -51,7 +51,7 @@ def of_cells(column: Column, array: Any, faults: RowFaults) -> NDArray[np.float6
 
 def _certain(column: Column, array: Any) -> NDArray[Any] | None:
     """The numbers of an array without nulls; None unless all are certainly within the column's range."""
-    values: NDArray[Any] = array.to_numpy(zero_copy_only=False)
+    values: NDArray[Any] = np.from_dlpack(array)  # `to_numpy` would import pandas, if it is installed
     if values.dtype.kind != "f" and values.dtype.itemsize > _EXACT_BYTES:
         values = values.astype(np.float64)  # as the server does, before the network's dtype
     if not len(values):

@@ -19,7 +19,8 @@ from service.scoring.readers.table_numbers import TableNumbers
 SUFFIXES: Final = (".parquet", ".pq")
 # What is read ahead of each column chunk, which may have hundreds of megabytes.
 _BUFFER_BYTES: Final = 2**20
-_CHUNK_BYTES: Final = 2**25
+_BATCH_BYTES: Final = 2**25
+_BATCH_ROWS: Final = 2**17
 
 
 class ParquetFiles:
@@ -62,15 +63,13 @@ class ParquetFiles:
             names = [name for name in file.schema_arrow.names if name in used]
             groups, skip = _groups_after(file.metadata, skip)
             numbers = None
-            size = min(self._wanted.chunk_rows, _rows_in_memory(file.metadata))
+            size = min(_BATCH_ROWS, _rows_in_memory(file.metadata))
             for batch in file.iter_batches(size, row_groups=groups, columns=names):
-                if skip >= batch.num_rows:
-                    skip -= batch.num_rows
-                    continue
-                whole = _with_values(batch.slice(skip), values)
-                skip = 0
+                whole = _with_values(batch, values)
                 numbers = numbers or TableNumbers.of_types(whole.schema, self._wanted)
-                yield BatchChunk(place.shown, whole, numbers, self.schema)
+                for first in range(skip, whole.num_rows, self._wanted.chunk_rows):
+                    yield BatchChunk(place.shown, whole.slice(first, self._wanted.chunk_rows), numbers, self.schema)
+                skip = max(skip - whole.num_rows, 0)
 
 
 def _with_partitions(schema: Any, values: Mapping[str, Any]) -> Any:
@@ -101,7 +100,7 @@ def _groups_after(metadata: Any, skip: int) -> tuple[list[int], int]:
 def _rows_in_memory(metadata: Any) -> int:
     """How many rows of a file take little memory, as far as its footer tells."""
     size_bytes = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
-    return max(1, int(_CHUNK_BYTES * metadata.num_rows / max(size_bytes, 1)))
+    return max(1, int(_BATCH_BYTES * metadata.num_rows / max(size_bytes, 1)))
 
 
 def _rows_of(place: Place) -> int:
@@ -112,9 +111,10 @@ def _rows_of(place: Place) -> int:
 @contextmanager
 def _opened(place: Place) -> Iterator[Any]:
     """The file. Raises `CommandError` if it is damaged, now or while it is read."""
-    with place.open() as content:
+    with place.open() as content:  # which has the better errors
         try:
-            with parquet.ParquetFile(content, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
+            source = content if place.local is None else pa.OSFile(str(place.local))  # without Python's lock and copies
+            with parquet.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
                 yield file
         except (pa.ArrowException, OSError) as error:
             reason = str(error).partition("\n")[0]

@@ -16,7 +16,7 @@ from service.models.references import suggestion
 
 ROWS: Final = "rows"
 BYTES: Final = "bytes"
-_MOST_ROWS: Final = 65_536
+_MOST_ROWS: Final = 32_768
 _MOST_VALUES: Final = 2**21
 
 

@@ -35,7 +35,9 @@ class ParquetWriter:
     def __init__(self, path: Path, schema: Any) -> None:
         texts = [each.name for each in schema if not (types.is_primitive(each.type) or types.is_nested(each.type))]
         self._schema = schema
-        self._file = parquet.ParquetWriter(path, schema, compression="snappy", use_dictionary=texts or False)
+        self._file = parquet.ParquetWriter(
+            path, schema, compression="snappy", use_dictionary=texts or False, max_rows_per_page=_GROUP_ROWS
+        )
         self._waiting: list[Any] = []
         self._rows = self._bytes = 0
 

@@ -74,3 +74,17 @@ def test_imports() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_numbers_in_parquet_are_scored_without_pandas(models: Path, tmp_path: Path) -> None:
+    """pyarrow imports it, if it is installed, for some of its functions; that takes as long as all other imports."""
+    parquet.write_table(pa.table({f"f{at}": np.zeros(3, np.float32) for at in range(4)}), tmp_path / "rows.parquet")
+    arguments = ["small", str(tmp_path / "rows.parquet"), str(tmp_path / "x.parquet"), "--models", str(models)]
+    script = (
+        "import sys; from service.scoring.__main__ import main\n"
+        f"assert main({arguments!r}) == 0\n"
+        "assert 'pandas' not in sys.modules\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert parquet.read_table(tmp_path / "x.parquet").num_rows == 3

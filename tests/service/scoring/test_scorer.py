@@ -28,13 +28,14 @@ class Rows:
 
     error: InvalidInput | None = None
     file: str = "rows.csv"
-    amount: int = 600
+    amount: int = 2500
+    width: int = 4
 
     def read(self) -> Read:
         if self.error is not None:
             raise self.error
-        kept = pa.RecordBatch.from_arrays([pa.array(range(600))], ["id"])
-        return Read(np.zeros((600, 4), np.float64), kept, ChunkFaults())
+        kept = pa.RecordBatch.from_arrays([pa.array(range(self.amount))], ["id"])
+        return Read(np.zeros((self.amount, self.width), np.float64), kept, ChunkFaults())
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +47,19 @@ def scorer(model: Model) -> Scorer:
     return Scorer(model, Output(pa.schema([("id", pa.int64())]), model.manifest, AnswerOptions()))
 
 
-def test_calls_are_those_of_the_server(model: Model) -> None:
+@pytest.mark.parametrize(
+    ("width", "sizes"), [(4, [1024, 1024, 452]), (2**6, [512] * 4 + [452]), (2**8, [256] * 9 + [196])]
+)
+def test_calls_have_the_rows_of_the_server_or_more_of_few_features(model: Model, width: int, sizes: list[int]) -> None:
     calls: list[tuple[int, Any]] = []
 
     def run(rows: NDArray[Any]) -> Outputs:
         calls.append((len(rows), rows.dtype))
-        return model.run(rows)
+        return model.run(np.ascontiguousarray(rows[:, :4]))
 
-    scored = scorer(replace(model, run=run))(Rows())
-    assert calls == [(256, np.float32), (256, np.float32), (88, np.float32)]
-    assert scored.batch["id"].to_pylist() == list(range(600))
+    scored = scorer(replace(model, run=run))(Rows(width=width))
+    assert calls == [(size, np.float32) for size in sizes]
+    assert scored.batch["id"].to_pylist() == list(range(2500))
 
 
 def test_a_network_that_fails(model: Model) -> None:
