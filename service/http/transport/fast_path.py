@@ -84,6 +84,8 @@ class FastPathProtocol(BoundedProtocol):
         else:
             self._read = b""
         super().data_received(data)
+        if isinstance(self.cycle, PredictionCycle):
+            self.cycle.refuse_now()
 
     def dispatch(self) -> None:
         """Begin a prediction; leave every other request to uvicorn."""

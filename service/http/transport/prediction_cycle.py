@@ -164,6 +164,11 @@ class PredictionCycle(RequestResponseCycle):
         elif self.state is _QUEUED or self.state is _QUEUED_COMPLETE:
             self.state = _QUEUED_REJECTED
 
+    def refuse_now(self) -> None:
+        """Send a rejection before the turn ends, if too much of the body is to come for the connection to be kept."""
+        if self.state is _REJECTED and self._protocol.is_far_from_complete:
+            self._send_rejection()
+
     def has_received(self, body: bytes) -> bool:
         """Whether exactly ``body`` has arrived so far."""
         return self.state is _RECEIVING and self._body == body

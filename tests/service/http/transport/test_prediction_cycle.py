@@ -14,6 +14,7 @@ pytestmark = pytest.mark.anyio
 
 FIRST, SECOND = post(b"first"), post(b"second")
 TOO_LARGE = post(b"x" * 101)
+FAR_TOO_LARGE = post(b"x" * 1_000_000)[:1000]
 
 
 @pytest.fixture
@@ -50,6 +51,17 @@ async def test_a_pipelined_prediction_waits_for_its_turn(
     assert second.state is queued
     connection.predict.answer()
     assert second.state is in_turn
+
+
+async def test_a_rejection_far_from_the_end_of_the_body_is_sent_at_once(connection: Connection) -> None:
+    cycle = connection.send(FAR_TOO_LARGE)
+    assert cycle.state is CycleState.DONE
+    assert connection.transport.sent.startswith(b"HTTP/1.1 413 ")
+    assert b"\r\nconnection: close\r\n" in connection.transport.sent
+    sent = bytes(connection.transport.sent)
+    await asyncio.sleep(0)
+    assert connection.transport.sent == sent
+    assert connection.transport.ended
 
 
 async def test_a_rejection_is_sent_in_the_next_turn_of_the_event_loop(connection: Connection) -> None:
