@@ -33,8 +33,11 @@ def load(path: Path | Frame, options: TableOptions) -> Dataset:
     return dataset_of(path, reader.read(path, options.targets), options)
 
 
-def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions) -> Dataset:
-    """Return the data set of a table that was read; ``path`` names it. Raises as `load`."""
+def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions, *, sampled: bool = False) -> Dataset:
+    """Return the data set of a table that was read; ``path`` names it. Raises as `load`.
+
+    If ``sampled``, it has some of the rows only.
+    """
     rules = options.rules(comma=file.decimal_comma)
     options.check_names(path, file.table.column_names)
     files = part_files.join(path, file, options)
@@ -57,7 +60,7 @@ def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions) -> Da
         raise DataError(_joined(path, errors, ""))
     if not invalid & set(options.targets):
         try:
-            target = given_rows.target_of(values.select(options.targets), rest, options.task)
+            target = given_rows.target_of(values.select(options.targets), rest, options.task, sampled=sampled)
         except DataError as error:
             errors.append(str(error))
     values = values.drop_columns(list({*options.targets, *invalid}))
