@@ -101,7 +101,7 @@ def _written_as_people_do(
         return replace(as_strings(array, rules.cells), errors=errors, notes=style.notes)
     known = _without(known, style.cells.missing_numbers)
     if name in rules.numeric:
-        known = pc.if_else(columns.look_numeric(known), known, None)
+        known = pc.if_else(numbers.readable(known, style.cells), known, None)
     values = numbers.to_numbers(known, style.cells)
     return _numeric(stripped, values, style.cells, rules, list(style.notes), ambiguous=style.ambiguous)
 
