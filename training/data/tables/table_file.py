@@ -203,14 +203,14 @@ def _parse_values(
         supported = is_target or columns.is_supported(values)
         return ParsedColumn(values, errors=columns.errors_of(name, values, numeric=not as_strings) if supported else ())
     if as_strings and (typed or not is_target):
-        return parsing.as_strings(array, cells)
+        return parsing.as_strings(array, cells) if typed else parsing.as_texts(array, cells)
     if is_target and options.task == "regression":
         rules = replace(rules, numeric=(*rules.numeric, name))
     if typed and name not in rules.numeric:
         return parsing.typed_strings(name, array, rules, remedy)
     parsed = parsing.infer(name, array, rules, remedy)
     if is_target and options.task != "regression" and len(options.targets) == 1:
-        strings = parsing.as_strings(array, cells)
+        strings = parsing.as_texts(array, cells)
         if parsing.keep_strings(parsed, strings, classification=as_strings):
             return strings
     return replace(parsed, errors=[*parsed.errors, *columns.errors_of(name, parsed.array, numeric=True)])
