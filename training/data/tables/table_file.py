@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from training.data.dataset import REST, Dataset, file_name
-from training.data.tables import columns, dates, given_rows, hints, parsing, part_files, reader, row_roles
+from training.data.tables import columns, dates, given_rows, hints, parsing, part_files, reader, row_roles, targets
 from training.data.tables.files import mapped, spilled
 from training.data.tables.frames import Frame
 from training.data.tables.numbers import Rules
@@ -79,8 +79,8 @@ def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions, *, sa
     if not found.columns:
         listed = "; ".join([*found.notes, *maybe_dates])
         raise DataError(
-            f"{path} has no columns left to predict {', '.join(options.targets)} from; drop fewer"
-            + (f" ({listed})" if listed else "")
+            f"{path} has no columns left to predict {', '.join(options.targets)} from; "
+            f"{'drop fewer' if options.drop else 'add some'}" + (f" ({listed})" if listed else "")
         )
     return Dataset(
         name=name,
@@ -174,7 +174,8 @@ def _parse(
     The rows ``chooses`` (rows,) choose the format of dates, None for all.
     """
     read = partial(dates.infer, name, cells=rules.cells, options=options.dates(), chooses=chooses)
-    if name in options.targets and dates.holds_dates(array, rules.cells):
+    is_date = name in options.targets and dates.holds_dates(array, rules.cells)
+    if is_date and not targets.are_date_classes(array, options.task):
         error = f"target {name!r} holds dates, expected classes or numbers; convert it, such as to days"
         return ParsedColumn(array, errors=[error])
     as_values = name in options.numeric and not pa.types.is_temporal(array.type)

@@ -58,10 +58,21 @@ def target_of(table: pa.Table, task: str, *, sampled: bool = False) -> Target:
     return _numbers(names, arrays, _OR_CLASSES if inferred else "")
 
 
+def are_date_classes(array: pa.ChunkedArray, task: str) -> bool:
+    """Return whether dates or times are classes rather than numbers: strings, and few unless ``task`` says so."""
+    if not columns.is_string(array) or task == "regression":
+        return False
+    return task == "classification" or _are_few(array)
+
+
 def _looks_like_classes(array: pa.ChunkedArray) -> bool:
     if columns.is_integral(array):
-        return bool(pc.count_distinct(array).as_py() <= min(MAX_INTEGER_CLASSES, len(array) // 3))
+        return _are_few(array)
     return not columns.is_numeric(array)
+
+
+def _are_few(array: pa.ChunkedArray) -> bool:
+    return bool(pc.count_distinct(array).as_py() <= min(MAX_INTEGER_CLASSES, len(array) // 3))
 
 
 def _rare_integer(array: pa.ChunkedArray) -> int | None:

@@ -295,9 +295,13 @@ def test_a_single_date_says_nothing(path: Path) -> None:
     assert "left out, as nothing can be learned from it: 'x' (2020-01-05 in every row)" in dataset.notes
 
 
-def test_a_date_is_no_target(path: Path) -> None:
-    load(path, ["2020-01-05", "2021-02-06"])
+def test_dates_are_a_target_only_as_classes(path: Path) -> None:
+    load(path, ["2 am", "6 am", "2 pm"])
+    assert table_file.load(path, TableOptions(("x",))).labels == ("2 am", "2 pm", "6 am")
+    assert "target 'x' holds dates" in message_of(table_file.load, path, TableOptions(("x",), task="regression"))
+    path.write_text("x,size\n" + "".join(f"2020-01-{row % 21 + 10},{row}.5\n" for row in range(63)))
     assert "target 'x' holds dates" in message_of(table_file.load, path, TableOptions(("x",)))
+    assert len(table_file.load(path, TableOptions(("x",), task="classification")).labels) == 21
 
 
 def given(path: Path, texts: list[str], test_texts: list[str], order: str = "auto") -> TableOptions:

@@ -112,6 +112,6 @@ def test_table_without_other_columns_keeps_its_ids(path: Path) -> None:
 
 def test_table_of_useless_columns_is_rejected(path: Path) -> None:
     assert rejection(path, generate(9, "5")) == (
-        "FILE has no columns left to predict label from; drop fewer (left out, as nothing can be learned from it: 'x' "
+        "FILE has no columns left to predict label from; add some (left out, as nothing can be learned from it: 'x' "
         "(5 in every row))"
     )
