@@ -28,6 +28,12 @@ _ID_NAME: Final = re.compile(
     r"member|invoice|policy|loan|listing|subject)_?(id|no|nr|num|number|key))"
 )
 
+# Of a number that counts the rows, but is a quantity: the month of a series, or the age in a life table.
+_TIME_NAME: Final = re.compile(
+    "(?i:(?:^|.*[^a-z])(?:t|trend|times?|ages?|dates?|periods?|years?|quarters?|months?|weeks?|days?|hours?|minutes?|"
+    "seconds?)(?:$|[^a-z].*))"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Features:
@@ -202,7 +208,8 @@ def _identifies(column: Column, values: NDArray[np.float64]) -> str | None:
         return None
     if _ID_NAME.fullmatch(column.name):
         return "a different integer in each row"
-    if len(values) >= _COUNTED_ROWS and values[0] in {0, 1} and bool((np.diff(values) == 1).all()):
+    counts = len(values) >= _COUNTED_ROWS and values[0] in {0, 1} and bool((np.diff(values) == 1).all())
+    if counts and not _TIME_NAME.fullmatch(column.name):
         return "the number of the row"
     return None
 
