@@ -281,6 +281,6 @@ def _command(parsed: Mapping[str, ParsedColumn], options: TableOptions, others: 
 
 def _joined(path: Path | Frame, errors: Sequence[str], command: str) -> str:
     if len(errors) == 1:
-        return errors[0]
+        return f"{errors[0]}; to go on without it, use {command}" if command not in errors[0] else errors[0]
     last = f"\n- to go on without these columns as numbers, use {command}" if command else ""
     return f"{path} has {len(errors)} errors:" + "".join(f"\n- {error}" for error in errors) + last

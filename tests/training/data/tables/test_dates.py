@@ -330,5 +330,5 @@ def test_given_rows_in_another_format_are_an_error(path: Path, texts: list[str],
     options = given(path, texts, ["03/04/2021", "13/06/2022"])
     assert message_of(table_file.load, path, options) == (
         f"column 'x' has '13/06/2022' in row 2 below the header of {options.test}, and training rows have dates such "
-        f"as {texts[0]!r}, read as month-day-year; {way_out}"
+        f"as {texts[0]!r}, read as month-day-year; {way_out}; to go on without it, use --drop x"
     )
