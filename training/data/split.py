@@ -122,7 +122,7 @@ def _check_enough(dataset: Dataset, rest: NDArray[np.int64], drawn: list[str]) -
         raise DataError(f"{dataset.name} needs at least {minimum} rows {purpose}, but has {len(rest)}; add more rows")
     if dataset.classifies:
         rows = zip(dataset.labels, rare_classes.rows_of(dataset).tolist(), strict=True)
-        if rare := [f"{has} of {label!r}" for label, has in rows if has < count]:
+        if rare := [f"{has} of class {label!r}" for label, has in rows if has < count]:
             raise DataError(
                 f"{dataset.name} needs at least {count} rows of each class {purpose}, but has "
                 f"{join_names(rare, _MAX_LISTED)}; add more rows or leave these out"
