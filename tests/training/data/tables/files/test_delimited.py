@@ -57,6 +57,14 @@ def test_table_is_found_with_a_note_on_the_rest(path: Path, content: str, note: 
         assert found.notes == (() if note is None else (note,))
 
 
+def test_a_comma_in_quotes_does_not_separate_what_blanks_do(path: Path) -> None:
+    path.write_text('"name" "y"\n' + "".join(f'"{row}" "Law, {row}" {row}.5\n' for row in range(9)))
+    assert reader.read(path).table.to_pydict() == {
+        "name": [f"Law, {row}" for row in range(9)],
+        "y": [f"{row}.5" for row in range(9)],
+    }
+
+
 def test_column_without_a_name_that_is_no_index_gets_one(path: Path) -> None:
     path.write_text("a,,c\n1,x,2\n2,x,3\n3,y,4\n")
     found = reader.read(path)
