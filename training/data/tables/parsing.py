@@ -19,7 +19,7 @@ from training.data.tables import columns, hints, numbers
 from training.data.tables.numbers import Rules
 
 # Missing in columns of strings, too. The others of `MARKS` may be words or grades: none, unknown, -.
-_TEXT_MARKS: Final = pa.array(["NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NULL", "null", "?"])
+_TEXT_MARKS: Final = pa.array(["NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NULL", "null", "<null>", "?"])
 
 
 @dataclass(frozen=True, slots=True)
