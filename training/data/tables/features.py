@@ -201,7 +201,7 @@ def _identifies(column: Column, values: NDArray[np.float64]) -> str | None:
     if column.categories:
         known = values[~np.isnan(values)]
         counts = np.bincount(known.astype(np.int64))
-        if counts.max() < categories.min_rows(len(values)):
+        if counts.max() < categories.min_rows(len(known)):
             return f"{len(column.categories):,} different strings in {len(known):,} rows"
         return None
     if not _has_distinct_integers(column, values):

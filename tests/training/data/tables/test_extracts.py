@@ -62,8 +62,8 @@ EXTRACTS = {
         {"t": "n", "persons": "n", "income": "n"},
     ),
     "a class of one row, NA among words and codes with a letter": (
-        lines("family,sex,state,churn", "1{i},{c},{d}0,{l}1", range(10, 40)).replace(",a,", ",NA,").replace(",21", ",no")
-        + lines("", "1{i},{c},?,yes", range(10, 40)).lstrip("\n").replace("11,", "11A,")
+        lines("family,sex,state,churn", "1{i},{c},{d}0,no", range(10, 40)).replace(",a,", ",NA,")
+        + lines("", "1{i},{c},?,yes", range(10, 40)).lstrip("\n")
         + "136A,b,20,NA\n136A,b,20,maybe\n",
         {"family": "c", "sex": "c", "state": "n"},
     ),
