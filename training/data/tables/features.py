@@ -208,8 +208,8 @@ def _identifies(column: Column, values: NDArray[np.float64]) -> str | None:
         return None
     if _ID_NAME.fullmatch(column.name):
         return "a different integer in each row"
-    counts = len(values) >= _COUNTED_ROWS and values[0] in {0, 1} and bool((np.diff(values) == 1).all())
-    if counts and not _TIME_NAME.fullmatch(column.name):
+    counts_rows = len(values) >= _COUNTED_ROWS and values[0] in {0, 1} and bool((np.diff(values) == 1).all())
+    if counts_rows and not _TIME_NAME.fullmatch(column.name):
         return "the number of the row"
     return None
 
