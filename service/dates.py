@@ -91,10 +91,11 @@ PATTERNS: Final[Mapping[DateFormat, tuple[str, ...]]] = MappingProxyType(
             f"{_NAMED_MONTH}(?:-| ?')(?P<year>[0-9]{{2}})",
             f"{_QUARTER}(?:[-/]| *){_LONG_YEAR}",
             _YEAR_MONTH,
+            _YEAR_QUARTER,
             _YEAR_MONTH_DAY,
         ),
         "yyyymmdd": (f"{_LONG_YEAR}(?P<month>[0-9]{{2}})(?P<day>[0-9]{{2}})(?:[.]0)?", _YEAR_MONTH_DAY),
-        "yyyymm": (f"{_LONG_YEAR}(?P<month>[0-9]{{2}})(?:[.]0)?", _YEAR_MONTH, _YEAR_MONTH_DAY),
+        "yyyymm": (f"{_LONG_YEAR}(?P<month>[0-9]{{2}})(?:[.]0)?", _YEAR_MONTH, _YEAR_QUARTER, _YEAR_MONTH_DAY),
         "time": (_CLOCK,),
     }
 )
