@@ -22,7 +22,7 @@ BLANKS: Final = (
 MARKS: Final = (
     *("NA", "N/A", "n/a", "na", "NaN", "nan", "-NaN", "-nan", "<NA>", "NULL", "Null", "null", "None", "none", "?", "-"),
     *("--", ".", "#N/A", "#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN", "NONE", "nil", "Nil", "NIL"),
-    *("unknown", "Unknown", "UNKNOWN", "missing", "Missing", "MISSING", "n.a.", "N.A.", "n.a", "N.A"),
+    *("unknown", "Unknown", "UNKNOWN", "missing", "Missing", "MISSING", "n.a.", "N.A.", "n.a", "N.A", "<null>"),
     *("not available", "Not available", "Not Available", "..", "...", "*"),
 )
 BOOLEANS: Final[Mapping[str, bool]] = MappingProxyType(

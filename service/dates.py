@@ -76,22 +76,26 @@ _TIME: Final = f"(?:(?:t|:|,? +){_CLOCK})?"
 _FLAGS: Final = re.IGNORECASE | re.ASCII
 _YEAR_MONTH_DAY: Final = f"{_WEEKDAY}{_LONG_YEAR}{_BETWEEN}{_MONTH}{_BETWEEN}{_DAY}{_TIME}"
 _YEAR_MONTH: Final = f"{_LONG_YEAR}(?:[-/]| +){_MONTH}"
+_QUARTER: Final = "q(?P<quarter>[1-4])"
+_YEAR_QUARTER: Final = f"{_LONG_YEAR}(?:[-/]| *){_QUARTER}"
 # A date in ISO 8601 is read in every column of dates, and a month in every column of months.
 PATTERNS: Final[Mapping[DateFormat, tuple[str, ...]]] = MappingProxyType(
     {
         "year-month-day": (_YEAR_MONTH_DAY,),
         "day-month-year": (f"{_WEEKDAY}{_DAY}{_BETWEEN}{_MONTH}{_BETWEEN}{_YEAR}{_TIME}", _YEAR_MONTH_DAY),
         "month-day-year": (f"{_WEEKDAY}{_MONTH}{_BETWEEN}{_DAY}{_BETWEEN}{_YEAR}{_TIME}", _YEAR_MONTH_DAY),
-        "year-month": (_YEAR_MONTH, _YEAR_MONTH_DAY),
+        "year-month": (_YEAR_MONTH, _YEAR_QUARTER, _YEAR_MONTH_DAY),
         "month-year": (
             f"(?P<month>[0-9]{{1,2}})[-/]{_LONG_YEAR}",
             f"{_NAMED_MONTH}{_BETWEEN}{_LONG_YEAR}",
             f"{_NAMED_MONTH}(?:-| ?')(?P<year>[0-9]{{2}})",
+            f"{_QUARTER}(?:[-/]| *){_LONG_YEAR}",
             _YEAR_MONTH,
+            _YEAR_QUARTER,
             _YEAR_MONTH_DAY,
         ),
         "yyyymmdd": (f"{_LONG_YEAR}(?P<month>[0-9]{{2}})(?P<day>[0-9]{{2}})(?:[.]0)?", _YEAR_MONTH_DAY),
-        "yyyymm": (f"{_LONG_YEAR}(?P<month>[0-9]{{2}})(?:[.]0)?", _YEAR_MONTH, _YEAR_MONTH_DAY),
+        "yyyymm": (f"{_LONG_YEAR}(?P<month>[0-9]{{2}})(?:[.]0)?", _YEAR_MONTH, _YEAR_QUARTER, _YEAR_MONTH_DAY),
         "time": (_CLOCK,),
     }
 )
@@ -162,7 +166,7 @@ def _days(parts: Mapping[str, str | None], form: DateFormat) -> float | None:
     if form == "time":
         return rest / NANOSECONDS
     try:
-        day = date(_year(parts["year"]), _month(parts["month"]), int(parts.get("day") or 1)).toordinal()
+        day = date(_year(parts["year"]), _month(parts), int(parts.get("day") or 1)).toordinal()
     except ValueError:
         return None
     day += passed - _EPOCH
@@ -175,8 +179,11 @@ def _year(text: str | None) -> int:
     return year if len(text) == 4 else year + (1900 if year >= FIRST_YEAR % 100 else 2000)
 
 
-def _month(text: str | None) -> int:
-    assert text is not None  # noqa: S101 - every pattern of a date has a month
+def _month(parts: Mapping[str, str | None]) -> int:
+    if quarter := parts.get("quarter"):
+        return int(quarter) * 3 - 2
+    text = parts["month"]
+    assert text is not None  # noqa: S101 - every other pattern of a date has a month
     return int(text) if text.isdigit() else MONTHS.index(text[:3].lower()) + 1
 
 

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.config import Config
-from training.data import draw
-from training.data.dataset import REST, TEST, VALIDATION, Dataset
+from training.data import draw, rare_classes
+from training.data.dataset import REST, TEST, VALIDATION, Dataset, join_names
 from training.errors import DataError
 
 _USES: Final = {"validation": "to validate", "test": "to test"}
+_MAX_LISTED: Final = 10
 _CODES: Final = {"validation": VALIDATION, "test": TEST}
 
 
@@ -119,11 +120,12 @@ def _check_enough(dataset: Dataset, rest: NDArray[np.int64], drawn: list[str]) -
     minimum = count * draw.MIN_TARGETS
     if not dataset.classifies and len(rest) < minimum:
         raise DataError(f"{dataset.name} needs at least {minimum} rows {purpose}, but has {len(rest)}; add more rows")
-    for label, members in zip(dataset.labels, draw.by_class(dataset, rest), strict=False):
-        if len(members) < count:
+    if dataset.classifies:
+        rows = zip(dataset.labels, rare_classes.rows_of(dataset).tolist(), strict=True)
+        if rare := [f"{has} of class {label!r}" for label, has in rows if has < count]:
             raise DataError(
-                f"{dataset.name} needs at least {count} rows of class {label!r} {purpose}, but has {len(members)}; "
-                "add more rows or drop the class"
+                f"{dataset.name} needs at least {count} rows of each class {purpose}, but has "
+                f"{join_names(rare, _MAX_LISTED)}; add more rows or leave these out"
             )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from training.config import Config
-from training.data import categories, leaks, source, summary
+from training.data import categories, leaks, rare_classes, source, summary
 from training.data.dataset import Dataset
 from training.data.split import Split, split, streamed
 from training.release import destination, promotion
@@ -31,14 +31,15 @@ def check(dataset: Dataset, models: Path, name: str) -> None:
 
 
 def prepare(dataset: Dataset, config: Config, console: Console) -> tuple[Dataset, Split]:
-    """Split ``dataset``, group its rare categories, and print its columns. Raises `DataError`.
+    """Leave out rare classes of ``dataset``, split it, group its rare categories, and print its columns.
 
-    If it is to be streamed, all its rows are read once.
+    If it is to be streamed, all its rows are read once. Raises `DataError`.
     """
     if dataset.collect is not None:
         dataset = dataset.collect(config.validation_fraction, config.test_fraction)
         parts = streamed(dataset)
     else:
+        dataset = rare_classes.left_out(dataset)
         parts = split(dataset, config)
         dataset = categories.group_rare(dataset, parts.train)
     dataset = leaks.with_notes(dataset, parts.train)

@@ -85,13 +85,18 @@ def test_smallest_regression_has_two_rows_per_part() -> None:
     [
         (
             with_counts(20, 2, 20),
-            "small needs at least 3 rows of class 'bee' to train, to validate and to test, but has 2; "
-            "add more rows or drop the class",
+            "small needs at least 3 rows of each class to train, to validate and to test, but has 2 of class 'bee'; "
+            "add more rows or leave these out",
         ),
         (
             with_counts(20, 1, 20, test_rows=9),
-            "small needs at least 2 rows of class 'bee' to train and to validate, but has 1; "
-            "add more rows or drop the class",
+            "small needs at least 2 rows of each class to train and to validate, but has 1 of class 'bee'; add more "
+            "rows or leave these out",
+        ),
+        (
+            with_counts(20, 2, 1),
+            "small needs at least 3 rows of each class to train, to validate and to test, but has 2 of class 'bee', "
+            "1 of class 'cat'; add more rows or leave these out",
         ),
         (with_counts(50), "small has only the class 'ape', expected at least two"),
         (

@@ -28,6 +28,12 @@ _ID_NAME: Final = re.compile(
     r"member|invoice|policy|loan|listing|subject)_?(id|no|nr|num|number|key))"
 )
 
+# Of a number that counts the rows, but is a quantity: the month of a series, or the age in a life table.
+_TIME_NAME: Final = re.compile(
+    "(?i:(?:^|.*[^a-z])(?:t|trend|times?|ages?|dates?|periods?|years?|quarters?|months?|weeks?|days?|hours?|minutes?|"
+    "seconds?)(?:$|[^a-z].*))"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Features:
@@ -195,14 +201,15 @@ def _identifies(column: Column, values: NDArray[np.float64]) -> str | None:
     if column.categories:
         known = values[~np.isnan(values)]
         counts = np.bincount(known.astype(np.int64))
-        if counts.max() < categories.min_rows(len(values)):
+        if counts.max() < categories.min_rows(len(known)):
             return f"{len(column.categories):,} different strings in {len(known):,} rows"
         return None
     if not _has_distinct_integers(column, values):
         return None
     if _ID_NAME.fullmatch(column.name):
         return "a different integer in each row"
-    if len(values) >= _COUNTED_ROWS and values[0] in {0, 1} and bool((np.diff(values) == 1).all()):
+    counts_rows = len(values) >= _COUNTED_ROWS and values[0] in {0, 1} and bool((np.diff(values) == 1).all())
+    if counts_rows and not _TIME_NAME.fullmatch(column.name):
         return "the number of the row"
     return None
 

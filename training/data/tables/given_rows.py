@@ -48,9 +48,9 @@ def features_of(
     )
 
 
-def target_of(table: pa.Table, rest: NDArray[np.bool_], task: str) -> Target:
+def target_of(table: pa.Table, rest: NDArray[np.bool_], task: str, *, sampled: bool) -> Target:
     """`targets.target_of` the rows ``rest`` of ``table``, with the values of the others. Raises `DataError`."""
-    found = targets.target_of(table.filter(pa.array(rest)), task)
+    found = targets.target_of(table.filter(pa.array(rest)), task, sampled=sampled)
     if rest.all():
         return found
     whole = targets.target_of(table, "classification" if found.labels else "regression")

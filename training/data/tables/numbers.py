@@ -6,6 +6,7 @@ values, such as "refused", unless the column has so few different values that it
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ _FEW_VALUES: Final = 30  # different ones in a column of categories such as 1, 2
 _MAX_OTHERS: Final = 20  # different strings that are read as missing; all are in the manifest
 _MAX_OTHERS_SHARE: Final = 0.05
 _MAX_LISTED: Final = 5
+# 136A or c168 among integers; not 1O5, 12k or 30m, which are typos and units.
+_CODE: Final = "^(?:[0-9]+[A-HJLNP-Z]|[A-HJ-NP-Za-km-np-z][0-9]+)$"
 _ENGLISH: Final = "[$£]|USD|GBP"  # written with a decimal point
 
 
@@ -79,6 +82,13 @@ def to_numbers(known: pa.ChunkedArray, cells: Cells) -> pa.ChunkedArray | None:
     return None if pc.any(pc.is_nan(values)).as_py() else values  # Arrow parses nan, in any case, as a number
 
 
+def readable(known: pa.ChunkedArray, cells: Cells) -> pa.ChunkedArray:
+    """Return for each string whether it is a number by the rules ``cells``."""
+    pattern = number_pattern(cells.decimal, cells.thousands, symbols=cells.symbols)
+    fits = pc.less_equal(pc.binary_length(known), NUMBER_MAX_LETTERS)
+    return pc.and_(fits, pc.match_substring_regex(known, f"^(?:{pattern})$"))
+
+
 def find_style(name: str, known: pa.ChunkedArray, rules: Rules, remedy: str) -> Style:
     """Return how the ``known`` strings of a column that are no plain numbers are to be read.
 
@@ -95,14 +105,17 @@ def find_style(name: str, known: pa.ChunkedArray, rules: Rules, remedy: str) -> 
     numerals = pa.chunked_array([values.filter(pa.array(like))])
     fits = _fitting(numerals, rules)
     if not fits:
-        return Style(None, error=_conflict(name, known, numerals, rules, remedy))
+        most = pc.is_in(values, value_set=_most_readable(numerals, rules)).to_numpy(zero_copy_only=False)
+        if times[most].sum() < (1 - _MAX_OTHERS_SHARE) * times[like].sum():
+            return Style(None, error=_conflict(name, known, numerals, rules, remedy))
+        like, numerals = most, pa.chunked_array([values.filter(pa.array(most))])
+        fits = _fitting(numerals, rules)
     cells, ambiguous, notes = _choose(name, numerals, fits, rules)
     others = values.filter(pa.array(~like)).to_pylist()
     if not others:
         return Style(cells, notes, ambiguous)
     counts = dict(zip(others, times[~like].tolist(), strict=True))
-    codes = pc.any(pc.match_substring_regex(numerals, "^0[0-9]")).as_py()  # 001 beside 136A
-    if not forced and (codes or _are_categories(len(values), counts, times)):
+    if not forced and (_are_codes(numerals, counts) or _are_categories(len(values), counts, times)):
         return Style(None, (_categories_note(name, counts, len(values), rules),))
     marks = tuple(sorted(counts)) if len(counts) <= _MAX_OTHERS else tuple(sorted(counts)[:_MAX_OTHERS])
     if len(counts) > _MAX_OTHERS:
@@ -198,6 +211,14 @@ def _are_categories(distinct: int, others: dict[str, int], times: NDArray[np.int
     return len(others) > _MAX_OTHERS or (has_digits and often)
 
 
+def _are_codes(numerals: pa.ChunkedArray, others: dict[str, int]) -> bool:
+    """Return whether the column is one of codes, as 001 beside other strings, or 135 and 136 beside 136A, 136B."""
+    if pc.any(pc.match_substring_regex(numerals, "^0[0-9]")).as_py():
+        return True
+    with_letter = sum(times for string, times in others.items() if re.match(_CODE, string))
+    return with_letter > 1 and columns.all_match(numerals, "[0-9]+")
+
+
 def _categories_note(name: str, others: dict[str, int], distinct: int, rules: Rules) -> str:
     return (
         f"column {name!r} has {_listed(others)} among numbers, {distinct:,} different values in all; it is treated as "
@@ -214,15 +235,10 @@ def _listed(counts: dict[str, int]) -> str:
 
 def _conflict(name: str, known: pa.ChunkedArray, numerals: pa.ChunkedArray, rules: Rules, remedy: str) -> str:
     """Say which number is written in another way than the one before it."""
-    readable = [
-        values
-        for decimal, thousands in _MARKS
-        if (values := _read_by(numerals, replace(rules.cells, decimal=decimal, thousands=thousands, symbols=True)))
-    ]
-    most = max(readable, key=len, default=set())
-    odd = [string for string in numerals.to_pylist() if string not in most]
-    row = pc.index(pc.is_in(known, value_set=pa.array(odd, pa.string())), True).as_py()
-    beside = f" beside {next(iter(most))!r:.60}" if most else ""
+    most = _most_readable(numerals, rules)
+    odd = numerals.filter(pc.invert(pc.is_in(numerals, value_set=most)))
+    row = pc.index(pc.is_in(known, value_set=odd.combine_chunks()), True).as_py()
+    beside = f" beside {most[0].as_py()!r:.60}" if len(most) else ""
     return (
         f"column {name!r} has {known[row].as_py()!r:.60} in row {row + 1} below the header{beside}, and no decimal "
         f"mark and thousands separator read both; write all numbers alike, or treat the column as categories with "
@@ -230,7 +246,7 @@ def _conflict(name: str, known: pa.ChunkedArray, numerals: pa.ChunkedArray, rule
     )
 
 
-def _read_by(numerals: pa.ChunkedArray, cells: Cells) -> set[str]:
-    pattern = number_pattern(cells.decimal, cells.thousands, symbols=True)
-    matches = pc.match_substring_regex(numerals, f"^(?:{pattern})$")
-    return set(numerals.filter(matches).to_pylist())
+def _most_readable(numerals: pa.ChunkedArray, rules: Rules) -> pa.Array:
+    """Return those of the ``numerals`` that the style reads which reads most of them."""
+    styles = [replace(rules.cells, decimal=decimal, thousands=mark, symbols=True) for decimal, mark in _MARKS]
+    return max((numerals.filter(readable(numerals, cells)).combine_chunks() for cells in styles), key=len)

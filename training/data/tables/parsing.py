@@ -6,16 +6,20 @@ The rules are those by which the server reads a client's cells; here Arrow appli
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from service.cells import BLANKS, BOOLEANS, Cells
+from service.cells import BLANKS, BOOLEANS, MARKS, Cells
 from service.dates import DateFormat
 from training.data.tables import columns, hints, numbers
 from training.data.tables.numbers import Rules
+
+# Missing in columns of strings, too. The others of `MARKS` may be words or grades: none, unknown, -.
+_TEXT_MARKS: Final = pa.array(["NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NULL", "null", "<null>", "?"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,25 @@ def as_strings(array: pa.ChunkedArray, cells: Cells) -> ParsedColumn:
     return ParsedColumn(pc.if_else(missing, None, stripped), columns.count(stripped.filter(missing)))
 
 
+def as_texts(array: pa.ChunkedArray, cells: Cells) -> ParsedColumn:
+    """Keep strings of a file without types, as `as_strings` does, but for marks such as NA, which are missing.
+
+    They are strings if the user chose what is missing, and NA is one among codes of two capital letters: Namibia.
+    """
+    kept = as_strings(array, cells)
+    if cells.missing_numbers != MARKS:
+        return kept
+    distinct = pc.unique(kept.array).drop_null()
+    is_mark = pc.is_in(distinct, value_set=_TEXT_MARKS)
+    marks, others = distinct.filter(is_mark), pc.unique(distinct.filter(pc.invert(is_mark)))
+    if len(others) and pc.all(pc.match_substring_regex(others, "^[A-Z]{2}$")).as_py():
+        marks = marks.filter(pc.not_equal(marks, "NA"))
+    if not len(marks):
+        return kept
+    own = replace(cells, missing_texts=tuple(sorted(marks.to_pylist())))
+    return replace(as_strings(array, own), cells=own)
+
+
 def infer(name: str, array: pa.ChunkedArray, rules: Rules, remedy: str) -> ParsedColumn:
     """Parse column ``name`` as booleans or numbers if its strings are such, else keep the strings.
 
@@ -58,10 +81,10 @@ def infer(name: str, array: pa.ChunkedArray, rules: Rules, remedy: str) -> Parse
         return ParsedColumn(values, columns.count(stripped.filter(values.is_null())))
     if name not in rules.numeric and hints.are_codes(known):
         note = hints.codes(name, known, shlex.join([*rules.numeric, name]))
-        return replace(as_strings(array, cells), notes=[note])
+        return replace(as_texts(array, cells), notes=[note])
     values = numbers.to_numbers(known, cells)
     if values is None:
-        return _written_as_people_do(name, array, stripped, known, rules, remedy)
+        return _written_as_people_do(name, stripped, known, rules, remedy, as_texts)
     notes: list[str] = []
     own, ambiguous = cells, not rules.fixed and numbers.is_ambiguous(known)
     if ambiguous and rules.points:
@@ -84,7 +107,7 @@ def typed_strings(name: str, array: pa.ChunkedArray, rules: Rules, remedy: str) 
     if known.null_count == len(known):
         return as_strings(array, rules.cells)
     if numbers.to_numbers(known, rules.cells) is None:
-        return _written_as_people_do(name, array, stripped, known, rules, remedy)
+        return _written_as_people_do(name, stripped, known, rules, remedy, as_strings)
     note = (
         f"column {name!r} has strings that look like numbers; they are treated as categories, use --numeric "
         f"{shlex.join([*rules.numeric, name])} to read them as numbers"
@@ -93,15 +116,21 @@ def typed_strings(name: str, array: pa.ChunkedArray, rules: Rules, remedy: str) 
 
 
 def _written_as_people_do(
-    name: str, array: pa.ChunkedArray, stripped: pa.ChunkedArray, known: pa.ChunkedArray, rules: Rules, remedy: str
+    name: str,
+    stripped: pa.ChunkedArray,
+    known: pa.ChunkedArray,
+    rules: Rules,
+    remedy: str,
+    kept: Callable[[pa.ChunkedArray, Cells], ParsedColumn],
 ) -> ParsedColumn:
+    """Read numbers with signs or separators, or keep the strings as ``kept`` does."""
     style = numbers.find_style(name, known, rules, remedy)
     if style.cells is None:
         errors = [style.error] if style.error else []
-        return replace(as_strings(array, rules.cells), errors=errors, notes=style.notes)
+        return replace(kept(stripped, rules.cells), errors=errors, notes=style.notes)
     known = _without(known, style.cells.missing_numbers)
     if name in rules.numeric:
-        known = pc.if_else(columns.look_numeric(known), known, None)
+        known = pc.if_else(numbers.readable(known, style.cells), known, None)
     values = numbers.to_numbers(known, style.cells)
     return _numeric(stripped, values, style.cells, rules, list(style.notes), ambiguous=style.ambiguous)
 

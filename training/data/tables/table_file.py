@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from training.data.dataset import REST, Dataset, file_name
-from training.data.tables import columns, dates, given_rows, hints, parsing, part_files, reader, row_roles
+from training.data.tables import columns, dates, given_rows, hints, parsing, part_files, reader, row_roles, targets
 from training.data.tables.files import mapped, spilled
 from training.data.tables.frames import Frame
 from training.data.tables.numbers import Rules
@@ -33,8 +33,11 @@ def load(path: Path | Frame, options: TableOptions) -> Dataset:
     return dataset_of(path, reader.read(path, options.targets), options)
 
 
-def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions) -> Dataset:
-    """Return the data set of a table that was read; ``path`` names it. Raises as `load`."""
+def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions, *, sampled: bool = False) -> Dataset:
+    """Return the data set of a table that was read; ``path`` names it. Raises as `load`.
+
+    If ``sampled``, it has some of the rows only.
+    """
     rules = options.rules(comma=file.decimal_comma)
     options.check_names(path, file.table.column_names)
     files = part_files.join(path, file, options)
@@ -57,7 +60,7 @@ def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions) -> Da
         raise DataError(_joined(path, errors, ""))
     if not invalid & set(options.targets):
         try:
-            target = given_rows.target_of(values.select(options.targets), rest, options.task)
+            target = given_rows.target_of(values.select(options.targets), rest, options.task, sampled=sampled)
         except DataError as error:
             errors.append(str(error))
     values = values.drop_columns(list({*options.targets, *invalid}))
@@ -76,8 +79,8 @@ def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions) -> Da
     if not found.columns:
         listed = "; ".join([*found.notes, *maybe_dates])
         raise DataError(
-            f"{path} has no columns left to predict {', '.join(options.targets)} from; drop fewer"
-            + (f" ({listed})" if listed else "")
+            f"{path} has no columns left to predict {', '.join(options.targets)} from; "
+            f"{'drop fewer' if options.drop else 'add some'}" + (f" ({listed})" if listed else "")
         )
     return Dataset(
         name=name,
@@ -171,7 +174,8 @@ def _parse(
     The rows ``chooses`` (rows,) choose the format of dates, None for all.
     """
     read = partial(dates.infer, name, cells=rules.cells, options=options.dates(), chooses=chooses)
-    if name in options.targets and dates.holds_dates(array, rules.cells):
+    is_date = name in options.targets and dates.holds_dates(array, rules.cells)
+    if is_date and not targets.are_date_classes(array, options.task):
         error = f"target {name!r} holds dates, expected classes or numbers; convert it, such as to days"
         return ParsedColumn(array, errors=[error])
     as_values = name in options.numeric and not pa.types.is_temporal(array.type)
@@ -200,14 +204,14 @@ def _parse_values(
         supported = is_target or columns.is_supported(values)
         return ParsedColumn(values, errors=columns.errors_of(name, values, numeric=not as_strings) if supported else ())
     if as_strings and (typed or not is_target):
-        return parsing.as_strings(array, cells)
+        return parsing.as_strings(array, cells) if typed else parsing.as_texts(array, cells)
     if is_target and options.task == "regression":
         rules = replace(rules, numeric=(*rules.numeric, name))
     if typed and name not in rules.numeric:
         return parsing.typed_strings(name, array, rules, remedy)
     parsed = parsing.infer(name, array, rules, remedy)
     if is_target and options.task != "regression" and len(options.targets) == 1:
-        strings = parsing.as_strings(array, cells)
+        strings = parsing.as_texts(array, cells)
         if parsing.keep_strings(parsed, strings, classification=as_strings):
             return strings
     return replace(parsed, errors=[*parsed.errors, *columns.errors_of(name, parsed.array, numeric=True)])
@@ -277,6 +281,6 @@ def _command(parsed: Mapping[str, ParsedColumn], options: TableOptions, others: 
 
 def _joined(path: Path | Frame, errors: Sequence[str], command: str) -> str:
     if len(errors) == 1:
-        return errors[0]
+        return f"{errors[0]}; to go on without it, use {command}" if command not in errors[0] else errors[0]
     last = f"\n- to go on without these columns as numbers, use {command}" if command else ""
     return f"{path} has {len(errors)} errors:" + "".join(f"\n- {error}" for error in errors) + last

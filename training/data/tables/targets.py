@@ -19,6 +19,7 @@ from training.errors import DataError, OptionError
 TASKS: Final = ("auto", "classification", "regression")
 
 MAX_INTEGER_CLASSES: Final = 20  # integers with few distinct values are mostly grades, ratings or codes
+_MIN_CLASS_ROWS: Final = 3  # to train, to validate and to test; counts have rare values
 _MAX_LISTED: Final = 10
 _OR_CLASSES: Final = "; use --task classification to treat each value as a class"
 _OR_NUMBERS: Final = "; use --task regression to predict numbers"
@@ -36,11 +37,11 @@ class Target:
     note: str
 
 
-def target_of(table: pa.Table, task: str) -> Target:
+def target_of(table: pa.Table, task: str, *, sampled: bool = False) -> Target:
     """Return the target in ``table``, which has only the target columns and no missing values.
 
-    ``task`` is one of `TASKS`. Raises `DataError` if the target cannot be learned, `OptionError` if the task does not
-    fit.
+    ``task`` is one of `TASKS`. If ``sampled``, the table has some of the rows only, so that a value which is rare in it
+    may have more. Raises `DataError` if the target cannot be learned, `OptionError` if the task does not fit.
     """
     names, arrays = table.column_names, table.columns
     if len(arrays) > 1:
@@ -50,14 +51,39 @@ def target_of(table: pa.Table, task: str) -> Target:
     (array,) = arrays
     inferred = task == "auto"
     if task == "classification" or (inferred and _looks_like_classes(array)):
-        return _classes(names[0], array, _OR_NUMBERS if columns.is_numeric(array) and inferred else "")
+        rare = _rare_integer(array) if inferred and not sampled else None
+        if rare is None:
+            return _classes(names[0], array, _OR_NUMBERS if columns.is_numeric(array) and inferred else "")
+        return _numbers(names, arrays, f", as {rare} is too rare for a class{_OR_CLASSES}")
     return _numbers(names, arrays, _OR_CLASSES if inferred else "")
+
+
+def are_date_classes(array: pa.ChunkedArray, task: str) -> bool:
+    """Return whether dates or times are classes rather than numbers: strings, and few unless ``task`` says so."""
+    if not columns.is_string(array) or task == "regression":
+        return False
+    return task == "classification" or _are_few(array)
 
 
 def _looks_like_classes(array: pa.ChunkedArray) -> bool:
     if columns.is_integral(array):
-        return bool(pc.count_distinct(array).as_py() <= min(MAX_INTEGER_CLASSES, len(array) // 3))
+        return _are_few(array)
     return not columns.is_numeric(array)
+
+
+def _are_few(array: pa.ChunkedArray) -> bool:
+    return bool(pc.count_distinct(array).as_py() <= min(MAX_INTEGER_CLASSES, len(array) // 3))
+
+
+def _rare_integer(array: pa.ChunkedArray) -> int | None:
+    """Return the rarest of more than two integers if it has too few rows for a class, as the largest of counts have."""
+    if not columns.is_integral(array):
+        return None
+    found = pc.value_counts(array)
+    rows = found.field("counts").to_numpy()
+    if len(rows) <= 2 or rows.min() >= _MIN_CLASS_ROWS:
+        return None
+    return int(found.field("values")[int(rows.argmin())].as_py())
 
 
 def _classes(name: str, array: pa.ChunkedArray, hint: str) -> Target:

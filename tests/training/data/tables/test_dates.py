@@ -295,9 +295,13 @@ def test_a_single_date_says_nothing(path: Path) -> None:
     assert "left out, as nothing can be learned from it: 'x' (2020-01-05 in every row)" in dataset.notes
 
 
-def test_a_date_is_no_target(path: Path) -> None:
-    load(path, ["2020-01-05", "2021-02-06"])
+def test_dates_are_a_target_only_as_classes(path: Path) -> None:
+    load(path, ["2 am", "6 am", "2 pm"])
+    assert table_file.load(path, TableOptions(("x",))).labels == ("2 am", "2 pm", "6 am")
+    assert "target 'x' holds dates" in message_of(table_file.load, path, TableOptions(("x",), task="regression"))
+    path.write_text("x,size\n" + "".join(f"2020-01-{row % 21 + 10},{row}.5\n" for row in range(63)))
     assert "target 'x' holds dates" in message_of(table_file.load, path, TableOptions(("x",)))
+    assert len(table_file.load(path, TableOptions(("x",), task="classification")).labels) == 21
 
 
 def given(path: Path, texts: list[str], test_texts: list[str], order: str = "auto") -> TableOptions:
@@ -326,5 +330,5 @@ def test_given_rows_in_another_format_are_an_error(path: Path, texts: list[str],
     options = given(path, texts, ["03/04/2021", "13/06/2022"])
     assert message_of(table_file.load, path, options) == (
         f"column 'x' has '13/06/2022' in row 2 below the header of {options.test}, and training rows have dates such "
-        f"as {texts[0]!r}, read as month-day-year; {way_out}"
+        f"as {texts[0]!r}, read as month-day-year; {way_out}; to go on without it, use --drop x"
     )

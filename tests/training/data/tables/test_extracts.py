@@ -10,7 +10,7 @@ from training.data.tables import table_file
 from training.data.tables.options import TableOptions
 
 ROWS = range(40)
-TYPES = {"n": "numeric", "b": "boolean", "c": "categorical"}
+TYPES = {"n": "numeric", "b": "boolean", "c": "categorical", "d": "datetime"}
 
 
 def lines(header: str, row: str, rows: range = ROWS) -> str:
@@ -56,6 +56,24 @@ EXTRACTS = {
     "years and codes that count": (
         lines("year,month,quarter,y", "20{i:02},{d},Q{l},{i}.5"),
         {"year": "n", "month": "n", "quarter": "c"},
+    ),
+    "counts to predict, of which the largest is rare, beside the months of a series": (
+        lines("t,persons,income,y", "{i},{d},{d}00.5,{l}") + "40,2,300.5,7\n",
+        {"t": "n", "persons": "n", "income": "n"},
+    ),
+    "a class of one row, NA among words and codes with a letter": (
+        lines("family,sex,state,churn", "1{i},{c},{d}0,no", range(10, 40)).replace(",a,", ",NA,")
+        + lines("", "1{i},{c},?,yes", range(10, 40)).lstrip("\n")
+        + "136A,b,20,NA\n136A,b,20,maybe\n",
+        {"family": "c", "sex": "c", "state": "n"},
+    ),
+    "quarters, and a height of another style": (
+        lines("quarter,height,y", "20{i:02} Q{l},7{d}.{i},{i}.5").replace(" Q0", " Q4").replace("76.15", '"5,3"'),
+        {"quarter": "d", "height": "n"},
+    ),
+    "what R writes, with commas in quotes": (
+        '"name" "team" "y"\n' + "".join(f'"{i}" "Law, {i}" "{"abc"[i % 3]}" {i}.5\n' for i in ROWS),
+        {"team": "c"},
     ),
 }
 

@@ -105,6 +105,17 @@ def test_different_integers_that_may_mean_something_are_kept_with_a_note(path: P
     assert dataset.notes[0].endswith("leave it out with --drop year")
 
 
+def test_strings_that_repeat_are_kept_however_many_are_missing(path: Path) -> None:
+    path.write_text(generate(1000, ",{row}.5").replace("x,", "pool,y,", 1).replace("\n,", "\ngood,", 5))
+    assert [each.name for each in table_file.load(path, TARGET).columns] == ["pool", "y"]
+
+
+@pytest.mark.parametrize("name", ["t", "Time", "day_of_year", "age"])
+def test_a_number_that_counts_time_or_age_is_kept(path: Path, name: str) -> None:
+    path.write_text(generate(12, "{row},{row}.5").replace("x,", f"{name},y,", 1))
+    assert [each.name for each in table_file.load(path, TARGET).columns] == [name, "y"]
+
+
 def test_table_without_other_columns_keeps_its_ids(path: Path) -> None:
     path.write_text(generate(12))
     assert [column.name for column in table_file.load(path, TARGET).columns] == ["x"]
@@ -112,6 +123,6 @@ def test_table_without_other_columns_keeps_its_ids(path: Path) -> None:
 
 def test_table_of_useless_columns_is_rejected(path: Path) -> None:
     assert rejection(path, generate(9, "5")) == (
-        "FILE has no columns left to predict label from; drop fewer (left out, as nothing can be learned from it: 'x' "
+        "FILE has no columns left to predict label from; add some (left out, as nothing can be learned from it: 'x' "
         "(5 in every row))"
     )

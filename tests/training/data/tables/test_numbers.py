@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -115,6 +116,19 @@ def test_codes_with_letters_are_categories(tmp_path: Path) -> None:
     assert len(dataset.columns[0].categories) == 42
 
 
+@pytest.mark.parametrize("odd", [["36A", "36A"], ["c168", "c204"]])
+def test_integers_beside_few_numbers_with_a_letter_are_codes(tmp_path: Path, odd: list[str]) -> None:
+    cells = [str(number) for number in range(100, 149)] * 2 + odd
+    dataset = load_cells(tmp_path, cells, ["yes", "no"] * 50)
+    assert len(dataset.columns[0].categories) == 49 + len(set(odd))
+
+
+@pytest.mark.parametrize("odd", [["1O5", "1O6"], ["12k", "30m"], ["36A", "7"]])
+def test_typos_and_units_are_no_codes(tmp_path: Path, odd: list[str]) -> None:
+    cells = [str(number) for number in range(100, 149)] * 2 + odd
+    assert load_cells(tmp_path, cells, ["yes", "no"] * 50).columns[0].type == "numeric"
+
+
 def test_numbers_with_leading_zeros_beside_letters_are_codes(tmp_path: Path) -> None:
     cells = [f"{number:03}" for number in range(1, 41)] * 2 + ["36A", "36A"]
     dataset = load_cells(tmp_path, cells, ["yes", "no"] * 41)
@@ -126,6 +140,21 @@ def test_numbers_of_two_styles_are_refused(tmp_path: Path) -> None:
         "column 'x' has '0,5' in row 2 below the header beside '1,234.5', and no decimal mark and thousands separator "
         "read both; write all numbers alike, or treat the column as categories with --categorical x"
     )
+
+
+def test_few_numbers_of_another_style_are_missing(tmp_path: Path) -> None:
+    cells = [f"{number}.{number % 7}" for number in range(60, 99)] + ["5,3"]
+    labels = ["yes", "no"] * 20
+    dataset = load_cells(tmp_path, cells, labels)
+    assert dataset.inputs[-2, 0] == np.float32(98.0)
+    assert np.isnan(dataset.inputs[-1, 0])
+    assert dataset.notes[1] == (
+        "column 'x' has '5,3' 1 among its numbers, read as missing; use --categorical x to keep them"
+    )
+    odd = [f"{number},5{number % 7}" for number in range(30)]
+    many = [f"{number}.25" for number in range(600)]
+    dataset = load_cells(tmp_path, many + odd, ["yes", "no"] * 315, numeric=("x",))
+    assert np.isnan(dataset.inputs[:, 0]).tolist() == [False] * 600 + [True] * 30
 
 
 def test_target_is_read_in_its_own_style(tmp_path: Path) -> None:

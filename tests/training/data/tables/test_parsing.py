@@ -164,6 +164,17 @@ def test_missing_values_are_counted(tmp_path: Path) -> None:
     assert dataset.cells == Cells()
 
 
+def test_marks_are_missing_among_strings_too(tmp_path: Path) -> None:
+    dataset = load_cells(tmp_path, ["red", "none", "NA", "?", "-", "red"] * 4)
+    assert dataset.columns[0].categories == ("-", "none", "red")
+    assert dataset.columns[0].cells == Cells(missing_texts=("?", "NA"))
+    assert dataset.notes[0] == "x: 8 missing ('NA' 4, '?' 4)"
+    assert load_cells(tmp_path, ["7", "3+", "NA"] * 8).columns[0].categories == ("3+", "7")
+    assert load_cells(tmp_path, ["7", "8", "NA"] * 8, categorical=("x",)).columns[0].categories == ("7", "8")
+    kept = load_cells(tmp_path, ["red", "NA", "blue"] * 8, missing=("?",))
+    assert kept.columns == (Column("x", "categorical", categories=("NA", "blue", "red")),)
+
+
 def test_missing_values_can_be_set(tmp_path: Path) -> None:
     cells = ["1", "2", "-999", "-999.0", "unknown", "NA"] * 4
     dataset = load_cells(tmp_path, cells, missing=("NA", " unknown ", "-999", "NA"))
@@ -193,7 +204,8 @@ def test_european_numbers_separated_by_semicolons(tmp_path: Path) -> None:
         (["1", "2", "10"], "auto", (1, 2, 10)),
         (["250.1", "250.10"], "classification", ("250.1", "250.10")),
         (["1", "2", "NA"], "auto", (1, 2)),
-        (["1", "2", "NA"], "classification", ("1", "2", "NA")),
+        (["1", "2", "NA"], "classification", (1, 2)),
+        (["a", "b", "NA"], "auto", ("a", "b")),
         ([" a ", "b", ""], "auto", ("a", "b")),
         (["12345678901234567890", "12345678901234567891"], "classification", None),
     ],

@@ -101,7 +101,7 @@ def test_parquet_files_may_differ_in_the_width_of_numbers(tmp_path: Path) -> Non
             people(20),
             {"test": people(4, age=[1, 2, 1e39, 3])},
             "column 'age' has 1e+39 in row 3 below the header of test.csv, expected at most 3.4e+38, the largest "
-            "float32; correct it, leave it empty, or use another unit",
+            "float32; correct it, leave it empty, or use another unit; to go on without it, use --drop age",
         ),
         (
             people(20, age=[row % 2 for row in range(20)]),

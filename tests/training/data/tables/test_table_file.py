@@ -159,9 +159,9 @@ def test_several_targets_are_numeric(path: Path) -> None:
         (
             generate(9, "inf"),
             "column 'x' has inf in row 1 below the header, expected at most 3.4e+38, the largest float32; correct it, "
-            "leave it empty, or use another unit",
+            "leave it empty, or use another unit; to go on without it, use --drop x",
         ),
-        ("label\n" + "yes\nno\n" * 3, "FILE has no columns left to predict label from; drop fewer"),
+        ("label\n" + "yes\nno\n" * 3, "FILE has no columns left to predict label from; add some"),
         (generate(9, label="yes"), "target 'label' is 'yes' in every row; choose another --target"),
         (generate(9, label="7"), "target 'label' is '7' in every row; choose another --target"),
         (generate(9, label="7.5"), "target 'label' is 7.5 in every row; choose another --target"),

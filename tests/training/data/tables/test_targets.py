@@ -44,6 +44,19 @@ def test_integers_with_few_distinct_values_are_classes() -> None:
     assert target([row % 2 + 0.5 for row in range(60)]).labels == ()
 
 
+def test_integers_are_numbers_if_one_is_too_rare_for_a_class() -> None:
+    counts = [0] * 50 + [1] * 30 + [2] * 10 + [7] * 2
+    assert target(counts).labels == ()
+    assert target(counts).note == (
+        "target y (0 to 7): numbers, as 7 is too rare for a class; use --task classification to treat each value as a "
+        "class"
+    )
+    assert target([*counts, 7]).labels == (0, 1, 2, 7)
+    assert target(counts, "classification").labels == (0, 1, 2, 7)
+    assert target([0] * 50 + [1] * 2).labels == (0, 1)
+    assert targets.target_of(pa.table({"y": counts}), "auto", sampled=True).labels == (0, 1, 2, 7)
+
+
 def test_task_overrides_the_inferred_one() -> None:
     grades = [row % 3 for row in range(9)]
     assert target(grades, "regression").values.tolist() == [[grade] for grade in grades]

@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from mmap import mmap
 from pathlib import Path
 from typing import Final
@@ -131,9 +132,17 @@ def _delimiter(text: Text) -> str:
         share = header.consistency(widths)
         if delimiter == _BLANKS and not (key[1] == 0 or (aligned and share == 1.0)):
             continue
+        if 2 * sum(map(_is_torn, rows)) > len(rows):
+            continue
         if share and (-start, round(share, 2), max(widths)) > key:
             best, key = delimiter, (-start, round(share, 2), max(widths))
     return best
+
+
+def _is_torn(row: list[str]) -> bool:
+    """Return whether two cells are halves of a quoted one, as those of ``1 "Law, D" 27`` at the comma."""
+    odd = [cell.count('"') % 2 for cell in row]
+    return any(first and second for first, second in pairwise(odd))
 
 
 def _without_comments(text: Text, delimiter: str) -> tuple[Text, list[str]]:

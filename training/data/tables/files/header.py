@@ -54,19 +54,32 @@ def _are_names(first: Sequence[str], second: Sequence[str]) -> bool:
 
 
 def is_data(rows: Sequence[Sequence[str]], known_names: Collection[str]) -> bool:
-    """Return whether the first of ``rows`` is no header but data: it has numbers, where the next rows have some.
+    """Return whether the first of ``rows`` is no header but data: its cells recur below, or are numbers as there.
 
     A row that contains one of the ``known_names``, or whose numbers count up as years do is a header.
     """
     first, others = [cell.strip() for cell in rows[0]], rows[1:]
+    if _count_up(first) or any(cell in known_names for cell in first):
+        return False
+    if _recur(first, others):
+        return True
     numbers = [cell for cell in first if _NUMBER.fullmatch(cell)]
-    if not numbers or len(numbers) * 3 < len(first) or any(cell in known_names for cell in first):
+    if not numbers or len(numbers) * 3 < len(first):
         return False
     for index, cell in enumerate(first):
         below = [_NUMBER.fullmatch(row[index].strip()) is not None for row in others if index < len(row)]
         if below and _NUMBER.fullmatch(cell) is None and sum(below) * 2 > len(below):
             return False
-    return not _count_up(first) and len(set(first)) > 1
+    return len(set(first)) > 1
+
+
+def _recur(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
+    """Return whether all cells of the ``first`` row stand in their columns below, or all that are twice in it."""
+    rows = [cells for row in others if (cells := [cell.strip() for cell in row]) != first]
+    times = Counter(filter(None, first))
+    recurring = [any(index < len(row) and row[index] == cell for row in rows) for index, cell in enumerate(first)]
+    twice = [found for cell, found in zip(first, recurring, strict=True) if times[cell] > 1]
+    return (bool(twice) and all(twice)) or (len(first) > 1 and all(recurring))
 
 
 def _count_up(cells: Sequence[str]) -> bool:

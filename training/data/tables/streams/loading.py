@@ -66,9 +66,10 @@ def _looked_at(files: ParquetFiles, options: TableOptions, streaming: Streaming,
     table = pa.concat_tables(_some_rows(files))
     dividing = [name for name in (options.split, options.group) if name]
     plain = replace(options, split=None, group=None, drop=tuple(dict.fromkeys([*options.drop, *dividing])))
-    look = table_file.dataset_of(files.path, _table_of(files, table, ""), plain)
+    sampled = table.num_rows < files.rows
+    look = table_file.dataset_of(files.path, _table_of(files, table, ""), plain, sampled=sampled)
     notes = [f"{files.path.name} is streamed: {why}"]
-    if table.num_rows < files.rows:
+    if sampled:
         notes.append(
             f"what the columns are was found on {table.num_rows:,} rows from all over the table, not on all "
             f"{files.rows:,}; so are the notes that follow"

@@ -57,6 +57,14 @@ def test_table_is_found_with_a_note_on_the_rest(path: Path, content: str, note: 
         assert found.notes == (() if note is None else (note,))
 
 
+def test_a_comma_in_quotes_does_not_separate_what_blanks_do(path: Path) -> None:
+    path.write_text('"name" "y"\n' + "".join(f'"{row}" "Law, {row}" {row}.5\n' for row in range(9)))
+    assert reader.read(path).table.to_pydict() == {
+        "name": [f"Law, {row}" for row in range(9)],
+        "y": [f"{row}.5" for row in range(9)],
+    }
+
+
 def test_column_without_a_name_that_is_no_index_gets_one(path: Path) -> None:
     path.write_text("a,,c\n1,x,2\n2,x,3\n3,y,4\n")
     found = reader.read(path)
@@ -87,6 +95,9 @@ def test_words_in_a_tab_separated_table_are_not_split(path: Path) -> None:
         ("5.1,3.5,setosa\n4.9,3.0,setosa\n7.0,3.2,versicolor\n", 3),
         ("39, State-gov, 77516, <=50K\n50, Private, 83311, >50K\n", 4),
         ('18.0   8  1\t"chevrolet chevelle"\n15.0   8  2\t"buick skylark"\n', 4),
+        ("f, f, won\nf, t, lost\nf, f, lost\nt, f, won\n", 3),
+        ("red,small,40-49,yes\nblue,small,40-49,no\nred,large,50-59,yes\n", 4),
+        ("1,1,1\n1,2,1\n2,1,1\n", 3),
     ],
 )
 def test_table_without_a_header(tmp_path: Path, content: str, columns: int) -> None:
@@ -105,6 +116,9 @@ def test_table_without_a_header(tmp_path: Path, content: str, columns: int) -> N
     [
         "country,2019,2020\nA,1,2\nB,3,4\n",  # years
         "0,1,2\n5,3,2\n6,3,1\n",  # as pandas numbers columns
+        "0,1,2\n0,1,2\n2,1,2\n",
+        "red,size\nred,1\nblue,2\n",
+        "red,size,size_\nred,1,1\nred,size,size_\nblue,2,1\n",  # repeated
         "id,0.25,0.75\n1,2,3\n2,3,4\n",  # quantiles beside an id
         "age,job\n41,cook\n",
     ],
