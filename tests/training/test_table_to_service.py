@@ -145,20 +145,20 @@ def test_codes_missing_values_and_european_numbers_are_sent_as_in_the_file(
         "price": random.choice(["19.118,5", "999", "1.250", "NA", " "], ROWS).tolist(),
         "member": random.choice(["TRUE", "false", "NA"], ROWS).tolist(),
     }
-    columns["code"] = [{"01067": "NA", "1067": "01", "10115": "1"}[code] for code in columns["zip"]]
+    columns["code"] = [{"01067": "001", "1067": "01", "10115": "1"}[code] for code in columns["zip"]]
     path, models = tmp_path / "shop.csv", tmp_path / "models"
     path.write_text("".join(";".join(row) + "\n" for row in [columns, *zip(*columns.values(), strict=True)]))
     arguments = [str(path), "--target", "code", "--models", str(models), *QUICK, "--thousands", "."]
     assert main([*arguments, "--categorical", "zip"]) == 0
     log = capsys.readouterr().err
-    assert f"country has 'NA' {columns['country'].count('NA')}; code has 'NA'" in log
+    assert f"country has 'NA' {columns['country'].count('NA')}; if they mean" in log
     missing = {text: columns["price"].count(text) for text in ("NA", " ")}
     assert f"price: {sum(missing.values())} missing (" in log
     assert f"'NA' {missing['NA']}" in (models / "shop" / "1" / "README.md").read_text()
 
     version = artifact.read(models / "shop" / "1")
     assert version.manifest.cells == Cells(decimal=",", thousands=".")
-    assert sorted(map(str, version.manifest.classes)) == ["01", "1", "NA"]
+    assert sorted(map(str, version.manifest.classes)) == ["001", "01", "1"]
     zips, countries, *_ = version.manifest.features
     assert (zips.categories, countries.categories) == (("01067", "10115", "1067"), ("DE", "FR", "NA"))
     with Running(models, "--precision", "fp32") as server, server.client() as client:

@@ -35,7 +35,7 @@ def base(tmp_path: Path) -> Manifest:
 def manifest_of(base: Manifest, data: Dataset) -> Manifest:
     """The manifest of a model of a data set, without its rare categories."""
     features = tuple(
-        Feature(each.name, each.type, each.missing, each.categories, each.other, 0.0, 1.0, 0.0, 1.0)
+        Feature(each.name, each.type, each.missing, each.categories, each.other, 0.0, 1.0, 0.0, 1.0, cells=each.cells)
         for each in data.columns
     )
     return replace(
@@ -46,6 +46,7 @@ def manifest_of(base: Manifest, data: Dataset) -> Manifest:
         features=features,
         input_shape=data.shape,
         cells=data.cells,
+        target_cells=data.target_cells,
     )
 
 

@@ -19,7 +19,7 @@ from training.data.tables import columns, hints, numbers
 from training.data.tables.numbers import Rules
 
 # Missing in columns of strings, too. The others of `MARKS` may be words or grades: none, unknown, -.
-_TEXT_MARKS: Final = pa.array(["NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NULL", "null", "<null>", "?"])
+_TEXT_MARKS: Final = ("NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NULL", "null", "<null>", "?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def as_texts(array: pa.ChunkedArray, cells: Cells) -> ParsedColumn:
     if cells.missing_numbers != MARKS:
         return kept
     distinct = pc.unique(kept.array).drop_null()
-    is_mark = pc.is_in(distinct, value_set=_TEXT_MARKS)
+    is_mark = pc.is_in(distinct, value_set=pa.array(_TEXT_MARKS))
     marks, others = distinct.filter(is_mark), pc.unique(distinct.filter(pc.invert(is_mark)))
     if len(others) and pc.all(pc.match_substring_regex(others, "^[A-Z]{2}$")).as_py():
         marks = marks.filter(pc.not_equal(marks, "NA"))
