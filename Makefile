@@ -265,13 +265,11 @@ $(TRAIN): $(SERVER)
 	@$(INSTALL) --editable '.[$(RUNTIME),images,train,tune]'
 	@touch $@
 
-$(DEV): $(TRAIN)
+$(DEV): $(TRAIN) hatch_build.py service/http/codecs/regular_json.c
 	@echo "Installing the developers' tools into $(VENV) ..."
 	@$(INSTALL) --editable '.[$(RUNTIME),grpc,images,train,tune,mlflow,tensorboard,tracing,bench,docs,dev]'
 	@$(BIN)/python hatch_build.py
 	@touch $@
-
-$(DEV): hatch_build.py service/http/codecs/regular_json.c
 
 $(AUDITORS): pyproject.toml constraints.txt
 	@echo "Installing the audit's tools into $(AUDIT) ..."

@@ -1,8 +1,8 @@
-"""Compiles the reader of regular JSON into the wheel, if the packages hatchling and ziglang, a C compiler, are there.
+"""Adds the compiled reader of regular JSON to a wheel, on Linux on x86-64 or ARM, if the package ziglang is installed.
 
     python hatch_build.py
 
-compiles it into this folder instead. On other machines than Linux's x86-64 and ARM there is none, as without ziglang.
+compiles it into this folder instead. ziglang brings the C compiler.
 """
 
 from __future__ import annotations

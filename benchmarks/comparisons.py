@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from benchmarks.targets import BARE, BEFORE, FORMATS, JSON_PEERS, LIGHTGBM, MOSEC, MSGPACK, NAMED, OURS, PORTABLE, TWO
+from benchmarks.targets import (
+    BARE,
+    BEFORE,
+    FORMATS,
+    JSON_PEERS,
+    LIGHTGBM,
+    MOSEC,
+    MSGPACK,
+    NAMED,
+    NOT_COMPILED,
+    OURS,
+    TWO,
+)
 
 GRANIAN: Final = "bare Granian, RSGI"
 NGINX: Final = "nginx"
@@ -49,7 +61,7 @@ COMPARISONS: Final = (
     *(Comparison(Side(OURS, body), Side(BARE, body), _ALL) for body in ("json", "raw")),
     *(Comparison(Side(OURS, body), Side(BEFORE, body), (_ROWS,)) for body in ("json", "raw")),
     *(Comparison(Side(OURS, body), Side("ours fp32", body), (_MANY, _ROWS)) for body in ("json", "raw")),
-    Comparison(_JSON, Side(PORTABLE, "json"), (_MANY, _ROWS)),
+    Comparison(_JSON, Side(NOT_COMPILED, "json"), (_MANY, _ROWS)),
     Comparison(_JSON, Side("ours int8, request log", "json"), (_MANY,)),
     Comparison(_JSON, Side("ours int8, fast path off", "json"), (_MANY,)),
     Comparison(Side(TWO, "json"), _JSON, (Load(32, 64),)),

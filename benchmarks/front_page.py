@@ -17,7 +17,7 @@ from benchmarks.markdown import table
 from benchmarks.ranks import average_ranks
 from benchmarks.ranks import ratio as loss_ratio
 from benchmarks.report import RESULTS, Results
-from benchmarks.targets import BARE, OURS, PORTABLE, TARGETS, compared, is_measured, median
+from benchmarks.targets import BARE, NOT_COMPILED, OURS, TARGETS, compared, is_measured, median
 
 README: Final = Path(__file__).parents[1] / "README.md"
 
@@ -34,7 +34,7 @@ class Case(NamedTuple):
 CASES: Final = (
     Case("**this server**", "ours int8", "raw", "raw"),
     Case("**this server**", "ours int8", "json", "JSON"),
-    Case("this server, not compiled", PORTABLE, "json", "JSON"),
+    Case("this server, not compiled", NOT_COMPILED, "json", "JSON"),
     Case("bare uvicorn: reads the body, answers two bytes", BARE, "json", "JSON"),
     Case("mosec", "mosec msgpack", "msgpack", "msgpack"),
     Case("mosec", "mosec JSON", "json", "JSON"),

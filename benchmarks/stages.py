@@ -62,7 +62,7 @@ def stages(model: Path) -> Stages:
         found |= {
             f"decode JSON, {rows} row(s)": (partial(rows_from_json, json, schema), 1),
             f"of this the numbers, {rows} row(s)": (partial(regular_json.array, json), 1),
-            f"the same, not compiled, {rows} row(s)": (partial(regular_json.portable, json), 1),
+            f"the same, not compiled, {rows} row(s)": (partial(regular_json.by_simdjson, json), 1),
             f"decode raw, {rows} row(s)": (partial(rows_from_raw, raw, "float32", schema), 1),
             f"decode npy, {rows} row(s)": (partial(rows_from_npy, npy, schema), 1),
             f"of this the check, {rows} row(s)": (partial(fits_float32, values), 1),

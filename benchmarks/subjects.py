@@ -18,13 +18,13 @@ from benchmarks import change, named_table, payloads
 from benchmarks.comparisons import GRANIAN, NGINX, Comparison
 from benchmarks.environments import python_of
 from benchmarks.servers import ENVIRONMENTS, HERE, Server, free_port, ours, peer
-from benchmarks.targets import BARE, BASELINE, BEFORE, LIGHTGBM, MLFLOW, MOSEC, MSGPACK, NAMED, OURS, PORTABLE, TWO
+from benchmarks.targets import BARE, BASELINE, BEFORE, LIGHTGBM, MLFLOW, MOSEC, MSGPACK, NAMED, NOT_COMPILED, OURS, TWO
 
 # Like the peers and bare uvicorn, ours logs no requests unless its name says so.
 _QUIET: Final = ("--log-level", "warning")
 _OURS: Final = {
     OURS: ("int8", *_QUIET),
-    PORTABLE: ("int8", *_QUIET),
+    NOT_COMPILED: ("int8", *_QUIET),
     "ours fp32": ("fp32", *_QUIET),
     "ours int8, request log": ("int8",),
     "ours int8, fast path off": ("int8", *_QUIET, "--fast-path", "false"),
@@ -70,7 +70,7 @@ class Subjects:
         """The server of that name, and the folder to start it in."""
         if name in _OURS:
             precision, *more = _OURS[name]
-            module = "benchmarks.portable" if name == PORTABLE else "service"
+            module = "benchmarks.not_compiled" if name == NOT_COMPILED else "service"
             return ours(name, self.model.parents[1], "--precision", precision, *more, module=module), None
         if name == BEFORE:
             return ours(name, self.model.parents[1], "--precision", *_OURS[OURS]), self.before

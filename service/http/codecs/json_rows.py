@@ -1,8 +1,8 @@
 """Decodes and checks rows in JSON.
 
-The numbers of a regular request never become Python objects, see `regular_json`. Everything else
-(rows by feature name, strings, nulls, wrong lengths) is parsed again by a slower path, which accepts it or reports the
-first error in reading order. Large bodies are decoded in steps, none of which takes long.
+The numbers of a regular request never become Python objects, see `regular_json`. Everything else (rows by feature name,
+strings, nulls, wrong lengths) is parsed again by a slower path, which accepts it or reports the first error in reading
+order. Large bodies are decoded in steps, none of which takes long.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The numbers of a JSON text that is one regular array: nested lists of numbers, all those of a level as long.
 
 They never become Python objects. `array` uses the compiled reader where the package was built with it, see
-`hatch_build.py`, and otherwise simdjson; both give the same bits. Without either, the parser of
-other documents reads these, too, and takes longer.
+`hatch_build.py`, and otherwise simdjson; both give the same bits. Without either, the parser of other documents reads
+these, too, and takes longer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MOST_LEVELS: Final = 8  # as in regular_json.c
 Read = Callable[[bytes], NDArray[np.float64] | None]
 
 
-def portable(text: bytes) -> NDArray[np.float64] | None:
+def by_simdjson(text: bytes) -> NDArray[np.float64] | None:
     """The same as `array`, by simdjson. The array may also be the value of one of `KEYS` beside other keys.
 
     None for all texts if simdjson is not installed.
@@ -67,8 +67,10 @@ class _Memory(threading.local):
 
 
 def compiled(library: Path) -> Read:
-    """The same as `array`, by the compiled reader in ``library``. Raises `OSError` if it
-    cannot be loaded, and `AttributeError` if it is something else."""
+    """The same as `array`, by the compiled reader in ``library``.
+
+    Raises `OSError` if it cannot be loaded, and `AttributeError` if it is another library.
+    """
     # Not CDLL: to let other threads run and wait for them would take longer than most texts do.
     read = ctypes.PyDLL(str(library)).read_regular_json
     read.argtypes = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
@@ -81,8 +83,7 @@ def compiled(library: Path) -> Read:
         if levels == 0:
             return None
         shape = lengths[:levels]
-        count = shape[0] * shape[1] if levels == 2 else math.prod(shape)
-        return memory.numbers[:count].reshape(shape).copy()
+        return memory.numbers[: math.prod(shape)].reshape(shape).copy()
 
     return array
 
@@ -128,11 +129,11 @@ def fastest(library: Path) -> Read:
     try:
         by_library = compiled(library)
     except (OSError, AttributeError):  # it is not there, of another platform, or of an earlier version
-        return portable
+        return by_simdjson
 
     def array(text: bytes) -> NDArray[np.float64] | None:
         found = by_library(text)
-        return portable(text) if found is None else found
+        return by_simdjson(text) if found is None else found
 
     return array
 
@@ -140,4 +141,4 @@ def fastest(library: Path) -> Read:
 # Takes a JSON text: a list, or an object whose one value of `KEYS` is one. Returns its numbers as float64, in the shape
 # of the list; None if the text is anything else, or no JSON.
 array: Final = fastest(LIBRARY)
-READ_BY: Final = "compiled code" if array is not portable else "simdjson" if simdjson else "orjson"
+READ_BY: Final = "compiled code" if array is not by_simdjson else "simdjson" if simdjson else "orjson"

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from service.errors import MalformedBody
 from service.http.codecs import fast_json, regular_json
 from service.http.codecs.json_rows import rows_from_json
-from service.http.codecs.regular_json import KEYS, LIBRARY, SPLIT, Read, compiled, portable
+from service.http.codecs.regular_json import KEYS, LIBRARY, SPLIT, Read, by_simdjson, compiled
 from service.inference.columns import Column
 from service.inference.schema import Schema
 
 COMPILED = compiled(LIBRARY)  # which `make setup` compiles
 READERS = pytest.mark.parametrize(
-    "read", [pytest.param(COMPILED, id="compiled"), pytest.param(portable, id="portable")]
+    "read", [pytest.param(COMPILED, id="compiled"), pytest.param(by_simdjson, id="simdjson")]
 )
 
 NUMBERS = [
@@ -191,7 +191,7 @@ def regular_texts(draw: st.DrawFn) -> str:
 @given(regular_texts())
 def test_both_give_the_bits_of_the_standard_library(text: str) -> None:
     expected = np.array([[float(each) for each in flat(parsed(text))]])
-    for read in (COMPILED, portable, regular_json.array):
+    for read in (COMPILED, by_simdjson, regular_json.array):
         found = read(text.encode())
         assert found is None or bits(found) == bits(expected)
 
@@ -250,7 +250,7 @@ def test_without_a_library_that_loads_simdjson_reads_all(tmp_path: Path) -> None
     with pytest.raises(OSError, match=r"library\.so"):
         compiled(library)
     library.write_bytes(b"of another machine")
-    assert regular_json.fastest(library) is portable
+    assert regular_json.fastest(library) is by_simdjson
     assert regular_json.READ_BY == "compiled code"
     assert regular_json.array(b'{"a":0,"inputs":[[1]]}') is not None  # which the compiled reader leaves to simdjson
 
@@ -258,10 +258,10 @@ def test_without_a_library_that_loads_simdjson_reads_all(tmp_path: Path) -> None
 def test_without_simdjson_either_other_parsers_read_all(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (regular_json, fast_json):
         monkeypatch.setattr(module, "simdjson", None)
-    monkeypatch.setattr(regular_json, "array", portable)
+    monkeypatch.setattr(regular_json, "array", by_simdjson)
     schema = Schema((2,), (Column("a", missing=False), Column("b", missing=False)), max_rows=100_000)
     for rows in ([[1.5, -2.0]], [[0.1, 2.0]] * 50_000):
-        assert portable(json.dumps(rows).encode()) is None
+        assert by_simdjson(json.dumps(rows).encode()) is None
         assert rows_from_json(json.dumps({"inputs": rows}).encode(), schema).tolist() == rows
     with pytest.raises(MalformedBody, match="duplicated"):
         rows_from_json(b'{"inputs":[{"a":1,"a":2,"b":3}]}', schema)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import optuna
 import pytest
@@ -51,7 +52,7 @@ def test_each_waiting_trial_is_taken_by_one_process(tmp_path: Path) -> None:
         study.enqueue_trial({}, user_attrs={"name": str(number)})
     opened.engine.dispose()
     command = [sys.executable, "-c", _TAKES_ALL, place]
-    processes = [subprocess.Popen(command, stdin=-1, stdout=-1, text=True) for _ in range(3)]
+    processes = [subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True) for _ in range(3)]
     for each in processes:
         assert each.stdout is not None
         assert each.stdout.readline() == "ready\n"
