@@ -23,7 +23,7 @@ from service.log_writer import LAST_LINES_S, LogStream, LogWriter
 from service.metrics import Metrics
 from service.metrics.folder import locked, remove_unused_folders
 from service.settings import Settings, load
-from service.sockets import Sockets
+from service.sockets import Sockets, WorkerSockets
 from service.tls.files import tls_files
 from service.tls.rotation import Rotation
 from service.workers import Supervisor
@@ -97,7 +97,7 @@ def _serve_on(
         # A worker that starts later may find more models, and has the same default as the others.
         settings = settings.model_copy(update={"model": only_model(settings.models)})
 
-    def serve(index: int, metrics: Metrics, bound: Callable[[], Sockets]) -> int:
+    def serve(index: int, metrics: Metrics, bound: Sockets) -> int:
         writer.on_drop(metrics.server.log_lines_dropped)
         health = Health(heartbeats, index)
         tls = certificate(metrics)
@@ -113,20 +113,20 @@ def _serve_on(
             )
         )
         try:
-            server.run(service, settings, bound(), stop, tls)
+            server.run(service, settings, bound, stop, tls)
         finally:
             service.close()
         return 0
 
     if count == 1:
         remove_unused_folders()
-        return serve(0, metrics.alone(heartbeats), lambda: bound)
+        return serve(0, metrics.alone(heartbeats), bound)
     return _supervise(heartbeats, serve, settings, bound, stop, writer, replacing)
 
 
 def _supervise(
     heartbeats: Heartbeats,
-    serve: Callable[[int, Metrics, Callable[[], Sockets]], int],
+    serve: Callable[[int, Metrics, Sockets], int],
     settings: Settings,
     bound: Sockets,
     stop: server.Stop,
@@ -140,7 +140,7 @@ def _supervise(
     # Once for all workers, which share the memory until they write to it, as a garbage collection would.
     manifest.build_validator()
     gc.freeze()
-    for_worker = sockets.for_workers(bound, settings.keep_alive_timeout_s)
+    worker_sockets = WorkerSockets(bound, len(heartbeats.workers), settings.keep_alive_timeout_s)
     with locked() as folder:
         for index in heartbeats.workers:
             metrics.mark_absent(index, folder)
@@ -148,12 +148,13 @@ def _supervise(
         def work(index: int) -> int:
             def start() -> int:
                 stop.listen()
-                return serve(index, metrics.worker(index, folder, heartbeats), for_worker)
+                return serve(index, metrics.worker(index, folder, heartbeats), worker_sockets.of(index))
 
             return _reported(start, stop, writer)
 
         def died(index: int, hung: bool) -> None:
             replacing.set()
+            worker_sockets.replace(index, [each for each in heartbeats.workers if heartbeats.responds(each)])
             try:
                 metrics.mark_absent(index, folder, died=True, hung=hung)
             except StartError as error:
