@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from typing import Final
 
-from service import app, cpus, loading_thread, logs, manifest, metrics, server, sockets
+from service import app, cpus, heap, loading_thread, logs, manifest, metrics, server, sockets
 from service.errors import StartError
 from service.grpc import extra
 from service.health import Health
@@ -40,6 +40,7 @@ def run(arguments: Sequence[str]) -> int:
 
     Returns the exit status: 0 after a stop signal, 1 if the server cannot start.
     """
+    heap.share()
     stop = server.Stop()
     stop.listen()
     if sys.stderr is None:  # it was closed, and the next file or socket would get its descriptor
