@@ -97,9 +97,9 @@ class Service:
     lifecycle: Lifecycle
     fast_path: FastPathContext
     repository: Repository
-    grpc: GrpcServer | None = None
-    admin: Admin | None = None
-    close: Callable[[], None] = lambda: None
+    grpc: GrpcServer | None
+    admin: Admin | None
+    close: Callable[[], None]
 
 
 def create_app() -> FastAPI:

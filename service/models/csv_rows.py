@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -54,7 +55,7 @@ class _Table:
             raise CommandError(f"{path} is empty, expected a table with a header")
         unquoted = re.sub(r'"[^"]*"', "", first)
         self._delimiter = max(_DELIMITERS, key=unquoted.count)
-        self._rows = csv.reader(_chain(first, lines), delimiter=self._delimiter)
+        self._rows = csv.reader(itertools.chain([first], lines), delimiter=self._delimiter)
         self._names = [name.strip() for name in next(self._rows)]
         name, times = Counter(self._names).most_common(1)[0]
         if times > 1:
@@ -157,8 +158,3 @@ class _Lines:
             raise CommandError(
                 f'{self._path} has an odd number of double quotes; write one inside a quoted value as ""'
             )
-
-
-def _chain(first: str, lines: _Lines) -> Iterator[str]:
-    yield first
-    yield from lines

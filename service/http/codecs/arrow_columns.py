@@ -55,7 +55,7 @@ def _check_date_type(name: str, arrow_type: Any, inner: Any, column: DateTime) -
 
 
 class ColumnReader:
-    """Reads the arrays of one column, some rows after the other. Bad values are 0, and in ``faults``."""
+    """Reads the arrays of one column, some rows after the other. Bad values are any numbers, and in ``faults``."""
 
     def __init__(self, column: Column, faults: RowFaults | FirstBadRow) -> None:
         self._column = column
@@ -64,7 +64,7 @@ class ColumnReader:
         self._marks = np.array(sorted(column.sentinels), np.float64)
 
     def numbers(self, array: Any, first: int) -> NDArray[np.float64]:
-        """The numbers of an Arrow ``array`` (rows,) that begins at row ``first``. Raises `InvalidInput`."""
+        """The numbers (rows,) of an Arrow ``array`` (rows,) that begins at row ``first``. Raises `MalformedBody`."""
         from pyarrow import types  # noqa: PLC0415 - an extra
 
         if types.is_boolean(array.type) and type(self._column) is Boolean and not array.null_count:
@@ -94,19 +94,11 @@ class ColumnReader:
         numbers: NDArray[np.float64] = dates.days_of_ticks(ticks, per_day) * 1.0
         taken = (self._column.lowest <= numbers) & (numbers <= self._column.highest) & ~missing
         for row in np.flatnonzero(~taken).tolist():
-            numbers[row] = self._of_bad_tick(first + row, None if missing[row] else float(numbers[row]))
+            if missing[row]:
+                numbers[row] = self._number(first + row, None)
+            else:
+                self._faults.add(first + row, self._column.error(first + row, float(numbers[row])))
         return numbers
-
-    def _of_bad_tick(self, row: int, days: float | None) -> float:
-        try:
-            if days is not None:
-                raise self._column.error(row, days)
-            return self._column.number(row, None)
-        except InvalidInput as error:
-            if self._faults is None:
-                raise
-            self._faults.add(row, error)
-            return np.nan
 
     def _of_numbers(self, array: Any, first: int) -> NDArray[np.float64]:
         """All at once; those that are not certainly right one by one."""

@@ -25,7 +25,6 @@ from service.inference.session import Outputs
 from service.inference.steps import Steps
 
 _LENGTH_HEADER: Final = b"inference-header-content-length"
-_RAW_DATATYPES: Final = {"uint8": "UINT8", "float32": "FP32", "float64": "FP64"}
 
 
 class OpenInferenceV2:
