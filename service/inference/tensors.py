@@ -33,6 +33,8 @@ DTYPES: Final[Mapping[str, np.dtype[Any]]] = MappingProxyType(
         **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
     }
 )
+# The datatype of each dtype that a model's inputs or outputs have.
+DATATYPE_OF: Final = {"uint8": "UINT8", "float32": "FP32", "float64": "FP64"}
 INPUT: Final = "inputs"
 IGNORED: Final = -1
 PROBABILITIES: Final = "probabilities"
@@ -40,8 +42,6 @@ PREDICTION: Final = "prediction"
 LABEL: Final = "label"
 
 _MAX_AXES: Final = 32
-_FLOATS: Final = {"float32": "FP32", "float64": "FP64"}
-_INPUTS: Final = {"uint8": "UINT8", **_FLOATS}
 _SHOWN: Final = 20
 # What is assembled at once, without pausing.
 _STEP_VALUES: Final = 8192
@@ -68,7 +68,7 @@ class Layout(NamedTuple):
 
 def inputs_of(manifest: Manifest, schema: Schema) -> tuple[Tensor, ...]:
     """The tensors that a model asks for: one of all columns if all are numbers, else one per column."""
-    number = _INPUTS[manifest.input_dtype]
+    number = DATATYPE_OF[manifest.input_dtype]
     if not any(isinstance(column, Category | Boolean | DateTime) for column in schema.columns):
         return (Tensor(INPUT, number, (-1, *schema.shape)),)
     return tuple(Tensor(column.name, _datatype(column, number), (-1, 1)) for column in schema.columns)
@@ -77,7 +77,7 @@ def inputs_of(manifest: Manifest, schema: Schema) -> tuple[Tensor, ...]:
 def outputs_of(manifest: Manifest) -> tuple[Tensor, ...]:
     """The tensors that a model answers."""
     if manifest.task != CLASSIFICATION:
-        return (Tensor(PREDICTION, _FLOATS[manifest.output_dtype], (-1, len(manifest.targets))),)
+        return (Tensor(PREDICTION, DATATYPE_OF[manifest.output_dtype], (-1, len(manifest.targets))),)
     return (
         Tensor(PROBABILITIES, "FP32", (-1, len(manifest.classes))),
         Tensor(PREDICTION, "INT64", (-1,)),
