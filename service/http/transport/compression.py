@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import StartError
 from service.http.codecs import media_types
-from service.http.messages import Headers, Response, by_name
+from service.http.messages import Header, Headers, Response, by_name
 
 _LEVEL: Final = 1
 _LEAST_BYTES: Final = 1024  # smaller ones fit a packet anyway
@@ -101,7 +101,7 @@ def _compressed(response: Response) -> Response:
     return Response(response.status, (*headers, (b"content-encoding", b"gzip"), _VARY), body)
 
 
-def _weak(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+def _weak(header: Header) -> Header:
     """An entity tag that stands for both encodings."""
     name, value = header
     return (name, b"W/" + value) if name == b"etag" and not value.startswith(b"W/") else header

@@ -13,10 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.errors import RequestError, ServerFailed
 from service.http import problems
 from service.http.limits import MAX_UNREAD_BYTES, BodyBudget, BodyCounter, Limits, unread_bytes
-from service.http.messages import NOSNIFF, by_name
+from service.http.messages import NOSNIFF, Header, by_name
 from service.http.transport import trace_context
 from service.http.transport.cors import Cors
-from service.http.transport.heads import Header
 from service.http.transport.proxies import FORWARDED_FOR, TrustedProxies, plain
 from service.http.transport.request_ids import RequestIds
 from service.http.transport.trace_context import TRACEPARENT
