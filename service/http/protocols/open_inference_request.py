@@ -35,8 +35,6 @@ _WHOLE_BYTES: Final = 256 * 1024
 _AT_ONCE_BYTES: Final = 32 * 1024
 _MAX_DIGITS: Final = 12
 _ID: Final = re.compile(rb'\{ ?"id": ?("[ !#-\[\]-~]{0,128}+"), ?')
-_CACHED_BYTES: Final = 8192
-_CACHED: Final = 256
 
 
 class Plan(NamedTuple):
@@ -96,10 +94,7 @@ def _plan_of(split: Split, model: Model) -> tuple[Plan, Choices]:
     plan: Plan | None = model.plans.get(skeleton)
     if plan is None:
         plan = _planned(skeleton, len(split.data), model)
-        if len(skeleton) <= _CACHED_BYTES:
-            if len(model.plans) >= _CACHED:
-                model.plans.clear()
-            model.plans[skeleton] = plan
+        model.keep_plan(skeleton, plan)
     if request_id is None:
         return plan, plan.choices
     if plan.choices.request_id is not None:
