@@ -40,8 +40,6 @@ _STEP_FIELDS: Final = 1000
 # Messages of up to this size decode so fast that their steps are taken at once.
 AT_ONCE_BYTES: Final = 32 * 1024
 _PREFIX: Final = b"\0grpc"  # no other protocol's keys begin like this
-_CACHED_BYTES: Final = 8192
-_CACHED: Final = 256
 _BYTES_PER_FEATURE: Final = 512
 _LARGEST_BYTES: Final = 64 * 1024
 
@@ -153,10 +151,7 @@ def _plan_of(key: bytes, model: Model) -> Plan:
     plan: Plan | None = model.plans.get(key)
     if plan is None:
         plan = _planned(key, model)
-        if len(key) <= _CACHED_BYTES:
-            if len(model.plans) >= _CACHED:
-                model.plans.clear()
-            model.plans[key] = plan
+        model.keep_plan(key, plan)
     return plan
 
 

@@ -21,7 +21,6 @@ _GRACE_S: Final = 0.25
 # The messages of an RPC also end if its client is gone: within this time gRPC cancels it then.
 _CANCELLED_S: Final = 0.05
 _GZIP_MAGIC: Final = b"\x1f\x8b"
-_GZIP_WBITS: Final = 16 + zlib.MAX_WBITS
 
 
 class Receiver:
@@ -116,7 +115,7 @@ def _wbits_of(message: bytes) -> int | None:
     that no message here has.
     """
     if message[:2] == _GZIP_MAGIC:
-        return _GZIP_WBITS
+        return compression.GZIP_WBITS
     if message[:1] == b"\x78" and len(message) > 1 and int.from_bytes(message[:2], "big") % 31 == 0:
         return zlib.MAX_WBITS
     return None

@@ -13,7 +13,7 @@ import grpc
 
 from service.errors import InvalidOption, NotReady, RequestError, ServerFailed
 from service.grpc import infer_request, statuses
-from service.grpc.credentials import Credentials
+from service.grpc.credentials import Context, Credentials
 from service.grpc.documents import DOCUMENTS, Documents
 from service.grpc.gathering import Gathering
 from service.grpc.infer_request import InferRequest
@@ -39,8 +39,6 @@ _RESTART_S: Final = 1.0
 _SOONEST_S: Final = 1e-6
 # A deadline passes at the client before it passes here, by as long as the RPC took to arrive.
 _SKEW_S: Final = 0.05
-
-Context = Any  # grpc.aio.ServicerContext, which has no types
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import grpc
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha.reflection import aio as reflection
 
-from service.grpc.credentials import Credentials
+from service.grpc.credentials import Context, Credentials
 
 
 class Streams:
@@ -22,7 +22,7 @@ class Streams:
         self._are_ended = False
 
     @asynccontextmanager
-    async def opened(self, context: Any) -> AsyncIterator[None]:
+    async def opened(self, context: Context) -> AsyncIterator[None]:
         """Count the running task as a stream. At `end` its client is told, which a cancelled task alone does not do."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in one
@@ -50,7 +50,7 @@ class Health(health.HealthServicer):  # type: ignore[misc] # it has no types
         super().__init__()
         self._streams = streams
 
-    async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802 - the RPC's name
+    async def Watch(self, request: Any, context: Context) -> None:  # noqa: N802 - the RPC's name
         """Send each change of a service's status."""
         async with self._streams.opened(context):
             await super().Watch(request, context)
@@ -64,7 +64,7 @@ class Reflection(reflection.ReflectionServicer):  # type: ignore[misc] # it has 
         self._streams = streams
         self._credentials = credentials
 
-    async def ServerReflectionInfo(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: N802 - the RPC
+    async def ServerReflectionInfo(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:  # noqa: N802 - the RPC
         """Answer questions about the services."""
         await self._credentials.require(context)
         async with self._streams.opened(context):

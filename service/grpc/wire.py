@@ -69,11 +69,6 @@ def varint(data: bytes, at: int, end: int) -> tuple[int, int]:
     raise _malformed("an integer has no end")
 
 
-def signed(value: int) -> int:
-    """The int64 of an unsigned integer."""
-    return value - _UNSIGNED if value >= _UNSIGNED // 2 else value
-
-
 def text(data: bytes, field: Field) -> str:
     """The string of a field. Raises `MalformedBody`."""
     if field.kind != BYTES:
@@ -82,16 +77,6 @@ def text(data: bytes, field: Field) -> str:
         return data[field.start : field.end].decode()
     except UnicodeDecodeError as error:
         raise _malformed(f"field {field.number} is not UTF-8") from error
-
-
-def integers(data: bytes, found: Field) -> Iterator[int]:
-    """The int64 of a repeated field, packed or not. Raises `MalformedBody`."""
-    if found.kind not in (VARINT, BYTES):
-        raise _malformed(f"field {found.number} has no integers")
-    at = found.start
-    while at < found.end:
-        value, at = varint(data, at, found.end)
-        yield signed(value)
 
 
 def field(number: int, content: bytes) -> bytes:

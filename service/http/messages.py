@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-Headers = tuple[tuple[bytes, bytes], ...]
+Header = tuple[bytes, bytes]
+Headers = tuple[Header, ...]
 
 
 @dataclass(slots=True)
@@ -34,11 +35,11 @@ class Response:
 
 
 # Browsers must not guess another type than the one that is sent.
-NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
-JSON_HEADERS: Headers = ((b"content-type", b"application/json"),)
+NOSNIFF: Final[Header] = (b"x-content-type-options", b"nosniff")
+JSON_HEADERS: Final[Headers] = ((b"content-type", b"application/json"),)
 
 
-def by_name(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+def by_name(headers: Sequence[Header]) -> dict[bytes, bytes]:
     """Headers by name. Values of a repeated header are joined by commas, so that none of them goes unnoticed."""
     found = dict(headers)
     if len(found) != len(headers):

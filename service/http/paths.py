@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -60,10 +61,11 @@ class RouteTable:
         every: list[Route | ResourceRoute] = [*self.routes, *self.resources]
         self._by_pattern = {route.pattern: route for route in every}
         if len(self._by_pattern) < len(every):
-            raise ValueError(f"two protocols have the same path: {', '.join(route.pattern for route in every)}")
+            twice = [pattern for pattern, count in Counter(route.pattern for route in every).items() if count > 1]
+            raise ValueError(f"two protocols have the same path: {', '.join(twice)}")
         owners: dict[str, set[AnyProtocol]] = {}
         for route in every:
-            owners.setdefault(_first_segment(route.pattern), set()).add(route.protocol)
+            owners.setdefault(first_segment(route.pattern), set()).add(route.protocol)
         self._by_segment = {name: next(iter(each)) for name, each in owners.items() if name and len(each) == 1}
         self._expressions = [(_expression(route.pattern), route) for route in self.routes]
         self.match = lru_cache(maxsize=_CACHED)(self._match)
@@ -75,7 +77,7 @@ class RouteTable:
 
     def protocol_below(self, path: str) -> AnyProtocol | None:
         """The only protocol with paths that begin like ``path``: its clients read the error for an unknown one."""
-        return self._by_segment.get(_first_segment(path))
+        return self._by_segment.get(first_segment(path))
 
     def _match(self, url: bytes) -> RouteMatch | None:
         below_root = url.removeprefix(self._root) if url.startswith(self._root + b"/") else url
@@ -89,7 +91,8 @@ class RouteTable:
         return None
 
 
-def _first_segment(path: str) -> str:
+def first_segment(path: str) -> str:
+    """What a path begins with, up to its second slash; empty for one that begins without a slash."""
     return path.split("/", 2)[1] if path.startswith("/") else ""
 
 

@@ -32,7 +32,7 @@ from service.errors import (
     Unauthenticated,
     UnsupportedMedia,
 )
-from service.http.messages import Response
+from service.http.messages import Header, Response
 
 TYPE_PREFIX: Final = "urn:mlp-serving:"
 CLOSE: Final = (b"connection", b"close")
@@ -94,12 +94,21 @@ def name_of(error: RequestError) -> str:
 
 
 def response(error: RequestError, request_id: str) -> Response:
-    """The response to a request that failed with ``error``."""
+    """The problem document for a request that failed with ``error``.
+
+    Its ``detail`` gives the name, the value, what was expected, and the remedy.
+    """
     status, name, title = PROBLEMS[type(error)]
-    more: dict[str, Any] = {}
-    headers: list[tuple[bytes, bytes]] = []
+    document: dict[str, Any] = {
+        "type": TYPE_PREFIX + name,
+        "title": title,
+        "status": status,
+        "detail": str(error),
+        "request_id": request_id,
+    }
+    headers: list[Header] = [(b"content-type", MEDIA_TYPE.encode())]
     if isinstance(error, InvalidInput):
-        more["errors"] = [fault.as_dict() for fault in (error.fault, *error.more)]
+        document["errors"] = [fault.as_dict() for fault in (error.fault, *error.more)]
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", error.allowed.encode()))
     if isinstance(error, Unauthenticated):
@@ -109,22 +118,7 @@ def response(error: RequestError, request_id: str) -> Response:
     if isinstance(error, MalformedRequest | HeadersTooLarge | ReceiveTimeout):
         # The connection decides for a body that is too large, or has no room: it closes if much of it is unread.
         headers.append(CLOSE)
-    return problem(status, name, title, str(error), request_id, tuple(headers), more)
-
-
-def problem(
-    status: int,
-    name: str,
-    title: str,
-    detail: str,
-    request_id: str,
-    headers: tuple[tuple[bytes, bytes], ...] = (),
-    more: dict[str, Any] | None = None,
-) -> Response:
-    """A problem document; ``detail`` gives the name, the value, what was expected, and the remedy."""
-    document = {"type": TYPE_PREFIX + name, "title": title, "status": status, "detail": detail}
-    body = orjson.dumps(document | {"request_id": request_id} | (more or {}))
-    return Response(status, ((b"content-type", MEDIA_TYPE.encode()), *headers), body)
+    return Response(status, tuple(headers), orjson.dumps(document))
 
 
 def described(description: str) -> dict[str, Any]:

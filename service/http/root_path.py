@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import StartError
+from service.http.paths import first_segment
 
 _OPTION: Final = "--root-path (MLP_ROOT_PATH)"
 
@@ -34,10 +35,6 @@ class RootPath:
 
 def check(prefix: str, patterns: Iterable[str]) -> None:
     """Raise `StartError` if a path of the server begins like the prefix: a proxy may have stripped it, or not."""
-    taken = [pattern for pattern in patterns if prefix and _first_segment(pattern) == _first_segment(prefix)]
+    taken = [pattern for pattern in patterns if prefix and first_segment(pattern) == first_segment(prefix)]
     if taken:
         raise StartError(f"{_OPTION} is {prefix!r}, and the server has {taken[0]} itself; choose another prefix")
-
-
-def _first_segment(path: str) -> str:
-    return path.split("/")[1]

@@ -41,7 +41,6 @@ class Catalog:
         reports: Reports,
         *,
         keep: int,
-        loading: Callable[[tuple[str, int] | None], None] = lambda _version: None,
         wall_s: Callable[[], float] = time.time,
     ) -> None:
         self._folder = loader.folder
@@ -49,7 +48,7 @@ class Catalog:
         self._selection = selection
         self._reports = reports
         self._keep = keep
-        self.loading = loading
+        self.loading: Callable[[tuple[str, int] | None], None] = lambda _version: None
         self._wall_s = wall_s
         self._started = False
         self._proofs: dict[str, Proofs] = {}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from service.inference.batcher import Batcher, Costs, Run
 from service.inference.schema import Schema
 from service.manifest import Manifest
+
+_PLAN_KEY_BYTES: Final = 8192
+_PLANS: Final = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -17,9 +20,9 @@ class Model:
 
     ``example`` is a request body that works. ``provider`` and ``precision`` say where the network runs and in which
     arithmetic, ``why_not_int8`` why that is not int8, ``load_s`` how long it took to load. ``run`` runs the network
-    at once, past the queue. ``row_bytes`` is what large bodies took per row, by their format. ``plans`` is a cache
-    for protocols: what a part that requests repeat means for this model. ``on_close`` is called once the model
-    takes no more requests.
+    at once, past the queue. ``row_bytes`` is what large bodies took per row, by their format. ``plans`` has, for
+    protocols, what parts that requests repeat mean for this model. ``on_close`` is called once the model takes no more
+    requests.
     """
 
     manifest: Manifest
@@ -39,6 +42,13 @@ class Model:
     def costs(self) -> Costs:
         """What a run of the network takes."""
         return self.batcher.costs
+
+    def keep_plan(self, key: bytes, plan: Any) -> None:
+        """Keep a ``plan`` under the part of a request that it was made from, unless that is long."""
+        if len(key) <= _PLAN_KEY_BYTES:
+            if len(self.plans) >= _PLANS:
+                self.plans.clear()
+            self.plans[key] = plan
 
     async def drain(self) -> None:
         """Wait until every request that the model accepted is answered."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from service.errors import NotFound, StartError
@@ -20,13 +20,9 @@ class Repository:
     """The models by name. ``default`` names the one that answers requests without a model name.
 
     If there is one model, it is the default. Raises `StartError` if there is no model called ``default``.
-    ``changed`` is called after each swap.
     """
 
-    def __init__(
-        self, models: Mapping[str, ModelVersions], default: str | None, changed: Callable[[], None] = lambda: None
-    ) -> None:
-        self._changed = changed
+    def __init__(self, models: Mapping[str, ModelVersions], default: str | None) -> None:
         self._retired: list[Model] = []
         self._loading: tuple[str, int] | None = None
         self._set(dict(models))
@@ -118,7 +114,6 @@ class Repository:
             )
         retired = [model for model in before if model not in kept]
         self._retired += retired
-        self._changed()
         for model in retired:
             try:
                 await model.drain()

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput
-from service.inference.columns import Boolean, Category, Column, DateTime, type_name
+from service.inference.columns import Boolean, Category, Column, DateTime, number_or_type
 from service.inference.row_faults import FirstBadRow
 from service.inference.schema import Schema
 from service.inference.steps import Steps
@@ -33,6 +33,8 @@ DTYPES: Final[Mapping[str, np.dtype[Any]]] = MappingProxyType(
         **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
     }
 )
+# The datatype of each dtype that a model's inputs or outputs have.
+DATATYPE_OF: Final = {"uint8": "UINT8", "float32": "FP32", "float64": "FP64"}
 INPUT: Final = "inputs"
 IGNORED: Final = -1
 PROBABILITIES: Final = "probabilities"
@@ -40,8 +42,6 @@ PREDICTION: Final = "prediction"
 LABEL: Final = "label"
 
 _MAX_AXES: Final = 32
-_FLOATS: Final = {"float32": "FP32", "float64": "FP64"}
-_INPUTS: Final = {"uint8": "UINT8", **_FLOATS}
 _SHOWN: Final = 20
 # What is assembled at once, without pausing.
 _STEP_VALUES: Final = 8192
@@ -68,7 +68,7 @@ class Layout(NamedTuple):
 
 def inputs_of(manifest: Manifest, schema: Schema) -> tuple[Tensor, ...]:
     """The tensors that a model asks for: one of all columns if all are numbers, else one per column."""
-    number = _INPUTS[manifest.input_dtype]
+    number = DATATYPE_OF[manifest.input_dtype]
     if not any(isinstance(column, Category | Boolean | DateTime) for column in schema.columns):
         return (Tensor(INPUT, number, (-1, *schema.shape)),)
     return tuple(Tensor(column.name, _datatype(column, number), (-1, 1)) for column in schema.columns)
@@ -77,7 +77,7 @@ def inputs_of(manifest: Manifest, schema: Schema) -> tuple[Tensor, ...]:
 def outputs_of(manifest: Manifest) -> tuple[Tensor, ...]:
     """The tensors that a model answers."""
     if manifest.task != CLASSIFICATION:
-        return (Tensor(PREDICTION, _FLOATS[manifest.output_dtype], (-1, len(manifest.targets))),)
+        return (Tensor(PREDICTION, DATATYPE_OF[manifest.output_dtype], (-1, len(manifest.targets))),)
     return (
         Tensor(PROBABILITIES, "FP32", (-1, len(manifest.classes))),
         Tensor(PREDICTION, "INT64", (-1,)),
@@ -98,7 +98,8 @@ def layout(given: Sequence[Tensor], schema: Schema) -> Layout:
     is_whole = only.shape[1:] in ((schema.width,), schema.shape)
     if len(given) == 1 and (is_whole or only.name not in schema.names):
         if not is_whole and (schema.width > 1 or len(only.shape) > 1):
-            raise InvalidInput(Fault(f"input {only.name!r:.60} has shape {_shown(only.shape)}, {_expected(schema)}"))
+            detail = f"input {only.name!r:.60} has shape {shape_text(only.shape)}, {_expected(schema)}"
+            raise InvalidInput(Fault(detail))
         _check_datatype(only, schema, None)
         return Layout(rows, None)
     return Layout(rows, _columns(given, rows, schema))
@@ -229,7 +230,7 @@ def _datatype(column: Column, number: str) -> str:
 def _rows(tensor: Tensor, schema: Schema) -> int:
     shape = tensor.shape
     if not shape or len(shape) > _MAX_AXES or min(shape) < 0:
-        raise InvalidInput(Fault(f"input {tensor.name!r:.60} has shape {_shown(shape)}, {_expected(schema)}"))
+        raise InvalidInput(Fault(f"input {tensor.name!r:.60} has shape {shape_text(shape)}, {_expected(schema)}"))
     schema.check_count(shape[0])
     return shape[0]
 
@@ -248,7 +249,7 @@ def _columns(given: Sequence[Tensor], rows: int, schema: Schema) -> tuple[int, .
             raise InvalidInput(Fault(f"input {tensor.name!r:.60} is sent twice; send it once"))
         places.append(index)
         if tensor.shape not in ((rows,), (rows, 1)):
-            detail = f"input {tensor.name!r:.60} has shape {_shown(tensor.shape)}, expected [{rows}] or [{rows}, 1]"
+            detail = f"input {tensor.name!r:.60} has shape {shape_text(tensor.shape)}, expected [{rows}] or [{rows}, 1]"
             raise InvalidInput(Fault(f"{detail}, as the first input has {rows} rows"))
         if index == IGNORED:
             _check_known(tensor)
@@ -280,9 +281,8 @@ def _check_known(tensor: Tensor) -> None:
 
 
 def _wrong_value(tensor: Tensor, at: int, value: object) -> InvalidInput:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    shown = f"{value:.6g}" if isinstance(value, float) else f"{value!r:.40}" if is_number else type_name(value)
-    return InvalidInput(Fault(f"input {tensor.name!r:.60}, value {at} is {shown}, which is no {tensor.datatype}"))
+    detail = f"input {tensor.name!r:.60}, value {at} is {number_or_type(value)}, which is no {tensor.datatype}"
+    return InvalidInput(Fault(detail))
 
 
 def _no_boolean(tensor: Tensor) -> InvalidInput:
@@ -297,5 +297,6 @@ def _expected(schema: Schema) -> str:
     return f"{one}, or one of shape [rows] for each of {', '.join(repr(name)[:60] for name in schema.names)}"
 
 
-def _shown(shape: Sequence[int]) -> str:
+def shape_text(shape: Sequence[int]) -> str:
+    """A shape for messages; a client may send one of many dimensions."""
     return f"{list(shape[:8])!s:.60}"

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from service.metrics.instruments import Instruments
 
 
 class VersionMetrics:
-    """What this process knows of the models folder. ``wall_s`` gives seconds since 1970."""
+    """What this process knows of the models folder."""
 
-    def __init__(self, make: Instruments, wall_s: Callable[[], float] = time.time) -> None:
-        self._wall_s = wall_s
+    def __init__(self, make: Instruments) -> None:
         self._serving = make.gauge(
             "mlp_model_info",
             "1 for the version of each model that serves.",
@@ -69,4 +67,4 @@ class VersionMetrics:
 
     def looked(self) -> None:
         """Note that the models folder was read."""
-        self._looked.set(self._wall_s())
+        self._looked.set_to_current_time()

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from service import artifact
 from service.errors import StartError
 from service.inference.model import Model
 from service.manifest import ArtifactError
@@ -59,7 +60,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace, context: Context) -> int:
-    texts = options.paths or references.names(context.models)
+    texts = options.paths or artifact.model_names(context.models)
     if not texts:
         raise CommandError(f"models folder {str(context.models)!r} is empty; publish a model with: make train")
     outcomes = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import re
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import InvalidInput
+from service.http.codecs.csv_text import delimiter_of
 from service.manifest import CLASSIFICATION, Manifest
 from service.models.command import CommandError
 from service.models.labelled_rows import Batch, Skipped, TargetCells, View, batch_rows
 from service.models.references import suggestion
 
-_DELIMITERS: Final = ",;\t|"
 _MAX_LINE_LETTERS: Final = 2**24
 
 
@@ -52,9 +52,8 @@ class _Table:
         first = next((line for line in lines if line.strip()), None)
         if first is None:
             raise CommandError(f"{path} is empty, expected a table with a header")
-        unquoted = re.sub(r'"[^"]*"', "", first)
-        self._delimiter = max(_DELIMITERS, key=unquoted.count)
-        self._rows = csv.reader(_chain(first, lines), delimiter=self._delimiter)
+        self._delimiter = delimiter_of(first)
+        self._rows = csv.reader(itertools.chain([first], lines), delimiter=self._delimiter)
         self._names = [name.strip() for name in next(self._rows)]
         name, times = Counter(self._names).most_common(1)[0]
         if times > 1:
@@ -157,8 +156,3 @@ class _Lines:
             raise CommandError(
                 f'{self._path} has an odd number of double quotes; write one inside a quoted value as ""'
             )
-
-
-def _chain(first: str, lines: _Lines) -> Iterator[str]:
-    yield first
-    yield from lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +77,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace, context: Context) -> int:
     if options.name is None:
-        names = references.names(context.models)
+        names = artifact.model_names(context.models)
     else:
         names = [references.model_folder(options.name, context.models).name]
     if not names:
@@ -139,14 +139,10 @@ def _described(manifest: Manifest) -> list[str]:
 def _scores(manifest: Manifest) -> str:
     parts = []
     for precision, scores in manifest.scores.items():
-        listed = ", ".join(f"{name} {_score(scores, name)}" for name in _MAIN_SCORES[manifest.task] if name in scores)
+        listed = ", ".join(f"{name} {scores[name]:.4g}" for name in _MAIN_SCORES[manifest.task] if name in scores)
         if listed:
             parts.append(f"{precision}: {listed}")
     return "; ".join(parts)
-
-
-def _score(scores: Mapping[str, float], name: str) -> str:
-    return f"{scores[name]:.4g}"
 
 
 COMMAND: Final = Command(

@@ -18,11 +18,10 @@ from service.inference.steps import finish
 from service.manifest import CLASSIFICATION, Label, Manifest
 from service.models.command import CommandError
 from service.models.labelled_rows import Batch, Skipped, View, batch_rows
-from service.models.stored_array import StoredArray
+from service.models.stored_array import NUMBERS, StoredArray
 
 # The arrays of rows and targets. The others are those that training on images reads.
 _PAIRS: Final = (("inputs", "targets"), ("test_images", "test_labels"), ("images", "labels"))
-_NUMBERS: Final = "fiu"
 _LABELS: Final = "biufU"
 _UNKNOWN: Final = -1
 
@@ -73,7 +72,7 @@ def _check(path: Path, inputs: StoredArray, targets: StoredArray, views: Sequenc
     inputs.check_inputs(views[0].schema)
     columns = len(manifest.targets)
     fits = (columns == 1 and targets.shape == (inputs.rows,)) or targets.shape == (inputs.rows, columns)
-    kinds = _LABELS if manifest.task == CLASSIFICATION else _NUMBERS
+    kinds = _LABELS if manifest.task == CLASSIFICATION else NUMBERS
     if not fits or targets.dtype.kind not in kinds:
         what = "labels" if manifest.task == CLASSIFICATION else "numbers"
         expected = (inputs.rows,) if columns == 1 else (inputs.rows, columns)

@@ -43,7 +43,7 @@ def _count(text: str) -> int:
 def _run(options: argparse.Namespace, context: Context) -> int:
     if bool(options.names) == options.all:
         raise CommandError("name the models to prune, or use --all for all of them, not both")
-    names = references.names(context.models) if options.all else options.names
+    names = artifact.model_names(context.models) if options.all else options.names
     folders = [references.model_folder(name, context.models) for name in dict.fromkeys(names)]
     faults = []
     for model_dir in folders:

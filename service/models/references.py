@@ -58,14 +58,9 @@ def model_folder(name: str, models: Path) -> Path:
     """The folder of a model that exists. Raises `CommandError`, with the nearest name, or `ArtifactError`."""
     folder = models / artifact.check_name(name)
     if not folder.is_dir():
-        found = names(models)
+        found = artifact.model_names(models)
         raise CommandError(f"there is no model {name!r} in {str(models)!r}; {suggestion(name, found)}")
     return folder
-
-
-def names(models: Path) -> list[str]:
-    """The models of a folder, sorted. Raises `ArtifactError` if it cannot be read."""
-    return artifact.model_names(models)
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:

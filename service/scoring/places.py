@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
@@ -43,3 +44,9 @@ class Place(Protocol):
 def is_shown(below: PurePosixPath) -> bool:
     """Whether a file in a folder has rows: not if it, or a folder around it, begins with ``.`` or ``_``."""
     return not any(part.startswith((".", "_")) for part in below.parts)
+
+
+def format_suffix(place: Place, compressions: Container[str]) -> tuple[str, bool]:
+    """The suffix of a file's format, empty without one, and whether one of ``compressions`` follows it; lower case."""
+    *_, suffix, last = ("", "", *(each.lower() for each in place.below.suffixes))
+    return (suffix, True) if last in compressions else (last, False)

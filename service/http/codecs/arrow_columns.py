@@ -31,10 +31,9 @@ def check_type(name: str, arrow_type: Any, column: Column, schema: Schema) -> No
         return
     is_decimal = types.is_decimal(inner) and abs(inner.scale) <= _MOST_DECIMALS
     is_number = types.is_integer(inner) or types.is_floating(inner) or is_decimal
-    is_text = types.is_string(inner) or types.is_large_string(inner) or types.is_string_view(inner)
     is_written = isinstance(column, Category) and types.is_temporal(inner) and getattr(inner, "tz", None) is None
-    if not (is_number or is_text or is_written or types.is_boolean(inner) or types.is_null(inner)):
-        detail = f"column {name!r} has the type {str(arrow_type)!s:.60}, expected numbers, booleans or strings"
+    if not (is_number or _is_text(inner) or is_written or types.is_boolean(inner) or types.is_null(inner)):
+        detail = f"column {name!r} has the type {arrow_type!s:.60}, expected numbers, booleans or strings"
         raise InvalidInput(Fault(f"{detail}; convert it first", feature=name))
     is_short = types.is_float16(inner) or types.is_float32(inner)
     if is_short and "float32" not in schema.raw_dtypes and not isinstance(column, Boolean | Category):
@@ -45,17 +44,22 @@ def check_type(name: str, arrow_type: Any, column: Column, schema: Schema) -> No
 def _check_date_type(name: str, arrow_type: Any, inner: Any, column: DateTime) -> None:
     from pyarrow import types  # noqa: PLC0415 - an extra
 
-    is_text = types.is_string(inner) or types.is_large_string(inner) or types.is_string_view(inner)
     is_digits = column.form in dates.INTEGERS and (types.is_integer(inner) or types.is_floating(inner))
     fits = types.is_time(inner) if column.form == "time" else types.is_date(inner) or types.is_timestamp(inner)
-    if not (is_text or is_digits or fits or types.is_null(inner)):
+    if not (_is_text(inner) or is_digits or fits or types.is_null(inner)):
         wanted = "times or strings" if column.form == "time" else "timestamps, dates or strings"
-        detail = f"column {name!r} has the type {str(arrow_type)!s:.60}, expected {wanted}"
+        detail = f"column {name!r} has the type {arrow_type!s:.60}, expected {wanted}"
         raise InvalidInput(Fault(f"{detail}; convert it first", feature=name))
 
 
+def _is_text(arrow_type: Any) -> bool:
+    from pyarrow import types  # noqa: PLC0415 - an extra
+
+    return bool(types.is_string(arrow_type) or types.is_large_string(arrow_type) or types.is_string_view(arrow_type))
+
+
 class ColumnReader:
-    """Reads the arrays of one column, some rows after the other. Bad values are 0, and in ``faults``."""
+    """Reads the arrays of one column, some rows after the other. Bad values are any numbers, and in ``faults``."""
 
     def __init__(self, column: Column, faults: RowFaults | FirstBadRow) -> None:
         self._column = column
@@ -64,7 +68,7 @@ class ColumnReader:
         self._marks = np.array(sorted(column.sentinels), np.float64)
 
     def numbers(self, array: Any, first: int) -> NDArray[np.float64]:
-        """The numbers of an Arrow ``array`` (rows,) that begins at row ``first``. Raises `InvalidInput`."""
+        """The numbers (rows,) of an Arrow ``array`` (rows,) that begins at row ``first``. Raises `MalformedBody`."""
         from pyarrow import types  # noqa: PLC0415 - an extra
 
         if types.is_boolean(array.type) and type(self._column) is Boolean and not array.null_count:
@@ -94,19 +98,11 @@ class ColumnReader:
         numbers: NDArray[np.float64] = dates.days_of_ticks(ticks, per_day) * 1.0
         taken = (self._column.lowest <= numbers) & (numbers <= self._column.highest) & ~missing
         for row in np.flatnonzero(~taken).tolist():
-            numbers[row] = self._of_bad_tick(first + row, None if missing[row] else float(numbers[row]))
+            if missing[row]:
+                numbers[row] = self._number(first + row, None)
+            else:
+                self._faults.add(first + row, self._column.error(first + row, float(numbers[row])))
         return numbers
-
-    def _of_bad_tick(self, row: int, days: float | None) -> float:
-        try:
-            if days is not None:
-                raise self._column.error(row, days)
-            return self._column.number(row, None)
-        except InvalidInput as error:
-            if self._faults is None:
-                raise
-            self._faults.add(row, error)
-            return np.nan
 
     def _of_numbers(self, array: Any, first: int) -> NDArray[np.float64]:
         """All at once; those that are not certainly right one by one."""

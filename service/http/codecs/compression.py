@@ -13,10 +13,11 @@ from service.errors import BodyTooLarge, MalformedBody, UnsupportedMedia
 from service.inference.steps import Steps
 
 STEP_BYTES: Final = 64 * 1024
+# zlib's parameter for gzip.
+GZIP_WBITS: Final = 16 + zlib.MAX_WBITS
 
 _MAX_HEADER_BYTES: Final = 100  # parsed headers are cached, so their length is bounded
-_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
-_WBITS: Final = {b"gzip": _GZIP_WINDOW, b"deflate": zlib.MAX_WBITS}
+_WBITS: Final = {b"gzip": GZIP_WBITS, b"deflate": zlib.MAX_WBITS}
 _ALIASES: Final = {b"x-gzip": b"gzip"}
 
 
@@ -39,9 +40,9 @@ def wbits_of(content_encoding: bytes, known: Sequence[bytes] = (b"gzip", b"defla
     return _WBITS[applied[0]] if applied else None
 
 
-def inflated(body: bytes, max_bytes: int, wbits: int = _GZIP_WINDOW) -> Steps[bytes]:
+def inflated(body: bytes, max_bytes: int, wbits: int = GZIP_WBITS) -> Steps[bytes]:
     """The content of a stream, in steps. Raises `MalformedBody`, and `BodyTooLarge` above ``max_bytes``."""
-    kind = "gzip" if wbits == _GZIP_WINDOW else "deflate"
+    kind = "gzip" if wbits == GZIP_WBITS else "deflate"
     unzip, whole = zlib.decompressobj(wbits), bytearray()
     for at in range(0, len(body), STEP_BYTES):
         rest = body[at : at + STEP_BYTES]

@@ -12,7 +12,7 @@ from typing import Final
 
 from service.errors import MalformedBody
 
-DELIMITERS: Final = ",;\t|"
+_DELIMITERS: Final = ",;\t|"
 _PIECE_BYTES: Final = 32 * 1024
 _MOST_EMPTY_LINES: Final = 10_000  # they are skipped at once, and a large body could have millions
 _BOM: Final = b"\xef\xbb\xbf"
@@ -34,7 +34,7 @@ class CsvText:
         self._row_chars = 0
         self._empty_lines = 0
         first = next(self._lines(peek=True), "")
-        self.delimiter = delimiter or _delimiter(first, width)
+        self.delimiter = delimiter or delimiter_of(first, width)
         self._rows = csv.reader(self._lines(), delimiter=self.delimiter, strict=True)
 
     def __iter__(self) -> Iterator[list[str]]:
@@ -95,9 +95,10 @@ class CsvText:
         return MalformedBody(f"a line of the body has more than {self._longest_bytes} bytes; is a quote left open?")
 
 
-def _delimiter(first: str, width: int | None) -> str:
+def delimiter_of(first: str, width: int | None = None) -> str:
+    """What separates the values of a ``first`` line: what makes it ``width`` values long, or what it has most of."""
     if width is not None:
-        for delimiter in DELIMITERS:
+        for delimiter in _DELIMITERS:
             if len(next(csv.reader([first], delimiter=delimiter), [])) == width:
                 return delimiter
-    return max(DELIMITERS, key=_QUOTED.sub("", first).count)
+    return max(_DELIMITERS, key=_QUOTED.sub("", first).count)

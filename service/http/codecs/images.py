@@ -82,13 +82,11 @@ def require_shape(schema: Schema) -> Shape:
     return shape
 
 
-def rows_in_thread(files: Sequence[bytes], options: RowOptions, schema: Schema) -> Steps[Rows]:
-    """One row for each file of several. Raises `InvalidInput`, naming the first bad row, and `BodyTooLarge`."""
-    return in_thread(rows_of(files, options, schema))
-
-
 def rows_of(files: Sequence[bytes], options: RowOptions, schema: Schema) -> Steps[Rows]:
-    """The same, for a thread."""
+    """One uint8 row (features,) for each file; for a thread.
+
+    Raises `InvalidInput`, naming the first bad row, `BodyTooLarge`, and `UnsupportedMedia` for a model without images.
+    """
     shape = require_shape(schema)
     schema.check_count(len(files))
     if len(files) * schema.width > _MAX_ROWS_BYTES:

@@ -23,8 +23,6 @@ from service.inference.steps import Steps
 
 COLUMNS: Final = "columns"
 DATA: Final = "data"
-# What pandas and MLflow write beside them.
-_SPLIT_KEYS: Final = frozenset({COLUMNS, DATA, "index", "index_names", "column_names"})
 _MOST_KEYS: Final = 100
 _STEP_VALUES: Final = 256
 

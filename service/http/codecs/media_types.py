@@ -1,9 +1,10 @@
-"""Content-Type and Accept: https://www.rfc-editor.org/rfc/rfc9110#section-8.3 and section-12.5.1."""
+"""Content-Type, Accept and Accept-Encoding: https://www.rfc-editor.org/rfc/rfc9110#section-8.3 and section-12.5."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from service.errors import UnsupportedMedia
@@ -11,6 +12,9 @@ from service.errors import UnsupportedMedia
 _CHARSETS: Final = (b"utf-8", b"utf8", b"us-ascii")
 _PARAMETER: Final = re.compile(rb';[ \t]*(?:([^\s;="]+)=("(?:[^"\\]|\\.)*+"|[^\s;"]*))?[ \t]*')
 _QUALITY: Final = re.compile(rb"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
+# Clients repeat few values of Accept-Encoding. Longer ones are cut: they are cached, so their length is bounded.
+_CACHED: Final = 64
+_ENCODING_BYTES: Final = 256
 
 
 class Media(NamedTuple):
@@ -37,6 +41,24 @@ def check_charset(media: Media) -> None:
 def preferred(accept: bytes, offered: Sequence[bytes]) -> bytes:
     """The media type of ``offered`` that an Accept header prefers; the first one if it has no preference."""
     return max(offered, key=lambda name: _preference(accept, name))
+
+
+def takes_gzip(accept_encoding: bytes) -> bool:
+    """Whether an Accept-Encoding header takes gzip, at least as gladly as no encoding."""
+    return _takes_gzip(accept_encoding[:_ENCODING_BYTES])
+
+
+@lru_cache(maxsize=_CACHED)
+def _takes_gzip(accept_encoding: bytes) -> bool:
+    qualities: dict[bytes, float] = {}
+    for each in accept_encoding.split(b","):
+        coding = media_type(each)
+        try:
+            qualities[coding.name] = float(coding.parameters.get(b"q", b"1"))
+        except ValueError:
+            qualities[coding.name] = 0.0
+    wanted = qualities.get(b"gzip", qualities.get(b"x-gzip", qualities.get(b"*", 0.0)))
+    return wanted > 0 and wanted >= qualities.get(b"identity", 0.0)
 
 
 def _parameters(text: bytes) -> dict[bytes, bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from service.errors import Fault, InvalidInput
@@ -74,10 +74,6 @@ def _beside(unknown: Sequence[str]) -> str:
 
 
 def _features(names: Sequence[str]) -> str:
-    shown = ", ".join(f"{name!r:.60}" for name in _first(names))
+    shown = ", ".join(f"{name!r:.60}" for name in names[:_SHOWN])
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"a feature {shown}" if len(names) == 1 else f"features {shown}{more}"
-
-
-def _first(names: Sequence[str]) -> Iterable[str]:
-    return names[:_SHOWN]

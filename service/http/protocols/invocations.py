@@ -15,15 +15,16 @@ from typing import Any, Final
 
 import orjson
 
-from service.errors import RequestError
 from service.http.codecs.table import DETECTING_CODECS
-from service.http.messages import JSON_HEADERS, Request, Response
-from service.http.protocols.base import BodyFormat, Decoded, Endpoint, Operation, Resource, Served
-from service.http.protocols.native import Choices, NativeProtocol
-from service.inference.model import Model
-from service.inference.session import Outputs
-from service.inference.steps import Steps
+from service.http.messages import JSON_HEADERS, Response
+from service.http.protocols.base import Endpoint, Resource, Served
+from service.http.protocols.native import NativeProtocol
 
+_PATHS: Final = {
+    "/invocations": Endpoint(
+        "Invocations", "The same as POST /predict, for clients of SageMaker and MLflow. CSV may have a header or not."
+    )
+}
 _READY: Final = b'{"status":"ready"}'
 _STATUS: Final = {
     "type": "object",
@@ -32,21 +33,15 @@ _STATUS: Final = {
 }
 
 
-class Invocations:
+class Invocations(NativeProtocol):
     """The protocol of ``/invocations``. A body may have ``max_body_bytes`` after decompression.
 
     ``health_paths`` are answered like ``/ping``.
     """
 
-    paths: Final[Mapping[str, Endpoint]] = {
-        "/invocations": Endpoint(
-            "Invocations",
-            "The same as POST /predict, for clients of SageMaker and MLflow. CSV may have a header or not.",
-        )
-    }
-
     def __init__(self, max_body_bytes: int, health_paths: Sequence[str] = ()) -> None:
-        self._native = NativeProtocol(max_body_bytes, DETECTING_CODECS)
+        super().__init__(max_body_bytes, DETECTING_CODECS)
+        self.paths = _PATHS
         ping = Resource(
             "GET",
             Endpoint("Ping", "Whether requests should be sent here now, for SageMaker, MLflow and Vertex AI."),
@@ -62,30 +57,7 @@ class Invocations:
             _version,
             {200: _described("The version", "text/plain", {"type": "string"})},
         )
-        self.resources: Final[Mapping[str, Resource]] = {
-            **dict.fromkeys(("/ping", "/health", *health_paths), ping),
-            "/version": about,
-        }
-
-    def decode(self, request: Request, model: Model) -> Decoded[Choices] | Steps[Decoded[Choices]]:
-        """Rows and options; see `WireProtocol`."""
-        return self._native.decode(request, model)
-
-    def encode(self, outputs: Outputs, choices: Choices, model: Model) -> Response | Steps[Response]:
-        """The response; see `WireProtocol`."""
-        return self._native.encode(outputs, choices, model)
-
-    def error(self, error: RequestError, request_id: str) -> Response:
-        """A problem document."""
-        return self._native.error(error, request_id)
-
-    def body_format(self, request: Request, model: Model) -> BodyFormat:
-        """The format of a body; see `WireProtocol`."""
-        return self._native.body_format(request, model)
-
-    def operation(self, models: Sequence[Model]) -> Operation:
-        """The OpenAPI documentation."""
-        return self._native.operation(models)
+        self.resources = {**dict.fromkeys(("/ping", "/health", *health_paths), ping), "/version": about}
 
 
 def _ping(served: Served, _parameters: Mapping[str, str]) -> Response:

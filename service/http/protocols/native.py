@@ -36,6 +36,16 @@ _CONTENT_ENCODING: Final = {
     "description": "how the body is compressed",
     "schema": {"enum": ["gzip", "identity"]},
 }
+_PATHS: Final[Mapping[str, Endpoint]] = {
+    _PREDICT: Endpoint(
+        "Predict Default",
+        "The prediction for each row, by the default model: its class, with all probabilities, or its number.",
+    ),
+    f"/models/{{name}}{_PREDICT}": Endpoint("Predict Model", "The same by the model of that name."),
+    f"/models/{{name}}/versions/{{version}}{_PREDICT}": Endpoint(
+        "Predict Version", "The same by one version of the model, to be sure which one answers."
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +70,9 @@ class Choices:
 class NativeProtocol:
     """The protocol of ``/predict``. A body may have ``max_body_bytes`` after decompression."""
 
-    paths: Final[Mapping[str, Endpoint]] = {
-        _PREDICT: Endpoint(
-            "Predict Default",
-            "The prediction for each row, by the default model: its class, with all probabilities, or its number.",
-        ),
-        f"/models/{{name}}{_PREDICT}": Endpoint("Predict Model", "The same by the model of that name."),
-        f"/models/{{name}}/versions/{{version}}{_PREDICT}": Endpoint(
-            "Predict Version", "The same by one version of the model, to be sure which one answers."
-        ),
-    }
-
-    resources: Final[Mapping[str, Resource]] = {}
-
     def __init__(self, max_body_bytes: int, codecs: Sequence[Codec] = CODECS) -> None:
+        self.paths: Mapping[str, Endpoint] = _PATHS
+        self.resources: Mapping[str, Resource] = {}
         self._max_body_bytes = max_body_bytes
         self._codecs = codecs
         self._by_media_type = {name: codec for codec in codecs for name in codec.media_types}

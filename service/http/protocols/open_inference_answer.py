@@ -20,7 +20,8 @@ from service.inference.steps import Steps
 from service.inference.tensors import BYTES, LABEL, PROBABILITIES, Tensor
 from service.manifest import Label, Manifest, text_of
 
-_LENGTH_HEADER: Final = b"inference-header-content-length"
+# The bytes of the JSON, before binary tensors.
+LENGTH_HEADER: Final = b"inference-header-content-length"
 _OCTETS: Final = (b"content-type", b"application/octet-stream")
 _LARGE_VALUES: Final = 16_000  # numbers and labels, which take 2 ms
 _STEP_VALUES: Final = 8_000
@@ -117,7 +118,7 @@ def _response(written: list[bytes], rows: int, choices: Choices, manifest: Manif
 
 
 def _binary_head(json: bytes) -> _BinaryHead:
-    return _BinaryHead(json, (_OCTETS, (_LENGTH_HEADER, b"%d" % len(json))))
+    return _BinaryHead(json, (_OCTETS, (LENGTH_HEADER, b"%d" % len(json))))
 
 
 def _json(written: list[bytes], rows: int, choices: Choices, manifest: Manifest) -> bytes:

@@ -138,8 +138,8 @@ def _example(model: Model) -> dict[str, Any]:
         values = list(row.values()) if isinstance(row, dict) else _flat(row)
         return {"inputs": [{**_named(inputs[0]), "data": values}]}
     values = [row[each.name] for each in inputs] if isinstance(row, dict) else row
-    given = zip(inputs, model.manifest.features, values, strict=True)
-    return {"inputs": [{**_named(tensor), "data": [_value(tensor, value)]} for tensor, _, value in given]}
+    given = zip(inputs, values, strict=True)
+    return {"inputs": [{**_named(tensor), "data": [_value(tensor, value)]} for tensor, value in given]}
 
 
 def _named(tensor: Tensor) -> dict[str, Any]:

@@ -27,17 +27,14 @@ from service.inference.model import Model
 from service.inference.row_faults import FirstBadRow
 from service.inference.schema import Schema
 from service.inference.steps import Steps, finish
-from service.inference.tensors import BOOL, BYTES, DTYPES, Layout, Tensor
+from service.inference.tensors import BOOL, BYTES, DATATYPE_OF, DTYPES, Layout, Tensor
 
 # JSON of up to this size is split at once.
 _WHOLE_BYTES: Final = 256 * 1024
 # Bodies of up to this size decode so fast that their steps are taken at once.
 _AT_ONCE_BYTES: Final = 32 * 1024
 _MAX_DIGITS: Final = 12
-_RAW_DATATYPES: Final = {"uint8": "UINT8", "float32": "FP32", "float64": "FP64"}
 _ID: Final = re.compile(rb'\{ ?"id": ?("[ !#-\[\]-~]{0,128}+"), ?')
-_CACHED_BYTES: Final = 8192
-_CACHED: Final = 256
 
 
 class Plan(NamedTuple):
@@ -97,10 +94,7 @@ def _plan_of(split: Split, model: Model) -> tuple[Plan, Choices]:
     plan: Plan | None = model.plans.get(skeleton)
     if plan is None:
         plan = _planned(skeleton, len(split.data), model)
-        if len(skeleton) <= _CACHED_BYTES:
-            if len(model.plans) >= _CACHED:
-                model.plans.clear()
-            model.plans[skeleton] = plan
+        model.keep_plan(skeleton, plan)
     if request_id is None:
         return plan, plan.choices
     if plan.choices.request_id is not None:
@@ -117,11 +111,11 @@ def _planned(skeleton: bytes, lists: int, model: Model) -> Plan:
 def _decode_raw(body: bytes, model: Model) -> Decoded[Choices]:
     """A body that is one row of the one input; all outputs are binary."""
     schema = model.schema
-    sizes = {schema.width * DTYPES[_RAW_DATATYPES[name]].itemsize: name for name in schema.raw_dtypes}
+    sizes = {schema.width * DTYPES[DATATYPE_OF[name]].itemsize: name for name in schema.raw_dtypes}
     if len(body) not in sizes:
         expected = " or ".join(f"{size} of {name}" for size, name in sizes.items())
         raise InvalidInput(Fault(f"the body has {len(body)} bytes, expected one row: {expected}"))
-    tensor = Tensor(tensors.INPUT, _RAW_DATATYPES[sizes[len(body)]], (1, schema.width))
+    tensor = Tensor(tensors.INPUT, DATATYPE_OF[sizes[len(body)]], (1, schema.width))
     rows = tensors.rows_at_once(tensor, binary_tensors.numbers(tensor, body, 0, len(body)), schema)
     choices = open_inference_answer.choices_of(open_inference_head.ALL_BINARY, model.manifest)
     return rows if isinstance(rows, np.ndarray) else finish(rows), choices

@@ -18,14 +18,11 @@ from service.http.protocols import (
     open_inference_request,
 )
 from service.http.protocols.base import BodyFormat, Decoded, Endpoint, Operation, Resource
-from service.http.protocols.open_inference_answer import Choices
+from service.http.protocols.open_inference_answer import LENGTH_HEADER, Choices
 from service.http.protocols.open_inference_resources import GetTotals, resources
 from service.inference.model import Model
 from service.inference.session import Outputs
 from service.inference.steps import Steps
-
-_LENGTH_HEADER: Final = b"inference-header-content-length"
-_RAW_DATATYPES: Final = {"uint8": "UINT8", "float32": "FP32", "float64": "FP64"}
 
 
 class OpenInferenceV2:
@@ -47,7 +44,7 @@ class OpenInferenceV2:
         """Rows and options; see `WireProtocol`."""
         headers, body = request.headers, request.body
         coding = headers.get(b"content-encoding")
-        length = headers.get(_LENGTH_HEADER)
+        length = headers.get(LENGTH_HEADER)
         if coding is not None and (wbits := compression.wbits_of(coding)) is not None:
             return self._inflate_later(compression.inflated(body, self._max_body_bytes, wbits), length, model)
         return open_inference_request.decode(body, length, model)
@@ -64,7 +61,7 @@ class OpenInferenceV2:
         """The format of a body; see `WireProtocol`."""
         coding = request.headers.get(b"content-encoding")
         compressed = coding is not None and compression.wbits_of(coding) is not None
-        kind = "json" if _LENGTH_HEADER not in request.headers else "binary"
+        kind = "json" if LENGTH_HEADER not in request.headers else "binary"
         return BodyFormat(f"v2 {kind}{' compressed' if compressed else ''}", None)
 
     def operation(self, models: Sequence[Model]) -> Operation:

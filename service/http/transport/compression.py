@@ -9,20 +9,17 @@ from __future__ import annotations
 import asyncio
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import StartError
 from service.http.codecs import media_types
-from service.http.messages import Headers, Response, by_name
+from service.http.messages import Header, Headers, Response, by_name
 
 _LEVEL: Final = 1
 _LEAST_BYTES: Final = 1024  # smaller ones fit a packet anyway
 _THREADS: Final = 1  # in each worker: the rest of the CPUs is for predictions
-_CACHED: Final = 64
-_HEADER_BYTES: Final = 256
 # Numbers as bytes hardly get smaller.
 _TYPES: Final = (b"application/json", b"application/javascript", b"image/svg+xml")
 _VARY: Final = (b"vary", b"accept-encoding")
@@ -50,7 +47,7 @@ class Compression:
 
     def negotiated(self, response: Response, accept_encoding: bytes | None) -> asyncio.Future[Response] | Response:
         """A response that `concerns` this: as it is, or compressed in a while."""
-        if accept_encoding is None or not _takes_gzip(accept_encoding[:_HEADER_BYTES]):
+        if accept_encoding is None or not media_types.takes_gzip(accept_encoding):
             return Response(response.status, (*response.headers, _VARY), response.body)
         return asyncio.get_running_loop().run_in_executor(self._executor, _compressed, response)
 
@@ -104,21 +101,7 @@ def _compressed(response: Response) -> Response:
     return Response(response.status, (*headers, (b"content-encoding", b"gzip"), _VARY), body)
 
 
-def _weak(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+def _weak(header: Header) -> Header:
     """An entity tag that stands for both encodings."""
     name, value = header
     return (name, b"W/" + value) if name == b"etag" and not value.startswith(b"W/") else header
-
-
-@lru_cache(maxsize=_CACHED)
-def _takes_gzip(accept_encoding: bytes) -> bool:
-    """Whether a client takes gzip, at least as gladly as no encoding."""
-    qualities: dict[bytes, float] = {}
-    for each in accept_encoding.lower().split(b","):
-        coding = media_types.media_type(each)
-        try:
-            qualities[coding.name] = float(coding.parameters.get(b"q", b"1"))
-        except ValueError:
-            qualities[coding.name] = 0.0
-    wanted = qualities.get(b"gzip", qualities.get(b"x-gzip", qualities.get(b"*", 0.0)))
-    return wanted > 0 and wanted >= qualities.get(b"identity", 0.0)

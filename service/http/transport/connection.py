@@ -25,7 +25,6 @@ from service.http.limits import BodyBudget, Limits
 from service.http.messages import Response, by_name
 from service.http.transport import trace_context
 from service.http.transport.closing import ClosingTransport
-from service.http.transport.compression import Compression
 from service.http.transport.cors import Cors
 from service.http.transport.flow import ReadFlow
 from service.http.transport.lifetime import Lifetime
@@ -35,7 +34,6 @@ from service.http.transport.proxies import FORWARDED_FOR, TrustedProxies, plain
 from service.http.transport.request_ids import RequestIds
 from service.http.transport.responses import ResponseEncoder
 from service.http.transport.timers import KeepAliveTimer, ReceiveTimer
-from service.keys.access import Access
 from service.requests import RequestRecord, RequestTracker
 
 # A connection that should be closed answers the requests that have already arrived, up to this many.
@@ -52,10 +50,8 @@ class ConnectionContext:
     budget: BodyBudget
     encoder: ResponseEncoder = field(default_factory=ResponseEncoder, kw_only=True)
     lifetime: Lifetime = field(default=Lifetime(), kw_only=True)
-    access: Access | None = field(default=None, kw_only=True)
     proxies: TrustedProxies | None = field(default=None, kw_only=True)
     cors: Cors | None = field(default=None, kw_only=True)
-    compression: Compression | None = field(default=None, kw_only=True)
 
 
 class BoundedProtocol(ParsingProtocol):
@@ -66,9 +62,9 @@ class BoundedProtocol(ParsingProtocol):
     """
 
     __slots__ = (
-        *("_age_timer", "_buffered_bytes", "_client_has_ended", "_encoder", "_ids", "_is_advancing", "_lifetime"),
-        *("_cors", "_proxies", "peer"),
-        *("budget", "current", "on_writable", "read_flow", "responses_left", "tracker"),
+        *("_age_timer", "_buffered_bytes", "_client_has_ended", "_cors", "_encoder", "_ids", "_is_advancing"),
+        *("_lifetime", "_proxies", "budget", "current", "on_writable", "peer", "read_flow", "responses_left"),
+        "tracker",
     )
 
     read_flow: ReadFlow

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Final
 
+from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import RequestError, StartError
@@ -48,7 +49,7 @@ class PublicPaths:
 
     def admits(self, scope: Scope) -> bool:
         """Whether a request needs no key."""
-        return scope["method"] in {"GET", "HEAD"} and self.has(_below_root(scope))
+        return scope["method"] in {"GET", "HEAD"} and self.has(get_route_path(scope))
 
 
 class Gate:
@@ -90,12 +91,6 @@ class Gate:
             record.route = match.route
             self._identify(Request(match.model, match.version, None, {}, b""), record)
             return match.protocol.error(error, record.request_id)
-        protocol = self._table.protocol_below(_below_root(scope))
+        protocol = self._table.protocol_below(get_route_path(scope))
         respond = problems.response if protocol is None else protocol.error
         return respond(error, record.request_id)
-
-
-def _below_root(scope: Scope) -> str:
-    """The path without the prefix of a proxy."""
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))

@@ -13,8 +13,7 @@ from typing import Final
 import httptools
 
 from service.errors import MalformedRequest
-
-Header = tuple[bytes, bytes]
+from service.http.messages import Header
 
 # The headers that `read_framing` reads.
 FRAMING_HEADERS: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})

@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 
 from service.errors import MalformedRequest, RequestError, ServerFailed
 from service.http.limits import MAX_UNREAD_BYTES, Limits, unread_bytes
+from service.http.messages import Header
 from service.http.transport import heads
 from service.http.transport.closing import ClosingTransport
 from service.http.transport.heads import FRAMING_HEADERS
@@ -79,7 +80,7 @@ class ParsingProtocol(HttpToolsProtocol):
         # Of the request that is being parsed:
         self.method = b""
         self.http_version = ""
-        self._framing_headers: list[heads.Header] = []
+        self._framing_headers: list[Header] = []
         self._head_bytes = 0
         self._framing_bytes = 0  # beyond `_CHUNK_FRAMING_BYTES` for each chunk
         self._body_bytes = 0

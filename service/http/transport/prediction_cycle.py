@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -17,6 +17,7 @@ from service.http.limits import BodyCounter
 from service.http.messages import Request, Response
 from service.http.paths import AnyProtocol, RouteTable
 from service.http.predict import Pending, Predict
+from service.http.transport.compression import Compression
 from service.http.transport.connection import BoundedProtocol, ConnectionContext
 from service.keys.access import Access
 from service.lifecycle import Lifecycle
@@ -32,6 +33,8 @@ class FastPathContext(ConnectionContext):
     predict: Predict
     lifecycle: Lifecycle
     table: RouteTable
+    access: Access | None = field(default=None, kw_only=True)
+    compression: Compression | None = field(default=None, kw_only=True)
 
 
 class CycleState(Enum):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.http import problems
-from service.http.messages import NOSNIFF, Response
-
-Headers = list[tuple[bytes, bytes]] | tuple[tuple[bytes, bytes], ...]
+from service.http.messages import NOSNIFF, Header, Headers, Response
 
 _CLOSE: Final = b"connection: close\r\n"
 _MAX_HEADS: Final = 32
@@ -25,14 +24,14 @@ class ResponseEncoder:
     def __init__(self, keep_alive_s: int = 0) -> None:
         self.kept: Headers = ((b"keep-alive", b"timeout=%d" % keep_alive_s),) if keep_alive_s else ()
         self._kept = _lines(self.kept)
-        self._default_headers: Headers = ()
+        self._default_headers: Sequence[Header] = ()
         self._heads: dict[tuple[int, Headers], tuple[bytes, bytes]] = {}
 
     def encode(
         self,
         response: Response,
         request_id: str,
-        default_headers: list[tuple[bytes, bytes]],
+        default_headers: Sequence[Header],
         *,
         keep_alive: bool,
         has_body: bool = True,
@@ -59,5 +58,5 @@ class ResponseEncoder:
         )
 
 
-def _lines(headers: Headers) -> bytes:
+def _lines(headers: Iterable[Header]) -> bytes:
     return b"".join([b"%b: %b\r\n" % header for header in headers])

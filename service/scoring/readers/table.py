@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from service.models.command import CommandError
-from service.scoring.places import Place
+from service.scoring.places import Place, format_suffix
 from service.scoring.readers import arrays, arrow_ipc, delimited, json_lines, parquet, picture_folder
 from service.scoring.readers.pieces import COMPRESSED
 from service.scoring.readers.source import Source, Wanted
@@ -43,10 +43,8 @@ def source_of(place: Place, files: list[Place], wanted: Wanted) -> Source:
         if files[0].below.suffix.lower() in parquet.SUFFIXES:
             return parquet.ParquetFiles(files, wanted)
         return picture_folder.PictureFolder(place, files, wanted)
-    suffixes = [suffix.lower() for suffix in place.below.suffixes[-2:]]
-    compressed = bool(suffixes) and suffixes[-1] in COMPRESSED
-    suffix = (suffixes[:-1] if compressed else suffixes)[-1:]
+    suffix, is_compressed = format_suffix(place, COMPRESSED)
     for known, reader in _READERS.items():
-        if suffix and suffix[0] in known and (not compressed or suffix[0] in _TEXTS):
+        if suffix in known and (suffix in _TEXTS or not is_compressed):
             return reader(place, wanted)
     raise CommandError(f"{place.shown} is of no known format; expected a name with one of {_KNOWN}")

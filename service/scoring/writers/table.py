@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from service.models.command import CommandError
-from service.scoring.places import Place
+from service.scoring.places import Place, format_suffix
 from service.scoring.writers import delimited, json_lines, parquet
 from service.scoring.writers.compressed import COMPRESS
 from service.scoring.writers.delimited import DelimitedWriter
@@ -23,15 +23,13 @@ _KNOWN: Final = (*parquet.SUFFIXES, *delimited.SUFFIXES, *json_lines.SUFFIXES)
 
 def format_of(place: Place) -> str:
     """The suffix that says the format of an output, compressed or not. Raises `CommandError` for an unknown one."""
-    suffixes = [suffix.lower() for suffix in place.below.suffixes[-2:]]
-    is_compressed = bool(suffixes) and suffixes[-1] in COMPRESS
-    suffix = (suffixes[:-1] if is_compressed else suffixes)[-1:]
-    if not suffix or suffix[0] not in _KNOWN or (is_compressed and suffix[0] in parquet.SUFFIXES):
+    suffix, is_compressed = format_suffix(place, COMPRESS)
+    if suffix not in _KNOWN or (is_compressed and suffix in parquet.SUFFIXES):
         raise CommandError(
             f"the format of the output {place.shown} is not known; expected a name with one of {', '.join(_KNOWN)}, "
             f"and {' or '.join(COMPRESS)} after a text format to compress it"
         )
-    return suffix[0]
+    return suffix
 
 
 def maker(place: Place, schema: Any) -> MakeWriter:

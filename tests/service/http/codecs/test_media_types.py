@@ -71,3 +71,21 @@ def test_other_charsets_are_rejected(charset: bytes) -> None:
 )
 def test_the_first_type_of_the_highest_quality_is_preferred(accept: bytes, npy: bool) -> None:
     assert media_types.preferred(accept, (JSON, NPY)) == (NPY if npy else JSON)
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "gzip"),
+    [
+        (b"gzip", True),
+        (b"br, X-GZIP;q=0.001", True),
+        (b"*", True),
+        (b"identity;q=0.5, gzip;q=0.5", True),
+        (b"identity;q=0.5, gzip;q=0.4", False),
+        (b"gzip;q=0, *", False),
+        (b"gzip;q=nan", False),
+        (b"br" + b" " * 60_000 + b", gzip", False),
+        (b"", False),
+    ],
+)
+def test_gzip_is_taken_as_gladly_as_no_encoding(accept_encoding: bytes, gzip: bool) -> None:
+    assert media_types.takes_gzip(accept_encoding) == gzip

@@ -148,5 +148,6 @@ def test_it_is_documented(models: Path) -> None:
 
 
 def test_a_path_belongs_to_one_protocol() -> None:
-    with pytest.raises(ValueError, match="two protocols have the same path"):
-        RouteTable([NativeProtocol(1000), NativeProtocol(1000)])
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole message is compared
+        RouteTable([LinesProtocol(), NativeProtocol(1000), LinesProtocol()])
+    assert str(caught.value) == "two protocols have the same path: /lines/{name}:ask, /lines/{name}"

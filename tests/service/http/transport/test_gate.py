@@ -296,6 +296,15 @@ async def test_a_prefix_changes_nothing(models: Path) -> None:
     assert statuses(fast) == [401, 200]
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("prefix", ["/h", "/model"])
+async def test_a_prefix_is_not_cut_off_within_a_name(models: Path, prefix: str) -> None:
+    """A proxy that strips it leaves /health/live and /models."""
+    async with guarded(models, public="page", root_path=prefix) as both:
+        for path in ("/health/live", "/models", f"{prefix}/health/live", f"{prefix}/models"):
+            assert statuses((await both.responses(get(path)))[0]) == [200], path
+
+
 def test_an_unknown_public_group_is_refused() -> None:
     with pytest.raises(StartError) as caught:
         PublicPaths("metrics,models")
