@@ -58,7 +58,7 @@ def slices(result: SearchResult) -> bytes:
     with mpl.rc_context(STYLE):
         figure = Figure((10, 2.4 * rows), layout="constrained")
         panels = figure.subplots(rows, _COLUMNS, squeeze=False, sharey=True).flat
-        for axes, name in zip(panels, names, strict=False):
+        for name, axes in zip(names, panels, strict=False):  # in this order, no further panel is taken
             values = _axis(axes, name, result)
             for trials, colour, size in ((pruned, FAINT, 10), (complete, INK, 14)):
                 losses = [trial.validation_loss for trial in trials]
