@@ -20,7 +20,7 @@ from onnx import TensorProto
 from service import artifact
 from service.manifest import CLASSIFICATION, REGRESSION, Feature, InputDtype, Manifest, OutputDtype, format_of
 from training.data.dataset import join_names
-from training.errors import GraphError
+from training.errors import GraphError, first_line
 from training.release import card_page, onnx_runtime
 from training.release.importing import graph
 from training.release.importing.faults import dims_of, inputs_of, opset_of
@@ -201,8 +201,7 @@ def _checked(content: bytes, rows: NDArray[Any], answers: NDArray[Any], role: Ro
 
 def _reason(error: Exception) -> str:
     """ONNX Runtime's message, without the place in its code."""
-    line = next(iter(str(error).splitlines()), type(error).__name__)
-    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/\S+/\S+:\d+ ", "", line)
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/\S+/\S+:\d+ ", "", first_line(error))
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
