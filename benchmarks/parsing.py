@@ -26,6 +26,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks import provenance
+from benchmarks.markdown import listed
 from benchmarks.servers import Running, ours
 
 _MB: Final = 2**20
@@ -257,8 +258,7 @@ def main() -> None:
     parser.add_argument("--timeout-s", type=float, default=60.0, help="seconds to wait for a response (default: 60)")
     parser.add_argument("--only", default="", help="regular expression for the names of the bodies to send")
     given = parser.parse_args()
-    for name, value in provenance.of(given.model, "python -m benchmarks.parsing").items():
-        print(f"- {name}: {value}")
+    print(listed(provenance.of(given.model, "python -m benchmarks.parsing")))
     manifest = json.loads((given.model / "metadata.json").read_text())
     cases = of([feature["name"] for feature in manifest["features"]], manifest["name"])
     print("\n| body | bytes sent | status | s | longest probe, ms | peak memory, MB |\n|---|--:|--:|--:|--:|--:|")
