@@ -27,7 +27,6 @@ from benchmarks import provenance, report
 from benchmarks.environments import python_of
 
 PEERS: Final = Path(__file__).parent / "peers"
-ENVIRONMENTS: Final = Path(__file__).parent / ".venvs"
 OURS: Final[dict[str, tuple[str, ...]]] = {"ours": (), "ours, best": ("--recipe", "best")}
 MODELS: Final = ("scikit-learn MLP", "HistGradientBoosting", "LightGBM", "CatBoost", "RealMLP-TD")
 METHODS: Final = (*OURS, *MODELS)
@@ -38,7 +37,7 @@ Run = dict[str, float]
 def sets_of(folder: Path, seed: int) -> dict[str, dict[str, Any]]:
     """Write the training and test rows of each set for ``seed`` in ``folder``; return what is known of the sets."""
     script = PEERS / "table_sets.py"
-    subprocess.run([python_of(script, ENVIRONMENTS), script, folder, str(seed)], check=True)
+    subprocess.run([python_of(script), script, folder, str(seed)], check=True)
     found: dict[str, dict[str, Any]] = json.loads((folder / "sets.json").read_text())
     return found
 
@@ -71,7 +70,7 @@ def ours(
 def peer(folder: Path, name: str, model: str, seed: int) -> Run:
     """Fit and score a peer in its environment."""
     script = PEERS / "table_models.py"
-    command = [str(each) for each in (python_of(script, ENVIRONMENTS), script, model, folder, name, seed)]
+    command = [str(each) for each in (python_of(script), script, model, folder, name, seed)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     found: Run = json.loads(done.stdout.splitlines()[-1])
     return found
