@@ -274,6 +274,7 @@ def _objective(dataset: Dataset, config: Config) -> losses.Objective:
     for name, fits in (
         ("loss", config.loss in {"auto", *losses.LOSSES["numbers"]}),
         ("class_weight", config.class_weight == "none"),
+        ("label_smoothing", not config.label_smoothing),
     ):
         if not fits:
             raise OptionError(
