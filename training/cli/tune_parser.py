@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from training.cli import parser
-from training.config import Constraint, Interval, flag_of, mismatch
+from training.config import Constraint, Interval, Kind, flag_of, mismatch
 from training.data import source
 from training.data.kind import DataKind
 from training.errors import OptionError
@@ -107,5 +107,5 @@ def _add_search(group: Any) -> None:
     )
 
 
-def _defaults(kind: Any) -> str:
+def _defaults(kind: Kind) -> str:
     return ", ".join(spaces.SEARCHED[kind])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,7 +152,7 @@ class _Probe:
         start = float(known.min())
         return start + float((known - start).mean()), float((known - start).std()) or 1.0
 
-    def kind(self, position: int) -> Any:
+    def kind(self, position: int) -> Literal["boolean", "numeric"]:
         """The type of the column at ``position``, which is not encoded."""
         return "boolean" if isinstance(_first(self._X, position), (bool, np.bool_)) else "numeric"
 

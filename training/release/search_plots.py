@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -93,7 +94,7 @@ def _limit(axes: Axes, result: SearchResult) -> None:
     axes.set_ylim(low - 0.4 * margin, high + margin)
 
 
-def _axis(axes: Axes, name: str, result: SearchResult) -> Any:
+def _axis(axes: Axes, name: str, result: SearchResult) -> Callable[[Trial], Any]:
     """Prepare the axis of a parameter; return a function from a trial to its place on it."""
     if name in result.choices:
         choices = list(result.choices[name])
