@@ -19,7 +19,6 @@ Role = Literal["probabilities", "logits", "values"]
 
 _PREFIX: Final = "imported/"
 _CLASS_ATTRIBUTES: Final = ("classlabels_int64s", "classlabels_strings", "classlabels_ints")
-_LABEL_NAMES: Final = ("label", "output_label")
 
 
 @dataclass(frozen=True, slots=True)
