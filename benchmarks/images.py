@@ -86,8 +86,7 @@ async def measure(running: Running, case: Case, connections: int, seconds: float
     probe = group.one_shot(_PROBES_PER_S, clients.get("/health/live"))
     await asyncio.sleep(seconds / 5)
     for each in (tally, probe):
-        each.answers.clear()
-        each.took_s.clear()
+        each.clear()
     before_s = running.processor_s()
     await asyncio.sleep(seconds)
     used_s = running.processor_s() - before_s

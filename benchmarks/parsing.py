@@ -208,9 +208,9 @@ def post(port: int, case: Case, timeout_s: float) -> str:
         connection.close()
 
 
-def probes(port: int, stop: threading.Event, timeout_s: float) -> Callable[[], float]:
+def probes(port: int, timeout_s: float) -> Callable[[], float]:
     """Probe the server's health repeatedly; the function returned stops that and returns the longest latency."""
-    longest_s = 0.0
+    stop, longest_s = threading.Event(), 0.0
 
     def probe() -> None:
         nonlocal longest_s
@@ -242,7 +242,7 @@ def measure(model: Path, case: Case, timeout_s: float) -> tuple[str, float, floa
     with tempfile.TemporaryDirectory() as temporary:
         server = ours("ours", model.parents[1])
         with Running(server, [0], Path(temporary) / "log") as running:
-            result = probes(server.port, threading.Event(), timeout_s)
+            result = probes(server.port, timeout_s)
             time.sleep(0.1)
             started_s = time.perf_counter()
             status = post(server.port, case, timeout_s)
