@@ -19,7 +19,14 @@ ROOT: Final = Path(__file__).parents[1]
 MODEL: Final = ROOT / "models/fashion-mnist/1"
 LIBRARIES: Final = ("uvicorn", "uvloop", "httptools", "fastapi", "onnxruntime", "numpy", "orjson", "pysimdjson")
 # The paths that results depend on.
-MEASURED: Final = ("service", "training", "benchmarks", "constraints.txt", ":!benchmarks/results", ":!benchmarks/README.md")
+MEASURED: Final = (
+    "service",
+    "training",
+    "benchmarks",
+    "constraints.txt",
+    ":!benchmarks/results",
+    ":!benchmarks/README.md",
+)
 DIRTY: Final = " with uncommitted changes"
 
 

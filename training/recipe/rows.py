@@ -83,7 +83,7 @@ def weights_of(dataset: Dataset, part: NDArray[np.int64], class_weights: Tensor 
 
 
 def weights_of_classes(dataset: Dataset, split: Split, config: Config) -> Tensor | None:
-    """The weight float32 of a row by its class (classes,), so that all classes have the same total; None for equal ones.
+    """The weight float32 of a row by its class (classes,), giving all classes the same total; None for equal ones.
 
     Raises `OptionError` if a class has no weight in training.
     """

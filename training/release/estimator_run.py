@@ -100,7 +100,7 @@ def dataset_of(
     *,
     cells: Cells | None = DEFAULT_CELLS,
 ) -> Dataset:
-    """A data set of encoded rows; ``weights`` (rows,) are None for equal ones, ``cells`` the rules for reading strings."""
+    """A data set of encoded rows; ``weights`` (rows,) are None if equal, ``cells`` the rules for reading strings."""
     numbers = 1 if targets.ndim == 1 else targets.shape[1]
     digest = hashlib.sha256(np.ascontiguousarray(inputs).data)
     digest.update(np.ascontiguousarray(targets).data)

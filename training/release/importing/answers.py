@@ -59,8 +59,8 @@ def role_of(
 ) -> tuple[Role, tuple[str, ...]]:
     """What the ``answers`` (rows, columns) are, and the names of the targets.
 
-    ``labels``, ``targets`` and ``logits`` are what is said of them, empty or False if nothing is. Raises `GraphError` if
-    that is not clear.
+    ``labels``, ``targets`` and ``logits`` are what is said of them, empty or False if nothing is. Raises `GraphError`
+    if that is not clear.
     """
     columns = answers.shape[1]
     classes = max(columns, 2)

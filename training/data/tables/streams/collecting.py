@@ -161,8 +161,8 @@ class Collector:
         for part, kept in self._kept.items():
             if kept.seen < _MIN_ROWS:
                 yield (
-                    f"{self._files.path} has {kept.seen:,} {PART_NAMES[part]} rows of {self._files.rows:,}, expected at "
-                    f"least {_MIN_ROWS}; add rows, or name others with --split"
+                    f"{self._files.path} has {kept.seen:,} {PART_NAMES[part]} rows of {self._files.rows:,}, expected "
+                    f"at least {_MIN_ROWS}; add rows, or name others with --split"
                 )
 
     def _range_faults(self) -> Iterator[str]:
