@@ -7,11 +7,8 @@ estimators are fitted with their defaults. Differences are tested with a paired 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import warnings
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,13 +72,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the results")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # neither has converged on every set after 200 epochs
-    about = {
-        "command": " ".join(["python -m benchmarks.accuracy", *sys.argv[1:]]),
-        "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": provenance.commit(),
-        "machine": f"{provenance.processor()}, {len(os.sched_getaffinity(0))} processors",
-        "libraries": ", ".join(f"{name} {version(name)}" for name in ("torch", "scikit-learn", "numpy")),
-    }
+    command = " ".join(["python -m benchmarks.accuracy", *sys.argv[1:]])
+    about = provenance.of_run(command, ", ".join(provenance.versions(("torch", "scikit-learn", "numpy"))))
     runs = {
         **{name: scores(CLASSES, data, options.seeds, by_class=True) for name, data in classification().items()},
         **{name: scores(NUMBERS, data, options.seeds, by_class=False) for name, data in regression().items()},

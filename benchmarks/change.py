@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import intervals, load, paired, payloads, provenance, training
-from benchmarks.markdown import table
+from benchmarks.markdown import listed, table
 from benchmarks.servers import Running, Server, ours
 
 BODIES: Final = (("json", 1), ("raw", 1), ("json", 32), ("raw", 32))
@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=1, help="length of one serving measurement (default: 1)")
     given = parser.parse_args()
     command = " ".join(["python -m benchmarks.change", *sys.argv[1:]])
-    print("\n".join(f"- {name}: {value}" for name, value in provenance.of(provenance.MODEL, command).items()))
+    print(listed(provenance.of(provenance.MODEL, command)))
     with checked_out(given.commit) as before:
         trees = (before, provenance.ROOT)
         if "serving" in given.what:

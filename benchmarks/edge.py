@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks import load, payloads, provenance, wire
-from benchmarks.markdown import table
+from benchmarks.markdown import listed, table
 from service import app, metrics
 from service.http.transport.fast_path import protocol_factory
 from service.keys import api_key
@@ -103,8 +103,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=300, help="rounds (default: 300, a minute or two)")
     given = parser.parse_args()
     figures = asyncio.run(measured(given.rounds))
-    origin = provenance.of(provenance.MODEL, " ".join(sys.argv))
-    print("\n".join(f"- {name}: {value}" for name, value in origin.items()))
+    print(listed(provenance.of(provenance.MODEL, " ".join(sys.argv))))
     print(shown(figures))
 
 

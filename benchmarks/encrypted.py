@@ -24,6 +24,7 @@ import trustme
 
 from benchmarks import change, clients, load, payloads, provenance, shutdown
 from benchmarks.clients import Clients
+from benchmarks.markdown import listed
 from benchmarks.servers import Running, Server, ours
 
 _BODY: Final = ("json", 1)
@@ -90,10 +91,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=2, help="length of one measurement (default: 2)")
     parser.add_argument("--trials", type=int, default=20, help="servers that get SIGTERM (default: 20)")
     given = parser.parse_args()
-    about = (
-        provenance.of(provenance.MODEL, f"python -m benchmarks.encrypted --trials {given.trials}") | load.provenance()
-    )
-    print("\n".join(f"- {name}: {value}" for name, value in about.items()))
+    about = provenance.of(provenance.MODEL, f"python -m benchmarks.encrypted --trials {given.trials}")
+    print(listed(about | load.provenance()))
     with tempfile.TemporaryDirectory() as folder:
         options, client = certificate(Path(folder))
         models = provenance.MODEL.parents[1]

@@ -10,10 +10,11 @@ import tomllib
 from pathlib import Path
 from typing import Final
 
+ENVIRONMENTS: Final = Path(__file__).parent / ".venvs"
 _SCRIPT: Final = re.compile(r"^# /// script\n(?P<content>(?:^#.*\n)+?)^# ///$", re.MULTILINE)
 
 
-def python_of(script: Path, environments: Path) -> Path:
+def python_of(script: Path, environments: Path = ENVIRONMENTS) -> Path:
     """The Python of an environment below ``environments`` with a script's dependencies, installed at the first call.
 
     https://packaging.python.org/specifications/inline-script-metadata

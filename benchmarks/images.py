@@ -26,6 +26,7 @@ from PIL import Image
 
 from benchmarks import clients, payloads, provenance
 from benchmarks.clients import Clients
+from benchmarks.markdown import listed
 from benchmarks.servers import Running, ours
 
 _CONNECTIONS: Final = (1, 64)
@@ -85,8 +86,7 @@ async def measure(running: Running, case: Case, connections: int, seconds: float
     probe = group.one_shot(_PROBES_PER_S, clients.get("/health/live"))
     await asyncio.sleep(seconds / 5)
     for each in (tally, probe):
-        each.answers.clear()
-        each.took_s.clear()
+        each.clear()
     before_s = running.processor_s()
     await asyncio.sleep(seconds)
     used_s = running.processor_s() - before_s
@@ -105,8 +105,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each case")
     parser.add_argument("--only", default="", help="regular expression of the cases to run")
     given = parser.parse_args()
-    for name, value in provenance.of(provenance.MODEL, "python -m benchmarks.images").items():
-        print(f"- {name}: {value}")
+    print(listed(provenance.of(provenance.MODEL, "python -m benchmarks.images")))
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     print(
         "\n| body | kB | connections | rows/s | processor µs/row | p50 ms | p99 ms | probe p50 ms | longest probe ms |"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks import provenance
 from benchmarks.change import serving, shown
+from benchmarks.markdown import listed
 from benchmarks.servers import ours
 
 
@@ -25,8 +26,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9, help="measurements of each case (default: 9)")
     parser.add_argument("--seconds", type=int, default=1, help="length of one measurement (default: 1)")
     given = parser.parse_args()
-    about = provenance.of(provenance.MODEL, "python -m benchmarks.interpreters")
-    print("\n".join(f"- {name}: {value}" for name, value in about.items()))
+    print(listed(provenance.of(provenance.MODEL, "python -m benchmarks.interpreters")))
     for python in given.pythons:
         code = "import platform; print(platform.python_version())"
         other = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()

@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -161,7 +160,10 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the results")
     options = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    load = os.getloadavg()[0]
+    about = provenance.of_run(
+        f"python -m benchmarks.larger_than_memory --rows {options.rows} --seeds {options.seeds}",
+        f"torch {version('torch')}, pyarrow {version('pyarrow')}",
+    )
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -176,13 +178,9 @@ def main() -> None:
         say(json.dumps(runs))
         size = sum(each.stat().st_size for each in large.iterdir())
         found = {"large": runs, "compared": compared(root / "compared", options.seeds, say)}
-    about = {
-        "command": f"python -m benchmarks.larger_than_memory --rows {options.rows} --seeds {options.seeds}",
-        "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": provenance.commit(),
-        "machine": f"{provenance.processor()}, {len(os.sched_getaffinity(0))} processors, one thread for torch; "
-        f"{load:.1f} processes ran before, {os.getloadavg()[0]:.1f} after",
-        "libraries": f"torch {version('torch')}, pyarrow {version('pyarrow')}",
+    about |= {
+        "threads": "one for torch",
+        "load after": f"{os.getloadavg()[0]:.2f} processes over the minute before",
         "data": f"synthetic, {size / 1e9:.1f} GB of Parquet files",
     }
     report.save(options.results / "larger_than_memory.json", {"provenance": about, **found})

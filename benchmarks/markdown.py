@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -13,6 +13,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
-def about(results: dict[str, Any]) -> str:
-    """The provenance as a list."""
-    return "\n".join(f"- {name}: {value}" for name, value in results["provenance"].items())
+def about(results: Mapping[str, Any]) -> str:
+    """The provenance of results as a list."""
+    return listed(results["provenance"])
+
+
+def listed(provenance: Mapping[str, str]) -> str:
+    """A provenance as a list."""
+    return "\n".join(f"- {name}: {value}" for name, value in provenance.items())

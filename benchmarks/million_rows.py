@@ -7,7 +7,6 @@ recipe for large tables, `fast`, to its end; two epochs of the default recipe. P
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from sklearn import datasets
 from sklearn.metrics import log_loss
 
 from benchmarks import provenance
-from benchmarks.markdown import table
+from benchmarks.markdown import listed, table
 from benchmarks.training import epoch, started
 from training import TableClassifier
 
@@ -84,11 +83,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows to train on (default: 1000000)")
     parser.add_argument("--rounds", type=int, default=3, help="fits of each (default: 3)")
     given = parser.parse_args()
-    print(f"- command: {' '.join(['python -m benchmarks.million_rows', *sys.argv[1:]])}")
-    print(
-        f"- machine: {provenance.processor()}, {len(os.sched_getaffinity(0))} processors; commit {provenance.commit()}"
-    )
-    print(f"- load before: {os.getloadavg()[0]:.2f} processes over the minute before; torch {version('torch')}\n")
+    command = " ".join(["python -m benchmarks.million_rows", *sys.argv[1:]])
+    print(listed(provenance.of_run(command, f"torch {version('torch')}")), end="\n\n")
     print(shown(measured(given.rows, given.rounds)))
 
 

@@ -26,6 +26,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks import provenance
+from benchmarks.markdown import listed
 from benchmarks.servers import Running, ours
 
 _MB: Final = 2**20
@@ -207,9 +208,9 @@ def post(port: int, case: Case, timeout_s: float) -> str:
         connection.close()
 
 
-def probes(port: int, stop: threading.Event, timeout_s: float) -> Callable[[], float]:
+def probes(port: int, timeout_s: float) -> Callable[[], float]:
     """Probe the server's health repeatedly; the function returned stops that and returns the longest latency."""
-    longest_s = 0.0
+    stop, longest_s = threading.Event(), 0.0
 
     def probe() -> None:
         nonlocal longest_s
@@ -241,7 +242,7 @@ def measure(model: Path, case: Case, timeout_s: float) -> tuple[str, float, floa
     with tempfile.TemporaryDirectory() as temporary:
         server = ours("ours", model.parents[1])
         with Running(server, [0], Path(temporary) / "log") as running:
-            result = probes(server.port, threading.Event(), timeout_s)
+            result = probes(server.port, timeout_s)
             time.sleep(0.1)
             started_s = time.perf_counter()
             status = post(server.port, case, timeout_s)
@@ -257,8 +258,7 @@ def main() -> None:
     parser.add_argument("--timeout-s", type=float, default=60.0, help="seconds to wait for a response (default: 60)")
     parser.add_argument("--only", default="", help="regular expression for the names of the bodies to send")
     given = parser.parse_args()
-    for name, value in provenance.of(given.model, "python -m benchmarks.parsing").items():
-        print(f"- {name}: {value}")
+    print(listed(provenance.of(given.model, "python -m benchmarks.parsing")))
     manifest = json.loads((given.model / "metadata.json").read_text())
     cases = of([feature["name"] for feature in manifest["features"]], manifest["name"])
     print("\n| body | bytes sent | status | s | longest probe, ms | peak memory, MB |\n|---|--:|--:|--:|--:|--:|")

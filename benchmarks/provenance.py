@@ -19,24 +19,42 @@ ROOT: Final = Path(__file__).parents[1]
 MODEL: Final = ROOT / "models/fashion-mnist/1"
 LIBRARIES: Final = ("uvicorn", "uvloop", "httptools", "fastapi", "onnxruntime", "numpy", "orjson", "pysimdjson")
 # The paths that results depend on.
-MEASURED: Final = ("service", "benchmarks", "constraints.txt", ":!benchmarks/results", ":!benchmarks/README.md")
+MEASURED: Final = (
+    "service",
+    "training",
+    "benchmarks",
+    "constraints.txt",
+    ":!benchmarks/results",
+    ":!benchmarks/README.md",
+)
 DIRTY: Final = " with uncommitted changes"
 
 
 def of(model: Path, command: str) -> dict[str, str]:
     """The provenance of results measured now by ``command`` with the model in folder ``model``."""
     graphs = ", ".join(_digest(file) for file in sorted(model.glob("*.onnx")))
-    return {
-        "command": command,
-        "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": commit(),
-        "machine": f"{processor()}, {len(os.sched_getaffinity(0))} processors, Linux {platform.release()}",
-        "load before": f"{os.getloadavg()[0]:.2f} processes over the minute before",
+    return of_run(command, ", ".join(versions(LIBRARIES))) | {
         "Python": platform.python_version(),
-        "libraries": ", ".join(_versions(LIBRARIES)),
         "numbers in JSON": f"read by {regular_json.READ_BY}",
         "model": f"{model.parent.name} version {model.name}: {graphs}",
     }
+
+
+def of_run(command: str, libraries: str) -> dict[str, str]:
+    """The provenance of results measured now by ``command``, with these ``libraries``."""
+    return {
+        "command": command,
+        "time": now(),
+        "commit": commit(),
+        "machine": f"{processor()}, {len(os.sched_getaffinity(0))} processors, Linux {platform.release()}",
+        "load before": f"{os.getloadavg()[0]:.2f} processes over the minute before",
+        "libraries": libraries,
+    }
+
+
+def now() -> str:
+    """The time, to the minute."""
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def commit(root: Path = ROOT) -> str:
@@ -51,7 +69,8 @@ def processor() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), platform.machine())
 
 
-def _versions(names: Iterable[str]) -> Iterator[str]:
+def versions(names: Iterable[str]) -> Iterator[str]:
+    """The libraries of these ``names`` that are installed, with their versions."""
     for name in names:
         with suppress(PackageNotFoundError):
             yield f"{name} {version(name)}"

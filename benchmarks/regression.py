@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import subprocess
 import sys
@@ -17,7 +16,6 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -125,14 +123,10 @@ METHODS: dict[str, Callable[[Path, int], dict[str, float]]] = {
 
 def run(names: Sequence[str], seeds: int) -> report.Results:
     """Train on each data set of ``names`` with each seed by each of `METHODS`."""
-    about = {
-        "command": f"python -m benchmarks.regression --seeds {seeds}",
-        "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": provenance.commit(),
-        "machine": f"{provenance.processor()}, {len(os.sched_getaffinity(0))} processors",
-        "load before": f"{os.getloadavg()[0]:.2f} processes over the minute before",
-        "libraries": f"torch {version('torch')}; Keras's are in the head of {PEER.relative_to(PEER.parents[2])}",
-    }
+    about = provenance.of_run(
+        f"python -m benchmarks.regression --seeds {seeds}",
+        f"torch {version('torch')}; Keras's are in the head of {PEER.relative_to(PEER.parents[2])}",
+    )
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, path in tables(Path(folder)).items():

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
@@ -23,8 +23,8 @@ from typing import Final
 import numpy as np
 
 from benchmarks import load, payloads, provenance
-from benchmarks.markdown import table
-from benchmarks.servers import Running, Server, ours
+from benchmarks.markdown import listed, table
+from benchmarks.servers import Running, Server, free_port, ours
 from service.grpc.messages import message
 
 _RAW: Final = "raw rows over HTTP"
@@ -74,14 +74,14 @@ def measured(rows: int, concurrency: int, rounds: int, seconds: int) -> Mapping[
     found: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
-        ports = list(_free_ports(2))
-        arguments = ("--log-level", "warning", "--grpc-port", str(ports[0]))
+        grpc_port, ceiling_port = free_port(), free_port()
+        arguments = ("--log-level", "warning", "--grpc-port", str(grpc_port))
         service = stack.enter_context(
             Running(ours("ours", provenance.ROOT / "models", *arguments), [own], folder / "log", provenance.ROOT)
         )
-        command = (sys.executable, "-m", "benchmarks.grpc_load", "serve", str(ports[1]), str(_ANSWER[rows]))
+        command = (sys.executable, "-m", "benchmarks.grpc_load", "serve", str(ceiling_port), str(_ANSWER[rows]))
         ceiling = stack.enter_context(
-            RunningGrpc(Server(_CEILING, command, ports[1]), [own], folder / "echo", provenance.ROOT)
+            RunningGrpc(Server(_CEILING, command, ceiling_port), [own], folder / "echo", provenance.ROOT)
         )
         for name, content in (("raw", request(rows, typed=False)), ("typed", request(rows, typed=True))):
             (folder / name).write_bytes(content)
@@ -91,9 +91,9 @@ def measured(rows: int, concurrency: int, rounds: int, seconds: int) -> Mapping[
             _RAW: lambda: load.measure_path(
                 service, "/predict?dtype=float32", headers, folder / f"raw-{rows}", concurrency, seconds, client
             ),
-            _CEILING: lambda: run_of(ceiling, ports[1], folder / "raw", concurrency, seconds, client),
-            "ModelInfer, raw": lambda: run_of(service, ports[0], folder / "raw", concurrency, seconds, client),
-            "ModelInfer, typed": lambda: run_of(service, ports[0], folder / "typed", concurrency, seconds, client),
+            _CEILING: lambda: run_of(ceiling, ceiling_port, folder / "raw", concurrency, seconds, client),
+            "ModelInfer, raw": lambda: run_of(service, grpc_port, folder / "raw", concurrency, seconds, client),
+            "ModelInfer, typed": lambda: run_of(service, grpc_port, folder / "typed", concurrency, seconds, client),
         }
         for turn in range(rounds + 1):  # the first round warms up and does not count
             for name in list(cases)[:: 1 if turn % 2 else -1]:
@@ -104,14 +104,6 @@ def measured(rows: int, concurrency: int, rounds: int, seconds: int) -> Mapping[
     return found
 
 
-def _free_ports(count: int) -> Iterator[int]:
-    with ExitStack() as stack:
-        for _ in range(count):
-            probe = stack.enter_context(socket.socket())
-            probe.bind(("127.0.0.1", 0))
-            yield probe.getsockname()[1]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser("benchmarks.rpcs", description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", choices=sorted(_ANSWER), default=[1, 32])
@@ -119,9 +111,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="runs of each case (default: 5)")
     parser.add_argument("--seconds", type=int, default=2, help="length of one run (default: 2)")
     given = parser.parse_args()
-    print(
-        "\n".join(f"- {name}: {value}" for name, value in provenance.of(provenance.MODEL, " ".join(sys.argv)).items())
-    )
+    print(listed(provenance.of(provenance.MODEL, " ".join(sys.argv))))
     lines = []
     for rows in given.rows:
         for concurrency in given.concurrency:

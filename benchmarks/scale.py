@@ -7,11 +7,9 @@ runs alone, one after the other. The first epoch warms up. Needs mlp-serving[ray
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -81,14 +79,8 @@ def main() -> None:
     options = parser.parse_args()
     images = fashion_mnist.load(None)
     config = Config(**RECIPES[DEFAULT]["image"] | _PLAIN | {"epochs": options.epochs, "device": "cpu"})
-    about = {
-        "command": " ".join(["python -m benchmarks.scale", *sys.argv[1:]]),
-        "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": provenance.commit(),
-        "machine": f"{provenance.processor()}, {len(os.sched_getaffinity(0))} processors",
-        "load before": f"{os.getloadavg()[0]:.2f} processes over the minute before",
-        "libraries": f"torch {version('torch')}, ray {version('ray')}",
-    }
+    command = " ".join(["python -m benchmarks.scale", *sys.argv[1:]])
+    about = provenance.of_run(command, f"torch {version('torch')}, ray {version('ray')}")
     found = runs(images, split(images, config), config, options.workers)
     report.save(options.results / "scale.json", {"provenance": about, "runs": found})
 

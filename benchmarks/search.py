@@ -12,9 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +46,12 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the results")
     options = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    about = provenance.of_run(
+        f"python -m benchmarks.search --seed {options.seed} --processes {options.processes}",
+        f"torch {version('torch')}, optuna {version('optuna')}",
+    )
+    about |= {"threads": "one each", "trials": str(options.trials)}
+    about["sets that spaces were chosen with"] = ", ".join(CHOOSING)
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(options.processes) as workers:
         sets = sets_of(Path(folder), options.seed)
         waiting = {
@@ -57,23 +61,8 @@ def main() -> None:
         runs: dict[str, dict[str, Run]] = {}
         for done in as_completed(waiting):
             runs[waiting[done]] = done.result()
-            save(runs, options)
-
-
-def save(runs: Mapping[str, dict[str, Run]], options: argparse.Namespace) -> None:
-    """Save what was measured so far, in the order of the sets."""
-    about = {
-        "command": f"python -m benchmarks.search --seed {options.seed} --processes {options.processes}",
-        "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": provenance.commit(),
-        "machine": f"{provenance.processor()}, {len(os.sched_getaffinity(0))} processors, one thread each",
-        "load": f"{os.getloadavg()[0]:.1f} processes over the last minute",
-        "libraries": f"torch {version('torch')}, optuna {version('optuna')}",
-        "trials": str(options.trials),
-        "sets that spaces were chosen with": ", ".join(CHOOSING),
-    }
-    ordered = {name: runs[name] for name in options.sets if name in runs}
-    report.save(options.results / "search.json", {"provenance": about, "runs": ordered})
+            ordered = {name: runs[name] for name in options.sets if name in runs}
+            report.save(options.results / "search.json", {"provenance": about, "runs": ordered})
 
 
 if __name__ == "__main__":

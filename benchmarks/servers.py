@@ -23,7 +23,6 @@ import psutil
 from benchmarks.environments import python_of
 
 HERE: Final = Path(__file__).parent
-ENVIRONMENTS: Final = HERE / ".venvs"
 _START_S: Final = 120.0
 _POLL_S: Final = 0.005
 
@@ -64,7 +63,7 @@ def ours(
 def peer(name: str, script: str, model: Path, path: str) -> Server:
     """A server of ``peers/``, in the environment that its header specifies."""
     file, port = HERE / "peers" / script, free_port()
-    return Server(name, (str(python_of(file, ENVIRONMENTS)), str(file), str(port), str(model)), port, path)
+    return Server(name, (str(python_of(file)), str(file), str(port), str(model)), port, path)
 
 
 def free_port() -> int:

@@ -17,7 +17,7 @@ import onnxruntime
 from benchmarks import change, named_table, payloads
 from benchmarks.comparisons import GRANIAN, NGINX, Comparison
 from benchmarks.environments import python_of
-from benchmarks.servers import ENVIRONMENTS, HERE, Server, free_port, ours, peer
+from benchmarks.servers import HERE, Server, free_port, ours, peer
 from benchmarks.targets import BARE, BASELINE, BEFORE, LIGHTGBM, MLFLOW, MOSEC, MSGPACK, NAMED, NOT_COMPILED, OURS, TWO
 
 # Like the peers and bare uvicorn, ours logs no requests unless its name says so.
@@ -120,7 +120,7 @@ def prepared(comparisons: Sequence[Comparison], model: Path, folder: Path) -> It
     names = {side.server for each in comparisons for side in (each.first, each.second)}
     left_out: dict[str, str] = {}
     for name in names & _PEERS.keys():
-        python_of(HERE / "peers" / _PEERS[name][0], ENVIRONMENTS)
+        python_of(HERE / "peers" / _PEERS[name][0])
     if NGINX in names and nginx() is None:
         left_out[NGINX] = "it is not installed"
     table = folder / "table.csv"
@@ -150,7 +150,7 @@ def _has(commit: str) -> bool:
 def _run_peer(name: str, folder: Path, *given: str | Path) -> None:
     """Make the model of a peer by its script."""
     script = HERE / "peers" / _OWN_MODEL[name][0]
-    _run(python_of(script, ENVIRONMENTS), script, *given, folder / _OWN_MODEL[name][2])
+    _run(python_of(script), script, *given, folder / _OWN_MODEL[name][2])
 
 
 def _run(*command: str | Path) -> None:

@@ -19,7 +19,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +27,6 @@ from benchmarks import provenance, report
 from benchmarks.environments import python_of
 
 PEERS: Final = Path(__file__).parent / "peers"
-ENVIRONMENTS: Final = Path(__file__).parent / ".venvs"
 OURS: Final[dict[str, tuple[str, ...]]] = {"ours": (), "ours, best": ("--recipe", "best")}
 MODELS: Final = ("scikit-learn MLP", "HistGradientBoosting", "LightGBM", "CatBoost", "RealMLP-TD")
 METHODS: Final = (*OURS, *MODELS)
@@ -39,7 +37,7 @@ Run = dict[str, float]
 def sets_of(folder: Path, seed: int) -> dict[str, dict[str, Any]]:
     """Write the training and test rows of each set for ``seed`` in ``folder``; return what is known of the sets."""
     script = PEERS / "table_sets.py"
-    subprocess.run([python_of(script, ENVIRONMENTS), script, folder, str(seed)], check=True)
+    subprocess.run([python_of(script), script, folder, str(seed)], check=True)
     found: dict[str, dict[str, Any]] = json.loads((folder / "sets.json").read_text())
     return found
 
@@ -72,7 +70,7 @@ def ours(
 def peer(folder: Path, name: str, model: str, seed: int) -> Run:
     """Fit and score a peer in its environment."""
     script = PEERS / "table_models.py"
-    command = [str(each) for each in (python_of(script, ENVIRONMENTS), script, model, folder, name, seed)]
+    command = [str(each) for each in (python_of(script), script, model, folder, name, seed)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     found: Run = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -103,8 +101,11 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the results")
     options = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    processors = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, [max(processors)])
+    about = provenance.of_run(
+        f"python -m benchmarks.tables --seeds {options.seeds}",
+        f"torch {version('torch')}; those of the peers are in the head of peers/table_models.py",
+    )
+    os.sched_setaffinity(0, [max(os.sched_getaffinity(0))])
     file = options.results / "tables.json"
     keeps = file.exists() and not options.sets
     before = json.loads(file.read_text()) if keeps else {"runs": {}, "measured": {}}
@@ -112,19 +113,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(options.seeds):
             sets = sets_of(Path(folder) / str(seed), seed)
-        sets = {name: about for name, about in sets.items() if not options.sets or name in options.sets}
+        sets = {name: each for name, each in sets.items() if not options.sets or name in options.sets}
         for method in options.methods:
             runs[method] = measure(method, options.seeds, sets, Path(folder), lambda line: print(line, file=sys.stderr))
-            now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+            now = provenance.now()
             measured[method] = f"{now}, commit {provenance.commit()[:12]}" if method in OURS else now
-    about = {
-        "command": f"python -m benchmarks.tables --seeds {options.seeds}",
-        "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": provenance.commit(),
-        "machine": f"{provenance.processor()}, {len(processors)} processors, one used",
-        "libraries": f"torch {version('torch')}; those of the peers are in the head of peers/table_models.py",
-        "measured": "; ".join(f"{method} {when}" for method, when in measured.items()),
-    }
+    about["measured"] = "; ".join(f"{method} {when}" for method, when in measured.items())
     report.save(file, {"provenance": about, "measured": measured, "sets": sets, "runs": runs})
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import intervals, load, payloads, provenance
-from benchmarks.markdown import table
+from benchmarks.markdown import listed, table
 from benchmarks.servers import Running, ours
 
 BODIES: Final = (("json", 1), ("raw", 1))
@@ -113,7 +113,7 @@ def measured(rounds: int, seconds: int) -> tuple[list[str], dict[str, list[list[
 
 
 def shown(names: Sequence[str], found: Mapping[str, Sequence[Sequence[Mapping[str, float]]]]) -> str:
-    """The figures as a table."""
+    """The figures as a table: each case of ``names`` beside the first one."""
     lines: list[Sequence[str]] = []
     for body, rounds in found.items():
         for index, name in enumerate(names[1:], 1):
@@ -135,7 +135,7 @@ def main() -> None:
     given = parser.parse_args()
     origin = provenance.of(provenance.MODEL, " ".join(sys.argv)) | load.provenance()
     figures = measured(given.rounds, given.seconds)
-    print("\n".join(f"- {name}: {value}" for name, value in origin.items()))
+    print(listed(origin))
     print(shown(*figures))
 
 

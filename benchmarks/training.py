@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,6 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -148,14 +146,10 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the results")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # small data sets need not converge here
-    about = {
-        "command": " ".join(["python -m benchmarks.training", *sys.argv[1:]]),
-        "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": provenance.commit(),
-        "machine": f"{provenance.processor()}, {len(os.sched_getaffinity(0))} processors",
-        "load before": f"{os.getloadavg()[0]:.2f} processes over the minute before",
-        "libraries": f"torch {version('torch')}, scikit-learn {version('scikit-learn')}; the peers' in their heads",
-    }
+    about = provenance.of_run(
+        " ".join(["python -m benchmarks.training", *sys.argv[1:]]),
+        f"torch {version('torch')}, scikit-learn {version('scikit-learn')}; the peers' in their heads",
+    )
     results = {
         "provenance": about,
         "epochs": epochs(options.only, options.epochs, options.rows),

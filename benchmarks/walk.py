@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from typing import Final, NamedTuple
 
 from benchmarks import provenance
 from benchmarks.markdown import table
+from benchmarks.servers import free_port
 
 PAGE: Final = provenance.ROOT / "docs" / "walk.md"
 ADDRESS: Final = "localhost:8000"
@@ -62,7 +62,7 @@ class Walk:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self._servers: list[subprocess.Popen[bytes]] = []
         (folder / ".curlrc").write_text("silent\nshow-error\nfail\n")
         self._environment = {
@@ -107,13 +107,6 @@ class Walk:
             if time.perf_counter() > deadline:
                 raise WalkError(f"{command} ended with status {done.returncode}: {done.stderr.decode()[-2000:]}")
             time.sleep(PAUSE_S)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def _answers(url: str) -> bool:

@@ -12,18 +12,17 @@ import argparse
 import json
 import os
 import shutil
-import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from benchmarks import intervals, load, payloads, provenance
+from benchmarks import load, payloads, provenance
 from benchmarks.change import BODIES
-from benchmarks.markdown import table
+from benchmarks.markdown import listed
 from benchmarks.servers import Running, ours
+from benchmarks.tracing import shown
 
 CONNECTIONS: Final = (1, 64)
 NO_DRIFT: Final = ("--drift-features", "0")
@@ -71,37 +70,14 @@ def measured(rounds: int, seconds: int) -> Measured:
     return found
 
 
-def shown(found: Measured) -> str:
-    """The figures as a table."""
-    lines: list[Sequence[str]] = []
-    for case, rounds in found.items():
-        for index, name in enumerate(WATCHED, 1):
-            rates, times = (
-                intervals.of_ratios([(runs[0][figure], runs[index][figure]) for runs in rounds])
-                for figure in ("requests_s", "processor_us")
-            )
-            late = [statistics.median(runs[each]["p99_ms"] for runs in rounds) for each in (0, index)]
-            without = statistics.median(runs[0]["requests_s"] for runs in rounds)
-            lines.append(
-                (case, name, f"{without:,.0f}", _interval(rates), _interval(times), f"{late[0]:.2f} → {late[1]:.2f}")
-            )
-    return table(("case", "with", ">requests/s without", ">ratio", ">ratio of processor time", ">p99, ms"), lines)
-
-
-def _interval(found: tuple[float, float, float]) -> str:
-    median, low, high = found
-    return f"{median:.3f} ({low:.3f} to {high:.3f})"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser("benchmarks.watching", description=__doc__)
     parser.add_argument("--rounds", type=int, default=9, help="runs of each case (default: 9)")
     parser.add_argument("--seconds", type=int, default=1, help="length of one run (default: 1)")
     given = parser.parse_args()
     figures = measured(given.rounds, given.seconds)
-    origin = provenance.of(provenance.MODEL, " ".join(sys.argv))
-    print("\n".join(f"- {name}: {value}" for name, value in origin.items()))
-    print(shown(figures))
+    print(listed(provenance.of(provenance.MODEL, " ".join(sys.argv))))
+    print(shown(["nothing", *WATCHED], figures))
 
 
 if __name__ == "__main__":

@@ -90,6 +90,7 @@ SLOW: Final = (
     "training/release/test_promotion.py",
     "training/release/test_quantize.py",
     "training/release/test_reference.py::test_the_reference_is_published",
+    "training/release/test_search_plots.py",
     "training/release/test_search_section.py",
     "training/run/test_dataframe.py",
     "training/run/test_interrupt.py",

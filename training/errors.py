@@ -70,3 +70,8 @@ def joined(subject: object, faults: Sequence[str]) -> str:
     if len(faults) == 1:
         return faults[0]
     return f"{subject} has {len(faults)} errors:" + "".join(f"\n- {each}" for each in faults)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of the message of an ``error`` that a library raised, or its type if there is no message."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -10,7 +10,6 @@ tables to docs/capacity.md, and its pictures are drawn.
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +58,7 @@ def about(folder: Path) -> dict[str, str]:
     measured = {tool: costs.read(folder, tool)["provenance"] for tool in READ}
     return {
         "command": "python -m benchmarks.capacity",
-        "time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "time": provenance.now(),
         "commit": provenance.commit(),
         "costs": "; ".join(f"{tool} of {each['time']} on {each['machine']}" for tool, each in measured.items()),
     }

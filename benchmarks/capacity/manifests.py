@@ -28,16 +28,16 @@ class Deployed:
     scrape_s: float
 
 
-def base(tolerance: float = 0.1, folder: Path = DEPLOY) -> Deployed:
+def base(tolerance: float = 0.1) -> Deployed:
     """The figures of ``deploy/base``, and of the pod monitor for the scrapes."""
-    (server,) = _read(folder / "base/deployment.yaml")["spec"]["template"]["spec"]["containers"]
-    lines = (folder / "base/settings.env").read_text().splitlines()
+    (server,) = _read(DEPLOY / "base/deployment.yaml")["spec"]["template"]["spec"]["containers"]
+    lines = (DEPLOY / "base/settings.env").read_text().splitlines()
     env = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-    (endpoint,) = _read(folder / "components/monitoring/pod-monitor.yaml")["spec"]["podMetricsEndpoints"]
+    (endpoint,) = _read(DEPLOY / "components/monitoring/pod-monitor.yaml")["spec"]["podMetricsEndpoints"]
     return Deployed(
         request_cpus=float(server["resources"]["requests"]["cpu"]),
         limit_cpus=float(server["resources"]["limits"]["cpu"]),
-        autoscaler=autoscaler.Settings.of(_read(folder / "base/autoscaler.yaml"), tolerance),
+        autoscaler=autoscaler.Settings.of(_read(DEPLOY / "base/autoscaler.yaml"), tolerance),
         max_queue_s=float(_setting(env, "max_queue_s")),
         connection_age_s=float(_setting(env, "max_connection_age_s")),
         # Each probe finds a pod ready half its period after it is, on average.

@@ -92,9 +92,9 @@ class Run:
         found: list[float] = getattr(self, what)
         return sum(found[span]) / max(sum(self.offered[span]), 1e-9)
 
-    def last_s(self, what: str, share: float = 1e-3) -> float:
-        """The end of the last step in which more than ``share`` of the offered were ``refused`` or ``slow``, or 0."""
-        over = np.asarray(getattr(self, what)) > share * np.asarray(self.offered)
+    def last_s(self, what: str) -> float:
+        """The end of the last step in which more than 0.1 % of the offered were ``refused`` or ``slow``, or 0."""
+        over = np.asarray(getattr(self, what)) > 1e-3 * np.asarray(self.offered)
         return float((np.flatnonzero(over)[-1] + 1) * self.step_s) if over.any() else 0.0
 
 

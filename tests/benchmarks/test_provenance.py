@@ -15,9 +15,9 @@ from benchmarks import provenance
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    (tmp_path / "service").mkdir()
-    (tmp_path / "benchmarks").mkdir()
-    (tmp_path / "service" / "code.py").write_text("")
+    for folder in ("service", "training", "benchmarks"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "code.py").write_text("")
     for arguments in (["init", "--quiet"], ["add", "."], [*identity(), "commit", "--quiet", "-m", "x"]):
         subprocess.run(["git", *arguments], cwd=tmp_path, check=True)
     return tmp_path
@@ -37,8 +37,9 @@ def test_the_commit_is_the_one_checked_out(repository: Path) -> None:
     assert provenance.commit(repository) == head(repository)
 
 
-def test_uncommitted_changes_are_marked(repository: Path) -> None:
-    (repository / "service" / "code.py").write_text("changed")
+@pytest.mark.parametrize("folder", ["service", "training", "benchmarks"])
+def test_uncommitted_changes_are_marked(repository: Path, folder: str) -> None:
+    (repository / folder / "code.py").write_text("changed")
     assert provenance.commit(repository) == f"{head(repository)} with uncommitted changes"
 
 

@@ -82,10 +82,15 @@ def test_each_loss_predicts_its_own_average(loss: str, expected: float) -> None:
             {"class_weight": "balanced"},
             "--class-weight is 'balanced', which is for classes, but small has numbers to predict; leave it out",
         ),
+        (
+            False,
+            {"label_smoothing": 0.1},
+            "--label-smoothing is 0.1, which is for classes, but small has numbers to predict; leave it out",
+        ),
     ],
 )
 def test_an_option_that_does_not_fit_the_target_is_rejected(
-    classifies: bool, options: dict[str, str], message: str
+    classifies: bool, options: dict[str, Any], message: str
 ) -> None:
     dataset = small.sides(60) if classifies else small.values(small.noise(60, 2), np.arange(60, dtype=np.float32))
     with pytest.raises(OptionError) as caught:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
@@ -160,7 +160,7 @@ def _argument(hint: Any) -> dict[str, Any]:
     return {"type": int, "nargs": "+", "metavar": _METAVARS[int]}
 
 
-def _help(each: Any) -> str:
+def _help(each: Field[Any]) -> str:
     bounds = each.metadata["bounds"]
     allowed = "" if bounds is None else f"; {bounds}"
     defaults = dict.fromkeys(_shown(recipe.get(each.name, each.default)) for recipe in RECIPES[DEFAULT].values())

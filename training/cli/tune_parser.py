@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from training.cli import parser
-from training.config import Constraint, Interval, mismatch
+from training.config import Constraint, Interval, Kind, flag_of, mismatch
 from training.data import source
 from training.data.kind import DataKind
 from training.errors import OptionError
@@ -61,7 +61,7 @@ def parse(arguments: Sequence[str], kinds: Sequence[DataKind] = source.KINDS) ->
     given = vars(command.parse_args(arguments))
     own: dict[str, Any] = {name: given.pop(name) for name in _SEARCH}
     for name, bounds in _BOUNDS.items():
-        if own[name] is not None and (fault := mismatch(f"--{name.replace('_', '-')}", own[name], bounds)):
+        if own[name] is not None and (fault := mismatch(flag_of(name), own[name], bounds)):
             raise OptionError(fault)
     own["search"] = None if own["search"] is None else tuple(own["search"])
     text = f"python -m training.cli.tune {shlex.join(arguments)}"
@@ -107,5 +107,5 @@ def _add_search(group: Any) -> None:
     )
 
 
-def _defaults(kind: Any) -> str:
+def _defaults(kind: Kind) -> str:
     return ", ".join(spaces.SEARCHED[kind])

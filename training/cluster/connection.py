@@ -18,7 +18,7 @@ from typing import Any, Final
 import ray
 
 from training.cluster.choice import LOCAL, Cluster
-from training.errors import ClusterError
+from training.errors import ClusterError, first_line
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _LOOPBACK: Final = "127.0.0.1"
@@ -46,8 +46,8 @@ def connected(cluster: Cluster, shared_bytes: int = 0) -> Iterator[Path]:
         except Exception as error:
             ray.shutdown()
             raise ClusterError(
-                f"no Ray cluster can be used by --ray {cluster.address}: {_first_line(error)}; --ray-logs shows more, "
-                "and a cluster with a token needs RAY_AUTH_MODE=token"
+                f"no Ray cluster can be used by --ray {cluster.address}: {first_line(error).rstrip('.')}; --ray-logs "
+                "shows more, and a cluster with a token needs RAY_AUTH_MODE=token"
             ) from error
         try:
             yield Path(folder)
@@ -112,8 +112,3 @@ def _handlers_kept() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(".").replace(os.linesep, " ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -87,7 +87,8 @@ def _watched(
     next_report = reports.take.remote(seen)
     while not fitting.done():
         on_step()
-        if ray.wait([next_report], timeout=_POLL_S)[0]:
+        wait([fitting], timeout=_POLL_S)
+        if ray.wait([next_report], timeout=0)[0]:
             for epoch in ray.get(next_report):
                 on_epoch(Epoch(**epoch))
                 seen += 1

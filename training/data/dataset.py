@@ -86,6 +86,8 @@ GIVEN: Final = "given by the data set"  # where a publisher's test rows come fro
 REST: Final = 0
 VALIDATION: Final = 1
 TEST: Final = 2
+PART_NAMES: Final = {REST: "training", VALIDATION: "validation", TEST: "test"}
+HELD_OUT: Final = {"validation": VALIDATION, "test": TEST}
 
 
 @dataclass(frozen=True, slots=True)

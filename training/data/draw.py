@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Final, Protocol
 
 import numpy as np
@@ -65,18 +66,18 @@ def by_group(
     classes = dataset.targets[rows] if dataset.classifies else np.zeros(len(rows), np.int64)
     class_rows = np.bincount(classes, minlength=max(len(dataset.labels), 1))
     sizes, strata = np.bincount(groups), _rarest_classes(groups, classes, class_rows)
-    costs: list[tuple[float, ...]] = []
-    choices: list[NDArray[np.bool_]] = []
-    for _ in range(min(_MAX_TRIES, 1 + _MAX_TRIED_ROWS // len(rows))):
+    present = class_rows > 0
+
+    def choice() -> tuple[tuple[float, float, float], NDArray[np.bool_]]:
+        """How bad a random choice is, and its rows (rows,)."""
         taken = _choose_groups(sizes, strata, fraction, random, parts_left)[groups]
-        counts = np.bincount(classes[taken], minlength=len(class_rows))
-        lacking = ((counts == class_rows) & (class_rows > 0)).sum(), ((counts == 0) & (class_rows > 0)).sum()
-        shares = counts / np.maximum(class_rows, 1)
-        cost = (*map(float, lacking), float(((shares - fraction) ** 2)[class_rows > 0].sum()))
-        if not costs or cost < costs[-1]:
-            costs.append(cost)
-            choices.append(taken)
-    return rows[~choices[-1]], rows[choices[-1]]
+        counts, totals = np.bincount(classes[taken], minlength=len(class_rows))[present], class_rows[present]
+        lacking = float((counts == totals).sum()), float((counts == 0).sum())
+        return (*lacking, float(((counts / totals - fraction) ** 2).sum())), taken
+
+    tries = min(_MAX_TRIES, 1 + _MAX_TRIED_ROWS // len(rows))
+    _, taken = min((choice() for _ in range(tries)), key=itemgetter(0))
+    return rows[~taken], rows[taken]
 
 
 def _rarest_classes(

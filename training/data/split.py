@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from training.config import Config
 from training.data import draw, rare_classes
-from training.data.dataset import REST, TEST, VALIDATION, Dataset, join_names
+from training.data.dataset import HELD_OUT, REST, TEST, VALIDATION, Dataset, join_names
 from training.errors import DataError
 
 _USES: Final = {"validation": "to validate", "test": "to test"}
 _MAX_LISTED: Final = 10
-_CODES: Final = {"validation": VALIDATION, "test": TEST}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ def split(dataset: Dataset, config: Config) -> Split:
     random = np.random.default_rng(config.seed)
     division = dataset.division
     rest = np.arange(len(dataset.inputs)) if division.parts is None else division.rows_of(REST)
-    parts = {name: division.rows_of(code) for name, code in _CODES.items()}
+    parts = {name: division.rows_of(code) for name, code in HELD_OUT.items()}
     drawn = [name for name, rows in parts.items() if not len(rows)]
     _check_classes(dataset, rest)
     _check_enough(dataset, rest, drawn)
@@ -81,9 +80,9 @@ def _how(dataset: Dataset, drawn: list[str]) -> dict[str, str]:
         ways = dict.fromkeys(drawn, f"whole groups of {division.column!r}, drawn at random{as_far}")
     if division.times is not None:
         ways = dict.fromkeys(drawn, f"the latest rows by {division.column!r}")
-        if len(drawn) == len(_CODES):
+        if len(drawn) == len(HELD_OUT):
             ways["validation"] = f"the rows before the test rows by {division.column!r}"
-    return {name: division.given.get(name) or ways[name] for name in _CODES}
+    return {name: division.given.get(name) or ways[name] for name in HELD_OUT}
 
 
 def _check_classes(dataset: Dataset, rest: NDArray[np.int64]) -> None:

@@ -19,11 +19,11 @@ class Statistics:
     """
 
     missing: float
-    mean: float
-    std: float
-    min: float
-    max: float
-    counts: tuple[int, ...]
+    mean: float = 0.0
+    std: float = 0.0
+    min: float = 0.0
+    max: float = 0.0
+    counts: tuple[int, ...] = ()
 
 
 class Chunk(NamedTuple):

@@ -70,11 +70,10 @@ def _statistics(column: Column, values: NDArray[Any]) -> Statistics:
     missing = 1 - len(known) / len(values)
     if column.codes:
         counts = np.bincount(known.astype(np.int64), minlength=column.codes)
-        return Statistics(missing, 0.0, 0.0, 0.0, 0.0, tuple(counts.tolist()))
+        return Statistics(missing, counts=tuple(counts.tolist()))
     if not len(known):
-        return Statistics(missing, 0.0, 0.0, 0.0, 0.0, ())
-    moments = (float(known.mean()), float(known.std()), float(known.min()), float(known.max()))
-    return Statistics(missing, *moments, ())
+        return Statistics(missing)
+    return Statistics(missing, float(known.mean()), float(known.std()), float(known.min()), float(known.max()))
 
 
 def _values(column: Column, found: Statistics) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from scipy import sparse
 
 from training.data.dataset import Column
 from training.errors import PipelineError
-from training.estimators.pipeline_steps import Steps, Use
+from training.estimators.pipeline_steps import Steps, Use, is_missing
 
 _TOLERANCE: Final = 1e-6  # of the largest value: steps may compute in float32
 _FAR: Final = (-1000.0, 1000.0)  # standard deviations, to see that a number's effect is linear
@@ -71,32 +71,29 @@ def fold(step: Any, X: Any) -> Folded:
     uses = Steps(step, names).uses
     probe = _Probe(step, X, names, uses)
     used = tuple(sorted(uses))
-    columns, values = [], []
-    by_kind: tuple[list[NDArray[Any]], list[NDArray[Any]], list[NDArray[Any]]] = ([], [], [])
-    mean, scale = [], []
+    columns, values, mean, scale = [], [], [], []
+    slopes, flags, hot = list[NDArray[Any]](), list[NDArray[Any]](), list[NDArray[Any]]()
     for position in used:
         use = uses[position]
         missing = probe.effect(position, None)
         if missing is not None:
-            by_kind[1].append(missing)
+            flags.append(missing)
         if use.encoded:
             other = probe.effect(position, _unknown(use)) if use.unknown else None
-            by_kind[2].extend(probe.required(position, each) for each in use.categories)
-            by_kind[2].extend([other] if other is not None else [])
+            hot += [probe.required(position, each) for each in use.categories]
+            hot += [] if other is None else [other]
             categories = tuple(map(_spelling, use.categories))
             column = Column(names[position], "categorical", missing is not None, categories, other is not None)
         else:
             centre, deviation = probe.moments(position)
-            by_kind[0].append(probe.slope(position, centre, deviation))
+            slopes.append(probe.slope(position, centre, deviation))
             mean.append(centre)
             scale.append(1 / deviation)
             column = Column(names[position], probe.kind(position), missing is not None)
         columns.append(column)
         values.append(tuple(use.categories))
-    rows = [row for part in by_kind for row in part]
-    folded = Folded(
-        tuple(columns), used, tuple(values), np.array(mean), np.array(scale), np.array(rows), probe.constant
-    )
+    matrix = np.array([*slopes, *flags, *hot])
+    folded = Folded(tuple(columns), used, tuple(values), np.array(mean), np.array(scale), matrix, probe.constant)
     _check(folded, step, X)
     return folded
 
@@ -155,7 +152,7 @@ class _Probe:
         start = float(known.min())
         return start + float((known - start).mean()), float((known - start).std()) or 1.0
 
-    def kind(self, position: int) -> Any:
+    def kind(self, position: int) -> Literal["boolean", "numeric"]:
         """The type of the column at ``position``, which is not encoded."""
         return "boolean" if isinstance(_first(self._X, position), (bool, np.bool_)) else "numeric"
 
@@ -207,7 +204,7 @@ def _column(X: Any, position: int) -> Any:
 
 def _first_missing(X: Any, position: int) -> Any:
     """How a missing value of the column looks: to scikit-learn, None and NaN are not the same."""
-    return next(filter(_missing, _column(X, position).tolist()), np.nan)
+    return next(filter(is_missing, _column(X, position).tolist()), np.nan)
 
 
 def _first(X: Any, position: int) -> Any:
@@ -225,11 +222,7 @@ def _codes(X: Any, position: int, column: Column, values: tuple[Any, ...]) -> ND
     known = {value: float(code) for code, value in enumerate(values)}
     unknown = float(len(values)) if column.other else np.nan
     found = _column(X, position).tolist()
-    return np.array([np.nan if _missing(each) else known.get(each, unknown) for each in found])
-
-
-def _missing(value: Any) -> bool:
-    return value is None or type(value).__name__ == "NAType" or bool(value != value)  # noqa: PLR0124 - NaN
+    return np.array([np.nan if is_missing(each) else known.get(each, unknown) for each in found])
 
 
 def _unknown(use: Use) -> Any:

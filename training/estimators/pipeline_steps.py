@@ -104,12 +104,12 @@ class Steps:
         return [_Value("")] * count
 
     def _impute(self, step: Any, path: tuple[str, ...], values: list[_Value]) -> list[_Value]:
-        if not _is_missing(step.missing_values):
+        if not is_missing(step.missing_values):
             raise _refused(step, path, f"missing_values is {step.missing_values!r}, and only NaN or None is missing")
         if isinstance(step, MissingIndicator):
             self._flag(values)
             return [_Value("")] * len(step.features_)
-        empty = [not step.keep_empty_features and _is_missing(each) for each in step.statistics_]
+        empty = [not step.keep_empty_features and is_missing(each) for each in step.statistics_]
         if step.indicator_ is not None:
             self._flag(values)
         flags = [] if step.indicator_ is None else [_Value("")] * len(step.indicator_.features_)
@@ -127,7 +127,7 @@ class Steps:
             use = self.uses.setdefault(value.raw, Use())
             use.encoded = True
             use.categories += [
-                each for each in categories.tolist() if not _is_missing(each) and each not in use.categories
+                each for each in categories.tolist() if not is_missing(each) and each not in use.categories
             ]
             use.unknown &= getattr(step, "handle_unknown", "ignore") != "error"
             if use.numeric:
@@ -159,8 +159,9 @@ def _positions(columns: Any, values: list[_Value]) -> list[int]:
     return [names.index(each) if isinstance(each, str) else range(len(values))[each] for each in listed]
 
 
-def _is_missing(value: Any) -> bool:
-    return value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and value != value)  # noqa: PLR0124
+def is_missing(value: Any) -> bool:
+    """Whether ``value`` is None, NaN or pandas' NA."""
+    return value is None or type(value).__name__ == "NAType" or bool(value != value)  # noqa: PLR0124 - NaN
 
 
 def _refused(step: Any, path: tuple[str, ...], reason: str) -> PipelineError:

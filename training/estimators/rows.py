@@ -66,12 +66,20 @@ def row_weights(X: Any, sample_weight: Any, class_weights: NDArray[Any] | None) 
     """Weight of each row of ``X`` (rows,): ``sample_weight`` times ``class_weights``. None if all weigh the same."""
     if sample_weight is None:
         return class_weights
-    weights: NDArray[Any] = check_array(sample_weight, ensure_2d=False, dtype=X.dtype, input_name="sample_weight")
-    if weights.shape != (X.shape[0],):
-        raise ValueError(f"sample_weight has shape {weights.shape}, expected ({X.shape[0]},): one for each row")
+    weights = checked_weights(sample_weight, X.shape[0], X.dtype)
+    return weights if class_weights is None else weights * class_weights
+
+
+def checked_weights(sample_weight: Any, rows: int, dtype: Any, *, non_negative: bool = False) -> NDArray[Any]:
+    """``sample_weight`` as an array (``rows``,) of ``dtype``. Raises `ValueError`."""
+    weights: NDArray[Any] = check_array(
+        sample_weight, ensure_2d=False, dtype=dtype, input_name="sample_weight", ensure_non_negative=non_negative
+    )
+    if weights.shape != (rows,):
+        raise ValueError(f"sample_weight has shape {weights.shape}, expected ({rows},): one for each row")
     if not weights.any():
         raise ValueError("sample_weight is zero for all rows, expected at least one row that counts")
-    return weights if class_weights is None else weights * class_weights
+    return weights
 
 
 def split(

@@ -26,11 +26,13 @@ from training.engine import device, subnormal, trainer
 from training.engine.trainer import Epoch
 from training.errors import DataError, Diverged, OptionError
 from training.estimators.publishing import as_json
+from training.estimators.rows import checked_weights
 from training.estimators.table_parameters import TableParameters
-from training.estimators.table_rows import checked_weights, dataset_of, features_of, to_table
+from training.estimators.table_rows import features_of, to_table
 from training.model.network import Network
 from training.recipe import train
 from training.release import onnx_export, pipeline
+from training.release.estimator_run import dataset_of
 from training.release.training_run import TrainingRun
 from training.run import network_summary
 from training.run.keywords import in_python
@@ -138,8 +140,9 @@ class BaseTable(TableParameters, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         y = self._check_targets(y)
         check_consistent_length(y, table)
-        weights = None if sample_weight is None else checked_weights(sample_weight, table.num_rows)
-        if weights is not None:
+        weights = None
+        if sample_weight is not None:
+            weights = checked_weights(sample_weight, table.num_rows, np.float64, non_negative=True)
             kept = np.flatnonzero(weights)
             table, y, weights = table.take(kept), y[kept], weights[kept]
         targets = self._fit_targets(y)

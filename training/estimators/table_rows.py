@@ -1,19 +1,17 @@
-"""Rows of a DataFrame or an array, with their targets and weights, as a data set."""
+"""Rows of a DataFrame or an array as a table, and its columns as features."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from sklearn.utils import check_array
 
 from training.data import precision
-from training.data.dataset import Column, Dataset, Label
+from training.data.dataset import Column
 from training.data.tables import columns, dates, features, frames
 from training.data.tables.rows import DEFAULT_CELLS
 from training.errors import DataError, joined
@@ -56,49 +54,6 @@ def features_of(table: pa.Table, categorical: Sequence[str]) -> tuple[tuple[Colu
     if has_dates or any(precision.needs_float64(values[:, index]) for index in numeric):
         return tuple(found), values
     return tuple(found), values.astype(np.float32)
-
-
-def dataset_of(
-    name: str,
-    inputs: NDArray[Any],
-    targets: NDArray[Any],
-    labels: tuple[Label, ...],
-    columns: tuple[Column, ...],
-    weights: NDArray[np.float64] | None = None,
-) -> Dataset:
-    """A data set of encoded rows; ``weights`` (rows,) are None for equal ones."""
-    numbers = 1 if targets.ndim == 1 else targets.shape[1]
-    return Dataset(
-        name=name,
-        inputs=inputs,
-        targets=targets,
-        labels=labels,
-        columns=columns,
-        target_names=("target",) if numbers == 1 else tuple(f"target_{index}" for index in range(numbers)),
-        shape=(len(columns),),
-        weights=weights,
-        source={"name": name, "from": "rows given to publish()", "sha256": _digest(inputs, targets)},
-        cells=DEFAULT_CELLS,
-    )
-
-
-def _digest(*arrays: NDArray[Any]) -> str:
-    digest = sha256()
-    for each in arrays:
-        digest.update(np.ascontiguousarray(each).data)
-    return digest.hexdigest()
-
-
-def checked_weights(sample_weight: Any, rows_count: int) -> NDArray[np.float64]:
-    """``sample_weight`` as (rows,) float64. Raises `ValueError`."""
-    weights: NDArray[np.float64] = check_array(
-        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight", ensure_non_negative=True
-    )
-    if weights.shape != (rows_count,):
-        raise ValueError(f"sample_weight has shape {weights.shape}, expected ({rows_count},): one for each row")
-    if not weights.any():
-        raise ValueError("sample_weight is zero for all rows, expected at least one row that counts")
-    return weights
 
 
 def _array(values: NDArray[Any]) -> pa.Array:

@@ -106,12 +106,11 @@ def fitted(
         edges.append((found - mean) * scale if in_float64 else found)
     flags = sum(column.missing for column in columns)
     means, scales = torch.tensor(scaling, dtype=torch.float64).view(-1, 2).T
-    unscaled = torch.zeros_like(means), torch.ones_like(scales)
-    preparation = (
-        Preprocess(columns, means, scales, dates=dates)
-        if in_float64
-        else Preprocess(columns, *(each.float() for each in unscaled), fill=means.float())
-    )
-    offset, scale_ = unscaled if in_float64 else (means, scales)
-    numbers = Piecewise(torch.cat([offset, torch.zeros(flags)]), torch.cat([scale_, torch.ones(flags)]), edges)
+    zeros, ones = torch.zeros_like(means), torch.ones_like(scales)
+    if in_float64:
+        preparation = Preprocess(columns, means, scales, dates=dates)
+        means, scales = zeros, ones
+    else:
+        preparation = Preprocess(columns, zeros.float(), ones.float(), fill=means.float())
+    numbers = Piecewise(torch.cat([means, torch.zeros(flags)]), torch.cat([scales, torch.ones(flags)]), edges)
     return preparation, Features(columns, numbers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -16,13 +15,9 @@ from training.config import Config, flag_of
 from training.data import precision
 from training.data.dataset import Dataset
 from training.data.split import Split
-from training.data.streamed import Chunk
 from training.engine import arithmetic, losses, trainer
 from training.engine.arithmetic import Arithmetic
 from training.engine.augment import Augment, transforms
-from training.engine.batches import BatchSource, InMemoryBatches, SlicedBatches
-from training.engine.loop import Batch, Rows
-from training.engine.streamed_batches import StreamedBatches
 from training.engine.trainer import Epoch
 from training.engine.workers import ALONE, Workers
 from training.errors import OptionError
@@ -30,9 +25,9 @@ from training.model import calibration, features, preprocess, whitening
 from training.model.ensemble import MeanProbabilities
 from training.model.features import Features
 from training.model.network import Network, ensemble, init_local, perceptron
-from training.recipe import distillation, sizing
+from training.recipe import distillation, rows, sizing
+from training.recipe.rows import BATCH_ROWS
 
-_BATCH_ROWS: Final = 8192
 _WHITENING_ROWS: Final = 50_000  # of a table, whose expanded rows are large
 _IMAGE_OPTIONS: Final = ("flip", "shift_pixels", "erase_pixels", "local_pixels", "teacher_epochs")
 _TABLE_OPTIONS: Final = ("numeric_bins",)
@@ -76,9 +71,9 @@ def train_network(
         torch.manual_seed(config.seed)
         network = _build(dataset, split, config)
         body = network.body.to(device)  # the rest may be float64, which not every device supports
-        class_weights = _class_weights(dataset, split, config)
-        train = _rows(network, dataset, split.train, class_weights, device)
-        validation = _rows(network, dataset, split.validation, class_weights, device)
+        class_weights = rows.weights_of_classes(dataset, split, config)
+        train = rows.of_part(network, dataset, split.train, class_weights, device)
+        validation = rows.of_part(network, dataset, split.validation, class_weights, device)
         _prepare_first_layers(body, cast("Tensor", train.inputs), config)
         augment = _augment(dataset, config, network.preprocess)
         teacher_history: list[Epoch] = []
@@ -89,7 +84,7 @@ def train_network(
             )
             teacher_history = soft.history
             train, objective = train._replace(targets=soft.targets), losses.distillation()
-        batches = _batches(network, dataset, train, class_weights, config, workers)
+        batches = rows.batches_of(network, dataset, train, class_weights, config, workers)
         kind = arithmetic.of_run(body, validation.inputs, config, workers)
         history = trainer.fit(
             body,
@@ -117,8 +112,8 @@ def outputs_of(network: Network, inputs: NDArray[Any]) -> NDArray[Any]:
 def _in_batches(network: nn.Module, inputs: NDArray[Any], dtype: torch.dtype) -> NDArray[Any]:
     """The outputs ([members,] rows, outputs) of ``network`` for ``inputs`` (rows, features), converted to ``dtype``."""
     parts = [
-        network(torch.from_numpy(inputs[first : first + _BATCH_ROWS]).to(dtype))
-        for first in range(0, len(inputs), _BATCH_ROWS)
+        network(torch.from_numpy(inputs[first : first + BATCH_ROWS]).to(dtype))
+        for first in range(0, len(inputs), BATCH_ROWS)
     ]
     values: NDArray[Any] = torch.cat(parts, dim=-2).numpy()
     return values
@@ -152,81 +147,6 @@ def _build(dataset: Dataset, split: Split, config: Config) -> Network:
     return network
 
 
-def _rows(
-    network: Network,
-    dataset: Dataset,
-    part: NDArray[np.int64],
-    class_weights: Tensor | None,
-    device: torch.device,
-) -> Rows:
-    """The rows of ``part``, preprocessed once, before training, and moved to the ``device``."""
-    preparation = network.preprocess
-    inputs = torch.empty(len(part), preparation.width, device=device)
-    for first in range(0, len(part), _BATCH_ROWS):
-        raw = torch.from_numpy(dataset.inputs[part[first : first + _BATCH_ROWS]]).to(preparation.input_dtype)
-        inputs[first : first + _BATCH_ROWS] = preparation(raw)
-    targets = _targets(network, torch.from_numpy(dataset.targets[part]))
-    weights = _weights(dataset, part, class_weights)
-    return Rows(inputs, targets.to(device), None if weights is None else weights.to(device))
-
-
-def _targets(network: Network, targets: Tensor) -> Tensor:
-    """What the body learns: labels int64 (rows,), or standardised values float32 (rows, targets)."""
-    if not targets.is_floating_point():
-        return targets
-    return ((targets - network.output_offset.double()) / network.output_scale.double()).float()
-
-
-def _batches(
-    network: Network,
-    dataset: Dataset,
-    train: Rows,
-    class_weights: Tensor | None,
-    config: Config,
-    workers: Workers,
-) -> BatchSource:
-    """A worker's batches of the rows ``train``, or, if the table is streamed, of all its training rows."""
-    shard = (workers.index, workers.count)
-    if dataset.streamed is None:
-        return InMemoryBatches(train) if workers.count == 1 else SlicedBatches(train, shard)
-    preparation = copy.deepcopy(network.preprocess)  # for the thread that reads
-
-    @torch.no_grad()
-    def prepare(chunk: Chunk) -> Batch:
-        labels = torch.from_numpy(chunk.targets)
-        inputs = preparation(torch.from_numpy(chunk.inputs).to(preparation.input_dtype))
-        weights = None if class_weights is None else class_weights[labels]
-        return inputs, _targets(network, labels), weights
-
-    return StreamedBatches(dataset.streamed, prepare, train.inputs.device, config.seed, shard)
-
-
-def _weights(dataset: Dataset, part: NDArray[np.int64], class_weights: Tensor | None) -> Tensor | None:
-    """The weights float32 (rows,) of the rows of ``part``, 1 on average before those of their classes."""
-    own = dataset.weights_of(part)
-    if own is None:
-        return None if class_weights is None else class_weights[torch.from_numpy(dataset.targets[part])]
-    weights = torch.from_numpy(own / own.mean()).float()
-    return weights if class_weights is None else weights * class_weights[torch.from_numpy(dataset.targets[part])]
-
-
-def _class_weights(dataset: Dataset, split: Split, config: Config) -> Tensor | None:
-    """The weight of a row by its class (classes,), so that all classes have the same total; None for equal weights."""
-    if config.class_weight == "none":
-        return None
-    if dataset.streamed is not None and dataset.streamed.class_rows is not None:
-        totals: NDArray[Any] = dataset.streamed.class_rows
-    else:
-        totals = np.bincount(dataset.targets[split.train], dataset.weights_of(split.train), len(dataset.labels))
-    if not totals.all():
-        label = dataset.labels[int(totals.argmin())]
-        raise OptionError(
-            f"--class-weight is 'balanced', but all training rows of class {label!r} have the weight 0; give some of "
-            "them a weight, or leave --class-weight out"
-        )
-    return torch.from_numpy(totals.mean() / totals).float()
-
-
 @torch.no_grad()
 def _calibrate(network: Network, dataset: Dataset, split: Split, class_weights: Tensor | None) -> float:
     """Set the temperature that suits the validation rows, and return it."""
@@ -235,7 +155,7 @@ def _calibrate(network: Network, dataset: Dataset, split: Split, class_weights: 
     inputs = dataset.inputs[split.validation]
     logits = _in_batches(nn.Sequential(preparation, logits_of), inputs, preparation.input_dtype)
     labels = dataset.targets[split.validation]
-    weights = _weights(dataset, split.validation, class_weights)
+    weights = rows.weights_of(dataset, split.validation, class_weights)
     temperature = calibration.temperature(logits, labels, None if weights is None else weights.numpy())
     scale = mean.inverse_temperature if isinstance(mean, MeanProbabilities) else network.output_scale
     scale.fill_(1 / temperature)
@@ -249,10 +169,10 @@ def _prepare_first_layers(body: nn.Sequential, inputs: Tensor, config: Config) -
     if first is not None and first.embeddings is not None:
         first.embeddings.zero_unseen(first.codes(inputs))
     linear = next(layer for layer in body if isinstance(layer, nn.Linear))
-    _zero_unused_inputs(linear, (first(part) if first else part for part in torch.split(inputs, _BATCH_ROWS)))
+    _zero_unused_inputs(linear, (first(part) if first else part for part in torch.split(inputs, BATCH_ROWS)))
     if config.whiten:
-        rows = inputs if first is None else first(inputs[torch.randperm(len(inputs))[:_WHITENING_ROWS]])
-        body.insert(0 if first is None else 1, whitening.fitted(rows, config.whiten))
+        seen = inputs if first is None else first(inputs[torch.randperm(len(inputs))[:_WHITENING_ROWS]])
+        body.insert(0 if first is None else 1, whitening.fitted(seen, config.whiten))
 
 
 def _zero_unused_inputs(first: nn.Linear, parts: Iterable[Tensor]) -> None:
@@ -274,6 +194,7 @@ def _objective(dataset: Dataset, config: Config) -> losses.Objective:
     for name, fits in (
         ("loss", config.loss in {"auto", *losses.LOSSES["numbers"]}),
         ("class_weight", config.class_weight == "none"),
+        ("label_smoothing", not config.label_smoothing),
     ):
         if not fits:
             raise OptionError(

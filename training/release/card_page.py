@@ -84,12 +84,10 @@ def _mark_row_heads(tokens: Sequence[Token]) -> None:
 
 def _wrap_tables(tokens: list[Token]) -> None:
     """Let wide tables scroll within the page, also by the keyboard."""
-    count = 0
     for index in reversed(range(len(tokens))):
         if tokens[index].type == "table_close":
             tokens.insert(index + 1, Token("wrap_close", "div", -1, block=True))
         elif tokens[index].type == "table_open":
-            count += 1
             head = _plain(tokens[index + 3 + 1]) if tokens[index + 3].type == "th_open" else ""
             wrap = Token("wrap_open", "div", 1, block=True)
             wrap.attrs = {"class": "scroll", "role": "group", "tabindex": "0", "aria-label": f"table: {head}"}

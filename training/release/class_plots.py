@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ def confusion(
         return png(figure)
 
 
-def _write_shares(axes: Any, matrix: NDArray[np.float64]) -> None:
+def _write_shares(axes: Axes, matrix: NDArray[np.float64]) -> None:
     """Write percentages into the cells, but those that would be 0."""
     for row, column in np.ndindex(matrix.shape):
         share = matrix[row, column]

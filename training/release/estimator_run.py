@@ -1,4 +1,4 @@
-"""A `TrainingRun` from a fitted estimator and the arrays it was trained and tested on."""
+"""A `TrainingRun` from a fitted estimator, and the data set of the rows that it was trained and tested on."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from service.cells import Cells
 from training.data.dataset import Column, Dataset, Label
 from training.data.split import Split
 from training.data.tables.rows import DEFAULT_CELLS
@@ -56,12 +57,14 @@ def training_run(fitted: Fitted, name: str, train: Rows, test: Rows) -> Training
     the estimator predicts.
     """
     _check_float32(fitted, test[0])
+    inputs, targets = (np.concatenate(pair) for pair in zip(train, test, strict=True))
+    cells = DEFAULT_CELLS if any(column.codes for column in fitted.columns) else None
     count = len(train[0])
-    rows = np.arange(count + len(test[0]))
+    rows = np.arange(len(inputs))
     return TrainingRun(
         name=name,
         command=f"publish() in Python {platform.python_version()}",
-        dataset=_dataset(fitted, name, train, test),
+        dataset=dataset_of(name, inputs, targets, fitted.labels, fitted.columns, cells=cells),
         split=Split(train=rows[:count], validation=rows[:0], test=rows[count:]),
         network=fitted.network,
         hidden=fitted.hidden,
@@ -87,18 +90,29 @@ def _check_float32(fitted: Fitted, inputs: NDArray[Any]) -> None:
         )
 
 
-def _dataset(fitted: Fitted, name: str, train: Rows, test: Rows) -> Dataset:
-    inputs, targets = (np.concatenate(pair) for pair in zip(train, test, strict=True))
-    digest = hashlib.sha256(inputs.tobytes() + targets.tobytes()).hexdigest()
+def dataset_of(
+    name: str,
+    inputs: NDArray[Any],
+    targets: NDArray[Any],
+    labels: tuple[Label, ...],
+    columns: Sequence[Column],
+    weights: NDArray[np.float64] | None = None,
+    *,
+    cells: Cells | None = DEFAULT_CELLS,
+) -> Dataset:
+    """A data set of encoded rows; ``weights`` (rows,) are None if equal, ``cells`` the rules for reading strings."""
     numbers = 1 if targets.ndim == 1 else targets.shape[1]
+    digest = hashlib.sha256(np.ascontiguousarray(inputs).data)
+    digest.update(np.ascontiguousarray(targets).data)
     return Dataset(
         name=name,
         inputs=inputs,
         targets=targets,
-        labels=fitted.labels,
-        columns=tuple(fitted.columns),
+        labels=labels,
+        columns=tuple(columns),
         target_names=("target",) if numbers == 1 else tuple(f"target_{index}" for index in range(numbers)),
-        shape=(len(fitted.columns),),
-        source={"name": name, "from": "arrays given to publish()", "sha256": digest},
-        cells=DEFAULT_CELLS if any(column.codes for column in fitted.columns) else None,
+        shape=(len(columns),),
+        weights=weights,
+        source={"name": name, "from": "rows given to publish()", "sha256": digest.hexdigest()},
+        cells=cells,
     )

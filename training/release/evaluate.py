@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 BINS: Final = 15
 # With more classes, the ranking scores of each would take longer than they tell.
 MAX_RANKED_CLASSES: Final = 100
-_SMALLEST: Final = float(np.finfo(np.float64).eps)  # a probability of 0 has a finite loss
+_SMALLEST: Final = float(np.finfo(np.float64).eps)  # as scikit-learn's log_loss clips: 0 has a finite loss
 
 Weights = NDArray[np.float64] | None
 
@@ -33,10 +33,16 @@ def classification(
 
 
 def log_loss(probabilities: NDArray[np.float32], labels: NDArray[np.int64], weights: Weights = None) -> float:
-    """The mean negative logarithm of the probability (rows, classes) of the true class (rows,)."""
+    """The mean of `log_losses`."""
+    return float(np.average(log_losses(probabilities, labels), weights=weights))
+
+
+def log_losses(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The negative logarithm of the probability (rows, classes) of the true class of each row, (rows,)."""
     exact = probabilities.astype(np.float64)
     likely = exact[np.arange(len(labels)), labels] / exact.sum(axis=1)
-    return float(np.average(-np.log(np.clip(likely, _SMALLEST, 1 - _SMALLEST)), weights=weights))
+    losses: NDArray[np.float64] = -np.log(np.clip(likely, _SMALLEST, 1 - _SMALLEST))
+    return losses
 
 
 def ranking(probabilities: NDArray[np.float32], labels: NDArray[np.int64], weights: Weights = None) -> dict[str, float]:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from training.errors import ParityError
 from training.model.ensemble import MeanSideBySide
-from training.model.network import Network, fold
+from training.model.folded import fold
+from training.model.network import Network
 from training.model.preprocess import Preprocess
 from training.release.quiet import quiet
 

@@ -42,7 +42,7 @@ def run(graph: bytes, inputs: NDArray[Any]) -> list[NDArray[Any]]:
     return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
 
-class Foreign:
+class ForeignSession:
     """A graph of another framework, with its own inputs and ``outputs``. ONNX Runtime raises its errors."""
 
     def __init__(self, graph: bytes, outputs: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from service import artifact
 from service.manifest import ArtifactError, Feature, Manifest
 from training.data.dataset import Column
-from training.errors import TrainingError
+from training.errors import TrainingError, first_line
 from training.release import onnx_runtime, seen_rows
 
 
@@ -37,8 +37,7 @@ class Previous:
         try:
             outputs = onnx_runtime.run(self.graph, inputs)
         except Exception as error:
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise TrainingError(f"it does not run: {reason:.200}") from error
+            raise TrainingError(f"it does not run: {first_line(error):.200}") from error
         if not all(np.isfinite(each).all() for each in outputs):
             raise TrainingError("its outputs are not finite")
         return outputs

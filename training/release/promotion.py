@@ -30,7 +30,6 @@ ERROR_FLOOR: Final = 0.02
 # With fewer rows that the older version has not seen, all test rows are compared.
 MIN_UNSEEN_ROWS: Final = 30
 _MIN_ROWS: Final = 2  # for R²
-_SMALLEST: Final = float(np.finfo(np.float64).eps)  # as scikit-learn's log_loss clips probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,20 +225,13 @@ class _Measure:
 def _class_losses(old: NDArray[Any], new: NDArray[Any], targets: NDArray[np.int64]) -> list[_Measure]:
     """Accuracy and log-loss, of probabilities (rows, classes)."""
     wrong = [(each.argmax(axis=1) != targets).astype(np.float64) for each in (old, new)]
-    losses = [_log_losses(each, targets) for each in (old, new)]
+    losses = [evaluate.log_losses(each, targets) for each in (old, new)]
     return [
         _Measure(
             "accuracy", "accuracy", wrong[0], wrong[1], lambda _: ACCURACY_FLOOR, lambda value: f"{1 - value:.2%}"
         ),
         _Measure("log-loss", "log_loss", losses[0], losses[1], lambda old: LOG_LOSS_FLOOR * old, "{:.4f}".format),
     ]
-
-
-def _log_losses(probabilities: NDArray[Any], targets: NDArray[np.int64]) -> NDArray[np.float64]:
-    exact = probabilities.astype(np.float64)
-    likely = exact[np.arange(len(targets)), targets] / exact.sum(axis=1)
-    losses: NDArray[np.float64] = -np.log(np.clip(likely, _SMALLEST, 1))
-    return losses
 
 
 def _number_losses(

@@ -119,8 +119,8 @@ def measure(
 
     return Int8(
         rows=len(targets),
-        log_loss_fp32=evaluate.classification(probabilities, targets)["log_loss"],
-        log_loss_int8=evaluate.classification(int8_probabilities, targets)["log_loss"],
+        log_loss_fp32=evaluate.log_loss(probabilities, targets),
+        log_loss_int8=evaluate.log_loss(int8_probabilities, targets),
         labels_changed=int((predicted != int8_predicted).sum()),
         max_probability_change=float(np.abs(probabilities - int8_probabilities).max()),
         class_rows=by_class(np.ones(len(targets), bool)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -58,7 +59,7 @@ def slices(result: SearchResult) -> bytes:
     with mpl.rc_context(STYLE):
         figure = Figure((10, 2.4 * rows), layout="constrained")
         panels = figure.subplots(rows, _COLUMNS, squeeze=False, sharey=True).flat
-        for axes, name in zip(panels, names, strict=False):
+        for name, axes in zip(names, panels, strict=False):  # in this order, no further panel is taken
             values = _axis(axes, name, result)
             for trials, colour, size in ((pruned, FAINT, 10), (complete, INK, 14)):
                 losses = [trial.validation_loss for trial in trials]
@@ -93,7 +94,7 @@ def _limit(axes: Axes, result: SearchResult) -> None:
     axes.set_ylim(low - 0.4 * margin, high + margin)
 
 
-def _axis(axes: Axes, name: str, result: SearchResult) -> Any:
+def _axis(axes: Axes, name: str, result: SearchResult) -> Callable[[Trial], Any]:
     """Prepare the axis of a parameter; return a function from a trial to its place on it."""
     if name in result.choices:
         choices = list(result.choices[name])

@@ -15,9 +15,7 @@ _MIN_VALUES: Final = 10
 _FACTOR: Final = 10
 
 
-def changed(
-    old: Interface, new: Interface, old_rows: NDArray[Any], new_rows: NDArray[Any], *, what: str = "feature"
-) -> list[str]:
+def changed(old: Interface, new: Interface, old_rows: NDArray[Any], new_rows: NDArray[Any]) -> list[str]:
     """Clauses on numeric features that seem to have another unit.
 
     ``old_rows`` are the golden rows of the old version and ``new_rows`` the test rows of the new one, both
@@ -37,7 +35,7 @@ def changed(
     before, after = (_typical(rows[:, first]) for rows in (old_rows, new_rows))
     verb = "seems" if len(names) == 1 else "seem"
     return [
-        f"the {what}{'s' if len(names) > 1 else ''} {listed(names)} {verb} to be in another unit: half of "
+        f"the feature{'s' if len(names) > 1 else ''} {listed(names)} {verb} to be in another unit: half of "
         f"{names[0]!r} is beyond ±{after:.3g}, and was beyond ±{before:.3g}"
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from training.errors import NotPromoted
@@ -41,8 +41,8 @@ class End:
     """How a run ended: the ``run`` if training was finished, the ``release`` if a version was published."""
 
     status: Status = "finished"
-    run: TrainingRun | None = field(default=None)
-    release: Release | None = field(default=None)
+    run: TrainingRun | None = None
+    release: Release | None = None
 
 
 class Observer:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
-import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -93,8 +92,7 @@ def status_of(server: Running, path: str, body: bytes, headers: Mapping[str, str
 
 def longest_wait_s(server: Running, path: str, body: bytes, headers: Mapping[str, str]) -> float:
     """The longest wait of a probe while a request, which must not be a 5xx, is answered."""
-    stop = threading.Event()
-    result = parsing.probes(server.port, stop, 30)
+    result = parsing.probes(server.port, 30)
     try:
         status = status_of(server, path, body, headers)
     finally:

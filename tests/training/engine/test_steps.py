@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.training.model.test_features import PLACES
-from tests.training.model.test_network import rows_of
+from tests.training.model.test_folded import rows_of
 from training.engine import gradient, losses, steps
 from training.engine.flat_parameters import FlatParameters
 from training.engine.losses import Loss

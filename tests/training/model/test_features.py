@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.training.model.test_network import MIXED, rows_of
+from tests.training.model.test_folded import MIXED, rows_of
 from training.data.dataset import Column
 from training.model import features
 from training.model.embeddings import MOST_ONE_HOT, SIZE, Embeddings

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.model.test_network import MIXED, NUMBERS, rows_of
+from tests.training.model.test_folded import MIXED, NUMBERS, rows_of
 from training.data.dataset import Column
 from training.model import features, preprocess
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from tests.training import small
-from tests.training.model.test_network import MIXED, NUMBERS, random_network, rows_of
+from tests.training.model.test_folded import MIXED, NUMBERS, random_network, rows_of
 from training.data.dataset import Column
 from training.model.network import Network
 from training.recipe import train

@@ -6,20 +6,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from training.data.dataset import TEST, VALIDATION
+from training.data.dataset import HELD_OUT
 from training.data.tables import columns, reader
 from training.data.tables.frames import Frame
 from training.data.tables.options import TableOptions
 from training.data.tables.reader import TableFile
 from training.errors import DataError, joined
-
-_CODES: Final = {"validation": VALIDATION, "test": TEST}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ def join(path: Path | Frame, first: TableFile, options: TableOptions) -> Files:
             tables.append(other.table.select(names))
         digests[other.sha256] = file
         sha256[file.name if file.name not in sha256 else f"{file.name} (--{part})"] = other.sha256
-        parts.append(np.full(other.table.num_rows, _CODES[part], np.int8))
+        parts.append(np.full(other.table.num_rows, HELD_OUT[part], np.int8))
         counts[file] = other.table.num_rows
         notes += [f"{file.name}: {note}" for note in other.notes]
     if errors:

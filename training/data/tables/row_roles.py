@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from service.cells import BLANKS
-from training.data.dataset import REST, TEST, VALIDATION, Division, join_names
+from training.data.dataset import PART_NAMES, REST, TEST, VALIDATION, Division, join_names
 from training.data.tables import columns, parsing, times
 from training.data.tables.dates import DateOptions
 from training.data.tables.numbers import Rules
@@ -25,7 +25,6 @@ _SPELLINGS: Final = {
     TEST: ("test", "testing", "tst", "holdout", "hold-out", "held-out"),
 }
 _PARTS: Final = {spelling: part for part, spellings in _SPELLINGS.items() for spelling in spellings}
-_NAMES: Final = {REST: "training", VALIDATION: "validation", TEST: "test"}
 _MAX_LISTED: Final = 5
 
 
@@ -49,7 +48,7 @@ def roles_of(table: pa.Table, files: Files, parts: NDArray[np.int8], options: Ta
     if options.split:
         parts = roles.parts(options.split)
         given = {
-            _NAMES[part]: f"those that column {options.split!r} says"
+            PART_NAMES[part]: f"those that column {options.split!r} says"
             for part in (VALIDATION, TEST)
             if bool((parts == part).any())
         }
@@ -95,8 +94,8 @@ class _Roles:
         parts, error = parts_of(name, self._table[name])
         if error:
             self.errors.append(error)
-        rows = {part: int((parts == part).sum()) for part in _NAMES}
-        listed = ", ".join(f"{count:,} for {_NAMES[part]}" for part, count in rows.items() if count)
+        rows = {part: int((parts == part).sum()) for part in PART_NAMES}
+        listed = ", ".join(f"{count:,} for {PART_NAMES[part]}" for part, count in rows.items() if count)
         self.notes.append(f"column {name!r} divides the rows ({listed}), and is not a feature")
         return parts
 
@@ -113,7 +112,7 @@ class _Roles:
         torn = np.flatnonzero(masks & (masks - 1))
         if len(torn):
             listed = join_names([f"{names[group]!r:.60}" for group in torn], _MAX_LISTED)
-            where = " and ".join(_NAMES[part] for part in _NAMES if masks[torn[0]] & (1 << part))
+            where = " and ".join(PART_NAMES[part] for part in PART_NAMES if masks[torn[0]] & (1 << part))
             self.errors.append(
                 f"--group: rows with {listed} in column {name!r} are given to more than one part ({where} rows for "
                 f"{names[torn[0]]!r:.60}); give all rows of a group to one part"
@@ -138,7 +137,7 @@ class _Roles:
             )
             return None
         self.notes += [f"column {name!r} orders the rows by time, and is not a feature", *order.notes]
-        later = {part: found[parts == part] for part in _NAMES}
+        later = {part: found[parts == part] for part in PART_NAMES}
         if any(
             len(later[part]) and later[part].min() < later[REST].max(initial=-np.inf) for part in (VALIDATION, TEST)
         ):

@@ -7,6 +7,7 @@ imports neither training nor onnx. It gives ``prove``, which loads a version as 
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import sys
 import tempfile
@@ -36,6 +37,7 @@ EXAMPLES: Final = """  mlp-models import clf.onnx --name irises --example rows.c
   mlp-models import price.onnx --name flats --targets price --features area,rooms,year
 """
 _MAX_BYTES: Final = artifact.MAX_MODEL_BYTES
+_INTEGER: Final = re.compile("0|-?[1-9][0-9]{0,15}")  # `MAX_LABEL` has 16 digits
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -137,8 +139,8 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def _labels(texts: tuple[str, ...]) -> tuple[graph.Label, ...]:
-    """Integers if all are; otherwise strings."""
-    if all(each.lstrip("-").isascii() and each.lstrip("-").isdigit() and str(int(each)) == each for each in texts):
+    """Integers if all are, as Python writes them; otherwise strings."""
+    if all(map(_INTEGER.fullmatch, texts)):
         numbers = tuple(map(int, texts))
         if all(abs(each) <= MAX_LABEL for each in numbers):
             return numbers

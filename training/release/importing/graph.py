@@ -19,7 +19,6 @@ Role = Literal["probabilities", "logits", "values"]
 
 _PREFIX: Final = "imported/"
 _CLASS_ATTRIBUTES: Final = ("classlabels_int64s", "classlabels_strings", "classlabels_ints")
-_LABEL_NAMES: Final = ("label", "output_label")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +176,11 @@ def _feed(builder: _Builder, inputs: Sequence[onnx.ValueInfoProto], widths: Sequ
 
 
 def _finish(builder: _Builder, answer: str, kind: int, role: Role, columns: int) -> list[onnx.ValueInfoProto]:
+    flat = builder.add("Reshape", answer, builder.weight([-1, columns], np.int64))
     if role == "values":
-        double = kind == TensorProto.DOUBLE
-        kept = TensorProto.DOUBLE if double else TensorProto.FLOAT
-        flat = builder.add("Reshape", answer, builder.weight([-1, columns], np.int64))
+        kept = TensorProto.DOUBLE if kind == TensorProto.DOUBLE else TensorProto.FLOAT
         builder.add("Cast", flat, output="prediction", to=kept)
         return [helper.make_tensor_value_info("prediction", kept, ["rows", columns])]
-    flat = builder.add("Reshape", answer, builder.weight([-1, columns], np.int64))
     found = builder.add("Cast", flat, to=TensorProto.FLOAT)
     if role == "logits":
         found = builder.add("Sigmoid", found) if columns == 1 else builder.add("Softmax", found, axis=1)

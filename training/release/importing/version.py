@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +12,6 @@ from importlib.metadata import version as installed
 from typing import Any, Final, cast
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
@@ -22,16 +20,13 @@ from service.manifest import CLASSIFICATION, REGRESSION, Feature, InputDtype, Ma
 from training.data.dataset import join_names
 from training.errors import GraphError
 from training.release import card_page, onnx_runtime
-from training.release.importing import graph
+from training.release.importing import answers, graph
 from training.release.importing.faults import dims_of, inputs_of, opset_of
-from training.release.importing.graph import Foreign, Label, Role
+from training.release.importing.graph import Foreign, Label
 from training.release.markdown import code, text
 
 _GOLDEN_ROWS: Final = 32
 _NAMED: Final = 20
-# How far the converted graph may be from the original one, and a batch from its rows one by one.
-_TOLERANCE: Final = 1e-5
-_SUM_TOLERANCE: Final = 1e-3
 _DTYPES: Final[Mapping[int, InputDtype]] = {TensorProto.DOUBLE: "float64", TensorProto.UINT8: "uint8"}
 _NOT_PROVED: Final = "imported from an ONNX file; its answers were not compared with those of its framework"
 
@@ -88,144 +83,19 @@ def build(foreign: Foreign, request: Request) -> Imported:
         raise GraphError(faults)
     widths = [known if each is None else each for each in foreign.widths]
     rows = request.rows.astype(_numpy_dtype(foreign))
-    answers, predicted = _original(foreign, rows, widths)
+    found, predicted = answers.original(foreign, rows, widths)
     labels = request.labels or (() if request.targets else foreign.labels)
-    role, names = _role(request, answers, labels)
-    content = graph.convert(foreign, widths, role, answers.shape[1])
-    outputs = _checked(content, rows, answers, role)
+    role, names = answers.role_of(found, labels, request.targets, logits=request.logits)
+    content = graph.convert(foreign, widths, role, found.shape[1])
+    outputs = answers.checked(content, rows, found, role)
     if role != "values":
-        _check_labels(foreign, predicted, outputs[1], labels)
+        answers.check_labels(foreign, predicted, outputs[1], labels)
     manifest = _manifest(foreign, request, rows, names, labels, outputs)
     return Imported(manifest, _files(manifest, content, rows, outputs))
 
 
 def _numpy_dtype(foreign: Foreign) -> type[np.floating[Any]]:
     return np.float64 if foreign.input_type == TensorProto.DOUBLE else np.float32
-
-
-def _original(foreign: Foreign, rows: NDArray[Any], widths: Sequence[int]) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """The answers (rows, columns) and labels of the foreign graph, row by row: its batch may be fixed to one."""
-    model = onnx.ModelProto()
-    model.CopyFrom(foreign.model)
-    if foreign.answer not in {each.name for each in model.graph.output}:
-        model.graph.output.append(onnx.helper.make_tensor_value_info(foreign.answer, foreign.answer_type, None))
-    wanted = [foreign.answer, *([foreign.label] if foreign.label else [])]
-    ends = np.cumsum([0, *widths])
-    answers, labels = [], []
-    try:
-        session = onnx_runtime.Foreign(model.SerializeToString(), wanted)
-        for row in rows[:, None]:
-            feeds = {
-                each.name: row[:, first:end]
-                .reshape(1, *(size or end - first for size in dims_of(each)[1:]))
-                .astype(onnx.helper.tensor_dtype_to_np_dtype(each.type.tensor_type.elem_type))
-                for each, first, end in zip(inputs_of(model), ends, ends[1:], strict=False)
-            }
-            answer, *label = session.run(feeds)
-            answers.append(np.asarray(answer).reshape(1, -1))
-            labels += [np.asarray(each).reshape(-1) for each in label]
-        found = np.concatenate(answers)
-    except Exception as error:
-        reason = _reason(error)
-        raise GraphError([f"ONNX Runtime {onnx_runtime.VERSION} does not run it: {reason:.300}"]) from error
-    if not np.isfinite(found).all():
-        raise GraphError(["its answers are not finite; give rows that it takes with --example, or their --range"])
-    return found, np.concatenate(labels) if labels else None
-
-
-def _role(request: Request, answers: NDArray[Any], labels: Sequence[Label]) -> tuple[Role, tuple[str, ...]]:
-    """What the answers are, and the names of the targets. Raises `GraphError` if that is not clear."""
-    columns = answers.shape[1]
-    classes = max(columns, 2)
-    are_probabilities = _are_probabilities(answers)
-    faults = []
-    if request.targets and (labels or request.logits):
-        faults.append("--targets are for numbers, and --labels and --logits for classes; give one of them")
-    elif request.targets or (columns == 1 and not labels and not request.logits):
-        targets = request.targets or ("target",)
-        if len(targets) != columns:
-            faults.append(f"--targets has {len(targets)} names, expected {columns}")
-        elif not faults:
-            return "values", targets
-    elif not labels:
-        what = f"it answers with {columns} numbers a row"
-        faults.append(f"{what}; name their classes with --labels a,b,…, or, if it is a regression, the --targets")
-    elif len(labels) != classes:
-        faults.append(f"--labels has {len(labels)}, expected {classes}, one for each class")
-    if labels and not request.logits and not are_probabilities:
-        faults.append("its answers are no probabilities, which lie from 0 to 1 and add up to 1; add --logits")
-    if labels and request.logits and are_probabilities and columns > 1:
-        faults.append("its answers are probabilities already; leave out --logits")
-    if faults:
-        raise GraphError(faults)
-    return ("logits" if request.logits else "probabilities"), ("label",)
-
-
-def _are_probabilities(answers: NDArray[Any]) -> bool:
-    exact = answers.astype(np.float64)
-    in_range = bool(((exact >= -_TOLERANCE) & (exact <= 1 + _TOLERANCE)).all())
-    return in_range and (exact.shape[1] == 1 or bool((np.abs(exact.sum(axis=1) - 1) <= _SUM_TOLERANCE).all()))
-
-
-def _checked(content: bytes, rows: NDArray[Any], answers: NDArray[Any], role: Role) -> list[NDArray[Any]]:
-    """The outputs of the converted graph for all rows at once, which must be those of the original one by one."""
-    try:
-        onnx.checker.check_model(content)
-        names = ["prediction"] if role == "values" else ["probabilities", "prediction"]
-        outputs: list[NDArray[Any]] = onnx_runtime.Foreign(content, names).run({"inputs": rows})
-    except Exception as error:
-        reason = _reason(error)
-        raise GraphError(
-            [f"it does not run on several rows at once: {reason:.120}; export it with a variable number of rows"]
-        ) from error
-    expected = answers.astype(np.float64)
-    if role == "logits":
-        expected = _softmax(np.hstack([np.zeros_like(expected), expected]) if expected.shape[1] == 1 else expected)
-    elif role == "probabilities" and expected.shape[1] == 1:
-        expected = np.hstack([1 - expected, expected])
-    if outputs[0].shape != expected.shape:
-        raise GraphError(
-            [f"it gives {outputs[0].shape} answers to {len(rows)} rows; export it with a variable number of rows"]
-        )
-    unit = np.maximum(np.abs(expected).max(), 1.0)
-    difference = float((np.abs(outputs[0] - expected) / unit).max())
-    if not difference <= _TOLERANCE:
-        raise GraphError(
-            [
-                f"a row is answered otherwise in a batch than alone, by {difference:.2g}; export it for inference, and "
-                "without operators over all rows"
-            ]
-        )
-    return outputs
-
-
-def _reason(error: Exception) -> str:
-    """ONNX Runtime's message, without the place in its code."""
-    line = next(iter(str(error).splitlines()), type(error).__name__)
-    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/\S+/\S+:\d+ ", "", line)
-
-
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    found: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return found
-
-
-def _check_labels(
-    foreign: Foreign, predicted: NDArray[Any] | None, prediction: NDArray[Any], labels: Sequence[Label]
-) -> None:
-    """The graph's own labels must be those with the largest probability. Labels may be renamed by the user."""
-    if predicted is None or not foreign.labels or len(foreign.labels) != len(labels):
-        return
-    own = [foreign.labels[index] for index in prediction.tolist()]
-    wrong = sum(each != found for each, found in zip(own, predicted.tolist(), strict=True))
-    if wrong:
-        raise GraphError(
-            [
-                f"its label is not the most probable one in {wrong} of {len(own)} rows, and the service answers with "
-                "that; export a classifier whose predict follows its predict_proba"
-            ]
-        )
 
 
 def _manifest(
@@ -236,7 +106,7 @@ def _manifest(
     labels: Sequence[Label],
     outputs: Sequence[NDArray[Any]],
 ) -> Manifest:
-    classifies = targets == ("label",) and len(outputs) > 1
+    classifies = len(outputs) > 1
     producer = foreign.model.producer_name or "unknown"
     features = _features(foreign, request, rows)
     return Manifest(

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
-from training.errors import TrainingError
+from training.errors import TrainingError, first_line
 from training.release.search_result import SearchResult
 from training.release.search_section import in_words
 from training.run.interrupt import Interrupts
@@ -67,7 +67,7 @@ def _run(search: Search, at: BaseStorage, console: Console, interrupts: Interrup
     except Exception as error:
         if (cause := _storage_error(error)) is None:
             raise
-        reason = without_passwords(str(cause).strip().splitlines()[0]).rstrip(".")
+        reason = without_passwords(first_line(cause)).rstrip(".")
         raise TrainingError(f"{place} failed: {reason}; when it works again, the same command goes on") from error
     best = result.of(found, place, search.plan)
     console.print(_summary(best))

@@ -101,7 +101,9 @@ def chosen(kind: Kind, given: Collection[str], search: Sequence[str] | None, *, 
         if name in given:
             raise OptionError(f"--search has {name!r}, and {flag_of(name)} gives its value; leave out one of them")
         if name in _CLASSES_ONLY and not classifies:
-            raise OptionError(f"--search has {name!r}, which is for classes, but there are numbers to predict")
+            raise OptionError(
+                f"--search has {name!r}, which is for classes, but there are numbers to predict; leave it out"
+            )
     return names
 
 

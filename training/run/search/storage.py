@@ -16,7 +16,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from training.errors import OptionError
+from training.errors import OptionError, first_line
 from training.run.secrets import without_passwords
 
 _JOURNALS: Final = (".journal", ".log")
@@ -37,7 +37,7 @@ def opened(place: str) -> BaseStorage:
             return JournalStorage(JournalFileBackend(place))
         return _database(f"sqlite:///{place}")
     except (OSError, SQLAlchemyError, ImportError, RuntimeError) as error:
-        reason = without_passwords(str(error).strip().splitlines()[0]).rstrip(".")
+        reason = without_passwords(first_line(error)).rstrip(".")
         raise OptionError(
             f"--storage is {without_passwords(place)!r}, which cannot be opened: {reason}; give a file such as "
             "searches/houses.db, or the URL of a database"

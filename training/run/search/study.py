@@ -46,7 +46,7 @@ class Plan:
     @property
     def starts(self) -> list[dict[str, Any]]:
         """The parameters of the first trials, those of ``config`` before all others."""
-        rows = len(self.split.train)
+        rows = self.split.train_rows
         first, *others = (sizing.resolved(each, rows) for each in (self.config, *self.others))
         return [spaces.values(first, self.fields), *spaces.starts(first, others, self.fields)]
 

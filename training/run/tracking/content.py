@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from training.run.observers import End, Start
@@ -14,10 +15,16 @@ if TYPE_CHECKING:
 def parameters(start: Start) -> dict[str, str | int | float | bool]:
     """The options of a run, and the numbers of its rows."""
     split = start.split
-    rows = {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)}
-    options = {name: getattr(start.config, name) for name in start.config.__dataclass_fields__}
-    found = {name: " ".join(map(str, value)) if isinstance(value, tuple) else value for name, value in options.items()}
-    return {"data": start.dataset.name, **{f"{part}_rows": count for part, count in rows.items()}, **found}
+    rows = {
+        "train_rows": split.train_rows,
+        "validation_rows": len(split.validation),
+        "test_rows": len(split.test),
+    }
+    options = {
+        name: " ".join(map(str, value)) if isinstance(value, tuple) else value
+        for name, value in asdict(start.config).items()
+    }
+    return {"data": start.dataset.name, **rows, **options}
 
 
 def curves(epoch: Epoch, score_name: str) -> dict[str, float]:

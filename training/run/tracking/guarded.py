@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 
+from training.errors import first_line
 from training.run.observers import End, Observer, Start
 from training.run.secrets import without_passwords
 
@@ -28,8 +29,7 @@ class Failures:
     def note(self, error: Exception) -> None:
         """Print ``error``."""
         self.any = True
-        lines = str(error).strip().splitlines()
-        reason = without_passwords(lines[0] if lines else type(error).__name__)
+        reason = without_passwords(first_line(error))
         shown = reason if len(reason) <= _MAX_CHARS else f"{reason[:_MAX_CHARS]} …"
         self._console.print(f"{self._flag} failed, and the run goes on without it: {shown}")
 

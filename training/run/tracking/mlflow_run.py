@@ -7,7 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
-from training.errors import OptionError
+from training.errors import OptionError, first_line
 from training.release.card_page import README
 from training.release.quiet import quiet
 from training.run.observers import End, Observer, Start, Status
@@ -52,7 +52,7 @@ def opened(uri: str, name: str) -> MlflowRun:
             experiment = client.create_experiment(name) if found is None else found.experiment_id
             return MlflowRun(client, experiment, name)
     except Exception as error:
-        reason = without_passwords((str(error).strip() or type(error).__name__).splitlines()[0])
+        reason = without_passwords(first_line(error))
         raise OptionError(
             f"--mlflow is {without_passwords(uri)!r}, where no run can be begun: {reason}; start a server there, or "
             "give a database such as sqlite:///mlflow.db"

@@ -163,6 +163,11 @@ def test_a_sigmoid_becomes_two_classes(importing: Importing) -> None:
     assert np.array_equal(outputs["prediction"] == 1, expected > 0.5)
 
 
+def test_labels_that_only_look_like_integers_are_strings(importing: Importing) -> None:
+    folder = importing.run(foreign.keras(sigmoid=True), "--labels=--1,-0")
+    assert artifact.read_manifest(folder).classes == ("--1", "-0")
+
+
 @pytest.mark.parametrize("columns", [1, 3])
 @pytest.mark.parametrize("batch", [1, "b"])
 def test_logits_of_torch(importing: Importing, columns: int, batch: int | str) -> None:

@@ -67,7 +67,7 @@ def test_options_that_are_given_are_not_searched(kind: Kind) -> None:
         (
             (),
             ["label_smoothing"],
-            "--search has 'label_smoothing', which is for classes, but there are numbers to predict",
+            "--search has 'label_smoothing', which is for classes, but there are numbers to predict; leave it out",
         ),
         (SEARCHED["table"], None, "all options that are searched by default have a value; leave one of them out"),
     ],

@@ -35,6 +35,12 @@ def test_other_settings_are_tried_next_if_the_search_could_find_them() -> None:
     assert [trial.params["lr"] for trial in found.trials] == [0.01, 0.002]
 
 
+def test_the_default_settings_suit_all_training_rows_of_a_streamed_table() -> None:
+    sampled = plan("lr", "batch_size", lr=0.0, batch_size=0)
+    streamed = replace(sampled, split=replace(sampled.split, streamed_rows=1_000_000))
+    assert streamed.starts == [{"lr": 0.004, "batch_size": 1024}]
+
+
 def test_opened_again_it_goes_on() -> None:
     storage = InMemoryStorage()
     opened(plan(), storage).optimize(suggest, n_trials=2)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import feather, parquet
 
 from training.data.tables.files.content import Content
-from training.errors import DataError
+from training.errors import DataError, first_line
 
 _PARQUET = b"PAR1"
 _FILE = b"ARROW1"
@@ -25,7 +25,7 @@ def read(path: Path, content: bytes | Path, kind: str) -> Content:
         table = _read(content, kind)
         table.validate(full=True)  # strings are UTF-8, lengths match
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is damaged or not {name}: {str(error).partition(chr(10))[0]}") from error
+        raise DataError(f"{path} is damaged or not {name}: {first_line(error)}") from error
     # pandas stores an unnamed index as a column; clients do not send it.
     kept = [index for index, name in enumerate(table.column_names) if not re.fullmatch(r"__index_level_\d+__", name)]
     names = tuple(table.column_names[index] for index in kept)

@@ -15,7 +15,7 @@ from typing import IO, Any, Final
 
 import pyarrow as pa
 
-from training.errors import DataError
+from training.errors import DataError, first_line
 
 SUFFIXES: Final = (".gz", ".zip", ".zst", ".bz2", ".xz")
 MAX_BYTES: Final = 4 * 2**30
@@ -60,7 +60,7 @@ def decompress(path: Path, content: bytes, suffixes: Collection[str], max_bytes:
                 with opener(io.BytesIO(content)) as stream:
                     return _read(path, stream, max_bytes, max_bytes), inner_name(path.name)
             except _ERRORS as error:
-                raise DataError(f"{path} is damaged, it cannot be decompressed: {_reason(error)}") from error
+                raise DataError(f"{path} is damaged, it cannot be decompressed: {first_line(error)}") from error
     return content, inner_name(path.name)
 
 
@@ -76,7 +76,7 @@ def repacked(path: Path, content: bytes, max_bytes: int = MAX_BYTES) -> bytes:
                 left -= len(data)
                 plain.writestr(member.filename, data)
     except _ERRORS as error:
-        raise DataError(f"{path} is damaged, it cannot be decompressed: {_reason(error)}") from error
+        raise DataError(f"{path} is damaged, it cannot be decompressed: {first_line(error)}") from error
     return target.getvalue()
 
 
@@ -98,7 +98,7 @@ def _from_zip(path: Path, content: bytes, suffixes: Collection[str], max_bytes: 
             with archive.open(names[0]) as stream:
                 return _read(path, stream, max_bytes, max_bytes), names[0]
     except _ERRORS as error:
-        raise DataError(f"{path} is damaged, it cannot be decompressed: {_reason(error)}") from error
+        raise DataError(f"{path} is damaged, it cannot be decompressed: {first_line(error)}") from error
 
 
 def _is_table(name: str, suffixes: Collection[str]) -> bool:
@@ -115,7 +115,3 @@ def _read(path: Path, stream: Any, left: int, max_bytes: int) -> bytes:
             raise DataError(f"{path} is larger than {max_bytes:,} bytes when decompressed; decompress it yourself")
         parts.append(part)
     return b"".join(parts)
-
-
-def _reason(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__

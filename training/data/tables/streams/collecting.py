@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data import categories
-from training.data.dataset import REST, TEST, VALIDATION, Column, Dataset, Division
+from training.data.dataset import PART_NAMES, REST, Column, Dataset, Division
 from training.data.streamed import Statistics, Streamed
 from training.data.tables.streams import row_hash
 from training.data.tables.streams.classes import Classes
@@ -23,7 +23,6 @@ from training.errors import DataError, joined
 
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _SAMPLE_SALT: Final = np.uint64(0x5851F42D4C957F2D)  # a sample must not depend on what decides the parts
-_NAMES: Final = {REST: "training", VALIDATION: "validation", TEST: "test"}
 _MIN_ROWS: Final = 2  # of a part, for R²
 
 
@@ -52,7 +51,7 @@ class Collector:
         self._missing = np.zeros(len(look.columns), bool)
         self._timed = np.zeros(len(look.columns), bool)
         self._largest = np.zeros(len(self._numbers))
-        self._kept = {part: Reservoir(room.kept_rows) for part in _NAMES}
+        self._kept = {part: Reservoir(room.kept_rows) for part in PART_NAMES}
         self._piece_rows = np.zeros(len(files.pieces), np.int64)
 
     def read(self, pieces: Iterable[Piece]) -> None:
@@ -146,7 +145,7 @@ class Collector:
         codes = np.array([order.get(name, len(kept)) for name in names], np.int64)
         by_code = np.bincount(codes, counts, len(kept) + other).astype(np.int64)
         share = self._codes[index].missing / max(self._moments.rows, 1)
-        statistics = Statistics(share, 0.0, 0.0, 0.0, 0.0, tuple(by_code.tolist()))
+        statistics = Statistics(share, counts=tuple(by_code.tolist()))
         found = replace(column, missing=missing, categories=tuple(kept), other=other)
         return found, statistics, np.append(codes, np.nan)
 
@@ -155,15 +154,15 @@ class Collector:
         how = dict(self._parts.how)
         for part, kept in self._kept.items():
             if part != REST and kept.seen > kept.capacity:
-                how[_NAMES[part]] += f", of which {kept.capacity:,} of {kept.seen:,} are used, drawn by a hash"
+                how[PART_NAMES[part]] += f", of which {kept.capacity:,} of {kept.seen:,} are used, drawn by a hash"
         return how
 
     def _part_faults(self) -> Iterator[str]:
         for part, kept in self._kept.items():
             if kept.seen < _MIN_ROWS:
                 yield (
-                    f"{self._files.path} has {kept.seen:,} {_NAMES[part]} rows of {self._files.rows:,}, expected at "
-                    f"least {_MIN_ROWS}; add rows, or name others with --split"
+                    f"{self._files.path} has {kept.seen:,} {PART_NAMES[part]} rows of {self._files.rows:,}, expected "
+                    f"at least {_MIN_ROWS}; add rows, or name others with --split"
                 )
 
     def _range_faults(self) -> Iterator[str]:

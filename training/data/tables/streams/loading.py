@@ -53,8 +53,8 @@ def load(path: Path, options: TableOptions, streaming: Streaming, track: Track) 
 def _in_memory(path: Path, files: ParquetFiles, options: TableOptions) -> Dataset:
     if path.is_file():
         return table_file.load(path, options)
-    blocks = (block for piece in files.pieces for block in files.blocks(piece, files.names))
-    return table_file.dataset_of(path, _table_of(files, pa.concat_tables(blocks), files.digest()), options)
+    table = pa.concat_tables(_all_rows(files))
+    return table_file.dataset_of(path, _table_of(files, table, files.digest()), options)
 
 
 def _table_of(files: ParquetFiles, table: pa.Table, digest: str) -> TableFile:
@@ -83,17 +83,20 @@ def _looked_at(files: ParquetFiles, options: TableOptions, streaming: Streaming,
 
 def _some_rows(files: ParquetFiles) -> Iterator[pa.Table]:
     """Up to about `LOOK_ROWS` rows from evenly spaced pieces of the table."""
-    step = -(-len(files.pieces) // _LOOKED_AT)
-    pieces = files.pieces[::step]
+    pieces = files.pieces[:: -(-len(files.pieces) // _LOOKED_AT)]
     if files.rows <= LOOK_ROWS:
-        pieces, blocks, rows = files.pieces, None, BLOCK_ROWS
+        yield from _all_rows(files)
     elif len(pieces) >= _FEW_PIECES:
-        blocks, rows = 1, LOOK_ROWS // len(pieces)
+        for piece in pieces:
+            yield from islice(files.blocks(piece, files.names, LOOK_ROWS // len(pieces)), 1)
     else:
-        blocks, rows = None, max(LOOK_ROWS * BLOCK_ROWS // files.rows, 1)
-    for piece in pieces:
-        for block in islice(files.blocks(piece, files.names, BLOCK_ROWS if blocks is None else rows), blocks):
-            yield block.slice(0, rows)
+        rows = max(LOOK_ROWS * BLOCK_ROWS // files.rows, 1)
+        for piece in pieces:
+            yield from (block.slice(0, rows) for block in files.blocks(piece, files.names))
+
+
+def _all_rows(files: ParquetFiles) -> Iterator[pa.Table]:
+    return (block for piece in files.pieces for block in files.blocks(piece, files.names))
 
 
 def _collected(

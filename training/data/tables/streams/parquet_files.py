@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from training.data.tables import columns
-from training.errors import DataError, joined
+from training.errors import DataError, first_line, joined
 
 BLOCK_ROWS: Final = 2**16
 _MAX_LISTED: Final = 5
@@ -80,8 +80,8 @@ class ParquetFiles:
                 for batch in batches:
                     yield self._table(batch, file, names)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            reason = str(error).partition("\n")[0]
-            raise DataError(f"{file.path} is damaged, or has changed since it was opened: {reason}") from error
+            fault = "is damaged, or has changed since it was opened"
+            raise DataError(f"{file.path} {fault}: {first_line(error)}") from error
 
     def digest(self) -> str:
         """The SHA-256 of the file; of a folder, that of the names of its files and the SHA-256 of each."""
@@ -140,7 +140,7 @@ def _files(path: Path) -> tuple[list[_File], pa.Schema]:
             [str(each) for each in paths], format="parquet", partitioning="hive", partition_base_dir=str(path)
         )
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} cannot be read: {str(error).partition(chr(10))[0]}") from error
+        raise DataError(f"{path} cannot be read: {first_line(error)}") from error
     partitions = {
         each.path: arrow_dataset.get_partition_keys(each.partition_expression) for each in hive.get_fragments()
     }
@@ -152,7 +152,7 @@ def _metadata(path: Path) -> parquet.FileMetaData:
     try:
         return parquet.read_metadata(path)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} is damaged or not a Parquet file: {str(error).partition(chr(10))[0]}") from error
+        raise DataError(f"{path} is damaged or not a Parquet file: {first_line(error)}") from error
 
 
 def _schema(file: _File) -> pa.Schema:

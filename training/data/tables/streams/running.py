@@ -50,11 +50,9 @@ class Moments:
         known = int(self.known[index])
         missing = 1 - known / max(self.rows, 1)
         if not known:
-            return Statistics(missing, 0.0, 0.0, 0.0, 0.0, ())
+            return Statistics(missing)
         deviation = math.sqrt(self._squares[index] / known)
-        return Statistics(
-            missing, float(self._mean[index]), deviation, float(self.low[index]), float(self.high[index]), ()
-        )
+        return Statistics(missing, float(self._mean[index]), deviation, float(self.low[index]), float(self.high[index]))
 
 
 class Counts:
