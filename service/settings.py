@@ -63,7 +63,10 @@ class Settings(BaseSettings):
     )
     grpc_port: int = _option(0, "TCP port for gRPC, with the extra mlp-serving[grpc]; 0 is off", ge=0, le=65535)
     admin_port: int = _option(
-        0, "TCP port without TLS, for probes, and instead of the main one for metrics and live view; 0 is off", ge=0, le=65535
+        0,
+        "TCP port without TLS, for probes, and instead of the main one for metrics and live view; 0 is off",
+        ge=0,
+        le=65535,
     )
     admin_host: str | None = _option(None, "address for the admin port; by default that of --host")
     tls_cert: Path | None = _option(
