@@ -96,7 +96,7 @@ def _only(names: Sequence[str]) -> dict[str, int | None]:
 
 COMMAND: Final = Command(
     name="pull",
-    summary="copy models from an object store or another folder, once or as a side car of a server",
+    summary="copy models from an object store or another folder, once or as a sidecar of a server",
     description="Copy the newest good versions of each model, and those that MLP_MODEL_VERSIONS pins, into the models "
     "folder. A version appears there whole and verified, or not at all. What is there already is not copied again; one "
     "whose files are not those of its manifest is refused, and the next older one is taken. URLs need the extra "
