@@ -58,7 +58,7 @@ setup: $(DEV)    ## install everything for development
 serve: $(SERVER) ## start the server with the models in models/ (PORT=, ARGS="--log-level debug", RUNTIME=cpu|gpu)
 	@exec $(BIN)/python -m service --host "$$GIVEN_HOST" --port "$$GIVEN_PORT" $(WORDS)
 
-compiled: $(SERVER) ## compile what reads numbers in JSON, for more requests/s; downloads a C compiler of 100 MB
+compiled: $(SERVER) ## compile the JSON reader, for more requests/s (downloads a C compiler, 100 MB)
 	@$(INSTALL) hatchling ziglang
 	@$(BIN)/python hatch_build.py
 
@@ -82,7 +82,7 @@ FORCE = $(if $(subst fashion-mnist,,$(value DATA)),,--force)
 train: $(TRAIN) $(if $(subst fashion-mnist,,$(value DATA)),,data) ## train and publish a model: DATA=houses.csv TARGET=price, by default Fashion-MNIST (ARGS="--epochs 5")
 	@exec $(BIN)/python -m training "$$GIVEN_DATA" $${GIVEN_TARGET:+--target="$$GIVEN_TARGET"} $(FORCE) $(WORDS)
 
-tune: $(TRAIN) $(if $(subst fashion-mnist,,$(value DATA)),,data) ## search options that suit the data, then train and publish: DATA=houses.csv TARGET=price TRIALS=30 (ARGS="--timeout-s 600")
+tune: $(TRAIN) $(if $(subst fashion-mnist,,$(value DATA)),,data) ## search hyperparameters, then train and publish: DATA=houses.csv TARGET=price TRIALS=30 (ARGS="--timeout-s 600")
 	@exec $(BIN)/python -m training.cli.tune "$$GIVEN_DATA" $${GIVEN_TARGET:+--target="$$GIVEN_TARGET"} $${GIVEN_TRIALS:+--trials="$$GIVEN_TRIALS"} $(FORCE) $(WORDS)
 
 # Unpacked, not installed: the tests need the programs and not the daemon.
@@ -226,17 +226,17 @@ audit-code: $(AUDITORS) ## look for insecure code with bandit
 	$(AUDIT)/bin/bandit --quiet --recursive --severity-level medium service training deploy
 
 # What pip would install of the whole lock file, on this platform: it reads the packages' metadata, without the packages.
-audit-licences: $(AUDITORS) ## compare the licences of all locked packages with those that are allowed
+audit-licences: $(AUDITORS) ## compare the licences of all locked packages with the allowed ones
 	@mkdir -p $(dir $(LICENCES))
 	$(AUDIT)/bin/pip install --quiet --dry-run --ignore-installed --no-deps --only-binary :all: --report $(LICENCES) \
 	  --requirement constraints.txt
 	$(AUDIT)/bin/python -m deploy.audit.licences --report $(LICENCES) --lock constraints.txt
 
-audit-vulnerabilities: $(AUDITORS) ## ask for known vulnerabilities of all locked packages (ARGS="--vulnerability-service osv")
+audit-vulnerabilities: $(AUDITORS) ## look up known vulnerabilities of all locked packages (ARGS="--vulnerability-service osv")
 	$(if $(OFFLINE),@echo "NOT AUDITED against known vulnerabilities: OFFLINE=$(OFFLINE)",$(AUDIT)/bin/python -m deploy.audit.vulnerabilities $(WORDS))
 
 # As the Dockerfile does it. The image's Debian packages are those of its base: ROOT=/ within one, or where it is unpacked.
-sbom: $(AUDITORS) ## write build/sbom: what the image contains of Python packages (RUNTIME=), and with ROOT= of Debian's
+sbom: $(AUDITORS) ## write build/sbom: SBOMs of the image's Python packages (RUNTIME=) and, with ROOT=, of Debian's
 	@rm -rf build/sbom && mkdir -p build/sbom
 	$(PYTHON) -m venv --without-pip build/sbom/image
 	$(AUDIT)/bin/pip --python build/sbom/image/bin/python install --quiet --require-hashes --only-binary :all: \
