@@ -198,8 +198,8 @@ def flag_of(name: str) -> str:
 Kind = Literal["image", "table"]
 DEFAULT: Final = "default"
 RECIPES_HELP: Final = (
-    "preset of options; best takes longer: images are distilled from a convolutional teacher, tables use an ensemble of "
-    "8 networks; fast, for tables only: few epochs"
+    "preset of options; best takes longer: images are distilled from a convolutional teacher, tables use the mean of 8 "
+    "networks; fast, for tables only: few epochs"
 )
 
 # The classic network, regularized against overfitting 55,000 images.

@@ -95,7 +95,7 @@ def _add_search(group: Any) -> None:
         "--storage",
         metavar="FILE|URL",
         default=None,
-        help="where the study is stored, to resume or share it: an SQLite file, a journal file (.journal), or the URL of "
+        help="where the study is stored, to resume or share it: an SQLite file, a journal (.journal), or the URL of "
         "a database for several machines (default: searches/NAME.db)",
     )
     group.add_argument("--study", metavar="NAME", default=None, help="name of the study (default: that of the model)")

@@ -77,9 +77,7 @@ def thresholds(candidate: Candidate) -> str:
         return ""
     name = candidate.run.dataset.class_names[1]
     rows = [[f"{each.at:.2f}", *_threshold_cells(each)] for each in found.shown]
-    note = (
-        f"Scores on the test rows if {text(repr(name))} is predicted from this probability; the server uses 0.50."
-    )
+    note = f"Scores on the test rows if {text(repr(name))} is predicted from this probability; the server uses 0.50."
     if found.best is not None:
         rows.append([f"{found.best.at:.4f}, best F1", *_threshold_cells(found.best)])
         note += " The threshold of the best F1 was chosen on the validation rows."
