@@ -163,6 +163,7 @@ lock: $(DEV)     ## pin the versions and hashes of all dependencies (ARGS=--upgr
 	$(LOCK) --extra gpu --extra grpc --extra images $(HASHED) deploy/image/requirements-gpu.txt
 	$(LOCK) --group image $(HASHED) deploy/image/requirements-build.txt
 	$(LOCK) --extra remote $(HASHED) deploy/image/requirements-remote.txt
+	$(LOCK) --extra tracing $(HASHED) deploy/image/requirements-tracing.txt
 
 render: $(DEV)   ## print the overlays' manifests (OVERLAY="cpu gpu")
 	@for overlay in $(OVERLAY:%=deploy/overlays/%); do \
@@ -184,7 +185,7 @@ pictures: $(DEV) chromium ## redraw docs/pictures/, the pages in Chromium at thr
 	$(BIN)/python -m tests.browser.draw_pages
 
 # By default podman and buildah write OCI images, whose format has no HEALTHCHECK.
-image:           ## build the container image (CONTAINER=docker|podman|buildah, BASE_IMAGE=, BUILD_ARGS=, TAG=, RUNTIME=, EXTRAS=remote, RELEASE=1)
+image:           ## build the container image (CONTAINER=docker|podman|buildah, BASE_IMAGE=, BUILD_ARGS=, TAG=, RUNTIME=, EXTRAS=remote|tracing, RELEASE=1)
 	@test -z '$(RELEASE)' || printf '%s\n' '$(BASE_IMAGE)' | grep -qE '@sha256:[0-9a-f]{64}$$' || { echo \
 	  "BASE_IMAGE is '$(BASE_IMAGE)', expected name:tag@sha256:… for a release; run make image-digest" >&2; exit 1; }
 	BUILDAH_FORMAT=docker $(CONTAINER) build $(BUILD_ARGS) --tag '$(TAG)' --build-arg RUNTIME=$(RUNTIME) --build-arg EXTRAS='$(EXTRAS)' \
