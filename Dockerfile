@@ -1,8 +1,8 @@
 # The server and its models, and nothing that only builds them:  make image
 #
 # Build arguments: RUNTIME is cpu or gpu; BASE_IMAGE any image with the same python3 ≥ 3.11 at the same path in both
-# stages, pinned by make image-digest; EXTRAS may be "remote", to pull models from object stores; VERSION and REVISION go
-# into the labels.
+# stages, pinned by make image-digest; EXTRAS may be "remote", to pull models from object stores, or "tracing", to send
+# spans; VERSION and REVISION go into the labels.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build

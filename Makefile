@@ -59,7 +59,7 @@ setup: $(DEV)    ## install everything for development
 serve: $(SERVER) $(wildcard $(LIBRARY)) ## start the server with the models in models/ (PORT=, ARGS="--log-level debug", RUNTIME=cpu|gpu)
 	@exec $(BIN)/python -m service --host "$$GIVEN_HOST" --port "$$GIVEN_PORT" $(WORDS)
 
-compiled: $(LIBRARY) ## compile what reads numbers in JSON, for more requests/s; downloads a C compiler of 100 MB
+compiled: $(LIBRARY) ## compile the JSON reader, for more requests/s (downloads a C compiler, 100 MB)
 
 models: $(SERVER) ## list the published versions, or manage them (ARGS="check fashion-mnist@1", ARGS=--help)
 	@exec $(BIN)/python -m service.models $(or $(WORDS),list)
@@ -81,7 +81,7 @@ FORCE = $(if $(subst fashion-mnist,,$(value DATA)),,--force)
 train: $(TRAIN) $(if $(subst fashion-mnist,,$(value DATA)),,data) ## train and publish a model: DATA=houses.csv TARGET=price, by default Fashion-MNIST (ARGS="--epochs 5")
 	@exec $(BIN)/python -m training "$$GIVEN_DATA" $${GIVEN_TARGET:+--target="$$GIVEN_TARGET"} $(FORCE) $(WORDS)
 
-tune: $(TRAIN) $(if $(subst fashion-mnist,,$(value DATA)),,data) ## search options that suit the data, then train and publish: DATA=houses.csv TARGET=price TRIALS=30 (ARGS="--timeout-s 600")
+tune: $(TRAIN) $(if $(subst fashion-mnist,,$(value DATA)),,data) ## search hyperparameters, then train and publish: DATA=houses.csv TARGET=price TRIALS=30 (ARGS="--timeout-s 600")
 	@exec $(BIN)/python -m training.cli.tune "$$GIVEN_DATA" $${GIVEN_TARGET:+--target="$$GIVEN_TARGET"} $${GIVEN_TRIALS:+--trials="$$GIVEN_TRIALS"} $(FORCE) $(WORDS)
 
 # Unpacked, not installed: the tests need the programs and not the daemon.
@@ -162,6 +162,7 @@ lock: $(DEV)     ## pin the versions and hashes of all dependencies (ARGS=--upgr
 	$(LOCK) --extra gpu --extra grpc --extra images $(HASHED) deploy/image/requirements-gpu.txt
 	$(LOCK) --group image $(HASHED) deploy/image/requirements-build.txt
 	$(LOCK) --extra remote $(HASHED) deploy/image/requirements-remote.txt
+	$(LOCK) --extra tracing $(HASHED) deploy/image/requirements-tracing.txt
 
 render: $(DEV)   ## print the overlays' manifests (OVERLAY="cpu gpu")
 	@for overlay in $(OVERLAY:%=deploy/overlays/%); do \
@@ -183,7 +184,7 @@ pictures: $(DEV) chromium ## redraw docs/pictures/, the pages in Chromium at thr
 	$(BIN)/python -m tests.browser.draw_pages
 
 # By default podman and buildah write OCI images, whose format has no HEALTHCHECK.
-image:           ## build the container image (CONTAINER=docker|podman|buildah, BASE_IMAGE=, BUILD_ARGS=, TAG=, RUNTIME=, EXTRAS=remote, RELEASE=1)
+image:           ## build the container image (CONTAINER=docker|podman|buildah, BASE_IMAGE=, BUILD_ARGS=, TAG=, RUNTIME=, EXTRAS=remote|tracing, RELEASE=1)
 	@test -z '$(RELEASE)' || printf '%s\n' '$(BASE_IMAGE)' | grep -qE '@sha256:[0-9a-f]{64}$$' || { echo \
 	  "BASE_IMAGE is '$(BASE_IMAGE)', expected name:tag@sha256:… for a release; run make image-digest" >&2; exit 1; }
 	BUILDAH_FORMAT=docker $(CONTAINER) build $(BUILD_ARGS) --tag '$(TAG)' --build-arg RUNTIME=$(RUNTIME) --build-arg EXTRAS='$(EXTRAS)' \
@@ -225,17 +226,17 @@ audit-code: $(AUDITORS) ## look for insecure code with bandit
 	$(AUDIT)/bin/bandit --quiet --recursive --severity-level medium service training deploy
 
 # What pip would install of the whole lock file, on this platform: it reads the packages' metadata, without the packages.
-audit-licences: $(AUDITORS) ## compare the licences of all locked packages with those that are allowed
+audit-licences: $(AUDITORS) ## compare the licences of all locked packages with the allowed ones
 	@mkdir -p $(dir $(LICENCES))
 	$(AUDIT)/bin/pip install --quiet --dry-run --ignore-installed --no-deps --only-binary :all: --report $(LICENCES) \
 	  --requirement constraints.txt
 	$(AUDIT)/bin/python -m deploy.audit.licences --report $(LICENCES) --lock constraints.txt
 
-audit-vulnerabilities: $(AUDITORS) ## ask for known vulnerabilities of all locked packages (ARGS="--vulnerability-service osv")
+audit-vulnerabilities: $(AUDITORS) ## look up known vulnerabilities of all locked packages (ARGS="--vulnerability-service osv")
 	$(if $(OFFLINE),@echo "NOT AUDITED against known vulnerabilities: OFFLINE=$(OFFLINE)",$(AUDIT)/bin/python -m deploy.audit.vulnerabilities $(WORDS))
 
 # As the Dockerfile does it. The image's Debian packages are those of its base: ROOT=/ within one, or where it is unpacked.
-sbom: $(AUDITORS) ## write build/sbom: what the image contains of Python packages (RUNTIME=), and with ROOT= of Debian's
+sbom: $(AUDITORS) ## write build/sbom: SBOMs of the image's Python packages (RUNTIME=) and, with ROOT=, of Debian's
 	@rm -rf build/sbom && mkdir -p build/sbom
 	$(PYTHON) -m venv --without-pip build/sbom/image
 	$(AUDIT)/bin/pip --python build/sbom/image/bin/python install --quiet --require-hashes --only-binary :all: \

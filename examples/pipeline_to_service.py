@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from training import MLPClassifier
+from training import MLPClassifier, publish
 
 X, y = load_breast_cancer(return_X_y=True, as_frame=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
@@ -29,13 +29,12 @@ search = GridSearchCV(pipeline, {"mlp__alpha": [0.01, 1.0]}, cv=3).fit(X_train, 
 best = search.best_estimator_
 print(f"best alpha: {best['mlp'].alpha}, test accuracy: {best.score(X_test, y_test):.3f}")
 
-# Publish the network. The steps before it stay on the client's side.
-steps, network = best[:-1], best[-1]
+# Publish the whole pipeline: its steps become part of the graph, so clients send raw columns.
 with TemporaryDirectory() as folder:
     models = Path(folder)
-    network.publish(models, "cancer", train=(steps.transform(X_train), y_train), test=(steps.transform(X_test), y_test))
+    publish(best, models, "cancer", train=(X_train, y_train), test=(X_test, y_test))
     with serve(models) as url:
-        rows = steps.transform(X_test.head(5))
-        answer = httpx.post(f"{url}/predict", json={"inputs": rows.to_dict("records")}).raise_for_status().json()
+        rows = X_test.head(5).to_dict("records")
+        answer = httpx.post(f"{url}/predict", json={"inputs": rows}).raise_for_status().json()
 print(f"served: {answer['predictions']}")
 print(f"pipeline: {best.predict(X_test.head(5)).tolist()}")

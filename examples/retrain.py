@@ -29,7 +29,7 @@ with TemporaryDirectory() as folder:
     published = candidate.publish(models, "digits", train=(X_train, y_train), test=(X_test, y_test))
     print(f"published version {published.name}")
 
-    # A server that starts now serves the newest version. Deleting models/digits/2 is the way back to version 1.
+    # A server serves the newest version. `mlp-models rollback digits` goes back to version 1.
     with serve(models) as url:
         answer = httpx.post(f"{url}/predict", json={"inputs": X_test[:1].tolist()}).raise_for_status().json()
     print(f"version {answer['version']} predicts {answer['predictions'][0]}, expected {y_test[0]}")

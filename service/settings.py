@@ -59,18 +59,23 @@ class Settings(BaseSettings):
     port: int = _option(8000, "TCP port to listen on; 0 picks a free one", ge=0, le=65535)
     uds: Path | None = _option(None, "Unix socket to listen on, instead of --host and --port")
     uds_mode: Annotated[str, _matching("[0-7]{3}", "three digits from 0 to 7, such as 660")] = _option(
-        "660", "who may use the Unix socket, as chmod takes it: owner, group, others"
+        "660", "permissions of the Unix socket, as for chmod: owner, group, others"
     )
     grpc_port: int = _option(0, "TCP port for gRPC, with the extra mlp-serving[grpc]; 0 is off", ge=0, le=65535)
     admin_port: int = _option(
-        0, "TCP port for metrics, live view and probes, without TLS, instead of the main one; 0 is off", ge=0, le=65535
+        0,
+        "TCP port without TLS, for probes, and instead of the main one for metrics and live view; 0 is off",
+        ge=0,
+        le=65535,
     )
-    admin_host: str | None = _option(None, "address of the admin port; as --host if it is not set")
-    tls_cert: Path | None = _option(None, "PEM file of the server's certificate and its issuers; HTTP and gRPC use TLS")
-    tls_key: Path | None = _option(None, "PEM file of the certificate's private key")
-    tls_key_password_file: Path | None = _option(None, "file of the key's password, if it is encrypted")
+    admin_host: str | None = _option(None, "address for the admin port; by default that of --host")
+    tls_cert: Path | None = _option(
+        None, "PEM file with the server's certificate and its issuers; HTTP and gRPC use TLS"
+    )
+    tls_key: Path | None = _option(None, "PEM file with the certificate's private key")
+    tls_key_password_file: Path | None = _option(None, "file with the password of the key, if it is encrypted")
     tls_client_ca: Path | None = _option(
-        None, "PEM file of issuers; clients must have a certificate that one of them signed"
+        None, "PEM file with issuers; clients must have a certificate that one of them signed"
     )
     models: Path = _option(Path("models"), "folder of models, <name>/<version>/; the newest good version serves")
     model: str | None = _option(
@@ -81,15 +86,15 @@ class Settings(BaseSettings):
         2, "versions of each model to keep loaded: the serving one and the newest others", ge=1, le=100
     )
     reload_interval_s: float = _option(
-        5.0, "time between two looks at the models folder for new versions; 0 looks at start alone", "s", ge=0, le=3600
+        5.0, "how often to look for new versions in the models folder; 0 looks only at startup", "s", ge=0, le=3600
     )
     predict_route: str | None = _option(
-        None, "another path for POST, which answers instances with predictions as /v1 does, for Vertex AI"
+        None, "additional path for POST, which answers instances with predictions as /v1 does, for Vertex AI"
     )
     root_path: Annotated[str, _matching(_PREFIX_PATH, "a path such as /flats, without / at its end")] = _option(
-        "", "path prefix of the proxy before the server, such as /flats; it may strip the prefix or not"
+        "", "path prefix under which a proxy exposes the server, such as /flats; it may strip the prefix or not"
     )
-    health_route: str | None = _option(None, "another path for GET, which answers 200 while /health/ready does")
+    health_route: str | None = _option(None, "additional path for GET, which answers 200 while /health/ready does")
     provider: Literal["auto", "cpu", "cuda"] = _option(
         "auto", "where to run; auto may fall back to the CPU, cuda never"
     )
@@ -100,7 +105,7 @@ class Settings(BaseSettings):
     precision: Literal["auto", "fp32", "int8"] = _option(
         "auto", "arithmetic of the network; auto is int8 on a CPU if the manifest shows it is as good"
     )
-    page: bool = _option(True, "show a page to try the models at / and a live view at /status, to browsers")
+    page: bool = _option(True, "serve browsers a page to try the models at / and a live view at /status")
     log_level: Literal["debug", "info", "warning", "error"] = _option(
         "info", "lowest level to log; requests are logged at info"
     )
@@ -115,18 +120,18 @@ class Settings(BaseSettings):
         2**30, "maximum size of the payload log; the oldest files are removed", "bytes", ge=2**24, le=2**39
     )
     api_keys_file: Path | None = _option(
-        None, "file of API keys, see docs/keys.md; changes count within two seconds; without it no request needs a key"
+        None, "file of API keys, see docs/keys.md; changes apply within two seconds; without it no request needs a key"
     )
     public: str | None = _option(None, "what needs no API key: some of metrics,docs,page; health checks never need one")
     trusted_proxies: str | None = _option(
         None,
-        "networks of proxies whose X-Forwarded-For names the client, 10.0.0.0/8,127.0.0.1; unix for sockets",
+        "networks of proxies whose X-Forwarded-For names the client, such as 10.0.0.0/8,127.0.0.1; unix for sockets",
     )
     cors_origins: str | None = _option(
         None, "origins whose pages may use the server from a browser: https://a.example,https://b.example, or * for all"
     )
     gzip_over_bytes: int = _option(
-        0, "size from which JSON and text are compressed for clients that accept gzip; 0 never", "bytes", ge=0, le=2**30
+        0, "smallest JSON or text response to compress for clients that accept gzip; 0 is off", "bytes", ge=0, le=2**30
     )
     unseen_values: Literal["refuse", "impute"] = _option(
         "refuse",
@@ -138,7 +143,7 @@ class Settings(BaseSettings):
     )
     max_buffered_bytes: int = _option(
         256 * 1024**2,
-        "maximum size of all buffered request bodies together; over it 429",
+        "maximum size of all buffered request bodies together; above it 429",
         "bytes",
         ge=1024,
         le=2**37,
@@ -146,13 +151,13 @@ class Settings(BaseSettings):
     max_request_rows: int = _option(10_000, "maximum rows in a request", "rows", ge=1, le=1_000_000)
     max_queue_rows: int = _option(
         100_000,
-        "maximum queued rows of large requests, and as many of small ones; over it 429",
+        "maximum queued rows of large requests, and separately of small ones; above it 429",
         "rows",
         ge=1,
         le=10_000_000,
     )
     max_queue_s: float = _option(
-        1.0, "maximum time that a request may wait for those before it; over it 429", "s", ge=0.001, le=3600
+        1.0, "maximum time that a request may wait for those before it; above it 429", "s", ge=0.001, le=3600
     )
     receive_timeout_s: float = _option(10.0, "time limit for receiving a request body", "s", ge=0.1, le=600)
     request_timeout_s: float = _option(

@@ -100,15 +100,15 @@ class Config:
 
     hidden: tuple[int, ...] = _option((512, 512), "units of each hidden layer", _integer(1, 65536))
     members: int = _option(
-        1, "networks of this size, trained side by side, whose probabilities or numbers are averaged", _integer(1, 256)
+        1, "networks of this size, trained side by side, whose outputs are averaged", _integer(1, 256)
     )
     activation: str = _option("relu", "activation function of the hidden layers", Options(ACTIVATIONS))
     dropout: float = _option(0.0, "share of hidden units dropped at each step", Interval(0, 0.95))
     batch_norm: bool = _option(False, "batch normalization after each hidden layer; folded into the weights at export")
     numeric_bins: int = _option(
         0,
-        "tables: split each numeric feature into up to this many bins of about as many rows, through which its effect "
-        "may bend and step; 0: none",
+        "tables: piecewise-linear encoding of each numeric feature, with up to this many bins of about as many rows "
+        "each; 0: none",
         _integer(0, 256),
     )
     whiten: float = _option(
@@ -127,8 +127,7 @@ class Config:
     loss: str = _option("auto", "training loss; auto: log_loss for classes, squared_error for numbers", Options(LOSSES))
     class_weight: str = _option(
         "none",
-        "balanced: all classes weigh the same, however few their rows; probabilities then assume equally frequent "
-        "classes",
+        "balanced: every class has the same total weight; probabilities then assume equally frequent classes",
         Options(CLASS_WEIGHTS),
     )
     label_smoothing: float = _option(0.0, "share of each label spread evenly over all classes", Interval(0, 0.9))
@@ -145,8 +144,8 @@ class Config:
     )
     teacher_epochs: int = _option(
         0,
-        "images: epochs of a convolutional teacher, trained first, whose probabilities are learned along with the "
-        "labels; 0: no teacher",
+        "images: epochs of a convolutional teacher, trained first, from whose probabilities the network is distilled; "
+        "0: no teacher",
         _integer(0, 100_000),
     )
     patience: int = _option(
@@ -163,7 +162,7 @@ class Config:
     seed: int = _option(0, "seed of the split, the initial weights and the order of the rows", _integer(0, SEED_MAX))
     arithmetic: str = _option(
         "auto",
-        "of matrix products; auto: bfloat16 if it is faster, measured at the start for a network of large layers",
+        "arithmetic of matrix products; auto: bfloat16 if it is faster, measured at the start for large layers",
         Options(ARITHMETICS),
     )
     device: str = _option("auto", "device to train on; auto: the first one available", Options(DEVICES))
@@ -199,7 +198,7 @@ def flag_of(name: str) -> str:
 Kind = Literal["image", "table"]
 DEFAULT: Final = "default"
 RECIPES_HELP: Final = (
-    "preset of options; best takes longer: images are learned from a convolutional teacher, tables by the mean of 8 "
+    "preset of options; best takes longer: images are distilled from a convolutional teacher, tables use the mean of 8 "
     "networks; fast, for tables only: few epochs"
 )
 

@@ -42,24 +42,24 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 # The name is stable: it is in docs/errors.md, in metrics and in logs.
 PROBLEMS: Final[dict[type[RequestError], tuple[int, str, str]]] = {
-    MalformedRequest: (400, "malformed-request", "The bytes are not an HTTP request"),
-    MalformedBody: (400, "malformed-body", "The body is not what its type says"),
-    InvalidOption: (400, "invalid-option", "A query parameter or header has no meaning"),
+    MalformedRequest: (400, "malformed-request", "The request is not valid HTTP"),
+    MalformedBody: (400, "malformed-body", "The body does not match its content type"),
+    InvalidOption: (400, "invalid-option", "A query parameter or header is invalid"),
     Unauthenticated: (401, "unauthenticated", "The request has no valid key"),
     NotFound: (404, "not-found", "There is no such path, model or version"),
-    MethodNotAllowed: (405, "method-not-allowed", "The path does not take this method"),
+    MethodNotAllowed: (405, "method-not-allowed", "The path does not support this method"),
     ReceiveTimeout: (408, "receive-timeout", "The request did not arrive in time"),
     BodyTooLarge: (413, "body-too-large", "The body is too large"),
     UnsupportedMedia: (415, "unsupported-media", "The body's type or encoding is not supported"),
-    InvalidInput: (422, "invalid-input", "The input is not rows that the model takes"),
-    Overloaded: (429, "overloaded", "The server has no room for this"),
+    InvalidInput: (422, "invalid-input", "The rows do not fit the model"),
+    Overloaded: (429, "overloaded", "The server is overloaded"),
     QueueTooLong: (429, "queue-too-long", "The queue is too long"),
     RateLimited: (429, "rate-limited", "The key's limit is reached"),
     HeadersTooLarge: (431, "headers-too-large", "The request line and headers are too large"),
     ModelFailed: (500, "model-failed", "The model failed"),
     ServerFailed: (500, "internal-error", "The server failed"),
-    NotReady: (503, "not-ready", "The server takes no requests now"),
-    DeadlineExceeded: (504, "deadline-exceeded", "The answer would come too late"),
+    NotReady: (503, "not-ready", "The server is not ready"),
+    DeadlineExceeded: (504, "deadline-exceeded", "The response would miss its deadline"),
 }
 _SCHEMA: Final[dict[str, Any]] = {
     "type": "object",

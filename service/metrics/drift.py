@@ -40,7 +40,7 @@ _FAMILIES: Final = {
     ),
     "reference": (
         "mlp_prediction_reference_ratio",
-        "Share of the label among the predictions for the test rows, when the version was trained.",
+        "Share of the label among the predictions for the test rows in training.",
         "label",
     ),
 }

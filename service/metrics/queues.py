@@ -18,23 +18,23 @@ class QueueMetrics:
     def __init__(self, make: Instruments) -> None:
         self._rows = make.gauge(
             "mlp_queue_rows",
-            "Rows that wait to run, of small and of large requests.",
+            "Rows waiting to run, by lane: small or large requests.",
             "model",
             "lane",
             over_workers="livesum",
         )
         self._seconds = make.gauge(
             "mlp_queue_seconds",
-            "Time that a new request would wait; of several workers, the longest.",
+            "Estimated wait of a new request; the longest of all workers.",
             "model",
             "lane",
             over_workers="livemax",
         )
         self._max_rows = make.gauge(
-            "mlp_queue_max_rows", "Most rows that may wait in each lane of each model.", over_workers="livesum"
+            "mlp_queue_max_rows", "Maximum rows that may wait, per model and lane.", over_workers="livesum"
         )
         self._max_seconds = make.gauge(
-            "mlp_queue_max_seconds", "Longest time that a request may wait.", over_workers="livemax"
+            "mlp_queue_max_seconds", "Maximum time that a request may wait.", over_workers="livemax"
         )
         self._connections = make.gauge("mlp_connections", "Open connections.", over_workers="livesum")
         self._queues: dict[tuple[str, str], tuple[int, float]] = {}

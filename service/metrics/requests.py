@@ -53,11 +53,11 @@ class RequestMetrics:
             "model",
         )
         self._stages = make.histogram(
-            "mlp_stage_duration_seconds", "Time a prediction spent in each stage.", STAGE_SECONDS, "stage", "model"
+            "mlp_stage_duration_seconds", "Time that predictions spent in each stage.", STAGE_SECONDS, "stage", "model"
         )
         self._imputed = make.counter(
             "mlp_imputed_values_total",
-            "Missing and unknown values that were answered by a default, as --unseen-values impute allows.",
+            "Missing and unknown values replaced by defaults (--unseen-values impute).",
             "model",
             "kind",
         )

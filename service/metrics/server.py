@@ -23,11 +23,11 @@ class ServerMetrics:
             "mlp_log_lines_dropped_total", "Log lines dropped because the log's reader was too slow or its disk full."
         )
         self._spans = make.counter(
-            "mlp_spans_dropped_total", "Spans dropped because their receiver was away, too slow, or refused them."
+            "mlp_spans_dropped_total", "Spans dropped because the collector was down, too slow, or refused them."
         )
         self._payloads = make.counter(
             "mlp_payloads_dropped_total",
-            "Sampled requests that are not in the payload log: the disk was too slow or full.",
+            "Sampled requests missing in the payload log because the disk was too slow or full.",
         )
         self._dropped_label_sets = make.counter(
             "mlp_label_sets_dropped_total", "New label sets not counted because the metrics folder was full."

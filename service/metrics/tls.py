@@ -11,7 +11,7 @@ class TlsMetrics:
     def __init__(self, make: Instruments) -> None:
         self._expires = make.gauge(
             "mlp_tls_certificate_expires_at_seconds",
-            "Time at which the certificate in use expires, since 1970.",
+            "Unix time at which the certificate in use expires.",
             "file",
             over_workers="livemax",
         )

@@ -19,7 +19,7 @@ class VersionMetrics:
         )
         self._states = make.gauge(
             "mlp_model_versions",
-            "Versions on disk: serving, available, refused or loading.",
+            "Versions on disk, by state: serving, available, refused or loading.",
             *("model", "state"),
             over_workers="livemax",
         )
@@ -29,11 +29,11 @@ class VersionMetrics:
             "model",
             over_workers="livemax",
         )
-        self._swaps = make.counter("mlp_model_swaps_total", "Times that another version took over.", "model")
+        self._swaps = make.counter("mlp_model_swaps_total", "Swaps of the serving version.", "model")
         self._failures = make.counter("mlp_model_load_failures_total", "Versions refused at load.", "model")
         self._looked = make.gauge(
             "mlp_models_checked_timestamp_seconds",
-            "Time at which the models folder was last read completely, since 1970; 0 without reloads.",
+            "Unix time of the last complete read of the models folder; 0 without reloads.",
             over_workers="livemin",
         )
 

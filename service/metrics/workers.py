@@ -41,12 +41,12 @@ class WorkersNow(Collector):
         yield GaugeMetricFamily("mlp_workers", "Processes that answer requests.", value=len(responding))
         yield GaugeMetricFamily(
             "mlp_heartbeat_age_seconds",
-            "Time since the oldest last heartbeat of a worker that answers requests, and of their supervisor.",
+            "Highest heartbeat age among the workers that answer requests and their supervisor.",
             value=max([ages_s[index] for index in judged], default=0.0),
         )
         each = GaugeMetricFamily(
             "mlp_worker_heartbeat_age_seconds",
-            f"Time since the last heartbeat of a process that runs: the first {_SHOWN} workers, and their supervisor.",
+            f"Age of the last heartbeat of each running process: the first {_SHOWN} workers, and their supervisor.",
             labels=("worker",),
         )
         for index in (*self._heartbeats.workers[:_SHOWN], SUPERVISOR):

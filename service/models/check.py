@@ -1,4 +1,4 @@
-"""mlp-models check: proves versions as the server would."""
+"""mlp-models check: checks versions as the server would."""
 
 from __future__ import annotations
 
@@ -89,9 +89,9 @@ def _checked(text: str, context: Context) -> _Outcome:
 
 COMMAND: Final = Command(
     name="check",
-    summary="prove versions as a server would; exit status 1 if one would be refused",
-    description="Prove versions as a server does before it serves them: files, hashes, format, graph, golden rows, "
-    "finite outputs, warm-up and example request. Every argument is checked, and each refusal has its reason. The exit "
+    summary="check versions as a server would; exit status 1 if one would be refused",
+    description="Check versions as a server does before it serves them: files, hashes, format, graph, golden rows, "
+    "finite outputs, warm-up and example request. Every version is checked, and each refusal has its reason. The exit "
     "status is 0 if all would be served, else 1.",
     examples="""  mlp-models check
   mlp-models check fashion-mnist@2

@@ -29,9 +29,9 @@ def _run(options: argparse.Namespace, context: Context) -> int:
 
 COMMAND: Final = Command(
     name="publish",
-    summary="publish a version that was refused, or one of another models folder",
+    summary="publish a version that was refused, or one from another models folder",
     description="Publish the version in a folder as the next version of its model. A version that training refused to "
-    "publish moves out of the hidden folder where it was kept, and any other is copied to --models. It is proved "
+    "publish moves out of the hidden folder where it was kept, and any other is copied to --models. It is checked "
     "first, as a server would.",
     examples="""  mlp-models publish models/mine/.refused/mine/2
   mlp-models publish staging/mine/7 --models models""",

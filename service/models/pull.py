@@ -36,18 +36,18 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only this model, or with name@version that version of it alone; may be repeated (default: all models)",
     )
     parser.add_argument(
-        "--newest", metavar="N", type=_count, default=2, help="how many good versions of each model (default: 2)"
+        "--newest", metavar="N", type=_count, default=2, help="good versions of each model to copy (default: 2)"
     )
     parser.add_argument(
         "--prune", action="store_true", help="delete other versions of these models, if one that stays would be served"
     )
-    parser.add_argument("--sync", action="store_true", help="look again and again; SIGTERM ends it with status 0")
+    parser.add_argument("--sync", action="store_true", help="repeat until SIGTERM, which ends it with status 0")
     parser.add_argument(
         "--interval-s",
         metavar="S",
         type=_seconds,
         default=_INTERVAL_S,
-        help=f"time between two looks of --sync (default: {_INTERVAL_S:g})",
+        help=f"time between two pulls of --sync (default: {_INTERVAL_S:g})",
     )
 
 
@@ -96,7 +96,7 @@ def _only(names: Sequence[str]) -> dict[str, int | None]:
 
 COMMAND: Final = Command(
     name="pull",
-    summary="copy models from an object store or another folder, once or as a side car of a server",
+    summary="copy models from an object store or another folder, once or as a sidecar of a server",
     description="Copy the newest good versions of each model, and those that MLP_MODEL_VERSIONS pins, into the models "
     "folder. A version appears there whole and verified, or not at all. What is there already is not copied again; one "
     "whose files are not those of its manifest is refused, and the next older one is taken. URLs need the extra "

@@ -131,7 +131,7 @@ ROLLBACK: Final = Command(
     name="rollback",
     summary="withdraw the newest version of a model, so that servers go back to the one before",
     description="Withdraw the newest version of a model: its folder is renamed to a hidden one in one atomic step. "
-    "Before that, the next older version is proved as a server would. The number of the withdrawn version is not used "
+    "Before that, the next older version is checked as a server would. The number of the withdrawn version is not used "
     "again. `mlp-models restore` undoes it. To go back further, repeat it.",
     examples="""  mlp-models rollback fashion-mnist
   mlp-models rollback fashion-mnist@3     # only if 3 is the newest: safe to repeat""",
@@ -141,7 +141,7 @@ ROLLBACK: Final = Command(
 RESTORE: Final = Command(
     name="restore",
     summary="bring back a version that was withdrawn",
-    description="Undo a rollback. The withdrawn version is proved as a server would, then its folder is renamed back "
+    description="Undo a rollback. The withdrawn version is checked as a server would, then its folder is renamed back "
     "in one atomic step.",
     examples="""  mlp-models restore fashion-mnist
   mlp-models restore fashion-mnist 3""",

@@ -73,7 +73,7 @@ def _add_columns(group: argparse._ArgumentGroup) -> None:
     )
     add("--probabilities", action="store_true", help="add probability_<label> for each label of a classification")
     add("--top-k", type=int, default=0, metavar="K", help="add the K most probable labels, with their probabilities")
-    add("--prefix", default="", metavar="TEXT", help="what begins the names of the answers, as in model_prediction")
+    add("--prefix", default="", metavar="TEXT", help="prefix of the added columns, as in model_prediction")
 
 
 def _add_bad_rows(group: argparse._ArgumentGroup) -> None:
@@ -84,14 +84,14 @@ def _add_bad_rows(group: argparse._ArgumentGroup) -> None:
         help="fail: stop, and write nothing (default); skip: leave them out; null: keep them with nulls and a column "
         "error that has the reason",
     )
-    group.add_argument("--resize", action="store_true", help="take pictures of any size, and resize them")
+    group.add_argument("--resize", action="store_true", help="accept pictures of any size, and resize them")
 
 
 def _add_run(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--overwrite", action="store_true", help="replace an output that exists")
-    add("--resume", action="store_true", help="keep what is scored when the run is stopped, and go on next time")
-    add("--threads", type=_count, metavar="N", help="how many threads score rows (default: one for each processor)")
+    add("--resume", action="store_true", help="keep what is scored if the run is stopped, and continue next time")
+    add("--threads", type=_count, metavar="N", help="number of scoring threads (default: one per processor)")
     add(
         "--ray",
         metavar="ADDRESS",

@@ -49,7 +49,7 @@ def test_a_visitor_is_asked_for_a_key_once(page: Page) -> None:
 
 def test_a_visitor_without_a_key_sees_why_there_is_no_answer(page: Page) -> None:
     page.goto("/#table@2")
-    page.get_by_role("button", name="Go on without").click()
+    page.get_by_role("button", name="Continue without a key").click()
     expect(page.locator("#answer")).to_contain_text("the request has no key")
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.goto("/status")

@@ -227,9 +227,16 @@ def test_pods_reach_names_and_https_outside_private_networks() -> None:
     assert {"10.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"} <= {*excepted}
 
 
-def test_the_image_can_be_built_with_what_reads_buckets() -> None:
-    locked = (ROOT / "deploy" / "image" / "requirements-remote.txt").read_text()
-    assert {"s3fs", "gcsfs", "fsspec"} <= set(re.findall(r"^([\w.-]+)==", locked, re.MULTILINE))
+@pytest.mark.parametrize(
+    ("extra", "packages"),
+    [
+        ("remote", {"s3fs", "gcsfs", "fsspec"}),
+        ("tracing", {"opentelemetry-exporter-otlp-proto-http", "opentelemetry-sdk"}),
+    ],
+)
+def test_the_image_can_be_built_with_an_extra(extra: str, packages: set[str]) -> None:
+    locked = (ROOT / "deploy" / "image" / f"requirements-{extra}.txt").read_text()
+    assert packages <= set(re.findall(r"^([\w.-]+)==", locked, re.MULTILINE))
     both = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", locked, re.MULTILINE))
     server_has = (ROOT / "deploy" / "image" / "requirements-cpu.txt").read_text()
     for name, found in re.findall(r"^([\w.-]+)==([^\s;]+)", server_has, re.MULTILINE):

@@ -1,4 +1,4 @@
-"""The image as the side car of bucket-models, beside a server: a new version is copied and served; SIGTERM ends it.
+"""The image as the sidecar of bucket-models, beside a server: a new version is copied and served; SIGTERM ends it.
 
 The bucket is a folder: what reads object stores is tested without an engine.
 """
@@ -76,7 +76,7 @@ def test_a_version_is_pulled_and_served_beside_the_server(run: Callable[..., str
     signalled = time.monotonic()
     assert engine("wait", pulls) == "0"
     print(
-        f"\nserved {served_s:.1f} s after it was uploaded; the side car held {int(peak_kib) / 1024:.0f} MiB, and ended "
+        f"\nserved {served_s:.1f} s after it was uploaded; the sidecar held {int(peak_kib) / 1024:.0f} MiB, and ended "
         f"{time.monotonic() - signalled:.1f} s after SIGTERM"
     )
     assert int(peak_kib) / 1024 < mebibytes(side_car()["resources"]["limits"]["memory"]) / 2

@@ -48,7 +48,7 @@ def test_nginx_fits_the_settings() -> None:
         assert said in read("behind-a-proxy")
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, "tracing"])
 def test_kubernetes_objects_are_valid(page: str) -> None:
     for snippet in code((DOCS / f"{page}.md").read_text(), "yaml"):
         document = yaml.safe_load(snippet)

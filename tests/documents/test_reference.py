@@ -21,7 +21,7 @@ def test_each_setting_is_in_the_table() -> None:
         default = "" if field.default is None else f"`{str(field.default).lower()}`"
         meaning = str(field.description).replace("<", "&lt;")
         rows.append(f"| `--{name.replace('_', '-')}` | `{PREFIX}{name.upper()}` | {default} | {meaning} |")
-    assert table(read("settings")) == rows
+    assert table(read("settings"), "All settings") == rows
 
 
 def test_each_metric_is_in_the_table() -> None:

@@ -29,6 +29,7 @@ TABLES: Final = (
 )
 CONVERSION: Final = "import pyarrow.csv, pyarrow.parquet"
 STUDY: Final = "import optuna"
+FIRST: Final = "import httpx"
 # It needs a key: test_keys.py.
 KEYS: Final = "import httpx, os"
 # Clients that need an environment of their own: tests/client_programs does the same.
@@ -36,7 +37,15 @@ ELSEWHERE: Final = ("import numpy as np", 'client = ScoringServerClient("localho
 
 
 def test_each_snippet_is_run() -> None:
-    assert set(SNIPPETS) == {PICTURE, ESTIMATOR, *TABLES, CONVERSION, STUDY, KEYS, *ELSEWHERE}
+    assert set(SNIPPETS) == {FIRST, PICTURE, ESTIMATOR, *TABLES, CONVERSION, STUDY, KEYS, *ELSEWHERE}
+
+
+def test_the_first_request_is_answered(capsys: pytest.CaptureFixture[str]) -> None:
+    with Running(ROOT / "models") as server:
+        exec(SNIPPETS[FIRST].replace("http://localhost:8000", server.address), {})  # noqa: S102 - our own snippet
+    label, _, probabilities = capsys.readouterr().out.partition(" [")
+    assert label
+    assert probabilities.count(",") == 9
 
 
 def test_the_picture_is_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--ray-storage",
         metavar="FOLDER|URI",
-        help="where checkpoints are written, from which training goes on after a worker was lost; a cluster needs one "
+        help="where checkpoints are written, from which training resumes after a worker is lost; a cluster needs one "
         "that all its machines share",
     )
     group.add_argument("--ray-logs", action="store_true", help="print what Ray and its workers log")

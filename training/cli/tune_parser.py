@@ -57,7 +57,7 @@ class TuneCommand:
 def parse(arguments: Sequence[str], kinds: Sequence[DataKind] = source.KINDS) -> TuneCommand:
     """Parse the ``arguments``. Prints help or an error and exits if there is nothing to run. Raises `OptionError`."""
     command = parser.new_parser("mlp-tune", _DESCRIPTION, _EXAMPLES, kinds)
-    _add_search(command.add_argument_group("search", "options of training that are given are not searched"))
+    _add_search(command.add_argument_group("search", "training options that are set are not searched"))
     given = vars(command.parse_args(arguments))
     own: dict[str, Any] = {name: given.pop(name) for name in _SEARCH}
     for name, bounds in _BOUNDS.items():
@@ -74,14 +74,14 @@ def _add_search(group: Any) -> None:
         type=int,
         metavar="N",
         default=30,
-        help="trials that the study has in the end, all processes and earlier commands together (default: 30)",
+        help="total trials of the study, including those of earlier commands and other processes (default: 30)",
     )
     group.add_argument(
         "--timeout-s",
         type=float,
         metavar="S",
         default=None,
-        help="end the search after so many seconds (default: never)",
+        help="stop the search after this many seconds (default: never)",
     )
     group.add_argument(
         "--search",
@@ -95,15 +95,15 @@ def _add_search(group: Any) -> None:
         "--storage",
         metavar="FILE|URL",
         default=None,
-        help="where the study is kept and gone on with: an SQLite file, a journal file (.journal), or the URL of a "
-        "database for several machines (default: searches/NAME.db)",
+        help="where the study is stored, to resume or share it: an SQLite file, a journal (.journal), or the URL of "
+        "a database for several machines (default: searches/NAME.db)",
     )
     group.add_argument("--study", metavar="NAME", default=None, help="name of the study (default: that of the model)")
     group.add_argument(
         "--publish",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="train the best settings again and publish; --no-publish for processes that only help (default: on)",
+        help="train the best settings again and publish; --no-publish for helper processes (default: on)",
     )
 
 

@@ -85,7 +85,7 @@ def of_classes(
         "which class. Cells off the diagonal are errors.",
         drawn.show(CONFUSION, confusion, "confusion matrix: the share of each true class predicted as each class"),
         "The reliability diagram says whether probabilities can be believed: of the rows predicted with a probability "
-        "of 80 %, about 80 % should be right. Small dots are few rows, and so uncertain.",
+        "of 80 %, about 80 % should be right. Small dots stand for few rows, and are uncertain.",
         drawn.show(RELIABILITY, reliability, "reliability diagram: accuracy by predicted probability"),
     ]
     if len(dataset.shape) == 2:
@@ -146,7 +146,7 @@ def _importance(found: Importance, run: TrainingRun, drawn: Drawn) -> str:
     more = (
         ""
         if measured == columns
-        else f" Of {columns:,} features, the {measured} that move the answers most were tried."
+        else f" Of {columns:,} features, the {measured} that move the predictions most were tried."
     )
     more += "" if measured <= _MAX_BARS else f" The picture has the first {_MAX_BARS}; `metadata.json` has all."
     return (

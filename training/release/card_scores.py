@@ -37,12 +37,12 @@ def scores(candidate: Candidate) -> str:
         for metric in next(iter(found.values()))
     ]
     notes = [
-        "Of log-loss and calibration error, less is better, and of the others more."
+        "Log-loss and calibration error should be low, the other scores high."
         if candidate.run.dataset.classifies
-        else "The errors are in the target's unit, and less is better; an R² of 1 is perfect."
+        else "The errors are in the target's unit, and should be low; an R² of 1 is perfect."
     ]
     if baseline:
-        notes.append(f"The baseline ignores the features: it always answers {_constant(candidate)}.")
+        notes.append(f"The baseline ignores the features: it always predicts {_constant(candidate)}.")
     if "roc_auc" in baseline:
         notes.append(_ranked(candidate.run.dataset))
     return "\n\n".join(["## Scores", table(["on the test rows", *columns], rows), " ".join(notes)])
@@ -77,9 +77,7 @@ def thresholds(candidate: Candidate) -> str:
         return ""
     name = candidate.run.dataset.class_names[1]
     rows = [[f"{each.at:.2f}", *_threshold_cells(each)] for each in found.shown]
-    note = (
-        f"Scores on the test rows if {text(repr(name))} is answered from a probability on; the prediction is at 0.50."
-    )
+    note = f"Scores on the test rows if {text(repr(name))} is predicted from this probability; the server uses 0.50."
     if found.best is not None:
         rows.append([f"{found.best.at:.4f}, best F1", *_threshold_cells(found.best)])
         note += " The threshold of the best F1 was chosen on the validation rows."
@@ -113,8 +111,8 @@ def _per_class(candidate: Candidate) -> str:
     ]
     head = ["class", "recall", "precision", "F1", "test rows"]
     note = (
-        "Recall is the share of a class's rows that were recognized, precision the share of the rows predicted as it "
-        "that are of it; F1 is their harmonic mean."
+        "Recall is the share of a class's rows that were recognized, precision the share of the rows predicted as the "
+        "class that belong to it; F1 is their harmonic mean."
     )
     return f"## Scores per class\n\n{table(head, rows)}\n\n{note}"
 

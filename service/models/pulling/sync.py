@@ -31,7 +31,7 @@ def run(
             if str(error) != failed:
                 _log.warning("%s; tried again every %g s", table.printable(str(error)), interval_s)
             failed = str(error)
-        except Exception:  # noqa: BLE001 - the side car of a server must not end
+        except Exception:  # noqa: BLE001 - the sidecar of a server must not end
             _log.exception("a look at the source failed; tried again in %g s", interval_s)
             failed = "?"
         else:

@@ -215,7 +215,7 @@ def test_the_error_for_a_bad_row_names_row_and_column(server: InProcess) -> None
     assert response.status == 422
     assert json.loads(response.body) == {
         "type": "urn:mlp-serving:invalid-input",
-        "title": "The input is not rows that the model takes",
+        "title": "The rows do not fit the model",
         "status": 422,
         "detail": detail,
         "request_id": "id-0",

@@ -100,5 +100,5 @@ def test_the_importance_is_that_of_the_manifest(targets: int, tmp_path: Path) ->
     else:
         assert section.startswith("How much the R² falls when ")
         assert found.score == pytest.approx(manifest.scores["fp32"]["r2"])
-    assert "Of 60 features, the 50 that move the answers most were tried." in section
+    assert "Of 60 features, the 50 that move the predictions most were tried." in section
     assert "The picture has the first 20; `metadata.json` has all." in section

@@ -150,5 +150,5 @@ KIND: Final = DataKind(
             convert=_image_size,
         ),
     ),
-    options_help="one folder per class; pictures are converted to greyscale",
+    options_help="one folder per class; pictures are converted to grayscale",
 )

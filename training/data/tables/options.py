@@ -180,15 +180,13 @@ OPTIONS: Final = (
     DataOption(
         "categorical", "--categorical", "treat as categories, even if they look like numbers or dates", **_COLUMNS
     ),
-    DataOption("numeric", "--numeric", "read as numbers; what is no number is missing", **_COLUMNS),
-    DataOption("datetime", "--datetime", "read as dates, and values that are none as missing", **_COLUMNS),
+    DataOption("numeric", "--numeric", "read as numbers; other values are missing", **_COLUMNS),
+    DataOption("datetime", "--datetime", "read as dates; other values are missing", **_COLUMNS),
     DataOption("drop", "--drop", "leave out", **_COLUMNS),
-    DataOption("keep", "--keep", "use, even if it looks like an id or has a string of its own in each row", **_COLUMNS),
-    DataOption("test", "--test", "the test rows, in a file of their own with the same columns", **_FILE),
-    DataOption(
-        "validation", "--validation", "the validation rows, in a file of their own with the same columns", **_FILE
-    ),
-    DataOption("split", "--split", "says for each row whether it is for train, validation or test", metavar="COLUMN"),
+    DataOption("keep", "--keep", "use, even if it looks like an id or free text", **_COLUMNS),
+    DataOption("test", "--test", "file with the test rows, with the same columns", **_FILE),
+    DataOption("validation", "--validation", "file with the validation rows, with the same columns", **_FILE),
+    DataOption("split", "--split", "column that says train, validation or test for each row", metavar="COLUMN"),
     DataOption("group", "--group", "rows with the same value, such as a patient, stay in one part", metavar="COLUMN"),
     DataOption(
         "time",
@@ -205,8 +203,8 @@ OPTIONS: Final = (
     DataOption(
         "missing",
         "--missing",
-        "strings that mean a missing value, in every column, besides the empty one (default: NA, nan, null, None, ? "
-        "and similar in columns of numbers or booleans, none in others)",
+        "strings that mean a missing value in every column, besides the empty one (default: NA, nan, null, None, ? and "
+        "similar in columns of numbers or booleans; NA, NaN, null and ? in string columns of text files)",
         nargs="*",
         metavar="STRING",
         convert=tuple,

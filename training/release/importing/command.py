@@ -84,7 +84,7 @@ def run(
     manifest = imported.manifest
     what = f"{len(manifest.classes)} classes" if manifest.classes else f"{', '.join(manifest.targets)}"
     write(
-        f"published {published}: {len(manifest.features)} features → {what}; its answers are not proved, see its card"
+        f"published {published}: {len(manifest.features)} features → {what}; its answers are not verified, see its card"
     )
     return 0
 

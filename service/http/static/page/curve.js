@@ -88,11 +88,11 @@ export function curvePanel({ model, important }, form, path) {
   output.addEventListener("change", () => ((isChosen = true), draw()));
   const node = section(
     "curve",
-    "How the answer changes with one feature",
+    "How the prediction changes with one feature",
     element(
       "div",
       { class: "tools" },
-      element("label", {}, "Along ", along),
+      element("label", {}, "Feature ", along),
       outputs.length > 1 ? element("label", {}, "Show ", output) : null,
     ),
     problem,

@@ -30,7 +30,7 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
   const seen = element("canvas", {
     id: "seen",
     role: "img",
-    "aria-label": `The picture in ${size} grey pixels`,
+    "aria-label": `The picture in ${size} gray pixels`,
     width,
     height,
   });
@@ -135,7 +135,7 @@ export function imageInput({ model, brightest, examples }, { changed, failed, st
           "figure",
           { class: "seen" },
           seen,
-          element("figcaption", {}, `What the model sees: ${size} pixels, grey`),
+          element("figcaption", {}, `What the model sees: ${size} gray pixels`),
         ),
         element("label", { class: "upload" }, element("span", {}, "Upload a picture"), file),
         element("p", { class: "quiet" }, "Or draw, paste one, or drop a file here."),

@@ -41,7 +41,7 @@ function askForKey(isWrong) {
         "div",
         { class: "tools" },
         element("button", { id: "key-use", class: "primary", value: "use" }, "Use this key"),
-        element("button", { id: "key-none", value: "", formnovalidate: true }, "Go on without"),
+        element("button", { id: "key-none", value: "", formnovalidate: true }, "Continue without a key"),
       ),
     ),
   );

@@ -111,7 +111,7 @@ function build(version, isServing, before) {
 function summaryOf({ version, labels, targets, input_shape: shape, features }, isImage) {
   const from = isImage ? `pictures of ${shape[1]} × ${shape[0]} pixels` : count(features.length, "feature");
   const what = labels.length
-    ? `Tells ${labels.length} classes apart from ${from}`
+    ? `Predicts one of ${labels.length} classes from ${from}`
     : `Predicts ${targets.join(", ")} from ${from}`;
   return `${what}. Version ${version}.`;
 }

@@ -66,7 +66,7 @@ export function driftTables(scrape, model) {
   return [
     {
       rows: [],
-      more: ["Not watched: --drift-features is 0, or the models have no reference statistics of their training."],
+      more: ["Not watched: --drift-features is 0, or the models have no reference statistics from training."],
     },
   ];
 }

@@ -41,7 +41,7 @@ async function ask() {
 
 function show(state, reason) {
   const texts = {
-    connecting: "Asking the server …",
+    connecting: "Connecting …",
     live: `Live: updated every ${EVERY_MS / 1000} seconds.${restarted}`,
     paused: `Paused${lastAnswer && ` at ${lastAnswer}`}.`,
     away: `${explained(reason)}${lastAnswer && ` The figures are of ${lastAnswer}.`} Trying again.`,
@@ -130,7 +130,7 @@ function drawChoice() {
 const poller = new Poller(ask, show, EVERY_MS);
 at("pause").addEventListener("click", ({ target }) => {
   poller.pause(!poller.isPaused);
-  target.textContent = poller.isPaused ? "Go on" : "Pause";
+  target.textContent = poller.isPaused ? "Resume" : "Pause";
 });
 at("model").addEventListener("change", ({ target }) => {
   history.choose(target.value);

@@ -1,4 +1,4 @@
-"""The side car looks again whatever happens, says what changed, and ends at SIGTERM."""
+"""The sidecar looks again whatever happens, says what changed, and ends at SIGTERM."""
 
 from __future__ import annotations
 

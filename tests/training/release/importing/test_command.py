@@ -211,7 +211,7 @@ def test_what_is_published_says_that_it_is_not_proved(importing: Importing) -> N
     assert "<h1>mine, version 1</h1>" in page
     assert "<strong>not compared with those of its framework</strong>" in page
     assert importing.written == [
-        f"published {folder}: 4 features → 3 classes; its answers are not proved, see its card"
+        f"published {folder}: 4 features → 3 classes; its answers are not verified, see its card"
     ]
 
 
