@@ -144,7 +144,8 @@ def _integers(tensor: Tensor, packed: bytes | bytearray, count: int) -> Steps[ND
         if at:
             yield
         end = min(at + _STEP_BYTES, len(raw))
-        while end < len(raw) and raw[end - 1] > 127:
+        most = min(end + _MAX_VARINT_BYTES, len(raw))
+        while end < most and raw[end - 1] > 127:
             end += 1
         part = _declared(tensor, _unpacked(raw[at:end]), filled)
         if filled + len(part) > count:

@@ -32,6 +32,7 @@ class CsvText:
         self._longest_bytes = longest_bytes
         self._at = len(_BOM) if body.startswith(_BOM) else 0
         self._row_chars = 0
+        self.read_chars = 0  # of all rows so far
         self._empty_lines = 0
         first = next(self._lines(peek=True), "")
         self.delimiter = delimiter or delimiter_of(first, width)
@@ -48,6 +49,7 @@ class CsvText:
             except csv.Error as error:
                 raise MalformedBody(f"the body is not CSV: line {self._rows.line_num}: {error}") from error
             if row:
+                self.read_chars += self._row_chars
                 return row
             self._empty_lines += 1
             if self._empty_lines > _MOST_EMPTY_LINES:
@@ -99,6 +101,13 @@ def delimiter_of(first: str, width: int | None = None) -> str:
     """What separates the values of a ``first`` line: what makes it ``width`` values long, or what it has most of."""
     if width is not None:
         for delimiter in _DELIMITERS:
-            if len(next(csv.reader([first], delimiter=delimiter), [])) == width:
+            if _values_in(first, delimiter) == width:
                 return delimiter
     return max(_DELIMITERS, key=_QUOTED.sub("", first).count)
+
+
+def _values_in(line: str, delimiter: str) -> int:
+    try:
+        return len(next(csv.reader([line], delimiter=delimiter), []))
+    except csv.Error:  # a value is longer than the parser allows
+        return 0
