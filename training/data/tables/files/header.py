@@ -8,6 +8,8 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Final
 
+from service.cells import name_of
+
 _NUMBER: Final = re.compile(r"[-+]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][-+]?[0-9]+)?%?")
 _MOST_TITLES: Final = 50
 _MAX_STEP: Final = 10  # between years, or positions
@@ -19,12 +21,21 @@ def width_of(row: Sequence[str]) -> int:
     return next((len(row) - index for index, cell in enumerate(reversed(row)) if cell.strip()), 0)
 
 
-def skip_titles(rows: Sequence[Sequence[str]]) -> int:
+def row_with(names: Collection[str], rows: Sequence[Sequence[str]]) -> int | None:
+    """Return the index of the first of ``rows`` that has all ``names``; None if there is none, or no names."""
+    if not names:
+        return None
+    return next((at for at, row in enumerate(rows[:_MOST_TITLES]) if set(map(name_of, row)) >= set(names)), None)
+
+
+def skip_titles(rows: Sequence[Sequence[str]], known_names: Collection[str] = ()) -> int:
     """Return the index of the header among a table's first ``rows``; those before it are titles or remarks.
 
-    The header is the first row as wide as most rows. It may be one shorter if numbers follow at once: R writes no name
+    The header is the first row with all ``known_names``, or else the first one as wide as most rows. It may be one shorter if numbers follow at once: R writes no name
     for the names of the rows.
     """
+    if (known := row_with(known_names, rows)) is not None:
+        return known
     widths = [width_of(row) for row in rows]
     ((usual, count),) = Counter(width for width in widths if width).most_common(1) or [(0, 0)]
     for index, width in enumerate(widths[:_MOST_TITLES]):
