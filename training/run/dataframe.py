@@ -6,7 +6,7 @@ import difflib
 import inspect
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -147,7 +147,7 @@ def train_table(  # noqa: PLR0913 - one keyword for each option
 
 
 def _targets(target: Any) -> tuple[str, ...]:
-    names = (target,) if isinstance(target, str) else tuple(target) if isinstance(target, list | tuple) else ()
+    names = (target,) if isinstance(target, str) else tuple(target) if isinstance(target, Iterable) else ()
     if not names or not all(isinstance(each, str) for each in names):
         raise OptionError(f"target is {target!r}, expected the name of a column, or a list of names")
     return names

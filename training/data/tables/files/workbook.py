@@ -35,15 +35,12 @@ def read(path: Path, content: bytes, known_names: Collection[str], max_bytes: in
 
 
 def _chosen(sheets: Mapping[str, Any], known_names: Collection[str]) -> tuple[str, list[list[Any]]] | None:
-    """Return the name and the rows of the sheet to read."""
-    first = None
-    for name, sheet in sheets.items():
-        rows = sheet.to_python(skip_empty_area=True)
-        if len(rows) > 1:
-            if not known_names or header.row_with(known_names, _texts(rows)) is not None:
-                return name, rows
-            first = first or (name, rows)
-    return first
+    """Return the name and the rows of the sheet to read: the widest one that has ``known_names``, or the first."""
+    tables = {name: rows for name, sheet in sheets.items() if len(rows := sheet.to_python(skip_empty_area=True)) > 1}
+    fitting = [pair for pair in tables.items() if header.row_with(known_names, _texts(pair[1])) is not None]
+    if known_names and fitting:
+        return max(fitting, key=lambda pair: len(pair[1][0]))
+    return next(iter(tables.items()), None)
 
 
 def _content(rows: list[list[Any]], known_names: Collection[str], notes: list[str]) -> Content:

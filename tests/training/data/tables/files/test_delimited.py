@@ -161,7 +161,12 @@ def test_a_column_that_is_left_out_keeps_its_name(path: Path) -> None:
 def test_the_header_has_the_names_that_the_user_gave(path: Path) -> None:
     path.write_text("Person,,Money\n" + TABLE)
     assert reader.read(path, ("c",)).table.to_pydict() == COLUMNS
+    path.write_text("c\nPerson,,Money\n" + TABLE)
+    assert reader.read(path, ("c",)).table.to_pydict() == COLUMNS
+    path.write_text("Person,,Money\n" + TABLE)
     assert reader.read(path, ("d",)).table.column_names == ["Person", "column_2", "Money"]
+    path.write_text(TABLE)
+    assert reader.read(path, ("x",)).table.to_pydict() == COLUMNS
 
 
 def test_a_mark_of_inches_is_no_quote(path: Path) -> None:

@@ -63,7 +63,7 @@ def test_workbook_that_expands_beyond_the_limit_is_refused(tmp_path: Path) -> No
 
 
 def test_the_sheet_with_the_target_is_read_below_a_merged_header(tmp_path: Path) -> None:
-    notes = [["Salaries"], ["See the other sheet"]]
+    notes = [["Column", "Meaning"], ["price", "in euros"], ["zip", "of the flat"]]
     rows = [["Person", None, None, None, "Place"], *ROWS, [], ["Source: a survey"]]
     path = workbooks.write(tmp_path / "t.xlsx", {"Info": notes, "Data": rows})
     found = reader.read(path, ("price",))
@@ -74,4 +74,4 @@ def test_the_sheet_with_the_target_is_read_below_a_merged_header(tmp_path: Path)
         "1 row before the header is skipped",
         "what stands below the table is skipped: 'Source: a survey'",
     )
-    assert reader.read(path, ("other",)).table.column_names == ["Salaries"]
+    assert reader.read(path, ("other",)).table.column_names == ["Column", "Meaning"]
