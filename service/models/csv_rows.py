@@ -12,6 +12,7 @@ from typing import Final, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from service.cells import name_of
 from service.errors import InvalidInput
 from service.http.codecs.csv_text import delimiter_of
 from service.manifest import CLASSIFICATION, Manifest
@@ -54,10 +55,10 @@ class _Table:
             raise CommandError(f"{path} is empty, expected a table with a header")
         self._delimiter = delimiter_of(first)
         self._rows = csv.reader(itertools.chain([first], lines), delimiter=self._delimiter)
-        self._names = [name.strip() for name in next(self._rows)]
-        name, times = Counter(self._names).most_common(1)[0]
-        if times > 1:
-            raise CommandError(f"{path} has {times} columns named {name!r}; rename them")
+        self._names = list(map(name_of, next(self._rows)))
+        for name, times in Counter(self._names).most_common():
+            if name and times > 1:
+                raise CommandError(f"{path} has {times} columns named {name!r}; rename them")
 
     def batches(
         self, views: Sequence[View], manifest: Manifest, targets: Sequence[str], skipped: Skipped

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from service import dates
 from service.errors import BodyTooLarge, Fault, InvalidInput, MalformedBody
-from service.inference.columns import Boolean, Category, Column, DateTime
+from service.inference.columns import Boolean, Category, Column, DateTime, Pixel
 from service.inference.row_faults import FirstBadRow, RowFaults
 from service.inference.schema import Schema
 
@@ -40,7 +40,8 @@ def check_type(name: str, arrow_type: Any, column: Column, schema: Schema) -> No
     is_number = types.is_integer(inner) or types.is_floating(inner) or is_decimal
     is_time = types.is_temporal(inner) and not types.is_interval(inner)  # an interval has no text
     is_written = isinstance(column, Category) and is_time and getattr(inner, "tz", None) is None
-    if not (is_number or _is_text(inner) or is_written or types.is_boolean(inner) or types.is_null(inner)):
+    is_days = types.is_duration(inner) and not isinstance(column, Boolean | Category | Pixel)
+    if not (is_number or _is_text(inner) or is_written or is_days or types.is_boolean(inner) or types.is_null(inner)):
         detail = f"column {name!r} has the type {str(arrow_type)!s:.60}, expected numbers, booleans or strings"
         raise InvalidInput(Fault(f"{detail}; convert it first", feature=name))
     is_short = types.is_float16(inner) or types.is_float32(inner)
@@ -130,6 +131,8 @@ class ColumnReader:
             return result
         if types.is_dictionary(array.type) and types.is_temporal(array.type.value_type):
             array = array.dictionary_decode()
+        if types.is_duration(array.type) and not isinstance(self._column, Category | DateTime):
+            array = _days(array)
         if types.is_temporal(array.type):
             if isinstance(self._column, DateTime):
                 return self._of_ticks(array, first)
@@ -192,6 +195,14 @@ class ColumnReader:
         if type(value) is str and len(value) <= _REMEMBERED_CHARS and len(self._known) < _REMEMBERED:
             self._known[value] = number
         return number
+
+
+def _days(array: Any) -> Any:
+    """An array of durations as numbers of days, as training reads them."""
+    from pyarrow import array as array_of  # noqa: PLC0415 - an extra
+
+    ticks: NDArray[np.int64] = array.cast("int64").fill_null(0).to_numpy()
+    return array_of(ticks / _PER_DAY[array.type.unit], mask=array.is_null().to_numpy(zero_copy_only=False))
 
 
 def _listed(array: Any, strings: LongStrings) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -55,6 +56,12 @@ def test_numbers_of_each_type_are_read(type_: pa.DataType) -> None:
     values = plain.cast(type_)
     assert rows_of(ARROW, pair(values), PAIR).tolist() == [[1, 1], [20, 1]]
     assert rows_of(ARROW, pair(values.dictionary_encode()), PAIR).tolist() == [[1, 1], [20, 1]]
+
+
+def test_durations_are_numbers_of_days() -> None:
+    hours = pa.array([timedelta(hours=6), timedelta(days=2)])
+    for unit in ("s", "ms", "us", "ns"):
+        assert rows_of(ARROW, pair(hours.cast(pa.duration(unit))), PAIR).tolist() == [[0.25, 1], [2, 1]]
 
 
 @pytest.mark.parametrize("type_", [pa.string(), pa.large_string(), pa.string_view()])
