@@ -24,7 +24,7 @@ pipeline = Pipeline(
         ("scale", StandardScaler()),
         ("mlp", MLPClassifier(hidden_layer_sizes=(16,), solver="lbfgs", max_iter=1000, random_state=0)),
     ]
-).set_output(transform="pandas")
+)
 search = GridSearchCV(pipeline, {"mlp__alpha": [0.01, 1.0]}, cv=3).fit(X_train, y_train)
 best = search.best_estimator_
 print(f"best alpha: {best['mlp'].alpha}, test accuracy: {best.score(X_test, y_test):.3f}")
@@ -35,6 +35,7 @@ with TemporaryDirectory() as folder:
     publish(best, models, "cancer", train=(X_train, y_train), test=(X_test, y_test))
     with serve(models) as url:
         rows = X_test.head(5).to_dict("records")
-        answer = httpx.post(f"{url}/predict", json={"inputs": rows}).raise_for_status().json()
+        unused = {"ignore_unknown": "true"}  # the columns that SelectKBest drops
+        answer = httpx.post(f"{url}/predict", params=unused, json={"inputs": rows}).raise_for_status().json()
 print(f"served: {answer['predictions']}")
 print(f"pipeline: {best.predict(X_test.head(5)).tolist()}")

@@ -52,10 +52,10 @@ def network(body: nn.Sequential, features: Sequence[str], train: Rows | None = N
 def folded_network(body: nn.Sequential, folded: Folded, dtype: torch.dtype) -> Network:
     """Put ``body``, which is on the CPU in float64 and is changed, into a `Network` that takes rows before the steps
     that were ``folded``; they are float32 or float64 as ``dtype``."""
-    first, matrix = cast("nn.Linear", body[0]), torch.from_numpy(folded.matrix)
+    first, matrix = cast("nn.Linear", body[0]), torch.tensor(folded.matrix)
     body[0] = merged = nn.Linear(len(matrix), first.out_features, dtype=torch.float64)
     merged.weight.copy_(first.weight @ matrix.T)
-    merged.bias.copy_(first.bias + first.weight @ torch.from_numpy(folded.constant))
+    merged.bias.copy_(first.bias + first.weight @ torch.tensor(folded.constant))
     mean, scale = (torch.tensor(each, dtype=dtype) for each in (folded.mean, folded.scale))
     last = cast("nn.Linear", body[-1])
     return Network(ScaledColumns(folded.columns, mean, scale), body.float(), last.out_features).eval()

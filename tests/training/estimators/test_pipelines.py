@@ -111,6 +111,10 @@ FOLDABLE: dict[str, Any] = {
         PCA(4, random_state=0),
         FunctionTransformer(),
     ),
+    # As read-only arrays, since pandas 3.
+    "frames between the steps": make_pipeline(
+        numbers(StandardScaler()).set_output(transform="pandas"), SelectKBest(k=1).set_output(transform="pandas")
+    ),
     "union and selection": make_pipeline(
         numbers(StandardScaler()), FeatureUnion([("all", "passthrough"), ("best", SelectKBest(k=1))])
     ),
