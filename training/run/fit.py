@@ -17,6 +17,7 @@ from training.config import Config
 from training.data.dataset import Dataset
 from training.data.split import Split
 from training.engine import device, trainer
+from training.engine.arithmetic import Arithmetic
 from training.engine.trainer import Epoch
 from training.recipe import sizing
 from training.recipe import train as recipe
@@ -70,8 +71,7 @@ def train(  # noqa: PLR0913 - what is trained, how, where, and who is told
         )
     fit_s = time.perf_counter() - started_s
     best = trainer.best_epoch(trained.history, config)
-    if trained.arithmetic.ratio is not None:
-        console.print(str(trained.arithmetic))
+    _print_arithmetic(console, trained.arithmetic)
     if trained.teacher_history:
         console.print(f"teacher: validation accuracy {trained.teacher_history[-1].validation_score:.4f}")
     console.print(
@@ -107,6 +107,11 @@ def _place(config: Config, cluster: Cluster | None) -> tuple[Callable[..., Train
         return partial(on_ray.train_network, cluster), cluster.described
     train_device = device.choose(config.device)
     return partial(recipe.train_network, device=train_device), device.described(train_device)
+
+
+def _print_arithmetic(console: Console, arithmetic: Arithmetic) -> None:
+    if arithmetic.ratio is not None:
+        console.print(str(arithmetic))
 
 
 def _end(history: Sequence[Epoch], best: Epoch, config: Config) -> str:
