@@ -135,8 +135,7 @@ def errors_of(reads: Iterable[Callable[[], object]]) -> list[InvalidInput]:
 
 
 def of_row(errors: Sequence[InvalidInput], *, with_hints: bool = True) -> InvalidInput:
-    """One error for all of a row. Only the first few have the remedies that take long to find, and only ``with_hints``.
-    """
+    """One error for all of a row. Only the first few have remedies that take long to find; ``with_hints`` alone."""
     first, *others = errors
     if not others:
         return first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,6 @@ _LONG_CHARS: Final = 1024
 _MOST_DECIMALS: Final = 76
 _VIEW_BYTES: Final = 16
 _PER_DAY: Final = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": dates.NANOSECONDS}
-
-T = TypeVar("T")
 
 
 def check_type(name: str, arrow_type: Any, column: Column, schema: Schema) -> None:
@@ -94,7 +92,7 @@ class LongStrings:
         self._in_views += int(found[found > _LONG_CHARS].sum(dtype=np.int64))
         self._check(self._in_views)
 
-    def counted(self, value: T) -> T:
+    def counted(self, value: Any) -> Any:
         """Return the value of a row, which is counted if it is a long string. Raises `BodyTooLarge`."""
         if type(value) is str and len(value) > _LONG_CHARS:
             self._in_rows += len(value)

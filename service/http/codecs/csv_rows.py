@@ -73,9 +73,7 @@ def rows_from_csv(
     return rows[:count]
 
 
-def _next(
-    lines: Iterator[list[str]], text: CsvText, most: int
-) -> tuple[list[list[str]], MalformedBody | None, bool]:
+def _next(lines: Iterator[list[str]], text: CsvText, most: int) -> tuple[list[list[str]], MalformedBody | None, bool]:
     """The next rows of a ``text``, the error after them, and whether they are the last ones."""
     found: list[list[str]] = []
     end_chars = text.read_chars + _STEP_CHARS

@@ -82,4 +82,6 @@ def _jpeg_excess(file: bytes) -> str | None:
             return None
     if found is None:
         skipped_bytes += len(file) - at
-    return f"more than {_MOST_SKIPPED_BYTES} bytes between its segments" if skipped_bytes > _MOST_SKIPPED_BYTES else None
+    return (
+        f"more than {_MOST_SKIPPED_BYTES} bytes between its segments" if skipped_bytes > _MOST_SKIPPED_BYTES else None
+    )

@@ -143,7 +143,7 @@ class ParsingProtocol(HttpToolsProtocol):
             return
         try:
             if len(self.url) > self.limits.max_target_bytes:
-                raise self.limits.target_too_long()  # noqa: TRY301 - as all errors here
+                raise self.limits.target_too_long()
             self._known_host, self._declared_bytes, self.expect_100_continue = heads.read_framing(
                 self.method, self.http_version, self._framing_headers, self._known_host
             )

@@ -115,6 +115,22 @@ def test_an_integer_without_an_end_is_refused(small: Model, size_bytes: int) -> 
         decoded(wire.field(1, b"small") + wire.field(5, head + contents), small)
 
 
+@pytest.mark.parametrize("datatype", ["INT32", "BYTES"])
+def test_fields_that_are_no_values_are_read_in_steps(small: Model, datatype: str) -> None:
+    """Unknown ones, and empty ones of another type."""
+    head = ModelInferRequest.InferInputTensor(name="inputs", datatype=datatype, shape=[1, 4]).SerializeToString()
+    for field in (b"\x78\x01", b"\x32\x00"):
+        body = wire.field(1, b"small") + wire.field(5, head + wire.field(5, field * 50_000))
+        request = InferRequest("small", None, None, {}, body, split=finish(infer_request.split(body)))
+        steps: Any = infer_request.decode(request, small)
+        count = 0
+        with pytest.raises(RequestError, match="too few values"):
+            while True:
+                next(steps)
+                count += 1
+        assert count > 10
+
+
 def test_contents_may_come_in_parts(small: Model) -> None:
     """Repeated messages are merged, as protocol buffers want it."""
     values = np.array([1, 2, 3, 4], np.float32)

@@ -211,8 +211,8 @@ def test_slow_messages_to_health_checking_and_reflection_do_too(models_folder: P
         held = Held(b"")
         check = strict.channel.stream_unary("/grpc.health.v1.Health/Check")
         watch, reflect = (
-            strict.channel.stream_stream(path)
-            for path in ("/grpc.health.v1.Health/Watch", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+            strict.channel.stream_stream(f"/grpc.{method}")
+            for method in ("health.v1.Health/Watch", "reflection.v1alpha.ServerReflection/ServerReflectionInfo")
         )
         live = strict.channel.stream_unary(f"/{SERVICE}/ServerLive")
         slow = [call.future(iter(held)) for call in [check] * 5 + [live] * 4]
@@ -224,8 +224,9 @@ def test_slow_messages_to_health_checking_and_reflection_do_too(models_folder: P
         assert reflect(iter(held)).code() is Code.OK  # such a client may just have no more questions
         held.release()
         large = health_pb2.HealthCheckRequest(service="x" * 17_000).SerializeToString()
-        for call in (lambda: check(iter([large])), lambda: list(watch(iter([large]))), lambda: list(reflect(iter([large])))):
-            code, detail = failure(call)
+        answers = (lambda: check(iter([large])), lambda: [*watch(iter([large]))], lambda: [*reflect(iter([large]))])
+        for answer in answers:
+            code, detail = failure(answer)
             assert (code, "expected at most 16384; send a name alone" in detail) == (Code.RESOURCE_EXHAUSTED, True)
         for call in (lambda: check(iter([b"\xff"])), lambda: list(reflect(iter([b"\xff"])))):
             assert failure(call)[0] is Code.INVALID_ARGUMENT

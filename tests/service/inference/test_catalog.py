@@ -249,7 +249,8 @@ def test_a_reason_does_not_tell_where_links_lead(folder: Folder) -> None:
         "small/2/model.onnx leads to …/elsewhere.onnx, outside the models folder 'models'; copy the version into it"
     )
     assert folder.reason("3") == (
-        "small/3 is a link to '…/folder', which cannot be followed: No such file or directory; fix the link or remove it"
+        "small/3 is a link to '…/folder', which cannot be followed: No such file or directory; fix the link or remove "
+        "it"
     )
 
 

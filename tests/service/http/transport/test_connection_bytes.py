@@ -71,6 +71,8 @@ def with_headers(request: bytes, *headers: str) -> bytes:
 
 
 SMUGGLED = b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n"
+
+
 @pytest.mark.parametrize("path", ["/health/ready?", "/predict?", "/"])
 def test_a_long_path_or_query_is_rejected(ask: Ask, path: str) -> None:
     """To parse 64 kB of a query would hold up the event loop."""
