@@ -24,6 +24,7 @@ MARKS: Final = (
     *("--", ".", "#N/A", "#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN", "NONE", "nil", "Nil", "NIL"),
     *("unknown", "Unknown", "UNKNOWN", "missing", "Missing", "MISSING", "n.a.", "N.A.", "n.a", "N.A", "<null>"),
     *("not available", "Not available", "Not Available", "..", "...", "*"),
+    *("#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"),  # Excel's errors
 )
 BOOLEANS: Final[Mapping[str, bool]] = MappingProxyType(
     dict.fromkeys(("true", "True", "TRUE", "1"), True) | dict.fromkeys(("false", "False", "FALSE", "0"), False)
@@ -31,17 +32,34 @@ BOOLEANS: Final[Mapping[str, bool]] = MappingProxyType(
 DECIMALS: Final = (".", ",")
 THOUSANDS: Final = (".", ",", "'", " ")
 NUMBER_MAX_LETTERS: Final = 400  # float64's longest integer has 309 digits
-# What may stand around a number that is written with symbols: $1,200 -€3 12.5 % (40) USD 7. For Python and RE2.
-SYMBOLS: Final = r"(?:[$€£¥₹₩₽₺]|USD|EUR|GBP|JPY|CHF|CAD|AUD|INR|CNY)"
+# What may stand around a number that is written with symbols: $1,200 -€3 12.5 % (40) USD 7 R$ 5. For Python and RE2.
+SYMBOLS: Final = (
+    "(?:[A-Z]{0,2}[$]|[€£¥₹₩₽₺₪₫₱₦₴฿]|kr[.]?|zł|Kč|Ft|USD|EUR|GBP|JPY|CHF|CAD|AUD|NZD|INR|CNY|BRL|MXN|ZAR|SEK|NOK|DKK|"
+    "PLN|CZK|HUF|TRY)"
+)
 MINUS: Final = "\u2212"  # typographic
+# Between groups of digits.
+SPACES: Final = " \xa0\u2009\u202f"
+APOSTROPHES: Final = "'\u2019"
 
-_SPACES: Final = " \xa0\u2009\u202f"
 _EXACT: Final = 2**53
+_SEPARATORS: Final[Mapping[str, str]] = MappingProxyType({" ": SPACES, "'": APOSTROPHES})
 
 
 def strip(text: str) -> str:
     """``text`` without leading and trailing blanks."""
     return text.strip(BLANKS)
+
+
+def name_of(text: str) -> str:
+    """The name of a column whose header is ``text``: without blanks around it, and in one line with plain blanks."""
+    stripped = strip(text)
+    return stripped if stripped.isprintable() else " ".join(stripped.split())
+
+
+def separators(thousands: str) -> str:
+    """The characters that are a ``thousands`` separator."""
+    return _SEPARATORS.get(thousands, thousands)
 
 
 @lru_cache
@@ -52,14 +70,15 @@ def number_pattern(decimal: str = ".", thousands: str = "", *, symbols: bool = F
     """
     integer = "[0-9]+"
     if thousands:
-        separator = f"[{_SPACES}]" if thousands == " " else re.escape(thousands)
-        integer = f"(?:[1-9][0-9]{{0,2}}(?:{separator}[0-9]{{3}})+|[0-9]+)"
+        separator = f"[{separators(thousands)}]"
+        indian = f"[1-9][0-9]?(?:{separator}[0-9]{{2}})+{separator}[0-9]{{3}}|" if thousands == "," else ""
+        integer = f"(?:[1-9][0-9]{{0,2}}(?:{separator}[0-9]{{3}})+|{indian}[0-9]+)"
     point = re.escape(decimal)
     infinite = "[iI][nN][fF](?:[iI][nN][iI][tT][yY])?"
     number = f"(?:{integer}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][-+]?[0-9]+)?"
     if not symbols:
         return f"[-+]?(?:{number}|{infinite})"
-    space = f"[{_SPACES}]?"
+    space = f"[{SPACES}]?"
     before, after = f"(?:{SYMBOLS}{space})?", f"(?:{space}(?:%|{SYMBOLS}))?"
     sign = f"[-+{MINUS}]?"
     return f"(?:{sign}{before}|{before}{sign}){number}{after}|[(]{before}{number}{after}[)]"
@@ -68,7 +87,7 @@ def number_pattern(decimal: str = ".", thousands: str = "", *, symbols: bool = F
 def plain_number(text: str) -> str:
     """``text``, a number with symbols, without them: ``$1,200`` is ``1,200`` and ``(40%)`` is ``-40``."""
     sign = "-" if text.startswith("(") else ""
-    return sign + re.sub(f"[()%]|{SYMBOLS}", "", text).replace(MINUS, "-").strip(_SPACES)
+    return sign + re.sub(f"[()%]|{SYMBOLS}", "", text).replace(MINUS, "-").strip(SPACES)
 
 
 def number_of(text: str, decimal: str = ".", thousands: str = "", *, symbols: bool = False) -> float | None:
@@ -77,7 +96,7 @@ def number_of(text: str, decimal: str = ".", thousands: str = "", *, symbols: bo
         return None
     if symbols:
         text = plain_number(text)
-    for mark in _SPACES if thousands == " " else thousands:
+    for mark in separators(thousands):
         text = text.replace(mark, "")
     return float(text.replace(decimal, "."))
 

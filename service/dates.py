@@ -83,7 +83,11 @@ PATTERNS: Final[Mapping[DateFormat, tuple[str, ...]]] = MappingProxyType(
     {
         "year-month-day": (_YEAR_MONTH_DAY,),
         "day-month-year": (f"{_WEEKDAY}{_DAY}{_BETWEEN}{_MONTH}{_BETWEEN}{_YEAR}{_TIME}", _YEAR_MONTH_DAY),
-        "month-day-year": (f"{_WEEKDAY}{_MONTH}{_BETWEEN}{_DAY}{_BETWEEN}{_YEAR}{_TIME}", _YEAR_MONTH_DAY),
+        "month-day-year": (
+            f"{_WEEKDAY}{_MONTH}{_BETWEEN}{_DAY}{_BETWEEN}{_YEAR}{_TIME}",
+            f"{_WEEKDAY}{_NAMED_MONTH} +{_DAY} +{_CLOCK} +{_LONG_YEAR}",  # as C's ctime writes it
+            _YEAR_MONTH_DAY,
+        ),
         "year-month": (_YEAR_MONTH, _YEAR_QUARTER, _YEAR_MONTH_DAY),
         "month-year": (
             f"(?P<month>[0-9]{{1,2}})[-/]{_LONG_YEAR}",

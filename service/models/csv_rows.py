@@ -12,6 +12,7 @@ from typing import Final, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from service.cells import name_of
 from service.errors import InvalidInput
 from service.manifest import CLASSIFICATION, Manifest
 from service.models.command import CommandError
@@ -55,10 +56,10 @@ class _Table:
         unquoted = re.sub(r'"[^"]*"', "", first)
         self._delimiter = max(_DELIMITERS, key=unquoted.count)
         self._rows = csv.reader(_chain(first, lines), delimiter=self._delimiter)
-        self._names = [name.strip() for name in next(self._rows)]
-        name, times = Counter(self._names).most_common(1)[0]
-        if times > 1:
-            raise CommandError(f"{path} has {times} columns named {name!r}; rename them")
+        self._names = list(map(name_of, next(self._rows)))
+        for name, times in Counter(self._names).most_common():
+            if name and times > 1:
+                raise CommandError(f"{path} has {times} columns named {name!r}; rename them")
 
     def batches(
         self, views: Sequence[View], manifest: Manifest, targets: Sequence[str], skipped: Skipped

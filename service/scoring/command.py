@@ -16,7 +16,7 @@ end, or not at all."""
 _FORMATS: Final = """inputs, by suffix:
   .parquet .pq                 a file; or a folder of them, also partitioned as in year=2026/month=1/
   .arrow .feather .ipc         an Arrow file or stream
-  .csv .tsv .txt               a text table with a header, read as the server reads CSV; also .gz, .zst and .bz2
+  .csv .tsv .txt .tab .data    a text table with a header, read as the server reads CSV; also .gz, .zst and .bz2
   .jsonl .ndjson               an object by feature name on each line; also compressed
   .npy .npz                    an array (rows, features), or nested to the model's shape
   a folder of pictures         PNG, JPEG and WebP, for a model of images

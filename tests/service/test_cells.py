@@ -14,6 +14,14 @@ from service import cells
 from service.cells import BLANKS, MARKS, NUMBER_MAX_LETTERS, THOUSANDS, Cells, number_of, spellings_of
 
 
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [(" age ", "age"), ("years  old", "years  old"), ("age\n (years)", "age (years)"), ("prix\xa0TTC", "prix TTC")],
+)
+def test_a_name_is_in_one_line(header: str, name: str) -> None:
+    assert cells.name_of(header) == name
+
+
 def test_blanks_are_unicode_white_space() -> None:
     assert set(BLANKS) == {chr(code) for code in range(0x110000) if chr(code).isspace()}
 
@@ -71,6 +79,9 @@ def test_a_plain_number(text: str, number: float | None) -> None:
         ("1 200", ".", " ", 1200),
         ("1\u202f200", ".", " ", 1200),
         ("1\xa0200,5", ",", " ", 1200.5),
+        ("1\u2019200.5", ".", "'", 1200.5),
+        ("12,34,567.5", ".", ",", 1234567.5),
+        ("1,00,00", ".", ",", None),
     ],
 )
 def test_a_number_with_other_marks(text: str, decimal: str, thousands: str, number: float | None) -> None:

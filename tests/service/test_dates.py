@@ -72,6 +72,8 @@ def days_since(moment: datetime) -> float:
         ("month-day-year", "Jan. 5, 2020", JANUARY),
         ("month-day-year", "Sunday, January 5th, 2020", JANUARY),
         ("month-day-year", "Sept 5 2020", moment_of(2020, 9, 5)),
+        ("month-day-year", "Sun Jan  5 17:30:00 2020", JANUARY.replace(hour=17, minute=30)),
+        ("month-day-year", "Sun Jan 05 18:30:00 +0100 2020", JANUARY.replace(hour=17, minute=30)),
         ("month-day-year", "2020-01-05T17:30", JANUARY.replace(hour=17, minute=30)),
         ("year-month", "2018-03", moment_of(2018, 3, 1)),
         ("year-month", "2018/3", moment_of(2018, 3, 1)),

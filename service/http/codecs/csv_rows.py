@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from service.cells import strip
+from service.cells import name_of
 from service.errors import Fault, InvalidInput, MalformedBody, UnsupportedMedia
 from service.http.codecs import named
 from service.http.codecs.codec import Codec, DecodedRows, MediaObject, steps_with_faults
@@ -149,7 +149,7 @@ class CellReader:
 
 
 def _names(lines: Iterator[list[str]], schema: Schema, *, ignore_unknown: bool) -> list[str]:
-    names = [strip(name) for name in next(lines, [])]
+    names = [name_of(name) for name in next(lines, [])]
     if not names:
         raise InvalidInput(Fault("the body is empty, expected a line of column names and one or more rows"))
     if "" in names and not ignore_unknown and "" not in schema.ignored:
@@ -159,7 +159,7 @@ def _names(lines: Iterator[list[str]], schema: Schema, *, ignore_unknown: bool) 
 
 def _is_header(values: Sequence[str], schema: Schema) -> bool:
     """Whether more than half of the first line's ``values`` are different names of columns, with one of a feature."""
-    names = {strip(value) for value in values}
+    names = {name_of(value) for value in values}
     known = names & schema.names.keys()
     return bool(known) and 2 * len(known | (names & schema.ignored)) > len(values)
 

@@ -116,6 +116,8 @@ def table_at_once(table: dict[str, Any], reader: RowReader, *, split: bool = Fal
             return None
         places = named.positions(names, reader.schema, ignore_unknown=reader.ignore_unknown)
         return reader.placed(places, len(names)).at_once(table[DATA])
+    if not table.keys() <= reader.schema.names.keys():
+        table = named.renamed(table, reader.schema)
     values = [table[name] for name in reader.schema.names if name in table]
     if type(values[0]) is not list and type(values[0]) is not dict:
         return reader.at_once([table])

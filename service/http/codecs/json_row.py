@@ -109,7 +109,11 @@ class RowReader:
                 return schema.by_name.read(rows)
             except KeyError:
                 pass  # other names
-        for row in {tuple(row): row for row in rows}.values():
+        shapes = {tuple(row): row for row in rows}
+        if any(named.renamed(row, schema) is not row for row in shapes.values()):
+            rows = [named.renamed(row, schema) for row in rows]
+            shapes = {tuple(row): row for row in rows}
+        for row in shapes.values():
             named.check_names(row, schema, "a row", None, ignore_unknown=self.ignore_unknown)
         return schema.by_name.read([schema.nulls | row for row in rows])
 
@@ -133,7 +137,7 @@ class RowReader:
             pairs = list(zip(columns, self._values(index, row), strict=True))
         except InvalidInput as of_names:
             found.append(of_names)
-            by_name = row if isinstance(row, dict) and self.places is None else {}
+            by_name = named.renamed(row, self.schema) if isinstance(row, dict) and self.places is None else {}
             pairs = [(column, by_name[column.name]) for column in columns if column.name in by_name]
         return of_row([*found, *errors_of(partial(column.number, index, value) for column, value in pairs)])
 

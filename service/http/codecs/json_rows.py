@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput, MalformedBody
-from service.http.codecs import fast_json, json_frames, regular_json
+from service.http.codecs import fast_json, json_frames, named, regular_json
 from service.http.codecs.json_frames import Entries
 from service.http.codecs.json_row import RowReader
 from service.http.codecs.json_text import JsonText, TooLong
@@ -98,7 +98,8 @@ def _document(text: JsonText, reader: RowReader) -> Steps[NDArray[np.float64]]:
     yield from _end(text)
     if rows is not None:
         return rows
-    if not json_frames.is_split(found, reader) and reader.schema.names.keys().isdisjoint(found):
+    known = reader.schema.names.keys()
+    if not json_frames.is_split(found, reader) and known.isdisjoint(named.renamed(found, reader.schema)):
         others = ", ".join(map(repr, _ALL_KEYS[1:]))
         detail = f"the body has no key {KEYS[0]!r} (or {others}), and no feature of the model"
         raise InvalidInput(Fault(f"{detail}; send {_EXPECTED}"))
@@ -181,6 +182,7 @@ def _table(text: JsonText, found: Entries, reader: RowReader, *, split: bool = F
     """The rows of the next value, an object whose keys are ``found``: a table, or one row by feature name."""
     if split or json_frames.is_split(found, reader):
         return (yield from json_frames.split_rows(text, found, reader, _rows))
+    found = named.renamed(found, reader.schema)
     start = yield from json_frames.position(text)
     for name in reader.schema.names:
         if name in found:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from service.cells import name_of
 from service.errors import Fault, InvalidInput
 from service.inference.columns import Column
 from service.inference.row_faults import MOST_ERRORS
@@ -14,6 +15,25 @@ from service.inference.schema import Schema
 _SHOWN: Final = 5
 _NAME_CHARS: Final = 60
 
+T = TypeVar("T")
+
+
+def renamed(values: dict[str, T], schema: Schema) -> dict[str, T]:
+    """``values`` by the names of the model's columns, where their own differ by blanks or line breaks alone."""
+    own = _own_names(values, schema)
+    if not own or len(set(own.values())) != len(own):
+        return values
+    return {own.get(name, name): value for name, value in values.items()}
+
+
+def _own_names(names: Collection[str], schema: Schema) -> dict[str, str]:
+    """The ``names`` that training writes in another way, as `name_of` does, and what it made of them."""
+    known, ignored = schema.names, schema.ignored
+    others = {name: name_of(name) for name in names if name not in known and name not in ignored}
+    return {
+        name: plain for name, plain in others.items() if (plain in known or plain in ignored) and plain not in names
+    }
+
 
 def positions(names: Sequence[str], schema: Schema, *, ignore_unknown: bool) -> list[int | None]:
     """For each feature the index of its column among ``names``; None for one that is absent and may be missing.
@@ -21,12 +41,14 @@ def positions(names: Sequence[str], schema: Schema, *, ignore_unknown: bool) -> 
     Raises `InvalidInput` if a name is there twice, for features that are absent, and for unknown names unless they are
     ignored.
     """
+    if own := _own_names(dict.fromkeys(names), schema):
+        names = [own.get(name, name) for name in names]
     found = {name: index for index, name in enumerate(names)}
     if len(found) != len(names):
-        twice = [name for name, times in Counter(names).items() if times > 1 and (name in schema.names)]
-        if twice or not ignore_unknown:
-            name = twice[0] if twice else Counter(names).most_common(1)[0][0]
-            raise InvalidInput(Fault(f"there are several columns {name!r:.60}; send one", feature=printable(name)))
+        ignored = found.keys() - schema.names.keys() if ignore_unknown else schema.ignored
+        for name, times in Counter(names).items():
+            if times > 1 and name not in ignored:
+                raise InvalidInput(Fault(f"there are several columns {name!r:.60}; send one", feature=printable(name)))
     check_names(found, schema, "the table", None, ignore_unknown=ignore_unknown)
     return [found.get(column.name) for column in schema.columns]
 
@@ -34,6 +56,7 @@ def positions(names: Sequence[str], schema: Schema, *, ignore_unknown: bool) -> 
 def values_by_name(index: int, row: dict[str, Any], schema: Schema, *, ignore_unknown: bool) -> list[Any]:
     """The values of row ``index``, an object by feature name; None for a feature that is absent and may be missing."""
     if row.keys() != schema.names.keys():
+        row = renamed(row, schema)
         check_names(row, schema, f"row {index}", index, ignore_unknown=ignore_unknown)
         return [row.get(name) for name in schema.names]
     return [row[name] for name in schema.names]

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow import compute, csv
 
-from service.cells import strip
+from service.cells import name_of
 from service.errors import InvalidInput, MalformedBody
 from service.http.codecs.csv_rows import CellReader
 from service.http.codecs.csv_text import CsvText
@@ -22,7 +22,7 @@ from service.scoring.readers.source import Position, Read, Wanted
 from service.scoring.readers.table_batch import record_batch
 from service.scoring.readers.table_numbers import TableNumbers
 
-SUFFIXES: Final = (".csv", ".tsv", ".txt", ".tab")
+SUFFIXES: Final = (".csv", ".tsv", ".txt", ".tab", ".data")
 _LONGEST_BYTES: Final = 2**26
 
 
@@ -127,7 +127,7 @@ def _header(place: Place) -> tuple[list[str], str]:
     for piece in pieces(place, whole_rows(",")):
         try:
             text = CsvText(piece.content, _LONGEST_BYTES)
-            names = [strip(name) for name in next(text, [])]
+            names = [name_of(name) for name in next(text, [])]
         except MalformedBody as error:
             detail = str(error).replace("the body", "it", 1)
             raise CommandError(f"{place.shown} is no table: {detail}; write it as CSV in UTF-8") from error

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from service.http.codecs import npy
-from tests.service.http.codecs.tables import NAMES, arrow_table, as_arrow, as_csv, as_split, rows_of
+from service.inference import columns
+from service.inference.schema import Schema
+from tests.service.errors import request_error
+from tests.service.http.codecs.tables import FEATURES, GOOD, NAMES, arrow_table, as_arrow, as_csv, as_split, rows_of
 
 JSON, CSV, ARROW = "application/json", "text/csv", "application/vnd.apache.arrow.stream"
 RAW, NPY = "application/octet-stream", "application/x-npy"
@@ -88,3 +93,33 @@ def test_a_column_that_may_be_missing_may_be_absent_in_every_encoding(
         rows_of(ARROW, as_arrow(arrow), **IGNORE),
     ):
         same(found, expected)
+
+
+def test_names_are_those_of_the_training_file_in_every_encoding() -> None:
+    """Training strips names, and writes one of several lines in one."""
+    features = [replace(each, name=name) for each, name in zip(FEATURES, ("a b", "c", *NAMES[2:]), strict=True)]
+    schema = Schema((6,), tuple(map(columns.of, features)), 1000, ignored=frozenset({"target", ""}))
+    own = ["a\n b", " c", *NAMES[2:], "target ", ""]
+    row = dict(zip(own, [*GOOD.values(), 1, 0], strict=True))
+    expected = rows_of(JSON, json.dumps([list(GOOD.values())] * 2).encode(), schema)
+    table = pa.table({name: [value] * 2 for name, value in row.items()})
+    for found in (
+        rows_of(JSON, json.dumps([row, row]).encode(), schema),
+        rows_of(JSON, json.dumps([row, row | {"member": 1}]).encode(), schema),
+        rows_of(JSON, as_split([row] * 2, own), schema),
+        rows_of(JSON, json.dumps({name: [value] * 2 for name, value in row.items()}).encode(), schema),
+        rows_of(CSV, as_csv([row] * 2, own), schema),
+        rows_of(ARROW, as_arrow(table), schema),
+    ):
+        same(found, expected)
+    same(rows_of(JSON, json.dumps(row).encode(), schema), expected[:1])
+    large = json.dumps([row] * 900).encode()
+    same(rows_of(JSON, large, schema), np.repeat(expected[:1], 900, axis=0))
+
+
+def test_two_names_that_training_writes_alike_are_not_confused() -> None:
+    row = {**GOOD, " job": "x"}
+    message = request_error(rows_of, JSON, json.dumps([row]).encode())
+    assert message == (
+        "row 0 has a feature ' job' that the model does not know; leave it out, or say ?ignore_unknown=true"
+    )
