@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service import dates
 from service.errors import Fault, InvalidInput, MalformedBody
-from service.inference.columns import Boolean, Category, Column, DateTime
+from service.inference.columns import Boolean, Category, Column, DateTime, Pixel
 from service.inference.row_faults import FirstBadRow, RowFaults
 from service.inference.schema import Schema
 
@@ -33,11 +33,12 @@ def check_type(name: str, arrow_type: Any, column: Column, schema: Schema) -> No
     is_number = types.is_integer(inner) or types.is_floating(inner) or is_decimal
     is_text = types.is_string(inner) or types.is_large_string(inner) or types.is_string_view(inner)
     is_written = isinstance(column, Category) and types.is_temporal(inner) and getattr(inner, "tz", None) is None
-    if not (is_number or is_text or is_written or types.is_boolean(inner) or types.is_null(inner)):
+    is_days = types.is_duration(inner) and not isinstance(column, Boolean | Category | Pixel)
+    if not (is_number or is_text or is_written or is_days or types.is_boolean(inner) or types.is_null(inner)):
         detail = f"column {name!r} has the type {str(arrow_type)!s:.60}, expected numbers, booleans or strings"
         raise InvalidInput(Fault(f"{detail}; convert it first", feature=name))
     is_short = types.is_float16(inner) or types.is_float32(inner)
-    if is_short and "float32" not in schema.raw_dtypes and not isinstance(column, Boolean | Category):
+    if is_short and not schema.takes_float32(column):
         detail = f"column {name!r} has the type {inner}, which cannot hold this model's values apart"
         raise InvalidInput(Fault(f"{detail}; make it float64 or int64 from the start", feature=name))
 
@@ -72,6 +73,8 @@ class ColumnReader:
             return result
         if types.is_dictionary(array.type) and types.is_temporal(array.type.value_type):
             array = array.dictionary_decode()
+        if types.is_duration(array.type) and not isinstance(self._column, Category | DateTime):
+            array = _days(array)
         if types.is_temporal(array.type):
             if isinstance(self._column, DateTime):
                 return self._of_ticks(array, first)
@@ -141,6 +144,14 @@ class ColumnReader:
         if type(value) is str and len(self._known) < _REMEMBERED:
             self._known[value] = number
         return number
+
+
+def _days(array: Any) -> Any:
+    """An array of durations as numbers of days, as training reads them."""
+    from pyarrow import array as array_of  # noqa: PLC0415 - an extra
+
+    ticks: NDArray[np.int64] = array.cast("int64").fill_null(0).to_numpy()
+    return array_of(ticks / _PER_DAY[array.type.unit], mask=array.is_null().to_numpy(zero_copy_only=False))
 
 
 def _listed(array: Any) -> list[Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 import threading
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -57,6 +59,12 @@ def test_numbers_of_each_type_are_read(type_: pa.DataType) -> None:
     assert rows_of(ARROW, pair(values.dictionary_encode()), PAIR).tolist() == [[1, 1], [20, 1]]
 
 
+def test_durations_are_numbers_of_days() -> None:
+    hours = pa.array([timedelta(hours=6), timedelta(days=2)])
+    for unit in ("s", "ms", "us", "ns"):
+        assert rows_of(ARROW, pair(hours.cast(pa.duration(unit))), PAIR).tolist() == [[0.25, 1], [2, 1]]
+
+
 @pytest.mark.parametrize("type_", [pa.string(), pa.large_string(), pa.string_view()])
 def test_strings_of_each_type_are_read(type_: pa.DataType) -> None:
     table = GOOD.set_column(GOOD.column_names.index("job"), "job", pa.array(["cook", "x", "cook"], type_))
@@ -77,6 +85,8 @@ def test_a_column_of_nulls_alone_is_missing() -> None:
 def test_the_columns_of_a_float64_model_are_not_rounded_before() -> None:
     exact = Schema((2,), PAIR.columns, 10, ("float64",))
     assert rows_of(ARROW, pair(pa.array([2**53 - 1])), exact).tolist() == [[2**53 - 1, 1]]
+    short = replace(exact, short=frozenset({"a"}))
+    assert rows_of(ARROW, pair(pa.array([1.5], pa.float32())), short).tolist() == [[1.5, 1]]
     assert request_error(rows_of, ARROW, pair(pa.array([1.0], pa.float32())), exact) == (
         "column 'a' has the type float, which cannot hold this model's values apart; make it float64 or int64 from the "
         "start"
