@@ -6,7 +6,7 @@ import difflib
 import inspect
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -122,7 +122,7 @@ def train_table(  # noqa: PLR0913 - one keyword for each option
     """
     console = progress.console(quiet=not verbose)
     with _python_messages(), subnormal.flushed():
-        dataset, config = _loaded(df, (target,) if isinstance(target, str) else tuple(target), name, recipe, options)
+        dataset, config = _loaded(df, _targets(target), name, recipe, options)
         if models is not None:
             preparation.check(dataset, Path(models), name)
         dataset, parts = preparation.prepare(dataset, config, console)
@@ -144,6 +144,13 @@ def train_table(  # noqa: PLR0913 - one keyword for each option
         folder=folder,
         run=run,
     )
+
+
+def _targets(target: Any) -> tuple[str, ...]:
+    names = (target,) if isinstance(target, str) else tuple(target) if isinstance(target, Iterable) else ()
+    if not names or not all(isinstance(each, str) for each in names):
+        raise OptionError(f"target is {target!r}, expected the name of a column, or a list of names")
+    return names
 
 
 def _loaded(

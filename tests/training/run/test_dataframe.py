@@ -186,3 +186,9 @@ def test_columns_with_a_role_are_no_features() -> None:
     result = train_table(rows, "answer", group="patient", weight="weight", **QUICK)
     assert result.features == ("age", "job", "grade")
     assert result.run.dataset.weights is not None
+
+
+@pytest.mark.parametrize("target", [3, [], None, ["answer", 3]])
+def test_a_target_is_a_name(target: Any) -> None:
+    with pytest.raises(OptionError, match=rf"target is {re.escape(repr(target))}, expected the name of a column, or a"):
+        train_table(people(), target, **QUICK)

@@ -68,8 +68,14 @@ def test_types_of_pandas() -> None:
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (pd.DataFrame({"a": [1, "x"]}), "'x' with type str.*column a .*; give each column one type"),
-        (pd.DataFrame([[1, 2]]), r"the table has the column name 0, expected a string; rename the column"),
+        (
+            pd.DataFrame([[1, 2]]),
+            "the table has columns named 0, 1, expected strings; rename them, as by df.columns = ",
+        ),
+        (
+            pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "mean")])),
+            r"the table has columns named \('a', 'mean'\), expected strings; join the levels, as by df.columns = \[",
+        ),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "Duplicate column names"),
         ({"a": [1, 2], "b": [1]}, "expected length 2"),
         ({"a": [1 + 2j]}, "complex"),
@@ -93,3 +99,40 @@ def test_all_rows_stay_where_none_may_be_left_out() -> None:
     assert reader.read(frame).table.num_rows == 2
     with pytest.raises(DataError, match="the table has no rows, expected at least one"):
         frames.frame_of({"job": []}, "the table").rows  # noqa: B018 - a property that raises
+
+
+def test_objects_of_several_types_are_read_like_cells_of_a_text() -> None:
+    frame = pd.DataFrame(
+        {
+            "zip": np.array([10115, "02134", None], object),
+            "size": np.array([np.int64(1), 2.5, "n/a"], object),
+            "large": np.array([2**70, 1, None], object),
+            "job": ["cook", None, "nurse"],
+        },
+        index=[5, 5, 7],
+    )
+    found = reader.read(frames.frame_of(frame, "the table"))
+    assert found.table.to_pydict() == {
+        "zip": ["10115", "02134", ""],
+        "size": ["1", "2.5", "n/a"],
+        "large": [2.0**70, 1.0, None],
+        "job": ["cook", None, "nurse"],
+    }
+    assert found.typed == {"large", "job"}
+
+
+def test_periods_and_intervals_are_strings() -> None:
+    frame = pd.DataFrame(
+        {
+            "band": pd.cut([1, 5, 20], [0, 10, 30]),
+            "range": pd.arrays.IntervalArray.from_tuples([(0, 1), (1, 2), None]),
+            "month": pd.PeriodIndex(["2024-01", "2024-02", None], freq="M"),
+        }
+    )
+    found = frames.frame_of(frame, "the table")
+    assert found.categorical == ("band",)
+    assert reader.read(found).table.to_pydict() == {
+        "band": ["(0, 10]", "(0, 10]", "(10, 30]"],
+        "range": ["(0.0, 1.0]", "(1.0, 2.0]", None],
+        "month": ["2024-01", "2024-02", None],
+    }
