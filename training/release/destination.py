@@ -8,7 +8,7 @@ from pathlib import Path
 from service import artifact
 from service.manifest import ArtifactError, unprintable
 from training.data.dataset import Dataset
-from training.errors import DataError, TrainingError
+from training.errors import DataError, TrainingError, joined
 
 
 def check(models_dir: Path, name: str) -> None:
@@ -30,12 +30,14 @@ def check(models_dir: Path, name: str) -> None:
 
 
 def check_names(dataset: Dataset) -> None:
-    """Raise `DataError` if a label, target or column has a character that the server cannot show."""
+    """Raise `DataError` with all labels, targets and columns that have a character that the server cannot show."""
     names = {"label": dataset.class_names, "target": dataset.target_names}
-    for what, texts in {**names, "column": [column.name for column in dataset.columns]}.items():
-        for text in texts:
-            if found := unprintable(text):
-                raise DataError(
-                    f"{what} {text!r:.60} has the character {found}, a control character or not valid UTF-8, "
-                    "which responses, metrics and logs cannot show; rename it"
-                )
+    faults = [
+        f"{what} {text!r:.60} has the character {found}, a control character or not valid UTF-8, "
+        "which responses, metrics and logs cannot show; rename it"
+        for what, texts in {**names, "column": [column.name for column in dataset.columns]}.items()
+        for text in texts
+        if (found := unprintable(text))
+    ]
+    if faults:
+        raise DataError(joined(dataset.name, faults))

@@ -29,7 +29,7 @@ def paragraph(run: TrainingRun) -> str:
         )
     if missing:
         sentences.append(f"Values of {text(listed(missing))} may be missing: training saw such rows.")
-    dropped = [name for name in dataset.source.get("dropped", ()) if name not in dataset.target_names]
+    dropped = [name for name in dataset.source.get("dropped", ()) if name and name not in dataset.target_names]
     ignored = listed([*dataset.target_names, *dropped])
     sentences.append(f"The target and dropped columns are ignored when they are sent: {text(ignored)}.")
     return " ".join(sentences)

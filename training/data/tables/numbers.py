@@ -17,19 +17,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from service.cells import MINUS, NUMBER_MAX_LETTERS, SYMBOLS, Cells, number_pattern
+from service.cells import MINUS, NUMBER_MAX_LETTERS, SPACES, SYMBOLS, Cells, number_pattern, separators
 from training.data.tables import columns
 
 # The first that fits is taken where several do: 1,234 is more often a thousand than 1.234.
 _MARKS: Final = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
-_SPACES: Final = "[ \xa0\u2009\u202f]"
 _FEW_VALUES: Final = 30  # different ones in a column of categories such as 1, 2, 3+
 _MAX_OTHERS: Final = 20  # different strings that are read as missing; all are in the manifest
 _MAX_OTHERS_SHARE: Final = 0.05
 _MAX_LISTED: Final = 5
 # 136A or c168 among integers; not 1O5, 12k or 30m, which are typos and units.
 _CODE: Final = "^(?:[0-9]+[A-HJLNP-Z]|[A-HJ-NP-Za-km-np-z][0-9]+)$"
-_ENGLISH: Final = "[$£]|USD|GBP"  # written with a decimal point
+_ENGLISH: Final = "(?:^|[^R])[$]|£|USD|GBP"  # written with a decimal point, unlike R$
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +135,10 @@ def is_ambiguous(known: pa.ChunkedArray) -> bool:
 def _plain(known: pa.ChunkedArray, cells: Cells) -> pa.ChunkedArray:
     if cells.symbols:
         known = pc.replace_substring_regex(known, "^[(](.*)[)]$", r"-\1")
-        known = pc.replace_substring_regex(known, f"{_SPACES}?(?:%|{SYMBOLS}){_SPACES}?", "")
+        known = pc.replace_substring_regex(known, f"[{SPACES}]?(?:%|{SYMBOLS})[{SPACES}]?", "")
         known = pc.replace_substring(known, MINUS, "-")
-    if cells.thousands == " ":
-        known = pc.replace_substring_regex(known, _SPACES, "")
-    elif cells.thousands:
-        known = pc.replace_substring(known, cells.thousands, "")
+    if cells.thousands:
+        known = pc.replace_substring_regex(known, f"[{separators(cells.thousands)}]", "")
     return pc.replace_substring(known, cells.decimal, ".")
 
 

@@ -18,10 +18,12 @@ from training.data.tables.files.content import Content
 from training.data.tables.frames import Frame
 from training.errors import DataError
 
-TEXTS: Final = (".csv", ".tsv", ".txt", ".data")
+TEXTS: Final = (".csv", ".tsv", ".txt", ".tab", ".data")
 JSON: Final = (".json", ".jsonl", ".ndjson")
-ARROW: Final = (".feather", ".arrow")
-INNER: Final = (*TEXTS, ".parquet", *ARROW, *JSON, ".xlsx")
+PARQUET: Final = (".parquet", ".pq")
+ARROW: Final = (".feather", ".arrow", ".arrows", ".ipc")
+WORKBOOKS: Final = (".xlsx", ".xlsm")
+INNER: Final = (*TEXTS, *PARQUET, *ARROW, *JSON, *WORKBOOKS)
 SUFFIXES: Final = (*INNER, *compression.SUFFIXES)
 _MAGIC_BYTES: Final = 8
 _HEAD_BYTES: Final = 2**16
@@ -38,7 +40,7 @@ class TableFile:
 
     The columns in ``typed`` have the type that the file stores; the others are strings exactly as in the file.
     ``notes`` say what was left out or assumed. ``decimal_comma`` says that the file is separated by semicolons, as it
-    is where the comma is the decimal mark.
+    is where the comma is the decimal mark. ``left_out`` are the names of columns that hold no data.
     """
 
     table: pa.Table
@@ -46,6 +48,7 @@ class TableFile:
     sha256: str
     notes: tuple[str, ...] = ()
     decimal_comma: bool = False
+    left_out: tuple[str, ...] = ()
 
 
 def read(path: Path | Frame, known_names: Collection[str] = (), *, max_bytes: int = compression.MAX_BYTES) -> TableFile:
@@ -70,7 +73,7 @@ def of_content(path: Path | Frame, content: Content, digest: str) -> TableFile:
         raise DataError(f"{path} has a header but no rows; add rows")
     typed = frozenset(name for name, typed in zip(content.names, content.typed, strict=True) if typed)
     table = spilled.table_of(list(map(columns.normalised, content.columns)), content.names)
-    return TableFile(table, typed, digest, content.notes, content.decimal_comma)
+    return TableFile(table, typed, digest, content.notes, content.decimal_comma, content.left_out)
 
 
 def _read_file(path: Path, known_names: Collection[str], max_bytes: int) -> tuple[Content, str]:
@@ -101,11 +104,11 @@ def stem(path: Path | Frame) -> str:
 
 def _read(path: Path, name: str, content: bytes, known_names: Collection[str], max_bytes: int) -> Content:
     suffix = PurePosixPath(name).suffix.lower()
-    kind = arrow_files.kind_of(content) or {".parquet": "parquet", ".feather": "arrow", ".arrow": "arrow"}.get(suffix)
-    if kind:
+    kinds = dict.fromkeys(PARQUET, "parquet") | dict.fromkeys(ARROW, "arrow")
+    if kind := arrow_files.kind_of(content) or kinds.get(suffix):
         return arrow_files.read(path, content, kind)
-    if content.startswith(b"PK\x03\x04") or suffix == ".xlsx":
-        return workbook.read(path, content, max_bytes)
+    if content.startswith(b"PK\x03\x04") or suffix in WORKBOOKS:
+        return workbook.read(path, content, known_names, max_bytes)
     if suffix in JSON:
         return json_files.read(path, content)
     return delimited.read(path, content, known_names)

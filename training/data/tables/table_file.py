@@ -82,6 +82,7 @@ def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions, *, sa
             f"{path} has no columns left to predict {', '.join(options.targets)} from; "
             f"{'drop fewer' if options.drop else 'add some'}" + (f" ({listed})" if listed else "")
         )
+    dropped = [*options.left_out, *files.file.left_out, *found.dropped]
     return Dataset(
         name=name,
         inputs=found.inputs,
@@ -90,7 +91,7 @@ def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions, *, sa
         columns=tuple(replace(column, cells=parsed[column.name].cells) for column in found.columns),
         target_names=options.targets,
         shape=(len(found.columns),),
-        source={"name": path.name, "sha256": files.digest, "dropped": [*options.left_out, *found.dropped]}
+        source={"name": path.name, "sha256": files.digest, "dropped": dropped}
         | ({"weight": options.weight} if options.weight else {}),
         division=roles.division,
         weights=roles.weights,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,16 +11,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from service.cells import name_of, strip
+from training.data.dataset import join_names
 from training.data.tables import columns
 from training.data.tables.files import spilled
 from training.data.tables.files.content import Content
 from training.data.tables.frames import Frame
-from training.errors import DataError
+from training.errors import DataError, joined
 
 _TOTALS: Final = frozenset(
     ("total", "totals", "grand total", "total general", "sum", "summe", "gesamt", "all", "overall", "subtotal")
 )
 _MAX_LISTED: Final = 5
+_MIN_WIDTH: Final = 3  # columns of a table with remarks below it
+_MAX_REMARKS: Final = 10
+_MAX_SHOWN: Final = 60
 
 
 def tidy(path: Path | Frame, content: Content) -> Content:
@@ -27,7 +33,8 @@ def tidy(path: Path | Frame, content: Content) -> Content:
 
     ``notes`` say what was left out. Raises `DataError` if a name cannot be used.
     """
-    names, notes = [name.strip() for name in content.names], list(content.notes)
+    names = list(map(name_of, content.names))
+    notes = [*content.notes, *_name_notes(content.names, names)]
     kept = list(range(len(names)))
     empty: list[str] = []
     for index in range(len(names)):
@@ -44,9 +51,9 @@ def tidy(path: Path | Frame, content: Content) -> Content:
     if empty:
         what = "column {} is" if len(empty) == 1 else "columns {} are"
         notes.append(f"{what.format(', '.join(empty))} left out: no name and no values")
-    _check_names(path, [names[index] for index in kept])
+    _check_names(path, {index + 1: names[index] for index in kept})
     table = spilled.table_of([content.columns[index] for index in kept], [str(index) for index in kept])
-    keep, found = _rows(table, [names[index] for index in kept])
+    keep, found = _rows(table, [names[index] for index in kept], typed=content.typed[kept[0]])
     if keep is not None:
         table = table.filter(pa.array(keep))
     return Content(
@@ -55,7 +62,25 @@ def tidy(path: Path | Frame, content: Content) -> Content:
         tuple(content.typed[index] for index in kept),
         (*notes, *found),
         content.decimal_comma,
+        tuple(each for index, name in enumerate(names) if index not in kept for each in _as_sent(index, name)),
     )
+
+
+def _name_notes(given: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return a note on names that have a line break or another blank than the usual one."""
+    changed = [
+        f"{name!r:.60} for {own!r:.60}"
+        for own, name in zip(given, names, strict=True)
+        if name != strip(own) and name.isprintable()
+    ]
+    if not changed:
+        return []
+    return [f"line breaks and special blanks in names are plain blanks: {join_names(changed, _MAX_LISTED)}"]
+
+
+def _as_sent(index: int, name: str) -> tuple[str, ...]:
+    """Return how clients may call a column: as in the file, or as pandas does if it has no name."""
+    return (name,) if name else (name, f"Unnamed: {index}")
 
 
 def _without_name(index: int, column: pa.ChunkedArray, *, named: bool) -> tuple[str, list[str]]:
@@ -79,8 +104,8 @@ def _is_empty(column: pa.ChunkedArray) -> bool:
     return all(value is None or not value.strip() for value in column.unique().to_pylist())
 
 
-def _rows(table: pa.Table, names: list[str]) -> tuple[np.ndarray | None, list[str]]:
-    """Return which rows to keep, None for all, and notes on the others."""
+def _rows(table: pa.Table, names: list[str], *, typed: bool) -> tuple[np.ndarray | None, list[str]]:
+    """Return which rows to keep, None for all, and notes on the others; ``typed`` if the first column has a type."""
     rows = table.num_rows
     keep = np.ones(rows, bool)
     notes = []
@@ -89,10 +114,41 @@ def _rows(table: pa.Table, names: list[str]) -> tuple[np.ndarray | None, list[st
         keep &= ~repeated
         count = int(repeated.sum())
         notes.append(f"{count:,} row{'s repeat' if count > 1 else ' repeats'} the header and {_are(count)} left out")
-    if total := _total(table, keep):
-        keep[rows - 1] = False
+    end = rows if typed else _end(table)
+    if end < rows:
+        keep[end:] = False
+        shown = " ".join(filter(None, table.column(0)[end:].to_pylist())).strip()[:_MAX_SHOWN]
+        notes.append(f"what stands below the table is skipped: {shown!r}")
+    if total := _total(table.slice(0, end), keep[:end]):
+        keep[end - 1] = False
         notes.append(f"the last row is {total!r}, a sum of the others, and is left out")
     return (None if keep.all() else keep), notes
+
+
+def _end(table: pa.Table) -> int:
+    """Return how many rows stand above remarks such as the source: texts in the first of several columns alone."""
+    end = rows = table.num_rows
+    for row in range(rows - 1, max(rows - 1 - _MAX_REMARKS, 0), -1) if table.num_columns >= _MIN_WIDTH else ():
+        if any(_has_value(column[row]) for column in table.columns[1:]):
+            break
+        if _has_value(table.column(0)[row]):
+            text = table.column(0)[row].as_py().strip()
+            if columns.look_numeric(pa.array([text]))[0].as_py() or _times(table.column(0), text) > 1:
+                break
+            end = row
+        elif end < rows:
+            end = row
+    return end
+
+
+def _times(strings: pa.ChunkedArray, text: str) -> int:
+    """Return how many of the ``strings`` are ``text`` but for blanks around it."""
+    found: int = pc.sum(pc.equal(pc.utf8_trim_whitespace(strings), text)).as_py()
+    return found
+
+
+def _has_value(cell: pa.Scalar) -> bool:
+    return cell.is_valid and (not pa.types.is_string(cell.type) or bool(cell.as_py().strip()))
 
 
 def _repeated_headers(table: pa.Table, names: list[str]) -> np.ndarray | None:
@@ -112,32 +168,30 @@ def _total(table: pa.Table, keep: np.ndarray) -> str | None:
     if table.num_rows < 3 or not keep[-1]:
         return None
     last = [column[-1] for column in table.columns]
-    filled = [
-        index
-        for index, cell in enumerate(last)
-        if cell.is_valid and (not columns.is_string(table.column(index)) or cell.as_py().strip())
-    ]
+    filled = [index for index, cell in enumerate(last) if _has_value(cell)]
     if not filled or not columns.is_string(table.column(filled[0])):
         return None
     word: str = last[filled[0]].as_py().strip()
     if word.casefold().rstrip(":") not in _TOTALS:
         return None
-    same = pc.sum(pc.equal(pc.utf8_trim_whitespace(table.column(filled[0])), word)).as_py()
-    return word if same == 1 else None
+    return word if _times(table.column(filled[0]), word) == 1 else None
 
 
-def _check_names(path: Path | Frame, names: list[str]) -> None:
-    for number, name in enumerate(names, 1):
-        if not name.isprintable():
-            raise DataError(
-                f"{path}: the name of column {number}, {name!r:.60}, has an unprintable character; rename the column"
-            )
+def _check_names(path: Path | Frame, names: Mapping[int, str]) -> None:
+    """Raise `DataError` with all that is wrong with the names, each by its place in the table."""
     if not names:
         raise DataError(f"{path} has no columns with a name; add a header")
-    repeated = [(name, times) for name, times in Counter(names).items() if times > 1]
+    faults = [
+        f"{path}: the name of column {number}, {name!r:.60}, has an unprintable character; rename the column"
+        for number, name in names.items()
+        if not name.isprintable()
+    ]
+    repeated = [(name, times) for name, times in Counter(names.values()).items() if times > 1]
     if repeated:
         listed = ", ".join(f"{times} columns named {name!r:.60}" for name, times in repeated[:_MAX_LISTED])
-        raise DataError(f"{path} has {listed}; rename them, clients send values by name")
+        faults.append(f"{path} has {listed}; rename them, clients send values by name")
+    if faults:
+        raise DataError(joined(path, faults))
 
 
 def _are(count: int) -> str:

@@ -30,6 +30,12 @@ from training.data.tables.options import TableOptions
         (["1.234.567", "3"], [1234567, 3], Cells(decimal=",", thousands="."), "'1.234.567', read as 1234567"),
         (["1'200.5", "3"], [1200.5, 3], Cells(thousands="'"), '"1\'200.5", read as 1200.5'),
         (["1 200,5", "3"], [1200.5, 3], Cells(decimal=",", thousands=" "), "'1 200,5', read as 1200.5"),
+        (["1\u202f200,5", "3"], [1200.5, 3], Cells(decimal=",", thousands=" "), "'1\\u202f200,5', read as 1200.5"),
+        (["1.200,50\xa0€", "3"], [1200.5, 3], Cells((*MARKS,), (), ",", ".", True), "'1.200,50\\xa0€', read as 1200.5"),
+        (["1\u2019200.5", "3"], [1200.5, 3], Cells(thousands="'"), "'1\u2019200.5', read as 1200.5"),
+        (["₹1,23,456", "₹7"], [123456, 7], Cells(thousands=",", symbols=True), "'₹1,23,456', read as 123456"),
+        (["R$ 1.200,50", "R$ 7"], [1200.5, 7], Cells((*MARKS,), (), ",", ".", True), "'R$ 1.200,50', read as 1200.5"),
+        (["1 200 kr", "7 kr"], [1200, 7], Cells(thousands=" ", symbols=True), "'1 200 kr', read as 1200"),
         (["\u22125", "3"], [-5, 3], Cells(symbols=True), "'\u22125', read as -5"),
     ],
 )

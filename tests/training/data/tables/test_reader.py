@@ -64,7 +64,8 @@ def test_index_of_pandas_is_ignored(tmp_path: Path) -> None:
         ),
         (
             HEADER + '41,true,"cook,yes\n' + BODY,
-            'FILE has an odd number of double quotes; write one inside a quoted value as ""',
+            "FILE, line 2: a double quote begins a value and none ends it; add one, or write one inside a quoted value "
+            'as ""',
         ),
         (
             "a,b,a,label\n" + BODY,
@@ -73,6 +74,13 @@ def test_index_of_pandas_is_ignored(tmp_path: Path) -> None:
         (
             "a,b\x07,c,label\n" + BODY,
             "FILE: the name of column 2, 'b\\x07', has an unprintable character; rename the column",
+        ),
+        (
+            "a,b\x07,\x00,a\n" + BODY,
+            "FILE has 3 errors:\n"
+            "- FILE: the name of column 2, 'b\\x07', has an unprintable character; rename the column\n"
+            "- FILE: the name of column 3, '\\x00', has an unprintable character; rename the column\n"
+            "- FILE has 2 columns named 'a'; rename them, clients send values by name",
         ),
     ],
 )

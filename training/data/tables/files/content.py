@@ -13,7 +13,8 @@ class Content:
 
     ``names`` may be empty or repeat. ``typed`` says for each column whether the file stores its type; the others are
     strings exactly as in the file. ``notes`` say what was skipped or assumed. ``decimal_comma`` says that the file is
-    separated by semicolons, as it is where the comma is the decimal mark.
+    separated by semicolons, as it is where the comma is the decimal mark. ``left_out`` are the names of columns that
+    hold no data, such as an index.
     """
 
     names: tuple[str, ...]
@@ -21,3 +22,4 @@ class Content:
     typed: tuple[bool, ...]
     notes: tuple[str, ...] = ()
     decimal_comma: bool = False
+    left_out: tuple[str, ...] = ()

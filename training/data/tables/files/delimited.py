@@ -29,7 +29,10 @@ _SAMPLE_BYTES: Final = 2**18
 _SAMPLE_ROWS: Final = 200
 _BLOCK_BYTES: Final = 2**21  # Arrow reads up to 32 of them ahead
 _LINE: Final = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 _COMMENT: Final = re.compile(rb"(?m)^#[^\r\n]*(?:\r\n|\r|\n|$)")
+_OPENS: Final = re.compile(r'(?:^|\s)"[^"]+$')
+_CLOSES: Final = re.compile(r'[^"]+"(?:\s|$)')
 _MAX_FOOTER: Final = 10  # lines
 _MAX_SHOWN: Final = 60
 
@@ -52,13 +55,16 @@ def read(path: Path, content: bytes | mmap, known_names: Collection[str] = ()) -
     ``known_names`` are names of columns that the user gave; a first row with one of them is a header.
     """
     text, notes = encodings.to_utf8(path, content)
-    if _count(text, b'"') % 2:
-        raise DataError(f'{path} has an odd number of double quotes; write one inside a quoted value as ""')
     delimiter = _delimiter(text)
+    if _count(text, b'"') % 2 and (line := _open_quote(text, delimiter)):
+        raise DataError(
+            f"{path}, line {line}: a double quote begins a value and none ends it; add one, or write one inside a "
+            'quoted value as ""'
+        )
     text, comments = _without_comments(text, delimiter)
     notes += comments
     rows = list(_sample(text, delimiter))
-    at = header.skip_titles([row.cells for row in rows])
+    at = header.skip_titles([row.cells for row in rows], known_names)
     if at:
         shown = " ".join(cell for cell in rows[0].cells if cell)[:_MAX_SHOWN]
         notes.append(f"{at} line{'s' * (at > 1)} before the header {'are' if at > 1 else 'is'} skipped: {shown!r}")
@@ -84,8 +90,11 @@ def _count(text: Text, part: bytes) -> int:
     return sum(bytes(piece).count(part) for piece in mapped.pieces(text))
 
 
-def _lines(text: Text) -> Iterator[bytes]:
-    return (match.group() for match in _LINE.finditer(text))
+def _open_quote(text: Text, delimiter: str) -> int | None:
+    """Return the line of a quoted value that does not end; None if all do: a mark within a value, 5'10", is none."""
+    value = re.compile(rb'(?:\A|[\r\n%b])(")(?:[^"]|"")*+("?)' % re.escape(delimiter.encode()))
+    start = next((match.start(1) for match in value.finditer(text) if not match[2]), None)
+    return None if start is None else 1 + sum(1 for _ in _LINE_END.finditer(text, 0, start))
 
 
 def _head(text: Text) -> str:
@@ -141,8 +150,7 @@ def _delimiter(text: Text) -> str:
 
 def _is_torn(row: list[str]) -> bool:
     """Return whether two cells are halves of a quoted one, as those of ``1 "Law, D" 27`` at the comma."""
-    odd = [cell.count('"') % 2 for cell in row]
-    return any(first and second for first, second in pairwise(odd))
+    return any(_OPENS.search(first) and _CLOSES.match(second) for first, second in pairwise(row))
 
 
 def _without_comments(text: Text, delimiter: str) -> tuple[Text, list[str]]:

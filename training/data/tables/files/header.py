@@ -8,8 +8,12 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Final
 
+from service.cells import name_of
+
 _NUMBER: Final = re.compile(r"[-+]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][-+]?[0-9]+)?%?")
+_YEAR: Final = re.compile("(19|20)[0-9]{2}")
 _MOST_TITLES: Final = 50
+_MOST_LEVELS: Final = 3  # of a header whose upper rows are merged cells
 _MAX_STEP: Final = 10  # between years, or positions
 _LEAST_SHARE: Final = 0.6  # of the rows below the header that are as wide as the table
 
@@ -19,12 +23,32 @@ def width_of(row: Sequence[str]) -> int:
     return next((len(row) - index for index, cell in enumerate(reversed(row)) if cell.strip()), 0)
 
 
-def skip_titles(rows: Sequence[Sequence[str]]) -> int:
+def skip_titles(rows: Sequence[Sequence[str]], known_names: Collection[str] = ()) -> int:
     """Return the index of the header among a table's first ``rows``; those before it are titles or remarks.
 
     The header is the first row as wide as most rows. It may be one shorter if numbers follow at once: R writes no name
-    for the names of the rows.
+    for the names of the rows. Of a header of several rows it is the one with all ``known_names``.
     """
+    at = _first_wide(rows)
+    found = row_with(known_names, rows, at)
+    return at if found is None else found
+
+
+def row_with(names: Collection[str], rows: Sequence[Sequence[str]], at: int | None = None) -> int | None:
+    """Return the index of the row of the header that has all ``names``; None if there is none.
+
+    The header begins at the row ``at``, which is found if it is None.
+    """
+    at = _first_wide(rows) if at is None else at
+    for place, row in enumerate(rows[at : at + _MOST_LEVELS], at):
+        cells = list(map(name_of, row))
+        has_values = any(_NUMBER.fullmatch(cell) and not _YEAR.fullmatch(cell) for cell in cells)
+        if set(cells) >= set(names) and (place == at or not has_values):
+            return place
+    return None
+
+
+def _first_wide(rows: Sequence[Sequence[str]]) -> int:
     widths = [width_of(row) for row in rows]
     ((usual, count),) = Counter(width for width in widths if width).most_common(1) or [(0, 0)]
     for index, width in enumerate(widths[:_MOST_TITLES]):

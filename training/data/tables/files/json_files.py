@@ -9,19 +9,27 @@ from typing import Any, Final
 
 import orjson
 
+from training.data.dataset import join_names
 from training.data.tables.files import encodings
 from training.data.tables.files.cell_values import to_column
 from training.data.tables.files.content import Content
 from training.errors import DataError
 
 _EXPECTED: Final = "an array of objects, one object a line, or what pandas' to_json writes"
+_MAX_LISTED: Final = 5
 Columns = dict[str, list[Any]]
 
 
 def read(path: Path, content: bytes) -> Content:
     """Return the columns of a JSON file; a value that an object lacks is missing. Raises `DataError`."""
     text, notes = encodings.to_utf8(path, content)
-    columns = _columns(_parse(path, bytes(text)))
+    document = _parse(path, bytes(text))
+    if (key := _key_of_rows(document)) is not None:
+        others = [repr(other) for other in document if other != key]
+        if others:
+            notes.append(f"the objects of {key!r} are read as rows, not {join_names(others, _MAX_LISTED)}")
+        document = document[key]
+    columns = _columns(document)
     if columns is None:
         raise DataError(f"{path} holds no table that is known, expected {_EXPECTED}")
     arrays = [to_column(values) for values in columns.values()]
@@ -53,6 +61,16 @@ def _parse_line(path: Path, number: int, line: bytes) -> Any:
         raise DataError(f"{path}, line {number} is not JSON: {error}; expected {_EXPECTED}") from error
 
 
+def _key_of_rows(document: Any) -> str | None:
+    """Return the key of the only list of objects in a document that is an answer of an API; None if it is none."""
+    if not isinstance(document, dict) or ("schema" in document and "data" in document):
+        return None
+    lists = {key: value for key, value in document.items() if isinstance(value, list)}
+    found = [key for key, value in lists.items() if value and all(isinstance(row, dict) for row in value)]
+    others = [key for key in found[:1] for other in lists if other != key and len(lists[other]) == len(lists[key])]
+    return found[0] if len(found) == 1 and not others else None
+
+
 def _columns(document: Any) -> Columns | None:
     """Return the values of each column; None if the document is no table."""
     if isinstance(document, list):
@@ -68,14 +86,12 @@ def _columns(document: Any) -> Columns | None:
 
 
 def _of_values(document: Mapping[str, Any]) -> Columns | None:
-    """An object of columns, or of one array of rows under any name, or one row."""
+    """An object of columns, or one row."""
     values = list(document.values())
     if all(isinstance(each, dict) for each in values):
         return _of_objects(document)
     if not all(isinstance(each, list) for each in values):
         return {name: [value] for name, value in document.items()}
-    if len(values) == 1 and values[0] and isinstance(values[0][0], dict):
-        return _of_rows(values[0])
     return {name: list(each) for name, each in document.items()} if len(set(map(len, values))) == 1 else None
 
 

@@ -1,19 +1,25 @@
-"""Excel workbooks (.xlsx): the first sheet with rows."""
+"""Excel workbooks (.xlsx): the first sheet with rows, or with the columns that the user named."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from training.data.tables.files import compression, header
 from training.data.tables.files.cell_values import to_column
 from training.data.tables.files.content import Content
 from training.errors import DataError
 
+_SAMPLE_ROWS: Final = 200
 
-def read(path: Path, content: bytes, max_bytes: int = compression.MAX_BYTES) -> Content:
-    """Return the columns of the first sheet that has any, below titles. Raises `DataError`."""
+
+def read(path: Path, content: bytes, known_names: Collection[str], max_bytes: int) -> Content:
+    """Return the columns of the first sheet that has ``known_names``, or else of the first that has any, below titles.
+
+    Raises `DataError`.
+    """
     from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415 - only a workbook needs it
 
     try:
@@ -21,22 +27,34 @@ def read(path: Path, content: bytes, max_bytes: int = compression.MAX_BYTES) -> 
         sheets = {name: workbook.get_sheet_by_name(name) for name in workbook.sheet_names}
     except (CalamineError, OSError, ValueError) as error:
         raise DataError(f"{path} is damaged or not an Excel workbook: {error}") from error
-    for name, sheet in sheets.items():
-        rows = sheet.to_python(skip_empty_area=True)
-        if len(rows) > 1:
-            others = [other for other in sheets if other != name]
-            return _content(rows, [f"sheet {name!r} is read, not {', '.join(map(repr, others))}"] if others else [])
-    raise DataError(f"{path} has no sheet with a header and rows; add rows")
+    if (chosen := _chosen(sheets, known_names)) is None:
+        raise DataError(f"{path} has no sheet with a header and rows; add rows")
+    name, rows = chosen
+    others = [repr(other) for other in sheets if other != name]
+    return _content(rows, known_names, [f"sheet {name!r} is read, not {', '.join(others)}"] if others else [])
 
 
-def _content(rows: list[list[Any]], notes: list[str]) -> Content:
-    at = header.skip_titles([[str(cell) for cell in row] for row in rows[:200]])
+def _chosen(sheets: Mapping[str, Any], known_names: Collection[str]) -> tuple[str, list[list[Any]]] | None:
+    """Return the name and the rows of the sheet to read: the widest one that has ``known_names``, or the first."""
+    tables = {name: rows for name, sheet in sheets.items() if len(rows := sheet.to_python(skip_empty_area=True)) > 1}
+    fitting = [pair for pair in tables.items() if header.row_with(known_names, _texts(pair[1])) is not None]
+    if known_names and fitting:
+        return max(fitting, key=lambda pair: len(pair[1][0]))
+    return next(iter(tables.items()), None)
+
+
+def _content(rows: list[list[Any]], known_names: Collection[str], notes: list[str]) -> Content:
+    at = header.skip_titles(_texts(rows), known_names)
     if at:
         notes.append(f"{at} row{'s' * (at > 1)} before the header {'are' if at > 1 else 'is'} skipped")
     names = tuple(_name(cell) for cell in rows[at])
     body = [row for row in rows[at + 1 :] if header.width_of([str(cell) for cell in row])]
     found = [to_column([_value(row[index]) for row in body]) for index in range(len(names))]
     return Content(names, tuple(array for array, _ in found), tuple(typed for _, typed in found), tuple(notes))
+
+
+def _texts(rows: list[list[Any]]) -> list[list[str]]:
+    return [[_name(cell) for cell in row] for row in rows[:_SAMPLE_ROWS]]
 
 
 def _name(cell: Any) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow import parquet
 
+from service.cells import name_of
 from training.data.tables import columns
 from training.errors import DataError, joined
 
@@ -49,7 +50,9 @@ class ParquetFiles:
         self._files, self._partitions = _files(path)
         _check_schemas(path, self._files)
         stored = [name for name in _schema(self._files[0]).names if not re.fullmatch(_PANDAS_INDEX, name)]
-        self.names = (*stored, *self._partitions.names)
+        names = list(map(name_of, stored))
+        self._stored = dict(zip(names if len(set(names)) == len(names) else stored, stored, strict=True))
+        self.names = (*self._stored, *self._partitions.names)
         self.pieces: list[Piece] = []
         self.rows = 0
         for number, file in enumerate(self._files):
@@ -73,7 +76,7 @@ class ParquetFiles:
         Values are as in memory: no dictionaries, null instead of NaN. Raises `DataError`.
         """
         file = self._files[piece.file]
-        stored = [name for name in names if name not in self._partitions.names]
+        stored = [self._stored[name] for name in names if name in self._stored]
         try:
             with parquet.ParquetFile(file.path, metadata=file.metadata, pre_buffer=False, buffer_size=2**20) as opened:
                 batches = opened.iter_batches(block_rows, row_groups=[piece.group], columns=stored, use_threads=False)
@@ -93,11 +96,11 @@ class ParquetFiles:
     def _table(self, batch: pa.RecordBatch, file: _File, names: Sequence[str]) -> pa.Table:
         found = {}
         for name in names:
-            if name in self._partitions.names:
+            if name not in self._stored:
                 value = pa.scalar(file.partitions.get(name), self._partitions.field(name).type)
                 array = pa.chunked_array([pa.repeat(value, batch.num_rows)])
             else:
-                array = pa.chunked_array([batch[name]])
+                array = pa.chunked_array([batch[self._stored[name]]])
             found[name] = columns.normalised(array)
         return pa.table(found)
 

@@ -30,6 +30,8 @@ COLUMNS = {"a": ["1", "2", "3", "4"], "b": ["2.5", "3.5", "2.5", "0.5"], "c": ["
         ("Report of 2024\nby me\n\n" + TABLE, "2 lines before the header are skipped: 'Report of 2024'"),
         ("Report of 2024,,\n,,\n" + TABLE, "2 lines before the header are skipped: 'Report of 2024'"),
         (TABLE + "\nSource: me\n", "what stands below the table is skipped: 'Source: me'"),
+        (TABLE + ",,\nSource: me,,\n*,,\n", "what stands below the table is skipped: 'Source: me *'"),
+        ("sep=;\n" + TABLE.replace(",", ";"), "1 line before the header is skipped: 'sep='"),
         (TABLE + "Total,9,\n", "the last row is 'Total', a sum of the others, and is left out"),
         (TABLE + "Grand total:,9,\n", "the last row is 'Grand total:', a sum of the others, and is left out"),
         ("a,b,c\n" + ROWS[:16] + "a,b,c\n" + ROWS[16:], "1 row repeats the header and is left out"),
@@ -139,3 +141,36 @@ def test_ragged_row_below_titles_is_reported_with_its_line(path: Path) -> None:
     assert message_of(reader.read, path).startswith(f"{path}, line 8: 2 values, expected 3 as in the header")
     path.write_text(TABLE.replace(",", "  ") + "5  6\n7  8 9\n")
     assert message_of(reader.read, path).startswith(f"{path}, row 5 below the header: 2 values, expected 3")
+
+
+def test_blanks_and_line_breaks_in_names_are_plain_blanks(path: Path) -> None:
+    path.write_text('"a\n(years)", b\xa0c \n' + "1,2\n3,4\n5,6\n", encoding="utf-8")
+    found = reader.read(path)
+    assert found.table.column_names == ["a (years)", "b c"]
+    assert found.notes == (
+        "line breaks and special blanks in names are plain blanks: 'a (years)' for 'a\\n(years)', 'b c' for "
+        "' b\\xa0c '",
+    )
+
+
+def test_a_column_that_is_left_out_keeps_its_name(path: Path) -> None:
+    path.write_text("Unnamed: 0,,a,b\n" + "".join(f"{row},{row * 2},{row % 3},x\n" for row in range(9)))
+    assert reader.read(path).left_out == ("Unnamed: 0", "", "Unnamed: 1")
+
+
+def test_the_header_has_the_names_that_the_user_gave(path: Path) -> None:
+    path.write_text("Person,,Money\n" + TABLE)
+    assert reader.read(path, ("c",)).table.to_pydict() == COLUMNS
+    path.write_text("c\nPerson,,Money\n" + TABLE)
+    assert reader.read(path, ("c",)).table.to_pydict() == COLUMNS
+    path.write_text("Person,,Money\n" + TABLE)
+    assert reader.read(path, ("d",)).table.column_names == ["Person", "column_2", "Money"]
+    path.write_text(TABLE)
+    assert reader.read(path, ("x",)).table.to_pydict() == COLUMNS
+
+
+def test_a_mark_of_inches_is_no_quote(path: Path) -> None:
+    path.write_text('size,b,c\nTV 24",1,x\n5\'10",2,"y, z"\n9,3,x\n')
+    assert reader.read(path).table["size"].to_pylist() == ['TV 24"', "5'10\"", "9"]
+    path.write_text("a,b\n" + "5'10\",6'1\"\n" * 4)
+    assert reader.read(path).table["b"].to_pylist() == ["6'1\""] * 4

@@ -71,3 +71,13 @@ def test_other_documents_are_refused(tmp_path: Path, content: str, fault: str) -
     message = message_of(reader.read, path)
     assert fault in message
     assert message.endswith("expected an array of objects, one object a line, or what pandas' to_json writes")
+
+
+def test_an_answer_of_an_api_has_its_rows_in_one_list(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text('{"count": 2, "next": null, "errors": [], "results": [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]}')
+    found = reader.read(path)
+    assert found.table.to_pydict() == {"a": [1, 2], "b": ["x", "y"]}
+    assert found.notes == ("the objects of 'results' are read as rows, not 'count', 'next', 'errors'",)
+    path.write_text('{"a": [{"k": 1}, {"k": 2}], "b": [1, 2]}')
+    assert reader.read(path).table["b"].to_pylist() == [1, 2]

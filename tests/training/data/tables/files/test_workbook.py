@@ -60,3 +60,18 @@ def test_workbook_that_expands_beyond_the_limit_is_refused(tmp_path: Path) -> No
     assert message_of(reader.read, path, max_bytes=100_000) == (
         f"{path} is larger than 100,000 bytes when decompressed; decompress it yourself"
     )
+
+
+def test_the_sheet_with_the_target_is_read_below_a_merged_header(tmp_path: Path) -> None:
+    notes = [["Column", "Meaning"], ["price", "in euros"], ["zip", "of the flat"]]
+    rows = [["Person", None, None, None, "Place"], *ROWS, [], ["Source: a survey"]]
+    path = workbooks.write(tmp_path / "t.xlsx", {"Info": notes, "Data": rows})
+    found = reader.read(path, ("price",))
+    assert found.table.column_names == ["id", "2019", "price", "ok", "zip"]
+    assert found.table.num_rows == 3
+    assert found.notes == (
+        "sheet 'Data' is read, not 'Info'",
+        "1 row before the header is skipped",
+        "what stands below the table is skipped: 'Source: a survey'",
+    )
+    assert reader.read(path, ("other",)).table.column_names == ["Column", "Meaning"]
