@@ -111,6 +111,9 @@ class Feature:
     """How texts are read as dates or times, beside ISO 8601; null unless ``kind`` is ``datetime``."""
     has_time: bool = False
     """Whether the dates of the training rows have a time of day."""
+    float32: bool = False
+    """Whether float32 tells the numbers of the training rows apart, so that clients may send it although the graph
+    takes float64."""
     default: float | None = None
     """What may stand for a missing or unknown value where training saw none: the mean, or the code of unknown
     categories, or else of the most frequent one. Null if it is not known, or if values may be missing."""
@@ -171,6 +174,8 @@ class Feature:
             del record["default"]
         if self.kind != "datetime":
             del record["format"], record["has_time"]
+        if not self.float32:
+            del record["float32"]
         return record
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from service.errors import Fault, InvalidInput
 from service.inference import columns
 from service.inference.columnar import CellColumnar, Columnar
-from service.inference.columns import FLOAT32_MAX, Column, Pixel
+from service.inference.columns import FLOAT32_MAX, Boolean, Category, Column, Pixel
 from service.inference.row_faults import MOST_ERRORS, RowFaults, of_row
 from service.inference.steps import Steps
 from service.manifest import Feature, Manifest
@@ -50,7 +50,8 @@ class Schema:
     that JSON numbers need no encoding. ``brightest`` is the largest pixel in the training data of an image model, else
     None. ``ignored`` are names of other columns that clients may send: those of the target, and those that training
     dropped. ``defaults`` (features,) float64 stand for missing and unknown values where training saw none, and are NaN
-    for columns without one; None if no value is imputed.
+    for columns without one; None if no value is imputed. ``short`` are the features that float32 can hold although
+    ``raw_dtypes`` is float64 alone.
     """
 
     shape: tuple[int, ...]
@@ -60,6 +61,7 @@ class Schema:
     brightest: float | None = None
     ignored: frozenset[str] = frozenset()
     defaults: NDArray[np.float64] | None = field(default=None, compare=False)
+    short: frozenset[str] = frozenset()
     width: int = field(init=False)
     names: dict[str, None] = field(init=False)  # ordered, with fast lookup
     numeric: bool = field(init=False)
@@ -93,7 +95,13 @@ class Schema:
             max(feature.max for feature in features) if pixels else None,
             manifest.ignored_columns,
             _defaults(features) if imputes else None,
+            frozenset(feature.name for feature in features if feature.float32),
         )
+
+    def takes_float32(self, column: Column) -> bool:
+        """Whether float32 can hold the values of a column apart."""
+        coded = isinstance(column, Category | Boolean)
+        return coded or "float32" in self.raw_dtypes or column.name in self.short
 
     @property
     def most_keys(self) -> int:

@@ -268,7 +268,7 @@ def _check_datatype(tensor: Tensor, schema: Schema, column: Column | None) -> No
     """Raise `InvalidInput` for an unknown datatype, or one that cannot hold the values of a column apart."""
     _check_known(tensor)
     datatype = tensor.datatype
-    wide = "float32" not in schema.raw_dtypes and not isinstance(column, Category | Boolean)
+    wide = "float32" not in schema.raw_dtypes if column is None else not schema.takes_float32(column)
     if wide and datatype in ("FP16", "FP32"):
         detail = f"input {tensor.name!r:.60} has datatype {datatype}, which cannot hold this model's values apart"
         raise InvalidInput(Fault(f"{detail}; send FP64, or an integer datatype"))

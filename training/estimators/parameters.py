@@ -39,7 +39,7 @@ class Sizes:
         return isinstance(value, Iterable) and not isinstance(value, str) and all(map(one.accepts, value))
 
     def __str__(self) -> str:
-        return "a sequence of them"
+        return "a sequence of integers of at least 1"
 
 
 BOOLEAN: Final = OfType((bool, np.bool_), "True or False")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -151,6 +151,8 @@ class BaseTable(TableParameters, BaseEstimator):  # type: ignore[misc]
 
     def _table(self, X: Any, *, reset: bool) -> tuple[pa.Table, tuple[str, ...]]:
         """``X`` as a table, and its columns of categories; names and their number are learned if ``reset``."""
+        if isinstance(X, Mapping):
+            X = frames.frame_of(X, "X").table
         if isinstance(X, list):
             X = np.array(X, dtype=object)  # keeps the type of each column
         if frames.is_frame(X):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from service.cells import Cells, number_of, spellings_of
 from service.dates import PATTERNS
 from service.manifest import CLASSIFICATION, REGRESSION, Feature, InputDtype, Label, Manifest
-from training.data import summary
+from training.data import precision, summary
 from training.data.dataset import Column, Dataset
 from training.data.streamed import Statistics
 
@@ -82,9 +82,14 @@ def features_of(dataset: Dataset, train: NDArray[np.int64]) -> tuple[Feature, ..
             default=None if dataset.images else _default(column, found),
             format=column.format,
             has_time=column.has_time,
+            float32=dataset.inputs.dtype == np.float64 and _fits_float32(column, dataset.inputs[train, index]),
         )
-        for column, found in zip(dataset.columns, summary.statistics(dataset, train), strict=True)
+        for index, (column, found) in enumerate(zip(dataset.columns, summary.statistics(dataset, train), strict=True))
     )
+
+
+def _fits_float32(column: Column, values: NDArray[np.float64]) -> bool:
+    return column.type == "numeric" and not precision.needs_float64(values)
 
 
 def _default(column: Column, found: Statistics) -> float | None:
@@ -175,6 +180,9 @@ def _compare_features(old: Interface, new: Interface, found: Changes) -> None:
         found.breaking.append(f"{listed(names)} {verbs[0]} {kinds[1]}, and {verbs[1]} {kinds[0]}")
     if names := [before.name for before, after in pairs if before.missing and not after.missing]:
         found.breaking.append(f"{listed(names)} may not be missing any more")
+    exact = [before.name for before, after in pairs if before.float32 and not after.float32]
+    if exact and new.input_dtype == "float64":
+        found.breaking.append(f"{listed(exact)} may not be sent as float32 any more")
     if names := [before.name for before, after in pairs if after.missing and not before.missing]:
         found.compatible.append(f"{listed(names)} may be missing now")
     for before, after in same_kind:

@@ -43,7 +43,7 @@ def check_type(name: str, arrow_type: Any, column: Column, schema: Schema) -> No
         detail = f"column {name!r} has the type {str(arrow_type)!s:.60}, expected numbers, booleans or strings"
         raise InvalidInput(Fault(f"{detail}; convert it first", feature=name))
     is_short = types.is_float16(inner) or types.is_float32(inner)
-    if is_short and "float32" not in schema.raw_dtypes and not isinstance(column, Boolean | Category):
+    if is_short and not schema.takes_float32(column):
         detail = f"column {name!r} has the type {inner}, which cannot hold this model's values apart"
         raise InvalidInput(Fault(f"{detail}; make it float64 or int64 from the start", feature=name))
 

@@ -92,7 +92,8 @@ class Wanted:
     def kept(self, names: list[str], shown: str) -> list[str]:
         """The columns to keep among ``names``. Raises `CommandError` for one that is not there, or there twice."""
         if self.keep is None:
-            chosen = [name for name in names if name or names.count(name) == 1]  # without the empty ones of a spreadsheet
+            # A spreadsheet may have several empty columns without a name.
+            chosen = [name for name in names if name or names.count(name) == 1]
         else:
             chosen = list(dict.fromkeys(self.keep))
             for name in chosen:

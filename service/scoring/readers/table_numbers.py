@@ -19,6 +19,7 @@ from service.scoring.readers import column_numbers
 from service.scoring.readers.source import Wanted
 
 _COMPARED: Final = 100
+_SHOWN: Final = 5
 
 ReadColumn = Callable[[Column, Any, RowFaults], NDArray[Any]]
 
@@ -69,8 +70,11 @@ class TableNumbers:
 
 
 def _misspelt(names: Sequence[str], schema: Schema) -> str:
-    """Names that may be meant for features that are absent."""
+    """Names that may be meant for features that are absent, or all names if none is similar."""
     others = [name for name in names if name not in schema.names][:_COMPARED]
     absent = [name for name in schema.names if name not in names][:_COMPARED]
     pairs = [(near[0], name) for name in absent if (near := difflib.get_close_matches(name, others, n=1))]
-    return f" (is {', '.join(f'{near!r:.60} meant to be {name!r:.60}' for near, name in pairs[:3])}?)" if pairs else ""
+    if pairs:
+        return f" (is {', '.join(f'{near!r:.60} meant to be {name!r:.60}' for near, name in pairs[:3])}?)"
+    found = ", ".join(f"{name!r:.60}" for name in names[:_SHOWN])
+    return f"; its columns are {found}{' and more' * (len(names) > _SHOWN)}" if absent else ""

@@ -98,6 +98,31 @@ class TestFrames:
         with pytest.raises(ValueError, match="categorical_features has 'zon', expected names or positions of columns"):
             TableClassifier(**QUICK, categorical_features=["zon"]).fit(X, y)
 
+    def test_durations_are_days_in_training_and_in_prediction(self) -> None:
+        X, y = people()
+        hours = pd.to_timedelta(X["age"], unit="h")
+        expected = TableClassifier(**QUICK).fit(X.assign(age=hours / pd.Timedelta(days=1)), y)
+        model = TableClassifier(**QUICK).fit(X.assign(age=hours), y)
+        np.testing.assert_array_equal(
+            model.predict_proba(X.assign(age=hours)), expected.predict_proba(X.assign(age=hours / pd.Timedelta(days=1)))
+        )
+        for other in (pd.Timestamp("2020-01-01"), [[1]] * len(X)):
+            with pytest.raises(ValueError, match=r"column 'age' has type .*, expected numeric values"):
+                model.predict(X.assign(age=other))
+
+    def test_a_mapping_is_a_frame_and_a_column_is_none(self) -> None:
+        X, y = people()
+        model = TableClassifier(**QUICK).fit(X, y)
+        np.testing.assert_array_equal(model.predict_proba(dict(X.items())), model.predict_proba(X))
+        with pytest.raises(ValueError, match="Expected a 2-dimensional container but got"):
+            TableClassifier(**QUICK).fit(X["age"], y)
+
+    def test_rows_without_a_class_are_named(self) -> None:
+        X, y = people()
+        y = np.where(np.isin(np.arange(len(y)), (3, 5)), None, y)
+        with pytest.raises(ValueError, match="y has no class in row 3 and 1 more; leave these rows out"):
+            TableClassifier(**QUICK).fit(X, y)
+
     def test_constant_and_unique_columns_do_no_harm(self) -> None:
         X, y = people()
         X = X.assign(constant=1.0, empty=np.nan, name=[f"row {index}" for index in range(len(X))])
@@ -124,7 +149,7 @@ class TestFrames:
         [
             ([1e39, *range(199)], "column 'odd' has 1e\\+39"),
             ([{"a": 1}] * 200, "column 'odd' has type struct"),
-            ([1, "x"] * 100, "give each column one type"),
+            ([1j] * 200, "give each column one type"),
         ],
     )
     def test_columns_that_cannot_be_used_are_named(self, column: list[Any], message: str) -> None:

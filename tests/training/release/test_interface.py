@@ -333,3 +333,17 @@ def test_rules_of_a_column_are_compared() -> None:
     assert interface.changes(marked, replace(marked, features=(replace(AGE, cells=money), MEMBER, JOB))).breaking == [
         "'x' does not mean a missing 'age' any more"
     ]
+
+
+def test_numbers_that_float32_tells_apart_may_be_sent_as_such_beside_others() -> None:
+    seconds = 1.7e9 + np.arange(20.0)
+    inputs = np.stack([seconds, np.arange(20) / 7], axis=1)
+    columns = (Column("at"), Column("size"))
+    dataset = Dataset("t", inputs, np.arange(20) % 2, ("no", "yes"), columns, ("label",), (2,))
+    assert [each.float32 for each in features_of(dataset, np.arange(20))] == [False, True]
+    single = replace(dataset, inputs=inputs.astype(np.float32))
+    assert not any(each.float32 for each in features_of(single, np.arange(20)))
+    old, new = (
+        Interface.of_dataset(each, np.arange(20)) for each in (dataset, replace(dataset, inputs=inputs[:, ::-1]))
+    )
+    assert "'size' may not be sent as float32 any more" in interface.changes(old, new).breaking

@@ -91,6 +91,11 @@ def days_of(name: str, array: pa.ChunkedArray, form: DateFormat, cells: Cells) -
     return date_texts.days_of(_known(columns.to_strings(array), cells), form)
 
 
+def days_of_durations(array: pa.ChunkedArray) -> NDArray[np.float64]:
+    """Return durations as numbers of days, NaN where missing."""
+    return columns.to_numbers(_of_temporal("", array).array)
+
+
 def read(name: str, array: pa.ChunkedArray, form: DateFormat, cells: Cells) -> NDArray[np.float64]:
     """Return the days of a column of dates in a known format, NaN where missing. Raises `DataError`."""
     days = days_of(name, array, form, cells)

@@ -63,7 +63,7 @@ class Frame:
 
 def is_frame(rows: object) -> bool:
     """Return whether ``rows`` have named columns: a DataFrame, an Arrow table, or a mapping from names to columns."""
-    return _is_pandas(rows) or hasattr(rows, "__arrow_c_stream__") or isinstance(rows, Mapping)
+    return _is_pandas(rows) or _is_stream(rows) or isinstance(rows, Mapping)
 
 
 def frame_of(rows: Any, name: str) -> Frame:
@@ -84,7 +84,7 @@ def frame_of(rows: Any, name: str) -> Frame:
 def _table(rows: Any, name: str) -> pa.Table:
     if isinstance(rows, pa.Table):
         return rows
-    if hasattr(rows, "__arrow_c_stream__"):
+    if _is_stream(rows):
         return pa.table(rows)
     if isinstance(rows, Mapping):
         _check_names(list(rows), name)
@@ -151,6 +151,11 @@ def _check_names(names: list[Any], name: str) -> None:
         remedy = "rename them, as by df.columns = df.columns.astype(str)"
     listed = join_names(others, _MAX_LISTED)
     raise DataError(f"{name} has columns named {listed}, expected strings; {remedy}")
+
+
+def _is_stream(rows: Any) -> bool:
+    """Whether ``rows`` are a table with the Arrow C stream interface, which a single column may have, too."""
+    return hasattr(rows, "__arrow_c_stream__") and len(getattr(rows, "shape", (0, 0))) == 2
 
 
 def _is_pandas(rows: object) -> bool:

@@ -19,7 +19,10 @@ from training.data.tables import columns, hints, numbers
 from training.data.tables.numbers import Rules
 
 # Missing in columns of strings, too. The others of `MARKS` may be words or grades: none, unknown, -.
-_TEXT_MARKS: Final = ("NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NULL", "null", "<null>", "?")
+_TEXT_MARKS: Final = (
+    *("NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NULL", "null", "<null>", "?"),
+    *("#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"),
+)
 
 
 @dataclass(frozen=True, slots=True)

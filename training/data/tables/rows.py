@@ -31,6 +31,8 @@ def encode(what: str, table: pa.Table, expected: Sequence[Column], cells: Cells 
     values = np.empty((table.num_rows, len(expected)), np.float64)
     for index, column in enumerate(expected):
         array, own = table[column.name], column.cells or cells or DEFAULT_CELLS
+        if not columns.is_supported(array):
+            raise DataError(f"column {column.name!r} has type {array.type}, expected {column.type} values")
         if column.format is not None:
             values[:, index] = dates.read(column.name, array, column.format, own)
         elif column.type == "categorical":
@@ -49,6 +51,10 @@ def _codes(column: Column, array: pa.ChunkedArray, cells: Cells) -> NDArray[np.f
 
 
 def _numbers(column: Column, array: pa.ChunkedArray, cells: Cells) -> NDArray[np.float64]:
+    if pa.types.is_duration(array.type):
+        return dates.days_of_durations(array)
+    if pa.types.is_temporal(array.type):
+        raise DataError(f"column {column.name!r} has type {array.type}, expected {column.type} values")
     if columns.is_string(array):
         array = parsing.infer(column.name, array, Rules(cells, fixed=True), "").array
     elif columns.is_numeric(array):

@@ -62,7 +62,7 @@ def tidy(path: Path | Frame, content: Content) -> Content:
         tuple(content.typed[index] for index in kept),
         (*notes, *found),
         content.decimal_comma,
-        tuple(name for index, name in enumerate(names) if index not in kept),
+        tuple(each for index, name in enumerate(names) if index not in kept for each in _as_sent(index, name)),
     )
 
 
@@ -76,6 +76,11 @@ def _name_notes(given: Sequence[str], names: Sequence[str]) -> list[str]:
     if not changed:
         return []
     return [f"line breaks and special blanks in names are plain blanks: {join_names(changed, _MAX_LISTED)}"]
+
+
+def _as_sent(index: int, name: str) -> tuple[str, ...]:
+    """Return how clients may call a column: as in the file, or as pandas does if it has no name."""
+    return (name,) if name else (name, f"Unnamed: {index}")
 
 
 def _without_name(index: int, column: pa.ChunkedArray, *, named: bool) -> tuple[str, list[str]]:
@@ -112,7 +117,8 @@ def _rows(table: pa.Table, names: list[str], *, typed: bool) -> tuple[np.ndarray
     end = rows if typed else _end(table)
     if end < rows:
         keep[end:] = False
-        notes.append(f"what stands below the table is skipped: {table.column(0)[end].as_py().strip()[:_MAX_SHOWN]!r}")
+        shown = " ".join(filter(None, table.column(0)[end:].to_pylist())).strip()[:_MAX_SHOWN]
+        notes.append(f"what stands below the table is skipped: {shown!r}")
     if total := _total(table.slice(0, end), keep[:end]):
         keep[end - 1] = False
         notes.append(f"the last row is {total!r}, a sum of the others, and is left out")
@@ -126,16 +132,19 @@ def _end(table: pa.Table) -> int:
         if any(_has_value(column[row]) for column in table.columns[1:]):
             break
         if _has_value(table.column(0)[row]):
-            text = table.column(0)[row].as_py()
-            if columns.look_numeric(pa.array([text.strip()]))[0].as_py() or _times(table.column(0), text.strip()) > 1:
+            text = table.column(0)[row].as_py().strip()
+            if columns.look_numeric(pa.array([text]))[0].as_py() or _times(table.column(0), text) > 1:
                 break
+            end = row
+        elif end < rows:
             end = row
     return end
 
 
 def _times(strings: pa.ChunkedArray, text: str) -> int:
     """Return how many of the ``strings`` are ``text`` but for blanks around it."""
-    return int(pc.sum(pc.equal(pc.utf8_trim_whitespace(strings), text)).as_py())
+    found: int = pc.sum(pc.equal(pc.utf8_trim_whitespace(strings), text)).as_py()
+    return found
 
 
 def _has_value(cell: pa.Scalar) -> bool:

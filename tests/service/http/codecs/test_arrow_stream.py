@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -84,6 +85,8 @@ def test_a_column_of_nulls_alone_is_missing() -> None:
 def test_the_columns_of_a_float64_model_are_not_rounded_before() -> None:
     exact = Schema((2,), PAIR.columns, 10, ("float64",))
     assert rows_of(ARROW, pair(pa.array([2**53 - 1])), exact).tolist() == [[2**53 - 1, 1]]
+    short = replace(exact, short=frozenset({"a"}))
+    assert rows_of(ARROW, pair(pa.array([1.5], pa.float32())), short).tolist() == [[1.5, 1]]
     assert request_error(rows_of, ARROW, pair(pa.array([1.0], pa.float32())), exact) == (
         "column 'a' has the type float, which cannot hold this model's values apart; make it float64 or int64 from the "
         "start"

@@ -91,7 +91,7 @@ def _count(text: Text, part: bytes) -> int:
 
 
 def _open_quote(text: Text, delimiter: str) -> int | None:
-    """Return the line of a quoted value that does not end; None if all do, as one within a value, 5'10", is no quote."""
+    """Return the line of a quoted value that does not end; None if all do: a mark within a value, 5'10", is none."""
     value = re.compile(rb'(?:\A|[\r\n%b])(")(?:[^"]|"")*+("?)' % re.escape(delimiter.encode()))
     start = next((match.start(1) for match in value.finditer(text) if not match[2]), None)
     return None if start is None else 1 + sum(1 for _ in _LINE_END.finditer(text, 0, start))

@@ -11,6 +11,7 @@ from typing import Final
 from service.cells import name_of
 
 _NUMBER: Final = re.compile(r"[-+]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][-+]?[0-9]+)?%?")
+_YEAR: Final = re.compile("(19|20)[0-9]{2}")
 _MOST_TITLES: Final = 50
 _MOST_LEVELS: Final = 3  # of a header whose upper rows are merged cells
 _MAX_STEP: Final = 10  # between years, or positions
@@ -41,7 +42,8 @@ def row_with(names: Collection[str], rows: Sequence[Sequence[str]], at: int | No
     at = _first_wide(rows) if at is None else at
     for place, row in enumerate(rows[at : at + _MOST_LEVELS], at):
         cells = list(map(name_of, row))
-        if set(cells) >= set(names) and (place == at or not any(map(_NUMBER.fullmatch, cells))):
+        has_values = any(_NUMBER.fullmatch(cell) and not _YEAR.fullmatch(cell) for cell in cells)
+        if set(cells) >= set(names) and (place == at or not has_values):
             return place
     return None
 
