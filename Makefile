@@ -41,6 +41,7 @@ BIN     := $(VENV)/bin
 SERVER  := $(VENV)/.installed-server-$(RUNTIME)
 TRAIN   := $(VENV)/.installed-train-$(RUNTIME)
 DEV     := $(VENV)/.installed-dev-$(RUNTIME)
+LIBRARY := service/http/codecs/libregular_json.so
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # One set of versions for all platforms and Pythons; --constraint makes the images install what is tested.
 LOCK    := $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strategy fewest --python-version 3.11 \
@@ -55,12 +56,10 @@ help:            ## list the commands
 
 setup: $(DEV)    ## install everything for development
 
-serve: $(SERVER) ## start the server with the models in models/ (PORT=, ARGS="--log-level debug", RUNTIME=cpu|gpu)
+serve: $(SERVER) $(wildcard $(LIBRARY)) ## start the server with the models in models/ (PORT=, ARGS="--log-level debug", RUNTIME=cpu|gpu)
 	@exec $(BIN)/python -m service --host "$$GIVEN_HOST" --port "$$GIVEN_PORT" $(WORDS)
 
-compiled: $(SERVER) ## compile the JSON reader, for more requests/s (downloads a C compiler, 100 MB)
-	@$(INSTALL) hatchling ziglang
-	@$(BIN)/python hatch_build.py
+compiled: $(LIBRARY) ## compile the JSON reader, for more requests/s (downloads a C compiler, 100 MB)
 
 models: $(SERVER) ## list the published versions, or manage them (ARGS="check fashion-mnist@1", ARGS=--help)
 	@exec $(BIN)/python -m service.models $(or $(WORDS),list)
@@ -255,6 +254,11 @@ clean:           ## remove the virtual environment and caches
 # One environment for all: training adds to what the server needs, and development to both.
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
+
+# `make serve` compiles it anew if it is there and the source has changed.
+$(LIBRARY): service/http/codecs/regular_json.c hatch_build.py | $(SERVER)
+	@$(INSTALL) hatchling ziglang
+	@$(BIN)/python hatch_build.py
 
 $(SERVER): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing the server ($(RUNTIME)) into $(VENV) ..."

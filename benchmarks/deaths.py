@@ -3,8 +3,9 @@
     python -m benchmarks.deaths --deaths 50
 
 A server of eight workers, and clients with one request each at a time. Half of the deaths are kill -9, half SIGSTOP,
-which the server has to notice. Each hits the oldest worker, once all are back. Exit status 1 if a client loses more
-than one request in a death, if a worker is not back in time, or if a counter decreases.
+which the server has to notice. Each hits the oldest worker, once all are back and it is a minute old: a younger one
+would be replaced after a pause. Exit status 1 if a client loses more than one request in a death, if a worker is not
+back in time, or if a counter decreases.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ _RECONNECTING: Final = 8
 _SCRAPE_S: Final = 1.0
 _PAUSE_S: Final = 0.05
 _LONGEST_S: Final = 60.0
+# Workers that lived longer are replaced without a pause.
+_OLD_S: Final = 61.0
 
 Samples = dict[str, float]
 
@@ -72,6 +75,7 @@ def decreased(before: Samples, after: Samples) -> set[str]:
 async def die(running: Running, kind: str, seen: Deaths, tallies: list[Tally], before: Samples) -> Samples:
     """Let the oldest worker die, and wait until all are back. Returns the last scrape."""
     worker = min(running.workers(), key=lambda process: process.create_time())
+    await asyncio.sleep(max(worker.create_time() + _OLD_S - time.time(), 0.0))
     seen.connections.append(sum(each.status == "ESTABLISHED" for each in worker.net_connections("tcp")))
     lost = sum(tally.lost for tally in tallies)
     answered = sum(tally.answers[200] for tally in tallies)

@@ -54,6 +54,8 @@ CASES: Final = (
     (10_000_000, "parquet", "parquet", ()),
     (100_000_000, "parquet", "parquet", ()),
     (1_000_000, "parquet", "parquet", ("--keep",)),
+    (10_000_000, "parquet", "parquet", ("--keep",)),
+    (100_000_000, "parquet", "parquet", ("--keep",)),
     (1_000_000, "parquet", "csv", ()),
     (1_000_000, "arrow", "parquet", ()),
     (1_000_000, "npy", "parquet", ()),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from service.heartbeats import HUNG_S, SUPERVISOR, SUSPECT_S, Heartbeats
+from service.heartbeats import HUNG_S, SUPERVISOR, Heartbeats
 from service.lifecycle import State
 
 _log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Health:
         if self._is_stuck:
             return _STUCK
         for other in self._others:
-            if self._heartbeats.state(other) is State.READY and self._heartbeats.age_s(other) > SUSPECT_S:
+            if self._heartbeats.state(other) is State.READY and not self._heartbeats.responds(other):
                 late_s = self._heartbeats.age_s(other)
                 return f"worker {other} has not responded for {late_s:.1f} s; after {HUNG_S:g} s it is replaced"
         return None

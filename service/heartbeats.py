@@ -85,6 +85,10 @@ class Heartbeats:
         state = self.state(index)
         return 0.0 if state is None else self.age_s(index) - self._limits_s[state]
 
+    def responds(self, index: int) -> bool:
+        """Whether a process is ready, and not late with its heartbeat."""
+        return self.state(index) is State.READY and self.age_s(index) <= SUSPECT_S
+
     def _now_s(self) -> float:
         now_s = self._clock()
         if now_s - self._last_seen_s > 3 * self.interval_s:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
+from service.sockets import stop_listening
+
 _log = logging.getLogger(__name__)
 
 # The most connections accepted in one turn, so that open ones are served, too.
@@ -77,7 +79,7 @@ class Listener:
                     continue
                 self._wait(error)
                 return False
-            self._serve(accepted)
+            self.serve(accepted)
         return False
 
     def refuse_new(self) -> None:
@@ -105,10 +107,10 @@ class Listener:
             self._loop.remove_reader(self._socket)
         else:
             self._pause.cancel()
-        self._socket.close()
+        stop_listening(self._socket)
 
-    def _serve(self, accepted: socket.socket) -> None:
-        """Start the connection now. A task would start it one turn later, and turns are long under load."""
+    def serve(self, accepted: socket.socket) -> None:
+        """Start an accepted connection now. A task would start it one turn later, and turns are long under load."""
         opening: Coroutine[Any, Any, object] = self._loop.connect_accepted_socket(self._protocol, accepted)
         try:
             opened: asyncio.Future[None] = opening.send(None)

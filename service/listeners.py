@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import Callable
 
+from service.inbox import Inbox
 from service.listener import Listener
 from service.sockets import Sockets, shown
 from service.tls.handshake import Handshakes
@@ -23,7 +24,8 @@ class Listeners:
         self._sockets = sockets
         self._handshakes = handshakes
         self._watching: asyncio.Task[None] | None = None
-        self._each: list[Listener] = []
+        self._traffic: Listener | None = None
+        self._admin: Listener | None = None
 
     def listen(self, backlog: int) -> None:
         """Let clients connect, and wait. Raises `StartError` if another process took an address meanwhile."""
@@ -36,11 +38,14 @@ class Listeners:
             protocol, scheme = self._handshakes.followed_by(protocol), "https://"
             self._watching = asyncio.create_task(self._handshakes.rotation.watch())
         if self._sockets.admin is not None and admin_protocol is not None:
-            self._each.append(Listener(self._sockets.admin, admin_protocol))
+            self._admin = Listener(self._sockets.admin, admin_protocol)
             _log.info("metrics and probes on http://%s", shown(self._sockets.admin))
         traffic = self._sockets.traffic
         is_unix = traffic.family is socket.AF_UNIX
-        self._each.append(Listener(traffic, protocol, inherited=is_unix and self._sockets.shared))
+        inbox = self._sockets.inbox
+        self._traffic = Listener(traffic, protocol, inherited=is_unix and inbox is not None)
+        if inbox is not None:
+            asyncio.get_running_loop().add_reader(inbox.fileno(), self._take_passed, inbox)
         _log.info("ready on %s%s (documentation at /docs)", "" if is_unix else scheme, shown(traffic))
 
     @property
@@ -56,16 +61,19 @@ class Listeners:
     def refuse_new(self) -> None:
         """Let no new connection begin. Those that have begun are still accepted."""
         self._sockets.remove()
-        for each in self._each:
+        for each in self._each():
             each.refuse_new()
 
     def accept(self) -> bool:
         """Accept pending connections. Returns whether none is left."""
-        return all([each.accept() for each in self._each])  # noqa: C419 - call each of them
+        return all([each.accept() for each in self._each()])  # noqa: C419 - call each of them
 
     def close(self) -> None:
         """Accept what is pending and stop listening."""
-        for each in self._each:
+        if self._sockets.inbox is not None:
+            asyncio.get_running_loop().remove_reader(self._sockets.inbox.fileno())
+            self._take_passed(self._sockets.inbox)
+        for each in self._each():
             each.close()
 
     def end(self) -> None:
@@ -74,3 +82,15 @@ class Listeners:
             self._handshakes.abort()
         if self._watching is not None:
             self._watching.cancel()
+
+    def _each(self) -> list[Listener]:
+        return [each for each in (self._admin, self._traffic) if each is not None]
+
+    def _take_passed(self, inbox: Inbox) -> None:
+        """Serve what a worker that died had not accepted."""
+        for connection, is_admin in inbox.take():
+            listener = self._admin if is_admin else self._traffic
+            if listener is None:
+                connection.close()
+            else:
+                listener.serve(connection)

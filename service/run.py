@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from typing import Final
 
-from service import app, cpus, loading_thread, logs, manifest, metrics, server, sockets
+from service import app, cpus, heap, loading_thread, logs, manifest, metrics, server, sockets
 from service.errors import StartError
 from service.grpc import extra
 from service.health import Health
@@ -23,7 +23,7 @@ from service.log_writer import LAST_LINES_S, LogStream, LogWriter
 from service.metrics import Metrics
 from service.metrics.folder import locked, remove_unused_folders
 from service.settings import Settings, load
-from service.sockets import Sockets
+from service.sockets import Sockets, WorkerSockets
 from service.tls.files import tls_files
 from service.tls.rotation import Rotation
 from service.workers import Supervisor
@@ -40,6 +40,7 @@ def run(arguments: Sequence[str]) -> int:
 
     Returns the exit status: 0 after a stop signal, 1 if the server cannot start.
     """
+    heap.share()
     stop = server.Stop()
     stop.listen()
     if sys.stderr is None:  # it was closed, and the next file or socket would get its descriptor
@@ -97,7 +98,7 @@ def _serve_on(
         # A worker that starts later may find more models, and has the same default as the others.
         settings = settings.model_copy(update={"model": only_model(settings.models)})
 
-    def serve(index: int, metrics: Metrics, bound: Callable[[], Sockets]) -> int:
+    def serve(index: int, metrics: Metrics, bound: Sockets) -> int:
         writer.on_drop(metrics.server.log_lines_dropped)
         health = Health(heartbeats, index)
         tls = certificate(metrics)
@@ -113,20 +114,20 @@ def _serve_on(
             )
         )
         try:
-            server.run(service, settings, bound(), stop, tls)
+            server.run(service, settings, bound, stop, tls)
         finally:
             service.close()
         return 0
 
     if count == 1:
         remove_unused_folders()
-        return serve(0, metrics.alone(heartbeats), lambda: bound)
+        return serve(0, metrics.alone(heartbeats), bound)
     return _supervise(heartbeats, serve, settings, bound, stop, writer, replacing)
 
 
 def _supervise(
     heartbeats: Heartbeats,
-    serve: Callable[[int, Metrics, Callable[[], Sockets]], int],
+    serve: Callable[[int, Metrics, Sockets], int],
     settings: Settings,
     bound: Sockets,
     stop: server.Stop,
@@ -140,7 +141,7 @@ def _supervise(
     # Once for all workers, which share the memory until they write to it, as a garbage collection would.
     manifest.build_validator()
     gc.freeze()
-    for_worker = sockets.for_workers(bound, settings.keep_alive_timeout_s)
+    worker_sockets = WorkerSockets(bound, len(heartbeats.workers), settings.keep_alive_timeout_s)
     with locked() as folder:
         for index in heartbeats.workers:
             metrics.mark_absent(index, folder)
@@ -148,12 +149,13 @@ def _supervise(
         def work(index: int) -> int:
             def start() -> int:
                 stop.listen()
-                return serve(index, metrics.worker(index, folder, heartbeats), for_worker)
+                return serve(index, metrics.worker(index, folder, heartbeats), worker_sockets.of(index))
 
             return _reported(start, stop, writer)
 
         def died(index: int, hung: bool) -> None:
             replacing.set()
+            worker_sockets.replace(index, [each for each in heartbeats.workers if heartbeats.responds(each)])
             try:
                 metrics.mark_absent(index, folder, died=True, hung=hung)
             except StartError as error:

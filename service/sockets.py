@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, cycle
 from typing import Final
 
 from service import unix_socket
 from service.errors import StartError
+from service.inbox import Inbox, Passed
 from service.settings import Settings
 from service.unix_socket import UnixSocket
+
+_log = logging.getLogger(__name__)
 
 _ADDRESS: Final = "--host and --port"
 _GRPC: Final = "--host and --grpc-port"
@@ -21,13 +27,13 @@ _ADMIN: Final = "--admin-host and --admin-port"
 class Sockets:
     """Those of one process. ``unix`` is the file of a Unix socket, which the process that made it removes.
 
-    Other workers accept connections on the addresses of ``shared`` sockets, too.
+    If other workers listen on the same addresses, connections that those could not accept come by the ``inbox``.
     """
 
     traffic: socket.socket
     admin: socket.socket | None = None
     unix: UnixSocket | None = None
-    shared: bool = False
+    inbox: Inbox | None = None
 
     def each(self) -> list[socket.socket]:
         """All of them."""
@@ -65,23 +71,82 @@ def bind(settings: Settings) -> Sockets:
     return Sockets(listen(settings.host, settings.port, unread_timeout_s=unread_timeout_s), admin)
 
 
-def for_workers(bound: Sockets, unread_timeout_s: int) -> Callable[[], Sockets]:
-    """What each of several workers calls in the place of ``bound``, which showed that the addresses are free.
+class WorkerSockets:
+    """The sockets of several workers, in their supervisor, on the addresses of ``bound``.
 
-    Each binds the TCP addresses anew, and the kernel distributes connections over them. A Unix socket is inherited.
+    Each worker has its own for each TCP address, and the kernel distributes connections over them. All inherit the same
+    Unix socket. Raises `StartError` if another process takes an address meanwhile.
     """
-    addresses = {each: each.getsockname()[:2] for each in bound.each() if each.family is not socket.AF_UNIX}
-    for each in addresses:
-        each.close()  # an unshared socket would keep the workers from binding the address
 
-    def shared(given: socket.socket) -> socket.socket:
-        if given not in addresses:
-            return given
-        host, port = addresses[given]
-        options = _ADMIN if given is bound.admin else _ADDRESS
-        return listen(host, port, unread_timeout_s=unread_timeout_s, shared=True, options=options)
+    def __init__(self, bound: Sockets, workers: int, unread_timeout_s: int) -> None:
+        self._bound = bound
+        self._unread_timeout_s = unread_timeout_s
+        self._addresses = {each: each.getsockname()[:2] for each in bound.each() if each.family is not socket.AF_UNIX}
+        for each in self._addresses:
+            each.close()  # an unshared socket would keep the workers from binding the address
+        self._inboxes = [Inbox() for _ in range(workers)]
+        self._sockets = [self._bind(inbox) for inbox in self._inboxes]
 
-    return lambda: Sockets(shared(bound.traffic), None if bound.admin is None else shared(bound.admin), shared=True)
+    def of(self, index: int) -> Sockets:
+        """The sockets of a worker. Call it in that worker: those of the others are closed."""
+        own = self._sockets.pop(index)
+        self._inboxes.pop(index)
+        self.close()
+        return own
+
+    def replace(self, index: int, heirs: Sequence[int]) -> None:
+        """Make new sockets for the replacement of a dead worker. What it had not accepted is passed to ``heirs``.
+
+        If there are none, the replacement gets it.
+        """
+        old, inboxes = self._sockets[index], cycle([self._inboxes[each] for each in heirs or [index]])
+        try:
+            self._sockets[index] = self._bind(self._inboxes[index])
+        except StartError as error:
+            _log.error("worker %d starts again with the sockets of the one that died: %s", index, error)
+        passed = [next(inboxes).put(each) for each in self._not_accepted(old)]
+        if self._sockets[index] is not old:
+            for each in self._own(old):
+                stop_listening(each)
+        if passed:
+            _log.info("passed on %d of %d connections that worker %d had not accepted", sum(passed), len(passed), index)
+
+    def close(self) -> None:
+        """Close them in this process."""
+        for each in chain.from_iterable(self._own(sockets) for sockets in self._sockets):
+            each.close()
+        for inbox in self._inboxes:
+            inbox.close()
+
+    def _own(self, sockets: Sockets) -> list[socket.socket]:
+        """Those that other workers do not listen on."""
+        return [each for each in sockets.each() if each is not self._bound.traffic]
+
+    def _not_accepted(self, sockets: Sockets) -> Iterator[Passed]:
+        for each in self._own(sockets):
+            each.setblocking(False)
+            with suppress(OSError):  # there is none left, or the worker never listened
+                for _ in range(socket.SOMAXCONN):
+                    yield Passed(each.accept()[0], is_admin=each is sockets.admin)
+
+    def _bind(self, inbox: Inbox) -> Sockets:
+        admin = self._bound.admin
+        return Sockets(self._shared(self._bound.traffic), None if admin is None else self._shared(admin), inbox=inbox)
+
+    def _shared(self, bound: socket.socket) -> socket.socket:
+        if bound not in self._addresses:
+            return bound
+        host, port = self._addresses[bound]
+        options = _ADMIN if bound is self._bound.admin else _ADDRESS
+        return listen(host, port, unread_timeout_s=self._unread_timeout_s, shared=True, options=options)
+
+
+def stop_listening(bound: socket.socket) -> None:
+    """Close a listening socket, and its copies in other processes with it. Connections not accepted are reset."""
+    if bound.family is not socket.AF_UNIX:  # other workers listen on it
+        with suppress(OSError):  # it does not listen; outside of Linux this cannot be done
+            bound.shutdown(socket.SHUT_RDWR)
+    bound.close()
 
 
 def listen(

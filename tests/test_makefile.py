@@ -22,11 +22,11 @@ def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment that looks installed, with the fake Python."""
     venv = tmp_path_factory.mktemp("venv")
     (venv / "bin").mkdir()
-    for name in ("bin/pip", ".installed-server-cpu", ".installed-train-cpu", ".installed-dev-cpu"):
+    for name in (".installed-server-cpu", ".installed-train-cpu", ".installed-dev-cpu"):
         (venv / name).touch()
-    python = venv / "bin" / "python"
-    python.write_text(FAKE)
-    python.chmod(0o755)
+    for name in ("python", "pip"):
+        (venv / "bin" / name).write_text(FAKE)
+        (venv / "bin" / name).chmod(0o755)
     return venv
 
 
@@ -38,7 +38,10 @@ def arguments_of(venv: Path, target: str, *variables: str, **environment: str) -
 def calls_of(venv: Path, target: str, *variables: str, **environment: str) -> list[list[str]]:
     """The arguments of each call of Python."""
     done = subprocess.run(
-        ["make", "--no-print-directory", "-C", ROOT, target, f"VENV={venv}", "RUNTIME=cpu", *variables],
+        [
+            *("make", "--no-print-directory", "-C", ROOT, target),
+            *(f"VENV={venv}", "RUNTIME=cpu", f"LIBRARY={venv / 'library.so'}", *variables),
+        ],
         env={"PATH": os.environ["PATH"]} | environment,
         capture_output=True,
         text=True,
@@ -143,6 +146,18 @@ def test_scoring(venv: Path, value: str) -> None:
     given = {"NAME": value, "DATA": f"{value}.csv", "OUT": f"{value}.parquet"}
     arguments = arguments_of(venv, "score", *(f"{name}={text}" for name, text in given.items()), "ARGS=--keep 'a b'")
     assert arguments == ["-m", "service.scoring", "--keep", "a b", "--", value, f"{value}.csv", f"{value}.parquet"]
+
+
+def test_the_server_gets_the_compiled_reader_anew_after_a_change_of_its_source(venv: Path) -> None:
+    """Without the library it is not compiled. Where it is older than its source, it is."""
+    library = venv / "library.so"
+    assert ["hatch_build.py"] not in calls_of(venv, "serve")
+    library.touch()
+    assert ["hatch_build.py"] not in calls_of(venv, "serve")
+    os.utime(library, (0, 0))
+    assert ["hatch_build.py"] in calls_of(venv, "serve")
+    library.unlink()
+    assert ["hatch_build.py"] in calls_of(venv, "compiled")
 
 
 def test_the_fast_tests_skip_the_slow_ones(venv: Path) -> None:

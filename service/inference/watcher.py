@@ -19,7 +19,9 @@ from service.inference.repository import Repository
 
 _log = logging.getLogger(__name__)
 
-_NICENESS: Final = 10
+# The lowest priority: with any other, this thread keeps a processor until the kernel's next tick, up to 4 ms, when one
+# that answers requests wakes up.
+_NICENESS: Final = 19
 
 
 class Watcher:

@@ -165,3 +165,12 @@ async def test_a_client_that_is_gone_before_accept_is_not_an_error(bound: Bound)
     listener = bound.listen()
     assert await greeted(bound.clients(1))
     listener.close()
+
+
+async def test_a_copy_of_the_socket_in_another_process_does_not_listen_after_close(bound: Bound) -> None:
+    listener = bound.listen()
+    copy = bound.socket.dup()
+    listener.close()
+    with pytest.raises(ConnectionRefusedError):
+        bound.clients(1)
+    copy.close()
