@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from service import artifact
 from service.artifact import Artifact
@@ -22,7 +21,7 @@ from service.inference.schema import Schema
 from service.inference.session import LimitedSession, Session, StoppableRun
 from service.inference.shadow import Candidate
 from service.manifest import REGRESSION, ArtifactError, Manifest
-from service.metrics.models import ModelMetrics
+from service.metrics.models import Count, ModelMetrics
 
 _log = logging.getLogger(__name__)
 
@@ -178,8 +177,8 @@ class Loader:
             on_close=closed,
         )
 
-    def _count(self, manifest: Manifest) -> Callable[..., None]:
-        """A function to call with the outputs of each run of this version, which counts them."""
+    def _count(self, manifest: Manifest) -> Count:
+        """What counts the runs of this version."""
         if manifest.task == REGRESSION:
             targets = manifest.targets[: self._bounds.metric_labels]
             return self._metrics.regressions(manifest.name, manifest.version, targets)
@@ -253,13 +252,14 @@ def _doubt(manifest: Manifest) -> str | None:
 def _checked(published: Artifact, graph: bytes, provider: str, precision: str, limit_s: float) -> Session:
     """A session of ``graph`` that answers the golden rows as published."""
     manifest = published.manifest
-    sizes: dict[str, Any] = {
-        "features": len(manifest.features),
-        "classes": len(manifest.classes),
-        "targets": len(manifest.targets),
-    }
     network = session.build(
-        graph, provider, **sizes, input_dtype=manifest.graph_dtype, output_dtype=manifest.output_dtype
+        graph,
+        provider,
+        features=len(manifest.features),
+        classes=len(manifest.classes),
+        targets=len(manifest.targets),
+        input_dtype=manifest.graph_dtype,
+        output_dtype=manifest.output_dtype,
     )
     with LimitedSession(network, limit_s) as limited:
         self_check.replay(limited, published.golden, manifest, precision)

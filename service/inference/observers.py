@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from service.inference.session import Outputs
+from service.metrics.models import Count
 
 
 class Observer(Protocol):
@@ -20,7 +21,7 @@ class Observer(Protocol):
         """The version is not served any more."""
 
 
-def together(count: Callable[..., None], observers: Sequence[Observer]) -> Callable[[NDArray[Any], Outputs], None]:
+def together(count: Count, observers: Sequence[Observer]) -> Callable[[NDArray[Any], Outputs], None]:
     """A function that calls ``count`` with a run's outputs, and then each of the observers."""
     if not observers:
         return lambda _rows, outputs: count(*outputs)

@@ -14,6 +14,10 @@ from service.metrics.requests import ROWS
 _CONFIDENCE: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
+# Counts a run: takes its probabilities (rows, classes), None for a regression, and its predictions.
+Count = Callable[[NDArray[np.float32] | None, NDArray[Any]], None]
+
+
 class ModelMetrics:
     """What the models of this process do."""
 
@@ -55,7 +59,7 @@ class ModelMetrics:
         """Set whether a model runs on the CPU although a GPU was requested."""
         self._fallback.labels(model).set(on_cpu)
 
-    def batches(self, model: str, version: int, labels: Sequence[str]) -> Callable[..., None]:
+    def batches(self, model: str, version: int, labels: Sequence[str]) -> Count:
         """A function to call after each run with its ``probabilities`` (rows, classes) and ``prediction`` (rows,).
 
         ``labels`` are those of the classes; classes with the same one are counted together.
@@ -76,7 +80,7 @@ class ModelMetrics:
 
         return self._buffered(count)
 
-    def regressions(self, model: str, version: int, targets: Sequence[str]) -> Callable[..., None]:
+    def regressions(self, model: str, version: int, targets: Sequence[str]) -> Count:
         """The same for a regression: ``probabilities`` are None and ``prediction`` is (rows, targets).
 
         There may be more targets than ``targets``, which are the first ones.
@@ -92,7 +96,7 @@ class ModelMetrics:
 
         return self._buffered(count)
 
-    def _buffered(self, count: Callable[..., None]) -> Callable[..., None]:
+    def _buffered(self, count: Callable[..., None]) -> Count:
         """A function that keeps a run's outputs, so that several runs are counted together."""
 
         def ran(probabilities: NDArray[np.float32] | None, prediction: NDArray[Any]) -> None:
