@@ -43,19 +43,13 @@ from service.http.transport.middleware import Guard
 from service.http.transport.prediction_cycle import FastPathContext
 from service.http.transport.request_ids import RequestIds
 from service.http.transport.responses import ResponseEncoder
-from service.inference import drift
-from service.inference.catalog import Catalog
-from service.inference.loader import Bounds, Loader, Placement
-from service.inference.observers import Observer
-from service.inference.reports import Reports
+from service.inference import build as inference_build
 from service.inference.repository import Repository
-from service.inference.selection import Selection, parse
 from service.inference.shadow import Shadows
 from service.inference.watcher import Watcher
 from service.keys.buckets import Buckets
 from service.lifecycle import Lifecycle, State
 from service.log_writer import LAST_LINES_S, LogWriter
-from service.manifest import Manifest
 from service.metrics import Metrics
 from service.metrics.scrapes import Scrapes
 from service.metrics.shared_counts import SHARE_EVERY_S
@@ -68,19 +62,19 @@ from service.statistics import InferenceStatistics, Totals
 from service.tls.rotation import Rotation
 from service.tracing import options as tracing_options
 
-_log = logging.getLogger(__name__)
-
 if TYPE_CHECKING:
     from service.grpc.server import GrpcServer
     from service.tracing.build import RequestSpans
 
+_log = logging.getLogger(__name__)
+
 _CLOCK: Final = time.perf_counter
 _VERSION: Final = version("mlp-serving")
-# How long a version that is being loaded at the end may take. Loading stops after it.
+# How long the end waits for a version that is being loaded.
 _LAST_LOAD_S: Final = 2.0
-# A call in the batcher's thread is made to take 0.2 s. After this, and once no request waits for it, it never ends.
+# A call of a network that takes longer than this, and than any request may, hangs: it is planned to take 0.2 s.
 _STUCK_S: Final = 60.0
-# How long it may take at the end to send spans and to write payloads, of which these may take half.
+# How long sending the last spans and writing the last payloads may take together; the payloads may take half of it.
 _LAST_S: Final = 2.0
 _DESCRIPTION: Final = "Classes with their probabilities, or numbers, from small neural networks in ONNX Runtime."
 
@@ -138,8 +132,9 @@ def build(
     )
     spans, payloads = _spans(counters), _payloads(options, counters)
     edge = Edge.of(options, buckets or Buckets())
-    catalog, repository, shadows = _models(options, counters, limits.max_rows, replacement=replacement)
-
+    catalog, repository, shadows = inference_build.build(
+        options, counters, limits.max_rows, clock=_CLOCK, check_example=check_example, replacement=replacement
+    )
     lifecycle = _lifecycle(counters, health, shadows)
     budget = BodyBudget(options.max_buffered_bytes)
     statistics = InferenceStatistics(time.time)
@@ -166,7 +161,8 @@ def build(
         counters.queues.set(repository.waiting(), tracker.connections)
 
     # The spans come first: the others see the traces that they begin.
-    tracker = RequestTracker(_given(spans, counters.count, statistics, request_log), measure, _CLOCK)
+    sinks: tuple[Sink | None, ...] = (spans, counters.count, statistics, request_log)
+    tracker = RequestTracker([sink for sink in sinks if sink is not None], measure, _CLOCK)
     close = partial(_close, tracker, spans, payloads)
     counters.queues.limits(options.max_queue_rows, options.max_queue_s)
 
@@ -202,9 +198,7 @@ def build(
         docs_url=None,
         redoc_url=None,
     )
-    _include_pages(app, options, repository)
-    routes = router(table, predict, repository, lifecycle, health)
-    _include_routes(app, routes, table, repository, options.root_path)
+    _include_routes(app, options, table, repository, router(table, predict, repository, lifecycle, health))
     ids = RequestIds()
     edge.add_to(app, table, predict.identify)
     if options.root_path:  # around the keys, which know public paths without it
@@ -259,10 +253,6 @@ def _lifecycle(counters: Metrics, health: Health, shadows: Shadows) -> Lifecycle
     return Lifecycle(changed)
 
 
-def _given(*sinks: Sink | None) -> list[Sink]:
-    return [sink for sink in sinks if sink is not None]
-
-
 def _close(tracker: RequestTracker, spans: RequestSpans | None, payloads: PayloadLog | None) -> None:
     tracker.flush()
     ends_at_s = time.monotonic() + _LAST_S
@@ -270,12 +260,6 @@ def _close(tracker: RequestTracker, spans: RequestSpans | None, payloads: Payloa
         payloads.close(_LAST_S / 2)
     if spans is not None:
         spans.close(ends_at_s - time.monotonic())
-
-
-def _include_routes(app: FastAPI, routes: APIRouter, table: RouteTable, repository: Repository, root_path: str) -> None:
-    app.include_router(routes)
-    add_errors(app, table, repository, f"GET {root_path}/docs lists every path and its methods")
-    openapi.install(app, table, repository)
 
 
 def _payloads(options: Settings, counters: Metrics) -> PayloadLog | None:
@@ -292,11 +276,16 @@ def _payloads(options: Settings, counters: Metrics) -> PayloadLog | None:
     return PayloadLog(files, options.payload_sample, counters.server.payloads_dropped)
 
 
-def _include_pages(app: FastAPI, options: Settings, repository: Repository) -> None:
-    """Add the pages for browsers. They come first: for a browser, GET / is one of them."""
+def _include_routes(
+    app: FastAPI, options: Settings, table: RouteTable, repository: Repository, routes: APIRouter
+) -> None:
+    """Add ``routes`` and the pages for browsers, which come first: for a browser, GET / is one of them."""
     app.include_router(docs.router())
     if options.page:
         app.include_router(page.router(repository, options.models, has_live_view=not options.admin_port))
+    app.include_router(routes)
+    add_errors(app, table, repository, f"GET {options.root_path}/docs lists every path and its methods")
+    openapi.install(app, table, repository)
 
 
 def _metrics_port(
@@ -345,52 +334,6 @@ def _routes(options: Settings, v2: OpenInferenceV2, protocols: Sequence[AnyProto
     patterns = [route.pattern for route in found.routes] + [resource.pattern for resource in found.resources]
     root_path.check(options.root_path, [*patterns, *PATTERNS])
     return found
-
-
-def _models(
-    options: Settings, counters: Metrics, max_rows: int, *, replacement: bool
-) -> tuple[Catalog, Repository, Shadows]:
-    """What loads versions, those that serve, and those that are compared with them. Raises `StartError`."""
-    shadows = Shadows(options.metrics_max_labels)
-    candidates = parse("--shadow (MLP_SHADOW)", options.shadow) if options.shadow else {}
-    selection = Selection.of(options.model, options.model_versions, candidates)
-
-    def observers(manifest: Manifest) -> list[Observer]:
-        drifting = drift.watch(
-            manifest,
-            counters.drift,
-            features=options.drift_features,
-            labels=options.metrics_max_labels,
-            window_s=options.drift_window_s,
-            clock=_CLOCK,
-        )
-        found: list[Observer] = [] if drifting is None else [drifting]
-        if not selection.is_candidate(manifest.name, manifest.version):
-            found += shadows.observers(manifest)
-        return found
-
-    loader = Loader(
-        options.models,
-        Placement(options.provider, options.precision),
-        counters.models,
-        Bounds(
-            max_rows,
-            options.max_queue_rows,
-            options.max_queue_s,
-            options.metrics_max_labels,
-            impute=options.unseen_values == "impute",
-        ),
-        clock=_CLOCK,
-        check_example=check_example,
-        observers=observers,
-    )
-    for candidate in loader.load_shadows(candidates):
-        shadows.add(candidate, counters.shadow, _CLOCK)
-    catalog = Catalog(loader, selection, Reports(counters.versions, counters.retention), keep=options.keep_versions)
-    repository = Repository(catalog.start(replacement=replacement), selection.default)
-    catalog.loading = repository.loading
-    shadows.check(model.manifest for model in repository)
-    return catalog, repository, shadows
 
 
 async def _repeat(call: Callable[[], None], every_s: float) -> None:
