@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Final, NoReturn
 
@@ -28,8 +28,16 @@ class Help(Exception):
     """The text that was requested instead of a command."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser of one command, which raises `UsageError` and knows its options."""
+class Parser(argparse.ArgumentParser):
+    """A parser that raises `UsageError` instead of printing."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise."""
+        raise UsageError(f"{message}; see: {self.prog} --help")
+
+
+class _CommandParser(Parser):
+    """A parser of one command, which knows its options."""
 
     def __init__(self, command: Command) -> None:
         self.flags: list[str] = []
@@ -46,10 +54,6 @@ class _Parser(argparse.ArgumentParser):
         action = super().add_argument(*names, **settings)
         self.flags += action.option_strings
         return action
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing."""
-        raise UsageError(f"{message}; see: {self.prog} --help")
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -91,25 +95,26 @@ def parse(
     return command, options
 
 
-def _parser(command: Command) -> _Parser:
-    parser = _Parser(command)
+def _parser(command: Command) -> _CommandParser:
+    parser = _CommandParser(command)
     command.add_arguments(parser)
     group = parser.add_argument_group("as the server", "options of mlp-serve; MLP_* variables apply, too")
-    for flag, settings in _SERVER.items():
+    for flag, settings in SERVER.items():
         parser.flags += group.add_argument(flag, **settings).option_strings
     return parser
 
 
-_SERVER: Final[dict[str, dict[str, Any]]] = {
+# Options of the server, with what `argparse` is told of them.
+SERVER: Final[dict[str, dict[str, Any]]] = {
     "--models": {"metavar": "FOLDER", "help": "models folder (default: $MLP_MODELS, or models)"},
     "--provider": {"metavar": "NAME", "help": "where to run: auto, cpu or cuda (default: $MLP_PROVIDER, or auto)"},
     "--precision": {"metavar": "NAME", "help": "arithmetic: auto, fp32 or int8 (default: $MLP_PRECISION, or auto)"},
 }
 
 
-def server_arguments(options: argparse.Namespace) -> list[str]:
-    """The given options of the server, as `service.settings.load` takes them."""
-    given = {flag: getattr(options, flag.removeprefix("--")) for flag in _SERVER}
+def server_arguments(options: argparse.Namespace, flags: Iterable[str] = SERVER) -> list[str]:
+    """Those ``flags`` of the server that are given, as `service.settings.load` takes them."""
+    given = {flag: getattr(options, flag.removeprefix("--").replace("-", "_")) for flag in flags}
     return [f"{flag}={value}" for flag, value in given.items() if value is not None]
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Final
+
+from service.models import parser as models_parser
+from service.models.parser import SERVER, Parser
 
 PROGRAM: Final = "mlp-score"
 _DESCRIPTION: Final = """Score the rows of a file with a published model: the answers that a server would give, as fast
@@ -32,16 +34,12 @@ examples:
 """
 
 
-class UsageError(Exception):
-    """The command line is not valid. The message says why and what is."""
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that raises `UsageError` instead of printing."""
-
-    def error(self, message: str) -> None:  # type: ignore[override] # argparse's never returns
-        """Raise."""
-        raise UsageError(f"{message}; see: {PROGRAM} --help")
+_SERVER: Final = SERVER | {
+    "--unseen-values": {
+        "metavar": "DO",
+        "help": "refuse or impute them (default: $MLP_UNSEEN_VALUES, or refuse)",
+    }
+}
 
 
 def parser() -> Parser:
@@ -106,22 +104,13 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_server(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add("--models", metavar="FOLDER", help="models folder (default: $MLP_MODELS, or models)")
-    add("--provider", metavar="NAME", help="where to run: auto, cpu or cuda (default: $MLP_PROVIDER, or auto)")
-    add("--precision", metavar="NAME", help="arithmetic: auto, fp32 or int8 (default: $MLP_PRECISION, or auto)")
-    add("--unseen-values", metavar="DO", help="refuse or impute them (default: $MLP_UNSEEN_VALUES, or refuse)")
+    for flag, settings in _SERVER.items():
+        group.add_argument(flag, **settings)
 
 
-def server_arguments(options: argparse.Namespace) -> Sequence[str]:
+def server_arguments(options: argparse.Namespace) -> list[str]:
     """The given options of the server, as `service.settings.load` takes them."""
-    given = {
-        "--models": options.models,
-        "--provider": options.provider,
-        "--precision": options.precision,
-        "--unseen-values": options.unseen_values,
-    }
-    return [f"{flag}={value}" for flag, value in given.items() if value is not None]
+    return models_parser.server_arguments(options, _SERVER)
 
 
 def _count(text: str) -> int:

@@ -9,19 +9,21 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
+from typing import Final
 
 from service.errors import StartError
 from service.inference.loader import Bounds, Placement
 from service.inference.selection import Selection
 from service.manifest import ArtifactError
 from service.models.command import CommandError
+from service.models.parser import UsageError
 from service.models.prover import Prover
 from service.scoring import command, served
-from service.scoring.command import PROGRAM, UsageError
+from service.scoring.command import PROGRAM
 from service.scoring.stop import Stop, Stopped
 from service.settings import load
 
-_MOST_ROWS = 2**31
+_MOST_ROWS: Final = 2**31
 
 
 def run(arguments: Sequence[str], stop: Stop, loaded: Callable[[], object] = lambda: None) -> int:
