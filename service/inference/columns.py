@@ -115,7 +115,7 @@ class Column:
             return math.nan
         raise self._error(
             row,
-            f"{_number_or_type(value)}, which stands for a missing value, and {self.refusal}; send {self.wanted}",
+            f"{number_or_type(value)}, which stands for a missing value, and {self.refusal}; send {self.wanted}",
         )
 
     def _missing(self, row: int, value: object) -> float:
@@ -146,7 +146,7 @@ class Pixel(Column):
 
     def _fault(self, value: object) -> str:
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            return f"{_number_or_type(value)}, expected {self.wanted}; send it as it is in the image, not scaled"
+            return f"{number_or_type(value)}, expected {self.wanted}; send it as it is in the image, not scaled"
         return super()._fault(value)
 
 
@@ -194,7 +194,7 @@ class Boolean(Column):
         return BOOLEANS.get(stripped)
 
     def _fault(self, value: object) -> str:
-        return f"{_number_or_type(value)}, expected {self.wanted} (or 1 or 0)"
+        return f"{number_or_type(value)}, expected {self.wanted} (or 1 or 0)"
 
 
 class Category(Column):
@@ -281,17 +281,17 @@ class Category(Column):
         near = None if isinstance(value, bool) else self._numerals.get(value)
         if near is not None:
             raise self._error(
-                row, f"{_number_or_type(value)}, which may be the category {near!r:.60} or not; send it as a string"
+                row, f"{number_or_type(value)}, which may be the category {near!r:.60} or not; send it as a string"
             )
         return self._code_of(row, spellings[0])
 
     def error(self, row: int, number: float) -> InvalidInput:
         """The error for ``number``, in row ``row`` of an array, which this column does not accept."""
         expected = f"the code of a category, an integer from 0 to {self.highest:.0f}"
-        return self._error(row, f"{_number_or_type(number)}, expected {expected}")
+        return self._error(row, f"{number_or_type(number)}, expected {expected}")
 
     def _fault(self, value: object) -> str:
-        return f"{_number_or_type(value)}, expected {self.wanted} such as {next(iter(self._codes))!r:.60}"
+        return f"{number_or_type(value)}, expected {self.wanted} such as {next(iter(self._codes))!r:.60}"
 
     def _nearest(self, value: str) -> str:
         folded = {category.casefold(): category for category in itertools.islice(self._codes, _CANDIDATES)}
@@ -344,7 +344,7 @@ class DateTime(Column):
     def error(self, row: int, number: float) -> InvalidInput:
         """The error for ``number``, in row ``row`` of an array, which this column does not accept."""
         expected = f"{self.unit}, from {self.lowest:.0f} to {math.ceil(self.highest)}"
-        return self._error(row, f"{_number_or_type(number)}, expected {expected}")
+        return self._error(row, f"{number_or_type(number)}, expected {expected}")
 
     def _read(self, row: int, text: str, cells: Cells) -> float:  # noqa: ARG002 - the rules do not matter here
         stripped = strip(text)
@@ -358,7 +358,7 @@ class DateTime(Column):
     def _fault(self, value: object) -> str:
         if isinstance(value, int | float) and not isinstance(value, bool):
             remedy = "send a string (in pandas: to_json(date_format='iso'))"
-            return f"{_number_or_type(value)}, expected {self.wanted}; {remedy}"
+            return f"{number_or_type(value)}, expected {self.wanted}; {remedy}"
         return f"{type_name(value)}, expected {self.wanted}"
 
 
@@ -419,7 +419,8 @@ def type_name(value: object) -> str:
     return "a list" if isinstance(value, list) else "a number"
 
 
-def _number_or_type(value: object) -> str:
+def number_or_type(value: object) -> str:
+    """A JSON value for messages: a number as it is, shortened, and of any other value its type."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value:.6g}" if isinstance(value, float) else f"{value!r:.60}"
     return type_name(value)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput
-from service.inference.columns import Boolean, Category, Column, DateTime, type_name
+from service.inference.columns import Boolean, Category, Column, DateTime, number_or_type
 from service.inference.row_faults import FirstBadRow
 from service.inference.schema import Schema
 from service.inference.steps import Steps
@@ -280,9 +280,8 @@ def _check_known(tensor: Tensor) -> None:
 
 
 def _wrong_value(tensor: Tensor, at: int, value: object) -> InvalidInput:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    shown = f"{value:.6g}" if isinstance(value, float) else f"{value!r:.40}" if is_number else type_name(value)
-    return InvalidInput(Fault(f"input {tensor.name!r:.60}, value {at} is {shown}, which is no {tensor.datatype}"))
+    detail = f"input {tensor.name!r:.60}, value {at} is {number_or_type(value)}, which is no {tensor.datatype}"
+    return InvalidInput(Fault(detail))
 
 
 def _no_boolean(tensor: Tensor) -> InvalidInput:
