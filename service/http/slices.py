@@ -167,26 +167,26 @@ class Slices:
             self._in_thread.discard(work)
             self._end(work, NotReady("the server is stopping; try again", _RESTART_S))
 
-    def _threaded(self, work: _Work, steps: Steps[Any]) -> tuple[Any] | Exception:
+    def _threaded(self, work: _Work, steps: Steps[Any]) -> Any:
         """The result or error of steps in a thread. They end early if nobody waits for the result any more."""
         try:
             while not work.owner.cancelled and self._clock() <= work.deadline_s and work in self._in_thread:
                 next(steps)
         except StopIteration as end:
-            return (end.value,)
+            return end.value
         except Exception as error:  # noqa: BLE001 - `done` gets it
             return error
         steps.close()
-        return (None,)
+        return None
 
-    def _resume(self, work: _Work, result: tuple[Any] | Exception) -> None:
+    def _resume(self, work: _Work, result: Any) -> None:
         if work not in self._in_thread:  # `close` has ended it
             return
         self._in_thread.discard(work)
         if isinstance(result, Exception):
             self._end(work, result)
         else:
-            (work.sent,) = result
+            work.sent = result
             self._advance(work)
         self._schedule()
 
