@@ -120,6 +120,11 @@ class Feature:
         """How many values an encoded boolean or category can have; 0 for a number."""
         return {"numeric": 0, "boolean": 2, "datetime": 0}.get(self.kind, len(self.categories) + self.other)
 
+    @property
+    def encoding(self) -> tuple[object, ...]:
+        """What decides how a value is read, and which number it becomes; whether it may be missing does not."""
+        return self.name, self.kind, self.categories, self.cells, self.format
+
     @field_validator("name")
     @classmethod
     def _check_name(cls, name: str) -> str:

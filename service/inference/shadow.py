@@ -6,7 +6,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from queue import SimpleQueue
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from service.errors import StartError
 from service.inference.session import Outputs
 from service.inference.spare_time import SpareTime
-from service.manifest import Feature, Manifest
+from service.manifest import Manifest
 from service.metrics.shadow import Comparison, Reason, ShadowCounts, ShadowMetrics
 
 _log = logging.getLogger(__name__)
@@ -27,7 +26,6 @@ MAX_ROWS: Final = 256
 HUNG_S: Final = 10.0
 # Low, but not the lowest: a thread that gets no time at all might hold Python's lock meanwhile.
 _NICENESS: Final = 10
-_STATISTICS: Final = frozenset({"mean", "std", "min", "max", "missing", "other", "has_time"})
 
 
 class Candidate(NamedTuple):
@@ -51,7 +49,7 @@ def difference(candidate: Manifest, serving: Manifest) -> str | None:
         if own != other:
             return f"its {name!r} is {own!r:.100}, and {other!r:.100} in version {serving.version}"
     for own, other in zip(candidate.features, serving.features, strict=True):
-        if _encoding(own) != _encoding(other):
+        if own.encoding != other.encoding:
             return f"its feature {own.name!r:.60} differs from {other.name!r:.60} of version {serving.version}"
         for what, accepts, needed in (("missing", own.missing, other.missing), ("unknown", own.other, other.other)):
             if needed and not accepts:
@@ -59,10 +57,6 @@ def difference(candidate: Manifest, serving: Manifest) -> str | None:
                     f"its feature {own.name!r:.60} takes no {what} values, and that of version {serving.version} does"
                 )
     return None
-
-
-def _encoding(feature: Feature) -> list[Any]:
-    return [getattr(feature, each.name) for each in fields(Feature) if each.name not in _STATISTICS]
 
 
 class Shadow:

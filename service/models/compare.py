@@ -195,10 +195,7 @@ def _batches(sides: tuple[_Side, _Side], data: Path, targets: list[str] | None, 
 
 def _encoding(manifest: Manifest) -> object:
     """What decides how rows are read."""
-    features = [
-        (each.name, each.kind, each.missing, each.categories, each.other, each.format, each.cells)
-        for each in manifest.features
-    ]
+    features = [(each.encoding, each.missing, each.other) for each in manifest.features]
     return features, manifest.cells, manifest.input_dtype, manifest.input_shape
 
 

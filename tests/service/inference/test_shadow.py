@@ -319,7 +319,9 @@ def test_the_thread_has_a_low_priority(compared: Make, serving: Manifest, monkey
 
 
 def test_versions_that_only_learned_from_other_rows_can_be_compared(serving: Manifest) -> None:
-    features = tuple(replace(each, mean=9.0, std=9.0, min=-9.0, max=99.0) for each in serving.features)
+    features = tuple(
+        replace(each, mean=9.0, std=9.0, min=-9.0, max=99.0, default=1.0, has_time=True) for each in serving.features
+    )
     assert difference(replace(serving, version=2, features=features, seed=5), serving) is None
 
 
