@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -14,7 +14,6 @@ from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
-from starlette.responses import JSONResponse
 from starlette.responses import Response as HttpResponse
 
 from service.errors import MethodNotAllowed, NotFound, RequestError
@@ -125,26 +124,26 @@ def _add_models(routes: APIRouter, repository: Repository) -> None:
 
 def _add_health(routes: APIRouter, lifecycle: Lifecycle, health: Health) -> None:
     @routes.get("/health/live", tags=["health"], responses={503: {"description": "A worker or the supervisor is lost"}})
-    async def live() -> JSONResponse:
+    async def live() -> HttpResponse:
         """Whether this worker answers, and the server replaces others that do not. Restart it if not."""
         return _probed({"status": "alive"}, {"status": "lost"}, health.lost())
 
     @routes.get("/health/ready", tags=["health"], responses={503: {"description": "Starting, draining or hanging"}})
-    async def ready() -> JSONResponse:
+    async def ready() -> HttpResponse:
         """Whether requests should be sent here now: this worker takes them, and no other hangs."""
         if not lifecycle.ready:
-            return JSONResponse({"status": lifecycle.state}, 503)
+            return _json({"status": lifecycle.state}, 503)
         return _probed({"status": lifecycle.state}, {"status": "hanging"}, health.unready())
 
     @routes.get("/health/startup", tags=["health"], responses={503: {"description": "Starting"}})
-    async def startup() -> JSONResponse:
+    async def startup() -> HttpResponse:
         """Whether the models passed their self-check and the server began to take requests."""
-        return JSONResponse({"status": lifecycle.state}, 503 if lifecycle.state is State.STARTING else 200)
+        return _json({"status": lifecycle.state}, 503 if lifecycle.state is State.STARTING else 200)
 
 
-def _probed(good: dict[str, str], bad: dict[str, str], reason: str | None) -> JSONResponse:
+def _probed(good: dict[str, str], bad: dict[str, str], reason: str | None) -> HttpResponse:
     """A probe's response: ``good``, or 503 and ``bad`` with its ``reason``."""
-    return JSONResponse(good) if reason is None else JSONResponse(bad | {"reason": reason}, 503)
+    return _json(good) if reason is None else _json(bad | {"reason": reason}, 503)
 
 
 def add_errors(app: FastAPI, table: RouteTable, repository: Repository, paths: str) -> None:
@@ -251,8 +250,8 @@ def _http(response: messages.Response) -> HttpResponse:
     return answer
 
 
-def _json(document: dict[str, Any]) -> HttpResponse:
-    return HttpResponse(orjson.dumps(document), media_type="application/json")
+def _json(document: Mapping[str, Any], status: int = 200) -> HttpResponse:
+    return HttpResponse(orjson.dumps(document), status, media_type="application/json")
 
 
 def _summary(repository: Repository, name: str) -> dict[str, Any]:
