@@ -8,7 +8,7 @@ from service.http.messages import Response
 
 
 async def send_response(response: Response, send: Send) -> None:
-    """Send ``response``, with its length first, as Starlette does."""
-    headers = [(b"content-length", b"%d" % len(response.body)), *response.headers]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    """Send ``response``, with its length first, as Starlette does; one with status 204 must have none."""
+    length = [] if response.status == 204 else [(b"content-length", b"%d" % len(response.body))]
+    await send({"type": "http.response.start", "status": response.status, "headers": [*length, *response.headers]})
     await send({"type": "http.response.body", "body": response.body})

@@ -91,6 +91,7 @@ def test_a_preflight_needs_no_key_and_says_what_may_be_sent(ask: Ask) -> None:
         fast, fastapi = ask(preflight(SHOP, path=path))
         assert fast == fastapi
         assert fast.startswith(b"HTTP/1.1 204 No Content\r\n")
+        assert not re.search(rb"\r\n(content-length|transfer-encoding):", fast)
         assert headers(fast)["access-control-allow-origin"] == SHOP
         assert headers(fast)["access-control-allow-methods"] == "GET, HEAD, POST"
         assert "x-api-key" in headers(fast)["access-control-allow-headers"]
