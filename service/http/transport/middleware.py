@@ -18,6 +18,7 @@ from service.http.transport import trace_context
 from service.http.transport.cors import Cors
 from service.http.transport.proxies import FORWARDED_FOR, TrustedProxies, plain
 from service.http.transport.request_ids import RequestIds
+from service.http.transport.sending import send_response
 from service.http.transport.trace_context import TRACEPARENT
 from service.lifecycle import Lifecycle
 from service.requests import RequestRecord, RequestTracker
@@ -179,10 +180,7 @@ class _Responder:
             raise ServerFailed
         error = ServerFailed()
         self._record.problem = problems.name_of(error)
-        response = problems.response(error, self._record.request_id)
-        headers = [*response.headers, (b"content-length", b"%d" % len(response.body))]
-        await self.send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": response.body})
+        await send_response(problems.response(error, self._record.request_id), self.send)
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
