@@ -14,7 +14,7 @@ from service.errors import Fault, InvalidInput, MalformedBody
 from service.grpc import wire
 from service.grpc.wire import Field
 from service.inference.steps import Steps
-from service.inference.tensors import BOOL, BYTES, DTYPES, Tensor
+from service.inference.tensors import BOOL, BYTES, DTYPES, Tensor, shape_text
 
 
 class _Typed(NamedTuple):
@@ -192,6 +192,6 @@ def _declared(tensor: Tensor, values: NDArray[np.uint64], first: int) -> NDArray
 
 
 def _wrong_count(tensor: Tensor, found: int) -> InvalidInput:
-    shape = f"{list(tensor.shape[:8])!s:.60}"
-    detail = f"input {tensor.name!r:.60} has {'too few' if found < math.prod(tensor.shape) else 'too many'} values"
-    return InvalidInput(Fault(f"{detail}, and {math.prod(tensor.shape)} belong to the shape {shape}"))
+    count = math.prod(tensor.shape)
+    detail = f"input {tensor.name!r:.60} has {'too few' if found < count else 'too many'} values"
+    return InvalidInput(Fault(f"{detail}, and {count} belong to the shape {shape_text(tensor.shape)}"))

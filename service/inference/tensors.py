@@ -98,7 +98,8 @@ def layout(given: Sequence[Tensor], schema: Schema) -> Layout:
     is_whole = only.shape[1:] in ((schema.width,), schema.shape)
     if len(given) == 1 and (is_whole or only.name not in schema.names):
         if not is_whole and (schema.width > 1 or len(only.shape) > 1):
-            raise InvalidInput(Fault(f"input {only.name!r:.60} has shape {_shown(only.shape)}, {_expected(schema)}"))
+            detail = f"input {only.name!r:.60} has shape {shape_text(only.shape)}, {_expected(schema)}"
+            raise InvalidInput(Fault(detail))
         _check_datatype(only, schema, None)
         return Layout(rows, None)
     return Layout(rows, _columns(given, rows, schema))
@@ -229,7 +230,7 @@ def _datatype(column: Column, number: str) -> str:
 def _rows(tensor: Tensor, schema: Schema) -> int:
     shape = tensor.shape
     if not shape or len(shape) > _MAX_AXES or min(shape) < 0:
-        raise InvalidInput(Fault(f"input {tensor.name!r:.60} has shape {_shown(shape)}, {_expected(schema)}"))
+        raise InvalidInput(Fault(f"input {tensor.name!r:.60} has shape {shape_text(shape)}, {_expected(schema)}"))
     schema.check_count(shape[0])
     return shape[0]
 
@@ -248,7 +249,7 @@ def _columns(given: Sequence[Tensor], rows: int, schema: Schema) -> tuple[int, .
             raise InvalidInput(Fault(f"input {tensor.name!r:.60} is sent twice; send it once"))
         places.append(index)
         if tensor.shape not in ((rows,), (rows, 1)):
-            detail = f"input {tensor.name!r:.60} has shape {_shown(tensor.shape)}, expected [{rows}] or [{rows}, 1]"
+            detail = f"input {tensor.name!r:.60} has shape {shape_text(tensor.shape)}, expected [{rows}] or [{rows}, 1]"
             raise InvalidInput(Fault(f"{detail}, as the first input has {rows} rows"))
         if index == IGNORED:
             _check_known(tensor)
@@ -296,5 +297,6 @@ def _expected(schema: Schema) -> str:
     return f"{one}, or one of shape [rows] for each of {', '.join(repr(name)[:60] for name in schema.names)}"
 
 
-def _shown(shape: Sequence[int]) -> str:
+def shape_text(shape: Sequence[int]) -> str:
+    """A shape for messages; a client may send one of many dimensions."""
     return f"{list(shape[:8])!s:.60}"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput
 from service.inference.steps import Steps
-from service.inference.tensors import DTYPES, Tensor
+from service.inference.tensors import DTYPES, Tensor, shape_text
 
 _LENGTH: Final = struct.Struct("<I")
 _STEP_VALUES: Final = 2000
@@ -33,7 +33,7 @@ def numbers(tensor: Tensor, body: bytes, start: int, size_bytes: int) -> NDArray
         raise InvalidInput(
             Fault(
                 f"input {tensor.name!r:.60} has {size_bytes} bytes, and {expected} belong to the shape "
-                f"{list(tensor.shape[:8])!s:.60} of {tensor.datatype}"
+                f"{shape_text(tensor.shape)} of {tensor.datatype}"
             )
         )
     return np.frombuffer(body, dtype, count, start)

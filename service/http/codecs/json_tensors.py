@@ -20,6 +20,7 @@ from service.http.codecs import regular_json
 from service.http.codecs.json_text import JsonText, TooLong
 from service.inference.columns import type_name
 from service.inference.steps import Steps, finish
+from service.inference.tensors import shape_text
 
 Convert = Callable[[int, object], float]
 
@@ -260,5 +261,5 @@ def _flat(element: object, shape: tuple[int, ...]) -> list[Any]:
 
 
 def _wrong_count(shape: tuple[int, ...], found: str) -> InvalidInput:
-    expected = f"{math.prod(shape)} values, as its shape is {list(shape[:8])!s:.60}"
+    expected = f"{math.prod(shape)} values, as its shape is {shape_text(shape)}"
     return InvalidInput(Fault(f"'data' {found}, expected {expected}"))
