@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import Final
 
-_CGROUPS = Path("/sys/fs/cgroup")
+_CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
 def available(cgroups: Path = _CGROUPS, own_groups: Path = Path("/proc/self/cgroup")) -> float:

@@ -23,10 +23,10 @@ _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the query asks for. ``top_k`` is 0 if it is not requested; ``dtype`` is that of a raw body.
-    ``resize`` allows images of any size.
+    """What the query asks for. ``top_k`` is 0 if it is not requested.
 
-    ``ignore_unknown`` and ``by_row`` are as in `RowOptions`. ``faults`` are the rows that did not fit the model.
+    ``dtype``, ``resize``, ``ignore_unknown`` and ``by_row`` are as in `RowOptions`. ``faults`` are the rows that did
+    not fit the model.
     """
 
     top_k: int = 0

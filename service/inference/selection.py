@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from service.artifact import VERSION, check_name, list_models, list_versions
 from service.errors import StartError
 from service.manifest import ArtifactError
 
-_EXPECTED = "expected <name>@<version>, such as small@3"
+_EXPECTED: Final = "expected <name>@<version>, such as small@3"
 
 
 @dataclass(frozen=True, slots=True)

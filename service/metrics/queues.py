@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from service.metrics.instruments import Instruments
 
-_NOTHING = (0, 0.0)
+_NOTHING: Final = (0, 0.0)
 
 Queues = Mapping[tuple[str, str], tuple[int, float]]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from service.cells import Cells
 from service.manifest import Feature, Manifest
 
-_SHOWN = 5
+_SHOWN: Final = 5
 
 
 def differences(first: Manifest, second: Manifest, *, encoded: bool) -> list[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from service.models.command import Context
 
 # What changes a running server, for messages.
-WHEN = "within their --reload-interval-s (default 5 s; with 0 when they restart)"
+WHEN: Final = "within their --reload-interval-s (default 5 s; with 0 when they restart)"
 
 
 @dataclass(frozen=True, slots=True)
