@@ -26,27 +26,16 @@ export function section(id, title, ...children) {
   return element("section", { id, class: "panel", "aria-labelledby": `${id}-title` }, heading, ...children);
 }
 
-/** A table of texts: the first cell of each row is its heading. `numeric` aligns the others to the right. */
+/** A table: the first cell of each row is its heading. `numeric` aligns the others to the right. */
 export function table(caption, head, rows, numeric = true) {
-  const cell = (value, index) => element(index ? "td" : "th", index ? {} : { scope: "row" }, String(value));
+  const cell = (content, index) => (index ? element("td", {}, content) : element("th", { scope: "row" }, content));
+  const names = head.map((name) => element("th", { scope: "col" }, name));
   return element(
     "table",
-    { class: numeric ? "numeric" : "" },
+    { class: numeric ? "numeric" : null },
     element("caption", {}, caption),
-    element(
-      "thead",
-      {},
-      element(
-        "tr",
-        {},
-        head.map((name) => element("th", { scope: "col" }, name)),
-      ),
-    ),
-    element(
-      "tbody",
-      {},
-      rows.map((row) => element("tr", {}, row.map(cell))),
-    ),
+    element("thead", {}, element("tr", {}, names)),
+    element("tbody", {}, rows.map((cells) => element("tr", {}, cells.map(cell)))),
   );
 }
 

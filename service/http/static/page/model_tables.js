@@ -34,7 +34,7 @@ function classTable(scrape, minute, version) {
     expected.has(label) ? percent(expected.get(label)) : "",
   ]);
   return {
-    caption: `${title(version)}: ${count(total)} ${total === 1 ? "row" : "rows"}`,
+    caption: sized(version, total),
     head: ["Class", "Since the start", "Last minute", "Test rows"],
     rows,
     more: left(classes.length, "classes"),
@@ -52,7 +52,7 @@ function valueTable(scrape, minute, version) {
     return [target, number(mean)];
   });
   return {
-    caption: `${title(version)}: ${count(total)} ${total === 1 ? "row" : "rows"}`,
+    caption: sized(version, total),
     head: ["Target", "Mean prediction since the start"],
     rows,
     more: left(targets.length, "targets"),
@@ -89,12 +89,10 @@ function driftTable(scrape, version) {
   ];
   const counted = scrape.sum("mlp_drift_rows", isOf(version));
   return {
-    caption: `${title(version)}: ${count(counted)} ${counted === 1 ? "row" : "rows"}`,
+    caption: sized(version, counted),
     head: ["Feature", "Index", "Change", "Values"],
     rows,
-    more: rows.length
-      ? left(features.size, "features")
-      : [`${title(version)}: ${count(counted)} ${counted === 1 ? "row" : "rows"} so far, too few to tell.`],
+    more: rows.length ? left(features.size, "features") : [`${sized(version, counted)} so far, too few to tell.`],
   };
 }
 
@@ -146,6 +144,7 @@ export function shadowTable(scrape, model) {
 }
 
 const title = ({ model, version }) => `${model}, version ${version}`;
+const sized = (version, rows) => `${title(version)}: ${count(rows)} ${rows === 1 ? "row" : "rows"}`;
 const isOf = (version) => (labels) => labels.model === version.model && labels.version === version.version;
 const left = (size, what) => (size > MOST_ROWS ? [`and ${count(size - MOST_ROWS)} more ${what}`] : []);
 

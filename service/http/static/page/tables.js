@@ -1,6 +1,6 @@
 // Tables of the live view. A table is drawn anew only if it changed, so that selected text stays selected.
 
-import { element } from "./dom.js";
+import { element, table } from "./dom.js";
 
 const drawn = new WeakMap();
 
@@ -32,21 +32,13 @@ function tableOf({ caption, head, rows, more = [] }) {
   const paragraphs = more.map((text) => element("p", {}, text));
   if (!rows.length) return paragraphs;
   const columns = head.map((_, index) => index).filter((index) => rows.some((cells) => cells[index] !== ""));
-  const row = (cells, tagOf) => element("tr", {}, columns.map((index) => cellOf(cells[index], tagOf(index))));
-  const table = element(
-    "table",
-    {},
-    element("caption", {}, caption),
-    element("thead", {}, row(head, () => ["th", { scope: "col" }])),
-    element("tbody", {}, rows.map((cells) => row(cells, (index) => (index ? ["td", {}] : ["th", { scope: "row" }])))),
-  );
-  return [table, ...paragraphs];
+  const shown = (cells) => columns.map((index) => contentOf(cells[index]));
+  return [table(caption, shown(head), rows.map(shown), false), ...paragraphs];
 }
 
-function cellOf(content, [tag, attributes]) {
-  if (typeof content === "string") return element(tag, attributes, content);
-  if (content.level) return element(tag, attributes, element("span", { class: `chip ${content.level}` }, content.text));
-  return element(tag, attributes, track(content), content.text);
+function contentOf(cell) {
+  if (typeof cell === "string") return cell;
+  return cell.level ? element("span", { class: `chip ${cell.level}` }, cell.text) : [track(cell), cell.text];
 }
 
 function track({ length, mark }) {
