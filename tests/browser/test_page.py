@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Locator, Page, Request, expect
+from playwright.sync_api import Locator, Page, Request, Route, expect
 
 from service.manifest import Feature
 from tests.browser.chromium import accessibility_problems, too_narrow
@@ -225,6 +225,21 @@ def test_another_version_answers_the_same_row(table: Page) -> None:
     expect_answer(table, ROW, version=1)
     table.get_by_role("combobox", name="Version").select_option("2")
     expect_answer(table, ROW)
+
+
+def test_the_last_choice_is_shown(table: Page) -> None:
+    held: list[Route] = []
+    table.route("**/page/models/rents/versions/1", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks it
+    model = table.get_by_role("combobox", name="Model")
+    with table.expect_request("**/page/models/rents/versions/1"):
+        model.select_option("rents")
+    model.select_option("table")
+    with table.expect_response("**/page/models/rents/versions/1"):
+        held[0].continue_()
+    table.wait_for_timeout(200)
+    expect(model).to_have_value("table")
+    expect(table).to_have_url(re.compile("#table@2$"))
+    expect(table.locator("#title")).to_have_text("table")
 
 
 def test_a_number_is_predicted(page: Page) -> None:

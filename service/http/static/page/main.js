@@ -19,6 +19,7 @@ const models = part("model");
 const versions = part("version");
 let listed = []; // as GET /models says
 let shown = null; // {name, version, input, end}
+let choices = 0; // how many were made
 
 /** Read the list of models, and show the one of the address, or else the default. */
 async function start() {
@@ -36,14 +37,16 @@ async function start() {
   }
 }
 
-/** Show a version of a model: the one given, if it is loaded, or the one that serves. */
+/** Show a version of a model: the one given, if it is loaded, or the one that serves. The last choice counts. */
 async function show(model, wanted) {
+  const choice = ++choices;
   const loaded = model.versions.filter((version) => version.loaded).map(({ version }) => String(version));
   const version = loaded.includes(String(wanted)) ? String(wanted) : String(model.version ?? loaded[0]);
   offer(model, loaded, version);
   part("problem").hidden = true;
   if (shown?.name === model.name && shown.version === version) return;
   const found = await loadVersion(model.name, version);
+  if (choice !== choices) return;
   const before = shown?.name === model.name ? shown.input.state() : undefined;
   shown?.end.abort();
   history.replaceState(null, "", `#${encodeURIComponent(model.name)}@${version}`);
