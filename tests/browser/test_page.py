@@ -229,7 +229,7 @@ def test_another_version_answers_the_same_row(table: Page) -> None:
 
 def test_the_last_choice_is_shown(table: Page) -> None:
     held: list[Route] = []
-    table.route("**/page/models/rents/versions/1", held.append)
+    table.route("**/page/models/rents/versions/1", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks it
     model = table.get_by_role("combobox", name="Model")
     with table.expect_request("**/page/models/rents/versions/1"):
         model.select_option("rents")
