@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import BodyTooLarge, Fault, InvalidInput, MalformedBody, RequestError, UnsupportedMedia
+from service.http.codecs import image_parts
 from service.http.codecs.codec import Codec, MediaObject
 from service.http.options import RowOptions
 from service.inference.batcher import Rows
@@ -146,6 +147,8 @@ def _pixels(file: bytes, file_format: str, shape: Shape, options: RowOptions, su
         raise UnsupportedMedia(f"this server cannot decode images, as Pillow is not installed; {INSTALL}") from error
     if file_format == "JPEG" and file.count(_SCAN) > _MAX_SCANS:
         raise subject.invalid(f"has more than {_MAX_SCANS} scans; save it again")
+    if too_much := image_parts.excess(file, file_format):
+        raise subject.invalid(f"has {too_much}; save it again")
     try:
         image = pictures.opened(file, file_format)
         _check_size(image, shape, _MAX_PIXELS[file_format] if options.resize else None, subject)
