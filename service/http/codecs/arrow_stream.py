@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from service.errors import BodyTooLarge, Fault, InvalidInput, MalformedBody, UnsupportedMedia
 from service.http.codecs import arrow_answers, arrow_sizes, named
-from service.http.codecs.arrow_columns import ColumnReader, check_type
+from service.http.codecs.arrow_columns import ColumnReader, LongStrings, check_type
 from service.http.codecs.codec import Codec, DecodedRows, binary, steps_with_faults
 from service.http.options import RowOptions
 from service.inference.row_faults import FirstBadRow, RowFaults
@@ -30,6 +30,8 @@ _MOST_SCHEMA_BYTES: Final = 1024 * 1024
 _MOST_SCHEMA_BYTES_A_FEATURE: Final = 1024
 # They are read at once with the batch after them.
 _MOST_DICTIONARIES: Final = 1000
+# Each batch is checked together with all dictionaries: so often as many bytes as a body may have.
+_MOST_CHECKS: Final = 64
 _FILE_MAGIC: Final = b"ARROW1"
 _PANDAS_INDEX: Final = re.compile(r"__index_level_\d+__")
 
@@ -49,8 +51,8 @@ def rows_from_arrow(
     """Rows of an Arrow stream as float64 (rows, features), in steps; bad ones are zeros if added to ``faults``.
 
     Columns are found by name, in any order. They hold numbers, booleans or strings, or dictionaries of these. Raises
-    `UnsupportedMedia` if pyarrow is missing, `MalformedBody`, `BodyTooLarge` if decompressed buffers exceed the bound
-    on bodies, and `InvalidInput`.
+    `UnsupportedMedia` if pyarrow is missing, `MalformedBody`, `BodyTooLarge` if decompressed buffers or repeated
+    strings exceed the bound on bodies, and `InvalidInput`.
     """
     if not is_installed():
         raise UnsupportedMedia("Arrow needs pyarrow, which is not installed here; install mlp-serving[arrow]")
@@ -73,9 +75,10 @@ def rows_from_arrow(
     # Other columns are not decoded. Their types may be any.
     chosen = ipc.IpcReadOptions(use_threads=False, included_fields=used)
     stream = _read(lambda: ipc.open_stream(BufferReader(body), options=chosen))
-    first_bad = FirstBadRow()
+    first_bad, strings = FirstBadRow(), LongStrings(options.max_bytes)
+    read_at = {at: place for place, at in enumerate(used)}
     readers = [
-        (index, used.index(at), ColumnReader(column, first_bad if faults is None else faults))
+        (index, read_at[at], ColumnReader(column, first_bad if faults is None else faults, strings))
         for index, (column, at) in enumerate(zip(schema.columns, fields, strict=True))
         if at is not None
     ]
@@ -85,6 +88,9 @@ def rows_from_arrow(
         count += batch.num_rows
         if count > schema.max_rows:
             schema.check_count(count)
+        _read(batch.validate)
+        for column in batch.columns:
+            strings.count_views(column)
         _read(lambda: batch.validate(full=True))
         yield
         parts.append((yield from _numbers(batch, count - batch.num_rows, readers, first_bad, schema)))
@@ -132,7 +138,7 @@ def _check_messages(body: bytes, max_bytes: int, schema: Schema) -> Steps[None]:
 
     messages = _read(lambda: ipc.MessageReader.open_stream(BufferReader(body)))
     schema_bytes = max(_MOST_SCHEMA_BYTES, _MOST_SCHEMA_BYTES_A_FEATURE * schema.width)
-    total, dictionaries = 0, 0
+    total, dictionaries, dictionary_bytes, checked_bytes = 0, 0, 0, 0
     while (message := _read(lambda: next(messages, None))) is not None:
         metadata = message.metadata.to_pybytes()
         found = arrow_sizes.header_type(metadata)
@@ -140,14 +146,24 @@ def _check_messages(body: bytes, max_bytes: int, schema: Schema) -> Steps[None]:
             detail = f"a message of the Arrow stream describes more than {schema_bytes} bytes of columns"
             raise InvalidInput(Fault(f"{detail}; send fewer columns"))
         if found in (arrow_sizes.BATCH, arrow_sizes.DICTIONARY):
-            dictionaries += found == arrow_sizes.DICTIONARY
-            total += arrow_sizes.decoded_bytes(metadata, memoryview(message.body or b""))
+            size_bytes = arrow_sizes.decoded_bytes(metadata, memoryview(message.body or b""))
+            total += size_bytes
+            if found == arrow_sizes.DICTIONARY:
+                dictionaries += 1
+                dictionary_bytes += size_bytes
+            else:
+                checked_bytes += dictionary_bytes
         if dictionaries > _MOST_DICTIONARIES:
-            detail = f"the Arrow stream has more than {_MOST_DICTIONARIES} dictionaries"
-            raise InvalidInput(Fault(f"{detail}; write it as one batch, or without dictionaries"))
+            raise _too_many(f"more than {_MOST_DICTIONARIES} dictionaries")
+        if checked_bytes > _MOST_CHECKS * max_bytes:
+            raise _too_many("too many batches with large dictionaries")
         if total > max_bytes:
             raise BodyTooLarge(f"the Arrow stream expands to more than {max_bytes} bytes; send fewer rows at once")
         yield
+
+
+def _too_many(what: str) -> InvalidInput:
+    return InvalidInput(Fault(f"the Arrow stream has {what}; write it as one batch, or without dictionaries"))
 
 
 def _read(call: Callable[[], T]) -> T:

@@ -145,6 +145,45 @@ def test_a_stream_of_many_dictionaries_is_rejected() -> None:
     assert "more than 1000 dictionaries" in request_error(rows_of, ARROW, sink.getvalue().to_pybytes(), schema)
 
 
+def test_small_batches_with_a_large_dictionary_are_rejected() -> None:
+    jobs = pa.array(["x" * 10_000] * 100).dictionary_encode()
+    body = as_arrow(pa.table({"a": jobs, "b": np.zeros(100)}), chunk=1)
+    with pytest.raises(RequestError, match="too many batches with large dictionaries"):
+        decode(ARROW, body, PAIR, RowOptions(max_bytes=15_000))
+
+
+def repeated_views(text: bytes, rows: int) -> pa.Array:
+    """Views of the same bytes, one for each row."""
+    view = struct.pack("<i4sii", len(text), text[:4], 0, 0)
+    return pa.Array.from_buffers(pa.string_view(), rows, [None, pa.py_buffer(view * rows), pa.py_buffer(text)])
+
+
+LONG = "x" * 50_000
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        repeated_views(LONG.encode(), 3),
+        pa.array([LONG] * 3).dictionary_encode(),
+        pa.DictionaryArray.from_arrays(pa.array([0, 1, 2], pa.int8()), repeated_views(LONG.encode(), 3)),
+    ],
+)
+def test_a_text_that_rows_repeat_counts_for_each_of_them(repeated: pa.Array) -> None:
+    table = GOOD.set_column(GOOD.column_names.index("job"), "job", repeated)
+    assert rows_of(ARROW, as_arrow(table), max_bytes=155_000)[:, 5].tolist() == [2, 2, 2]
+    with pytest.raises(BodyTooLarge, match="more than 145000 characters, counted as often as they occur"):
+        rows_of(ARROW, as_arrow(table), max_bytes=145_000)
+
+
+def test_an_interval_is_no_category() -> None:
+    intervals = pa.array([(1, 2, 3)] * 3, pa.month_day_nano_interval())
+    table = GOOD.set_column(GOOD.column_names.index("job"), "job", intervals)
+    assert request_error(rows_of, ARROW, as_arrow(table)) == (
+        "column 'job' has the type month_day_nano_interval, expected numbers, booleans or strings; convert it first"
+    )
+
+
 @given(st.sampled_from(STREAMS), st.data())
 @settings(max_examples=400)
 def test_a_damaged_stream_is_read_or_rejected(stream: bytes, data: st.DataObject) -> None:
