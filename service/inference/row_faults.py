@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from service.errors import Fault, InvalidInput
 
-# Errors with a reason. Finding one can take milliseconds, and each is sent.
+# Errors with a reason, which are sent, and the first of them with a remedy that takes long to find.
 _EXPLAINED: Final = 100
+_HINTED: Final = 5
 # Errors of one row that are looked for, how many of them have the remedies that take long to find, and how many other
 # features a message names.
 MOST_ERRORS: Final = 20
@@ -51,7 +52,7 @@ class RowFaults:
         if known is not None:
             known.others += _features_in(error.brief, *error.more)
         elif row not in self._faults:
-            self._faults[row] = None if self.full else _Faults(replace(error.fault, detail=str(error)), [])
+            self._faults[row] = None if self.full else _Faults(self._explained(error), [])
 
     def skips(self, row: int) -> bool:  # noqa: ARG002 - see `FirstBadRow`
         """Whether errors of ``row`` do not matter."""
@@ -66,6 +67,11 @@ class RowFaults:
         """Whether no more reasons are kept."""
         return len(self._faults) >= _EXPLAINED
 
+    @property
+    def has_hints(self) -> bool:
+        """Whether the next reason may have remedies that take long to find: many of them would block the event loop."""
+        return len(self._faults) < _HINTED
+
     def rows(self) -> list[int]:
         """The bad rows, in ascending order."""
         return sorted(self._faults)
@@ -79,6 +85,10 @@ class RowFaults:
     def faults(self) -> list[Fault]:
         """One fault for each bad row, in ascending order."""
         return [Fault(_MORE, row) if known is None else known.together() for row, known in sorted(self._faults.items())]
+
+    def _explained(self, error: InvalidInput) -> Fault:
+        fault = error.fault if self.has_hints else error.brief
+        return replace(fault, detail=fault.detail + error.beside)
 
     def check(self, count: int) -> None:
         """Raise `InvalidInput` with all faults if all ``count`` rows of a request are bad."""
@@ -124,16 +134,17 @@ def errors_of(reads: Iterable[Callable[[], object]]) -> list[InvalidInput]:
     return errors
 
 
-def of_row(errors: Sequence[InvalidInput]) -> InvalidInput:
-    """One error for all of a row. Only the first few have the remedies that take long to find."""
+def of_row(errors: Sequence[InvalidInput], *, with_hints: bool = True) -> InvalidInput:
+    """One error for all of a row. Only the first few have remedies that take long to find; ``with_hints`` alone."""
     first, *others = errors
     if not others:
         return first
+    hinted = _WITH_HINTS if with_hints else 0
     more = list(first.more)
     for count, error in enumerate(others, 1):
-        more += [error.fault if count < _WITH_HINTS else error.brief, *error.more]
+        more += [error.fault if count < hinted else error.brief, *error.more]
     names = _features_in(*(more if first.beside else more[len(first.more) :]))
-    return InvalidInput(first.fault, more=more[:MOST_ERRORS], beside=_beside(names))
+    return InvalidInput(first.fault if with_hints else first.brief, more=more[:MOST_ERRORS], beside=_beside(names))
 
 
 def _features_in(*faults: Fault) -> list[str]:

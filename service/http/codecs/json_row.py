@@ -135,7 +135,8 @@ class RowReader:
             found.append(of_names)
             by_name = row if isinstance(row, dict) and self.places is None else {}
             pairs = [(column, by_name[column.name]) for column in columns if column.name in by_name]
-        return of_row([*found, *errors_of(partial(column.number, index, value) for column, value in pairs)])
+        found += errors_of(partial(column.number, index, value) for column, value in pairs)
+        return of_row(found, with_hints=self.faults is None or self.faults.has_hints)
 
     def _values(self, index: int, row: object) -> list[Any]:
         if self.places is not None and isinstance(row, list):

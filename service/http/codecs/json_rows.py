@@ -34,6 +34,7 @@ _LONGEST_BYTES: Final = 128 * 1024
 _LONGEST_VALUE_BYTES: Final = 256
 _MOST_KEYS: Final = 100
 _STEP_VALUES: Final = 4096
+_STEP_ROWS: Final = 256
 
 
 def rows_from_json(body: bytes, schema: Schema) -> NDArray[np.float64]:
@@ -227,6 +228,8 @@ def _list(text: JsonText, reader: RowReader) -> Steps[NDArray[np.float64]]:
                 for index, row in enumerate(found, count):
                     _check_room(index + 1, schema)
                     rows[index] = reader.numbers(index, row)
+                    if index % _STEP_ROWS == 0:  # short rows, all of them bad
+                        yield
             else:
                 rows[count : count + len(found)] = block
             count += len(found)

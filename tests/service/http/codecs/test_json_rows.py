@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from service.errors import InvalidInput, MalformedBody, RequestError
 from service.http.codecs import json_rows, json_text, regular_json
+from service.http.codecs.json_row import RowReader
 from service.http.codecs.json_rows import rows_from_json
 from service.http.codecs.json_text import JsonText
 from service.inference import columns
 from service.inference.columns import FLOAT32_MAX, Boolean, Column
+from service.inference.row_faults import RowFaults
 from service.inference.schema import Schema
 from service.inference.steps import finish
 from tests.service.errors import error_message
@@ -510,6 +512,12 @@ def test_hostile_large_bodies_are_rejected_in_short_steps(name: str, monkeypatch
     assert message in json_error(content, FLAT, RequestError)
     assert max(windows) <= 256 * 1024
     assert sum(windows) < 1_300_000
+
+
+def test_many_short_bad_rows_are_read_in_steps() -> None:
+    schema = Schema((2,), tuple(Column(name, missing=False) for name in "ab"), 10_000)
+    steps = json_rows.rows_in_steps(b"[" + b"[]," * 9000 + b"[1,2]]", RowReader(schema, faults=RowFaults()))
+    assert sum(1 for _ in steps) > 9000 // 256
 
 
 def test_wrong_guesses_of_row_ends_cost_no_more_than_slow_parsing(
