@@ -27,6 +27,7 @@ from service.inference.steps import Steps
 
 _HEADERS: Final = {b"present": True, b"absent": False}
 _STEP_VALUES: Final = 1024
+_STEP_CHARS: Final = 64 * 1024
 _LONGEST_BYTES: Final = 128 * 1024
 _LONGEST_VALUE_BYTES: Final = 256
 _NO_INDEX: Final = "name it, or write the table without it (in pandas: index=False)"
@@ -58,8 +59,7 @@ def rows_from_csv(
     count, step_rows = 0, max(1, _STEP_VALUES // schema.width)
     is_last = False
     while not is_last:
-        found, malformed = _next(lines, min(step_rows, schema.max_rows - count + 1))
-        is_last = len(found) < step_rows
+        found, malformed, is_last = _next(lines, text, min(step_rows, schema.max_rows - count + 1))
         numbers = read.at_once(found) if count + len(found) <= schema.max_rows else None
         if numbers is None:
             numbers = read.one_by_one(count, found, faults)
@@ -73,14 +73,18 @@ def rows_from_csv(
     return rows[:count]
 
 
-def _next(lines: Iterator[list[str]], most: int) -> tuple[list[list[str]], MalformedBody | None]:
-    """The next rows, and the error after them."""
+def _next(lines: Iterator[list[str]], text: CsvText, most: int) -> tuple[list[list[str]], MalformedBody | None, bool]:
+    """The next rows of a ``text``, the error after them, and whether they are the last ones."""
     found: list[list[str]] = []
+    end_chars = text.read_chars + _STEP_CHARS
     try:
-        found.extend(islice(lines, most))
+        for row in islice(lines, most):
+            found.append(row)
+            if text.read_chars > end_chars:
+                return found, None, False
     except MalformedBody as error:
-        return found, error
-    return found, None
+        return found, error, True
+    return found, None, len(found) < most
 
 
 class CellReader:
@@ -124,7 +128,9 @@ class CellReader:
             except InvalidInput as error:
                 if faults is None:
                     raise self.with_others(first + index, values, error) from None
-                faults.add(first + index, error if faults.full else self.with_others(first + index, values, error))
+                if not faults.full:
+                    error = self.with_others(first + index, values, error, with_hints=faults.has_hints)
+                faults.add(first + index, error)
         return numbers
 
     def __call__(self, index: int, values: list[str]) -> list[float]:
@@ -137,12 +143,14 @@ class CellReader:
         cells = zip(self._schema.columns, self._cells(values), strict=True)
         return [column.cell(index, cell) for column, cell in cells]
 
-    def with_others(self, index: int, values: list[str], error: InvalidInput) -> InvalidInput:
+    def with_others(
+        self, index: int, values: list[str], error: InvalidInput, *, with_hints: bool = True
+    ) -> InvalidInput:
         """The ``error`` of row ``index``, with all others of the row, unless it is an image."""
         if self._schema.brightest is not None or len(values) != self._length:
             return error
         cells = zip(self._schema.columns, self._cells(values), strict=True)
-        return of_row(errors_of(partial(column.cell, index, cell) for column, cell in cells))
+        return of_row(errors_of(partial(column.cell, index, cell) for column, cell in cells), with_hints=with_hints)
 
     def _cells(self, values: list[str]) -> list[str]:
         return values if self._places is None else ["" if at is None else values[at] for at in self._places]

@@ -32,6 +32,7 @@ class CsvText:
         self._longest_bytes = longest_bytes
         self._at = len(_BOM) if body.startswith(_BOM) else 0
         self._row_chars = 0
+        self.read_chars = 0  # of all rows so far
         self._empty_lines = 0
         first = next(self._lines(peek=True), "")
         self.delimiter = delimiter or _delimiter(first, width)
@@ -48,6 +49,7 @@ class CsvText:
             except csv.Error as error:
                 raise MalformedBody(f"the body is not CSV: line {self._rows.line_num}: {error}") from error
             if row:
+                self.read_chars += self._row_chars
                 return row
             self._empty_lines += 1
             if self._empty_lines > _MOST_EMPTY_LINES:
@@ -98,6 +100,13 @@ class CsvText:
 def _delimiter(first: str, width: int | None) -> str:
     if width is not None:
         for delimiter in DELIMITERS:
-            if len(next(csv.reader([first], delimiter=delimiter), [])) == width:
+            if _values_in(first, delimiter) == width:
                 return delimiter
     return max(DELIMITERS, key=_QUOTED.sub("", first).count)
+
+
+def _values_in(line: str, delimiter: str) -> int:
+    try:
+        return len(next(csv.reader([line], delimiter=delimiter), []))
+    except csv.Error:  # a value is longer than the parser allows
+        return 0

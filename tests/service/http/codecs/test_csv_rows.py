@@ -22,6 +22,7 @@ from service.http.options import RowOptions
 from service.inference import columns
 from service.inference.columns import Pixel
 from service.inference.schema import Schema
+from service.inference.steps import finish
 from tests.service.errors import request_error
 from tests.service.http.codecs.schemas import TABLE, numbers
 from tests.service.http.codecs.tables import FEATURES, GOOD, NAMES, SCHEMA, as_csv, decode, rows_of
@@ -154,6 +155,19 @@ def test_large_bodies_are_read_in_steps() -> None:
     steps = csv_rows.rows_from_csv(HEADER + ROW * 1000, RowOptions(), SCHEMA)
     count = sum(1 for _ in steps)
     assert count > 5
+
+
+def test_long_rows_are_read_a_few_at_a_time() -> None:
+    long = b'1.8,true,"%b"\n' % (b"x" * 100_000)
+    steps = csv_rows.rows_from_csv(HEADER + long * 20, RowOptions(), SCHEMA)
+    assert sum(1 for _ in steps) >= 20
+    assert len(finish(csv_rows.rows_from_csv(HEADER + long * 20, RowOptions(), SCHEMA))) == 20
+
+
+def test_a_first_line_that_no_parser_takes_is_a_row_of_too_few_values() -> None:
+    wide = Schema((1000,), numbers(*(f"f{index}" for index in range(1000))), 10)
+    found = request_error(rows_of, CSV, b"1" * 150_000, wide, parameters=ABSENT)
+    assert found == "the body is not CSV: line 1: field larger than field limit (131072)"
 
 
 @pytest.mark.parametrize("rows", [b"", ROW])
