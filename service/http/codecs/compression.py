@@ -46,24 +46,31 @@ def inflated(body: bytes, max_bytes: int, wbits: int = _GZIP_WINDOW) -> Steps[by
     for at in range(0, len(body), STEP_BYTES):
         rest = body[at : at + STEP_BYTES]
         while rest and not unzip.eof:
-            try:
-                whole += unzip.decompress(rest, STEP_BYTES)
-            except zlib.error as error:
-                reason = str(error).rpartition(": ")[2]
-                raise MalformedBody(f"the body is not {kind}: {reason}; send it again") from error
-            if len(whole) > max_bytes:
-                raise BodyTooLarge(f"the body expands to more than {max_bytes} bytes; send fewer rows at once")
+            whole += _piece(unzip, rest, kind)
+            _check_size(whole, max_bytes)
             rest = unzip.unconsumed_tail
             yield
         if unzip.eof and (unzip.unused_data or at + STEP_BYTES < len(body)):
             break
     else:
         # The decoder may hold output of input that it has already consumed.
-        while not unzip.eof and (more := unzip.decompress(b"", STEP_BYTES)):
+        while not unzip.eof and (more := _piece(unzip, b"", kind)):
             whole += more
-            if len(whole) > max_bytes:
-                raise BodyTooLarge(f"the body expands to more than {max_bytes} bytes; send fewer rows at once")
+            _check_size(whole, max_bytes)
             yield
         if unzip.eof:
             return bytes(whole)
     raise MalformedBody(f"the body is not one whole {kind} stream; send it again")
+
+
+def _piece(unzip: zlib._Decompress, compressed: bytes, kind: str) -> bytes:
+    try:
+        return unzip.decompress(compressed, STEP_BYTES)
+    except zlib.error as error:
+        reason = str(error).rpartition(": ")[2]
+        raise MalformedBody(f"the body is not {kind}: {reason}; send it again") from error
+
+
+def _check_size(whole: bytearray, max_bytes: int) -> None:
+    if len(whole) > max_bytes:
+        raise BodyTooLarge(f"the body expands to more than {max_bytes} bytes; send fewer rows at once")

@@ -63,7 +63,10 @@ def read(body: bytes) -> NDArray[Any]:
     if data_bytes != math.prod(shape) * dtype.itemsize:
         detail = f"the .npy file promises an array {shape!s:.60} of {dtype}, and has {data_bytes} bytes for it"
         raise MalformedBody(detail)
-    return np.frombuffer(body, dtype, offset=end).reshape(shape, order="F" if fortran_order else "C")
+    try:
+        return np.frombuffer(body, dtype, offset=end).reshape(shape, order="F" if fortran_order else "C")
+    except ValueError as error:  # it is empty, and its other sizes are larger than numpy allows
+        raise MalformedBody(f"the .npy file promises an array {shape!s:.60}, which numpy cannot hold") from error
 
 
 def rows_from_npy(body: bytes, schema: Schema, faults: RowFaults | None = None) -> NDArray[Any] | Steps[NDArray[Any]]:

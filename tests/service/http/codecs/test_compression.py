@@ -70,6 +70,15 @@ def test_a_bomb_is_decompressed_in_steps_up_to_the_limit() -> None:
     assert len(steps) == 1_000_000 // compression.STEP_BYTES
 
 
+def test_a_fault_that_shows_after_all_input_is_consumed() -> None:
+    """The output ends at a step, and the rest of the last byte is the end of this block and no beginning of another."""
+    head = "1f8b08000000000000ffece0810c000000c020b0de5fe22215"
+    stream = bytes.fromhex(head).ljust(len(head) // 2 + 64, b"\0") + b"\x55\x6c"
+    assert len(zlib.decompressobj(31).decompress(stream, compression.STEP_BYTES)) == compression.STEP_BYTES
+    with pytest.raises(MalformedBody, match="the body is not gzip: invalid block type; send it again"):
+        finish(compression.inflated(stream, 10**6))
+
+
 @pytest.mark.parametrize("tail", [b"x", b"\0" * 70_000, gzip.compress(b"more", mtime=0)])
 def test_trailing_bytes_are_rejected(tail: bytes) -> None:
     for size in (0, 10, 65_536, 200_000):

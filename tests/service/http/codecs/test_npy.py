@@ -161,6 +161,13 @@ def test_a_truncated_file_is_rejected(length: int) -> None:
     assert ours(npy.write(np.zeros((2, 6), "<f4"))[:length]) is None
 
 
+def test_an_empty_array_of_sizes_that_numpy_cannot_hold_is_rejected() -> None:
+    header = "{'descr': '<f8', 'fortran_order': False, 'shape': (0, 99999999999999999, 99999999999999999), }"
+    assert request_error(rows_from_npy, file_of(header, b""), TABLE) == (
+        "the .npy file promises an array (0, 99999999999999999, 99999999999999999), which numpy cannot hold"
+    )
+
+
 def test_a_long_header_is_rejected() -> None:
     header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 6), }"
     assert ours(file_of(header.ljust(10_000))) is not None
