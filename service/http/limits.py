@@ -31,6 +31,7 @@ class Limits:
     receive_timeout_s: float
     max_rows: int
     max_head_bytes: int = 64 * 1024
+    max_target_bytes: int = 8 * 1024  # of the path and query: parsing a long query takes milliseconds
     max_headers: int = 256  # in memory a short header takes many times its bytes
 
     @property
@@ -50,6 +51,10 @@ class Limits:
     def head_too_large(self) -> HeadersTooLarge:
         """The error for a request line and headers of too many bytes."""
         return HeadersTooLarge(f"the headers have more than {self.max_head_bytes} bytes; send fewer, or shorter ones")
+
+    def target_too_long(self) -> HeadersTooLarge:
+        """The error for a path and query of too many bytes."""
+        return HeadersTooLarge(f"the path and query have more than {self.max_target_bytes} bytes; send shorter ones")
 
     def too_many_headers(self) -> HeadersTooLarge:
         """The error for too many headers."""

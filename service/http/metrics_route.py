@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 
-from service.http.codecs.media_types import media_type, preferred
+from service.http.codecs.media_types import MOST_ACCEPT_BYTES, media_type, preferred
 from service.metrics.scrapes import Wanted
 from service.metrics.text_formats import Format
 
@@ -34,8 +34,8 @@ def router(scrape: Scrape) -> APIRouter:
     @routes.get("/metrics", tags=["metrics"], response_class=HttpResponse, responses=_DESCRIBED)
     async def metrics(request: HttpRequest) -> HttpResponse:
         """All metrics, in Prometheus's text format or, if `Accept` prefers it, as OpenMetrics with exemplars."""
-        accept, encodings = (",".join(request.headers.getlist(name)) for name in ("accept", "accept-encoding"))
-        wanted = Wanted(_format(accept.encode("latin-1")), _takes_gzip(encodings.encode("latin-1")))
+        accept, encodings = (_sent(request, name) for name in ("accept", "accept-encoding"))
+        wanted = Wanted(_format(accept), _takes_gzip(encodings))
         response = HttpResponse(await scrape(wanted), media_type=wanted.form.value)
         response.headers["vary"] = "accept, accept-encoding"
         if wanted.gzipped:
@@ -43,6 +43,10 @@ def router(scrape: Scrape) -> APIRouter:
         return response
 
     return routes
+
+
+def _sent(request: HttpRequest, name: str) -> bytes:
+    return ",".join(request.headers.getlist(name)).encode("latin-1")[:MOST_ACCEPT_BYTES]
 
 
 def _format(accept: bytes) -> Format:

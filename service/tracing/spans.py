@@ -7,6 +7,7 @@ one; others begin with ``mlp.``.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Final
 
@@ -23,6 +24,7 @@ _METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PAT
 _RPC_ERRORS: Final = frozenset(
     {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 )
+_STATE_LOG: Final = TraceState.__module__
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _ERROR: Final = Status(StatusCode.ERROR)
 _UNSET: Final = Status(StatusCode.UNSET)
@@ -37,6 +39,8 @@ class SpanMaker:
     """
 
     def __init__(self, resource: Resource, scope: InstrumentationScope) -> None:
+        # It would log what clients send as tracestate if that is malformed.
+        logging.getLogger(_STATE_LOG).setLevel(logging.ERROR)
         self._resource = resource
         self._scope = scope
         self._ids = RandomIdGenerator()

@@ -8,6 +8,9 @@ from typing import Final, NamedTuple
 
 from service.errors import UnsupportedMedia
 
+# So much of an Accept header is read: browsers and Prometheus send a few hundred bytes, and parsing 64 kB takes long.
+MOST_ACCEPT_BYTES: Final = 1024
+
 _CHARSETS: Final = (b"utf-8", b"utf8", b"us-ascii")
 _PARAMETER: Final = re.compile(rb';[ \t]*(?:([^\s;="]+)=("(?:[^"\\]|\\.)*+"|[^\s;"]*))?[ \t]*')
 _QUALITY: Final = re.compile(rb"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
@@ -36,6 +39,7 @@ def check_charset(media: Media) -> None:
 
 def preferred(accept: bytes, offered: Sequence[bytes]) -> bytes:
     """The media type of ``offered`` that an Accept header prefers; the first one if it has no preference."""
+    accept = accept[:MOST_ACCEPT_BYTES]
     return max(offered, key=lambda name: _preference(accept, name))
 
 

@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 _PIECE_BYTES: Final = 4096
 # The size line and line ends of a chunk.
 _CHUNK_FRAMING_BYTES: Final = 16
+_COOKIE: Final = b"cookie"
 
 
 class ParserState(Enum):
@@ -125,6 +126,8 @@ class ParsingProtocol(HttpToolsProtocol):
             self._callback_error = self.limits.too_many_headers()
             raise self._callback_error
         name = name.lower()
+        if name == _COOKIE:  # FastAPI would parse it, and nobody reads it
+            return
         header = name, value.rstrip(b" \t")
         self.headers.append(header)
         if name in FRAMING_HEADERS:
@@ -138,6 +141,8 @@ class ParsingProtocol(HttpToolsProtocol):
             self.parser_state = _UPGRADE
             return
         try:
+            if len(self.url) > self.limits.max_target_bytes:
+                raise self.limits.target_too_long()
             self._known_host, self._declared_bytes, self.expect_100_continue = heads.read_framing(
                 self.method, self.http_version, self._framing_headers, self._known_host
             )

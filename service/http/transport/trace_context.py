@@ -18,13 +18,15 @@ _TRACE_ID: Final = slice(3, 35)
 _SPAN_ID: Final = slice(36, 52)
 _FLAGS: Final = slice(53, 55)
 _SAMPLED: Final = 0x01
+# Of tracestate, as many have to be passed on: https://www.w3.org/TR/trace-context/#tracestate-limits
+_MOST_STATE_BYTES: Final = 512
 
 
 def note(record: RequestRecord, headers: Mapping[bytes, bytes]) -> None:
     """Note in ``record`` the trace that ``headers``, by lower-case name, continue; an invalid one is ignored.
 
     Values of a repeated header are joined by commas, as by `service.http.messages.by_name`: a repeated traceparent is
-    invalid, and a repeated tracestate is one list.
+    invalid, and a repeated tracestate is one list. A long one is ignored.
     """
     sent = headers.get(TRACEPARENT, b"")
     if _TRACEPARENT.fullmatch(sent) is None:
@@ -33,5 +35,6 @@ def note(record: RequestRecord, headers: Mapping[bytes, bytes]) -> None:
     record.trace_id = fields[_TRACE_ID]
     record.parent_span_id = fields[_SPAN_ID]
     record.sampled = bool(int(fields[_FLAGS], 16) & _SAMPLED)
-    if TRACESTATE in headers:
-        record.tracestate = headers[TRACESTATE].decode("latin-1")
+    state = headers.get(TRACESTATE, b"")
+    if len(state) <= _MOST_STATE_BYTES:
+        record.tracestate = state.decode("latin-1")

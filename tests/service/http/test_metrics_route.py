@@ -31,6 +31,14 @@ async def ask(**headers: str) -> httpx.Response:
 
 
 @pytest.mark.anyio
+async def test_of_long_headers_the_beginning_counts() -> None:
+    """To parse 64 kB would hold up the event loop."""
+    late = "," * 1024
+    found = await ask(accept=f"{late}application/openmetrics-text", accept_encoding=f"{late}gzip")
+    assert (found.headers["content-type"], "content-encoding" in found.headers) == (TEXT, False)
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("accept", "form"),
     [

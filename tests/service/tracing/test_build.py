@@ -175,6 +175,13 @@ def test_an_rpc_has_the_names_of_its_conventions(status: str, problem: str, is_e
     assert (span.status.status_code is StatusCode.ERROR) == is_error
 
 
+def test_a_malformed_state_is_left_out_and_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    record = predicted(TRACE)
+    record.tracestate = "no state\n" * 10
+    assert not Traced().spans(record)[0].context.trace_state
+    assert caplog.text == ""
+
+
 def test_a_request_that_waited_in_vain_has_its_wait() -> None:
     record = predicted()
     record.status, record.problem, record.inference_at_s, record.encode_s = 504, "deadline-exceeded", 0.0, 0.0

@@ -71,6 +71,28 @@ def with_headers(request: bytes, *headers: str) -> bytes:
 
 
 SMUGGLED = b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n"
+
+
+@pytest.mark.parametrize("path", ["/health/ready?", "/predict?", "/"])
+def test_a_long_path_or_query_is_rejected(ask: Ask, path: str) -> None:
+    """To parse 64 kB of a query would hold up the event loop."""
+
+    def get(size_bytes: int) -> bytes:
+        return b"GET %b HTTP/1.1\r\nhost: test\r\n\r\n" % path.encode().ljust(size_bytes, b"a")
+
+    assert statuses(ask(get(8192))) != [431]
+    found = ask(get(8193))
+    assert statuses(found) == [431]
+    assert b"the path and query have more than 8192 bytes; send shorter ones" in found
+
+
+def test_cookies_are_not_parsed(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+    monkeypatch.setattr("starlette.requests.cookie_parser", parsed.append)
+    assert statuses(ask(with_headers(GET, "Cookie: a=b"))) == [200]
+    assert parsed == []
+
+
 UPGRADES = {
     "as Java does": H2C,
     "websocket": ("Connection: keep-alive, Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"),

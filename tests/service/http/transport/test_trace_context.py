@@ -73,5 +73,11 @@ def test_a_repeated_traceparent_is_invalid_and_a_repeated_tracestate_one_list() 
     assert noted(sent, (b"tracestate", b"a=1,b=2"), (b"tracestate", b"c=3")).tracestate == "a=1,b=2, c=3"
 
 
+def test_a_long_state_is_ignored() -> None:
+    sent = (b"traceparent", f"00-{TRACE}-{SPAN}-01".encode())
+    states = [b"a=" + b"x" * (size - 2) for size in (512, 513)]
+    assert [len(noted(sent, (b"tracestate", state)).tracestate) for state in states] == [512, 0]
+
+
 def test_without_the_header_nothing_is_noted() -> None:
     assert noted((b"tracestate", b"a=1")).tracestate == ""
