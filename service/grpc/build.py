@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from service.grpc.certificates import server_credentials
 from service.grpc.credentials import Credentials
@@ -10,10 +11,15 @@ from service.grpc.documents import Documents
 from service.grpc.receiving import Receiver
 from service.grpc.rpcs import RpcContext, Rpcs
 from service.grpc.server import Address, GrpcServer
+from service.http.limits import BodyBudget
 from service.http.protocols.base import Resource, Served
 from service.http.transport.prediction_cycle import FastPathContext
 from service.settings import Settings
 from service.tls.rotation import Rotation
+
+# How many messages without rows may be slow at once. Clients without a key may ask for the server's health, so such
+# messages have memory of their own, and leave predictions theirs.
+_SLOW_QUESTIONS: Final = 8
 
 
 def build(
@@ -25,13 +31,15 @@ def build(
 ) -> GrpcServer:
     """The server on ``settings.grpc_port``; ``resources`` are those of the protocol over REST."""
     receiver = Receiver(http.limits, http.budget)
-    credentials = Credentials(http.access, http.proxies)
-    rpcs = Rpcs(RpcContext(http.predict, http.tracker, http.ids, receiver, Documents(resources, served), credentials))
+    questions = Receiver(http.limits, BodyBudget(_SLOW_QUESTIONS * http.limits.max_body_bytes))
+    credentials, documents = Credentials(http.access, http.proxies), Documents(resources, served)
+    rpcs = Rpcs(RpcContext(http.predict, http.tracker, http.ids, receiver, questions, documents, credentials))
     return GrpcServer(
         rpcs,
         Address(settings.host, settings.grpc_port, shared=settings.workers != 1),
         http.limits,
         credentials,
+        questions,
         idle_s=settings.keep_alive_timeout_s,
         request_s=settings.request_timeout_s,
         certificates=None if tls is None else server_credentials(tls),

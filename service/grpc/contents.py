@@ -67,6 +67,9 @@ def texts(
         raise _wrong_count(tensor, 0)
     values = np.empty(count)
     for each in _values(tensor, data, found, _typed(tensor)):
+        if each is None:
+            yield
+            continue
         if index == count:
             raise _wrong_count(tensor, index + 1)
         try:
@@ -74,8 +77,6 @@ def texts(
         except UnicodeDecodeError as error:
             raise InvalidInput(Fault(f"input {tensor.name!r:.60}, value {index} is not UTF-8")) from error
         index += 1
-        if index % _STEP_FIELDS == 0:
-            yield
     if index != count:
         raise _wrong_count(tensor, index)
     return values
@@ -107,10 +108,15 @@ def _typed(tensor: Tensor) -> _Typed:
     return typed
 
 
-def _values(tensor: Tensor, data: bytes, found: Sequence[Field], typed: _Typed) -> Iterator[Field]:
-    """The fields with the tensor's values; unknown ones are ignored. Raises `RequestError`."""
+def _values(tensor: Tensor, data: bytes, found: Sequence[Field], typed: _Typed) -> Iterator[Field | None]:
+    """The fields with the tensor's values, and None now and then, to pause. Unknown ones are ignored.
+
+    Raises `RequestError`.
+    """
     for contents in found:
-        for each in wire.fields(data, contents.start, contents.end):
+        for count, each in enumerate(wire.fields(data, contents.start, contents.end), 1):
+            if count % _STEP_FIELDS == 0:
+                yield None
             if each.number == typed.number:
                 if each.kind not in (typed.kind, wire.BYTES):
                     raise MalformedBody(f"{typed.name} of input {tensor.name!r:.60} has the wire type {each.kind}")
@@ -123,15 +129,16 @@ def _values(tensor: Tensor, data: bytes, found: Sequence[Field], typed: _Typed) 
 def _packed(tensor: Tensor, data: bytes, found: Sequence[Field], typed: _Typed) -> Steps[bytes | bytearray]:
     """All values of a numeric tensor in packed form, which is each value's own form, one after the other."""
     packed: bytes | bytearray = b""
-    for index, each in enumerate(_values(tensor, data, found, typed), 1):
+    for each in _values(tensor, data, found, typed):
+        if each is None:
+            yield
+            continue
         part = data[each.start : each.end]
-        if index == 1:
+        if not packed:
             packed = part
         else:
             packed = packed if isinstance(packed, bytearray) else bytearray(packed)
             packed += part
-        if index % _STEP_FIELDS == 0:
-            yield
     return packed
 
 
@@ -144,7 +151,8 @@ def _integers(tensor: Tensor, packed: bytes | bytearray, count: int) -> Steps[ND
         if at:
             yield
         end = min(at + _STEP_BYTES, len(raw))
-        while end < len(raw) and raw[end - 1] > 127:
+        most = min(end + _MAX_VARINT_BYTES, len(raw))
+        while end < most and raw[end - 1] > 127:
             end += 1
         part = _declared(tensor, _unpacked(raw[at:end]), filled)
         if filled + len(part) > count:

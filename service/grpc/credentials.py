@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import unquote
 
-import grpc
-
 from service.errors import RequestError
 from service.grpc import statuses
 from service.grpc.messages import SERVICE
@@ -44,7 +42,7 @@ class Credentials:
         try:
             self.check(context, RequestRecord("POST", "", "", 0.0))
         except RequestError as error:
-            await context.abort(grpc.StatusCode[statuses.STATUSES[type(error)]], str(error))
+            await statuses.abort(context, error)
 
 
 def _headers(context: Context) -> dict[bytes, bytes]:

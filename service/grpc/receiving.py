@@ -32,7 +32,15 @@ class Receiver:
         self._budget = budget
 
     async def receive(self, read: Callable[[], Awaitable[Any]]) -> bytes:
-        """The message that ``read`` returns, decompressed. Raises `RequestError`."""
+        """The one message that ``read`` returns, decompressed. Raises `RequestError`."""
+        message = await self.next(read)
+        if message is None:
+            await asyncio.sleep(_CANCELLED_S)
+            raise MalformedBody("there is no message; send one")
+        return message
+
+    async def next(self, read: Callable[[], Awaitable[Any]]) -> bytes | None:
+        """The next message of several, None after the last one. Raises `RequestError`."""
         watch = _Watch(self._limits, self._budget)
         try:
             message = await read()
@@ -46,8 +54,7 @@ class Receiver:
         finally:
             watch.close()
         if not isinstance(message, bytes):
-            await asyncio.sleep(_CANCELLED_S)
-            raise MalformedBody("there is no message; send one")
+            return None
         wbits = _wbits_of(message)
         return message if wbits is None else await self._inflated(message, wbits)
 

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 
 from service.errors import StartError
 from service.grpc.credentials import Credentials
 from service.grpc.messages import POOL, SERVICE
+from service.grpc.receiving import Receiver
 from service.grpc.rpcs import Rpcs
-from service.grpc.streams import Health, Reflection, Streams
+from service.grpc.streams import HEALTH, REFLECTION, Health, Reflection, Streams
 from service.http.limits import Limits
 
 _log = logging.getLogger(__name__)
@@ -27,14 +28,13 @@ _MAX_METADATA_BYTES: Final = 16 * 1024
 _MAX_AGE_S: Final = 1800.0  # clients connect again, to any worker
 _PING_S: Final = 60.0
 _FASTEST_PING_S: Final = 10.0
-# How long to wait for clients that watch the health, one of which may not read.
+# How long clients that watch the health have to read that it ends.
 _NOTICE_S: Final = 0.3
 # How long new RPCs are refused before the connections get GOAWAY, and a silence that ends it.
 _REFUSAL_S: Final = 1.0
 _QUIET_S: Final = 0.05
 _FAREWELL_S: Final = 1.0
 _TICK_S: Final = 0.01
-_HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Address:
 
 
 class GrpcServer:
-    """Serves ``rpcs``, health checking and reflection at ``address``.
+    """Serves ``rpcs``, health checking and reflection at ``address``; ``questions`` receives the messages of these two.
 
     An idle connection is closed after ``idle_s``. A connection that is closed for its age may finish RPCs for
     ``request_s``. With ``certificates`` it speaks TLS alone.
@@ -64,6 +64,7 @@ class GrpcServer:
         address: Address,
         limits: Limits,
         credentials: Credentials,
+        questions: Receiver,
         *,
         idle_s: float,
         request_s: float,
@@ -74,20 +75,19 @@ class GrpcServer:
         self._credentials = credentials
         self._certificates = certificates
         self._options = _options(limits, shared=address.shared, idle_s=idle_s, request_s=request_s)
+        self._questions = questions
         self._streams = Streams()
-        self._health = Health(self._streams)
+        self._health = Health(self._streams, ("", SERVICE), questions)
         self._server: Any = None
 
     async def start(self) -> None:
         """Start listening in the running loop. Raises `StartError` if the address is not available."""
         server = self._server = grpc.aio.server(options=self._options, maximum_concurrent_rpcs=_MAX_RPCS)
-        server.add_generic_rpc_handlers((self._rpcs.handlers(),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         for described in (health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR):
             POOL.AddSerializedFile(described.serialized_pb)
-        reflected = Reflection(self._streams, (SERVICE, _HEALTH, reflection.SERVICE_NAME), self._credentials, pool=POOL)
-        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, server)
-        await self._health.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
+        names = (SERVICE, HEALTH, REFLECTION)
+        reflected = Reflection(self._streams, names, self._credentials, self._questions, pool=POOL)
+        server.add_generic_rpc_handlers((self._rpcs.handlers(), self._health.handlers(), reflected.handlers()))
         try:
             if self._certificates is None:
                 server.add_insecure_port(self._address.text)
@@ -105,7 +105,8 @@ class GrpcServer:
         as UNAVAILABLE before, which clients do.
         """
         ends_at_s = time.monotonic() + within_s
-        await self._report_not_serving()
+        self._health.drain()
+        await asyncio.sleep(_NOTICE_S)  # clients that watch send their next RPC elsewhere
         self._rpcs.refuse()
         await self._while_rpcs_come(min(ends_at_s, time.monotonic() + _REFUSAL_S))
         stopping = asyncio.create_task(self._server.stop(within_s + _FAREWELL_S))
@@ -115,14 +116,6 @@ class GrpcServer:
         if not stopping.done():
             await self._server.stop(_FAREWELL_S)
         await stopping
-
-    async def _report_not_serving(self) -> None:
-        try:
-            async with asyncio.timeout(_NOTICE_S):
-                await self._health.enter_graceful_shutdown()
-        except TimeoutError:
-            _log.debug("a client that watches the health did not read its status")
-        await asyncio.sleep(_NOTICE_S)  # clients that watch send their next RPC elsewhere
 
     async def _while_rpcs_come(self, ends_at_s: float) -> None:
         """Wait until no RPC has come for a moment."""

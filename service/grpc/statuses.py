@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final
+
+import grpc
 
 from service.errors import (
     BodyTooLarge,
@@ -64,3 +66,8 @@ def response(error: RequestError) -> Response:
     if len(message) > _MAX_MESSAGE:
         message = message[: _MAX_MESSAGE - 1] + "…"
     return Response(problems.PROBLEMS[type(error)][0], headers, message.encode(errors="backslashreplace"))
+
+
+async def abort(context: Any, error: RequestError) -> None:
+    """Abort an RPC that is not recorded; ``context`` is a grpc.aio.ServicerContext. It raises what ends the RPC."""
+    await context.abort(grpc.StatusCode[STATUSES[type(error)]], str(error))

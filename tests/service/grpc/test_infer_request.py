@@ -107,6 +107,30 @@ def test_values_may_be_fields_of_their_own(small: Model) -> None:
     assert np.array_equal(decoded(unpacked("int", varints, wire.VARINT, "INT16"), small)[0], [values])
 
 
+@pytest.mark.parametrize("size_bytes", [4, 11, 65_536, 65_546, 200_000])
+def test_an_integer_without_an_end_is_refused(small: Model, size_bytes: int) -> None:
+    head = ModelInferRequest.InferInputTensor(name="inputs", datatype="INT32", shape=[1, 4]).SerializeToString()
+    contents = wire.field(5, wire.field(2, b"\xff" * size_bytes))
+    with pytest.raises(RequestError, match="an integer has no end"):
+        decoded(wire.field(1, b"small") + wire.field(5, head + contents), small)
+
+
+@pytest.mark.parametrize("datatype", ["INT32", "BYTES"])
+def test_fields_that_are_no_values_are_read_in_steps(small: Model, datatype: str) -> None:
+    """Unknown ones, and empty ones of another type."""
+    head = ModelInferRequest.InferInputTensor(name="inputs", datatype=datatype, shape=[1, 4]).SerializeToString()
+    for field in (b"\x78\x01", b"\x32\x00"):
+        body = wire.field(1, b"small") + wire.field(5, head + wire.field(5, field * 50_000))
+        request = InferRequest("small", None, None, {}, body, split=finish(infer_request.split(body)))
+        steps: Any = infer_request.decode(request, small)
+        count = 0
+        with pytest.raises(RequestError, match="too few values"):
+            while True:
+                next(steps)
+                count += 1
+        assert count > 10
+
+
 def test_contents_may_come_in_parts(small: Model) -> None:
     """Repeated messages are merged, as protocol buffers want it."""
     values = np.array([1, 2, 3, 4], np.float32)

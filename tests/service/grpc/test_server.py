@@ -205,6 +205,34 @@ def test_slow_messages_take_limited_time_and_memory(models_folder: Path) -> None
         strict.call("ModelInfer", raw_request(ROWS))
 
 
+def test_slow_messages_to_health_checking_and_reflection_do_too(models_folder: Path) -> None:
+    """They need no key, so they may not use up the memory of predictions."""
+    with RunningGrpc(models_folder, "--receive-timeout-s", "1", "--max-body-bytes", "40000") as strict:
+        held = Held(b"")
+        check = strict.channel.stream_unary("/grpc.health.v1.Health/Check")
+        watch, reflect = (
+            strict.channel.stream_stream(f"/grpc.{method}")
+            for method in ("health.v1.Health/Watch", "reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+        )
+        live = strict.channel.stream_unary(f"/{SERVICE}/ServerLive")
+        slow = [call.future(iter(held)) for call in [check] * 5 + [live] * 4]
+        found = sorted((call.code().name, call.details()) for call in slow)
+        assert [name for name, _ in found] == ["DEADLINE_EXCEEDED"] * 8 + ["RESOURCE_EXHAUSTED"]
+        assert "did not arrive within 1 s" in found[0][1]
+        assert "request buffer full" in found[-1][1]
+        assert watch(iter(held)).code() is Code.DEADLINE_EXCEEDED
+        assert reflect(iter(held)).code() is Code.OK  # such a client may just have no more questions
+        held.release()
+        large = health_pb2.HealthCheckRequest(service="x" * 17_000).SerializeToString()
+        answers = (lambda: check(iter([large])), lambda: [*watch(iter([large]))], lambda: [*reflect(iter([large]))])
+        for answer in answers:
+            code, detail = failure(answer)
+            assert (code, "expected at most 16384; send a name alone" in detail) == (Code.RESOURCE_EXHAUSTED, True)
+        for call in (lambda: check(iter([b"\xff"])), lambda: list(reflect(iter([b"\xff"])))):
+            assert failure(call)[0] is Code.INVALID_ARGUMENT
+        assert failure(lambda: check(iter([])))[1] == "there is no message; send one"
+
+
 def test_metrics_and_log_have_each_rpc(models_folder: Path) -> None:
     with RunningGrpc(models_folder, workers=2) as both:
         for _ in range(8):
