@@ -44,6 +44,8 @@ def router() -> APIRouter:
         file = request.path_params["file"]
         if file not in _FILES:
             raise NotFound(f"there is no file {file!r:.60} of /docs; there are: {', '.join(sorted(_FILES))}")
+        # Nobody needs a part of a file, and a bad range would be answered with plain text.
+        request.scope["headers"] = [each for each in request.scope["headers"] if each[0] != b"range"]
         return _with_headers(await files.get_response(file, request.scope), _FILE_HEADERS)
 
     return routes

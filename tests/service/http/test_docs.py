@@ -104,3 +104,10 @@ def test_nothing_else_is_served(application: Application, path: str) -> None:
 
 def test_the_document_leaves_the_page_out(application: Application) -> None:
     assert not [path for path in application.ask("GET", "/openapi.json").json()["paths"] if "docs" in path]
+
+
+@pytest.mark.parametrize("sent", ["bytes=0-9", "bytes=5-2", "bytes=99999999-", "lines=1", "bytes=0-1,3-4"])
+def test_a_file_is_always_whole(application: Application, sent: str) -> None:
+    whole = application.ask("GET", "/docs/swagger-ui.css")
+    found = application.ask("GET", "/docs/swagger-ui.css", headers={"range": sent})
+    assert (found.status_code, found.content) == (200, whole.content)
