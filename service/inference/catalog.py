@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -22,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 # Of a folder with more, the newest ones are listed, and those that are loaded.
 _LISTED: Final = 100
+# The folders of an absolute path, as in /srv/others/model.onnx.
+_FOLDERS: Final = re.compile(r"(?<![\w.:/])/(?:[^\s/'\",;:)]+/)+")
 _GONE: Final = "its files are gone; a restart cannot load it"
 _FROM_MEMORY: Final = "the models keep serving from memory"
 
@@ -236,10 +239,11 @@ class Catalog:
         return tuple(statuses)
 
     def _public(self, reason: str | None) -> str | None:
-        """``reason`` for clients, who need not know where the models folder is."""
+        """``reason`` for clients, who need not know where the models folder is, nor where links lead outside of it."""
         if reason is None:
             return None
-        return in_utf8(reason.replace(f"{self._folder}/", "").replace(str(self._folder), self._folder.name))
+        inside = reason.replace(f"{self._folder}/", "").replace(str(self._folder), self._folder.name)
+        return in_utf8(_FOLDERS.sub("…/", inside))
 
     def _newest_refused(self, name: str, versions: ModelVersions) -> bool:
         """Whether a version that should serve is refused, so that another one, or its former files, serve instead."""

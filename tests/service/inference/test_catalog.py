@@ -237,6 +237,23 @@ def test_an_ignored_version_is_listed_with_its_reason(folder: Folder) -> None:
     assert str(folder.reason("latest")).startswith("small/latest: a version folder is named by a positive integer")
 
 
+def test_a_reason_does_not_tell_where_links_lead(folder: Folder) -> None:
+    folder.publish(1)
+    version_dir = folder.publish(2)
+    elsewhere = folder.path.parent / "elsewhere.onnx"
+    (version_dir / artifact.MODEL).rename(elsewhere)
+    (version_dir / artifact.MODEL).symlink_to(elsewhere)
+    (folder.path / "small" / "3").symlink_to("/no/such/folder")
+    folder.start()
+    assert folder.reason(2) == (
+        "small/2/model.onnx leads to …/elsewhere.onnx, outside the models folder 'models'; copy the version into it"
+    )
+    assert folder.reason("3") == (
+        "small/3 is a link to '…/folder', which cannot be followed: No such file or directory; fix the link or remove "
+        "it"
+    )
+
+
 def test_a_missing_provider_stops_the_start(folder: Folder) -> None:
     folder.publish(1)
 
