@@ -52,7 +52,7 @@ def _limit(text: str) -> float:
     try:
         return key_file.limit(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r:.80} is no number over 0") from None
+        raise argparse.ArgumentTypeError(f"{text!r:.80} is no number from {key_file.LEAST_LIMIT:g} up") from None
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from service.keys import api_key
 
 MAX_KEYS: Final = 1000
 MAX_BYTES: Final = 1024**2
+# One in 11 days. Of a far smaller one, nobody could tell how long to wait for it.
+LEAST_LIMIT: Final = 1e-6
 _SHOWN_FAULTS: Final = 5
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DIGEST: Final = re.compile(r"[0-9a-fA-F]{64}")
@@ -93,10 +95,10 @@ def valid_name(name: str) -> bool:
 
 
 def limit(text: str) -> float:
-    """A limit, over 0. Raises `ValueError`."""
+    """A limit, at least `LEAST_LIMIT`. Raises `ValueError`."""
     value = float(text)
-    if not 0 < value < math.inf:
-        raise ValueError(f"{text} is not over 0")
+    if not LEAST_LIMIT <= value < math.inf:
+        raise ValueError(f"{text} is below {LEAST_LIMIT:g}")
     return value
 
 
@@ -116,7 +118,7 @@ def _key(words: list[str]) -> Key | str:
         try:
             limits[name] = limit(value)
         except ValueError:
-            return f"{name} is no number over 0"
+            return f"{name} is no number from {LEAST_LIMIT:g} up"
     return Key(words[0], bytes.fromhex(words[1]), **limits)
 
 

@@ -45,9 +45,10 @@ def test_a_file_has_names_digests_and_limits() -> None:
         (f"-web {DIGEST}", "the first word is no name of up to 64 letters, digits, '.', '_' and '-'"),
         (f"{'a' * 65} {DIGEST}", "the first word is no name of up to 64 letters, digits, '.', '_' and '-'"),
         (f"wéb {DIGEST}", "the first word is no name of up to 64 letters, digits, '.', '_' and '-'"),
-        (f"web {DIGEST} rows_per_s=0", "rows_per_s is no number over 0"),
-        (f"web {DIGEST} rows_per_s=nan", "rows_per_s is no number over 0"),
-        (f"web {DIGEST} requests_per_s=inf", "requests_per_s is no number over 0"),
+        (f"web {DIGEST} rows_per_s=0", "rows_per_s is no number from 1e-06 up"),
+        (f"web {DIGEST} rows_per_s=1e-310", "rows_per_s is no number from 1e-06 up"),
+        (f"web {DIGEST} rows_per_s=nan", "rows_per_s is no number from 1e-06 up"),
+        (f"web {DIGEST} requests_per_s=inf", "requests_per_s is no number from 1e-06 up"),
         (
             f"web {DIGEST} rows=1",
             "after the digest there may be requests_per_s=NUMBER and rows_per_s=NUMBER, each once",
