@@ -21,6 +21,7 @@ from service.platforms import Given
 _log = logging.getLogger(__name__)
 
 PREFIX: Final = "MLP_"
+_LINKS: Final = ("tcp://", "udp://", "sctp://")
 _PREFIX_PATH: Final = r"((/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+)?"
 # Old names of options, which work for one more version.
 _RENAMED: Final = {"express": "fast_path", "max_held_bytes": "max_buffered_bytes"}
@@ -211,7 +212,9 @@ def load(arguments: Sequence[str], warn: Callable[[str], object] = _log.warning)
     )
     unset = [name for name in names if not _is_set(name, arguments)]
     given = platforms.given(os.environ, unset, sagemaker=sagemaker)
-    arguments = [*(f"{_flag(name)}={each.value}" for name, each in given.items()), *arguments]
+    linked = {name: Settings.model_fields[name].default for name in unset if _variable(name) in os.environ}
+    found = linked | {name: each.value for name, each in given.items()}
+    arguments = [*(f"{_flag(name)}={value}" for name, value in found.items()), *arguments]
     try:
         return CliApp.run(Settings, cli_args=arguments, cli_exit_on_error=False)
     except ValidationError as error:
@@ -229,9 +232,15 @@ def _variable(name: str) -> str:
 
 
 def _is_set(name: str, arguments: Sequence[str]) -> bool:
-    """Whether an option is set by its flag or its variable."""
-    flag = _flag(name)
-    return _variable(name) in os.environ or any(each == flag or each.startswith(f"{flag}=") for each in arguments)
+    """Whether an option is set by its flag or its variable, unless Kubernetes has set that for a Service."""
+    flag, variable = _flag(name), _variable(name)
+    by_variable = variable in os.environ and not _is_link(variable, os.environ)
+    return by_variable or any(each == flag or each.startswith(f"{flag}=") for each in arguments)
+
+
+def _is_link(variable: str, environment: Mapping[str, str]) -> bool:
+    """Whether a variable is the address of a Service, such as one named mlp-grpc, and not what the option wants."""
+    return variable not in _own_variables(environment) and environment[variable].startswith(_LINKS)
 
 
 def _renamed_flags(arguments: Sequence[str], warn: Callable[[str], object]) -> list[str]:

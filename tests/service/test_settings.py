@@ -228,6 +228,17 @@ def test_variables_that_kubernetes_sets_for_services_are_ignored(monkeypatch: py
     assert load([]) == Settings()
 
 
+@pytest.mark.parametrize("name", ["MLP", "MLP_GRPC", "MLP_ADMIN"])
+def test_a_service_that_is_named_like_an_option_does_not_set_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Settings()
+    monkeypatch.setenv(f"{name}_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv(f"{name}_PORT", "tcp://10.0.0.1:80")
+    assert load([]) == plain
+    assert load(["--workers=2"]).workers == 2
+    monkeypatch.setenv(f"{name}_PORT", "81")
+    assert load([]) != plain
+
+
 def test_the_help_describes_every_option() -> None:
     shown = subprocess.run(
         command("--help"), env=environment(COLUMNS="1000"), capture_output=True, text=True, check=False
