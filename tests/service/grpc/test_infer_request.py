@@ -123,12 +123,10 @@ def test_fields_that_are_no_values_are_read_in_steps(small: Model, datatype: str
         body = wire.field(1, b"small") + wire.field(5, head + wire.field(5, field * 50_000))
         request = InferRequest("small", None, None, {}, body, split=finish(infer_request.split(body)))
         steps: Any = infer_request.decode(request, small)
-        count = 0
+        taken: list[None] = []
         with pytest.raises(RequestError, match="too few values"):
-            while True:
-                next(steps)
-                count += 1
-        assert count > 10
+            taken.extend(steps)
+        assert len(taken) > 10
 
 
 def test_contents_may_come_in_parts(small: Model) -> None:
