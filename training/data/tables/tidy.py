@@ -127,7 +127,8 @@ def _rows(table: pa.Table, names: list[str], *, typed: bool) -> tuple[np.ndarray
 
 def _end(table: pa.Table) -> int:
     """Return how many rows stand above remarks such as the source: texts in the first of several columns alone."""
-    end = rows = table.num_rows
+    rows: int = table.num_rows
+    end = rows
     for row in range(rows - 1, max(rows - 1 - _MAX_REMARKS, 0), -1) if table.num_columns >= _MIN_WIDTH else ():
         if any(_has_value(column[row]) for column in table.columns[1:]):
             break
