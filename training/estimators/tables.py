@@ -122,7 +122,8 @@ class TableClassifier(ClassifierMixin, BaseTable):  # type: ignore[misc]
     def _check_targets(self, y: Any) -> NDArray[Any]:
         checked: NDArray[Any] = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True)
         if checked.dtype == object and len(missing := np.flatnonzero([each is None for each in checked])):
-            raise ValueError(f"y has no class in row {missing[0]} and {len(missing) - 1} more; leave these rows out")
+            rows = f"{len(missing)} rows, the first of them {missing[0]}" if len(missing) > 1 else f"row {missing[0]}"
+            raise ValueError(f"y has no class in {rows}; leave them out")
         return checked
 
     def _fit_targets(self, y: NDArray[Any]) -> NDArray[Any]:

@@ -17,8 +17,8 @@ NAMES = "fashion-mnist, digits, iris, wine, breast_cancer, diabetes"
 
 
 TABLE = (
-    "a table (.csv, .tsv, .txt, .data, .parquet, .feather, .arrow, .json, .jsonl, .ndjson, .xlsx, also compressed, or "
-    "a folder of .parquet)"
+    "a table (.csv, .tsv, .txt, .tab, .data, .parquet, .pq, .feather, .arrow, .arrows, .ipc, .json, .jsonl, .ndjson, "
+    ".xlsx, .xlsm, also compressed, or a folder of .parquet)"
 )
 
 

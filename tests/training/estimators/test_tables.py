@@ -120,7 +120,7 @@ class TestFrames:
     def test_rows_without_a_class_are_named(self) -> None:
         X, y = people()
         y = np.where(np.isin(np.arange(len(y)), (3, 5)), None, y)
-        with pytest.raises(ValueError, match="y has no class in row 3 and 1 more; leave these rows out"):
+        with pytest.raises(ValueError, match="y has no class in 2 rows, the first of them 3; leave them out"):
             TableClassifier(**QUICK).fit(X, y)
 
     def test_constant_and_unique_columns_do_no_harm(self) -> None:

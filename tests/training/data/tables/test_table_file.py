@@ -210,3 +210,8 @@ def test_errors_of_all_columns_are_reported_at_once_with_a_command(tmp_path: Pat
         "column 'label'",
         "to go on without these columns as numbers, use --categorical price --drop rate",
     ]
+
+
+def test_clients_may_send_a_column_without_a_name_that_is_left_out(path: Path) -> None:
+    path.write_text(",age,label\n" + "".join(f"{row},{row % 9},{'yes' if row % 2 else 'no'}\n" for row in range(30)))
+    assert table_file.load(path, TARGET).source["dropped"] == ["", "Unnamed: 0"]

@@ -1,4 +1,4 @@
-"""Excel workbooks (.xlsx): the first sheet with rows, or with the columns that the user named."""
+"""Excel workbooks: the widest sheet that has the columns that the user named, or the first with rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SAMPLE_ROWS: Final = 200
 
 
 def read(path: Path, content: bytes, known_names: Collection[str], max_bytes: int) -> Content:
-    """Return the columns of the first sheet that has ``known_names``, or else of the first that has any, below titles.
+    """Return the columns of the widest sheet that has ``known_names``, or else of the first with rows, below titles.
 
     Raises `DataError`.
     """

@@ -88,3 +88,10 @@ def test_another_process_may_have_another_working_folder(tmp_path: Path, monkeyp
     pickled = pickle.dumps(ParquetFiles(Path("table")))
     monkeypatch.chdir("/")
     assert read(pickle.loads(pickled)).equals(table)  # noqa: S301 - pickled here
+
+
+def test_names_are_those_of_columns_in_memory(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({" a": [1, 2], "b\n(m)": [3, 4]}), tmp_path / "t.parquet")
+    files = ParquetFiles(tmp_path / "t.parquet")
+    assert files.names == ("a", "b (m)")
+    assert read(files).to_pydict() == {"a": [1, 2], "b (m)": [3, 4]}
