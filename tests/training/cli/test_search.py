@@ -95,7 +95,7 @@ def test_without_optuna_it_says_what_to_install(models: Path, monkeypatch: pytes
 
 
 def test_two_processes_share_a_study(models: Path) -> None:
-    """Both begin at once, so that both make the database."""
+    """Both begin at once, so that both make the database. One may begin a seventh trial as the other ends the sixth."""
     storage = models.parent / "s.db"
     command = [
         *(sys.executable, "-m", "training.cli.tune", "iris", *QUICK, "--models", str(models), "--trials", "6"),
@@ -105,9 +105,9 @@ def test_two_processes_share_a_study(models: Path) -> None:
     done = subprocess.run(command, env=ONE_THREAD, stderr=subprocess.PIPE, text=True, check=False, timeout=200)
     stderr = helper.communicate(timeout=200)[1]
     assert (done.returncode, helper.returncode) == (0, 0), done.stderr + stderr
-    assert 6 <= record(models)["search"]["trials"] <= 7
     numbers = re.findall(r"^trial (\d+):", done.stderr + stderr, re.MULTILINE)
-    assert len(set(numbers)) == len(numbers) == record(models)["search"]["trials"]
+    assert len(set(numbers)) == len(numbers)
+    assert 6 <= record(models)["search"]["trials"] <= len(numbers) <= 7  # the seventh may end after the publication
 
 
 def test_a_signal_keeps_what_was_found(models: Path) -> None:
