@@ -18,13 +18,15 @@ BLANKS: Final = (
     "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
+# As Excel and LibreOffice write them.
+SPREADSHEET_ERRORS: Final = ("#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!")
 # Missing values in columns of numbers or booleans. In a column of strings, NA may be Namibia.
 MARKS: Final = (
     *("NA", "N/A", "n/a", "na", "NaN", "nan", "-NaN", "-nan", "<NA>", "NULL", "Null", "null", "None", "none", "?", "-"),
     *("--", ".", "#N/A", "#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN", "NONE", "nil", "Nil", "NIL"),
     *("unknown", "Unknown", "UNKNOWN", "missing", "Missing", "MISSING", "n.a.", "N.A.", "n.a", "N.A", "<null>"),
     *("not available", "Not available", "Not Available", "..", "...", "*"),
-    *("#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"),  # Excel's errors
+    *SPREADSHEET_ERRORS,
 )
 BOOLEANS: Final[Mapping[str, bool]] = MappingProxyType(
     dict.fromkeys(("true", "True", "TRUE", "1"), True) | dict.fromkeys(("false", "False", "FALSE", "0"), False)

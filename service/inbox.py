@@ -30,7 +30,10 @@ class Inbox:
         return self._receiver.fileno()
 
     def put(self, passed: Passed) -> bool:
-        """Pass a connection, and close it in this process. False if the worker has not taken too many others."""
+        """Pass a connection on, and close it in this process.
+
+        False if too many wait for the worker already: then the client is cut off.
+        """
         with passed.connection:
             try:
                 # SCM_RIGHTS in https://man7.org/linux/man-pages/man7/unix.7.html

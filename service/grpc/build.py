@@ -19,7 +19,7 @@ from service.tls.rotation import Rotation
 
 # How many messages without rows may be slow at once. Clients without a key may ask for the server's health, so such
 # messages have memory of their own, and leave predictions theirs.
-_SLOW_QUESTIONS: Final = 8
+_SLOW_CONTROL_MESSAGES: Final = 8
 
 
 def build(
@@ -31,15 +31,15 @@ def build(
 ) -> GrpcServer:
     """The server on ``settings.grpc_port``; ``resources`` are those of the protocol over REST."""
     receiver = Receiver(http.limits, http.budget)
-    questions = Receiver(http.limits, BodyBudget(_SLOW_QUESTIONS * http.limits.max_body_bytes))
+    control = Receiver(http.limits, BodyBudget(_SLOW_CONTROL_MESSAGES * http.limits.max_body_bytes))
     credentials, documents = Credentials(http.access, http.proxies), Documents(resources, served)
-    rpcs = Rpcs(RpcContext(http.predict, http.tracker, http.ids, receiver, questions, documents, credentials))
+    rpcs = Rpcs(RpcContext(http.predict, http.tracker, http.ids, receiver, control, documents, credentials))
     return GrpcServer(
         rpcs,
         Address(settings.host, settings.grpc_port, shared=settings.workers != 1),
         http.limits,
         credentials,
-        questions,
+        control,
         idle_s=settings.keep_alive_timeout_s,
         request_s=settings.request_timeout_s,
         certificates=None if tls is None else server_credentials(tls),

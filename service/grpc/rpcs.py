@@ -43,13 +43,13 @@ _SKEW_S: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class RpcContext:
-    """What the RPCs share with HTTP. ``receiver`` is for messages with rows, and ``questions`` for all others."""
+    """What the RPCs share with HTTP. ``receiver`` is for messages with rows, and ``control`` for all others."""
 
     predict: Predict
     tracker: RequestTracker
     ids: RequestIds
     receiver: Receiver
-    questions: Receiver
+    control: Receiver
     documents: Documents
     credentials: Credentials
 
@@ -141,7 +141,7 @@ class Rpcs:
         self._shared.tracker.finish(record, 504)
 
     async def _document(self, name: str, _metadata: Mapping[str, Any], context: Context, _: RequestRecord) -> Response:
-        body = await self._shared.questions.receive(context.read)
+        body = await self._shared.control.receive(context.read)
         return Response(200, (), self._shared.documents.respond(name, body))
 
     async def _infer(self, metadata: Mapping[str, Any], context: Context, record: RequestRecord) -> Response:

@@ -52,7 +52,7 @@ class Address:
 
 
 class GrpcServer:
-    """Serves ``rpcs``, health checking and reflection at ``address``; ``questions`` receives the messages of these two.
+    """Serves ``rpcs``, health checking and reflection at ``address``; ``control`` receives the messages of these two.
 
     An idle connection is closed after ``idle_s``. A connection that is closed for its age may finish RPCs for
     ``request_s``. With ``certificates`` it speaks TLS alone.
@@ -64,7 +64,7 @@ class GrpcServer:
         address: Address,
         limits: Limits,
         credentials: Credentials,
-        questions: Receiver,
+        control: Receiver,
         *,
         idle_s: float,
         request_s: float,
@@ -75,9 +75,9 @@ class GrpcServer:
         self._credentials = credentials
         self._certificates = certificates
         self._options = _options(limits, shared=address.shared, idle_s=idle_s, request_s=request_s)
-        self._questions = questions
+        self._control = control
         self._streams = Streams()
-        self._health = Health(self._streams, ("", SERVICE), questions)
+        self._health = Health(self._streams, ("", SERVICE), control)
         self._server: Any = None
 
     async def start(self) -> None:
@@ -86,7 +86,7 @@ class GrpcServer:
         for described in (health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR):
             POOL.AddSerializedFile(described.serialized_pb)
         names = (SERVICE, HEALTH, REFLECTION)
-        reflected = Reflection(self._streams, names, self._credentials, self._questions, pool=POOL)
+        reflected = Reflection(self._streams, names, self._credentials, self._control, pool=POOL)
         server.add_generic_rpc_handlers((self._rpcs.handlers(), self._health.handlers(), reflected.handlers()))
         try:
             if self._certificates is None:

@@ -13,7 +13,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from service.cells import BLANKS, BOOLEANS, MARKS, Cells
+from service.cells import BLANKS, BOOLEANS, MARKS, SPREADSHEET_ERRORS, Cells
 from service.dates import DateFormat
 from training.data.tables import columns, hints, numbers
 from training.data.tables.numbers import Rules
@@ -21,7 +21,7 @@ from training.data.tables.numbers import Rules
 # Missing in columns of strings, too. The others of `MARKS` may be words or grades: none, unknown, -.
 _TEXT_MARKS: Final = (
     *("NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NULL", "null", "<null>", "?"),
-    *("#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"),
+    *SPREADSHEET_ERRORS,
 )
 
 
