@@ -53,3 +53,19 @@ def test_a_large_product_is_the_same_each_time() -> None:
     values, weight = torch.rand(128, 784), torch.rand(512, 784)
     once = products.linear(values, weight)
     assert all(products.linear(values, weight).equal(once) for _ in range(5))
+
+
+@pytest.mark.parametrize("across", [False, True])
+def test_onednn_gets_no_matrix_with_gaps(monkeypatch: pytest.MonkeyPatch, across: bool) -> None:
+    """It would multiply some columns of a matrix, such as those of embeddings, by its slow reference code."""
+
+    def onednn(rows: torch.Tensor, weight: torch.Tensor, *_: object) -> torch.Tensor:
+        assert weight.is_contiguous() or weight.t().is_contiguous()
+        return rows @ weight.t()
+
+    monkeypatch.setattr(products, "_ONEDNN", onednn)
+    monkeypatch.setattr(products, "_FEWEST", 0)
+    generator = torch.Generator().manual_seed(0)
+    values, weight = (torch.randn(rows, 40, generator=generator) for rows in (5, 7))
+    weight = weight.t()[30:].t() if across else weight[:, 30:]
+    torch.testing.assert_close(products.linear(values[:, 30:], weight), values[:, 30:] @ weight.t())
