@@ -17,6 +17,7 @@ from benchmarks.markdown import table
 from benchmarks.ranks import average_ranks
 from benchmarks.ranks import ratio as loss_ratio
 from benchmarks.report import RESULTS, Results
+from benchmarks.tables_section import figures
 from benchmarks.targets import BARE, NOT_COMPILED, OURS, TARGETS, compared, is_measured, median
 
 README: Final = Path(__file__).parents[1] / "README.md"
@@ -112,7 +113,7 @@ def _times(results: Results, case: Case) -> str:
 def tables(results: Results) -> str:
     """Ranks of the methods over the real tables."""
     runs: dict[str, dict[str, list[dict[str, float]]]] = results["runs"]
-    losses = {method: {name: [run["loss"] for run in each] for name, each in by.items()} for method, by in runs.items()}
+    losses = figures(runs, "loss")
     ranks = average_ranks(losses, list(runs))
     rows = []
     for method in sorted(runs, key=ranks.__getitem__):

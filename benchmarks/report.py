@@ -11,19 +11,13 @@ from typing import Any, Final
 
 from benchmarks.bench_section import bench
 from benchmarks.markdown import about, table
-from benchmarks.ranks import average_ranks
-from benchmarks.ranks import ratio as loss_ratio
+from benchmarks.tables_section import tables
 
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "results"
 README: Final = HERE / "README.md"
 
 Results = dict[str, Any]
-# By method and table, one run for each seed.
-TableRuns = dict[str, dict[str, list[dict[str, float]]]]
-
-# Not among the methods that the default is compared with: they take more of the processor.
-_ABOVE: Final = ("ours, best", "CatBoost")
 
 
 def save(file: Path, results: Results) -> None:
@@ -147,53 +141,6 @@ def regression(results: Results) -> str:
         for method, runs in by.items()
     ]
     return about(results) + "\n\n" + table(("data", "trained by", *(f">{name}" for name in figures.values())), rows)
-
-
-def tables(results: Results) -> str:
-    """How the methods compare over all tables, and the mean loss of each on each."""
-    runs: TableRuns = results["runs"]
-    losses = {method: {name: [run["loss"] for run in each] for name, each in by.items()} for method, by in runs.items()}
-    plain = [method for method in runs if method not in _ABOVE]
-    plain_ranks, ranks = average_ranks(losses, plain), average_ranks(losses, list(runs))
-    rows = []
-    for method, by in sorted(runs.items(), key=lambda pair: ranks[pair[0]]):
-        cpu_s = [run["cpu_s"] for each in by.values() for run in each]
-        rank = f"{plain_ranks[method]:.2f}" if method in plain else ""
-        times = "" if method == "ours" else f"{loss_ratio(losses, method, 'ours'):.3f}"
-        rows.append(
-            (method, f"{ranks[method]:.2f}", rank, times, f"{statistics.median(cpu_s):.1f} (to {max(cpu_s):.0f})")
-        )
-    head = ("method", ">average rank", ">without best and CatBoost", ">loss ÷ ours", ">CPU s")
-    seeds = min(len(each) for by in losses.values() for each in by.values())
-    cases = []
-    for name, about_set in results["sets"].items():
-        means = {method: statistics.mean(losses[method][name][:seeds]) for method in runs}
-        best = min(means.values())
-        shown = [f"**{mean:.4g}**" if mean == best else f"{mean:.4g}" for mean in means.values()]
-        what = f"{about_set['classes']} classes" if about_set["classes"] else "a number"
-        cases.append((name, about_set["source"], f"{about_set['rows']:,}", str(about_set["features"]), what, *shown))
-    case_head = ("set", "rows of", ">rows", ">features", "predicts", *(f">{method}" for method in runs))
-    measured = f"Mean loss on the test rows (log-loss, or RMSE) over the first {seeds} seeds:"
-    parts = [about(results), table(head, rows), measured, table(case_head, cases)]
-    return "\n\n".join([*parts, _with_slow(runs, results["slow"])] if results["slow"] else parts)
-
-
-def _with_slow(runs: TableRuns, slow: TableRuns) -> str:
-    """The ranks with a method that has fewer seeds than the others, over these."""
-    (method,) = slow
-    runs = {name: by for name, by in runs.items() if name not in _ABOVE} | slow
-    losses = {each: {name: [run["loss"] for run in seeds] for name, seeds in by.items()} for each, by in runs.items()}
-    errors = {each: {name: [-run["score"] for run in seeds] for name, seeds in by.items()} for each, by in runs.items()}
-    ranks, by_score = average_ranks(losses, list(runs)), average_ranks(errors, list(runs))
-    cpu_s = statistics.median(run["cpu_s"] for each in slow[method].values() for run in each)
-    rows = [
-        (each, f"{ranks[each]:.2f}", f"{by_score[each]:.2f}", f"{loss_ratio(losses, each, method):.3f}")
-        for each in sorted(ranks, key=ranks.__getitem__)
-    ]
-    head = ("method", ">average rank by loss", ">by accuracy or R²", f">loss ÷ {method}")
-    seeds = max(len(each) for each in slow[method].values())
-    which = "seed" if seeds == 1 else f"{seeds} seeds"
-    return f"With {method}, whose fits take {cpu_s:.0f} CPU s, over the first {which}:\n\n{table(head, rows)}"
 
 
 def search(results: Results) -> str:
