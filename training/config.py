@@ -108,7 +108,7 @@ class Config:
     numeric_bins: int = _option(
         0,
         "tables: piecewise-linear encoding of each numeric feature, with up to this many bins of about as many rows "
-        "each; 0: none",
+        "each, fewer if there are more than 128 features; 0: none",
         _integer(0, 256),
     )
     whiten: float = _option(
@@ -217,7 +217,7 @@ _IMAGE: Final[dict[str, Any]] = {
 }
 _TABLE: Final[dict[str, Any]] = {
     "hidden": (128, 128),
-    "numeric_bins": 8,
+    "numeric_bins": 32,
     "dropout": 0.1,
     "batch_size": 0,
     "lr": 0.0,
@@ -229,7 +229,13 @@ _TABLE: Final[dict[str, Any]] = {
 _BEST_TABLE: Final[dict[str, Any]] = _TABLE | {"members": 8, "hidden": (64, 64)}
 
 # 30 columns of a million rows take 10 to 20 seconds on two cores.
-_FAST_TABLE: Final[dict[str, Any]] = _TABLE | {"hidden": (64, 64), "dropout": 0.0, "epochs": 0, "patience": 5}
+_FAST_TABLE: Final[dict[str, Any]] = _TABLE | {
+    "hidden": (64, 64),
+    "numeric_bins": 8,
+    "dropout": 0.0,
+    "epochs": 0,
+    "patience": 5,
+}
 
 # Selected with the default number of validation rows; trained with fewer of them, to leave more rows for training.
 _BEST_IMAGE: Final[dict[str, Any]] = _IMAGE | {

@@ -11,7 +11,7 @@ memory of the table.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -23,6 +23,10 @@ from training.model import calendar, piecewise, preprocess
 from training.model.embeddings import MOST_ONE_HOT, SIZE, Embeddings, OneHot
 from training.model.piecewise import Piecewise
 from training.model.preprocess import Preprocess
+
+# Of all columns together, as long as each has the fewest: more of them would make the first layer slow.
+_MOST_BINS: Final = 4096
+_FEWEST_BINS: Final = 8
 
 
 class Features(nn.Module):
@@ -85,8 +89,8 @@ def fitted(
 ) -> tuple[Preprocess, Features]:
     """Preprocessing and first layer, fitted to the training ``rows`` int64 (rows,) of ``inputs`` (all rows, features).
 
-    Each numeric feature has up to ``bins`` bins, a short scale of integers only with ``short_scales``. If ``inputs``
-    are float64, numbers are standardised in float64 by the preprocessing, before they are rounded to float32. Columns
+    Each numeric feature has up to ``bins`` bins, fewer in a table of many, a short scale of integers only with
+    ``short_scales``. If ``inputs`` are float64, numbers are standardised in float64 by the preprocessing, before they are rounded to float32. Columns
     are read one at a time, to save memory.
     """
     in_float64 = inputs.dtype == np.float64
@@ -96,6 +100,7 @@ def fitted(
     dates = calendar.fitted(columns, inputs, rows)
     if dates is not None:
         columns, found_values = dates.columns, dates.columns_of(inputs, rows)
+    bins = min(bins, max(_FEWEST_BINS, _MOST_BINS // max(1, sum(each.type != "categorical" for each in columns))))
     for index, (column, values) in enumerate(zip(columns, found_values, strict=True)):
         if column.type == "categorical":
             continue

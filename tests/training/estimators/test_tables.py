@@ -208,9 +208,9 @@ class TestWeights:
         X, y = people()
         kept = np.arange(200) < 150
         weighted = TableClassifier(**QUICK).fit(X, y, sample_weight=kept.astype(float))
-        np.testing.assert_array_equal(
-            weighted.predict_proba(X), TableClassifier(**QUICK).fit(X[kept], y[kept]).predict_proba(X)
-        )
+        alone = TableClassifier(**QUICK).fit(X[kept], y[kept])
+        # A mean by weights of 1 is rounded otherwise than one without weights.
+        np.testing.assert_allclose(weighted.predict_proba(X), alone.predict_proba(X), rtol=1e-5)
 
     def test_a_heavy_class_is_predicted_more_often(self) -> None:
         X, y = people()

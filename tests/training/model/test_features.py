@@ -79,6 +79,14 @@ def test_a_missing_number_has_the_bins_of_the_mean_and_a_flag() -> None:
     assert (found[0] != found[1]).nonzero().flatten().tolist() == [3], "the flag alone"
 
 
+@pytest.mark.parametrize(("columns", "each"), [(2, 32), (200, 20), (1000, 8)])
+def test_a_table_of_many_columns_has_fewer_bins_for_each(columns: int, each: int) -> None:
+    names = tuple(Column(f"number {index}") for index in range(columns))
+    inputs = np.random.default_rng(0).normal(size=(100, columns)).astype(np.float32)
+    _, first = features.fitted(names, inputs, np.arange(100), 32)
+    assert first.numbers.bins == columns * each
+
+
 def test_the_other_rows_do_not_count() -> None:
     inputs = rows_of(PLACES, 300)
     train = np.arange(0, 300, 2)
