@@ -124,6 +124,9 @@ class Config:
     epochs: int = _option(
         40, "passes over the training rows; 0: few, by the number of training rows", _integer(0, 100_000)
     )
+    average_weights: bool = _option(
+        False, "evaluate and keep the average of the weights over about the last fifth of the steps"
+    )
     loss: str = _option("auto", "training loss; auto: log_loss for classes, squared_error for numbers", Options(LOSSES))
     class_weight: str = _option(
         "none",
@@ -222,6 +225,7 @@ _TABLE: Final[dict[str, Any]] = {
     "batch_size": 0,
     "lr": 0.0,
     "epochs": 200,
+    "average_weights": True,
     "patience": 20,
     "validation_fraction": 0.15,
 }

@@ -10,16 +10,24 @@ from torch import nn
 
 from training.engine.early_stopping import EarlyStopping
 from training.engine.optimizer import ScheduledOptimizer
+from training.engine.weight_average import WeightAverage
 from training.engine.workers import State
 
 
 class Progress:
-    """How far a run is: the network, its optimizer, and early stopping."""
+    """How far a run is: the network, its optimizer, early stopping, and the average of its weights."""
 
-    def __init__(self, body: nn.Module, optimizer: ScheduledOptimizer, early_stopping: EarlyStopping) -> None:
+    def __init__(
+        self,
+        body: nn.Module,
+        optimizer: ScheduledOptimizer,
+        early_stopping: EarlyStopping,
+        average: WeightAverage,
+    ) -> None:
         self._body = body
         self._optimizer = optimizer
         self._early_stopping = early_stopping
+        self._average = average
 
     def state(self, history: Sequence[Any]) -> State:
         """The state after the last epoch of ``history``. Its tensors are those that training goes on to change."""
@@ -27,6 +35,7 @@ class Progress:
             "network": self._body.state_dict(),
             "optimizer": self._optimizer.state(),
             "early_stopping": self._early_stopping.state(),
+            "average": self._average.state(),
             "history": [astuple(epoch) for epoch in history],
         }
 
@@ -37,5 +46,6 @@ class Progress:
         self._body.load_state_dict(state["network"])
         self._optimizer.load(state["optimizer"])
         self._early_stopping.load(state["early_stopping"])
+        self._average.load(state["average"])
         history: list[Sequence[Any]] = state["history"]
         return history

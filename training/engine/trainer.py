@@ -24,6 +24,7 @@ from training.engine.loop import Rows
 from training.engine.losses import Objective
 from training.engine.optimizer import ScheduledOptimizer
 from training.engine.resuming import Progress
+from training.engine.weight_average import WeightAverage
 from training.engine.workers import (
     ALONE,
     Workers,
@@ -70,9 +71,10 @@ def fit(  # noqa: PLR0913 - what is trained, on what, how, and who is told
     """Train ``body`` in place on the batches of ``train`` and return the history of its epochs.
 
     With ``config.patience``, training stops that many epochs after the lowest validation loss and restores the weights
-    of that epoch. Without it, all epochs are trained and the last weights stay. ``on_epoch`` is called after each
-    epoch and may stop training by returning True, ``on_step`` before each step; both may end it by raising. If
-    ``half``, matrices are multiplied in bfloat16. Raises `Diverged`.
+    of that epoch. Without it, all epochs are trained and the last weights stay. With ``config.average_weights``, the
+    weights that are evaluated and kept are averages. ``on_epoch`` is called after each epoch and may stop training by
+    returning True, ``on_step`` before each step; both may end it by raising. If ``half``, matrices are multiplied in
+    bfloat16. Raises `Diverged`.
 
     With several ``workers``, ``train`` has a part of each batch, and the networks of all workers stay the same.
     Training goes on from the state that they kept last.
@@ -85,25 +87,33 @@ def fit(  # noqa: PLR0913 - what is trained, on what, how, and who is told
         of_part = gradient.of(body, flat, objective.loss, half=half)
         of_batch = averaged(of_part, flat, workers)
         optimizer = ScheduledOptimizer(flat, config, batches_per_epoch)
-        progress = Progress(body, optimizer, early_stopping)
+        average = WeightAverage([flat.values, *_running(body)] if config.average_weights else [])
+        progress = Progress(body, optimizer, early_stopping, average)
         history = [Epoch(*each) for each in progress.resume(workers.last_state())]
+
+        def step() -> None:
+            optimizer.step()
+            average.update()
+
         for number in range(len(history) + 1, config.epochs + 1):
             if early_stopping.should_stop:
                 break
             started_s = time.perf_counter()
             seed_epoch(config.seed, number, workers)
             with closing(train.epoch(number, batches_per_epoch)) as batches:
-                train_loss = loop.train_epoch(batches, of_batch, optimizer.step, augment=augment, on_step=on_step)
+                train_loss = loop.train_epoch(batches, of_batch, step, augment=augment, on_step=on_step)
             average_batch_norms(body, workers)
-            validation_loss, score = _evaluate(body, validation, objective, workers)
-            epoch = Epoch(number, train_loss, validation_loss, score, time.perf_counter() - started_s)
-            _check_finite(epoch, config)
-            history.append(epoch)
-            early_stopping.update(-validation_loss)
+            with average.in_place():
+                validation_loss, score = _evaluate(body, validation, objective, workers)
+                epoch = Epoch(number, train_loss, validation_loss, score, time.perf_counter() - started_s)
+                _check_finite(epoch, config)
+                history.append(epoch)
+                early_stopping.update(-validation_loss)
             stopped = on_epoch(epoch)
             workers.keep(lambda: {**progress.state(history), "half": half})
             if stopped:
                 break
+        average.swap()
     early_stopping.restore_best()
     body.eval()
     return history
@@ -112,6 +122,12 @@ def fit(  # noqa: PLR0913 - what is trained, on what, how, and who is told
 def best_epoch(history: Sequence[Epoch], config: Config) -> Epoch:
     """The epoch whose weights the network has: the best one with ``config.patience``, else the last one."""
     return min(history, key=lambda epoch: epoch.validation_loss) if config.patience else history[-1]
+
+
+def _running(body: nn.Module) -> list[Tensor]:
+    """The running means and variances of batch norms, which belong to the weights."""
+    norms = (layer for layer in body.modules() if isinstance(layer, nn.BatchNorm1d))
+    return [each for norm in norms for each in (norm.running_mean, norm.running_var) if each is not None]
 
 
 def _batches_per_epoch(rows: Sequence[int], config: Config) -> int:

@@ -90,8 +90,8 @@ def fitted(
     """Preprocessing and first layer, fitted to the training ``rows`` int64 (rows,) of ``inputs`` (all rows, features).
 
     Each numeric feature has up to ``bins`` bins, fewer in a table of many, a short scale of integers only with
-    ``short_scales``. If ``inputs`` are float64, numbers are standardised in float64 by the preprocessing, before they are rounded to float32. Columns
-    are read one at a time, to save memory.
+    ``short_scales``. If ``inputs`` are float64, numbers are standardised in float64 by the preprocessing, before they
+    are rounded to float32. Columns are read one at a time, to save memory.
     """
     in_float64 = inputs.dtype == np.float64
     scaling: list[tuple[float, float]] = []
