@@ -52,6 +52,7 @@ APOSTROPHES: Final = "'\u2019"
 NEGATIVE: Final = f"[-({MINUS}]"
 
 _EXACT: Final = 2**53
+_NEGATIVE: Final = re.compile(NEGATIVE)
 _EXPONENT: Final = "(?:[eE][-+]?[0-9]+)?"
 _UNIT: Final = re.compile(f"[^0-9\\s()+.,'{MINUS}-][^\\t\\n\\r()+{MINUS}-]*")
 _SIGN: Final = f"[-+{MINUS}]?"
@@ -145,14 +146,16 @@ class Cells:
         """The number in a stripped ``text``; None if it is not a number."""
         if not self.symbols:
             return number_of(text, self.decimal, self.thousands)
-        if len(text) > NUMBER_MAX_LETTERS or not re.fullmatch(self.pattern, text):
+        whole, parts = self._compiled
+        if len(text) > NUMBER_MAX_LETTERS or not whole.fullmatch(text):
             return None
-        match = re.match(self.parts, text)
+        match = parts.match(text)
         assert match is not None  # noqa: S101 - it matches whatever `pattern` does
-        parts = match.groupdict()
-        exponent = f"e{MULTIPLES[parts['multiple']]}" if parts.get("multiple") else parts["exponent"] or ""
-        value = float(_with_point(parts["digits"], self.decimal, self.thousands) + exponent)
-        return -value if re.search(NEGATIVE, parts["head"] + parts["tail"]) else value
+        head, digits, exponent, tail = match.group("head", "digits", "exponent", "tail")
+        if self.multiples and match["multiple"]:
+            exponent = f"e{MULTIPLES[match['multiple']]}"
+        value = float(_with_point(digits, self.decimal, self.thousands) + (exponent or ""))
+        return -value if _NEGATIVE.search(head + tail) else value
 
     @cached_property
     def pattern(self) -> str:
@@ -182,6 +185,10 @@ class Cells:
             f"^(?P<head>[(]?{_SIGN}{before}{_SIGN})(?P<digits>{digits})(?:(?P<exponent>{_EXPONENT}){multiple})"
             f"(?P<tail>(?:{minus}{after}|{after}{minus}|{after})[)]?)$"
         )
+
+    @cached_property
+    def _compiled(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
+        return re.compile(self.pattern), re.compile(self.parts)
 
     @property
     def _beside(self) -> tuple[str, str, str]:
