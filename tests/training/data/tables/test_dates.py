@@ -52,6 +52,10 @@ def notes_on(dataset: Dataset, name: str = "x") -> list[str]:
         (["2018-03", "2018-04"], "year-month", False),
         (["10:30", "11:45:10"], "time", True),
         (["10:30 PM", "1:45 am"], "time", True),
+        (["2020-01-05 10:00 EST", "2021-02-06 10:00 Europe/Berlin"], "year-month-day", True),
+        (["Sun, 05 Jan 2020 10:00:00 +0100 (CET)", "Sat, 06 Feb 2021 10:00:00 GMT"], "day-month-year", True),
+        (["2020-W05", "2021-W06"], "year-month-day", False),
+        (["20200105T100000", "20210206T110000Z"], "year-month-day", True),
         (["1/1/2011 0:00", "2/28/2011 13:00"], "month-day-year", True),
     ],
 )
@@ -135,6 +139,21 @@ def test_many_unreadable_values_make_it_text_with_a_note(path: Path) -> None:
     ]
     dated = load(path, texts, TableOptions(("label",), datetime=("x",)))
     assert dated.columns[0] == Column("x", "datetime", missing=True, format="year-month-day")
+
+
+@pytest.mark.parametrize("pattern", ["2020-01-{:02} 10:00 {}", "Sun Jan {} 10:00:00 {} 2020", "{}/1/2020 9:00 AM {}"])
+def test_a_zone_of_several_names_has_a_note(path: Path, pattern: str) -> None:
+    found = load(path, [pattern.format(day + 1, "IST") for day in range(24)])
+    assert notes_on(found) == [
+        "column 'x' has times in IST, which names no time zone or several, and is read as strings. Write offsets such "
+        "as +05:30, or leave the zone out if it is the same in all rows"
+    ]
+
+
+def test_equal_moments_in_different_zones_are_equal(path: Path) -> None:
+    texts = ["2020-01-05T10:00+01:00", "2020-01-05 09:00 UTC", "2020-01-05 04:00 EST", "2020-01-05 10:00 Europe/Berlin"]
+    found = load(path, [*texts, "2020-01-06 10:00 CET", "2020-01-07 10:00 GMT+1"] * 4)
+    assert found.inputs[:4, 0].tolist() == [days_of("2020-01-05T09:00", "year-month-day")] * 4
 
 
 def test_a_column_named_as_dates_that_has_none_is_an_error(path: Path) -> None:
