@@ -39,7 +39,9 @@ SYMBOLS: Final = (
     "(?:[A-Z]{0,2}[$]|[€£¥₹₩₽₺₪₫₱₦₴฿]|kr[.]?|zł|Kč|Ft|Rs[.]?|USD|EUR|GBP|JPY|CHF|CAD|AUD|NZD|INR|CNY|BRL|MXN|ZAR|SEK|"
     "NOK|DKK|PLN|CZK|HUF|TRY|AED|SAR|HKD|SGD|KRW|THB|MYR|RUB|ILS)"
 )
-MINUS: Final = "\u2212"  # typographic
+MINUS: Final = "\u2212\u2013"  # typographic: the minus sign, and the en dash
+# Instead of a fraction: 5,- € is 5.
+NO_CENTS: Final = "-\u2013\u2014"
 # What may follow a number to multiply it, and by which power of ten: 1.2k is 1200.
 MULTIPLES: Final[Mapping[str, int]] = MappingProxyType(
     {"k": 3, "K": 3, "M": 6, "B": 9, "bn": 9, "thousand": 3, "million": 6, "billion": 9, "lakh": 5, "crore": 7}
@@ -77,7 +79,7 @@ def separators(thousands: str) -> str:
 
 
 @lru_cache
-def _unsigned_pattern(decimal: str, thousands: str) -> str:
+def _unsigned_pattern(decimal: str, thousands: str, *, symbols: bool = False) -> str:
     """The regular expression that matches digits with ``decimal`` and ``thousands`` marks."""
     integer = "[0-9]+"
     if thousands:
@@ -85,7 +87,8 @@ def _unsigned_pattern(decimal: str, thousands: str) -> str:
         indian = f"[1-9][0-9]?(?:{separator}[0-9]{{2}})+{separator}[0-9]{{3}}|" if thousands == "," else ""
         integer = f"(?:[1-9][0-9]{{0,2}}(?:{separator}[0-9]{{3}})+|{indian}[0-9]+)"
     point = re.escape(decimal)
-    return f"(?:{integer}(?:{point}[0-9]*)?|{point}[0-9]+)"
+    cents = f"[{NO_CENTS}]{{1,2}}|" if symbols else ""
+    return f"(?:{integer}(?:{point}(?:{cents}[0-9]*))?|{point}[0-9]+)"
 
 
 @lru_cache
@@ -134,8 +137,8 @@ class Cells:
     thousands: str = ""
     """The mark between groups of three digits; empty for none."""
     symbols: bool = False
-    """Whether a currency or a percent sign may stand beside a number, parentheses around a negative one, and a minus
-    after it. The sign is ignored: ``96%`` is 96."""
+    """Whether a currency or a percent sign may stand beside a number, parentheses around a negative one, a minus after
+    it, and dashes instead of a fraction. The sign is ignored: ``96%`` is 96."""
     units: tuple[str, ...] = ()
     """With ``symbols``, how the unit beside the numbers may be spelled, such as kg; no other and no other currency may
     stand there. Empty for any currency or a percent sign."""
@@ -154,7 +157,7 @@ class Cells:
         head, digits, exponent, tail = match.group("head", "digits", "exponent", "tail")
         if self.multiples and match["multiple"]:
             exponent = f"e{MULTIPLES[match['multiple']]}"
-        value = float(_with_point(digits, self.decimal, self.thousands) + (exponent or ""))
+        value = float(_with_point(digits.rstrip(NO_CENTS), self.decimal, self.thousands) + (exponent or ""))
         return -value if _NEGATIVE.search(head + tail) else value
 
     @cached_property
@@ -163,7 +166,7 @@ class Cells:
         if not self.symbols:
             return number_pattern(self.decimal, self.thousands)
         before, after, minus = self._beside
-        digits = _unsigned_pattern(self.decimal, self.thousands)
+        digits = _unsigned_pattern(self.decimal, self.thousands, symbols=True)
         multiple = f"|{_SPACE}(?:{'|'.join(MULTIPLES)})" if self.multiples else ""
         number = f"{digits}(?:{_EXPONENT}{multiple})"
         return (
@@ -179,7 +182,7 @@ class Cells:
         ``multiples``, and the ``tail``.
         """
         before, after, minus = self._beside
-        digits = _unsigned_pattern(self.decimal, self.thousands)
+        digits = _unsigned_pattern(self.decimal, self.thousands, symbols=True)
         multiple = f"|{_SPACE}(?P<multiple>{'|'.join(MULTIPLES)})" if self.multiples else ""
         return (
             f"^(?P<head>[(]?{_SIGN}{before}{_SIGN})(?P<digits>{digits})(?:(?P<exponent>{_EXPONENT}){multiple})"

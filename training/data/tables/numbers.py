@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from service.cells import MULTIPLES, NEGATIVE, NUMBER_MAX_LETTERS, Cells, separators
+from service.cells import MULTIPLES, NEGATIVE, NO_CENTS, NUMBER_MAX_LETTERS, Cells, separators
 from training.data.tables import columns, units
 from training.data.tables.units import Choice
 
@@ -190,6 +190,7 @@ def _plain(known: pa.ChunkedArray, cells: Cells) -> pa.ChunkedArray:
         places = pc.index_in(pc.struct_field(parts, "multiple"), value_set=pa.array(MULTIPLES))
         powers = pa.array([f"e{power}" for power in MULTIPLES.values()])
         exponent = pc.if_else(places.is_valid(), pc.take(powers, places), exponent)
+    digits = pc.utf8_rtrim(digits, characters=NO_CENTS)
     return pc.binary_join_element_wise(pc.if_else(negative, "-", ""), _with_point(digits, cells), exponent, "")
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from service.cells import MINUS, MULTIPLES, SPACES, SYMBOLS
+from service.cells import MINUS, MULTIPLES, NO_CENTS, SPACES, SYMBOLS
 from training.data.tables import columns
 
 # Spellings that mean the same, units between semicolons; _ is a blank.
@@ -46,7 +46,7 @@ _GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 _PERCENT: Final = _GROUPS["%"]
 _SPACE: Final = f"[{SPACES}]?"
 _SIGN: Final = f"[-+{MINUS}]?"
-_MINUS: Final = f"(?:{_SPACE}[-{MINUS}])?"
+_MINUS: Final = f"(?:{_SPACE}[{NO_CENTS}{MINUS}]{{1,2}})?"
 # A number with any text after it.
 _WRITTEN: Final = (
     f"^[(]?{_SIGN}(?:(?P<before>{SYMBOLS}){_SPACE})?{_SIGN}{columns.DIGITS}(?:[eE][-+]?[0-9]+)?{_MINUS}"
