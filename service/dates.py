@@ -82,11 +82,19 @@ _ZONE: Final = (
     f"(?P<zone>(?:utc|gmt)?[-+][0-9]{{2}}(?::?[0-9]{{2}})?|(?:utc|gmt)[-+][0-9](?::[0-9]{{2}})?|{'|'.join(ZONES)}|"
     f"[a-z]+(?:/[a-z0-9_+-]+){{1,2}}){_NAMED}"
 )
-_CLOCK: Final = (
-    "(?P<hour>[0-9]{1,2})(?::(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]{1,9}))?)?)?"
-    f"(?: ?(?P<half>[ap][.]?m[.]?))??(?: ?{_ZONE})?"
-)
-_TIME: Final = f"(?:(?:t|:|,? +){_CLOCK})?"
+
+
+def _clock(mark: str) -> str:
+    """The regular expression of a time of day with a ``mark`` between hours, minutes and seconds."""
+    return (
+        f"(?P<hour>[0-9]{{1,2}})(?:{mark}(?P<minute>[0-9]{{2}})(?:{mark}(?P<second>[0-9]{{2}})"
+        "(?:[.,](?P<fraction>[0-9]{1,9}))?)?)?"
+        f"(?: ?(?P<half>[ap][.]?m[.]?))??(?: ?{_ZONE})?"
+    )
+
+
+_CLOCK: Final = _clock(":")
+_TIME: Final = f"(?:(?:t|:|,? +){_clock('[:.]')})?"  # with points as well after a date, as Oracle writes it
 # They match a stripped text in full. Their groups are named in `_days`, `_nanoseconds` and `_offset_s`.
 _FLAGS: Final = re.IGNORECASE | re.ASCII
 _YEAR_MONTH_DAY: Final = f"{_WEEKDAY}{_LONG_YEAR}{_BETWEEN}{_MONTH}{_BETWEEN}{_DAY}{_TIME}"
@@ -97,14 +105,18 @@ _BASIC: Final = (
     f"(?:{_ZONE})?"
 )
 _ISO: Final = (_YEAR_MONTH_DAY, _BASIC, _WEEK)
-_YEAR_MONTH: Final = f"{_LONG_YEAR}(?:[-/]| +){_MONTH}"
+_YEAR_MONTH: Final = f"{_LONG_YEAR}(?:[-/m]| +){_MONTH}"
 _QUARTER: Final = "q(?P<quarter>[1-4])"
 _YEAR_QUARTER: Final = f"{_LONG_YEAR}(?:[-/]| *){_QUARTER}"
 # A date in ISO 8601 is read in every column of dates, and a month in every column of months.
 PATTERNS: Final[Mapping[DateFormat, tuple[str, ...]]] = MappingProxyType(
     {
         "year-month-day": _ISO,
-        "day-month-year": (f"{_WEEKDAY}{_DAY}{_BETWEEN}{_MONTH}{_BETWEEN}{_YEAR}{_TIME}", *_ISO),
+        "day-month-year": (
+            f"{_WEEKDAY}{_DAY}{_BETWEEN}{_MONTH}{_BETWEEN}{_YEAR}{_TIME}",
+            f"{_DAY}{_NAMED_MONTH}{_YEAR}{_TIME}",  # as SAS writes it
+            *_ISO,
+        ),
         "month-day-year": (
             f"{_WEEKDAY}{_MONTH}{_BETWEEN}{_DAY}{_BETWEEN}{_YEAR}{_TIME}",
             f"{_WEEKDAY}{_NAMED_MONTH} +{_DAY} +{_CLOCK} +{_LONG_YEAR}",  # as C's ctime writes it

@@ -41,7 +41,10 @@ _ORDERED: Final[Mapping[str, DateFormat]] = {"month": "month-day-year", "day": "
 # Days and months that are both numbers, and those with another mark than a point between them.
 _TWO_NUMBERS: Final = "^[^0-9]*[0-9]{1,2}(?: *[-/.,] *| +)[0-9]{1,2}(?: *[-/.,] *| +)"
 _NOT_DOTTED: Final = "^[^0-9]*[0-9]{1,2}(?: *[-/,] *| +)[0-9]{1,2}"
-_SHORT_YEAR: Final = r"^[^0-9]*[0-9]{1,2}[^0-9:]+[0-9]{1,2}[^0-9:]+'?[0-9]{2}\b|^[a-zA-Z]+(-| ?')[0-9]{2}$"
+_SHORT_YEAR: Final = (
+    r"^[^0-9]*[0-9]{1,2}[^0-9:]+[0-9]{1,2}[^0-9:]+'?[0-9]{2}\b|^[a-zA-Z]+(-| ?')[0-9]{2}$|"
+    "^[0-9]{1,2}[a-zA-Z]+[0-9]{2}(:|$)"
+)
 _DATE_NAME: Final = re.compile(
     "(?:^|[^a-z])(?:dates?|days?|dt|datum|fecha|months?|periods?|yyyymm(?:dd)?|ymd?|yyyymm)(?:$|[^a-z])"
 )

@@ -113,6 +113,11 @@ def look_numeric(strings: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.match_substring_regex(strings, _WRITTEN)
 
 
+def is_unit(text: str) -> bool:
+    """Return whether ``text`` is a listed unit, perhaps in brackets; not a single letter, which may be anything."""
+    return text.strip("[]()") in _GROUPS and (len(text) > 1 or not text.isalpha())
+
+
 def choose(values: pa.Array, times: NDArray[np.int64], *, few: bool, forced: bool) -> Choice:
     """Return the unit of a column with these different ``values``, each of which occurs some ``times``.
 

@@ -54,6 +54,9 @@ def notes_on(dataset: Dataset, name: str = "x") -> list[str]:
         (["10:30 PM", "1:45 am"], "time", True),
         (["2020-01-05 10:00 EST", "2021-02-06 10:00 Europe/Berlin"], "year-month-day", True),
         (["Sun, 05 Jan 2020 10:00:00 +0100 (CET)", "Sat, 06 Feb 2021 10:00:00 GMT"], "day-month-year", True),
+        (["05JAN2020", "06FEB2021:10:00:00"], "day-month-year", True),
+        (["05-JAN-2020 10.00.00.000000 AM", "06-FEB-2021 11.00.00.000000 PM"], "day-month-year", True),
+        (["2020M01", "2020M12"], "year-month", False),
         (["2020-W05", "2021-W06"], "year-month-day", False),
         (["20200105T100000", "20210206T110000Z"], "year-month-day", True),
         (["1/1/2011 0:00", "2/28/2011 13:00"], "month-day-year", True),
@@ -109,9 +112,12 @@ def test_the_data_outweigh_the_order_that_is_asked_for(path: Path) -> None:
     assert notes_on(dataset) == []
 
 
-def test_years_of_two_digits_have_a_note(path: Path) -> None:
-    assert notes_on(load(path, ["01/31/68", "02/13/99"])) == [
-        "column 'x' has dates such as '01/31/68', read as month-day-year; years of two digits are 1969 to 2068"
+@pytest.mark.parametrize(
+    ("texts", "form"), [(["01/31/68", "02/13/99"], "month-day-year"), (["5JAN20", "13FEB21:10:00"], "day-month-year")]
+)
+def test_years_of_two_digits_have_a_note(path: Path, texts: list[str], form: DateFormat) -> None:
+    assert notes_on(load(path, texts)) == [
+        f"column 'x' has dates such as {texts[0]!r}, read as {form}; years of two digits are 1969 to 2068"
     ]
 
 
