@@ -155,13 +155,16 @@ def _without_others(column: _Column, choice: Choice, style: Style) -> Style:
         if odd.any() and (choice.is_share or times[odd].sum() > _MAX_OTHERS_SHARE * times[like].sum()):
             examples = column.first(like & ~choice.bare), column.first(odd)
             return Style(None, maybe_numbers=_in_several_units(name, examples, rules, "all as if they were in one"))
-        if column.few:  # grades, such as 2-
-            odd |= like & _matches(column.values, _TRAILING_MINUS)
+        trailing = like & _matches(column.values, _TRAILING_MINUS)
+        if column.few or (trailing == like).all():  # grades, such as 2-, and ranges without an end, such as 65-
+            odd |= trailing
     others = ~like | odd
     if not others.any():
         return style
     counts = dict(zip(column.those(others).to_pylist(), times[others].tolist(), strict=True))
-    if name not in rules.numeric and (column.few or _are_codes(numerals, counts) or _are_many(counts, times)):
+    if name not in rules.numeric and (
+        column.few or odd.all() or _are_codes(numerals, counts) or _are_many(counts, times)
+    ):
         return Style(None, (_categories_note(name, counts, len(like), rules),))
     notes = style.notes
     if len(counts) > _MAX_OTHERS:

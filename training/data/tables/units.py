@@ -47,16 +47,18 @@ _PERCENT: Final = _GROUPS["%"]
 _SPACE: Final = f"[{SPACES}]?"
 _SIGN: Final = f"[-+{MINUS}]?"
 _MINUS: Final = f"(?:{_SPACE}[{NO_CENTS}{MINUS}]{{1,2}})?"
-# A number with any text after it.
+# A number with any text after it that may begin a unit. Classes of letters would take RE2 longer to compile.
+_NO_UNIT: Final = r".,:;'#*?!&|_~@^\\()<>=+-"
 _WRITTEN: Final = (
     f"^[(]?{_SIGN}(?:(?P<before>{SYMBOLS}){_SPACE})?{_SIGN}{columns.DIGITS}(?:[eE][-+]?[0-9]+)?{_MINUS}"
-    rf"(?P<blank>{_SPACE})(?P<after>[\p{{L}}\p{{Sc}}°%\"″/][^\n\r()<>=+-]{{0,24}})?{_MINUS}[)]?$"
+    rf"(?P<blank>{_SPACE})(?P<after>[^0-9\s{_NO_UNIT}][^\n\r()<>=+-]*)?{_MINUS}[)]?$"
 )
 _MULTIPLE: Final = re.compile(f"({'|'.join(MULTIPLES)})(?: ?({SYMBOLS}))?")
 _CURRENCY: Final = re.compile(SYMBOLS)
-_WORDS: Final = re.compile(r"[^\W\d_]{2,}(?: [^\W\d_]+)*")
-_ORDINALS: Final = ("st", "nd", "rd", "th")
+_WORDS: Final = re.compile(r"(?:/ ?)?[^\W\d_]{2,}(?: [^\W\d_]+)*")
+_NO_WORDS: Final = re.compile(r"(?:st|nd|rd|th|or|and|to)\b")
 _FRACTION: Final = "[0-9][.,][0-9]"
+_MAX_LETTERS: Final = 24
 _MAX_KINDS: Final = 200  # different texts beside the numbers; more are names, rather
 _MAX_OTHERS: Final = 0.05
 _MAX_FACTOR: Final = 2  # of numbers without a unit, beyond those with one
@@ -181,10 +183,15 @@ def _kind(before: str, blank: str, after: str) -> Kind | None:
         return Kind(currency or unit, match[1])
     if _CURRENCY.fullmatch(after):
         return Kind((*currency, after))
-    if currency or (blank and after[0].islower() and _WORDS.fullmatch(after) and after not in _ORDINALS):
-        stem = after.removesuffix("s")
-        return Kind((*currency, stem, f"{stem}s"), listed=bool(currency))
-    return None
+    if not (currency or (blank and after[0].islower())) or not _are_words(after):
+        return None
+    stem = after.removesuffix("s")
+    return Kind((*currency, stem, f"{stem}s"), listed=bool(currency))
+
+
+def _are_words(text: str) -> bool:
+    """Return whether a text may be an unlisted unit, unlike ``th`` and ``or more``."""
+    return len(text) <= _MAX_LETTERS and not _NO_WORDS.match(text) and _WORDS.fullmatch(text) is not None
 
 
 def _is_currency(unit: tuple[str, ...]) -> bool:

@@ -62,7 +62,24 @@ def test_unlisted_words_are_units_of_many_numbers(tmp_path: Path, text: str) -> 
 
 @pytest.mark.parametrize(
     "text",
-    ["{}A", "{}th", "{} th", "{} Main Street", "B{}", "Q{}", "{}+", "<{}", ">{}", "{}abc", "~{}", "{}k", "{}M", "#{}"],
+    [
+        "{}A",
+        "{}th",
+        "{} th",
+        "{} Main Street",
+        "B{}",
+        "Q{}",
+        "{}+",
+        "<{}",
+        ">{}",
+        "{}abc",
+        "~{}",
+        "{}k",
+        "{}M",
+        "#{}",
+        "{}-",
+        "${} or more",
+    ],
 )
 def test_codes_and_bounds_are_no_quantities(tmp_path: Path, text: str) -> None:
     dataset = load_cells(tmp_path, [text.format(number) for number in NUMBERS], LABELS, keep=("x",))
