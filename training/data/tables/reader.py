@@ -107,7 +107,8 @@ def _read(path: Path, name: str, content: bytes, known_names: Collection[str], m
     kinds = dict.fromkeys(PARQUET, "parquet") | dict.fromkeys(ARROW, "arrow")
     if kind := arrow_files.kind_of(content) or kinds.get(suffix):
         return arrow_files.read(path, content, kind)
-    if workbook.is_workbook(content) or (suffix in workbook.SUFFIXES and not workbook.is_text(path, content)):
+    # Many programs save text under .xls.
+    if workbook.is_workbook(content) or (suffix in workbook.SUFFIXES and b"\0" in content):
         return workbook.read(path, content, known_names, max_bytes)
     if suffix in JSON:
         return json_files.read(path, content)

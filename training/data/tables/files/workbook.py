@@ -14,23 +14,12 @@ from training.errors import DataError
 
 SUFFIXES: Final = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 _OLD_EXCEL: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # also of a newer one with a password
-_MARKUP: Final = (b"<html", b"<table", b"<!doctype", b"<?xml", b"<workbook")
 _SAMPLE_ROWS: Final = 200
 
 
 def is_workbook(head: bytes) -> bool:
     """Whether a file that begins with ``head`` is a workbook: one that is not compressed, or any archive of ZIP."""
     return head.startswith((_OLD_EXCEL, compression.ZIP))
-
-
-def is_text(path: Path, head: bytes) -> bool:
-    """Whether a file with a workbook's name is text all the same, as many programs save it under ``.xls``.
-
-    Raises `DataError` if it is a web page or XML.
-    """
-    if head.lstrip(b"\xef\xbb\xbf \r\n\t").lower().startswith(_MARKUP):
-        raise DataError(f"{path} is a page or XML in spite of its name; open it in a spreadsheet and save it as .xlsx")
-    return b"\0" not in head
 
 
 def read(path: Path, content: bytes, known_names: Collection[str], max_bytes: int) -> Content:

@@ -114,7 +114,7 @@ def test_page_under_the_name_of_a_workbook_is_refused(tmp_path: Path, start: str
     path = tmp_path / "t.xls"
     path.write_text(start, encoding="utf-8")
     assert message_of(reader.read, path) == (
-        f"{path} is a page or XML in spite of its name; open it in a spreadsheet and save it as .xlsx"
+        f"{path} is a web page or XML; open it in a spreadsheet and save it as CSV, or download the table itself"
     )
 
 
