@@ -39,7 +39,8 @@ class Rules:
 
     ``cells`` are the table's own rules. ``fixed`` says that the user chose its marks. ``comma`` says that a comma is
     rather the decimal mark, as in files with semicolons, and ``points`` that a point rather separates thousands, as
-    other columns have a decimal comma. ``numeric`` are columns to be read as numbers whatever else they hold.
+    other columns have a decimal comma. ``numeric`` are columns to be read as numbers whatever else they hold. If
+    ``strict``, the rules are those of a column that was read before, and no others are looked for.
     """
 
     cells: Cells
@@ -47,6 +48,7 @@ class Rules:
     comma: bool = False
     points: bool = False
     numeric: tuple[str, ...] = ()
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)

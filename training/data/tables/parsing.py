@@ -82,6 +82,12 @@ def infer(name: str, array: pa.ChunkedArray, rules: Rules, remedy: str) -> Parse
     values = _booleans(known)
     if values is not None:
         return ParsedColumn(values, columns.count(stripped.filter(values.is_null())))
+    if rules.strict:
+        known = pc.if_else(numbers.readable(known, cells), known, None) if name in rules.numeric else known
+        values = numbers.to_numbers(known, cells)
+        return (
+            as_texts(array, cells) if values is None else _numeric(stripped, values, cells, rules, (), ambiguous=False)
+        )
     if name not in rules.numeric and hints.are_codes(known):
         note = hints.codes(name, known, shlex.join([*rules.numeric, name]))
         return replace(as_texts(array, cells), notes=[note])
