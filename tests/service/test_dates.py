@@ -243,7 +243,10 @@ def test_each_abbreviation_has_its_offset() -> None:
         assert days_of(f"2020-01-05 12:00 {name.upper()}", "year-month-day") == days_since(moment)
 
 
-@given(st.datetimes(moment_of(1000, 1, 1)), st.sampled_from(("%d.%m.%Y %H:%M:%S", "%d %B %Y %I:%M:%S %p", "%A, %d-%b-%Y %H:%M:%S")))
+@given(
+    st.datetimes(moment_of(1000, 1, 1)),
+    st.sampled_from(("%d.%m.%Y %H:%M:%S", "%d %B %Y %I:%M:%S %p", "%A, %d-%b-%Y %H:%M:%S")),
+)
 def test_days_come_first(moment: datetime, pattern: str) -> None:
     moment = moment.replace(microsecond=0)
     assert days_of(moment.strftime(pattern), "day-month-year") == days_since(moment)

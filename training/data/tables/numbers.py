@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from service.cells import MULTIPLES, NEGATIVE, NO_CENTS, NUMBER_MAX_LETTERS, Cells, separators
+from service.cells import MINUS, MULTIPLES, NEGATIVE, NO_CENTS, NUMBER_MAX_LETTERS, THOUSANDS, Cells, separators
 from training.data.tables import columns, units
 from training.data.tables.units import Choice
 
@@ -153,7 +153,8 @@ def _without_others(column: _Column, choice: Choice, style: Style) -> Style:
     numerals = column.those(like)
     odd = np.zeros(len(like), np.bool_)
     if name not in rules.numeric:
-        odd[like] = choice.misfits(_numbers(numerals, style.cells))
+        if choice.may_misfit:
+            odd[like] = choice.misfits(_numbers(numerals, style.cells))
         if odd.any() and (choice.is_share or times[odd].sum() > _MAX_OTHERS_SHARE * times[like].sum()):
             examples = column.first(like & ~choice.bare), column.first(odd)
             return Style(None, maybe_numbers=_in_several_units(name, examples, rules, "all as if they were in one"))
@@ -189,20 +190,27 @@ def _plain(known: pa.ChunkedArray, cells: Cells) -> pa.ChunkedArray:
     if not cells.symbols:
         return _with_point(known, cells)
     parts = pc.extract_regex(known, cells.parts)
-    head, digits, exponent, tail = (pc.struct_field(parts, name) for name in ("head", "digits", "exponent", "tail"))
-    negative = pc.or_(*(pc.match_substring_regex(each, NEGATIVE) for each in (head, tail)))
+    digits, exponent = (pc.struct_field(parts, name) for name in ("digits", "exponent"))
+    sign: pa.ChunkedArray | None = None
+    if _any(known, f"[{NO_CENTS}({MINUS}]"):
+        digits = pc.utf8_rtrim(digits, characters=NO_CENTS)
+        around = (pc.struct_field(parts, name) for name in ("head", "tail"))
+        sign = pc.if_else(pc.or_(*(pc.match_substring_regex(each, NEGATIVE) for each in around)), "-", "")
     if cells.multiples:
         places = pc.index_in(pc.struct_field(parts, "multiple"), value_set=pa.array(MULTIPLES))
         powers = pa.array([f"e{power}" for power in MULTIPLES.values()])
         exponent = pc.if_else(places.is_valid(), pc.take(powers, places), exponent)
-    digits = pc.utf8_rtrim(digits, characters=NO_CENTS)
-    return pc.binary_join_element_wise(pc.if_else(negative, "-", ""), _with_point(digits, cells), exponent, "")
+    digits = _with_point(digits, cells)
+    if sign is None and not pc.max(pc.binary_length(exponent)).as_py():
+        return digits
+    return pc.binary_join_element_wise("" if sign is None else sign, digits, exponent, "")
 
 
 def _with_point(digits: pa.ChunkedArray, cells: Cells) -> pa.ChunkedArray:
-    if cells.thousands:
-        digits = pc.replace_substring_regex(digits, f"[{separators(cells.thousands)}]", "")
-    return pc.replace_substring(digits, cells.decimal, ".")
+    for mark in separators(cells.thousands):
+        if cells.thousands in {".", ","} or pc.any(pc.match_substring(digits, mark)).as_py():
+            digits = pc.replace_substring(digits, mark, "")
+    return digits if cells.decimal == "." else pc.replace_substring(digits, cells.decimal, ".")
 
 
 def _share_numeric(known: pa.ChunkedArray) -> float:
@@ -213,8 +221,9 @@ def _share_numeric(known: pa.ChunkedArray) -> float:
 def _fitting(numerals: pa.ChunkedArray, rules: Rules, choice: Choice) -> list[tuple[Cells, NDArray[np.float64]]]:
     """Return the styles that read all ``numerals``, the user's first, with the numbers that each reads."""
     own = (rules.cells.decimal, rules.cells.thousands)
+    used = {mark for mark in THOUSANDS if _separates(mark, numerals)}
     found = []
-    for decimal, thousands in dict.fromkeys((own, *_MARKS)):
+    for decimal, thousands in dict.fromkeys((own, *(marks for marks in _MARKS if marks[1] in ("", *used)))):
         plain = replace(rules.cells, decimal=decimal, thousands=thousands)
         for cells in (plain, _with_unit(plain, choice)):
             values = to_numbers(numerals, cells)
@@ -224,6 +233,12 @@ def _fitting(numerals: pa.ChunkedArray, rules: Rules, choice: Choice) -> list[tu
     if rules.fixed and found and (found[0][0].decimal, found[0][0].thousands) == own:
         return found[:1]
     return found
+
+
+def _separates(mark: str, numerals: pa.ChunkedArray) -> bool:
+    """Return whether a thousands ``mark`` stands between digits."""
+    found = any(pc.any(pc.match_substring(numerals, each)).as_py() for each in separators(mark))
+    return found and _any(numerals, f"[0-9][{separators(mark)}][0-9]")
 
 
 def _with_unit(cells: Cells, choice: Choice) -> Cells:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -59,6 +59,7 @@ _WORDS: Final = re.compile(r"(?:/ ?)?[^\W\d_]{2,}(?: [^\W\d_]+)*")
 _NO_WORDS: Final = re.compile(r"(?:st|nd|rd|th|or|and|to)\b")
 _FRACTION: Final = "[0-9][.,][0-9]"
 _MAX_LETTERS: Final = 24
+_SAMPLE: Final = 1000  # of the values; whether the others are like them is found much sooner than what they are
 _MAX_KINDS: Final = 200  # different texts beside the numbers; more are names, rather
 _MAX_OTHERS: Final = 0.05
 _MAX_FACTOR: Final = 2  # of numbers without a unit, beyond those with one
@@ -95,13 +96,18 @@ class Choice:
         """Whether the unit is a percent sign."""
         return self.unit == _PERCENT
 
+    @property
+    def may_misfit(self) -> bool:
+        """Whether there are numbers without a unit beside those with one that is no currency."""
+        return bool(self.unit) and not _is_currency(self.unit) and bool((self.bare & self.numeric).any())
+
     def misfits(self, numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which of the ``numbers``, those of the values that are `numeric`, are hardly in the unit.
 
         They have none, and are much smaller or larger than all that have one, as 0.5 beside 20% and 500 beside 2 GB.
         """
         bare = self.bare[self.numeric]
-        if not self.unit or _is_currency(self.unit) or bare.all():
+        if bare.all():
             return np.zeros(len(numbers), np.bool_)
         sizes = np.abs(numbers)
         lowest, highest = sizes[~bare].min() / _MAX_FACTOR, sizes[~bare].max() * _MAX_FACTOR
@@ -126,6 +132,26 @@ def choose(values: pa.Array, times: NDArray[np.int64], *, few: bool, forced: boo
     Of ``few`` values with an unknown unit, as 2 doors and 4 doors, none are numbers. If it is ``forced`` to be one of
     numbers, those in the most frequent of several units are.
     """
+    if len(values) > _SAMPLE:
+        first = _choose(values[:_SAMPLE], times[:_SAMPLE], few=few, forced=forced)
+        if first.numeric.all() and _all_have(values, first):
+            return replace(first, numeric=np.ones(len(values), np.bool_), bare=np.zeros(len(values), np.bool_))
+    return _choose(values, times, few=few, forced=forced)
+
+
+def _all_have(values: pa.Array, choice: Choice) -> bool:
+    """Return whether all are numbers with the unit of ``choice``, or with its currency or without."""
+    if not choice.unit or choice.several:
+        return False
+    unit = f"{_SPACE}(?:{'|'.join(map(re.escape, choice.unit))})"
+    before, after = (f"(?:{unit})?{_SPACE}", f"(?:{unit})?") if _is_currency(choice.unit) else ("", unit)
+    multiple = f"(?:{_SPACE}(?:{'|'.join(MULTIPLES)}))?" if choice.multiples else ""
+    number = f"{columns.DIGITS}(?:[eE][-+]?[0-9]+)?"
+    pattern = f"^[(]?{_SIGN}{before}{_SIGN}{number}{_MINUS}{multiple}{after}{_MINUS}[)]?$"
+    return bool(pc.all(pc.match_substring_regex(values, pattern)).as_py())
+
+
+def _choose(values: pa.Array, times: NDArray[np.int64], *, few: bool, forced: bool) -> Choice:
     kinds, codes = _kinds(values)
     fractions = pc.match_substring_regex(values, _FRACTION).to_numpy(zero_copy_only=False)
     with_multiple = _among(codes, [bool(kind.multiple) for kind in kinds])
