@@ -14,11 +14,16 @@ _KINDS: Final = (
     (rb"\$FL[23]", "a file of SPSS", f"{_EXPORT}, such as with pandas.read_spss"),
     (rb"<stata_dta>|[\x69-\x75][\x01\x02]\x01\0", "a file of Stata", f"{_EXPORT}, such as with pandas.read_stata"),
     (rb"(?s).{12}\xc2\xea\x81\x60", "a file of SAS", f"{_EXPORT}, such as with pandas.read_sas"),
-    (rb"RD[AX][23]\n|[AX]\n(?:\0\0\0|[23]\n)", "a file of R", f"{_EXPORT}, with write.csv"),
+    (rb"RD[AX][23]\n|X\n\0\0\0", "a file of R", f"{_EXPORT}, with write.csv"),
     (rb"\x89HDF\r\n", "a file of HDF5", f"{_EXPORT}, such as with pandas.read_hdf"),
     (rb"SQLite format 3\0", "an SQLite database", "export one table as CSV"),
     (rb"\x80[\x02-\x05](?:\x95|\]|\}|c)", "a Python pickle", "save its table with to_parquet"),
     (rb"Obj\x01", "a file of Avro", _EXPORT),
+    (
+        rb"(?i)(?:\s*%[^\n]*\n)*\s*@relation\s",
+        "a file of Weka",
+        "remove the lines that begin with % or @, add a header",
+    ),
     (rb"%PDF-", "a PDF", "look for the data as CSV"),
     (rb"version https://git-lfs", "a pointer of Git LFS", "fetch the file itself with git lfs pull"),
     (

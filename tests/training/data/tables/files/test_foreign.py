@@ -27,6 +27,7 @@ REST = bytes(range(256)) * 4
         ("t.h5", b"\x89HDF\r\n\x1a\n" + REST, "a file of HDF5; export it"),
         ("t.pkl", pickle.dumps({"a": [1, 2]}), "a Python pickle; save its table"),
         ("t.avro", b"Obj\x01" + REST, "a file of Avro; export it"),
+        ("t.arff", b"% Iris\n@RELATION iris\n@ATTRIBUTE x NUMERIC\n@DATA\n1\n", "a file of Weka; remove the lines"),
         ("t.pdf", b"%PDF-1.4\n" + REST, "a PDF; look for the data"),
         ("t.csv", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS; fetch"),
         ("t.csv", b"\n<!DOCTYPE html>\n<html>Log in</html>\n", "a web page or XML; open it in a spreadsheet"),
@@ -41,6 +42,11 @@ def test_a_database_is_named(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "t.db") as database:
         database.execute("create table t (a, b)")
     assert message_of(reader.read, tmp_path / "t.db").endswith("is an SQLite database; export one table as CSV")
+
+
+def test_a_column_may_be_called_as_a_file_of_r_begins(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("X\n2\n3\n")
+    assert reader.read(tmp_path / "t.csv").table.to_pydict() == {"X": ["2", "3"]}
 
 
 @pytest.mark.parametrize("header", ["version,x", "<age>,x", "%PDF,x", "X,x", "t,x", "Obj,x"])
