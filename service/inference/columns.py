@@ -55,6 +55,8 @@ class Column:
         self.cells = cells
         self.refusal = refusal
         self.marks = frozenset(("", *self._marks_of(cells or _DEFAULT_CELLS)))
+        if cells is not None and cells.units and self.wanted == Column.wanted:
+            self.wanted = f"a number in {cells.units[0]}"
 
     @property
     def lookup(self) -> Lookup:

@@ -104,13 +104,90 @@ def test_a_number_with_other_marks(text: str, decimal: str, thousands: str, numb
         ("USD 12", ".", "", 12),
         ("12 EUR", ".", "", 12),
         ("3e2", ".", "", 300),
-        *((text, ".", ",", None) for text in ("-$-5", "(-5)", "(5", "5)", "$", "%", "5%%", "$1.2M", "USDEUR 5", "()")),
+        ("1.234,56-", ",", ".", -1234.56),
+        ("40-", ".", "", -40),
+        ("40 \u2212", ".", "", -40),
+        ("$ 40-", ".", "", -40),
+        ("40,00- EUR", ",", "", -40),
+        ("40 €-", ".", "", -40),
+        ("-0", ".", "", -0.0),
+        ("\u20135", ".", "", -5),
+        ("96,- €", ",", "", 96),
+        ("1.200,--", ",", ".", 1200),
+        ("CHF 1'200.\u2013", ".", "'", 1200),
+        ("-5,-", ",", "", -5),
+        ("Rs. 1,23,456", ".", ",", 123456),
+        *(
+            (text, ".", ",", None)
+            for text in (
+                "-$-5",
+                "(-5)",
+                "(5",
+                "5)",
+                "$",
+                "%",
+                "5%%",
+                "$1.2M",
+                "USDEUR 5",
+                "()",
+                "-40-",
+                "(40-)",
+                "40--",
+                "4-0",
+            )
+        ),
     ],
 )
 def test_a_number_with_symbols(text: str, decimal: str, thousands: str, number: float | None) -> None:
     assert Cells(decimal=decimal, thousands=thousands, symbols=True).number(text) == number
     if re.search("[$€%()\u2212A-Z]", text):
         assert Cells(decimal=decimal, thousands=thousands).number(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("12 kg", 12),
+        ("12kg", 12),
+        ("12\xa0sq. ft.", 12),
+        ("1,200 kg", 1200),
+        ("-1.5e3 kg", -1500),
+        ("(12 kg)", -12),
+        ("12 kg-", -12),
+        ("12", 12),
+        *(
+            (text, None)
+            for text in ("12 lb", "12 KG", "12 kg kg", "12  kg", "$12", "12%", "12 g", "kg", "12k", "12 sqxft.")
+        ),
+    ],
+)
+def test_a_number_with_a_unit(text: str, number: float | None) -> None:
+    assert Cells(thousands=",", symbols=True, units=("kg", "sq. ft.")).number(text) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1.2k", 1200),
+        ("3M", 3_000_000),
+        ("500", 500),
+        ("1.1 million", 1_100_000),
+        ("$1.5bn", 1_500_000_000),
+        ("2.5k €", 2500),
+        ("-2 lakh", -200_000),
+        ("1e3", 1000),
+        *((text, None) for text in ("1e3k", "1.2kk", "1.2m", "k", "1.2  k", "3MB")),
+    ],
+)
+def test_a_number_with_a_multiple(text: str, number: float | None) -> None:
+    assert Cells(symbols=True, multiples=True).number(text) == number
+    if number not in (None, 500, 1000):
+        assert Cells(symbols=True).number(text) is None
+
+
+def test_a_unit_may_begin_as_a_multiple() -> None:
+    rules = Cells(symbols=True, units=("MB", "kkg", "kg"), multiples=True)
+    assert [rules.number(text) for text in ("5 MB", "5M MB", "1e3kkg", "5kkg")] == [5, 5e6, 1000, 5]
 
 
 @given(st.floats(allow_nan=False) | st.integers(-(10**30), 10**30))
@@ -155,6 +232,15 @@ def test_unsound_rules() -> None:
     assert Cells().is_sound
     assert Cells(("-999",), ("-999",), ",", ".").is_sound
     for unsound in (Cells((" NA",)), Cells(decimal=";"), Cells(thousands="_"), Cells(decimal=",", thousands=",")):
+        assert not unsound.is_sound
+    assert Cells(symbols=True, units=("kg", "m²", "sq. ft.", '"', "/10")).is_sound
+    for unsound in (
+        Cells(units=("",)),
+        Cells(units=("-",)),
+        Cells(units=(" kg",)),
+        Cells(units=("5",)),
+        Cells(units=("(",)),
+    ):
         assert not unsound.is_sound
 
 

@@ -34,6 +34,15 @@ def test_column_is_read_by_its_own_rules() -> None:
         columns.of(replace(PRICE, cells=None), Cells()).number(0, "1.234,50 €")
 
 
+def test_a_number_in_another_unit_is_no_number() -> None:
+    column = columns.of(replace(PRICE, cells=Cells(symbols=True, units=("kg", "kilograms"))), Cells())
+    for text in ("12.5 kg", "12.5kg", "12.5 kilograms", "12.5"):
+        assert column.number(0, text) == column.cell(0, text) == 12.5
+    with pytest.raises(InvalidInput) as caught:
+        column.number(0, "12.5 lb")
+    assert str(caught.value) == "row 0, feature 'price' is the string '12.5 lb', expected a number in kg"
+
+
 def test_older_releases_refuse_a_manifest_that_they_would_misread() -> None:
     assert format_of([PRICE]) == 2
     assert format_of([replace(PRICE, cells=None)]) == 1
@@ -53,11 +62,13 @@ def test_rules_are_read_back_from_the_manifest(version_dir: Path) -> None:
     assert manifest.features[0].cells == Cells(("NA",), (), ",", ".")
     assert manifest.features[1].cells is None
     written = json.loads(manifest.to_json())
-    assert written["features"][0]["cells"] == OWN | {"symbols": False}
+    assert written["features"][0]["cells"] == OWN | {"symbols": False, "units": [], "multiples": False}
     assert "cells" not in written["features"][1]
 
 
-@pytest.mark.parametrize("change", [{"decimal": "."}, {"thousands": "_"}, {"missing_numbers": [" NA"]}])
+@pytest.mark.parametrize(
+    "change", [{"decimal": "."}, {"thousands": "_"}, {"missing_numbers": [" NA"]}, {"units": ["-"]}]
+)
 def test_unsound_rules_are_refused(version_dir: Path, change: dict[str, Any]) -> None:
     rewrite(version_dir, lambda document: document["features"][0].update(cells=OWN | change))
     assert "'cells' is " in artifact_error(artifact.read_manifest, version_dir)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -49,6 +50,21 @@ def days_since(moment: datetime) -> float:
         ("year-month-day", "2020-01-05T01:30+02:00", moment_of(2020, 1, 4, 23, 30)),
         ("year-month-day", "2020-01-05T23:30-0130", moment_of(2020, 1, 6, 1)),
         ("year-month-day", "2020-01-05T01:30+02", moment_of(2020, 1, 4, 23, 30)),
+        ("year-month-day", "2020-01-05 10:00 EST", JANUARY.replace(hour=15)),
+        ("year-month-day", "2020-01-05 10:00 AM pst", JANUARY.replace(hour=18)),
+        ("year-month-day", "2020-07-05 10:00 CEST", moment_of(2020, 7, 5, 8)),
+        ("year-month-day", "2020-01-05 10:00 GMT+2", JANUARY.replace(hour=8)),
+        ("year-month-day", "2020-01-05 10:00 UTC-5:30", JANUARY.replace(hour=15, minute=30)),
+        ("year-month-day", "2020-01-05 10:00 Europe/Berlin", JANUARY.replace(hour=9)),
+        ("year-month-day", "2020-07-05 10:00 Europe/Berlin", moment_of(2020, 7, 5, 8)),
+        ("year-month-day", "2020-10-25 02:30 Europe/Berlin", moment_of(2020, 10, 25, 0, 30)),  # the first of two
+        ("year-month-day", "2020-01-05 10:00 America/Argentina/Buenos_Aires", JANUARY.replace(hour=13)),
+        ("year-month-day", "2020-01-05T10:00+01:00[Europe/Berlin]", JANUARY.replace(hour=9)),
+        ("year-month-day", "20200105T173015.5Z", JANUARY.replace(hour=17, minute=30, second=15, microsecond=500_000)),
+        ("year-month-day", "20200105T1730+0100", JANUARY.replace(hour=16, minute=30)),
+        ("year-month-day", "2020-W01", moment_of(2019, 12, 30)),
+        ("year-month-day", "2020W017", JANUARY),
+        ("year-month-day", "2020-W53-7", moment_of(2021, 1, 3)),
         ("year-month-day", "0001-01-01", moment_of(1, 1, 1)),
         ("year-month-day", "9999-12-31", moment_of(9999, 12, 31)),
         ("year-month-day", "2020-02-29", moment_of(2020, 2, 29)),
@@ -62,6 +78,16 @@ def days_since(moment: datetime) -> float:
         ("day-month-year", "05.01.69", moment_of(1969, 1, 5)),
         ("day-month-year", "Sun, 05 Jan 2020 17:30:00 GMT", JANUARY.replace(hour=17, minute=30)),
         ("day-month-year", "05/Jan/2020:17:30:00 -0700", moment_of(2020, 1, 6, 0, 30)),
+        ("day-month-year", "Sun, 05 Jan 2020 17:30:00 +0100", JANUARY.replace(hour=16, minute=30)),
+        ("day-month-year", "Sun, 5 Jan 2020 17:30:00 +0100 (CET)", JANUARY.replace(hour=16, minute=30)),
+        ("day-month-year", "05JAN2020", JANUARY),
+        ("day-month-year", "5jan20:17:30:00", JANUARY.replace(hour=17, minute=30)),
+        (
+            "day-month-year",
+            "05-JAN-20 05.30.15.250000 PM",
+            JANUARY.replace(hour=17, minute=30, second=15, microsecond=250000),
+        ),
+        ("day-month-year", "5/1/2020 17.30", JANUARY.replace(hour=17, minute=30)),
         ("day-month-year", "2020-01-05", JANUARY),
         ("month-day-year", "01/05/2020", JANUARY),
         ("month-day-year", "1/5/2020 0:00", JANUARY),
@@ -74,6 +100,12 @@ def days_since(moment: datetime) -> float:
         ("month-day-year", "Sept 5 2020", moment_of(2020, 9, 5)),
         ("month-day-year", "Sun Jan  5 17:30:00 2020", JANUARY.replace(hour=17, minute=30)),
         ("month-day-year", "Sun Jan 05 18:30:00 +0100 2020", JANUARY.replace(hour=17, minute=30)),
+        ("month-day-year", "Sun Jan  5 12:30:00 EST 2020", JANUARY.replace(hour=17, minute=30)),
+        (
+            "month-day-year",
+            "Sun Jan 05 2020 18:30:00 GMT+0100 (Central European Standard Time)",
+            JANUARY.replace(hour=17, minute=30),
+        ),
         ("month-day-year", "2020-01-05T17:30", JANUARY.replace(hour=17, minute=30)),
         ("year-month", "2018-03", moment_of(2018, 3, 1)),
         ("year-month", "2018/3", moment_of(2018, 3, 1)),
@@ -81,6 +113,8 @@ def days_since(moment: datetime) -> float:
         ("year-month", "2018-03-17", moment_of(2018, 3, 17)),
         ("year-month", "2018Q1", moment_of(2018, 1, 1)),
         ("year-month", "2018 q4", moment_of(2018, 10, 1)),
+        ("year-month", "2018M03", moment_of(2018, 3, 1)),
+        ("year-month", "2018m3", moment_of(2018, 3, 1)),
         ("month-year", "Q2 2018", moment_of(2018, 4, 1)),
         ("month-year", "Mar-2018", moment_of(2018, 3, 1)),
         ("month-year", "march 2018", moment_of(2018, 3, 1)),
@@ -98,6 +132,7 @@ def days_since(moment: datetime) -> float:
         ("time", "12:05 am", EPOCH.replace(minute=5)),
         ("time", "5 PM", EPOCH.replace(hour=17)),
         ("time", "00:30+01:00", EPOCH.replace(hour=23, minute=30)),
+        ("time", "17:30 CET", EPOCH.replace(hour=16, minute=30)),
     ],
 )
 def test_a_text_is_read_as_its_moment(form: DateFormat, text: str, moment: datetime) -> None:
@@ -120,14 +155,25 @@ def test_a_text_is_read_as_its_moment(form: DateFormat, text: str, moment: datet
         ("year-month-day", "2020-01-05T10:00:60"),
         ("year-month-day", "2020-01-05T10"),
         ("year-month-day", "2020-01-05T10:00+24:00"),
-        ("year-month-day", "2020-01-05T10:00 CET"),
+        ("year-month-day", "2020-01-05T10:00 CST"),
+        ("year-month-day", "2020-01-05T10:00 IST"),
+        ("year-month-day", "2020-01-05T10:00 Mars/Olympus"),
+        ("year-month-day", "2020-01-05T10:00 europe/berlin"),
+        ("year-month-day", "2020-01-05T10:00 ../../etc/passwd"),
+        ("year-month-day", "2020-01-05T10:00 GMT+24"),
+        ("year-month-day", "2020-01-05T10:00 Z (Zulu)x"),
+        ("year-month-day", "0001-01-01 00:00 Asia/Tokyo"),
+        ("year-month-day", "9999-12-31 23:59 America/New_York"),
+        ("year-month-day", "2019-W53"),
+        ("year-month-day", "2020-W00"),
+        ("year-month-day", "20200105T10"),
         ("year-month-day", "0001-01-01T00:00+01:00"),
         ("year-month-day", "9999-12-31T23:30-01:00"),
         ("year-month-day", "2020-01-05T10:00:00.1234567890"),
         ("year-month-day", "2020-01-05\n"),
         ("year-month-day", "\uff12020-01-05"),
         ("year-month-day", " 2020-01-05"),
-        ("year-month-day", "2020-01-05" + " " * 60 + "10:00"),
+        ("year-month-day", "2020-01-05" + " " * 90 + "10:00"),
         ("day-month-year", "01/13/2020"),
         ("day-month-year", "31 Janu 2020"),
         ("day-month-year", "5 \u017fep 2020"),
@@ -142,6 +188,10 @@ def test_a_text_is_read_as_its_moment(form: DateFormat, text: str, moment: datet
         ("yyyymmdd", "2018031"),
         ("yyyymm", "201813"),
         ("time", "24:00"),
+        ("time", "17.30"),
+        ("year-month-day", "2020-01-05-05:00"),
+        ("year-month-day", "2020-01-05 10.5"),
+        ("time", "10:00 Europe/Berlin"),
         ("time", "1:2"),
         ("time", "2020-01-05T10:00"),
         ("time", "12"),
@@ -172,9 +222,33 @@ def test_a_zone_is_converted_to_utc(moment: datetime, zone: timezone) -> None:
     assert days_of(aware.isoformat(), "year-month-day") == days_since(aware.astimezone(UTC).replace(tzinfo=None))
 
 
-@given(moments, st.sampled_from(("%d.%m.%Y %H:%M:%S", "%d %B %Y %I:%M:%S %p", "%A, %d-%b-%Y %H:%M:%S")))
+@pytest.mark.parametrize("place", ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"])
+@given(st.datetimes(moment_of(1900, 1, 1), moment_of(2100, 1, 1)))
+def test_a_place_is_converted_to_utc(place: str, moment: datetime) -> None:
+    utc = moment.replace(tzinfo=ZoneInfo(place)).astimezone(UTC).replace(tzinfo=None)
+    assert days_of(f"{moment} {place}", "year-month-day") == days_since(utc)
+
+
+@given(st.dates())
+def test_weeks_are_those_of_iso_8601(day: date) -> None:
+    year, week, weekday = day.isocalendar()
+    if year <= 9999:
+        text = f"{year:04}-W{week:02}"
+        assert days_of(f"{text}-{weekday}", "year-month-day") == days_of(day.isoformat(), "year-month-day")
+
+
+def test_each_abbreviation_has_its_offset() -> None:
+    for name, minutes in dates.ZONES.items():
+        moment = JANUARY.replace(hour=12) - timedelta(minutes=minutes)
+        assert days_of(f"2020-01-05 12:00 {name.upper()}", "year-month-day") == days_since(moment)
+
+
+@given(
+    st.datetimes(moment_of(1000, 1, 1)),
+    st.sampled_from(("%d.%m.%Y %H:%M:%S", "%d %B %Y %I:%M:%S %p", "%A, %d-%b-%Y %H:%M:%S")),
+)
 def test_days_come_first(moment: datetime, pattern: str) -> None:
-    moment = moment.replace(microsecond=0, year=max(moment.year, 1000))
+    moment = moment.replace(microsecond=0)
     assert days_of(moment.strftime(pattern), "day-month-year") == days_since(moment)
 
 

@@ -204,6 +204,10 @@ def _compare_numbers(old: Feature, new: Feature, old_cells: Cells, new_cells: Ce
         found.breaking.append(f"{old.name!r} sent as a string is read with {now}, and was with {was}")
     if before.symbols and not after.symbols:
         found.breaking.append(f"{old.name!r} does not take currency or percent signs any more")
+    elif before.units and after.units and set(before.units) - set(after.units):
+        found.breaking.append(f"{old.name!r} has numbers in {after.units[0]}, and had them in {before.units[0]}")
+    if before.multiples and not after.multiples:
+        found.breaking.append(f"{old.name!r} does not take numbers such as 1.2k any more")
     gone, _ = _differences(before.missing_numbers, after.missing_numbers)
     gone = [each for each in gone if each not in old_cells.missing_numbers]  # the table's own are compared once
     if gone and old.missing:

@@ -18,7 +18,7 @@ NAMES = "fashion-mnist, digits, iris, wine, breast_cancer, diabetes"
 
 TABLE = (
     "a table (.csv, .tsv, .txt, .tab, .data, .parquet, .pq, .feather, .arrow, .arrows, .ipc, .json, .jsonl, .ndjson, "
-    ".xlsx, .xlsm, also compressed, or a folder of .parquet)"
+    ".xlsx, .xlsm, .xlsb, .xls, .ods, also compressed, or a folder of .parquet)"
 )
 
 

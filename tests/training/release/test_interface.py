@@ -329,6 +329,11 @@ def test_rules_of_a_column_are_compared() -> None:
     ]
     plain = replace(OLD, features=(replace(AGE, cells=replace(money, symbols=False)), MEMBER, JOB))
     assert interface.changes(own, plain).breaking == ["'age' does not take currency or percent signs any more"]
+    euros, dollars = (replace(money, units=(unit,), multiples=True) for unit in "€$")
+    own, other = (replace(OLD, features=(replace(AGE, cells=each), MEMBER, JOB)) for each in (euros, dollars))
+    assert interface.changes(own, other).breaking == ["'age' has numbers in $, and had them in €"]
+    bare = replace(OLD, features=(replace(AGE, cells=replace(money, units=("€", "EUR"))), MEMBER, JOB))
+    assert interface.changes(own, bare).breaking == ["'age' does not take numbers such as 1.2k any more"]
     marked = replace(OLD, features=(replace(AGE, cells=replace(money, missing_numbers=("x",))), MEMBER, JOB))
     assert interface.changes(marked, replace(marked, features=(replace(AGE, cells=money), MEMBER, JOB))).breaking == [
         "'x' does not mean a missing 'age' any more"

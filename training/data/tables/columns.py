@@ -17,10 +17,10 @@ FIRST_ROWS: Final = 1000  # enough to rule out most patterns without reading a w
 
 _SPACE: Final = f"[{cells.SPACES}]?"
 # Numbers as people write them: 1,200 $1200 3,14 12% 1e-3 (40); but not dates, versions or addresses such as 1.2.3.
-_GROUPS: Final = rf"\d{{1,3}}([,.{cells.SPACES}{cells.APOSTROPHES}]\d{{3}})+|\d{{1,2}}(,\d{{2}})+,\d{{3}}"
-_DIGITS: Final = rf"(({_GROUPS})([.,]\d+)?|\d+([.,]\d*)?|[.,]\d+)"
+_GROUPS: Final = rf"\d{{1,3}}(?:[,.{cells.SPACES}{cells.APOSTROPHES}]\d{{3}})+|\d{{1,2}}(?:,\d{{2}})+,\d{{3}}"
+DIGITS: Final = rf"(?:(?:{_GROUPS})(?:[.,]\d*)?|\d+(?:[.,]\d*)?|[.,]\d+)"
 _SIGN: Final = f"[-+{cells.MINUS}]?"
-_SIGNED: Final = rf"{_SIGN}({cells.SYMBOLS}{_SPACE})?{_SIGN}{_DIGITS}([eE][-+]?\d+)?({_SPACE}(%|{cells.SYMBOLS}))?"
+_SIGNED: Final = rf"{_SIGN}({cells.SYMBOLS}{_SPACE})?{_SIGN}{DIGITS}([eE][-+]?\d+)?({_SPACE}(%|{cells.SYMBOLS}))?"
 _NUMBER_LIKE: Final = f"^(?:{_SIGNED}|[(]{_SIGNED}[)])$"
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _MAX_EXACT: Final = 2.0**53

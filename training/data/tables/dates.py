@@ -41,10 +41,15 @@ _ORDERED: Final[Mapping[str, DateFormat]] = {"month": "month-day-year", "day": "
 # Days and months that are both numbers, and those with another mark than a point between them.
 _TWO_NUMBERS: Final = "^[^0-9]*[0-9]{1,2}(?: *[-/.,] *| +)[0-9]{1,2}(?: *[-/.,] *| +)"
 _NOT_DOTTED: Final = "^[^0-9]*[0-9]{1,2}(?: *[-/,] *| +)[0-9]{1,2}"
-_SHORT_YEAR: Final = r"^[^0-9]*[0-9]{1,2}[^0-9:]+[0-9]{1,2}[^0-9:]+'?[0-9]{2}\b|^[a-zA-Z]+(-| ?')[0-9]{2}$"
+_SHORT_YEAR: Final = (
+    r"^[^0-9]*[0-9]{1,2}[^0-9:]+[0-9]{1,2}[^0-9:]+'?[0-9]{2}\b|^[a-zA-Z]+(-| ?')[0-9]{2}$|"
+    "^[0-9]{1,2}[a-zA-Z]+[0-9]{2}(:|$)"
+)
 _DATE_NAME: Final = re.compile(
     "(?:^|[^a-z])(?:dates?|days?|dt|datum|fecha|months?|periods?|yyyymm(?:dd)?|ymd?|yyyymm)(?:$|[^a-z])"
 )
+# A time of day, a time zone in letters, and a year as in Java.
+_ZONED: Final = "(:[0-9]{2}(?:[.][0-9]+)?(?: [AP]M)?) ([A-Z]{2,5})( [0-9]{4})?$"
 _WORDS: Final = re.compile("(?<=[a-z])(?=[A-Z])")
 _YEARS: Final = (1900, 2100)  # of integers: others are more likely numbers
 _PER_DAY: Final = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": NANOSECONDS}
@@ -122,6 +127,11 @@ def note_of(name: str, array: pa.ChunkedArray, cells: Cells) -> str | None:
     """Return a note if a column that `infer` does not read looks like dates all the same."""
     if columns.is_string(array):
         best = _best(array, cells, "auto")
+        if best is None and (zone := _unknown_zone(array, cells)):
+            return (
+                f"column {name!r} has times in {zone}, which names no time zone or several, and is read as strings. "
+                "Write offsets such as +05:30, or leave the zone out if it is the same in all rows"
+            )
         if best is None or not _MIN_NOTED <= best.share < 1 - _MAX_UNREADABLE:
             return None
         return (
@@ -335,6 +345,18 @@ def _known(array: pa.ChunkedArray, cells: Cells) -> pa.ChunkedArray:
     """Return the stripped strings, null where missing."""
     stripped = pc.utf8_trim(array, characters=BLANKS)
     return pc.if_else(pc.is_in(stripped, value_set=pa.array(["", *cells.missing_numbers])), None, stripped)
+
+
+def _unknown_zone(array: pa.ChunkedArray, cells: Cells) -> str | None:
+    """Return the abbreviation that keeps most of the strings from being dates, such as IST; None if none does."""
+    first = _first(array, cells)
+    zoned = first.filter(pc.match_substring_regex(first, _ZONED))
+    if len(zoned) < _MIN_NOTED * max(len(first), 1) or not len(zoned):
+        return None
+    if _best(pc.replace_substring_regex(zoned, _ZONED, r"\1\3"), cells, "auto") is None:
+        return None
+    zone: str = pc.replace_substring_regex(zoned[:1], f".*{_ZONED[:-1]}.*", r"\2")[0].as_py()
+    return zone
 
 
 def _digits(array: pa.ChunkedArray) -> tuple[DateFormat, str] | None:

@@ -30,9 +30,9 @@ class ParsedColumn:
     """A column's values in their type, null where missing.
 
     ``missing`` counts the strings that were read as missing. ``errors`` say why the column cannot be used, ``notes``
-    what may have been misread; ``maybe_dates`` is the note that they may be dates all the same. ``cells`` are the rules
-    by which the column is read, None for the table's; ``ambiguous`` says that its decimal mark could be another one.
-    With a format of ``dates`` the values are days since 1970-01-01, float64.
+    what may have been misread; ``maybe_values`` is the note that they may be dates or numbers all the same. ``cells``
+    are the rules by which the column is read, None for the table's; ``ambiguous`` says that its decimal mark could be
+    another one. With a format of ``dates`` the values are days since 1970-01-01, float64.
     """
 
     array: pa.ChunkedArray
@@ -42,7 +42,7 @@ class ParsedColumn:
     cells: Cells | None = None
     ambiguous: bool = False
     dates: DateFormat | None = None
-    maybe_dates: str = ""
+    maybe_values: str = ""
 
 
 def as_strings(array: pa.ChunkedArray, cells: Cells) -> ParsedColumn:
@@ -82,6 +82,12 @@ def infer(name: str, array: pa.ChunkedArray, rules: Rules, remedy: str) -> Parse
     values = _booleans(known)
     if values is not None:
         return ParsedColumn(values, columns.count(stripped.filter(values.is_null())))
+    if rules.strict:
+        known = pc.if_else(numbers.readable(known, cells), known, None) if name in rules.numeric else known
+        values = numbers.to_numbers(known, cells)
+        return (
+            as_texts(array, cells) if values is None else _numeric(stripped, values, cells, rules, (), ambiguous=False)
+        )
     if name not in rules.numeric and hints.are_codes(known):
         note = hints.codes(name, known, shlex.join([*rules.numeric, name]))
         return replace(as_texts(array, cells), notes=[note])
@@ -130,7 +136,8 @@ def _written_as_people_do(
     style = numbers.find_style(name, known, rules, remedy)
     if style.cells is None:
         errors = [style.error] if style.error else []
-        return replace(kept(stripped, rules.cells), errors=errors, notes=style.notes)
+        notes = [*style.notes, *([style.maybe_numbers] if style.maybe_numbers else [])]
+        return replace(kept(stripped, rules.cells), errors=errors, notes=notes, maybe_values=style.maybe_numbers)
     known = _without(known, style.cells.missing_numbers)
     if name in rules.numeric:
         known = pc.if_else(numbers.readable(known, style.cells), known, None)

@@ -22,8 +22,7 @@ TEXTS: Final = (".csv", ".tsv", ".txt", ".tab", ".data")
 JSON: Final = (".json", ".jsonl", ".ndjson")
 PARQUET: Final = (".parquet", ".pq")
 ARROW: Final = (".feather", ".arrow", ".arrows", ".ipc")
-WORKBOOKS: Final = (".xlsx", ".xlsm")
-INNER: Final = (*TEXTS, *PARQUET, *ARROW, *JSON, *WORKBOOKS)
+INNER: Final = (*TEXTS, *PARQUET, *ARROW, *JSON, *workbook.SUFFIXES)
 SUFFIXES: Final = (*INNER, *compression.SUFFIXES)
 _MAGIC_BYTES: Final = 8
 _HEAD_BYTES: Final = 2**16
@@ -84,7 +83,8 @@ def _read_file(path: Path, known_names: Collection[str], max_bytes: int) -> tupl
         if arrow_files.kind_of(file.read(_MAGIC_BYTES)) == "parquet":
             return arrow_files.read(path, path, "parquet"), digest
         file.seek(0)
-        if path.suffix.lower() in TEXTS and not compression.is_compressed(file.read(_MAGIC_BYTES)):
+        head = file.read(_MAGIC_BYTES)
+        if path.suffix.lower() in TEXTS and not (compression.is_compressed(head) or workbook.is_workbook(head)):
             text = mapped.content_of(file)
             if isinstance(text, mmap) and text[:_HEAD_BYTES].strip():
                 return delimited.read(path, text, known_names), digest
@@ -107,7 +107,8 @@ def _read(path: Path, name: str, content: bytes, known_names: Collection[str], m
     kinds = dict.fromkeys(PARQUET, "parquet") | dict.fromkeys(ARROW, "arrow")
     if kind := arrow_files.kind_of(content) or kinds.get(suffix):
         return arrow_files.read(path, content, kind)
-    if content.startswith(b"PK\x03\x04") or suffix in WORKBOOKS:
+    # Many programs save text under .xls.
+    if workbook.is_workbook(content) or (suffix in workbook.SUFFIXES and b"\0" in content):
         return workbook.read(path, content, known_names, max_bytes)
     if suffix in JSON:
         return json_files.read(path, content)

@@ -56,7 +56,7 @@ def _numbers(column: Column, array: pa.ChunkedArray, cells: Cells) -> NDArray[np
     if pa.types.is_temporal(array.type):
         raise DataError(f"column {column.name!r} has type {array.type}, expected {column.type} values")
     if columns.is_string(array):
-        array = parsing.infer(column.name, array, Rules(cells, fixed=True), "").array
+        array = parsing.infer(column.name, array, Rules(cells, strict=True), "").array
     elif columns.is_numeric(array):
         array = parsing.without_sentinels(array, cells)
     found, values = columns.to_feature(column.name, array, categorical=False)

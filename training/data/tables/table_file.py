@@ -72,12 +72,12 @@ def dataset_of(path: Path | Frame, file: TableFile, options: TableOptions, *, sa
     del values
     found = given_rows.features_of(features.pop(), rest, options, formats)
     errors += found.errors
-    maybe_dates = [column.maybe_dates for column in parsed.values() if column.maybe_dates]
+    maybe_values = [column.maybe_values for column in parsed.values() if column.maybe_values]
     if errors or target is None:
         command = _command(parsed, options, found.errors)
-        raise DataError(_joined(path, [*map(files.located, errors), *maybe_dates], command))
+        raise DataError(_joined(path, [*map(files.located, errors), *maybe_values], command))
     if not found.columns:
-        listed = "; ".join([*found.notes, *maybe_dates])
+        listed = "; ".join([*found.notes, *maybe_values])
         raise DataError(
             f"{path} has no columns left to predict {', '.join(options.targets)} from; "
             f"{'drop fewer' if options.drop else 'add some'}" + (f" ({listed})" if listed else "")
@@ -190,7 +190,7 @@ def _parse(
     if found is not None:
         return replace(found, missing=parsed.missing, cells=parsed.cells)
     note = dates.note_of(name, parsed.array, rules.cells)
-    return parsed if note is None else replace(parsed, notes=[*parsed.notes, note], maybe_dates=note)
+    return parsed if note is None else replace(parsed, notes=[*parsed.notes, note], maybe_values=note)
 
 
 def _parse_values(
@@ -263,8 +263,8 @@ def _notes(
             f"read as ordinary strings: {where}; if they mean a missing value, use --missing {shlex.join(marks)}, "
             "which applies to all columns"
         )
-    maybe_dates = [parsed[name].maybe_dates for name in dropped if parsed[name].maybe_dates]
-    return [*notes, *(note for column in used.values() for note in column.notes), *maybe_dates]
+    maybe_values = [parsed[name].maybe_values for name in dropped if parsed[name].maybe_values]
+    return [*notes, *(note for column in used.values() for note in column.notes), *maybe_values]
 
 
 def _command(parsed: Mapping[str, ParsedColumn], options: TableOptions, others: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from service.cells import name_of, strip
 from training.data.dataset import join_names
-from training.data.tables import columns
+from training.data.tables import columns, units
 from training.data.tables.files import spilled
 from training.data.tables.files.content import Content
 from training.data.tables.frames import Frame
@@ -114,6 +114,10 @@ def _rows(table: pa.Table, names: list[str], *, typed: bool) -> tuple[np.ndarray
         keep &= ~repeated
         count = int(repeated.sum())
         notes.append(f"{count:,} row{'s repeat' if count > 1 else ' repeats'} the header and {_are(count)} left out")
+    if not typed and _are_units(table):
+        keep[0] = False
+        shown = ", ".join(filter(None, (_text(column[0]) for column in table.columns)))
+        notes.append(f"the row below the header has units and is left out: {shown:.{_MAX_SHOWN}}")
     end = rows if typed else _end(table)
     if end < rows:
         keep[end:] = False
@@ -134,12 +138,32 @@ def _end(table: pa.Table) -> int:
             break
         if _has_value(table.column(0)[row]):
             text = table.column(0)[row].as_py().strip()
-            if columns.look_numeric(pa.array([text]))[0].as_py() or _times(table.column(0), text) > 1:
+            if _is_number(text) or _times(table.column(0), text) > 1:
                 break
             end = row
         elif end < rows:
             end = row
     return end
+
+
+def _are_units(table: pa.Table) -> bool:
+    """Return whether the first row has units, or nothing, above each number of the second row."""
+    found = False
+    for column in table.columns if table.num_rows > 2 else ():
+        text, below = _text(column[0]), _text(column[1])
+        if units.is_unit(text):
+            found |= _is_number(below)
+        elif any(map(str.isdigit, text)) or (text.strip("-") and _is_number(below)):
+            return False
+    return found
+
+
+def _is_number(text: str) -> bool:
+    return bool(columns.look_numeric(pa.array([text]))[0].as_py())
+
+
+def _text(cell: pa.Scalar) -> str:
+    return str(cell.as_py()).strip() if cell.is_valid else ""
 
 
 def _times(strings: pa.ChunkedArray, text: str) -> int:

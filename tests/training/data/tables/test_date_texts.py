@@ -17,6 +17,7 @@ PARTS = st.sampled_from(
         *"0123456789 -/.,:Tt'",
         *("2020", "1969", "68", "13", "31", "29", "Jan", "feb", "MARCH", "sept", "\u017fep", "Mon,", "wednesday"),
         *("Z", "utc", "+01:00", "-0130", "+2", "PM", "a.m.", "th", "\n", "é"),
+        *("EST", " CST", "GMT+2", " Europe/Berlin", "[Europe/Berlin]", " (CET)", "-W05", "W", "20200105T1000"),
     )
 )
 odd_texts = st.lists(PARTS, max_size=14).map("".join)

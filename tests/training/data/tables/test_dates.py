@@ -52,6 +52,13 @@ def notes_on(dataset: Dataset, name: str = "x") -> list[str]:
         (["2018-03", "2018-04"], "year-month", False),
         (["10:30", "11:45:10"], "time", True),
         (["10:30 PM", "1:45 am"], "time", True),
+        (["2020-01-05 10:00 EST", "2021-02-06 10:00 Europe/Berlin"], "year-month-day", True),
+        (["Sun, 05 Jan 2020 10:00:00 +0100 (CET)", "Sat, 06 Feb 2021 10:00:00 GMT"], "day-month-year", True),
+        (["05JAN2020", "06FEB2021:10:00:00"], "day-month-year", True),
+        (["05-JAN-2020 10.00.00.000000 AM", "06-FEB-2021 11.00.00.000000 PM"], "day-month-year", True),
+        (["2020M01", "2020M12"], "year-month", False),
+        (["2020-W05", "2021-W06"], "year-month-day", False),
+        (["20200105T100000", "20210206T110000Z"], "year-month-day", True),
         (["1/1/2011 0:00", "2/28/2011 13:00"], "month-day-year", True),
     ],
 )
@@ -105,9 +112,12 @@ def test_the_data_outweigh_the_order_that_is_asked_for(path: Path) -> None:
     assert notes_on(dataset) == []
 
 
-def test_years_of_two_digits_have_a_note(path: Path) -> None:
-    assert notes_on(load(path, ["01/31/68", "02/13/99"])) == [
-        "column 'x' has dates such as '01/31/68', read as month-day-year; years of two digits are 1969 to 2068"
+@pytest.mark.parametrize(
+    ("texts", "form"), [(["01/31/68", "02/13/99"], "month-day-year"), (["5JAN20", "13FEB21:10:00"], "day-month-year")]
+)
+def test_years_of_two_digits_have_a_note(path: Path, texts: list[str], form: DateFormat) -> None:
+    assert notes_on(load(path, texts)) == [
+        f"column 'x' has dates such as {texts[0]!r}, read as {form}; years of two digits are 1969 to 2068"
     ]
 
 
@@ -135,6 +145,21 @@ def test_many_unreadable_values_make_it_text_with_a_note(path: Path) -> None:
     ]
     dated = load(path, texts, TableOptions(("label",), datetime=("x",)))
     assert dated.columns[0] == Column("x", "datetime", missing=True, format="year-month-day")
+
+
+@pytest.mark.parametrize("pattern", ["2020-01-{:02} 10:00 {}", "Sun Jan {} 10:00:00 {} 2020", "{}/1/2020 9:00 AM {}"])
+def test_a_zone_of_several_names_has_a_note(path: Path, pattern: str) -> None:
+    found = load(path, [pattern.format(day + 1, "IST") for day in range(24)])
+    assert notes_on(found) == [
+        "column 'x' has times in IST, which names no time zone or several, and is read as strings. Write offsets such "
+        "as +05:30, or leave the zone out if it is the same in all rows"
+    ]
+
+
+def test_equal_moments_in_different_zones_are_equal(path: Path) -> None:
+    texts = ["2020-01-05T10:00+01:00", "2020-01-05 09:00 UTC", "2020-01-05 04:00 EST", "2020-01-05 10:00 Europe/Berlin"]
+    found = load(path, [*texts, "2020-01-06 10:00 CET", "2020-01-07 10:00 GMT+1"] * 4)
+    assert found.inputs[:4, 0].tolist() == [days_of("2020-01-05T09:00", "year-month-day")] * 4
 
 
 def test_a_column_named_as_dates_that_has_none_is_an_error(path: Path) -> None:

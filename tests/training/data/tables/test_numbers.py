@@ -19,11 +19,21 @@ from training.data.tables.options import TableOptions
 @pytest.mark.parametrize(
     ("cells", "numbers", "rules", "shown"),
     [
-        (["$72,147", "$5"], [72147, 5], Cells(thousands=",", symbols=True), "'$72,147', read as 72147"),
-        (["96%", "4.5 %"], [96, 4.5], Cells(symbols=True), "'4.5 %', read as 4.5"),
+        (
+            ["$72,147", "$5"],
+            [72147, 5],
+            Cells(thousands=",", symbols=True, units=("$", "US$", "USD")),
+            "'$72,147', read as 72147",
+        ),
+        (["96%", "4.5 %"], [96, 4.5], Cells(symbols=True, units=("%", "percent")), "'4.5 %', read as 4.5"),
         (["(1,200)", "7.5"], [-1200, 7.5], Cells(thousands=",", symbols=True), "'(1,200)', read as -1200"),
-        (["€ 3.5", "-€2"], [3.5, -2], Cells(symbols=True), "'€ 3.5', read as 3.5"),
-        (["£1,234.50", "£2"], [1234.5, 2], Cells(thousands=",", symbols=True), "'£1,234.50', read as 1234.5"),
+        (["€ 3.5", "-€2"], [3.5, -2], Cells(symbols=True, units=("€", "EUR")), "'€ 3.5', read as 3.5"),
+        (
+            ["£1,234.50", "£2"],
+            [1234.5, 2],
+            Cells(thousands=",", symbols=True, units=("£", "GBP")),
+            "'£1,234.50', read as 1234.5",
+        ),
         (["1,234,567", "2"], [1234567, 2], Cells(thousands=","), "'1,234,567', read as 1234567"),
         (["0,126", "3,5"], [0.126, 3.5], Cells(decimal=","), "'0,126', read as 0.126"),
         (["1.234,56", "3"], [1234.56, 3], Cells(decimal=",", thousands="."), "'1.234,56', read as 1234.56"),
@@ -31,12 +41,33 @@ from training.data.tables.options import TableOptions
         (["1'200.5", "3"], [1200.5, 3], Cells(thousands="'"), '"1\'200.5", read as 1200.5'),
         (["1 200,5", "3"], [1200.5, 3], Cells(decimal=",", thousands=" "), "'1 200,5', read as 1200.5"),
         (["1\u202f200,5", "3"], [1200.5, 3], Cells(decimal=",", thousands=" "), "'1\\u202f200,5', read as 1200.5"),
-        (["1.200,50\xa0€", "3"], [1200.5, 3], Cells((*MARKS,), (), ",", ".", True), "'1.200,50\\xa0€', read as 1200.5"),
+        (
+            ["1.200,50\xa0€", "3"],
+            [1200.5, 3],
+            Cells(MARKS, (), ",", ".", True, ("€", "EUR")),
+            "'1.200,50\\xa0€', read as 1200.5",
+        ),
         (["1\u2019200.5", "3"], [1200.5, 3], Cells(thousands="'"), "'1\u2019200.5', read as 1200.5"),
-        (["₹1,23,456", "₹7"], [123456, 7], Cells(thousands=",", symbols=True), "'₹1,23,456', read as 123456"),
-        (["R$ 1.200,50", "R$ 7"], [1200.5, 7], Cells((*MARKS,), (), ",", ".", True), "'R$ 1.200,50', read as 1200.5"),
-        (["1 200 kr", "7 kr"], [1200, 7], Cells(thousands=" ", symbols=True), "'1 200 kr', read as 1200"),
+        (
+            ["₹1,23,456", "₹7"],
+            [123456, 7],
+            Cells(thousands=",", symbols=True, units=("₹", "INR", "Rs", "Rs.")),
+            "'₹1,23,456', read as 123456",
+        ),
+        (
+            ["R$ 1.200,50", "R$ 7"],
+            [1200.5, 7],
+            Cells(MARKS, (), ",", ".", True, ("R$", "BRL")),
+            "'R$ 1.200,50', read as 1200.5",
+        ),
+        (
+            ["1 200 kr", "7 kr"],
+            [1200, 7],
+            Cells(thousands=" ", symbols=True, units=("kr", "kr.")),
+            "'1 200 kr', read as 1200",
+        ),
         (["\u22125", "3"], [-5, 3], Cells(symbols=True), "'\u22125', read as -5"),
+        (["1.234,56-", "3"], [-1234.56, 3], Cells((*MARKS,), (), ",", ".", True), "'1.234,56-', read as -1234.56"),
     ],
 )
 def test_style_is_recognised(tmp_path: Path, cells: list[str], numbers: list[float], rules: Cells, shown: str) -> None:
@@ -168,7 +199,7 @@ def test_target_is_read_in_its_own_style(tmp_path: Path) -> None:
         tmp_path, [f"{number}.5" for number in range(24)], [f"${number},200" for number in range(1, 25)]
     )
     assert dataset.targets[:2, 0].tolist() == [1200, 2200]
-    assert dataset.target_cells == {"label": Cells(thousands=",", symbols=True)}
+    assert dataset.target_cells == {"label": Cells(thousands=",", symbols=True, units=("$", "US$", "USD"))}
 
 
 def test_parquet_strings_with_signs_are_numbers(tmp_path: Path) -> None:

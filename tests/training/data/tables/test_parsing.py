@@ -32,10 +32,31 @@ NUMBERS = ("0", "1", "-7", "+3", "12.5", "250.10", "250.1", ".5", "5.", "1e3", "
 WORDS = ("true", "True", "FALSE", "false", "yes", "no", "cook", "Namibia", "ｎａ", "München", "None of these")  # noqa: RUF001 - wide letters
 CODES = ("10115", "1067", "10115.0", "12345678901234567890", "12345678901234567891", "V12.5", "2024-01-05", "12:30")
 EUROPEAN = ("19.118", "999", "1.234,56", "12,5", "1'200", "1 200", "1\u202f200", "$5", "96%", "0,126")
+MEASURES = ("12 kg", "7.5kg", "80", "1,200 kgs", "12 lb", "34 years", "1 year", "2 GB", "500 MB", "12A", "2 doors")
+AMOUNTS = (
+    "40-",
+    "1.234,56-",
+    "$ 40-",
+    "40 €-",
+    "(5)",
+    "1.2k",
+    "3M",
+    "500",
+    "€500K",
+    "2 million",
+    "5%",
+    "0.5",
+    "40 CR",
+    "9,- €",
+    "\u20137",
+)
 
 blanks = st.sampled_from(["", "", "", " ", "\t", "\n", "\xa0", "\u3000", " \r\n"])
 cells_of_one_type = st.sampled_from(
-    [NUMBERS, WORDS, CODES, ("true", "FALSE", "1", "0", "True"), EUROPEAN, NUMBERS + WORDS + CODES + EUROPEAN + ODD]
+    [
+        *(NUMBERS, WORDS, CODES, ("true", "FALSE", "1", "0", "True"), EUROPEAN, MEASURES, MEASURES[:4], AMOUNTS),
+        NUMBERS + WORDS + CODES + EUROPEAN + MEASURES + AMOUNTS + ODD,
+    ]
 )
 rules = st.sampled_from(
     [
@@ -118,7 +139,12 @@ def test_server_reads_each_cell_as_training_does(cells: list[str], rule: Cells, 
             assert same(sent(server, number), expected), number
 
 
-@given(messy_columns(), rules, st.booleans(), st.sampled_from((*NUMBERS, *WORDS, *CODES, *ODD, *MARKS)))
+@given(
+    messy_columns(),
+    rules,
+    st.booleans(),
+    st.sampled_from((*NUMBERS, *WORDS, *CODES, *MEASURES, *AMOUNTS, *ODD, *MARKS)),
+)
 @settings(max_examples=200)
 def test_server_reads_a_new_cell_as_training_would(cells: list[str], rule: Cells, categorical: bool, cell: str) -> None:
     column, before = parse(cells, rule, categorical=categorical)
@@ -133,7 +159,7 @@ def test_server_reads_a_new_cell_as_training_would(cells: list[str], rule: Cells
     assert same(read, expected)
 
 
-@given(st.lists(st.sampled_from((*NUMBERS, *CODES, *EUROPEAN, *ODD, *MARKS)), min_size=1), rules)
+@given(st.lists(st.sampled_from((*NUMBERS, *CODES, *EUROPEAN, *MEASURES, *AMOUNTS, *ODD, *MARKS)), min_size=1), rules)
 def test_numbers_follow_the_shared_rules(cells: list[str], rule: Cells) -> None:
     """Arrow parsing a column, compared with Python parsing each cell."""
     parsed = parsing.infer("x", pa.chunked_array([pa.array(cells)]), Rules(rule), "--categorical x")

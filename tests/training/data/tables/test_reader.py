@@ -101,3 +101,18 @@ def test_damaged_parquet_file_is_rejected(tmp_path: Path) -> None:
 def test_missing_file_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "none.csv"
     assert message_of(reader.read, path) == f"{path} cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize("row", ["hh:mm,°C,(%),-", ",[°C],%,", "UTC,°C,,"])
+def test_row_of_units_below_the_header_is_left_out(tmp_path: Path, row: str) -> None:
+    (tmp_path / "t.csv").write_text(f"time,temp,hum,label\n{row}\n10:00,7.5,3,yes\n11:00,8.5,4,no\n", encoding="utf-8")
+    found = reader.read(tmp_path / "t.csv")
+    assert found.table["temp"].to_pylist() == ["7.5", "8.5"]
+    shown = ", ".join(filter(None, row.split(",")))
+    assert found.notes == (f"the row below the header has units and is left out: {shown}",)
+
+
+@pytest.mark.parametrize("rows", ["kg,5\nlb,6\nkg,7", "m,yes\n38,no\n40,no", "C,°C\n7,x\n8,y", "°C,7\n9,8\n9,8"])
+def test_units_among_the_values_are_values(tmp_path: Path, rows: str) -> None:
+    (tmp_path / "t.csv").write_text(f"x,y\n{rows}\n", encoding="utf-8")
+    assert reader.read(tmp_path / "t.csv").table.num_rows == 3

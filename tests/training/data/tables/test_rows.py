@@ -52,3 +52,15 @@ def test_a_column_of_another_type_is_named_with_a_value() -> None:
     table = pa.table({"age": ["12", "old"]})
     with pytest.raises(DataError, match="column 'age' has 'old', expected numeric values"):
         rows.encode("the table", table, COLUMNS[:1], None)
+
+
+@pytest.mark.parametrize("odd", ["110 lb", "$5", "1,200", "1.2k"])
+def test_numbers_in_another_style_than_the_columns_are_errors(odd: str) -> None:
+    weight = Column("weight", cells=Cells(symbols=True, units=("kg",)))
+    table = pa.table({"weight": ["12 kg", "7.5kg", "(3)", odd]})
+    np.testing.assert_array_equal(rows.encode("the table", table[:3], (weight,), None), [[12], [7.5], [-3]])
+    with pytest.raises(DataError) as caught:
+        rows.encode("the table", table, (weight,), None)
+    assert str(caught.value) == f"column 'weight' has {odd!r}, expected numeric values"
+    with pytest.raises(DataError):
+        rows.encode("the table", table[3:], (weight,), None)

@@ -21,7 +21,9 @@ SUFFIXES: Final = (".gz", ".zip", ".zst", ".bz2", ".xz")
 MAX_BYTES: Final = 4 * 2**30
 _CHUNK_BYTES: Final = 2**20
 _MAX_LISTED: Final = 5
-_ZIP: Final = b"PK\x03\x04"
+ZIP: Final = b"PK\x03\x04"
+# What the archive of a workbook has: of .xlsx, .xlsb and .ods.
+_WORKBOOKS: Final = frozenset(("xl/workbook.xml", "xl/workbook.bin", "content.xml"))
 
 
 def _open_zstd(file: IO[bytes]) -> Any:
@@ -42,17 +44,17 @@ _ERRORS: Final = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipF
 
 def is_compressed(head: bytes) -> bool:
     """Whether a file that begins with ``head`` is compressed, or another archive."""
-    return head.startswith((_ZIP, *_OPENERS))
+    return head.startswith((ZIP, *_OPENERS))
 
 
 def decompress(path: Path, content: bytes, suffixes: Collection[str], max_bytes: int = MAX_BYTES) -> tuple[bytes, str]:
     """Return the file inside the compressed ``content``, or ``content`` if it is not compressed, and its name.
 
     The format is recognised by its first bytes. A ZIP archive must contain one file with one of ``suffixes``, besides
-    others; an Excel workbook is returned as it is. Raises `DataError` if the file is damaged, or larger than
+    others; a workbook is returned as it is. Raises `DataError` if the file is damaged, or larger than
     ``max_bytes`` when decompressed.
     """
-    if content.startswith(_ZIP):
+    if content.startswith(ZIP):
         return _from_zip(path, content, suffixes, max_bytes)
     for magic, opener in _OPENERS.items():
         if content.startswith(magic):
@@ -89,7 +91,7 @@ def inner_name(name: str) -> str:
 def _from_zip(path: Path, content: bytes, suffixes: Collection[str], max_bytes: int) -> tuple[bytes, str]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if "xl/workbook.xml" in archive.namelist():
+            if not _WORKBOOKS.isdisjoint(archive.namelist()):
                 return content, path.name
             names = [name for name in archive.namelist() if _is_table(name, suffixes)]
             if len(names) != 1:

@@ -19,7 +19,7 @@ from typing import Final
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from training.data.tables.files import encodings, header, mapped, spilled
+from training.data.tables.files import encodings, foreign, header, mapped, ruled, spilled
 from training.data.tables.files.content import Content
 from training.errors import DataError
 
@@ -54,7 +54,10 @@ def read(path: Path, content: bytes | mmap, known_names: Collection[str] = ()) -
 
     ``known_names`` are names of columns that the user gave; a first row with one of them is a header.
     """
+    foreign.check(path, content[: foreign.HEAD_BYTES])
     text, notes = encodings.to_utf8(path, content)
+    if (plain := ruled.without_rules(text)) is not None:
+        text, notes = plain, [*notes, "the lines of dashes around the table are skipped"]
     delimiter = _delimiter(text)
     if _count(text, b'"') % 2 and (line := _open_quote(text, delimiter)):
         raise DataError(

@@ -1,4 +1,4 @@
-"""Excel workbooks: the widest sheet that has the columns that the user named, or the first with rows."""
+"""Workbooks: the widest sheet that has the columns that the user named, or the first with rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from training.data.tables.files.cell_values import to_column
 from training.data.tables.files.content import Content
 from training.errors import DataError
 
+SUFFIXES: Final = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+_OLD_EXCEL: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # also of a newer one with a password
 _SAMPLE_ROWS: Final = 200
+
+
+def is_workbook(head: bytes) -> bool:
+    """Whether a file that begins with ``head`` is a workbook: one that is not compressed, or any archive of ZIP."""
+    return head.startswith((_OLD_EXCEL, compression.ZIP))
 
 
 def read(path: Path, content: bytes, known_names: Collection[str], max_bytes: int) -> Content:
@@ -20,13 +27,16 @@ def read(path: Path, content: bytes, known_names: Collection[str], max_bytes: in
 
     Raises `DataError`.
     """
-    from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415 - only a workbook needs it
+    from python_calamine import CalamineError, CalamineWorkbook, PasswordError  # noqa: PLC0415 - only a workbook needs it
 
     try:
-        workbook = CalamineWorkbook.from_filelike(io.BytesIO(compression.repacked(path, content, max_bytes)))
+        plain = compression.repacked(path, content, max_bytes) if content.startswith(compression.ZIP) else content
+        workbook = CalamineWorkbook.from_filelike(io.BytesIO(plain))
         sheets = {name: workbook.get_sheet_by_name(name) for name in workbook.sheet_names}
+    except PasswordError as error:
+        raise DataError(f"{path} has a password; save it without one") from error
     except (CalamineError, OSError, ValueError) as error:
-        raise DataError(f"{path} is damaged or not an Excel workbook: {error}") from error
+        raise DataError(f"{path} is damaged or not a workbook: {error}") from error
     if (chosen := _chosen(sheets, known_names)) is None:
         raise DataError(f"{path} has no sheet with a header and rows; add rows")
     name, rows = chosen

@@ -55,7 +55,7 @@ class Encoder:
 
     def __init__(self, look: Dataset, numeric: Sequence[str]) -> None:
         self._look = look
-        self._rules = Rules(look.cells or Cells(), fixed=True, numeric=(*numeric, *self._number_targets))
+        self._rules = Rules(look.cells or Cells(), strict=True, numeric=(*numeric, *self._number_targets))
         self.categories = {column.name: Codes() for column in look.columns if column.type == "categorical"}
         self.labels = Codes()
 

@@ -1,7 +1,9 @@
-"""Excel workbooks."""
+"""Workbooks of Excel and LibreOffice."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,48 @@ def test_the_sheet_with_the_target_is_read_below_a_merged_header(tmp_path: Path)
         "what stands below the table is skipped: 'Source: a survey'",
     )
     assert reader.read(path, ("other",)).table.column_names == ["Column", "Meaning"]
+
+
+FORMATS = {"ods": workbooks.write_ods, "xls": workbooks.write_xls, "xlsb": workbooks.write_xlsb}
+
+
+@pytest.mark.parametrize("name", ["t.{}", "t.xlsx", "t.csv"])
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_other_formats_are_recognised_by_their_content(tmp_path: Path, suffix: str, name: str) -> None:
+    write: Callable[..., Path] = FORMATS[suffix]
+    found = reader.read(write(tmp_path / name.format(suffix), {"Info": [["hello"]], "Data": ROWS}), ("price",))
+    assert found.table.to_pydict() == {
+        "id": [1, 2, 3],
+        "2019": [2.5, None, 4.5],
+        "price": ["1", "n/a", "3.5"],
+        "ok": [True, False, None],
+        "zip": ["02134", "10115", ""],
+    }
+    assert found.typed == {"id", "2019", "ok"}
+    assert found.notes == ("sheet 'Data' is read, not 'Info'",)
+
+
+@pytest.mark.parametrize("write", [workbooks.write_ods, workbooks.write_xls])
+def test_dates_of_other_formats_are_dates(tmp_path: Path, write: Callable[..., Path]) -> None:
+    path = write(tmp_path / "t", {"Data": [["when", "x"], [date(2020, 1, 5), 1], [date(2020, 2, 6), 2]]})
+    assert reader.read(path).table["when"].to_pylist() == [date(2020, 1, 5), date(2020, 2, 6)]
+
+
+def test_text_under_the_name_of_a_workbook_is_read(tmp_path: Path) -> None:
+    (tmp_path / "t.xls").write_text("a\tb\n1\tx\n2\ty\n")
+    assert reader.read(tmp_path / "t.xls").table.to_pydict() == {"a": ["1", "2"], "b": ["x", "y"]}
+
+
+@pytest.mark.parametrize("start", ["<html><table>", "\ufeff\n<!DOCTYPE html>", '<?xml version="1.0"?><Workbook>'])
+def test_page_under_the_name_of_a_workbook_is_refused(tmp_path: Path, start: str) -> None:
+    path = tmp_path / "t.xls"
+    path.write_text(start, encoding="utf-8")
+    assert message_of(reader.read, path) == (
+        f"{path} is a web page or XML; open it in a spreadsheet and save it as CSV, or download the table itself"
+    )
+
+
+def test_damaged_old_workbook_is_refused(tmp_path: Path) -> None:
+    path = workbooks.write_xls(tmp_path / "t.xls", {"Data": ROWS})
+    path.write_bytes(path.read_bytes()[:1000])
+    assert message_of(reader.read, path).startswith(f"{path} is damaged or not a workbook: ")
