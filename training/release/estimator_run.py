@@ -22,6 +22,7 @@ from training.recipe.train import outputs_of
 from training.release import onnx_export
 from training.release.training_run import TrainingRun
 
+SCALE: Final = "scale features and targets before fit, such as with StandardScaler"
 _TOLERANCE: Final = 0.01  # of a probability, or of a target's range
 
 Rows = tuple[NDArray[Any], NDArray[Any]]
@@ -86,7 +87,7 @@ def _check_float32(fitted: Fitted, inputs: NDArray[Any]) -> None:
     if not (difference <= _TOLERANCE * unit).all():  # NaN compares false
         raise ParityError(
             f"in float32, as it would be served, the network's predictions differ by up to {difference.max():.2g} from "
-            "the estimator's; scale features and targets before fit, such as with StandardScaler; nothing is published"
+            f"the estimator's; {SCALE}; nothing is published"
         )
 
 
