@@ -6,7 +6,7 @@ import difflib
 import inspect
 import os
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -125,7 +125,9 @@ def train_table(  # noqa: PLR0913 - one keyword for each option
         dataset, config = _loaded(df, _targets(target), name, recipe, options)
         if models is not None:
             preparation.check(dataset, Path(models), name)
-        dataset, parts = preparation.prepare(dataset, config, console)
+        dataset, parts = preparation.prepare(dataset, config)
+        dataset = replace(dataset, notes=tuple(in_python(each, _LISTS) for each in dataset.notes))
+        preparation.show(dataset, parts, console)
         if models is not None:
             preparation.check_clients(dataset, parts, Path(models), name, console, breaking=breaking)
         command = f"train_table() in Python {platform.python_version()}"
@@ -147,9 +149,9 @@ def train_table(  # noqa: PLR0913 - one keyword for each option
 
 
 def _targets(target: Any) -> tuple[str, ...]:
-    names = (target,) if isinstance(target, str) else tuple(target) if isinstance(target, Iterable) else ()
+    names = (target,) if isinstance(target, str) else tuple(target) if isinstance(target, Sequence) else ()
     if not names or not all(isinstance(each, str) for each in names):
-        raise OptionError(f"target is {target!r}, expected the name of a column, or a list of names")
+        raise OptionError(f"target is {target!r:.100}, expected the name of a column, or a list of names")
     return names
 
 
@@ -172,8 +174,7 @@ def _loaded(
     typed = (each for each in frame.categorical if each not in not_typed)
     dataset = table_file.load(frame, replace(table_options, categorical=(*table_options.categorical, *typed)))
     source = {**dataset.source, "name": name, "from": "a DataFrame given to train_table()"}
-    notes = tuple(in_python(each, _LISTS) for each in dataset.notes)
-    return replace(dataset, name=name, source=source, notes=notes), config
+    return replace(dataset, name=name, source=source), config
 
 
 def _checked(name: str, value: Any) -> Any:

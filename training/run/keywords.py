@@ -19,6 +19,7 @@ def in_python(message: str, lists: Collection[str]) -> str:
 
     ``lists`` are the options that take several strings, by their name in Python.
     """
+    message = re.sub("^the command has", "the call has", message)
     message = re.sub(r"--(decimal|thousands) (?:'(.)'|(\S))(?=\W|$)", _mark, message)
     return re.sub(rf"--([a-z0-9]+(?:-[a-z0-9]+)*)({_VALUES}*)", lambda match: _keyword(match, lists), message)
 

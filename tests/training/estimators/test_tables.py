@@ -117,6 +117,11 @@ class TestFrames:
         with pytest.raises(ValueError, match="Expected a 2-dimensional container but got"):
             TableClassifier(**QUICK).fit(X["age"], y)
 
+    def test_names_that_differ_by_blanks_alone(self) -> None:
+        X, y = people()
+        with pytest.raises(ValueError, match="X has several columns named 'age', but for blanks at the ends"):
+            TableClassifier(**QUICK).fit(X.assign(**{"age ": X["age"]}), y)
+
     def test_rows_without_a_class_are_named(self) -> None:
         X, y = people()
         y = np.where(np.isin(np.arange(len(y)), (3, 5)), None, y)
