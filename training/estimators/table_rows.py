@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from training.data import precision
 from training.data.dataset import Column, join_names
-from training.data.tables import columns, dates, features, frames
+from training.data.tables import columns, dates, features, frames, parsing
 from training.data.tables.rows import DEFAULT_CELLS
 from training.errors import DataError, joined
 
@@ -49,6 +49,8 @@ def features_of(table: pa.Table, categorical: Sequence[str]) -> tuple[tuple[Colu
     for index, (name, array) in enumerate(zip(table.column_names, table.columns, strict=True)):
         read = None if name in categorical else dates.infer(name, array, DEFAULT_CELLS, dates.DateOptions())
         used = array if read is None else read.array
+        if name in categorical or columns.is_string(used):  # as they are read to predict
+            used = parsing.as_strings(columns.to_strings(used), DEFAULT_CELLS).array
         faults = columns.errors_of(name, used, numeric=name not in categorical)
         errors += faults
         if not faults:

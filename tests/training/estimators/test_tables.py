@@ -21,6 +21,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from service import artifact
 from tests.training.trained import golden_of
 from training import Epoch, TableClassifier, TableRegressor
+from training.errors import DataError
 from training.estimators import tables
 
 QUICK: dict[str, Any] = {"epochs": 5, "hidden": (16,), "random_state": 0}
@@ -116,6 +117,20 @@ class TestFrames:
         np.testing.assert_array_equal(model.predict_proba(dict(X.items())), model.predict_proba(X))
         with pytest.raises(ValueError, match="Expected a 2-dimensional container but got"):
             TableClassifier(**QUICK).fit(X["age"], y)
+
+    @pytest.mark.parametrize("mixed", [False, True])
+    def test_blanks_and_empty_strings_are_read_alike_in_fit_and_in_predict(self, mixed: bool, tmp_path: Path) -> None:
+        X, y = people()
+        job = np.array([("", " cook", "cook ", True if mixed else "true")[row % 4] for row in range(len(X))], object)
+        X = X.assign(job=job)
+        model = TableClassifier(**QUICK).fit(X, y)
+        column = model.columns_[list(X).index("job")]
+        assert (column.categories, column.missing) == (("cook", "true"), True)
+        plain = X.assign(job=np.array([(None, "cook", "cook", "true")[row % 4] for row in range(len(X))], object))
+        np.testing.assert_array_equal(
+            TableClassifier(**QUICK).fit(plain, y).predict_proba(plain), model.predict_proba(X)
+        )
+        model.publish(tmp_path, "people", train=(X, y), test=(X[:60], y[:60]))
 
     def test_names_that_differ_by_blanks_alone(self) -> None:
         X, y = people()
@@ -270,6 +285,16 @@ class TestPublish:
         golden = golden_of(published)
         expected = model.predict_proba(test[0])
         assert all(np.abs(expected - row).max(axis=1).min() < 1e-6 for row in golden["probabilities"])
+
+    @pytest.mark.parametrize("column", ["member", "height"])
+    def test_rows_that_the_server_would_reject_are_named(self, column: str, tmp_path: Path) -> None:
+        X, y = people()
+        X = X.assign(member=np.where(X["member"], "yes", "no"), height=1.8)
+        model = TableClassifier(**QUICK).fit(X, y)
+        X_test = X.assign(**{column: ["?" if column == "member" else np.nan, *X[column][1:]]})
+        with pytest.raises(DataError, match=rf"missing values or unknown categories in '{column}' \(1 row\), and"):
+            model.publish(tmp_path, "people", train=(X, y), test=(X_test, y))
+        assert not list(tmp_path.iterdir())
 
     def test_a_regressor(self, tmp_path: Path) -> None:
         (X, _), (X_test, _) = people(), people(100, seed=1)
