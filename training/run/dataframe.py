@@ -121,6 +121,8 @@ def train_table(  # noqa: PLR0913 - one keyword for each option
     1.0
     """
     console = progress.console(quiet=not verbose)
+    if on_epoch is not None and not callable(on_epoch):
+        raise OptionError(f"on_epoch is {on_epoch!r:.100}, expected a function, or None")
     with _python_messages(), subnormal.flushed():
         dataset, config = _loaded(df, _targets(target), name, recipe, options)
         if models is not None:
@@ -165,7 +167,7 @@ def _loaded(
     if recipe not in RECIPES or "table" not in RECIPES[recipe]:
         known = ", ".join(repr(each) for each, kinds in RECIPES.items() if "table" in kinds)
         raise OptionError(f"recipe is {recipe!r}, expected one of {known}")
-    given = {each: tuple(value) if isinstance(value, list) else value for each, value in options.items()}
+    given = {each: _listed(value) for each, value in options.items()}
     config = Config(**RECIPES[recipe]["table"] | {each: given[each] for each in given if each in _TRAINING_OPTIONS})
     own = {each: _checked(each, given[each]) for each in given if each in _TABLE_OPTIONS and given[each] is not None}
     frame = frames.frame_of(df, _TABLE)
@@ -175,6 +177,12 @@ def _loaded(
     dataset = table_file.load(frame, replace(table_options, categorical=(*table_options.categorical, *typed)))
     source = {**dataset.source, "name": name, "from": "a DataFrame given to train_table()"}
     return replace(dataset, name=name, source=source), config
+
+
+def _listed(value: Any) -> Any:
+    """A list, an array or an index of pandas as a tuple; other values as they are."""
+    items = value.tolist() if getattr(value, "ndim", 0) == 1 else value
+    return tuple(items) if isinstance(items, list) else items
 
 
 def _checked(name: str, value: Any) -> Any:

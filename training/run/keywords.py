@@ -9,7 +9,7 @@ from typing import Final
 
 _WORD: Final = r"""(?:'[^']*'|"[^"]*"|[^\s,;:()'"])+"""
 # Words of a sentence that follow an option without a value.
-_PROSE: Final = ("and", "or", "to", "is", "are", "has", "with", "until", "if", "but", "which")
+_PROSE: Final = ("and", "or", "to", "is", "are", "has", "with", "until", "both", "if", "but", "which")
 _NUMBERS: Final = ("hidden",)  # takes several numbers
 _VALUES: Final = rf"(?: (?!(?:{'|'.join(_PROSE)})\b)(?!--){_WORD})"
 

@@ -142,6 +142,10 @@ class TestFrames:
         y = np.where(np.isin(np.arange(len(y)), (3, 5)), None, y)
         with pytest.raises(ValueError, match="y has no class in 2 rows, the first of them 3; leave them out"):
             TableClassifier(**QUICK).fit(X, y)
+        with pytest.raises(ValueError, match="y has no class in 2 rows, the first of them 3; leave them out"):
+            TableClassifier(**QUICK).fit(X, pd.Series(y, dtype="string"))
+        with pytest.raises(ValueError, match="y has only the class 'yes', expected at least two"):
+            TableClassifier(**QUICK).fit(X, ["yes"] * len(X))
 
     def test_constant_and_unique_columns_do_no_harm(self) -> None:
         X, y = people()
@@ -239,6 +243,11 @@ class TestWeights:
         assert model.fit(X, y, sample_weight=np.where(y == "yes", 9.0, 1.0)).predict_proba(X)[:, 1].mean() > plain + 0.1
         model.set_params(class_weight={"yes": 9.0})
         assert model.fit(X, y).predict_proba(X)[:, 1].mean() > plain + 0.1
+
+    def test_a_negative_weight_is_refused(self) -> None:
+        X, y = people()
+        with pytest.raises(ValueError, match="expected weights of at least 0"):
+            TableClassifier(**QUICK, class_weight={"no": 1, "yes": -1}).fit(X, y)
 
     def test_balanced_weights_are_those_of_scikit_learn(self) -> None:
         X, y = people()
