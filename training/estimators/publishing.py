@@ -13,7 +13,7 @@ from torch import nn
 
 from training.data import precision
 from training.data.dataset import Column
-from training.errors import ParityError
+from training.errors import OptionError, ParityError
 from training.estimators.folding import Folded
 from training.model import preprocess
 from training.model.network import Network
@@ -83,6 +83,16 @@ def publish(
         return pipeline.release(run, models_dir, breaking=breaking, force=force).folder
     except ParityError as error:
         raise ParityError(f"{error}; {SCALE}") from error
+
+
+def check_rows(name: str, given: Any) -> None:
+    """Raise `OptionError` unless ``given``, the argument ``name``, is a tuple (X, y) of as many rows."""
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        raise OptionError(f"{name} is of type {type(given).__name__}, expected a tuple (X, y)")
+    X, y = given
+    count = len(next(iter(X.values()), ())) if isinstance(X, Mapping) else getattr(X, "shape", (len(y),))[0]
+    if count != len(y):
+        raise OptionError(f"{name} has {count:,} rows in X and {len(y):,} in y, expected as many")
 
 
 def dtype_of(values: NDArray[Any]) -> torch.dtype:

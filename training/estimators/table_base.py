@@ -25,7 +25,7 @@ from training.data.tables import frames, rows
 from training.engine import device, subnormal, trainer
 from training.engine.trainer import Epoch
 from training.errors import DataError, Diverged, OptionError
-from training.estimators.publishing import as_json
+from training.estimators.publishing import as_json, check_rows
 from training.estimators.rows import checked_weights
 from training.estimators.table_parameters import TableParameters
 from training.estimators.table_rows import features_of, to_table
@@ -269,6 +269,8 @@ class BaseTable(TableParameters, BaseEstimator):  # type: ignore[misc]
             A `TrainingError`: if the version breaks clients, or is worse.
         """
         check_is_fitted(self)
+        check_rows("train", train)
+        check_rows("test", test)
         run = self._training_run(name, train, test)
         return pipeline.release(run, Path(models_dir), breaking=breaking, force=force).folder
 

@@ -330,6 +330,38 @@ def test_a_step_that_cannot_be_folded_is_named(steps: Any, message: str, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X, _: X, "test is of type DataFrame, expected a tuple (X, y)"),
+        (lambda X, y: (X, y[1:]), "test has 120 rows in X and 119 in y, expected as many"),
+        (lambda X, y: (y, X), "test has X of type ndarray, expected a DataFrame of pandas or an array (rows, columns)"),
+        (lambda X, y: (X[["age"]], y), "test has no column 'income' in X, expected those of fit"),
+    ],
+    ids=["no tuple", "lengths", "swapped", "a column less"],
+)
+def test_rows_that_do_not_fit_are_named(change: Any, message: str, tmp_path: Path) -> None:
+    X, y = rows()
+    X = X[["age", "income"]]
+    model = make_pipeline(numbers(StandardScaler()), MLPClassifier(**NETWORK)).fit(X, y)
+    with pytest.raises(OptionError, match=re.escape(message)):
+        publish(model, tmp_path, "mine", train=(X, y), test=change(X, y))
+
+
+def test_columns_may_be_in_another_order_than_in_fit(tmp_path: Path) -> None:
+    X, y = rows()
+    model = make_pipeline(numbers(StandardScaler()), MLPClassifier(**NETWORK)).fit(X, y)
+    other = X[X.columns[::-1]]
+    assert publish(model, tmp_path, "mine", train=(other, y), test=(other.assign(more=1), y)).name == "1"
+
+
+def test_a_regression_on_one_test_row_and_on_lists(tmp_path: Path) -> None:
+    X = rows()[0][["income"]].to_numpy()
+    model = make_pipeline(StandardScaler(), MLPRegressor(**NETWORK)).fit(X, X[:, 0] / 1e4)
+    given = X.tolist(), (X[:, 0] / 1e4).tolist()
+    assert publish(model, tmp_path, "mine", train=given, test=(given[0][:1], given[1][:1])).name == "1"
+
+
 def test_other_estimators_are_refused(tmp_path: Path) -> None:
     X, y = rows()
     other = make_pipeline(numbers(StandardScaler()), LogisticRegression()).fit(X, y)
