@@ -174,6 +174,8 @@ class Config:
         if self.loss == "cross_entropy":  # its name in 0.1
             warnings.warn("--loss cross_entropy is now called log_loss", FutureWarning, stacklevel=3)
             object.__setattr__(self, "loss", "log_loss")
+        if not isinstance(self.hidden, tuple):
+            raise OptionError(f"--hidden is {self.hidden!r:.100}, expected one or more sizes such as: --hidden 256 128")
         for each in fields(self):
             _check(each.name, getattr(self, each.name), each.metadata["bounds"])
         if not self.hidden:

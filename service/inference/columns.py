@@ -29,6 +29,7 @@ _DEFAULT_CELLS: Final = Cells()
 _REFUSAL: Final = "the model allows no missing value here"
 _NO_DEFAULT: Final = f"{_REFUSAL}, and was published without a default for one"
 _BOOLEAN_WORDS: Final = frozenset((*spellings_of(True), *spellings_of(False)))
+_INTEGER: Final = re.compile(r"(0|-?[1-9][0-9]{0,15})(?:\.0)?")  # exact in float64
 _MAX_BITS: Final = 1330  # of an integer of 400 digits
 _MAX_DIGITS: Final = 10**9  # more than a date of digits alone has
 _COMPARED: Final = 32
@@ -203,7 +204,8 @@ class Category(Column):
     """A column of strings, each encoded as its code, which is also what arrays contain.
 
     If the model has a category for everything ``other``, no string is unknown; if ``imputes``, an unknown one is
-    `UNKNOWN`. With rules ``cells``, numbers and booleans are accepted too if there are categories that look like one.
+    `UNKNOWN`. With rules ``cells``, numbers and booleans are accepted too if there are categories that look like one,
+    and in a text table another spelling of the same integer or boolean.
     """
 
     lowest, whole = 0.0, True
@@ -223,6 +225,10 @@ class Category(Column):
         super().__init__(name, missing=missing, cells=cells, refusal=refusal)
         self.highest = float(len(categories) - (not other))
         self._codes = {category: float(code) for code, category in enumerate(categories)}
+        self._cell_codes = self._codes
+        if cells is not None:
+            respelled = {other: code for each, code in self._codes.items() for other in _respellings(each)}
+            self._cell_codes = {other: respelled[other] for other in respelled.keys() - self.marks} | self._codes
         self._names = (*categories, _stand_in(categories))
         self._other = float(len(categories)) if other else UNKNOWN if imputes else None
         self._numerals = {} if cells is None else _numerals(categories, cells)
@@ -234,7 +240,7 @@ class Category(Column):
 
     @property
     def _frequent_cells(self) -> Mapping[str, float]:
-        return self._codes
+        return self._cell_codes
 
     def number(self, row: int, value: object) -> float:
         """The encoding of a JSON value in row ``row``. Raises `InvalidInput`."""
@@ -247,7 +253,7 @@ class Category(Column):
 
     def cell(self, row: int, text: str) -> float:
         """The encoding of a cell in row ``row`` of a text table. Raises `InvalidInput`."""
-        code = self._codes.get(text)
+        code = self._cell_codes.get(text)
         return super().cell(row, text) if code is None else code
 
     def value(self, number: float) -> object:
@@ -374,6 +380,13 @@ def _stand_in(categories: Sequence[str]) -> str:
 
 def _is_integer(value: object) -> TypeGuard[float]:
     return type(value) is int or (type(value) is float and value.is_integer())
+
+
+def _respellings(category: str) -> tuple[str, ...]:
+    """How a text table may write a category that is an integer or a boolean: also as 2.0 or True."""
+    if integer := _INTEGER.fullmatch(category):
+        return spellings_of(int(integer[1]))
+    return spellings_of(BOOLEANS[category]) if category in _BOOLEAN_WORDS else ()
 
 
 def _numerals(categories: Sequence[str], cells: Cells) -> dict[float, str]:

@@ -30,7 +30,8 @@ def _run(command: parser.Command, console: Console, interrupts: Interrupts) -> N
     config = command.config(images=dataset.images)
     if command.cluster is not None:
         command.cluster.check(config)
-    dataset, parts = preparation.prepare(dataset, config, console)
+    dataset, parts = preparation.prepare(dataset, config)
+    preparation.show(dataset, parts, console)
     preparation.check_clients(dataset, parts, command.models, name, console, breaking=command.breaking)
     # Torch takes seconds to import: by now the user has seen the data, or what is wrong with it.
     from training.engine import subnormal  # noqa: PLC0415

@@ -42,7 +42,8 @@ def _run(command: tune_parser.TuneCommand, console: Console, interrupts: Interru
         preparation.check(dataset, run.models, name)
     config = run.config(images=dataset.images)
     fields = spaces.chosen(spaces.kind_of(dataset), run.options, command.search, classifies=dataset.classifies)
-    dataset, parts = preparation.prepare(dataset, config, console)
+    dataset, parts = preparation.prepare(dataset, config)
+    preparation.show(dataset, parts, console)
     if command.publish:
         preparation.check_clients(dataset, parts, run.models, name, console, breaking=run.breaking)
     from training.engine import subnormal  # noqa: PLC0415 - torch takes seconds to import

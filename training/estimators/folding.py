@@ -8,10 +8,10 @@ all rows.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,14 @@ from scipy import sparse
 from training.data.dataset import Column
 from training.errors import PipelineError
 from training.estimators.pipeline_steps import Steps, Use, is_missing
+from training.estimators.probe import BATCH_VALUES, MISSING, Probe, RawColumns, dense
 
 _TOLERANCE: Final = 1e-6  # of the largest value: steps may compute in float32
 _FAR: Final = (-1000.0, 1000.0)  # standard deviations, to see that a number's effect is linear
 _UNKNOWN: Final = "\N{REPLACEMENT CHARACTER} unknown"
 _UNKNOWN_NUMBER: Final = -7.25e30
+
+_Effects = Sequence[NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Folded:
     """transformed = encoded @ ``matrix`` + ``constant``, where encoded rows are those of `ScaledColumns`.
 
     ``used`` are the positions of ``columns`` in the raw rows, ``values`` the raw value of each category. ``mean`` and
-    ``scale`` float64 are those of the numeric columns.
+    ``scale`` float64 are those of the numeric columns. ``matrix`` is sparse (encoded, transformed).
     """
 
     columns: tuple[Column, ...]
@@ -40,25 +43,27 @@ class Folded:
     values: tuple[tuple[Any, ...], ...]
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
-    matrix: NDArray[np.float64]
+    matrix: Any
     constant: NDArray[np.float64]
 
     def inputs(self, X: Any) -> NDArray[np.float64]:
         """``X``, rows for the pipeline, as raw rows of the graph (rows, columns)."""
+        raw = RawColumns(X)
         encoded = np.empty((len(X), len(self.columns)))
         for index, (column, position) in enumerate(zip(self.columns, self.used, strict=True)):
             encoded[:, index] = (
-                _codes(X, position, column, self.values[index]) if column.codes else _numbers(X, position)
+                _codes(raw.values(position), column, self.values[index]) if column.codes else raw.numbers(position)
             )
         return encoded
 
     def encoded(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """What `ScaledColumns` computes from raw rows of the graph, in float64."""
         numeric = [index for index, column in enumerate(self.columns) if not column.codes]
+        flagged = [index for index, column in enumerate(self.columns) if column.missing]
+        one_hot = [(index, code) for index, column in enumerate(self.columns) for code in range(column.codes)]
         numbers = np.nan_to_num((inputs[:, numeric] - self.mean) * self.scale)
-        flags = [np.isnan(inputs[:, index]) for index, column in enumerate(self.columns) if column.missing]
-        hot = [inputs[:, index] == code for index, column in enumerate(self.columns) for code in range(column.codes)]
-        return np.column_stack([numbers, *flags, *hot])
+        hot = inputs[:, [index for index, _ in one_hot]] == np.array([code for _, code in one_hot])
+        return np.hstack([numbers, np.isnan(inputs[:, flagged]), hot])
 
 
 def fold(step: Any, X: Any) -> Folded:
@@ -69,168 +74,169 @@ def fold(step: Any, X: Any) -> Folded:
     found = getattr(step, "feature_names_in_", getattr(X, "columns", map("x{}".format, range(X.shape[1]))))
     names = [str(each) for each in found]
     uses = Steps(step, names).uses
-    probe = _Probe(step, X, names, uses)
-    used = tuple(sorted(uses))
-    columns, values, mean, scale = [], [], [], []
-    slopes, flags, hot = list[NDArray[Any]](), list[NDArray[Any]](), list[NDArray[Any]]()
-    for position in used:
-        use = uses[position]
-        missing = probe.effect(position, None)
-        if missing is not None:
-            flags.append(missing)
-        if use.encoded:
-            other = probe.effect(position, _unknown(use)) if use.unknown else None
-            hot += [probe.required(position, each) for each in use.categories]
-            hot += [] if other is None else [other]
-            categories = tuple(map(_spelling, use.categories))
-            column = Column(names[position], "categorical", missing is not None, categories, other is not None)
-        else:
-            centre, deviation = probe.moments(position)
-            slopes.append(probe.slope(position, centre, deviation))
-            mean.append(centre)
-            scale.append(1 / deviation)
-            column = Column(names[position], probe.kind(position), missing is not None)
-        columns.append(column)
-        values.append(tuple(use.categories))
-    matrix = np.array([*slopes, *flags, *hot])
-    folded = Folded(tuple(columns), used, tuple(values), np.array(mean), np.array(scale), matrix, probe.constant)
+    raw = RawColumns(X)
+    _check_columns(raw, names, uses)
+    parts = [_part(raw, names[position], position, uses[position]) for position in sorted(uses)]
+    probe = Probe(step, raw, {each.position: each.start for each in parts})
+    columns, linear, flags, hot = list[Column](), list[Any](), list[Any](), list[Any]()
+    answers = probe.effects([(each.position, [MISSING, *each.asked]) for each in parts])
+    for part, (missing, *effects) in zip(parts, answers, strict=True):
+        columns.append(part.column(effects, missing=missing is not None))
+        flags += [] if missing is None else _sparse([missing])
+        (hot if part.categories else linear).extend(_sparse(part.rows(effects)))
+    numbers = [each for each in parts if not each.categories]
+    folded = Folded(
+        tuple(columns),
+        tuple(each.position for each in parts),
+        tuple(each.categories for each in parts),
+        np.array([float(each.start) for each in numbers]),
+        np.array([1 / each.unit for each in numbers]),
+        sparse.vstack([*linear, *flags, *hot], "csr"),
+        probe.constant,
+    )
     _check(folded, step, X)
     return folded
 
 
-class _Probe:
-    """Asks the ``step`` for the effect of one value of one column."""
+class _Part:
+    """A raw column: what is asked about it, and what the answers mean.
 
-    def __init__(self, step: Any, X: Any, names: Sequence[str], uses: dict[int, Use]) -> None:
-        self._step = step
-        self._X = X
-        self._names = names
-        self._framed = hasattr(X, "columns")
-        self._missing = [_first_missing(X, index) for index in range(len(names))]
-        self._row: list[Any] = [_first(X, index) for index in range(len(names))]
-        for index, use in uses.items():
-            self._row[index] = use.categories[0] if use.encoded else self.moments(index)[0]
-        self.constant = self._transformed(self._row)
+    ``start`` is its value in the first row, ``asked`` are the values to ask about, besides a missing one.
+    ``categories`` are its raw values if it is categorical; otherwise ``unit`` is what `rows` is the effect of.
+    """
 
-    def effect(self, position: int, value: Any) -> NDArray[Any] | None:
-        """What ``value`` in the column at ``position`` adds to `constant`; None if the step does not take it."""
-        row = list(self._row)
-        row[position] = self._missing[position] if value is None else value
-        try:
-            found = self._transformed(row)
-        except (ValueError, TypeError):
-            return None
-        return found - self.constant if np.isfinite(found).all() else None
+    start: Any
+    asked: list[Any]
+    categories: tuple[Any, ...] = ()
+    unit = 1.0
 
-    def required(self, position: int, value: Any) -> NDArray[Any]:
-        """As `effect`, of a value that the step must take."""
-        found = self.effect(position, value)
-        if found is None:
-            raise PipelineError(
-                f"the pipeline does not take {value!r} in column {self._names[position]!r}; nothing is published"
-            )
+    def __init__(self, name: str, position: int) -> None:
+        self.name = name
+        self.position = position
+
+    @abstractmethod
+    def column(self, effects: Sequence[NDArray[np.float64] | None], *, missing: bool) -> Column:
+        """The column as clients send it, if the values ``asked`` about have these ``effects``."""
+
+    @abstractmethod
+    def rows(self, effects: Sequence[NDArray[np.float64] | None]) -> _Effects:
+        """Its rows of the matrix, but for that of a missing value. Raises `PipelineError`."""
+
+    def required(self, effects: Sequence[NDArray[np.float64] | None]) -> _Effects:
+        """``effects`` of values that the steps must take. Raises `PipelineError`."""
+        found = [each for each in effects if each is not None]
+        if len(found) < len(effects):
+            value = next(value for value, each in zip(self.asked, effects, strict=False) if each is None)
+            raise PipelineError(f"the pipeline does not take {value!r} in column {self.name!r}; nothing is published")
         return found
 
-    def slope(self, position: int, centre: float, deviation: float) -> NDArray[Any]:
-        """What a standard deviation of the column at ``position`` adds. Raises `PipelineError` if not linear."""
-        slope = self.required(position, centre + deviation)
-        for factor in _FAR:
-            found = self.required(position, centre + factor * deviation)
+
+class _Number(_Part):
+    """A column of numbers, which have to be used linearly."""
+
+    def __init__(self, raw: RawColumns, name: str, position: int) -> None:
+        super().__init__(name, position)
+        self.start, self.unit = raw.moments(position)
+        self.asked = [self.start + factor * self.unit for factor in (1, *_FAR)]
+
+    def column(self, effects: Sequence[NDArray[np.float64] | None], *, missing: bool) -> Column:  # noqa: ARG002
+        return Column(self.name, "numeric", missing)
+
+    def rows(self, effects: Sequence[NDArray[np.float64] | None]) -> _Effects:
+        slope, *far = self.required(effects)
+        for factor, found in zip(_FAR, far, strict=True):
             if np.abs(found - factor * slope).max(initial=0) > _TOLERANCE * max(np.abs(found).max(initial=0), 1):
                 raise PipelineError(
-                    f"the pipeline is not linear in column {self._names[position]!r}, so that it cannot be part of the "
-                    "graph; fit TableClassifier or TableRegressor, which take raw columns"
+                    f"the pipeline is not linear in column {self.name!r}, so that it cannot be part of the graph; fit "
+                    "TableClassifier or TableRegressor, which take raw columns"
                 )
-        return slope
+        return [slope]
 
-    def moments(self, position: int) -> tuple[float, float]:
-        """Mean and standard deviation of the column at ``position``; 0 and 1 without values, 1 if it is constant."""
-        values = _numbers(self._X, position)
-        known = values[~np.isnan(values)]
-        if not len(known):
-            return 0.0, 1.0
-        start = float(known.min())
-        return start + float((known - start).mean()), float((known - start).std()) or 1.0
 
-    def kind(self, position: int) -> Literal["boolean", "numeric"]:
-        """The type of the column at ``position``, which is not encoded."""
-        return "boolean" if isinstance(_first(self._X, position), (bool, np.bool_)) else "numeric"
+class _Boolean(_Part):
+    """A column of booleans, 0 and 1, of which any function is linear."""
 
-    def _transformed(self, row: list[Any]) -> NDArray[np.float64]:
-        if self._framed:
-            import pandas as pd  # noqa: PLC0415 - whoever fits on a DataFrame has it
+    def __init__(self, raw: RawColumns, name: str, position: int) -> None:
+        super().__init__(name, position)
+        self.start = next((bool(each) for each in raw.values(position) if not is_missing(each)), False)
+        self.asked = [not self.start]
 
-            columns = zip(self._names, row, self._X.dtypes, strict=True)
-            X: Any = pd.DataFrame(
-                {name: pd.Series([value], dtype=_probe_dtype(dtype)) for name, value, dtype in columns}
+    def column(self, effects: Sequence[NDArray[np.float64] | None], *, missing: bool) -> Column:  # noqa: ARG002
+        return Column(self.name, "boolean", missing)
+
+    def rows(self, effects: Sequence[NDArray[np.float64] | None]) -> _Effects:
+        (effect,) = self.required(effects)
+        return [-effect if self.start else effect]
+
+
+class _Categories(_Part):
+    """A column of categories, and perhaps of unknown ones."""
+
+    def __init__(self, name: str, position: int, use: Use) -> None:
+        super().__init__(name, position)
+        self.start = use.categories[0]
+        self.categories = tuple(use.categories)
+        unknown = [_UNKNOWN if isinstance(self.start, str) else _UNKNOWN_NUMBER] if use.unknown else []
+        self.asked = [*self.categories, *unknown]
+
+    def column(self, effects: Sequence[NDArray[np.float64] | None], *, missing: bool) -> Column:
+        names = tuple(map(_spelling, self.categories))
+        return Column(self.name, "categorical", missing, names, self._others(effects) != [])
+
+    def rows(self, effects: Sequence[NDArray[np.float64] | None]) -> _Effects:
+        return [*self.required(effects[: len(self.categories)]), *self._others(effects)]
+
+    def _others(self, effects: Sequence[NDArray[np.float64] | None]) -> _Effects:
+        """The effect of an unknown category, if one may occur."""
+        return [each for each in effects[len(self.categories) :] if each is not None]
+
+
+def _part(raw: RawColumns, name: str, position: int, use: Use) -> _Part:
+    if raw.is_boolean(position):
+        return _Boolean(raw, name, position)
+    return _Categories(name, position, use) if use.encoded else _Number(raw, name, position)
+
+
+def _sparse(effects: Iterable[NDArray[np.float64]]) -> list[Any]:
+    """Rows of the matrix, most of which have few values that are not 0."""
+    return [sparse.csr_array(each[None]) for each in effects]
+
+
+def _check_columns(raw: RawColumns, names: Sequence[str], used: Iterable[int]) -> None:
+    """Raise `PipelineError` if clients could not send a column that is used."""
+    for position in used:
+        dtype = raw.column(position).dtype
+        if dtype.kind in "mM":
+            raise PipelineError(
+                f"column {names[position]!r} has type {dtype}, which the graph cannot read; make numbers or strings of "
+                "it before the pipeline, or fit TableClassifier or TableRegressor, which take dates and durations"
             )
-        else:
-            numeric = all(isinstance(value, (int, float, np.number)) for value in row)
-            X = np.array([row], np.float64 if numeric else object)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of unknown categories
-            found: NDArray[np.float64] = _dense(self._step.transform(X))[0]
-        return found
 
 
 def _check(folded: Folded, step: Any, X: Any) -> None:
-    expected = _dense(step.transform(X))
-    found = folded.encoded(folded.inputs(X)) @ folded.matrix + folded.constant
-    unit = np.maximum(np.abs(expected).max(axis=0, initial=0), 1)
-    if not (np.abs(found - expected) <= 10 * _TOLERANCE * unit).all():
+    inputs = folded.inputs(X)
+    most = max(1, BATCH_VALUES // max(*folded.matrix.shape, X.shape[1]))
+    worst = np.zeros(len(folded.constant))
+    unit = np.ones(len(folded.constant))
+    for first in range(0, len(X), most):
+        chunk = slice(first, first + most)
+        expected = dense(step.transform(X[chunk]))
+        found = folded.encoded(inputs[chunk]) @ folded.matrix + folded.constant
+        worst = np.maximum(worst, np.abs(found - expected).max(axis=0, initial=0))
+        unit = np.maximum(unit, np.abs(expected).max(axis=0, initial=0))
+    if not (worst <= 10 * _TOLERANCE * unit).all():
         raise PipelineError(
             "the pipeline's steps do not add up column by column, so that they cannot be part of the graph; fit "
             "TableClassifier or TableRegressor, which take raw columns"
         )
 
 
-def _dense(transformed: Any) -> NDArray[np.float64]:
-    found = transformed.toarray() if sparse.issparse(transformed) else transformed
-    return np.asarray(found, np.float64)
-
-
-def _probe_dtype(dtype: Any) -> Any:
-    """The dtype of a column like those of ``dtype`` that takes all values: a lone NaN would not be a string's."""
-    if dtype.kind != "O":
-        return np.float64
-    return object if dtype == "category" else dtype
-
-
-def _column(X: Any, position: int) -> Any:
-    if hasattr(X, "iloc"):
-        return X.iloc[:, position]
-    return X[:, position]
-
-
-def _first_missing(X: Any, position: int) -> Any:
-    """How a missing value of the column looks: to scikit-learn, None and NaN are not the same."""
-    return next(filter(is_missing, _column(X, position).tolist()), np.nan)
-
-
-def _first(X: Any, position: int) -> Any:
-    return _column(X, position).tolist()[0] if len(X) else 0.0
-
-
-def _numbers(X: Any, position: int) -> NDArray[np.float64]:
-    column = _column(X, position)
-    if hasattr(column, "to_numpy"):
-        return np.asarray(column.to_numpy(np.float64, na_value=np.nan))
-    return np.asarray(column, np.float64)
-
-
-def _codes(X: Any, position: int, column: Column, values: tuple[Any, ...]) -> NDArray[np.float64]:
-    known = {value: float(code) for code, value in enumerate(values)}
-    unknown = float(len(values)) if column.other else np.nan
-    found = _column(X, position).tolist()
-    return np.array([np.nan if is_missing(each) else known.get(each, unknown) for each in found])
-
-
-def _unknown(use: Use) -> Any:
-    return _UNKNOWN if isinstance(use.categories[0], str) else _UNKNOWN_NUMBER
+def _codes(values: Sequence[Any], column: Column, categories: tuple[Any, ...]) -> NDArray[np.float64]:
+    known = {value: float(code) for code, value in enumerate(categories)}
+    unknown = float(len(categories)) if column.other else np.nan
+    return np.array([np.nan if is_missing(each) else known.get(each, unknown) for each in values])
 
 
 def _spelling(value: Any) -> str:
     """The category as clients send it."""
-    if isinstance(value, bool):
-        return str(value).lower()
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

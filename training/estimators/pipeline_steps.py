@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from sklearn.compose import ColumnTransformer
@@ -47,12 +47,8 @@ class Use:
     unknown: bool = True
 
 
-@dataclass(frozen=True)
-class _Value:
-    """A column between two steps; ``raw`` is the raw column whose values it has, missing ones perhaps imputed."""
-
-    name: str
-    raw: int | None = None
+# A column between two steps: the position of the raw column whose values it has, missing ones perhaps imputed.
+_Value: TypeAlias = int | None
 
 
 class Steps:
@@ -64,7 +60,7 @@ class Steps:
     def __init__(self, step: Any, names: Sequence[str]) -> None:
         self._names = names
         self.uses: dict[int, Use] = {}
-        for value in self._walk(step, (), [_Value(name, index) for index, name in enumerate(names)]):
+        for value in self._walk(step, (), list(range(len(names)))):
             self._as_number(value, ())
 
     def _walk(self, step: Any, path: tuple[str, ...], values: list[_Value]) -> list[_Value]:
@@ -77,8 +73,9 @@ class Steps:
                 values = self._walk(each, (*path, name), values)
             return values
         if isinstance(step, ColumnTransformer):
+            names = list(getattr(step, "feature_names_in_", ()))
             parts = [
-                self._walk(each, (*path, name), [values[index] for index in _positions(columns, values)])
+                self._walk(each, (*path, name), [values[index] for index in _positions(columns, len(values), names)])
                 for name, each, columns in step.transformers_
             ]
             return [value for part in parts for value in part]
@@ -101,62 +98,61 @@ class Steps:
         for value in values:
             self._as_number(value, path)
         count = len(values) if isinstance(step, _SCALERS) else len(step.components_)
-        return [_Value("")] * count
+        return [None] * count
 
     def _impute(self, step: Any, path: tuple[str, ...], values: list[_Value]) -> list[_Value]:
         if not is_missing(step.missing_values):
             raise _refused(step, path, f"missing_values is {step.missing_values!r}, and only NaN or None is missing")
         if isinstance(step, MissingIndicator):
             self._flag(values)
-            return [_Value("")] * len(step.features_)
+            return [None] * len(step.features_)
         empty = [not step.keep_empty_features and is_missing(each) for each in step.statistics_]
         if step.indicator_ is not None:
             self._flag(values)
-        flags = [] if step.indicator_ is None else [_Value("")] * len(step.indicator_.features_)
+        flags = [] if step.indicator_ is None else [None] * len(step.indicator_.features_)
         return [value for value, dropped in zip(values, empty, strict=True) if not dropped] + flags
 
     def _flag(self, values: list[_Value]) -> None:
         for value in values:
-            if value.raw is not None:
-                self.uses.setdefault(value.raw, Use())
+            if value is not None:
+                self.uses.setdefault(value, Use())
 
     def _encode(self, step: Any, path: tuple[str, ...], values: list[_Value]) -> list[_Value]:
         for value, categories in zip(values, step.categories_, strict=True):
-            if value.raw is None:
+            if value is None:
                 raise _refused(step, path, "it encodes what another step computed; let it take raw columns")
-            use = self.uses.setdefault(value.raw, Use())
+            use = self.uses.setdefault(value, Use())
             use.encoded = True
             use.categories += [
                 each for each in categories.tolist() if not is_missing(each) and each not in use.categories
             ]
             use.unknown &= getattr(step, "handle_unknown", "ignore") != "error"
             if use.numeric:
-                raise self._both(value.raw, step, path)
-        return [_Value("")] * len(step.get_feature_names_out())
+                raise self._both(value, step, path)
+        return [None] * len(step.get_feature_names_out())
 
     def _as_number(self, value: _Value, path: tuple[str, ...]) -> None:
-        if value.raw is None:
+        if value is None:
             return
-        use = self.uses.setdefault(value.raw, Use())
+        use = self.uses.setdefault(value, Use())
         use.numeric = True
         if use.encoded:
-            raise self._both(value.raw, None, path)
+            raise self._both(value, None, path)
 
     def _both(self, raw: int, step: Any, path: tuple[str, ...]) -> PipelineError:
         return _refused(step, path, f"column {self._names[raw]!r} is used both as a number and by its categories")
 
 
-def _positions(columns: Any, values: list[_Value]) -> list[int]:
-    """The positions among ``values`` that ``columns`` of a `ColumnTransformer` selects."""
-    names = [value.name for value in values]
+def _positions(columns: Any, count: int, names: list[str]) -> list[int]:
+    """The positions that ``columns`` of a `ColumnTransformer` select, of ``count`` columns that may have ``names``."""
     if isinstance(columns, slice):
         start = names.index(columns.start) if isinstance(columns.start, str) else columns.start
         stop = names.index(columns.stop) + 1 if isinstance(columns.stop, str) else columns.stop
-        return list(range(len(values)))[start : stop : columns.step]
+        return list(range(count))[start : stop : columns.step]
     listed = [columns] if isinstance(columns, (str, int)) else list(columns)
     if listed and all(isinstance(each, (bool, np.bool_)) for each in listed):
         return [index for index, chosen in enumerate(listed) if chosen]
-    return [names.index(each) if isinstance(each, str) else range(len(values))[each] for each in listed]
+    return [names.index(each) if isinstance(each, str) else range(count)[each] for each in listed]
 
 
 def is_missing(value: Any) -> bool:

@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from training.data.dataset import join_names
 from training.errors import OptionError, PipelineError
 from training.estimators import folding, publishing
 from training.estimators.base import BasePerceptron
@@ -23,6 +24,7 @@ from training.estimators.table_base import BaseTable
 _EXPECTED = (
     "MLPClassifier, MLPRegressor, TableClassifier or TableRegressor of this package, or a Pipeline that ends with one"
 )
+_MAX_LISTED = 5
 _PROBES = np.array([[0.0], [1.0], [-1000.0], [1000.0]])
 
 
@@ -96,6 +98,8 @@ def publish(
     estimator = getattr(estimator, "best_estimator_", estimator)
     check_is_fitted(estimator)
     parts = _parts(estimator)
+    publishing.check_rows("train", train)
+    publishing.check_rows("test", test)
     if parts.plain:
         return parts.last.publish(models_dir, name, train=train, test=test, breaking=breaking, force=force)
     if isinstance(parts.last, BaseTable):
@@ -103,8 +107,9 @@ def publish(
             f"{type(parts.last).__name__} takes raw columns and scales its targets itself, and there are other steps; "
             "fit it without them, or replace it by MLPClassifier or MLPRegressor"
         )
-    folded = folding.fold(parts.steps, train[0])
-    rows = [(folded.inputs(X), parts.targets(y)) for X, y in (train, test)]
+    raw = [_raw(parts.steps, name, X) for name, (X, _) in (("train", train), ("test", test))]
+    folded = folding.fold(parts.steps, raw[0])
+    rows = [(folded.inputs(X), parts.targets(y)) for X, (_, y) in zip(raw, (train, test), strict=True)]
     body, _ = parts.last._served_body()  # noqa: SLF001 - the same package
     network = publishing.folded_network(body, folded, publishing.dtype_of(rows[0][0]))
     if parts.target is not None:
@@ -146,6 +151,22 @@ def _parts(estimator: Any) -> _Parts:
     if not isinstance(last, (BasePerceptron, BaseTable)):
         raise OptionError(f"publish got {type(last).__name__}, expected {_EXPECTED}")
     return _Parts(steps, last, target)
+
+
+def _raw(steps: Any, name: str, X: Any) -> Any:
+    """``X`` of the argument ``name`` as `folding` takes it, the columns in the order of fit. Raises `OptionError`."""
+    X = np.asarray(X) if isinstance(X, list) else X
+    framed = hasattr(X, "iloc")
+    if getattr(X, "ndim", 0) != 2 or not (framed or isinstance(X, np.ndarray)):
+        raise OptionError(
+            f"{name} has X of type {type(X).__name__}, expected a DataFrame of pandas or an array (rows, columns)"
+        )
+    names = list(getattr(steps, "feature_names_in_", ()))
+    if not framed or not names:
+        return X
+    if absent := [repr(each) for each in names if each not in X.columns]:
+        raise OptionError(f"{name} has no column {join_names(absent, _MAX_LISTED)} in X, expected those of fit")
+    return X[names]
 
 
 def _target_scaling(transformer: Any, targets: NDArray[np.float64]) -> tuple[Tensor, Tensor]:

@@ -13,13 +13,14 @@ from torch import nn
 
 from training.data import precision
 from training.data.dataset import Column
+from training.errors import OptionError, ParityError
 from training.estimators.folding import Folded
 from training.model import preprocess
 from training.model.network import Network
 from training.model.preprocess import Preprocess
 from training.model.scaled_columns import ScaledColumns
 from training.release import onnx_export, pipeline
-from training.release.estimator_run import Fitted, Rows, training_run
+from training.release.estimator_run import SCALE, Fitted, Rows, training_run
 
 _JSON_TYPES: Final = (bool, int, float, str, tuple, type(None))
 
@@ -52,9 +53,9 @@ def network(body: nn.Sequential, features: Sequence[str], train: Rows | None = N
 def folded_network(body: nn.Sequential, folded: Folded, dtype: torch.dtype) -> Network:
     """Put ``body``, which is on the CPU in float64 and is changed, into a `Network` that takes rows before the steps
     that were ``folded``; they are float32 or float64 as ``dtype``."""
-    first, matrix = cast("nn.Linear", body[0]), torch.tensor(folded.matrix)
-    body[0] = merged = nn.Linear(len(matrix), first.out_features, dtype=torch.float64)
-    merged.weight.copy_(first.weight @ matrix.T)
+    first = cast("nn.Linear", body[0])
+    body[0] = merged = nn.Linear(folded.matrix.shape[0], first.out_features, dtype=torch.float64)
+    merged.weight.copy_(torch.from_numpy(folded.matrix @ first.weight.numpy().T).T)
     merged.bias.copy_(first.bias + first.weight @ torch.tensor(folded.constant))
     mean, scale = (torch.tensor(each, dtype=dtype) for each in (folded.mean, folded.scale))
     last = cast("nn.Linear", body[-1])
@@ -78,7 +79,20 @@ def publish(
     dtype = np.float64 if dtype_of(train[0]) == torch.float64 else np.float32
     train, test = ((np.ascontiguousarray(inputs, dtype), targets) for inputs, targets in (train, test))
     run = training_run(fitted, name, train, test)
-    return pipeline.release(run, models_dir, breaking=breaking, force=force).folder
+    try:
+        return pipeline.release(run, models_dir, breaking=breaking, force=force).folder
+    except ParityError as error:
+        raise ParityError(f"{error}; {SCALE}") from error
+
+
+def check_rows(name: str, given: Any) -> None:
+    """Raise `OptionError` unless ``given``, the argument ``name``, is a tuple (X, y) of as many rows."""
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        raise OptionError(f"{name} is of type {type(given).__name__}, expected a tuple (X, y)")
+    X, y = given
+    count = len(next(iter(X.values()), ())) if isinstance(X, Mapping) else getattr(X, "shape", (len(y),))[0]
+    if count != len(y):
+        raise OptionError(f"{name} has {count:,} rows in X and {len(y):,} in y, expected as many")
 
 
 def dtype_of(values: NDArray[Any]) -> torch.dtype:

@@ -127,6 +127,8 @@ class Served(Recording, BaseEstimator):  # type: ignore[misc]
             A `TrainingError`: if the version breaks clients, or is worse.
         """
         check_is_fitted(self)
+        publishing.check_rows("train", train)
+        publishing.check_rows("test", test)
         train_rows, test_rows = self._dataset_rows(*train), self._dataset_rows(*test)
         body, _ = self._served_body()
         features = self._feature_names()

@@ -19,13 +19,13 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 
 from training.config import RECIPES, Config
 from training.data import categories
-from training.data.dataset import Column, Dataset, Label
+from training.data.dataset import Column, Dataset, Label, join_names
 from training.data.split import Split
 from training.data.tables import frames, rows
 from training.engine import device, subnormal, trainer
 from training.engine.trainer import Epoch
 from training.errors import DataError, Diverged, OptionError
-from training.estimators.publishing import as_json
+from training.estimators.publishing import as_json, check_rows
 from training.estimators.rows import checked_weights
 from training.estimators.table_parameters import TableParameters
 from training.estimators.table_rows import features_of, to_table
@@ -38,6 +38,7 @@ from training.run import network_summary
 from training.run.keywords import in_python
 
 _SEEDS = 2**31
+_MAX_LISTED = 5
 
 
 class BaseTable(TableParameters, BaseEstimator):  # type: ignore[misc]
@@ -262,17 +263,21 @@ class BaseTable(TableParameters, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         TrainingError
-            If the name or the folder cannot be used.
+            If the name or the folder cannot be used, or rows that the server would reject
+            are among those given.
         NotPromoted
             A `TrainingError`: if the version breaks clients, or is worse.
         """
         check_is_fitted(self)
+        check_rows("train", train)
+        check_rows("test", test)
         run = self._training_run(name, train, test)
         return pipeline.release(run, Path(models_dir), breaking=breaking, force=force).folder
 
     def _training_run(self, name: str, train_rows: tuple[Any, Any], test_rows: tuple[Any, Any]) -> TrainingRun:
         parts = [(self._inputs(X), self._encode(self._check_targets(y))) for X, y in (train_rows, test_rows)]
         inputs, targets = (np.concatenate(pair) for pair in zip(*parts, strict=True))
+        self._check_filled(inputs)
         count = len(parts[0][0])
         index = np.arange(len(inputs))
         config = self._fitted_config
@@ -293,6 +298,21 @@ class BaseTable(TableParameters, BaseEstimator):  # type: ignore[misc]
             fit_s=sum(epoch.duration_s for epoch in self.history_),
             temperature=self._temperature,
         )
+
+    def _check_filled(self, inputs: NDArray[Any]) -> None:
+        """Raise `DataError` if ``inputs`` lack a value where the server, as `fit`, knows of no missing ones."""
+        counts = np.isnan(inputs).sum(axis=0)
+        odd = [
+            f"{column.name!r} ({count:,} row{'s' * (count != 1)})"
+            for column, count in zip(self.columns_, counts.tolist(), strict=True)
+            if count and not column.missing
+        ]
+        if odd:
+            raise DataError(
+                f"the given rows have missing values or unknown categories in {join_names(odd, _MAX_LISTED)}, and the "
+                "rows of fit had none there, so that the server would reject them; leave out these rows, or fit on "
+                "such ones"
+            )
 
     def summary(self) -> str:
         """Describe the network and its training.

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from training.data import precision
-from training.data.dataset import Column
-from training.data.tables import columns, dates, features, frames
+from training.data.dataset import Column, join_names
+from training.data.tables import columns, dates, features, frames, parsing
 from training.data.tables.rows import DEFAULT_CELLS
 from training.errors import DataError, joined
+
+_MAX_LISTED: Final = 5
 
 
 def to_table(X: Any, names: Sequence[str]) -> tuple[pa.Table, tuple[str, ...]]:
@@ -28,7 +31,11 @@ def to_table(X: Any, names: Sequence[str]) -> tuple[pa.Table, tuple[str, ...]]:
     elif hasattr(X, "set_axis"):  # pandas, whose names need not be strings
         X = X.set_axis(list(names), axis=1)
     frame = frames.frame_of(X, "X")
-    return frame.rows, frame.categorical
+    table = frame.rows
+    if repeated := [name for name, times in Counter(table.column_names).items() if times > 1]:
+        listed = join_names(list(map(repr, repeated)), _MAX_LISTED)
+        raise DataError(f"X has several columns named {listed}, but for blanks at the ends; rename them")
+    return table, frame.categorical
 
 
 def features_of(table: pa.Table, categorical: Sequence[str]) -> tuple[tuple[Column, ...], NDArray[Any]]:
@@ -42,6 +49,8 @@ def features_of(table: pa.Table, categorical: Sequence[str]) -> tuple[tuple[Colu
     for index, (name, array) in enumerate(zip(table.column_names, table.columns, strict=True)):
         read = None if name in categorical else dates.infer(name, array, DEFAULT_CELLS, dates.DateOptions())
         used = array if read is None else read.array
+        if name in categorical or columns.is_string(used):  # as they are read to predict
+            used = parsing.as_strings(columns.to_strings(used), DEFAULT_CELLS).array
         faults = columns.errors_of(name, used, numeric=name not in categorical)
         errors += faults
         if not faults:

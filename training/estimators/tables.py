@@ -120,6 +120,8 @@ class TableClassifier(ClassifierMixin, BaseTable):  # type: ignore[misc]
         return logarithms
 
     def _check_targets(self, y: Any) -> NDArray[Any]:
+        if hasattr(y, "isna") and str(getattr(y, "dtype", "")) == "string":
+            y = y.astype(object).where(y.notna(), None)  # scikit-learn cannot compare pandas' NA
         checked: NDArray[Any] = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True)
         if checked.dtype == object and len(missing := np.flatnonzero([each is None for each in checked])):
             rows = f"{len(missing)} rows, the first of them {missing[0]}" if len(missing) > 1 else f"row {missing[0]}"
@@ -130,14 +132,14 @@ class TableClassifier(ClassifierMixin, BaseTable):  # type: ignore[misc]
         check_classification_targets(y)
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
-            raise ValueError(f"y has only the class {self.classes_[0]!r}, expected at least two classes")
+            raise ValueError(f"y has only the class {self._labels()[0]!r}, expected at least two classes")
         return self._encode(y)
 
     def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
         index = np.searchsorted(self.classes_, y)
         known = self.classes_[np.minimum(index, len(self.classes_) - 1)] == y
         if not known.all():
-            raise ValueError(f"y has the unknown class {y[~known][0]!r}, expected some of {self.classes_}")
+            raise ValueError(f"y has the unknown class {labels_of(y[~known])[0]!r}, expected some of {self.classes_}")
         codes: NDArray[np.int64] = index.astype(np.int64)
         return codes
 
@@ -150,6 +152,8 @@ class TableClassifier(ClassifierMixin, BaseTable):  # type: ignore[misc]
         by_class = compute_class_weight(
             self.class_weight, classes=self.classes_, y=self.classes_[targets], sample_weight=weights
         )
+        if (by_class < 0).any():
+            raise ValueError(f"class_weight is {self.class_weight!r}, expected weights of at least 0")
         weighed: NDArray[Any] = by_class[targets] if weights is None else by_class[targets] * weights
         return weighed
 

@@ -29,6 +29,7 @@ from training.recipe import distillation, rows, sizing
 from training.recipe.rows import BATCH_ROWS
 
 _WHITENING_ROWS: Final = 50_000  # of a table, whose expanded rows are large
+_CALIBRATION_VALUES: Final = 2**25  # thousands of classes need few rows for one number
 _IMAGE_OPTIONS: Final = ("flip", "shift_pixels", "erase_pixels", "local_pixels", "teacher_epochs")
 _TABLE_OPTIONS: Final = ("numeric_bins",)
 
@@ -99,7 +100,7 @@ def train_network(
             workers=workers,
         )
     network.cpu().eval()
-    temperature = _calibrate(network, dataset, split, class_weights) if dataset.classifies else None
+    temperature = _calibrate(network, dataset, split, config, class_weights) if dataset.classifies else None
     return TrainResult(network, history, teacher_history, temperature, kind)
 
 
@@ -148,18 +149,25 @@ def _build(dataset: Dataset, split: Split, config: Config) -> Network:
 
 
 @torch.no_grad()
-def _calibrate(network: Network, dataset: Dataset, split: Split, class_weights: Tensor | None) -> float:
+def _calibrate(network: Network, dataset: Dataset, split: Split, config: Config, class_weights: Tensor | None) -> float:
     """Set the temperature that suits the validation rows, and return it."""
     preparation, mean = network.preprocess, network.body[-1]
     logits_of = network.body[:-1] if isinstance(mean, MeanProbabilities) else network.body
-    inputs = dataset.inputs[split.validation]
+    chosen = _calibration_rows(split.validation, len(dataset.labels) * config.members)
+    inputs = dataset.inputs[chosen]
     logits = _in_batches(nn.Sequential(preparation, logits_of), inputs, preparation.input_dtype)
-    labels = dataset.targets[split.validation]
-    weights = rows.weights_of(dataset, split.validation, class_weights)
+    labels = dataset.targets[chosen]
+    weights = rows.weights_of(dataset, chosen, class_weights)
     temperature = calibration.temperature(logits, labels, None if weights is None else weights.numpy())
     scale = mean.inverse_temperature if isinstance(mean, MeanProbabilities) else network.output_scale
     scale.fill_(1 / temperature)
     return temperature
+
+
+def _calibration_rows(validation: NDArray[np.int64], outputs: int) -> NDArray[np.int64]:
+    """The ``validation`` rows, or as many of them, drawn at random, as give `_CALIBRATION_VALUES` logits."""
+    most = max(1, _CALIBRATION_VALUES // outputs)
+    return validation if len(validation) <= most else np.random.default_rng(0).choice(validation, most, replace=False)
 
 
 @torch.no_grad()

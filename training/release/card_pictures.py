@@ -17,6 +17,7 @@ from training.release.markdown import text
 from training.release.training_run import Candidate, TrainingRun
 
 LEARNING: Final = "learning.png"
+MAX_CONFUSED: Final = 1000  # classes: a matrix of more is no picture, and takes gigabytes
 CONFUSION: Final = "confusion.png"
 RELIABILITY: Final = "reliability.png"
 MISTAKES: Final = "mistakes.png"
@@ -78,12 +79,16 @@ def of_classes(
     from training.release import class_plots  # noqa: PLC0415
 
     drawn, (probabilities, prediction) = Drawn(), outputs
-    confusion = class_plots.confusion(true, prediction, dataset.class_names, weights)
     reliability = class_plots.reliability(probabilities, true, weights)
-    parts = [
-        "Each row of the confusion matrix is a true class: its cells say what share of its test rows was predicted as "
-        "which class. Cells off the diagonal are errors.",
-        drawn.show(CONFUSION, confusion, "confusion matrix: the share of each true class predicted as each class"),
+    parts = []
+    if len(dataset.labels) <= MAX_CONFUSED:
+        confusion = class_plots.confusion(true, prediction, dataset.class_names, weights)
+        parts += [
+            "Each row of the confusion matrix is a true class: its cells say what share of its test rows was predicted "
+            "as which class. Cells off the diagonal are errors.",
+            drawn.show(CONFUSION, confusion, "confusion matrix: the share of each true class predicted as each class"),
+        ]
+    parts += [
         "The reliability diagram says whether probabilities can be believed: of the rows predicted with a probability "
         "of 80 %, about 80 % should be right. Small dots stand for few rows, and are uncertain.",
         drawn.show(RELIABILITY, reliability, "reliability diagram: accuracy by predicted probability"),

@@ -22,8 +22,7 @@ def classification(
     probabilities: NDArray[np.float32], labels: NDArray[np.int64], weights: Weights = None
 ) -> dict[str, float]:
     """Scores of ``probabilities`` (rows, classes) against ``labels`` (rows,); classes may lack rows."""
-    matrix = confusion(labels, probabilities.argmax(axis=1), probabilities.shape[1], weights)
-    right, rows = matrix.diagonal(), matrix.sum(axis=1)
+    right, rows, _ = _counts(labels, probabilities.argmax(axis=1), probabilities.shape[1], weights)
     return {
         "accuracy": float(right.sum() / rows.sum()),
         "balanced_accuracy": float((right[rows > 0] / rows[rows > 0]).mean()),
@@ -90,12 +89,23 @@ def confusion(
     return counts.reshape(classes, classes)
 
 
+def _counts(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int, weights: Weights
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """The number of rows, or their weight, that are right, by true class and by predicted class, each (classes,)."""
+    right = labels == predicted
+    return (
+        np.bincount(labels[right], None if weights is None else weights[right], classes),
+        np.bincount(labels, weights, classes),
+        np.bincount(predicted, weights, classes),
+    )
+
+
 def by_class(
     labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int, weights: Weights = None
 ) -> dict[str, NDArray[Any]]:
     """Recall, precision and F1 of each class, each (classes,) and 0 where undefined, and its number of rows."""
-    matrix = confusion(labels, predicted, classes, weights)
-    right, true, found = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+    right, true, found = _counts(labels, predicted, classes, weights)
     return {
         "recall": right / np.where(true > 0, true, 1),
         "precision": right / np.where(found > 0, found, 1),

@@ -6,7 +6,7 @@ import difflib
 import inspect
 import os
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -121,11 +121,15 @@ def train_table(  # noqa: PLR0913 - one keyword for each option
     1.0
     """
     console = progress.console(quiet=not verbose)
+    if on_epoch is not None and not callable(on_epoch):
+        raise OptionError(f"on_epoch is {on_epoch!r:.100}, expected a function, or None")
     with _python_messages(), subnormal.flushed():
         dataset, config = _loaded(df, _targets(target), name, recipe, options)
         if models is not None:
             preparation.check(dataset, Path(models), name)
-        dataset, parts = preparation.prepare(dataset, config, console)
+        dataset, parts = preparation.prepare(dataset, config)
+        dataset = replace(dataset, notes=tuple(in_python(each, _LISTS) for each in dataset.notes))
+        preparation.show(dataset, parts, console)
         if models is not None:
             preparation.check_clients(dataset, parts, Path(models), name, console, breaking=breaking)
         command = f"train_table() in Python {platform.python_version()}"
@@ -147,9 +151,9 @@ def train_table(  # noqa: PLR0913 - one keyword for each option
 
 
 def _targets(target: Any) -> tuple[str, ...]:
-    names = (target,) if isinstance(target, str) else tuple(target) if isinstance(target, Iterable) else ()
+    names = (target,) if isinstance(target, str) else tuple(target) if isinstance(target, Sequence) else ()
     if not names or not all(isinstance(each, str) for each in names):
-        raise OptionError(f"target is {target!r}, expected the name of a column, or a list of names")
+        raise OptionError(f"target is {target!r:.100}, expected the name of a column, or a list of names")
     return names
 
 
@@ -163,7 +167,7 @@ def _loaded(
     if recipe not in RECIPES or "table" not in RECIPES[recipe]:
         known = ", ".join(repr(each) for each, kinds in RECIPES.items() if "table" in kinds)
         raise OptionError(f"recipe is {recipe!r}, expected one of {known}")
-    given = {each: tuple(value) if isinstance(value, list) else value for each, value in options.items()}
+    given = {each: _listed(value) for each, value in options.items()}
     config = Config(**RECIPES[recipe]["table"] | {each: given[each] for each in given if each in _TRAINING_OPTIONS})
     own = {each: _checked(each, given[each]) for each in given if each in _TABLE_OPTIONS and given[each] is not None}
     frame = frames.frame_of(df, _TABLE)
@@ -172,8 +176,13 @@ def _loaded(
     typed = (each for each in frame.categorical if each not in not_typed)
     dataset = table_file.load(frame, replace(table_options, categorical=(*table_options.categorical, *typed)))
     source = {**dataset.source, "name": name, "from": "a DataFrame given to train_table()"}
-    notes = tuple(in_python(each, _LISTS) for each in dataset.notes)
-    return replace(dataset, name=name, source=source, notes=notes), config
+    return replace(dataset, name=name, source=source), config
+
+
+def _listed(value: Any) -> Any:
+    """A list, an array or an index of pandas as a tuple; other values as they are."""
+    items = value.tolist() if getattr(value, "ndim", 0) == 1 else value
+    return tuple(items) if isinstance(items, list) else items
 
 
 def _checked(name: str, value: Any) -> Any:

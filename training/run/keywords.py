@@ -9,7 +9,7 @@ from typing import Final
 
 _WORD: Final = r"""(?:'[^']*'|"[^"]*"|[^\s,;:()'"])+"""
 # Words of a sentence that follow an option without a value.
-_PROSE: Final = ("and", "or", "to", "is", "are", "has", "with", "until", "if", "but", "which")
+_PROSE: Final = ("and", "or", "to", "is", "are", "has", "with", "until", "both", "if", "but", "which")
 _NUMBERS: Final = ("hidden",)  # takes several numbers
 _VALUES: Final = rf"(?: (?!(?:{'|'.join(_PROSE)})\b)(?!--){_WORD})"
 
@@ -19,6 +19,7 @@ def in_python(message: str, lists: Collection[str]) -> str:
 
     ``lists`` are the options that take several strings, by their name in Python.
     """
+    message = re.sub("^the command has", "the call has", message)
     message = re.sub(r"--(decimal|thousands) (?:'(.)'|(\S))(?=\W|$)", _mark, message)
     return re.sub(rf"--([a-z0-9]+(?:-[a-z0-9]+)*)({_VALUES}*)", lambda match: _keyword(match, lists), message)
 

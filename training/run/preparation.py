@@ -30,8 +30,8 @@ def check(dataset: Dataset, models: Path, name: str) -> None:
     destination.check_names(dataset)
 
 
-def prepare(dataset: Dataset, config: Config, console: Console) -> tuple[Dataset, Split]:
-    """Leave out rare classes of ``dataset``, split it, group its rare categories, and print its columns.
+def prepare(dataset: Dataset, config: Config) -> tuple[Dataset, Split]:
+    """Leave out rare classes of ``dataset``, split it, and group its rare categories.
 
     If it is to be streamed, all its rows are read once. Raises `DataError`.
     """
@@ -42,10 +42,13 @@ def prepare(dataset: Dataset, config: Config, console: Console) -> tuple[Dataset
         dataset = rare_classes.left_out(dataset)
         parts = split(dataset, config)
         dataset = categories.group_rare(dataset, parts.train)
-    dataset = leaks.with_notes(dataset, parts.train)
+    return leaks.with_notes(dataset, parts.train), parts
+
+
+def show(dataset: Dataset, parts: Split, console: Console) -> None:
+    """Print the columns and notes of a prepared ``dataset``."""
     if not console.quiet:
         summary.show(console, dataset, parts.train)
-    return dataset, parts
 
 
 def check_clients(dataset: Dataset, parts: Split, models: Path, name: str, console: Console, *, breaking: bool) -> None:

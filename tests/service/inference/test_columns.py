@@ -262,3 +262,28 @@ def test_the_columns_of_a_published_model() -> None:
     assert [column.missing for column in (age, height, member, country, job)] == [True, False, True, True, False]
     assert (country.highest, job.highest) == (2, 2)  # the code of every other job
     assert (country.number(0, "Italy"), job.number(0, "pilot")) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("categories", "cell", "code"),
+    [
+        (("1.5", "2"), "2.0", 1),  # as pandas writes a column of integers with missing ones
+        (("1.0", "2.0"), "2", 1),
+        (("2", "2.0"), "2.0", 1),
+        (("false", "true"), "True", 1),
+        (("FALSE", "TRUE"), "false", 0),
+        (("1067", "2"), "01067", 2),
+        (("2.5",), "2.50", 1),
+        (("2",), "-2.0", 1),
+    ],
+)
+def test_other_spellings_of_an_integer_or_a_boolean_in_a_text_table(
+    categories: tuple[str, ...], cell: str, code: float
+) -> None:
+    column = Category("zone", categories, missing=True, other=True, cells=Cells())
+    assert column.cell(0, cell) == column.cell_lookup[cell] == code
+
+
+def test_a_mark_of_a_missing_value_is_no_spelling_of_a_category() -> None:
+    column = Category("zone", ("-1.0",), missing=True, other=True, cells=Cells(missing_texts=("-1",)))
+    assert math.isnan(column.cell(0, "-1"))

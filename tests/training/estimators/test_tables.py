@@ -21,6 +21,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from service import artifact
 from tests.training.trained import golden_of
 from training import Epoch, TableClassifier, TableRegressor
+from training.errors import DataError
 from training.estimators import tables
 
 QUICK: dict[str, Any] = {"epochs": 5, "hidden": (16,), "random_state": 0}
@@ -117,11 +118,34 @@ class TestFrames:
         with pytest.raises(ValueError, match="Expected a 2-dimensional container but got"):
             TableClassifier(**QUICK).fit(X["age"], y)
 
+    @pytest.mark.parametrize("mixed", [False, True])
+    def test_blanks_and_empty_strings_are_read_alike_in_fit_and_in_predict(self, mixed: bool, tmp_path: Path) -> None:
+        X, y = people()
+        job = np.array([("", " cook", "cook ", True if mixed else "true")[row % 4] for row in range(len(X))], object)
+        X = X.assign(job=job)
+        model = TableClassifier(**QUICK).fit(X, y)
+        column = model.columns_[list(X).index("job")]
+        assert (column.categories, column.missing) == (("cook", "true"), True)
+        plain = X.assign(job=np.array([(None, "cook", "cook", "true")[row % 4] for row in range(len(X))], object))
+        np.testing.assert_array_equal(
+            TableClassifier(**QUICK).fit(plain, y).predict_proba(plain), model.predict_proba(X)
+        )
+        model.publish(tmp_path, "people", train=(X, y), test=(X[:60], y[:60]))
+
+    def test_names_that_differ_by_blanks_alone(self) -> None:
+        X, y = people()
+        with pytest.raises(ValueError, match="X has several columns named 'age', but for blanks at the ends"):
+            TableClassifier(**QUICK).fit(X.assign(**{"age ": X["age"]}), y)
+
     def test_rows_without_a_class_are_named(self) -> None:
         X, y = people()
         y = np.where(np.isin(np.arange(len(y)), (3, 5)), None, y)
         with pytest.raises(ValueError, match="y has no class in 2 rows, the first of them 3; leave them out"):
             TableClassifier(**QUICK).fit(X, y)
+        with pytest.raises(ValueError, match="y has no class in 2 rows, the first of them 3; leave them out"):
+            TableClassifier(**QUICK).fit(X, pd.Series(y, dtype="string"))
+        with pytest.raises(ValueError, match="y has only the class 'yes', expected at least two"):
+            TableClassifier(**QUICK).fit(X, ["yes"] * len(X))
 
     def test_constant_and_unique_columns_do_no_harm(self) -> None:
         X, y = people()
@@ -220,6 +244,11 @@ class TestWeights:
         model.set_params(class_weight={"yes": 9.0})
         assert model.fit(X, y).predict_proba(X)[:, 1].mean() > plain + 0.1
 
+    def test_a_negative_weight_is_refused(self) -> None:
+        X, y = people()
+        with pytest.raises(ValueError, match="expected weights of at least 0"):
+            TableClassifier(**QUICK, class_weight={"no": 1, "yes": -1}).fit(X, y)
+
     def test_balanced_weights_are_those_of_scikit_learn(self) -> None:
         X, y = people()
         rare = y == "yes"
@@ -265,6 +294,16 @@ class TestPublish:
         golden = golden_of(published)
         expected = model.predict_proba(test[0])
         assert all(np.abs(expected - row).max(axis=1).min() < 1e-6 for row in golden["probabilities"])
+
+    @pytest.mark.parametrize("column", ["member", "height"])
+    def test_rows_that_the_server_would_reject_are_named(self, column: str, tmp_path: Path) -> None:
+        X, y = people()
+        X = X.assign(member=np.where(X["member"], "yes", "no"), height=1.8)
+        model = TableClassifier(**QUICK).fit(X, y)
+        X_test = X.assign(**{column: ["?" if column == "member" else np.nan, *X[column][1:]]})
+        with pytest.raises(DataError, match=rf"missing values or unknown categories in '{column}' \(1 row\), and"):
+            model.publish(tmp_path, "people", train=(X, y), test=(X_test, y))
+        assert not list(tmp_path.iterdir())
 
     def test_a_regressor(self, tmp_path: Path) -> None:
         (X, _), (X_test, _) = people(), people(100, seed=1)

@@ -132,6 +132,17 @@ def test_the_temperature_lowers_the_loss_of_an_overconfident_network() -> None:
     assert calibrated < validation_loss(found, dataset, config) - 0.1
 
 
+def test_many_classes_are_calibrated_on_some_of_the_validation_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The logits of all of them would take gigabytes, several times over."""
+    shapes: list[tuple[int, ...]] = []
+    monkeypatch.setattr(train.calibration, "temperature", lambda logits, *_: shapes.append(logits.shape) or 1.0)
+    dataset, config = noise(), config_of(epochs=1)
+    for values in (2**25, 20):
+        monkeypatch.setattr(train, "_CALIBRATION_VALUES", values)
+        trained(dataset, config)
+    assert shapes == [(len(split(dataset, config).validation), 2), (10, 2)]
+
+
 def test_patience_stops_early_and_restores_the_best_weights() -> None:
     dataset, config = noise(), config_of(epochs=200, hidden=(64,), patience=5)
     found = trained(dataset, config)

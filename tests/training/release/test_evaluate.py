@@ -95,3 +95,20 @@ def test_regression_scores_equal_their_definitions() -> None:
         "rmse": pytest.approx(np.sqrt((errors**2).mean(axis=0)).mean(), rel=1e-5),
         "r2": pytest.approx((1 - (errors**2).sum(axis=0) / total).mean(), rel=1e-5),
     }
+
+
+def test_a_million_classes_need_no_matrix_of_them() -> None:
+    labels, predicted = np.array([0, 999_999, 999_999]), np.array([0, 999_999, 5])
+    found = evaluate.by_class(labels, predicted, 1_000_000)
+    assert (found["recall"][999_999], found["precision"][5], found["rows"].sum()) == (0.5, 0, 3)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_scores_by_class_are_those_of_the_confusion_matrix(weighted: bool) -> None:
+    probabilities, labels = random_predictions(3, 500, 6)
+    weights = np.random.default_rng(0).random(500) if weighted else None
+    predicted = probabilities.argmax(axis=1)
+    matrix = evaluate.confusion(labels, predicted, 6, weights)
+    found = evaluate.by_class(labels, predicted, 6, weights)
+    np.testing.assert_allclose(found["recall"], matrix.diagonal() / matrix.sum(axis=1))
+    np.testing.assert_allclose(found["precision"], matrix.diagonal() / matrix.sum(axis=0))

@@ -124,6 +124,10 @@ def test_an_error_of_on_epoch_is_raised() -> None:
         ({"target": "anser"}, OptionError, "target: the table has no column 'anser'; did you mean 'answer'?"),
         ({"dropp": ["age"]}, OptionError, "unknown option 'dropp'; did you mean drop?"),
         ({"drop": ["answer"]}, OptionError, "'answer' is in both target and drop; to predict it, do not drop it"),
+        ({"drop": ["a", "b"]}, OptionError, "the call has 2 errors:"),
+        ({"group": "age", "time": "job"}, OptionError, "group and time both say how to divide the rows"),
+        ({"hidden": 8}, OptionError, "hidden is 8, expected one or more sizes such as: hidden=(256, 128)"),
+        ({"on_epoch": 3}, OptionError, "on_epoch is 3, expected a function, or None"),
         ({"drop": 3}, OptionError, "drop is 3, expected a list of strings"),
         ({"epochs": -1}, OptionError, "epochs is -1, expected an integer from 0 to 100,000"),
         ({"task": "x"}, OptionError, "task is 'x', expected one of 'auto', 'classification', 'regression'"),
@@ -134,6 +138,18 @@ def test_an_error_of_on_epoch_is_raised() -> None:
 def test_errors_name_keywords(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=re.escape(message)):
         train_table(people(), **{"target": "answer", **QUICK, **options})
+
+
+def test_lists_may_be_arrays() -> None:
+    rows = people()
+    for drop in (rows.columns[:1], np.array(["age"])):
+        assert "age" not in train_table(rows, "answer", drop=drop, **QUICK | {"hidden": np.array([8, 4])}).features
+
+
+def test_notes_name_keywords() -> None:
+    rows = people()
+    result = train_table(rows.assign(leak=rows["answer"].map({"yes": 2.5, "no": 1.5})), "answer", **QUICK)
+    assert "leave it out with drop=['leak']" in result.notes[-1]
 
 
 def test_messages_go_to_stderr_if_wanted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -188,7 +204,7 @@ def test_columns_with_a_role_are_no_features() -> None:
     assert result.run.dataset.weights is not None
 
 
-@pytest.mark.parametrize("target", [3, [], None, ["answer", 3]])
+@pytest.mark.parametrize("target", [3, [], None, ["answer", 3], pd.Series(["answer"])])
 def test_a_target_is_a_name(target: Any) -> None:
     with pytest.raises(OptionError, match=rf"target is {re.escape(repr(target))}, expected the name of a column, or a"):
         train_table(people(), target, **QUICK)

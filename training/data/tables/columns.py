@@ -53,7 +53,7 @@ def is_integral(array: pa.ChunkedArray) -> bool:
 def normalised(array: pa.ChunkedArray) -> pa.ChunkedArray:
     """Values instead of dictionary codes, null instead of NaN, one type of strings, float32 for float16."""
     types = pa.types
-    plain = array.cast(array.type.value_type) if types.is_dictionary(array.type) else array
+    plain = _decoded(array) if types.is_dictionary(array.type) else array
     if types.is_large_string(plain.type) or types.is_string_view(plain.type):
         return plain.cast(pa.string())
     if types.is_floating(plain.type):
@@ -61,6 +61,15 @@ def normalised(array: pa.ChunkedArray) -> pa.ChunkedArray:
         is_nan = pc.is_nan(numbers)
         return pc.if_else(is_nan, None, numbers) if pc.any(is_nan).as_py() else numbers
     return plain
+
+
+def _decoded(array: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The values of dictionary codes. Arrow casts no dictionary of views, such as polars' categories."""
+    inner = array.type.value_type
+    if not pa.types.is_string_view(inner):
+        return array.cast(inner)
+    chunks = [chunk.dictionary.cast(pa.string()).take(chunk.indices) for chunk in array.chunks]
+    return pa.chunked_array(chunks, pa.string())
 
 
 def to_strings(array: pa.ChunkedArray) -> pa.ChunkedArray:

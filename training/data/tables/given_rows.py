@@ -54,7 +54,8 @@ def target_of(table: pa.Table, rest: NDArray[np.bool_], task: str, *, sampled: b
     if rest.all():
         return found
     whole = targets.target_of(table, "classification" if found.labels else "regression")
-    if absent := [label for label in map(label_string, whole.labels) if label not in map(label_string, found.labels)]:
+    known = set(map(label_string, found.labels))
+    if absent := [label for label in map(label_string, whole.labels) if label not in known]:
         raise DataError(
             f"target {table.column_names[0]!r} is {' or '.join(map(repr, absent))} only in the given validation and "
             "test rows; add training rows of the class, or leave these out"

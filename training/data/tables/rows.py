@@ -26,7 +26,8 @@ def encode(what: str, table: pa.Table, expected: Sequence[Column], cells: Cells 
     reading strings, None for the default ones. Errors call the table ``what``. Raises `DataError` if columns are
     missing or do not have their type.
     """
-    if absent := [column.name for column in expected if column.name not in table.column_names]:
+    names = set(table.column_names)
+    if absent := [column.name for column in expected if column.name not in names]:
         raise DataError(f"{what} has no column {join_names([*map(repr, absent)], _MAX_LISTED)}; the network needs it")
     values = np.empty((table.num_rows, len(expected)), np.float64)
     for index, column in enumerate(expected):

@@ -177,7 +177,7 @@ def _parse(
     read = partial(dates.infer, name, cells=rules.cells, options=options.dates(), chooses=chooses)
     is_date = name in options.targets and dates.holds_dates(array, rules.cells)
     if is_date and not targets.are_date_classes(array, options.task):
-        error = f"target {name!r} holds dates, expected classes or numbers; convert it, such as to days"
+        error = f"target {name!r} holds dates or durations, expected classes or numbers; convert it, such as to days"
         return ParsedColumn(array, errors=[error])
     as_values = name in options.numeric and not pa.types.is_temporal(array.type)
     if name in (*options.targets, *options.categorical) or as_values:

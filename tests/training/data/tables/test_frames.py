@@ -45,6 +45,16 @@ def test_each_kind_of_frame_gives_the_same_table(frame: Any) -> None:
     assert found.categorical == ()
 
 
+def test_categories_of_polars() -> None:
+    """Polars stores their strings as views, for which Arrow has few functions."""
+    codes = pa.array([1, None, 0], pa.uint32())
+    categories = pa.DictionaryArray.from_arrays(codes, pa.array(["cook", "a name of more than twelve bytes"]))
+    views = categories.cast(pa.dictionary(pa.uint32(), pa.string_view()))
+    found = frames.frame_of(Polars(pa.table({"job": pa.chunked_array([views, views])})), "the table")
+    assert found.categorical == ("job",)
+    assert reader.read(found).table["job"].to_pylist() == 2 * ["a name of more than twelve bytes", None, "cook"]
+
+
 def test_types_of_pandas() -> None:
     frame = pd.DataFrame(
         {

@@ -173,7 +173,7 @@ def test_several_targets_are_numeric(path: Path) -> None:
         ),
         (
             generate(9, label="2024-01-0{row}"),
-            "target 'label' holds dates, expected classes or numbers; convert it, such as to days",
+            "target 'label' holds dates or durations, expected classes or numbers; convert it, such as to days",
         ),
     ],
 )

@@ -27,7 +27,12 @@ def columns_of(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> list[pa.
 
 
 def table_of(columns: Sequence[pa.ChunkedArray], names: Sequence[str]) -> pa.Table:
-    """Return what `pa.table` does, which would check every part of each column, and so read all of those in files."""
+    """Return what `pa.table` does, which would check every part of each column, and so read all of those in files.
+
+    Of more columns than may be in files, adding one after the other would take time that grows with their square.
+    """
+    if len(columns) > MAX_COLUMNS:
+        return pa.table(list(columns), list(names))
     table = pa.table([columns[0]], [names[0]])
     for name, column in zip(names[1:], columns[1:], strict=True):
         table = table.append_column(name, column)
