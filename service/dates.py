@@ -273,7 +273,7 @@ def _offset_s(zone: str, day: date | None, nanoseconds: int) -> int | None:
 
 
 def _offset_of_place(name: str, day: date, second: int) -> int | None:
-    """The same of a place in the time zone database, such as Europe/Berlin; None if the machine does not have it."""
+    """The same of a place in the time zone database, such as Europe/Berlin; None if it has no such place."""
     if name not in _places():
         return None
     moment = datetime.combine(day, time(), _place(name)) + timedelta(seconds=second)

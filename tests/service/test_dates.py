@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -284,3 +287,15 @@ def test_a_long_text_is_not_remembered() -> None:
     before = dates._remembered.cache_info().currsize
     assert days_of("2020-01-05" * 1000, "year-month-day") is None
     assert dates._remembered.cache_info().currsize == before
+
+
+def test_places_are_known_on_a_system_without_their_database() -> None:
+    program = "from service.dates import days_of; print(days_of('2020-07-05 10:00 Europe/Berlin', 'year-month-day'))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONTZPATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(done.stdout) == days_since(moment_of(2020, 7, 5, 8))
