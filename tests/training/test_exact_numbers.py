@@ -26,7 +26,7 @@ from training.cli.run import main
 
 ROWS = 400
 NOW = 1_700_000_000
-QUICK = ("--epochs", "40", "--hidden", "16", "--lr", "0.01")
+QUICK = ("--epochs", "60", "--hidden", "16", "--lr", "0.01", "--numeric-bins", "8")
 RANDOM = np.random.default_rng(0)
 
 
