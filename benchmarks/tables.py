@@ -5,8 +5,8 @@
 Each set is split by several seeds, and every model gets the same training rows and is scored on the same test rows.
 None of the sets was used to choose our defaults. Ours runs as a user runs it, as ``python -m training``, and its CPU
 seconds are those of the whole process; the peers' are those of the fit alone, in an environment of their own. All run
-on one processor with one thread, in about six hours, of which RealMLP takes most. ``--methods`` measures some and keeps
-the figures of the others, unless ``--sets`` chooses sets.
+on one processor with one thread; RealMLP takes most of the time. ``--methods`` measures some and keeps the figures of
+the others, unless ``--sets`` chooses sets.
 """
 
 from __future__ import annotations

@@ -28,9 +28,10 @@ from training.engine.weight_average import WeightAverage
 from training.engine.workers import (
     ALONE,
     Workers,
-    average_batch_norms,
+    average_over_workers,
     gathered,
     rows_of_all,
+    running_statistics,
     seed_epoch,
     share_first,
 )
@@ -87,7 +88,8 @@ def fit(  # noqa: PLR0913 - what is trained, on what, how, and who is told
         of_part = gradient.of(body, flat, objective.loss, half=half)
         of_batch = averaged(of_part, flat, workers)
         optimizer = ScheduledOptimizer(flat, config, batches_per_epoch)
-        average = WeightAverage([flat.values, *_running(body)] if config.average_weights else [])
+        running = running_statistics(body)
+        average = WeightAverage([flat.values, *running] if config.average_weights else [])
         progress = Progress(body, optimizer, early_stopping, average)
         history = [Epoch(*each) for each in progress.resume(workers.last_state())]
 
@@ -102,7 +104,7 @@ def fit(  # noqa: PLR0913 - what is trained, on what, how, and who is told
             seed_epoch(config.seed, number, workers)
             with closing(train.epoch(number, batches_per_epoch)) as batches:
                 train_loss = loop.train_epoch(batches, of_batch, step, augment=augment, on_step=on_step)
-            average_batch_norms(body, workers)
+            average_over_workers(running, workers)
             with average.in_place():
                 validation_loss, score = _evaluate(body, validation, objective, workers)
                 epoch = Epoch(number, train_loss, validation_loss, score, time.perf_counter() - started_s)
@@ -122,12 +124,6 @@ def fit(  # noqa: PLR0913 - what is trained, on what, how, and who is told
 def best_epoch(history: Sequence[Epoch], config: Config) -> Epoch:
     """The epoch whose weights the network has: the best one with ``config.patience``, else the last one."""
     return min(history, key=lambda epoch: epoch.validation_loss) if config.patience else history[-1]
-
-
-def _running(body: nn.Module) -> list[Tensor]:
-    """The running means and variances of batch norms, which belong to the weights."""
-    norms = (layer for layer in body.modules() if isinstance(layer, nn.BatchNorm1d))
-    return [each for norm in norms for each in (norm.running_mean, norm.running_var) if each is not None]
 
 
 def _batches_per_epoch(rows: Sequence[int], config: Config) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -94,14 +94,17 @@ def gathered(outputs_of: Callable[[slice], Tensor], rows: int, workers: Workers)
     return outputs
 
 
+def running_statistics(body: nn.Module) -> list[Tensor]:
+    """The running means and variances of the batch norms of ``body``, which training changes in place."""
+    norms = (layer for layer in body.modules() if isinstance(layer, nn.BatchNorm1d))
+    return [each for norm in norms for each in (norm.running_mean, norm.running_var) if each is not None]
+
+
 @torch.no_grad()
-def average_batch_norms(body: nn.Module, workers: Workers) -> None:
-    """Replace the running means and variances of batch norms by their means over the workers."""
+def average_over_workers(values: Sequence[Tensor], workers: Workers) -> None:
+    """Replace ``values`` by their means over the workers."""
     if workers.count == 1:
         return
-    for layer in body.modules():
-        if isinstance(layer, nn.BatchNorm1d):
-            for running in (layer.running_mean, layer.running_var):
-                assert running is not None  # noqa: S101 - our batch norms track them
-                workers.sum(running)
-                running.div_(workers.count)
+    for value in values:
+        workers.sum(value)
+        value.div_(workers.count)

@@ -139,7 +139,7 @@ class _Number(_Part):
         self.start, self.unit = raw.moments(position)
         self.asked = [self.start + factor * self.unit for factor in (1, *_FAR)]
 
-    def column(self, effects: Sequence[NDArray[np.float64] | None], *, missing: bool) -> Column:  # noqa: ARG002
+    def column(self, effects: Sequence[NDArray[np.float64] | None], *, missing: bool) -> Column:  # noqa: ARG002 - as the base class
         return Column(self.name, "numeric", missing)
 
     def rows(self, effects: Sequence[NDArray[np.float64] | None]) -> _Effects:
@@ -161,7 +161,7 @@ class _Boolean(_Part):
         self.start = next((bool(each) for each in raw.values(position) if not is_missing(each)), False)
         self.asked = [not self.start]
 
-    def column(self, effects: Sequence[NDArray[np.float64] | None], *, missing: bool) -> Column:  # noqa: ARG002
+    def column(self, effects: Sequence[NDArray[np.float64] | None], *, missing: bool) -> Column:  # noqa: ARG002 - as the base class
         return Column(self.name, "boolean", missing)
 
     def rows(self, effects: Sequence[NDArray[np.float64] | None]) -> _Effects:

@@ -21,7 +21,16 @@ from training.engine.batches import InMemoryBatches, SlicedBatches
 from training.engine.flat_parameters import FlatParameters
 from training.engine.loop import Rows
 from training.engine.trainer import Epoch
-from training.engine.workers import ALONE, State, Workers, average_batch_norms, gathered, rows_of_all, share_first
+from training.engine.workers import (
+    ALONE,
+    State,
+    Workers,
+    average_over_workers,
+    gathered,
+    rows_of_all,
+    running_statistics,
+    share_first,
+)
 
 _Result = TypeVar("_Result")
 CONFIG = Config(hidden=(8,), batch_size=10, lr=0.01, epochs=4, patience=4)
@@ -205,7 +214,7 @@ def test_batch_norms_keep_the_mean_of_what_workers_saw() -> None:
     layers = [nn.Sequential(nn.BatchNorm1d(2)) for _ in range(2)]
     for value, layer in enumerate(layers):
         layer[0].running_mean.fill_(value)
-    together(2, lambda worker: average_batch_norms(layers[worker.index], worker))
+    together(2, lambda worker: average_over_workers(running_statistics(layers[worker.index]), worker))
     assert [layer[0].running_mean.tolist() for layer in layers] == [[0.5, 0.5]] * 2
 
 

@@ -18,17 +18,18 @@ ROWS = [
     [2, None, "n/a", False, "10115"],
     [3, 4.5, 3.5, None, None],
 ]
+COLUMNS = {
+    "id": [1, 2, 3],
+    "2019": [2.5, None, 4.5],
+    "price": ["1", "n/a", "3.5"],
+    "ok": [True, False, None],
+    "zip": ["02134", "10115", ""],
+}
 
 
 def test_cells_have_their_types_and_mixed_columns_are_strings(tmp_path: Path) -> None:
     found = reader.read(workbooks.write(tmp_path / "t.xlsx", {"Data": ROWS}))
-    assert found.table.to_pydict() == {
-        "id": [1, 2, 3],
-        "2019": [2.5, None, 4.5],
-        "price": ["1", "n/a", "3.5"],
-        "ok": [True, False, None],
-        "zip": ["02134", "10115", ""],
-    }
+    assert found.table.to_pydict() == COLUMNS
     assert found.typed == {"id", "2019", "ok"}
     assert found.notes == ()
 
@@ -87,13 +88,7 @@ FORMATS = {"ods": workbooks.write_ods, "xls": workbooks.write_xls, "xlsb": workb
 def test_other_formats_are_recognised_by_their_content(tmp_path: Path, suffix: str, name: str) -> None:
     write: Callable[..., Path] = FORMATS[suffix]
     found = reader.read(write(tmp_path / name.format(suffix), {"Info": [["hello"]], "Data": ROWS}), ("price",))
-    assert found.table.to_pydict() == {
-        "id": [1, 2, 3],
-        "2019": [2.5, None, 4.5],
-        "price": ["1", "n/a", "3.5"],
-        "ok": [True, False, None],
-        "zip": ["02134", "10115", ""],
-    }
+    assert found.table.to_pydict() == COLUMNS
     assert found.typed == {"id", "2019", "ok"}
     assert found.notes == ("sheet 'Data' is read, not 'Info'",)
 
